@@ -1,0 +1,105 @@
+"""Options and option types that several commands share."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class WholeNumber(click.ParamType[int]):
+    """An integer, also in the forms in which the pipeline backend hands on whole numbers (`3.0`)."""
+
+    name = "integer"
+
+    def __init__(self, minimum: int | None = None) -> None:
+        self.minimum = minimum
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Parse, refusing fractions and numbers below the minimum."""
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            self.fail(f"{value!r} is not a whole number", param, ctx)
+        if number != int(number):
+            self.fail(f"{value!r} is not a whole number", param, ctx)
+        if self.minimum is not None and number < self.minimum:
+            self.fail(f"{value} is below {self.minimum}", param, ctx)
+        return int(number)
+
+
+class JsonValue(click.ParamType[Any]):
+    """A list or an object as JSON, as the pipeline backend hands on list and struct parameters."""
+
+    def __init__(self, kind: type[list[Any]] | type[dict[str, Any]]) -> None:
+        self.kind = kind
+        self.name = "json list" if kind is list else "json object"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse, refusing JSON of the other kind."""
+        if isinstance(value, self.kind):
+            return value
+        try:
+            parsed = json.loads(value)
+        except json.JSONDecodeError as error:
+            self.fail(f"{value!r} is not JSON ({error.msg})", param, ctx)
+        if not isinstance(parsed, self.kind):
+            self.fail(f"{value!r} is not a {self.name}", param, ctx)
+        return parsed
+
+
+class HiddenDims(click.ParamType[tuple[int, int]]):
+    """Sizes of the two hidden layers: `128,64`, or a JSON list."""
+
+    name = "h1,h2"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """Parse two positive whole numbers."""
+        parts: Sequence[Any] = value.strip("[] ").split(",") if isinstance(value, str) else value
+        sizes = [WholeNumber(1).convert(part, param, ctx) for part in parts]
+        if len(sizes) != 2:
+            self.fail(f"{value!r} does not name two layer sizes, as in 128,64", param, ctx)
+        return sizes[0], sizes[1]
+
+
+FRACTION = click.FloatRange(0, 1, min_open=True)
+POSITIVE = click.FloatRange(0, min_open=True)
+
+
+def executor_input_option(command: F) -> F:
+    """`--executor-input`: how the pipeline tells a step where its outputs go."""
+    return click.option(
+        "--executor-input",
+        default="",
+        hidden=True,
+        help="ExecutorInput JSON, filled in by the pipeline; outputs are shown on stdout without it.",
+    )(command)
+
+
+def timestamp_col_option(command: F) -> F:
+    """`--timestamp-col`."""
+    return click.option(
+        "--timestamp-col", default="normalizedTime", show_default=True, help="Name of the timestamp column (UTC)."
+    )(command)
+
+
+def minio_endpoint_option(command: F) -> F:
+    """`--minio-endpoint`."""
+    return click.option(
+        "--minio-endpoint", default="", help="S3 endpoint, with or without scheme; S3_ENDPOINT by default."
+    )(command)
+
+
+def backend_option(command: F) -> F:
+    """`--backend`."""
+    return click.option(
+        "--backend",
+        "backend_name",
+        type=click.Choice(["kubernetes", "local"]),
+        default="local",
+        show_default=True,
+        envvar="PIPELINE_BACKEND",
+        help="Where jobs run: by the cluster's operators, or as processes of this machine.",
+    )(command)

@@ -1,0 +1,124 @@
+"""The one command line: every step of the pipeline is a command of this program."""
+
+import errno
+import logging
+import signal
+import sys
+from importlib import import_module
+from pathlib import Path
+from types import FrameType
+
+import click
+
+if not __package__:  # run as a script, Python looks for packages beside this file only
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from container_component_src.errors import PipelineError
+
+COMMANDS = (
+    "cleanup",
+    "create_train_val_test_split",
+    "deploy_to_kserve",
+    "doctor",
+    "fit_scaler",
+    "generate_telemetry",
+    "label_telemetry",
+    "list_archives",
+    "run_dask_preprocessing",
+    "run_evaluation",
+    "run_katib_experiment",
+    "run_pytorchjob",
+    "run_training",
+    "scale_dataframes",
+    "serve_predictor",
+    "serve_transformer",
+    "split_parquet_file",
+    "visualize_results",
+)
+NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+
+
+class Commands(click.Group):
+    """Loads the module of a command when it is asked for, so that a light command stays light."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of all commands, sorted."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a name, or None."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"container_component_src.cli.{cmd_name}"), cmd_name)
+        return command
+
+
+@click.group(cls=Commands, context_settings={"max_content_width": 120})
+@click.option("--debug", is_flag=True, help="Log in detail and show the traceback of an error.")
+def cli(debug: bool) -> None:
+    """Anomaly detection on ISS Columbus ECLSS telemetry: the steps of the pipeline, one command each."""
+    # Logs go to stdout: stderr holds nothing but the one line of an error.
+    logging.basicConfig(
+        stream=sys.stdout,
+        level=logging.DEBUG if debug else logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    logging.captureWarnings(True)
+    for chatty in ("asyncio", "botocore", "fsspec", "httpcore", "httpx", "s3fs", "urllib3"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        arguments: Command line without the program name; `sys.argv` by default.
+
+    Returns:
+        The exit code: 0, 2 for bad input or options, 1 for every other failure.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        cli.main(args=arguments, prog_name="main.py", standalone_mode=False)
+    except (click.ClickException, PipelineError, OSError) as error:
+        if "--debug" in arguments:
+            logging.getLogger(__name__).exception("failed")
+        code, message = _explain(error)
+        click.echo(f"error: {message}", err=True)
+        return code
+    except click.Abort:
+        return 130
+    except Exception as error:  # whatever a library raises: still one line, and the traceback for those who ask
+        if "--debug" in arguments:
+            raise
+        click.echo(
+            f"error: {type(error).__name__}: {_one_line(str(error))}; run with --debug for the traceback", err=True
+        )
+        return 1
+    return 0
+
+
+def _explain(error: click.ClickException | PipelineError | OSError) -> tuple[int, str]:
+    """Exit code and one line for an error."""
+    if isinstance(error, click.ClickException):
+        return error.exit_code, _one_line(error.format_message())
+    if isinstance(error, PipelineError):
+        return error.exit_code, _one_line(str(error))
+    if error.errno in NO_ROOM:
+        place = error.filename or "the output"
+        return 2, f"no room left to write {place} ({_one_line(str(error))}); free space or choose another path"
+    return 1, f"{_one_line(str(error))}; check the path and its permissions"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _stop(signal_number: int, frame: FrameType | None) -> None:
+    """Leave through the `finally` blocks when the pod is stopped."""
+    raise SystemExit(128 + signal_number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

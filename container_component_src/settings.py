@@ -1,0 +1,120 @@
+"""Typed, frozen settings: everything that `config.toml` may say, checked key by key when it is read."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tomli
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from container_component_src.errors import InputError
+
+NonEmpty = Annotated[str, Field(min_length=1)]
+
+
+class Frozen(BaseModel):
+    """Base of the value classes that are read from files: immutable, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Paths(Frozen):
+    """Where the data lies; URIs as in the storage module, relative paths from the working directory."""
+
+    archives: NonEmpty  # prefix that holds the parquet archives
+    reports: NonEmpty  # the anomaly reports (.xls, .xlsx or .csv)
+    work_dir: Path  # outputs, cache and logs of local runs
+
+
+class Platform(Frozen):
+    """Names that the cluster knows."""
+
+    namespace: NonEmpty  # where pods of the run are created
+    s3_secret: NonEmpty  # Secret with the S3 credentials and endpoint
+    inference_service: NonEmpty  # name of the deployed model
+
+
+class ReportColumns(Frozen):
+    """Headers of the anomaly report table; times are `%Y/%j/%H:%M:%S` in UTC."""
+
+    id: NonEmpty = "ID"
+    symbol: NonEmpty = "SYMBOL"
+    title: NonEmpty = "TITLE"
+    start: NonEmpty = "EVENT GMT (DOY/HH:MM:SS)"  # inclusive
+    end: NonEmpty = "Duration/End GMT"  # exclusive
+
+
+class ColNames(ReportColumns):
+    """Column names of the telemetry and of the anomaly reports."""
+
+    timestamp: NonEmpty
+
+    @property
+    def report(self) -> ReportColumns:
+        """The headers of the report table alone."""
+        return ReportColumns(**self.model_dump(exclude={"timestamp"}))
+
+
+class Image(Frozen):
+    """The one container image that every step runs."""
+
+    repository: NonEmpty
+    tag: NonEmpty
+
+    @property
+    def reference(self) -> str:
+        """What a pod spec names, as `repository:tag`."""
+        return f"{self.repository}:{self.tag}"
+
+
+class StepResources(Frozen):
+    """Kubernetes quantities of one class of steps."""
+
+    cpu: NonEmpty
+    memory: NonEmpty
+
+
+class Resources(Frozen):
+    """What steps may use on the cluster."""
+
+    light: StepResources  # steps that start other jobs or handle small files
+    data: StepResources  # steps that stream the dataset
+    training: StepResources  # trials and training replicas
+
+
+class Settings(Frozen):
+    """All of `config.toml`."""
+
+    paths: Paths
+    platform: Platform
+    col_names: ColNames = Field(alias="col-names")
+    image: Image
+    resources: Resources
+    parameters: dict[str, bool | int | float | str | list[object]] = Field(default_factory=dict)  # of the pipeline
+
+
+def load_settings(path: Path) -> Settings:
+    """Read a configuration file.
+
+    Raises:
+        InputError: The file is absent or not TOML, or a key is unknown, missing or of a wrong type.
+    """
+    try:
+        return Settings.model_validate(tomli.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such configuration file; name an existing one with --config") from error
+    except (OSError, UnicodeDecodeError, tomli.TOMLDecodeError) as error:
+        raise InputError(f"{path}: not readable as TOML ({error}); mend the file") from error
+    except ValidationError as error:
+        raise InputError(f"{path}: {describe(error)}") from error
+
+
+def describe(error: ValidationError) -> str:
+    """Say in one line which keys a validation refused, and why."""
+    problems = {
+        "missing": "is missing; add it",
+        "extra_forbidden": "is not a known key; remove or rename it",
+    }
+    return "; ".join(
+        f"key '{'.'.join(str(part) for part in item['loc'])}' {problems.get(item['type'], 'is wrong: ' + item['msg'])}"
+        for item in error.errors(include_url=False)
+    )

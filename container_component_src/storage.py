@@ -1,0 +1,181 @@
+"""One place for files: local paths and S3 objects behind the same few calls.
+
+Accepted URIs: a path, `file://…`, `s3://bucket/key`, and the two forms in which KFP hands out objects of its artifact
+store, `minio://bucket/key` and `/minio/bucket/key` (the object, unless the launcher keeps a copy on the pod's disk).
+S3 settings come from the environment: `S3_ENDPOINT` (with or without scheme), `S3_USE_HTTPS`, `S3_VERIFY_SSL`,
+`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`.
+"""
+
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import fsspec
+import pyarrow.fs
+from fsspec import AbstractFileSystem
+
+from container_component_src.errors import InputError
+
+_S3_PREFIXES = ("s3://", "minio://", "/minio/")
+_TEMPORARY_SUFFIX = ".tmp"
+
+
+@dataclass(frozen=True)
+class Location:
+    """A file or folder in a file system."""
+
+    fs: AbstractFileSystem
+    path: str  # as the file system knows it: absolute for local files, bucket/key for S3
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this is a file of this machine."""
+        return "file" in _protocols(self.fs)
+
+    @property
+    def uri(self) -> str:
+        """The address that resolves to this location again."""
+        return self.path if self.is_local else f"s3://{self.path}"
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.rstrip("/").rsplit("/", 1)[-1]
+
+    @property
+    def arrow_fs(self) -> pyarrow.fs.FileSystem:
+        """The file system for pyarrow: its own for local files, this one behind an adapter for the rest."""
+        if self.is_local:
+            return pyarrow.fs.LocalFileSystem()
+        return pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(self.fs))
+
+    def __truediv__(self, name: str) -> "Location":
+        return Location(self.fs, f"{self.path.rstrip('/')}/{name}")
+
+    def exists(self) -> bool:
+        """Whether a file or folder is there."""
+        return bool(self.fs.exists(self.path))
+
+    def children(self) -> list["Location"]:
+        """Files and folders directly below, sorted by name; none where there is no such folder."""
+        try:
+            found = self.fs.ls(self.path, detail=False, refresh=True)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return [
+            Location(self.fs, path.rstrip("/")) for path in sorted(found) if path.rstrip("/") != self.path.rstrip("/")
+        ]
+
+    def read_bytes(self) -> bytes:
+        """The whole file.
+
+        Raises:
+            InputError: There is no such file.
+        """
+        try:
+            return bytes(self.fs.cat_file(self.path))
+        except (FileNotFoundError, IsADirectoryError) as error:
+            raise InputError(f"{self.uri}: no such file; check the path") from error
+
+    def fingerprint(self) -> str:
+        """Changes whenever the file does: size with etag (S3) or modification time in nanoseconds."""
+        info = self.fs.info(self.path)
+        version = info.get("ETag") or os.stat(self.path).st_mtime_ns  # noqa: PTH116 - a Path would be made to be thrown away
+        return f"{info['size']}-{str(version).strip(chr(34))}"
+
+    def remove(self) -> None:
+        """Delete the file or the whole folder; nothing happens where there is none."""
+        if self.exists():
+            self.fs.rm(self.path, recursive=True)
+
+    @contextmanager
+    def open_output(self) -> Iterator[IO[bytes]]:
+        """Write a file that appears under its name only when it is whole.
+
+        Local files are written under a temporary name and renamed; S3 objects appear when their upload completes, and
+        the upload is given up where the block raises.
+        """
+        if self.is_local:
+            temporary = Path(f"{self.path}.{uuid.uuid4().hex[:8]}{_TEMPORARY_SUFFIX}")
+            temporary.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with temporary.open("wb") as file:
+                    yield file
+                temporary.replace(self.path)
+            finally:
+                temporary.unlink(missing_ok=True)
+            return
+        upload = self.fs.open(self.path, "wb")
+        try:
+            yield upload
+        except BaseException:
+            upload.discard()
+            upload.closed = True  # closing would complete the upload
+            raise
+        upload.close()
+
+    def write_bytes(self, content: bytes) -> None:
+        """Write a small file at once."""
+        with self.open_output() as file:
+            file.write(content)
+
+
+def resolve(uri: str, endpoint: str = "", environment: Mapping[str, str] = os.environ) -> Location:
+    """Find the file system of a URI.
+
+    Args:
+        uri: One of the forms named at the top of this module.
+        endpoint: S3 endpoint that wins over `S3_ENDPOINT`; with or without scheme.
+        environment: Where the S3 settings are looked up.
+
+    Raises:
+        InputError: The URI is empty or of an unknown kind.
+    """
+    if not uri:
+        raise InputError("an empty path was given; name a file or folder")
+    for prefix in _S3_PREFIXES:
+        if uri.startswith(prefix) and not _is_launcher_scratch(uri):
+            return Location(
+                fsspec.filesystem("s3", **s3_options(environment, endpoint)), uri.removeprefix(prefix).rstrip("/")
+            )
+    if "://" in uri and not uri.startswith("file://"):
+        raise InputError(f"{uri}: unknown kind of address; use a path, file://, s3:// or minio://")
+    return Location(fsspec.filesystem("file"), str(Path(uri.removeprefix("file://")).absolute()))
+
+
+def s3_options(environment: Mapping[str, str], endpoint: str = "") -> dict[str, Any]:
+    """Arguments of `s3fs.S3FileSystem` for the settings of an environment."""
+    endpoint = endpoint or environment.get("S3_ENDPOINT", "")
+    if endpoint and "://" not in endpoint:
+        endpoint = f"{'https' if _is_true(environment, 'S3_USE_HTTPS') else 'http'}://{endpoint}"
+    return {
+        "key": environment.get("AWS_ACCESS_KEY_ID"),
+        "secret": environment.get("AWS_SECRET_ACCESS_KEY"),
+        "endpoint_url": endpoint or None,
+        "client_kwargs": {
+            "region_name": environment.get("AWS_DEFAULT_REGION", "us-east-1"),
+            "verify": environment.get("AWS_CA_BUNDLE", True) if _is_true(environment, "S3_VERIFY_SSL") else False,
+        },
+        # MinIO without a wildcard DNS entry knows buckets by path only.
+        "config_kwargs": {"s3": {"addressing_style": "path"}},
+    }
+
+
+def _is_launcher_scratch(uri: str) -> bool:
+    """Whether KFP's launcher made the folder of this `/minio/…` path on the pod's disk, to transfer what lies in it."""
+    return uri.startswith("/minio/") and Path(uri).parent.is_dir()
+
+
+def _is_true(environment: Mapping[str, str], name: str) -> bool:
+    value = environment.get(name, "true").strip().lower()
+    if value not in {"1", "true", "yes", "0", "false", "no", ""}:
+        raise InputError(f"environment variable {name}={value!r} is neither true nor false; set it to one of them")
+    return value in {"1", "true", "yes", ""}
+
+
+def _protocols(fs: AbstractFileSystem) -> tuple[str, ...]:
+    return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)

@@ -1,0 +1,279 @@
+"""The dataset artifact: a folder of parquet partitions sorted by time, made whole by a manifest that is written last.
+
+Every partition holds the timestamp (UTC, nanoseconds), the channels as float32 (NaN where a value is missing) and, in
+labelled datasets, the label column `Anomaly` (0 or 1). Readers go partition by partition or batch by batch, so memory
+does not grow with the number of rows. A folder without a manifest is unfinished and is refused.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import Field, ValidationError
+
+from container_component_src import storage
+from container_component_src.errors import InputError
+from container_component_src.settings import Frozen, describe
+from container_component_src.storage import Location
+from container_component_src.telemetry.events import Event
+from container_component_src.telemetry.scaler import Scaler
+
+LABEL_COL = "Anomaly"
+MANIFEST_NAME = "_manifest.json"
+TIMESTAMP_TYPE = pa.timestamp("ns", tz="UTC")
+# Float telemetry hardly repeats: dictionaries cost time and save nothing.
+WRITE_OPTIONS: Mapping[str, Any] = {"compression": "lz4", "use_dictionary": False, "write_statistics": False}
+
+Timestamps = npt.NDArray[np.int64]  # nanoseconds since 1970 UTC, shape [rows]
+Values = npt.NDArray[np.float32]  # shape [rows, channels]
+
+
+class Partition(Frozen):
+    """One parquet file of a dataset."""
+
+    file: str
+    rows: int
+    start: int  # first timestamp, nanoseconds since 1970 UTC
+    end: int  # last timestamp, inclusive
+
+
+class Manifest(Frozen):
+    """What a dataset holds, written as its last file."""
+
+    timestamp_col: str
+    channels: tuple[str, ...]  # in the order of the columns
+    partitions: tuple[Partition, ...]
+    labelled: bool = False
+    missing: dict[str, int] = Field(default_factory=dict)  # NaN, infinite or null values of the channels that have any
+    events: tuple[Event, ...] = ()  # reported anomalies with rows in the dataset
+    scaler: Scaler | None = None  # the scaling that the values went through
+    notes: dict[str, Any] = Field(default_factory=dict)  # facts about how it was made
+
+    @property
+    def rows(self) -> int:
+        """Rows of all partitions."""
+        return sum(partition.rows for partition in self.partitions)
+
+    def metadata(self) -> dict[str, Any]:
+        """The summary that the pipeline shows beside the artifact."""
+        return {
+            "rows": self.rows,
+            "channels": len(self.channels),
+            "partitions": len(self.partitions),
+            "start": to_iso(self.partitions[0].start),
+            "end": to_iso(self.partitions[-1].end),
+            "missing_values": sum(self.missing.values()),
+            **self.notes,
+        }
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Rows in memory."""
+
+    timestamps: Timestamps
+    values: Values
+    labels: npt.NDArray[np.int8] | None = None  # shape [rows], 0 or 1
+
+    def __len__(self) -> int:
+        return len(self.timestamps)
+
+    def where(self, mask: npt.NDArray[np.bool_]) -> "Frame":
+        """The rows for which a mask of shape [rows] is true."""
+        return Frame(self.timestamps[mask], self.values[mask], None if self.labels is None else self.labels[mask])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A finished dataset, opened for reading."""
+
+    location: Location
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, uri: str, endpoint: str = "") -> "Dataset":
+        """Open a dataset by its URI.
+
+        Raises:
+            InputError: There is no dataset, it is unfinished, or its manifest is damaged.
+        """
+        location = storage.resolve(uri, endpoint)
+        manifest = location / MANIFEST_NAME
+        if not manifest.exists():
+            state = "unfinished dataset" if location.exists() else "no such dataset"
+            raise InputError(f"{uri}: {state} (it has no {MANIFEST_NAME}); run the step that writes it to its end")
+        try:
+            return cls(location, Manifest.model_validate_json(manifest.read_bytes()))
+        except ValidationError as error:
+            raise InputError(
+                f"{manifest.uri}: damaged manifest ({describe(error)}); write the dataset again"
+            ) from error
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Channel names in the order of the columns of `Frame.values`."""
+        return self.manifest.channels
+
+    def open_partition(self, partition: Partition) -> pq.ParquetFile:
+        """Open the parquet file of a partition.
+
+        Raises:
+            InputError: The file is gone or damaged.
+        """
+        file = self.location / partition.file
+        try:
+            return pq.ParquetFile(file.path, filesystem=file.arrow_fs, memory_map=file.is_local)
+        except (FileNotFoundError, pa.ArrowInvalid) as error:
+            raise InputError(f"{file.uri}: partition is missing or damaged; write the dataset again") from error
+
+    def read(self, partition: Partition, channels: Sequence[str] | None = None) -> Frame:
+        """Read one partition, all channels or those named."""
+        with self.open_partition(partition) as file:
+            return self._frame(file.read(columns=self._columns(channels), use_threads=True), channels)
+
+    def frames(self, channels: Sequence[str] | None = None) -> Iterator[Frame]:
+        """Read partition by partition, in order of time."""
+        for partition in self.manifest.partitions:
+            yield self.read(partition, channels)
+
+    def load(self) -> Frame:
+        """Read everything into memory; for datasets that are known to fit."""
+        rows = self.manifest.rows
+        timestamps = np.empty(rows, dtype=np.int64)
+        values = np.empty((rows, len(self.channels)), dtype=np.float32)
+        labels = np.empty(rows, dtype=np.int8) if self.manifest.labelled else None
+        position = 0
+        for frame in self.frames():
+            part = slice(position, position + len(frame))
+            timestamps[part], values[part] = frame.timestamps, frame.values
+            if labels is not None and frame.labels is not None:
+                labels[part] = frame.labels
+            position += len(frame)
+        return Frame(timestamps, values, labels)
+
+    def _columns(self, channels: Sequence[str] | None) -> list[str]:
+        label = [LABEL_COL] if self.manifest.labelled else []
+        return [self.manifest.timestamp_col, *(self.channels if channels is None else channels), *label]
+
+    def _frame(self, table: pa.Table, channels: Sequence[str] | None) -> Frame:
+        names = self.channels if channels is None else channels
+        return Frame(
+            timestamps=timestamps_of(table.column(self.manifest.timestamp_col)),
+            values=values_of(table, names),
+            labels=table.column(LABEL_COL).to_numpy() if self.manifest.labelled else None,
+        )
+
+
+def write_partition(
+    location: Location, timestamp_col: str, channels: Sequence[str], index: int, frame: Frame
+) -> Partition:
+    """Write one partition of at least one row; callable from several processes at once for different indices."""
+    columns: dict[str, Any] = {timestamp_col: pa.array(frame.timestamps).cast(TIMESTAMP_TYPE)}
+    by_channel = np.ascontiguousarray(frame.values.T)  # one transposition instead of a strided read per column
+    columns |= {name: pa.array(by_channel[position]) for position, name in enumerate(channels)}
+    if frame.labels is not None:
+        columns[LABEL_COL] = pa.array(frame.labels)
+    table = pa.table(columns)
+    schema = table.schema.with_metadata(_pandas_metadata(table.schema, timestamp_col))
+    file = location / f"part-{index:05d}.parquet"
+    with file.open_output() as output:
+        pq.write_table(table.cast(schema), output, **WRITE_OPTIONS)
+    return Partition(file=file.name, rows=len(frame), start=int(frame.timestamps[0]), end=int(frame.timestamps[-1]))
+
+
+def commit(location: Location, manifest: Manifest) -> Dataset:
+    """Make a dataset whole: write its manifest.
+
+    Raises:
+        InputError: The dataset has no rows, or its partitions overlap in time.
+    """
+    if not manifest.partitions:
+        raise InputError(f"{location.uri}: no rows are left to write; widen what the step selects")
+    for before, after in zip(manifest.partitions, manifest.partitions[1:], strict=False):
+        if after.start <= before.end:
+            raise InputError(
+                f"{location.uri}: {after.file} starts at {to_iso(after.start)}, not after {before.file}, which ends at "
+                f"{to_iso(before.end)}; remove the archive that repeats this time"
+            )
+    (location / MANIFEST_NAME).write_bytes(manifest.model_dump_json(indent=1).encode())
+    return Dataset(location, manifest)
+
+
+class DatasetWriter:
+    """Writes a dataset one partition after the other; an exception inside the `with` block removes what was written."""
+
+    def __init__(self, uri: str, timestamp_col: str, channels: Sequence[str], endpoint: str = "") -> None:
+        self.location = prepare_output(uri, endpoint)
+        self._timestamp_col = timestamp_col
+        self._channels = tuple(channels)
+        self._partitions: list[Partition] = []
+        self._labelled = False
+
+    def __enter__(self) -> "DatasetWriter":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self.location.remove()
+
+    def write(self, frame: Frame) -> None:
+        """Append a partition; nothing is written for a frame without rows."""
+        if len(frame):
+            index = len(self._partitions)
+            self._labelled = frame.labels is not None
+            self._partitions.append(write_partition(self.location, self._timestamp_col, self._channels, index, frame))
+
+    def commit(self, **facts: Any) -> Dataset:
+        """Finish; `facts` are further fields of the manifest."""
+        manifest = Manifest(
+            timestamp_col=self._timestamp_col,
+            channels=self._channels,
+            partitions=tuple(self._partitions),
+            labelled=self._labelled,
+            **facts,
+        )
+        return commit(self.location, manifest)
+
+
+def prepare_output(uri: str, endpoint: str = "") -> Location:
+    """Empty the folder of an output, so that nothing of an earlier attempt is taken for part of this one.
+
+    Raises:
+        InputError: The folder holds something that is not a dataset.
+    """
+    location = storage.resolve(uri, endpoint)
+    foreign = [child.name for child in location.children() if not child.name.startswith(("part-", MANIFEST_NAME))]
+    if foreign:
+        raise InputError(f"{uri}: the folder holds other files ({foreign[0]}); name an empty or new folder as output")
+    (location / MANIFEST_NAME).remove()  # first, so that a half-removed dataset is not taken for whole
+    location.remove()
+    return location
+
+
+def timestamps_of(column: pa.ChunkedArray) -> Timestamps:
+    """A timestamp column as nanoseconds since 1970 UTC."""
+    return np.asarray(column.cast(TIMESTAMP_TYPE).cast(pa.int64()).to_numpy(), dtype=np.int64)
+
+
+def values_of(table: pa.Table, channels: Sequence[str]) -> Values:
+    """Float columns as one float32 array of shape [rows, channels]; nulls become NaN."""
+    by_channel = np.empty((len(channels), table.num_rows), dtype=np.float32)
+    for position, name in enumerate(channels):
+        by_channel[position] = table.column(name).to_numpy()
+    return np.ascontiguousarray(by_channel.T)
+
+
+def to_iso(timestamp: int) -> str:
+    """Nanoseconds since 1970 UTC as ISO 8601 text."""
+    return pd.Timestamp(timestamp, unit="ns", tz="UTC").isoformat()
+
+
+def _pandas_metadata(schema: pa.Schema, timestamp_col: str) -> Mapping[bytes, bytes]:
+    """Schema metadata that lets `pandas.read_parquet` return the timestamp as the index."""
+    empty = schema.empty_table().to_pandas().set_index(timestamp_col)
+    return dict(pa.Schema.from_pandas(empty).metadata)

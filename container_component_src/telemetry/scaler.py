@@ -1,0 +1,36 @@
+"""The scaler: per channel a centre and a scale, as JSON."""
+
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from container_component_src.settings import Frozen
+
+
+class ScalerType(StrEnum):
+    """How centre and scale are chosen."""
+
+    STANDARD = "standard"  # mean and standard deviation
+    MINMAX = "minmax"  # minimum and range
+    ROBUST = "robust"  # median and interquartile range
+
+
+class Scaler(Frozen):
+    """Turns engineering units into scaled ones: (value - centre) / scale, missing values to 0, the centre."""
+
+    type: ScalerType
+    channels: tuple[str, ...]  # in order; constant channels are dropped
+    centre: tuple[float, ...]
+    scale: tuple[float, ...]  # > 0
+    dropped: tuple[str, ...] = ()  # channels that are constant in the training data
+
+    def transform(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Scale values of shape [rows, len(channels)]; NaN and infinite ones become 0."""
+        scaled = values - np.asarray(self.centre, np.float32)
+        scaled /= np.asarray(self.scale, np.float32)
+        return np.nan_to_num(scaled, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+
+    def inverse_transform(self, scaled: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Back to engineering units, shape [rows, len(channels)]."""
+        return scaled * np.asarray(self.scale, np.float32) + np.asarray(self.centre, np.float32)

@@ -1,0 +1,125 @@
+"""Outputs and cache of local runs on disk: what is kept, what is thrown away, and who may work there."""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import platform
+import re
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from container_component_src.errors import InputError
+
+SOURCE = ("container_component_src", "config.toml", "poetry.lock", "requirements.txt")
+KEPT_RUNS = 3
+CLOCK_SLACK = 1.0  # seconds by which a file system's clock may lag behind
+
+
+def source_digest(project_root: Path, env: Mapping[str, str]) -> str:
+    """Digest of whatever decides, besides a step's arguments, what the step computes.
+
+    Args:
+        project_root: Directory of the sources, the lock and the configuration.
+        env: Variables set for the steps.
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    for part in (sys.version, platform.machine(), json.dumps(dict(env), sort_keys=True)):
+        digest.update(part.encode() + b"\0")
+    for name in SOURCE:
+        path = project_root / name
+        files = [path] if path.is_file() else path.rglob("*")
+        for file in sorted(file for file in files if file.is_file() and "__pycache__" not in file.parts):
+            content = hashlib.sha256(file.read_bytes()).hexdigest()
+            digest.update(f"{file.relative_to(project_root).as_posix()}\0{content}\0".encode())
+    return digest.hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def exclusive(work_dir: Path) -> Iterator[None]:
+    """Hold a working directory for one run; the lock goes with the process, however that ends.
+
+    Raises:
+        InputError: Another run holds it.
+    """
+    with (work_dir / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(
+                f"another local run works in {work_dir}: wait for it or choose another directory"
+            ) from error
+        yield
+
+
+def forget_unused_entries(cache_root: Path, run_started: float) -> None:
+    """Drop the entries that none of the last succeeded runs used; call it after each of them.
+
+    Args:
+        cache_root: Directory of the cache entries, whose modification time tells when they were last used.
+        run_started: Start of the run that just succeeded, in seconds since the epoch.
+    """
+    history = cache_root / "succeeded_runs.txt"
+    starts = [float(line) for line in history.read_text().split()] if history.exists() else []
+    starts = [*starts, run_started][-KEPT_RUNS:]
+    temporary = history.with_suffix(".tmp")
+    temporary.write_text("\n".join(map(repr, starts)))
+    temporary.replace(history)
+    if len(starts) == KEPT_RUNS:
+        for entry in cache_root.glob("*.json"):
+            if entry.stat().st_mtime < starts[0] - CLOCK_SLACK:
+                entry.unlink()
+
+
+def prune(caches: Path, outputs: Path, digest: str) -> None:
+    """Remove the caches of other sources and every output that no cache entry names.
+
+    Args:
+        caches: Directory with one cache per digest.
+        outputs: Directory of all runs' outputs.
+        digest: The cache to keep.
+    """
+    for other in caches.glob("*"):
+        if other.name != digest:
+            shutil.rmtree(other)
+    named: set[Path] = set()
+    for entry in (caches / digest).glob("*.json"):
+        try:
+            named.update(_paths_in(json.loads(entry.read_text()), outputs))
+        except json.JSONDecodeError:
+            entry.unlink()
+    ancestors = {parent for path in named for parent in path.parents}
+    _remove_unnamed(outputs, named, ancestors)
+
+
+def _paths_in(value: object, outputs: Path) -> Iterator[Path]:
+    if isinstance(value, str):
+        for match in re.findall(re.escape(f"{outputs}/") + r"[^\s\"',;]+", value):
+            path = Path(match)
+            while not path.exists():  # a pattern, or something that is gone: keep what it lies in
+                path = path.parent
+            if outputs in path.parents:
+                yield path
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _paths_in(item, outputs)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _paths_in(item, outputs)
+
+
+def _remove_unnamed(directory: Path, named: set[Path], ancestors: set[Path]) -> None:
+    for path in directory.glob("*"):
+        if path in named:
+            continue
+        if path in ancestors:
+            _remove_unnamed(path, named, ancestors)
+        elif path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()

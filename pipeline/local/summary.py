@@ -1,0 +1,214 @@
+"""What a local run leaves to its user: summary.json, a copy of the report, and a summary on the terminal."""
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from kfp import dsl
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.local.processes import last_lines
+from pipeline.local.progress import step_table
+from pipeline.local.steps import StepRecord, StepState
+
+_RAN = {StepState.SUCCEEDED, StepState.CACHED}
+
+
+class RunStatus(StrEnum):
+    """How a run ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+EXIT_CODES = {RunStatus.SUCCEEDED: 0, RunStatus.FAILED: 1, RunStatus.INTERRUPTED: 130}
+
+
+@dataclass(frozen=True)
+class SummaryRules:
+    """Where a summary finds its parts among the outputs of the steps.
+
+    Attributes:
+        metrics_type: Artifact type whose metadata are metrics.
+        report_type: Artifact type of the report; the last one counts.
+        model_type: Artifact type of the model; the last one counts.
+        deploy_step: Step that has deployed the model if it ran.
+    """
+
+    metrics_type: str = dsl.Metrics.schema_title
+    report_type: str = dsl.HTML.schema_title
+    model_type: str = dsl.Model.schema_title
+    deploy_step: str = "deploy_to_kserve"
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """Outcome of a local run.
+
+    Attributes:
+        status: How it ended.
+        pipeline: Name of the pipeline.
+        steps: Every step and loop iteration.
+        metrics: Metadata of the metrics artifacts by artifact name.
+        report: Path of the report.
+        model: Path of the model.
+        deployed: Whether the model was deployed by this run.
+        message: Why the run failed, unless a step says so.
+        last_run: Directory with summary.json, the copy of the report and the logs.
+    """
+
+    status: RunStatus
+    pipeline: str
+    steps: tuple[StepRecord, ...]
+    metrics: dict[str, dict[str, Any]]
+    report: str | None
+    model: str | None
+    deployed: bool
+    message: str
+    last_run: Path
+
+    @property
+    def exit_code(self) -> int:
+        """Exit code for the command that ran the pipeline: 0, 1 for failed, 130 for interrupted."""
+        return EXIT_CODES[self.status]
+
+    @property
+    def report_copy(self) -> Path | None:
+        """Copy of the report at a place that stays the same from run to run, if there is one."""
+        copy = self.last_run / "report.html"
+        return copy if copy.exists() else None
+
+
+def summarize(
+    *,
+    status: RunStatus,
+    pipeline: str,
+    records: Sequence[StepRecord],
+    message: str,
+    last_run: Path,
+    rules: SummaryRules,
+) -> RunSummary:
+    """Gather the outcome of a run from the outputs of its steps.
+
+    Args:
+        status: How the run ended.
+        pipeline: Name of the pipeline.
+        records: Its steps, ended.
+        message: Why the run failed, unless a step says so.
+        last_run: Directory for what the user looks at.
+        rules: What to look for.
+    """
+    metrics: dict[str, dict[str, Any]] = {}
+    paths: dict[str, str] = {}
+    for name, artifact in _artifacts(records):
+        paths[artifact.schema_title] = artifact.uri
+        if artifact.schema_title == rules.metrics_type:
+            metrics.setdefault(name, {}).update(artifact.metadata)
+    return RunSummary(
+        status=status,
+        pipeline=pipeline,
+        steps=tuple(records),
+        metrics=metrics,
+        report=paths.get(rules.report_type),
+        model=paths.get(rules.model_type),
+        deployed=any(r.planned.name == rules.deploy_step and r.state is StepState.SUCCEEDED for r in records),
+        message=message,
+        last_run=last_run,
+    )
+
+
+def write_summary(summary: RunSummary) -> None:
+    """Write summary.json and the copy of the report, each under a temporary name first."""
+    if summary.report is not None and Path(summary.report).is_file():
+        temporary = summary.last_run / "report.html.tmp"
+        shutil.copyfile(summary.report, temporary)
+        temporary.replace(summary.last_run / "report.html")
+    document = {
+        "status": summary.status,
+        "pipeline": summary.pipeline,
+        "message": summary.message,
+        "steps": [
+            {
+                "name": step.name,
+                "status": step.state,
+                "seconds": round(step.seconds, 3),
+                "cached": step.state is StepState.CACHED,
+                "peak_rss_mib": step.peak_rss_mib,
+                "log": str(step.log) if step.log else None,
+                "message": step.message,
+            }
+            for step in summary.steps
+        ],
+        "metrics": summary.metrics,
+        "report": summary.report,
+        "model": summary.model,
+        "deployed": summary.deployed,
+    }
+    temporary = summary.last_run / "summary.json.tmp"
+    temporary.write_text(json.dumps(document, indent=2), encoding="utf-8")
+    temporary.replace(summary.last_run / "summary.json")
+
+
+def print_summary(summary: RunSummary, console: Console) -> None:
+    """Show the outcome of a run: its steps, what failed, metrics, where things lie and what to do next."""
+    console.print(step_table(summary.steps))
+    for step in summary.steps:
+        if step.state is StepState.FAILED:
+            _print_failure(step, console)
+    if summary.metrics:
+        console.print(_metrics_table(summary.metrics))
+    style = "bold green" if summary.status is RunStatus.SUCCEEDED else "bold red"
+    console.print(Text(f"{summary.pipeline} {summary.status}", style=style))
+    if summary.message:
+        console.print(Text(summary.message, style="red"), soft_wrap=True)
+    for label, value in _places(summary):
+        console.print(Text(f"{label:>10}  {value}"), soft_wrap=True)
+
+
+def _artifacts(records: Sequence[StepRecord]) -> Iterator[tuple[str, dsl.Artifact]]:
+    for record in records:
+        if record.state not in _RAN:
+            continue
+        for name, value in record.outputs.items():
+            for item in value if isinstance(value, list) else [value]:
+                if isinstance(item, dsl.Artifact):
+                    yield name, item
+
+
+def _print_failure(step: StepRecord, console: Console) -> None:
+    console.print(Text(f"{step.name} failed: {step.message}", style="bold red"), soft_wrap=True)
+    if step.log is not None:
+        tail = Text("\n".join(last_lines(step.log, 15)))
+        console.print(Panel(tail, title=f"last lines of {step.log.name}", title_align="left", border_style="red"))
+        console.print(Text(f"{'whole log':>10}  {step.log}"), soft_wrap=True)
+
+
+def _metrics_table(metrics: dict[str, dict[str, Any]]) -> Table:
+    table = Table("metric", show_edge=False, pad_edge=False)
+    table.add_column("value", justify="right")
+    for artifact, values in metrics.items():
+        for name, value in values.items():
+            label = f"{artifact}: {name}" if len(metrics) > 1 else name
+            table.add_row(Text(label), Text(f"{value:.4g}" if isinstance(value, float) else str(value)))
+    return table
+
+
+def _places(summary: RunSummary) -> Iterator[tuple[str, object]]:
+    if summary.report is not None:
+        yield "report", summary.report_copy or summary.report
+    if summary.model is not None:
+        yield "model", f"{summary.model} ({'deployed' if summary.deployed else 'not deployed'})"
+    yield "logs", summary.last_run / "logs"
+    yield "summary", summary.last_run / "summary.json"
+    if summary.status is not RunStatus.SUCCEEDED:
+        yield "next", "mend the cause and run again: steps that succeeded are taken from the cache"
+    elif summary.report is not None:
+        yield "next", "open the report in a browser"

@@ -1,13 +1,14 @@
 """Typed, frozen settings: everything that `config.toml` may say, checked key by key when it is read."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import tomli
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from container_component_src.errors import InputError
 
+M = TypeVar("M", bound=BaseModel)
 NonEmpty = Annotated[str, Field(min_length=1)]
 
 
@@ -99,13 +100,29 @@ def load_settings(path: Path) -> Settings:
         InputError: The file is absent or not TOML, or a key is unknown, missing or of a wrong type.
     """
     try:
-        return Settings.model_validate(tomli.loads(path.read_text(encoding="utf-8")))
+        values = tomli.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such configuration file; name an existing one with --config") from error
     except (OSError, UnicodeDecodeError, tomli.TOMLDecodeError) as error:
         raise InputError(f"{path}: not readable as TOML ({error}); mend the file") from error
+    return validated(Settings, values, str(path))
+
+
+def validated(model: type[M], values: object, source: str) -> M:
+    """Check values against a model.
+
+    Args:
+        model: What they must be.
+        values: Parsed JSON or TOML.
+        source: The file or option that they come from, for the error.
+
+    Raises:
+        InputError: They do not fit; the message names the source and the key.
+    """
+    try:
+        return model.model_validate(values)
     except ValidationError as error:
-        raise InputError(f"{path}: {describe(error)}") from error
+        raise InputError(f"{source}: {describe(error)}") from error
 
 
 def describe(error: ValidationError) -> str:

@@ -226,7 +226,11 @@ class DatasetWriter:
         if len(frame):
             index = len(self._partitions)
             self._labelled = frame.labels is not None
-            self._partitions.append(write_partition(self.location, self._timestamp_col, self._channels, index, frame))
+            self.add(write_partition(self.location, self._timestamp_col, self._channels, index, frame))
+
+    def add(self, partition: Partition) -> None:
+        """Append a partition whose file has been written already."""
+        self._partitions.append(partition)
 
     def commit(self, **facts: Any) -> Dataset:
         """Finish; `facts` are further fields of the manifest."""

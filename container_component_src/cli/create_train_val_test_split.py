@@ -1,0 +1,54 @@
+"""`create_train_val_test_split`: dataset and labels into train, val and test."""
+
+import click
+
+from container_component_src.cli.options import POSITIVE, WholeNumber, executor_input_option
+
+
+@click.command()
+@click.option("--df-path", required=True, help="The dataset.")
+@click.option("--labels-path", required=True, help="Its label series.")
+@click.option("--train-df-path", required=True, help="Folder of the train dataset; emptied first.")
+@click.option("--val-df-path", required=True, help="Folder of the validation dataset; emptied first.")
+@click.option("--test-df-path", required=True, help="Folder of the test dataset; emptied first.")
+@click.option(
+    "--window-hours",
+    type=click.FloatRange(0),
+    default=12.0,
+    show_default=True,
+    help="Rows so near to an anomaly are test.",
+)
+@click.option("--block-hours", type=POSITIVE, default=6.0, show_default=True, help="Length of the other rows' blocks.")
+@click.option(
+    "--val-fraction",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.2,
+    show_default=True,
+    help="Share of blocks that validate.",
+)
+@click.option("--seed", type=WholeNumber(0), default=42, show_default=True, help="Seed of the choice of blocks.")
+@executor_input_option
+def create_train_val_test_split(
+    df_path: str,
+    labels_path: str,
+    train_df_path: str,
+    val_df_path: str,
+    test_df_path: str,
+    window_hours: float,
+    block_hours: float,
+    val_fraction: float,
+    seed: int,
+    executor_input: str,
+) -> None:
+    """Test on the time around anomalies; train and validate on blocks of the rest."""
+    from container_component_src import outputs
+    from container_component_src.telemetry.train_val_test import SplitRule, split_dataset
+
+    rule = SplitRule(window_hours, block_hours, val_fraction, seed)
+    targets = {"train": train_df_path, "val": val_df_path, "test": test_df_path}
+    parts = split_dataset(df_path, labels_path, targets, rule)
+    outputs.publish(
+        executor_input,
+        parameters={f"{name}_uri": part.location.uri for name, part in parts.items()},
+        artifacts={name: part.manifest.metadata() for name, part in parts.items()},
+    )

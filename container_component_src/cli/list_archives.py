@@ -1,0 +1,25 @@
+"""`list_archives`: find the archives below a prefix."""
+
+import click
+
+from container_component_src.cli.options import executor_input_option, timestamp_col_option
+
+
+@click.command()
+@click.option("--archives-path", required=True, help="Folder or prefix with the parquet archives.")
+@click.option("--reports-path", required=True, help="The anomaly reports.")
+@timestamp_col_option
+@executor_input_option
+def list_archives(archives_path: str, reports_path: str, timestamp_col: str, executor_input: str) -> None:
+    """List the archives and fingerprint them and the reports, so that changed data is never answered from the cache."""
+    from container_component_src import outputs
+    from container_component_src.telemetry import archive
+
+    archives = archive.list_archives(archives_path, timestamp_col)
+    outputs.publish(
+        executor_input,
+        parameters={
+            "archives": [{"uri": item.uri, "fingerprint": item.fingerprint} for item in archives],
+            "reports_fingerprint": archive.file_fingerprint(reports_path),
+        },
+    )

@@ -1,0 +1,60 @@
+"""`run_dask_preprocessing`: raw partitions into one dataset, on a Dask cluster."""
+
+import click
+
+from container_component_src.cli.options import (
+    FRACTION,
+    WholeNumber,
+    backend_option,
+    executor_input_option,
+    minio_endpoint_option,
+    timestamp_col_option,
+)
+
+
+@click.command()
+@click.option(
+    "--partitioned-telemetry-paths",
+    required=True,
+    help="Folders written by split_parquet_file, or parquet files: one path, or a JSON list.",
+)
+@click.option("--sample-frac", type=FRACTION, default=1.0, show_default=True, help="Share of rows to keep, in (0, 1].")
+@click.option("--df-out-path", required=True, help="Folder of the dataset; emptied first.")
+@timestamp_col_option
+@minio_endpoint_option
+@click.option("--dask-worker-image", default="", help="Image of scheduler and workers, on Kubernetes.")
+@click.option("--num-dask-workers", type=WholeNumber(1), default=2, show_default=True, help="Number of workers.")
+@click.option("--namespace", default="", help="Namespace of the Dask cluster, on Kubernetes.")
+@backend_option
+@executor_input_option
+def run_dask_preprocessing(
+    partitioned_telemetry_paths: str,
+    sample_frac: float,
+    df_out_path: str,
+    timestamp_col: str,
+    minio_endpoint: str,
+    dask_worker_image: str,
+    num_dask_workers: int,
+    namespace: str,
+    backend_name: str,
+    executor_input: str,
+) -> None:
+    """Keep the float channels of all partitions, sample them reproducibly and write one dataset."""
+    from container_component_src import outputs
+    from container_component_src.backends.base import get_backend
+    from container_component_src.cli.options import JsonValue
+    from container_component_src.dask_preprocessor.cluster import ClusterSpec
+    from container_component_src.dask_preprocessor.preprocessor import preprocess
+
+    listed = partitioned_telemetry_paths.lstrip().startswith("[")
+    paths = (
+        JsonValue(list).convert(partitioned_telemetry_paths, None, None) if listed else [partitioned_telemetry_paths]
+    )
+    spec = ClusterSpec(num_dask_workers, dask_worker_image, namespace)
+    with get_backend(backend_name).dask_client(spec) as client:
+        dataset = preprocess(paths, df_out_path, timestamp_col, sample_frac, minio_endpoint, client)
+    outputs.publish(
+        executor_input,
+        parameters={"dataset_uri": dataset.location.uri},
+        artifacts={"dataset": dataset.manifest.metadata()},
+    )

@@ -1,0 +1,139 @@
+"""Preprocessing on Dask: raw partitions in, one dataset of float32 channels out.
+
+Each worker reads one file, keeps the float channels, draws its sample and writes its partition straight to the output;
+the client sees only what the partition holds. The sample is drawn by a hash of each timestamp, so it does not depend on
+how the telemetry was cut into files or on which worker did the work.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from distributed import Client, as_completed
+
+from container_component_src import storage
+from container_component_src.errors import InputError
+from container_component_src.storage import Location
+from container_component_src.telemetry.archive import (
+    check_same_channels,
+    checked_timestamps,
+    float_channels,
+    open_archive,
+)
+from container_component_src.telemetry.dataset import (
+    Dataset,
+    DatasetWriter,
+    Frame,
+    Partition,
+    values_of,
+    write_partition,
+)
+from container_component_src.telemetry.hashing import uniform
+
+logger = logging.getLogger(__name__)
+
+SAMPLING_SEED = 0  # the sample is a property of the data, the same for every run
+
+
+@dataclass(frozen=True)
+class PartitionTask:
+    """What a worker needs to know to make one partition; small, since it travels to the worker."""
+
+    source_uri: str
+    target_uri: str
+    endpoint: str
+    timestamp_col: str
+    channels: tuple[str, ...]
+    sample_frac: float
+    index: int
+
+
+@dataclass(frozen=True)
+class PartitionResult:
+    """What a worker reports back."""
+
+    partition: Partition | None  # None where the sample holds no row of the file
+    missing: dict[str, int]
+
+
+def preprocess(
+    paths: Sequence[str], target_uri: str, timestamp_col: str, sample_frac: float, endpoint: str, client: Client
+) -> Dataset:
+    """Make one dataset of many files of raw telemetry.
+
+    Args:
+        paths: Folders written by the split, or parquet files.
+        target_uri: Folder of the dataset; emptied first.
+        timestamp_col: Name of the timestamp column.
+        sample_frac: Share of rows to keep, in (0, 1].
+        endpoint: S3 endpoint that wins over the environment's, or "".
+        client: Where the work is done.
+
+    Raises:
+        InputError: A file is not as `archive.open_archive` wants it, their channels differ, timestamps do not increase
+            strictly within or across files, or no row is left.
+    """
+    files = list(_input_files(paths, endpoint))
+    if not files:
+        raise InputError("no partitions were named; give at least one with --partitioned-telemetry-paths")
+    with open_archive(files[0], timestamp_col) as first:
+        channels = float_channels(first.schema_arrow, timestamp_col)
+    with DatasetWriter(target_uri, timestamp_col, channels, endpoint) as target:
+        tasks = [
+            PartitionTask(file.uri, target_uri, endpoint, timestamp_col, channels, sample_frac, index)
+            for index, file in enumerate(files)
+        ]
+        results = _run(client, tasks)
+        missing: Counter[str] = Counter()
+        for result in results:
+            missing.update(result.missing)
+        # Archives may be named in any order; the dataset is in order of time.
+        for partition in sorted((r.partition for r in results if r.partition), key=lambda partition: partition.start):
+            target.add(partition)
+        return target.commit(missing=dict(missing), notes={"sample_frac": sample_frac})
+
+
+def preprocess_partition(task: PartitionTask) -> PartitionResult:
+    """Make one partition; runs on a worker."""
+    source = storage.resolve(task.source_uri, task.endpoint)
+    with open_archive(source, task.timestamp_col) as archive:
+        channels = float_channels(archive.schema_arrow, task.timestamp_col)
+        check_same_channels(source.uri, channels, task.channels, "the first file")
+        table = archive.read(columns=[task.timestamp_col, *channels])
+    timestamps = checked_timestamps(table.column(task.timestamp_col), f"{source.uri}: column '{task.timestamp_col}'")
+    frame = Frame(timestamps, values_of(table, channels))
+    del table
+    if task.sample_frac < 1:
+        frame = frame.where(uniform(timestamps, SAMPLING_SEED) < task.sample_frac)
+    finite = np.isfinite(frame.values)
+    missing = {name: int(count) for name, count in zip(channels, (~finite).sum(axis=0), strict=True) if count}
+    if missing:
+        frame.values[~finite] = np.nan
+    if not len(frame):
+        return PartitionResult(None, {})
+    target = storage.resolve(task.target_uri, task.endpoint)
+    return PartitionResult(write_partition(target, task.timestamp_col, channels, task.index, frame), missing)
+
+
+def _run(client: Client, tasks: Sequence[PartitionTask]) -> list[PartitionResult]:
+    """All results, in the order of the tasks; the first error ends the rest."""
+    futures = client.map(preprocess_partition, tasks, pure=False, retries=0)
+    for done, future in enumerate(as_completed(futures), start=1):
+        if future.status == "error":
+            client.cancel(futures)
+            future.result()
+        if done == len(futures) or done % max(1, len(futures) // 10) == 0:
+            logger.info("%d of %d partitions done", done, len(futures))
+    results: list[PartitionResult] = client.gather(futures)
+    return results
+
+
+def _input_files(paths: Sequence[str], endpoint: str) -> Iterator[Location]:
+    for path in paths:
+        if path.endswith(".parquet"):
+            yield storage.resolve(path, endpoint)
+        else:
+            split = Dataset.open(path, endpoint)
+            yield from (split.location / partition.file for partition in split.manifest.partitions)

@@ -1,0 +1,135 @@
+"""Archives: parquet files of raw telemetry, found below a prefix and checked before anything is computed from them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from container_component_src import storage
+from container_component_src.errors import InputError
+from container_component_src.storage import Location
+from container_component_src.telemetry.dataset import Timestamps, timestamps_of, to_iso
+
+
+@dataclass(frozen=True)
+class Archive:
+    """One parquet file of raw telemetry."""
+
+    uri: str
+    fingerprint: str  # changes whenever the file does
+
+
+def list_archives(uri: str, timestamp_col: str) -> list[Archive]:
+    """Find the archives below a prefix and compare their schemas; no rows are read.
+
+    Args:
+        uri: A folder or prefix with `*.parquet` files directly below it, or one such file.
+        timestamp_col: Name of the timestamp column.
+
+    Returns:
+        The archives, sorted by name.
+
+    Raises:
+        InputError: There is none, one is unreadable or lacks the timestamp, or their channels differ.
+    """
+    location = storage.resolve(uri)
+    files = [location] if location.name.endswith(".parquet") and location.exists() else location.children()
+    files = [file for file in files if file.name.endswith(".parquet")]
+    if not files:
+        raise InputError(
+            f"{uri}: no archives (*.parquet) found; put some there or change [paths] archives in config.toml"
+        )
+    expected: tuple[str, ...] | None = None
+    for file in files:
+        with open_archive(file, timestamp_col) as archive:
+            channels = float_channels(archive.schema_arrow, timestamp_col)
+        expected = expected or channels
+        check_same_channels(file.uri, channels, expected, files[0].uri)
+    return [Archive(file.uri, file.fingerprint()) for file in files]
+
+
+def file_fingerprint(uri: str) -> str:
+    """Fingerprint of any one file.
+
+    Raises:
+        InputError: There is no such file.
+    """
+    file = storage.resolve(uri)
+    if not file.exists():
+        raise InputError(f"{uri}: no such file; check the path")
+    return file.fingerprint()
+
+
+def open_archive(file: Location, timestamp_col: str) -> pq.ParquetFile:
+    """Open a parquet file and check that it has UTC timestamps and at least one float channel.
+
+    Raises:
+        InputError: It is absent, not parquet, truncated, or lacks one of these columns.
+    """
+    try:
+        archive = pq.ParquetFile(file.path, filesystem=file.arrow_fs, memory_map=file.is_local)
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise InputError(f"{file.uri}: no such file; check the path") from error
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{file.uri}: not a parquet file, or truncated ({error}); fetch it again") from error
+    schema = archive.schema_arrow
+    if timestamp_col not in schema.names:
+        raise InputError(f"{file.uri}: no timestamp column '{timestamp_col}'; name the right one with --timestamp-col")
+    kind = schema.field(timestamp_col).type
+    if not pa.types.is_timestamp(kind):
+        raise InputError(f"{file.uri}: column '{timestamp_col}' is of type {kind}; convert it to UTC timestamps")
+    if kind.tz is None:
+        raise InputError(f"{file.uri}: column '{timestamp_col}' has no time zone; localise it to UTC")
+    if not float_channels(schema, timestamp_col):
+        raise InputError(f"{file.uri}: no float channel; convert the channels to a float type")
+    return archive
+
+
+def float_channels(schema: pa.Schema, timestamp_col: str) -> tuple[str, ...]:
+    """Names of the float columns, in order; all other columns are not telemetry channels."""
+    return tuple(field.name for field in schema if pa.types.is_floating(field.type) and field.name != timestamp_col)
+
+
+def check_same_channels(uri: str, channels: Sequence[str], expected: Sequence[str], expected_in: str) -> None:
+    """Compare channel names and their order.
+
+    Raises:
+        InputError: They differ; the message names the first channel that does.
+    """
+    if tuple(channels) == tuple(expected):
+        return
+    missing = [name for name in expected if name not in channels]
+    surplus = [name for name in channels if name not in expected]
+    what = (
+        f"lacks '{missing[0]}'" if missing else f"has '{surplus[0]}' besides" if surplus else "orders them differently"
+    )
+    raise InputError(f"{uri}: channels differ from those of {expected_in}: it {what}; give both the same float columns")
+
+
+def checked_timestamps(
+    column: pa.ChunkedArray, where: str, first_row: int = 0, previous: int | None = None
+) -> Timestamps:
+    """Timestamps as nanoseconds since 1970 UTC, after a check that they increase strictly.
+
+    Args:
+        column: The timestamp column, of any timestamp type with a time zone.
+        where: File and column, for the error.
+        first_row: Row number of the first value in its file, for the error.
+        previous: The last timestamp before these, if any.
+
+    Raises:
+        InputError: A timestamp is null, repeated or earlier than the one before; the message names its row.
+    """
+    if column.null_count:
+        row = first_row + int(np.argmax(column.is_null().to_numpy()))
+        raise InputError(f"{where}: row {row} has no timestamp; remove the row")
+    timestamps = timestamps_of(column)
+    steps = np.diff(timestamps, prepend=timestamps[:1] - 1 if previous is None else previous)
+    if len(steps) and steps.min() <= 0:
+        index = int(np.argmax(steps <= 0))
+        fault = "repeats the timestamp of the row before" if steps[index] == 0 else "is earlier than the row before"
+        mend = "remove the duplicate" if steps[index] == 0 else "sort the file by time"
+        raise InputError(f"{where}: row {first_row + index} ({to_iso(int(timestamps[index]))}) {fault}; {mend}")
+    return timestamps

@@ -1,0 +1,153 @@
+"""Fitting the scaler on the training data and applying it, partition by partition.
+
+Policy for values that are missing (null, NaN or infinite): they are left out of the fit, counted by channel in the
+manifest of the scaled dataset, and become 0 there, the channel's centre. Constant channels carry no information and
+would be divided by zero: the scaler names them and they are dropped.
+"""
+
+import logging
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import ValidationError
+
+from container_component_src import storage
+from container_component_src.errors import InputError
+from container_component_src.settings import describe
+from container_component_src.telemetry.archive import check_same_channels
+from container_component_src.telemetry.dataset import Dataset, DatasetWriter, Frame, Values
+from container_component_src.telemetry.scaler import Scaler, ScalerType
+
+logger = logging.getLogger(__name__)
+
+Floats = npt.NDArray[np.float64]
+QUANTILE_VALUES = 1 << 26  # values (256 MiB) that exact quantiles may hold in memory at a time
+
+
+class Moments:
+    """Count, mean, sum of squared deviations, minimum and maximum by channel, gathered partition by partition.
+
+    Means and squares are merged by Chan, Golub and LeVeque 1979, "Updating formulae and a pairwise algorithm for
+    computing sample variances", which keeps its precision for channels with a large offset.
+    """
+
+    def __init__(self, channels: int) -> None:
+        self.count = np.zeros(channels, dtype=np.int64)
+        self.mean = np.zeros(channels)
+        self.squares = np.zeros(channels)
+        self.minimum = np.full(channels, np.inf)
+        self.maximum = np.full(channels, -np.inf)
+
+    def add(self, values: Values) -> None:
+        """Take in values of shape [rows, channels]; those that are not finite are left out."""
+        finite = np.isfinite(values)
+        count = finite.sum(axis=0)
+        some = np.maximum(count, 1)
+        mean = np.where(finite, values, 0).sum(axis=0, dtype=np.float64) / some
+        squares = (np.where(finite, values - mean, 0) ** 2).sum(axis=0)
+        total = np.maximum(self.count + count, 1)
+        step = mean - self.mean
+        self.squares += squares + step**2 * self.count * count / total
+        self.mean += step * count / total
+        self.count += count
+        self.minimum = np.minimum(self.minimum, np.where(finite, values, np.inf).min(axis=0))
+        self.maximum = np.maximum(self.maximum, np.where(finite, values, -np.inf).max(axis=0))
+
+    @property
+    def std(self) -> Floats:
+        """Population standard deviation, shape [channels]."""
+        return np.asarray(np.sqrt(self.squares / np.maximum(self.count, 1)))
+
+    @property
+    def constant(self) -> npt.NDArray[np.bool_]:
+        """Channels with fewer than two different values, shape [channels]."""
+        return np.asarray(~(self.maximum > self.minimum))
+
+
+def fit_scaler(train_uri: str, kind: ScalerType) -> Scaler:
+    """Fit a scaler on the training data.
+
+    Raises:
+        InputError: Every channel is constant.
+    """
+    train = Dataset.open(train_uri)
+    moments = Moments(len(train.channels))
+    for frame in train.frames():
+        moments.add(frame.values)
+    keep = ~moments.constant
+    if not keep.any():
+        raise InputError(f"{train_uri}: every channel is constant; choose training data in which something changes")
+    centre, scale = _centre_and_scale(train, kind, moments)
+    names = np.array(train.channels)
+    dropped = tuple(names[~keep].tolist())
+    if dropped:
+        logger.info("dropped %d constant channels: %s", len(dropped), ", ".join(dropped))
+    return Scaler(
+        type=kind,
+        channels=tuple(names[keep].tolist()),
+        centre=tuple(centre[keep].tolist()),
+        scale=tuple(scale[keep].tolist()),
+        dropped=dropped,
+    )
+
+
+def load_scaler(uri: str) -> Scaler:
+    """Read a scaler from its JSON file.
+
+    Raises:
+        InputError: The file is absent or not a scaler.
+    """
+    try:
+        return Scaler.model_validate_json(storage.resolve(uri).read_bytes())
+    except ValidationError as error:
+        raise InputError(f"{uri}: not a scaler ({describe(error)}); fit it again") from error
+
+
+def scale_dataset(dataset_uri: str, scaler: Scaler, target_uri: str) -> Dataset:
+    """Write the scaled dataset: the scaler's channels in its order, without missing values.
+
+    Raises:
+        InputError: The channels are not those that the scaler was fitted on.
+    """
+    dataset = Dataset.open(dataset_uri)
+    fitted_on = (*scaler.channels, *scaler.dropped)
+    check_same_channels(dataset_uri, sorted(dataset.channels), sorted(fitted_on), "the scaler")
+    missing = np.zeros(len(scaler.channels), dtype=np.int64)
+    with DatasetWriter(target_uri, dataset.manifest.timestamp_col, scaler.channels) as target:
+        for frame in dataset.frames(channels=scaler.channels):
+            missing += (~np.isfinite(frame.values)).sum(axis=0)
+            target.write(Frame(frame.timestamps, scaler.transform(frame.values), frame.labels))
+        counts = {name: int(count) for name, count in zip(scaler.channels, missing, strict=True) if count}
+        return target.commit(
+            missing=counts, scaler=scaler, events=dataset.manifest.events, notes=dataset.manifest.notes
+        )
+
+
+def _centre_and_scale(train: Dataset, kind: ScalerType, moments: Moments) -> tuple[Floats, Floats]:
+    match kind:
+        case ScalerType.STANDARD:
+            return moments.mean, moments.std
+        case ScalerType.MINMAX:
+            return moments.minimum, moments.maximum - moments.minimum
+        case ScalerType.ROBUST:
+            lower, median, upper = _quartiles(train)
+            # A channel that rests on one value for more than half of the time has no interquartile range.
+            return median, np.where(upper > lower, upper - lower, moments.std)
+
+
+def _quartiles(train: Dataset) -> Floats:
+    """Exact quartiles of the finite values, shape [3, channels]; reads as many channels at a time as fit in memory."""
+    at_once = max(1, QUANTILE_VALUES // train.manifest.rows)
+    quartiles = []
+    for first in range(0, len(train.channels), at_once):
+        names = train.channels[first : first + at_once]
+        values = np.concatenate([frame.values for frame in train.frames(channels=names)])
+        values[~np.isfinite(values)] = np.nan
+        quartiles.append(_nan_quartiles(values))
+    return np.concatenate(quartiles, axis=1)
+
+
+def _nan_quartiles(values: Values) -> Floats:
+    finite = [column[~np.isnan(column)] for column in values.T]
+    empty = np.zeros(3)
+    return np.stack([np.quantile(column, (0.25, 0.5, 0.75)) if len(column) else empty for column in finite], axis=1)

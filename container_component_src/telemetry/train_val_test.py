@@ -1,0 +1,97 @@
+"""The three-way split: time around anomalies tests, the rest trains and validates in contiguous blocks.
+
+Neighbouring rows of telemetry are near copies of each other, so single rows drawn for validation would leak training
+data. Blocks of time are drawn instead, each by a seeded hash of its own number: the draw needs no other row, and is the
+same however the data is partitioned.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from container_component_src.errors import InputError
+from container_component_src.telemetry.dataset import Dataset, DatasetWriter, Frame
+from container_component_src.telemetry.events import Event
+from container_component_src.telemetry.hashing import uniform
+from container_component_src.telemetry.labels import inside_any
+
+
+@dataclass(frozen=True)
+class SplitRule:
+    """Which rows go where."""
+
+    window_hours: float  # rows up to so far from a reported anomaly are test
+    block_hours: float  # length of the blocks of the other rows
+    val_fraction: float  # share of blocks that validate, in (0, 1)
+    seed: int
+
+    def assign(self, frame: Frame, events: tuple[Event, ...]) -> dict[str, Frame]:
+        """Divide rows into train, val and test, each in order; only test keeps its labels."""
+        test = inside_any(frame.timestamps, events, _nanoseconds(self.window_hours))
+        blocks = frame.timestamps // _nanoseconds(self.block_hours)
+        val = ~test & (uniform(blocks, self.seed) < self.val_fraction)
+        unlabelled = Frame(frame.timestamps, frame.values)
+        return {"train": unlabelled.where(~test & ~val), "val": unlabelled.where(val), "test": frame.where(test)}
+
+
+def split_dataset(dataset_uri: str, labels_uri: str, targets: dict[str, str], rule: SplitRule) -> dict[str, Dataset]:
+    """Write the train, val and test datasets.
+
+    Args:
+        dataset_uri: The telemetry.
+        labels_uri: Its label series.
+        targets: Folder for each of "train", "val" and "test".
+        rule: Which rows go where.
+
+    Raises:
+        InputError: The labels belong to other data, or one of the three would be empty.
+    """
+    dataset, labels = Dataset.open(dataset_uri), Dataset.open(labels_uri)
+    events = labels.manifest.events
+    with ExitStack() as stack:
+        writers = {
+            name: stack.enter_context(DatasetWriter(uri, dataset.manifest.timestamp_col, dataset.channels))
+            for name, uri in targets.items()
+        }
+        rows = dict.fromkeys(writers, 0)
+        for frame in _labelled(dataset, labels):
+            for name, part in rule.assign(frame, events).items():
+                writers[name].write(part)
+                rows[name] += len(part)
+        _check_none_empty(rows, dataset_uri)
+        notes = {"window_hours": rule.window_hours, "block_hours": rule.block_hours, "seed": rule.seed}
+        return {
+            name: writer.commit(events=events if name == "test" else (), notes=notes)
+            for name, writer in writers.items()
+        }
+
+
+def _labelled(dataset: Dataset, labels: Dataset) -> Iterator[Frame]:
+    if dataset.manifest.partitions and len(dataset.manifest.partitions) == len(labels.manifest.partitions):
+        for frame, series in zip(dataset.frames(), labels.frames(), strict=True):
+            if not np.array_equal(frame.timestamps, series.timestamps):
+                break
+            yield Frame(frame.timestamps, frame.values, series.labels)
+        else:
+            return
+    raise InputError(
+        f"{labels.location.uri}: labels of other data than {dataset.location.uri}; label this dataset again"
+    )
+
+
+def _check_none_empty(rows: dict[str, int], uri: str) -> None:
+    mends = {
+        "train": "make the window or the validation fraction smaller",
+        "val": "make the blocks shorter or the validation fraction larger",
+        "test": "make the window larger",
+    }
+    for name, count in rows.items():
+        if not count:
+            raise InputError(f"{uri}: the split leaves {name} empty ({rows}); {mends[name]}")
+
+
+def _nanoseconds(hours: float) -> int:
+    return int(pd.Timedelta(hours=hours).value)

@@ -1,0 +1,126 @@
+"""Writes the example archives and the anomaly reports into a directory."""
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from container_component_src.errors import StepError
+from container_component_src.example_data.anomalies import NS_PER_S, Event, Faults, draw_kinds, schedule
+from container_component_src.example_data.channels import select_channels
+from container_component_src.example_data.grid import Grid
+from container_component_src.example_data.physics import simulate
+from container_component_src.example_data.reports import report_table
+from container_component_src.example_data.sensors import Sensors
+from container_component_src.example_data.spec import ExampleDataSpec
+from container_component_src.example_data.timeline import Timeline, plan_timeline
+from container_component_src.settings import ReportColumns
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class GeneratedData:
+    """What was written.
+
+    Attributes:
+        archives: Parquet archives, `telemetry/<year>.parquet`, by year.
+        reports: The anomaly report table, `anomaly_reports.xlsx`.
+    """
+
+    archives: list[Path]
+    reports: Path
+
+
+def generate(
+    target_uri_dir: Path,
+    spec: ExampleDataSpec,
+    timestamp_col: str = "normalizedTime",
+    report_columns: ReportColumns | None = None,
+) -> GeneratedData:
+    """Write the example data below a local directory, one file at a time, the reports last.
+
+    The same arguments give the same values. Files of those names are replaced, others (archives of further years) are left alone.
+    Memory follows the time that an archive covers and the size of a row group, not the number of rows.
+
+    Args:
+        target_uri_dir: Local directory, made if absent.
+        spec: Sizes, years and seed.
+        timestamp_col: Name of the timestamp column (nanoseconds, UTC).
+        report_columns: Headers of the report table; the usual ones by default.
+
+    Raises:
+        InputError: More rows than milliseconds in a year.
+        StepError: A file cannot be written; nothing of it is left.
+    """
+    telemetry = target_uri_dir / "telemetry"
+    result = GeneratedData(
+        [telemetry / f"{year}.parquet" for year in sorted(spec.years)], target_uri_dir / "anomaly_reports.xlsx"
+    )
+    timelines = [plan_timeline(spec.seed, year, spec.share(spec.rows, i)) for i, year in enumerate(sorted(spec.years))]
+    schedules = _plan_events(spec, timelines)
+    for year, path, timeline, events in zip(sorted(spec.years), result.archives, timelines, schedules, strict=True):
+        with replacing(path) as temporary:
+            _write_archive(temporary, spec, year, timeline, events, timestamp_col)
+        logger.info("%s: %d rows, %d channels, %d anomalies", path, timeline.rows, spec.channels, len(events))
+    table = report_table([event for events in schedules for event in events], report_columns or ReportColumns())
+    with replacing(result.reports) as temporary, temporary.open("wb") as file:
+        table.to_excel(file, index=False, engine="openpyxl")
+    return result
+
+
+def _plan_events(spec: ExampleDataSpec, timelines: list[Timeline]) -> list[list[Event]]:
+    """Share the events out to the archives."""
+    kinds, severities = draw_kinds(spec.seed, spec.anomalies)
+    schedules, first = [], 0
+    for position, (year, timeline) in enumerate(zip(sorted(spec.years), timelines, strict=True)):
+        last = first + spec.share(spec.anomalies, position)
+        schedules.append(schedule(spec.seed, year, timeline, kinds[first:last], severities[first:last]))
+        first = last
+    return schedules
+
+
+def _write_archive(
+    path: Path, spec: ExampleDataSpec, year: int, timeline: Timeline, events: list[Event], timestamp_col: str
+) -> None:
+    grid = Grid(spec.seed, year, timeline.start_ns / NS_PER_S, timeline.end_ns / NS_PER_S)
+    signals = simulate(grid, Faults(events, grid.time_s))
+    sensors = Sensors(spec.seed, year, select_channels(spec.channels), timeline, grid, signals, timestamp_col)
+    with pq.ParquetWriter(path, sensors.schema, compression="zstd", compression_level=1) as writer:
+        for table in regroup(sensors.tables(), spec.row_group_rows):
+            writer.write_table(table, row_group_size=spec.row_group_rows)
+
+
+def regroup(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
+    """Yield the rows of `tables` in order in tables of `rows` rows; only the last may be shorter."""
+    pending: pa.Table | None = None
+    for table in tables:
+        pending = table if pending is None else pa.concat_tables([pending, table])
+        while pending.num_rows >= rows:
+            yield pending.slice(0, rows)
+            pending = pending.slice(rows)
+    if pending is not None and pending.num_rows:
+        yield pending
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside `path`; it becomes `path` on success and vanishes on any error.
+
+    Raises:
+        StepError: The file cannot be written or renamed.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        raise StepError(f"{path}: cannot be written ({error}); check free space and rights") from error
+    finally:
+        if temporary.exists():
+            temporary.unlink()

@@ -1,0 +1,170 @@
+"""From physics on the grid to rows as the telemetry holds them: interpolation, sensor noise, steps and dropouts."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from container_component_src.example_data.channels import Channel
+from container_component_src.example_data.grid import STEP_S, Grid
+from container_component_src.example_data.physics import Signals
+from container_component_src.example_data.seeding import stream
+from container_component_src.example_data.timeline import IntArray, Timeline
+
+BLOCK_ROWS = 16_384  # noise is drawn per block of this size, whatever the row groups
+WANDER_S = 1800.0
+MISSING_RUNS = 4  # per archive
+FLAKY_CHANNELS = 3
+FLAW_PROBABILITY = 0.3  # per block and flaky channel
+MODES = np.array(["NOMINAL", "HIGH_COOLING", "LOW_COOLING"], dtype=object)
+
+Float32Array = npt.NDArray[np.float32]
+
+
+class Sensors:
+    """Renders the rows of one archive, block by block, each block on its own.
+
+    Args:
+        seed: Start of the noise streams.
+        year: Year of the archive.
+        channels: Float columns to render.
+        timeline: Times of the rows.
+        grid: Grid of the signals.
+        signals: Noise-free signals on the grid.
+        timestamp_col: Name of the timestamp column.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        year: int,
+        channels: list[Channel],
+        timeline: Timeline,
+        grid: Grid,
+        signals: Signals,
+        timestamp_col: str,
+    ) -> None:
+        self._stream_path = (seed, year)
+        self._channels = channels
+        self._timeline = timeline
+        self._grid_start_s = float(grid.time_s[0])
+        names = [channel.signal for channel in channels if channel.rack == 1]
+        self._signals = np.stack([signals[name].astype(np.float32) for name in names])
+        self._units = {name: signals[name].astype(np.int32) for name in ("cfa_unit", "wpa_unit")}
+        self._valve = signals["valve_command"].astype(np.float32)
+        self._calibrate(len(grid.time_s))
+        self._missing = self._draw_missing_runs()
+        self.schema = pa.schema(
+            [pa.field(timestamp_col, pa.timestamp("ns", tz="UTC"), nullable=False)]
+            + [(channel.name, pa.float64() if channel.dtype == "float64" else pa.float32()) for channel in channels]
+            + [("ECLSS_CFA_ACTIVE_UNIT", pa.int32()), ("TCS_WPA_ACTIVE_UNIT", pa.int32())]
+            + [("DMS_TM_FRAME_COUNTER", pa.int64()), ("TCS_CONTROL_MODE", pa.string())]
+        )
+
+    def tables(self) -> Iterator[pa.Table]:
+        """Yield all rows in order, in tables of `BLOCK_ROWS` rows and a shorter last one."""
+        for block in range(-(-self._timeline.rows // BLOCK_ROWS)):
+            yield self._table(block)
+
+    def _calibrate(self, knots: int) -> None:
+        """Draw what distinguishes each sensor: gain, offset, and slow wander on its own coarse grid."""
+        seed, year = self._stream_path
+        count = len(self._channels)
+        self._source = np.arange(count) % len(self._signals)
+        # The sensors are the same ones in every year; only the further racks differ from the catalogue.
+        draw = stream(seed, "calibration").standard_normal((count, 2))
+        further = np.array([channel.rack > 1 for channel in self._channels])
+        spread = self._signals.std(axis=1)[self._source]
+        self._gain = (1 + 0.02 * further * draw[:, 0]).astype(np.float32)[:, None]
+        self._offset = (0.1 * further * spread * draw[:, 1]).astype(np.float32)[:, None]
+        self._noise = np.array([channel.noise for channel in self._channels], dtype=np.float32)[:, None]
+        self._resolution = np.array([channel.resolution for channel in self._channels], dtype=np.float32)[:, None]
+        scale = np.array([channel.wander for channel in self._channels], dtype=np.float32)[:, None]
+        coarse = int(knots * STEP_S / WANDER_S) + 3
+        white = stream(seed, "wander", year).standard_normal((count, coarse + 3), dtype=np.float32)
+        # A moving average over four half hours keeps the variance at 1.
+        self._wander = scale * sum(white[:, lead : lead + coarse] for lead in range(4)) / 2
+
+    def _draw_missing_runs(self) -> list[tuple[int, int, int]]:
+        """Draw runs without a value as (channel, first row, row after the last)."""
+        seed, year = self._stream_path
+        rng = stream(seed, "missing", year)
+        rows = self._timeline.rows
+        runs = []
+        for _ in range(MISSING_RUNS):
+            channel = int(rng.uniform() * min(len(self._channels), len(self._signals)))
+            length = min(int(np.exp(rng.uniform(np.log(10), np.log(400)))), rows // 50)
+            first = int(rng.uniform() * (rows - length))
+            runs.append((channel, first, first + length))
+        return runs
+
+    def _table(self, block: int) -> pa.Table:
+        first = block * BLOCK_ROWS
+        rows = np.arange(first, min(first + BLOCK_ROWS, self._timeline.rows))
+        times = self._timeline.times_ns(rows)
+        since_s = times / 1e9 - self._grid_start_s
+        values = self._values(block, len(rows), since_s)
+        for channel, start, stop in self._missing:
+            values[channel, max(0, start - first) : max(0, stop - first)] = np.nan
+        knot = (since_s / STEP_S).astype(np.int64)
+        columns = [pa.array(times).cast(self.schema.field(0).type)]
+        columns += [
+            pa.array(row.astype(channel.dtype, copy=False)) for row, channel in zip(values, self._channels, strict=True)
+        ]
+        columns += [pa.array(self._units[name][knot]) for name in ("cfa_unit", "wpa_unit")]
+        columns += [pa.array(rows % 65_536), pa.array(MODES[self._mode(knot)])]
+        return pa.Table.from_arrays(columns, schema=self.schema)
+
+    def _mode(self, knot: IntArray) -> IntArray:
+        command = self._valve[knot]
+        return np.asarray(np.where(command > 70, 1, np.where(command < 30, 2, 0)), dtype=np.int64)
+
+    def _values(self, block: int, count: int, since_s: npt.NDArray[np.float64]) -> Float32Array:
+        """Return the channels of a block, shape (channels, count)."""
+        seed, year = self._stream_path
+        rng = stream(seed, "noise", year, block)
+        # Always a whole block, channel by channel: a longer archive or more channels leave the rest unchanged.
+        values = rng.standard_normal((len(self._channels), BLOCK_ROWS), dtype=np.float32)[:, :count]
+        values *= self._noise
+        values += self._offset
+        values += interpolate(self._wander, since_s / WANDER_S)
+        values += self._gain * interpolate(self._signals, since_s / STEP_S)[self._source]
+        self._add_flaws(values, stream(seed, "flaws", year, block))
+        # Steps as a multiple of the resolution: what the converter of a real sensor gives, and it compresses well.
+        values /= self._resolution
+        np.rint(values, out=values)
+        values *= self._resolution
+        return values
+
+    def _add_flaws(self, values: Float32Array, rng: np.random.Generator) -> None:
+        """Put a rare single spike or missing value into a few channels, in place; none of it is reported."""
+        count = values.shape[1]
+        for flaw in range(FLAKY_CHANNELS):
+            happens, missing, size = rng.uniform(size=3)
+            row = int(rng.integers(BLOCK_ROWS))
+            channel = (5 + 13 * flaw) % len(values)
+            if happens < FLAW_PROBABILITY and row < count:
+                values[channel, row] += np.nan if missing < 0.5 else (10 + 20 * size) * self._noise[channel, 0]
+
+
+def interpolate(knots: Float32Array, position: npt.NDArray[np.float64]) -> Float32Array:
+    """Interpolate linearly between knots.
+
+    Args:
+        knots: Values at positions 0, 1, 2 …, shape (signals, knots).
+        position: Where to interpolate, ascending, at least 0 and below knots - 1, shape (rows,).
+
+    Returns:
+        float32 of shape (signals, rows).
+    """
+    index = position.astype(np.int64)
+    first = int(index[0])
+    window = knots[:, first : int(index[-1]) + 2]
+    index -= first
+    weight = (position - np.floor(position)).astype(np.float32)
+    low = np.take(window, index, axis=1)
+    rise = np.take(np.diff(window, axis=1), index, axis=1)
+    rise *= weight
+    rise += low
+    return rise

@@ -1,0 +1,118 @@
+"""What a model bundle says of itself (`bundle.json`); light enough to read without the model's library."""
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from container_component_src import storage
+from container_component_src.errors import InputError
+from container_component_src.model.arguments import Hyperparameters
+from container_component_src.settings import Frozen, describe
+from container_component_src.storage import Location
+from container_component_src.telemetry.scaler import Scaler
+
+INFO_NAME = "bundle.json"
+WEIGHTS_NAME = "model.safetensors"
+FORMAT_VERSION = 1
+
+
+class Architecture(Frozen):
+    """What the network is built from, beside the number of channels."""
+
+    latent_dim: int
+    hidden_dims: tuple[int, int]
+    variance_floor: float
+
+
+class Thresholds(Frozen):
+    """Alarm threshold and how it was found."""
+
+    score: float  # nats; an alarm is a smoothed score above it
+    method: str
+    quantile: float  # of the smoothed validation scores
+    smoothing_window: int  # time steps of the causal rolling median
+    max_gap: int  # nanoseconds; the median starts anew after a longer step
+    val_rows: int
+
+
+class ChannelStatistics(Frozen):
+    """Distribution of one channel in the training data, in the units that the model sees."""
+
+    mean: float
+    std: float
+    quantiles: dict[str, float]  # by probability, as in "0.01"
+
+
+class Epoch(Frozen):
+    """Losses of one epoch, nats per time step."""
+
+    epoch: int  # from 0
+    train_loss: float  # negative ELBO with the beta of the training
+    val_loss: float  # negative ELBO with beta 1
+
+
+class TrainingSummary(Frozen):
+    """How the model came about."""
+
+    train_rows: int
+    val_rows: int
+    epochs: int  # run until early stopping
+    best_epoch: int  # from 0; the one whose weights these are
+    val_loss: float  # of the best epoch
+    history: tuple[Epoch, ...]
+    hyperparameters: Hyperparameters
+    nodes: int
+    channel_statistics: dict[str, ChannelStatistics]
+
+
+class BundleInfo(Frozen):
+    """Contents of `bundle.json`."""
+
+    format_version: int = FORMAT_VERSION
+    architecture: Architecture
+    channels: tuple[str, ...]  # in the order of the model's inputs
+    scaler: Scaler | None  # None: the model takes the values as they are
+    thresholds: Thresholds
+    training: TrainingSummary
+    seed: int
+    versions: dict[str, str]  # of Python and the libraries
+    weights_sha256: str = ""  # digest of the weights file, filled in when the bundle is saved
+
+    def metadata(self) -> dict[str, Any]:
+        """The summary that the pipeline shows beside the artifact."""
+        return {
+            "val_loss": self.training.val_loss,
+            "epochs": self.training.epochs,
+            "best_epoch": self.training.best_epoch,
+            "train_rows": self.training.train_rows,
+            "val_rows": self.training.val_rows,
+            "channels": len(self.channels),
+            "threshold": self.thresholds.score,
+            "seed": self.seed,
+            **self.training.hyperparameters.model_dump(mode="json"),
+        }
+
+
+def read_info(location: Location) -> BundleInfo:
+    """Read the description of a bundle.
+
+    Raises:
+        InputError: There is no bundle, or its description is damaged or of another format version.
+    """
+    file = location / INFO_NAME
+    if not file.exists():
+        raise InputError(f"{location.uri}: no model bundle (it has no {INFO_NAME}); run the training to its end")
+    try:
+        info = BundleInfo.model_validate_json(file.read_bytes())
+    except ValidationError as error:
+        raise InputError(f"{file.uri}: damaged model bundle ({describe(error)}); train the model again") from error
+    if info.format_version != FORMAT_VERSION:
+        raise InputError(
+            f"{file.uri}: bundle of format {info.format_version}, this version reads {FORMAT_VERSION}; train again"
+        )
+    return info
+
+
+def open_info(uri: str) -> BundleInfo:
+    """`read_info` for the URI of a bundle."""
+    return read_info(storage.resolve(uri))

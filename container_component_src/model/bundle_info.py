@@ -31,7 +31,7 @@ class Thresholds(Frozen):
     method: str
     quantile: float  # of the smoothed validation scores
     smoothing_window: int  # time steps of the causal rolling median
-    max_gap: int  # nanoseconds; the median starts anew after a longer step
+    max_gap_ns: int | None  # the median starts anew after a longer step; None: never
     val_rows: int
 
 

@@ -1,0 +1,148 @@
+"""The outcome of an evaluation, as the JSON file that the report reads. Undefined numbers are null, never NaN."""
+
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError
+
+from container_component_src import storage
+from container_component_src.errors import InputError
+from container_component_src.settings import Frozen, describe
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Floats = tuple[Finite, ...]
+
+
+class ThresholdMetrics(Frozen):
+    """How good the alarms of one threshold are; an alarm is a row whose smoothed score exceeds it."""
+
+    threshold: Finite  # nats
+    true_positives: int  # rows
+    false_positives: int  # rows
+    false_negatives: int  # rows
+    true_negatives: int  # rows
+    precision: Fraction | None  # None where there is no alarm
+    recall: Fraction
+    f1: Fraction
+    events_detected: int  # events with at least one alarm
+    event_recall: Fraction
+    composite_f1: Fraction  # harmonic mean of precision and event recall, 0 where there is no alarm
+    median_detection_delay_s: Finite | None  # over the detected events
+    false_alarms: int  # alarms that begin outside of events
+    false_alarms_per_day: Finite | None  # of observed time outside of events
+
+
+class RocCurve(Frozen):
+    """Columns of the receiver operating characteristic, from no alarm to all rows in alarm."""
+
+    threshold: Floats
+    false_positive_rate: Floats
+    recall: Floats
+
+
+class PrCurve(Frozen):
+    """Columns of the precision-recall curve, from few alarms to all rows in alarm."""
+
+    threshold: Floats
+    recall: Floats
+    precision: Floats
+
+
+class ThresholdCurve(Frozen):
+    """Columns of the metrics over the threshold, ascending."""
+
+    threshold: Floats
+    precision: Floats
+    recall: Floats
+    f1: Floats
+    event_recall: Floats
+    composite_f1: Floats
+
+
+class ChannelExcess(Frozen):
+    """How much a channel adds to the score during an event, beyond its median over the validation rows."""
+
+    channel: str
+    excess: Finite  # nats, mean over the rows of the event
+
+
+class EventResult(Frozen):
+    """One reported anomaly with rows in the test data."""
+
+    id: str
+    symbol: str
+    title: str
+    start: int  # nanoseconds since 1970 UTC
+    end: int  # exclusive
+    rows: int
+    detected: bool  # at the calibrated threshold
+    delay_s: Finite | None  # from the start of the event to its first alarm
+    peak_score: Finite  # largest smoothed score
+    top_channels: tuple[ChannelExcess, ...]  # largest first
+
+
+class Quantiles(Frozen):
+    """Quantiles of smoothed scores."""
+
+    level: Floats
+    val: Floats
+    test_normal: Floats
+    test_anomalous: Floats
+
+
+class Counts(Frozen):
+    """What was evaluated."""
+
+    val_rows: int
+    test_rows: int
+    anomalous_rows: int
+    events: int
+    channels: int
+    observed_days: Finite  # of test data, gaps not counted
+    start: int  # first test row, nanoseconds since 1970 UTC
+    end: int  # last test row
+
+
+class EvaluationResult(Frozen):
+    """Everything that `run_evaluation` finds out."""
+
+    bundle_uri: str
+    scores_uri: str
+    seed: int  # of the training
+    smoothing_window: int  # steps
+    calibrated: ThresholdMetrics  # threshold from validation scores alone: what is deployed
+    best: ThresholdMetrics  # threshold of the highest composite F1 on the test labels: an upper bound
+    roc_auc: Fraction
+    pr_auc: Fraction  # average precision
+    counts: Counts
+    quantiles: Quantiles
+    roc: RocCurve
+    pr: PrCurve
+    threshold_curve: ThresholdCurve
+    events: tuple[EventResult, ...]  # by start
+
+    def scalars(self) -> dict[str, float]:
+        """The metrics as flat numbers; undefined ones are left out."""
+        values: dict[str, Any] = {"roc_auc": self.roc_auc, "pr_auc": self.pr_auc}
+        for name, metrics in (("calibrated", self.calibrated), ("best", self.best)):
+            values |= {f"{name}_{key}": value for key, value in metrics.model_dump().items()}
+        values["median_detection_delay_s"] = self.calibrated.median_detection_delay_s
+        values["false_alarms_per_day"] = self.calibrated.false_alarms_per_day
+        return {key: float(value) for key, value in values.items() if value is not None}
+
+    def write(self, uri: str) -> None:
+        """Write the JSON file."""
+        storage.resolve(uri).write_bytes(self.model_dump_json(indent=1).encode())
+
+    @classmethod
+    def read(cls, uri: str) -> "EvaluationResult":
+        """Read the JSON file.
+
+        Raises:
+            InputError: The file is absent or is not an evaluation.
+        """
+        content = storage.resolve(uri).read_bytes()
+        try:
+            return cls.model_validate_json(content)
+        except ValidationError as error:
+            raise InputError(f"{uri}: not an evaluation ({describe(error)}); run run_evaluation again") from error

@@ -1,0 +1,304 @@
+"""The steps of the pipeline as KFP container components: what goes in, what comes out, which command runs.
+
+Every step runs the one image through its command line. Large datasets travel as URIs (a dataset passed as an artifact
+would be downloaded whole into each pod); the artifact beside each URI is there for its metadata and for lineage. A
+`fingerprint` input is used by no option: it makes the step's cache key follow the data behind the URI.
+"""
+
+from typing import Any
+
+from kfp import dsl
+
+from pipeline.annotations import ArchiveList, JsonDict, JsonList
+
+PROGRAM = ["python", "container_component_src/main.py"]
+UNSET_IMAGE = "set-by-the-pipeline"  # the pipeline definition names the image of every task
+
+
+def _step(command: str, **options: Any) -> dsl.ContainerSpec:
+    """A command of the image with its options; `df_path=value` becomes `--df-path value`."""
+    arguments = [command]
+    for name, value in options.items():
+        arguments += [f"--{name.replace('_', '-')}", value]
+    return dsl.ContainerSpec(image=UNSET_IMAGE, command=PROGRAM, args=[*arguments, "--executor-input", "{{$}}"])
+
+
+@dsl.container_component
+def list_archives(
+    archives_path: str,
+    reports_path: str,
+    timestamp_col: str,
+    archives: dsl.OutputPath(ArchiveList),
+    reports_fingerprint: dsl.OutputPath(str),
+) -> dsl.ContainerSpec:
+    """Find the archives and fingerprint them and the reports."""
+    return _step("list_archives", archives_path=archives_path, reports_path=reports_path, timestamp_col=timestamp_col)
+
+
+@dsl.container_component
+def split_parquet_file(
+    file_path: str,
+    fingerprint: str,
+    timestamp_col: str,
+    rowgroup_limit: int,
+    rowgroups_per_file: int,
+    partitions: dsl.Output[dsl.Dataset],
+    partitions_uri: dsl.OutputPath(str),
+) -> dsl.ContainerSpec:
+    """Split one archive into files of a few row groups."""
+    return _step(
+        "split_parquet_file",
+        file_path=file_path,
+        target_path=partitions.uri,
+        timestamp_col=timestamp_col,
+        rowgroup_limit=rowgroup_limit,
+        rowgroups_per_file=rowgroups_per_file,
+    )
+
+
+@dsl.container_component
+def run_dask_preprocessing(
+    partitioned_telemetry_paths: JsonList,
+    sample_frac: float,
+    timestamp_col: str,
+    minio_endpoint: str,
+    dask_worker_image: str,
+    num_dask_workers: int,
+    namespace: str,
+    backend: str,
+    dataset: dsl.Output[dsl.Dataset],
+    dataset_uri: dsl.OutputPath(str),
+) -> dsl.ContainerSpec:
+    """Float channels of all partitions, sampled, as one dataset."""
+    return _step(
+        "run_dask_preprocessing",
+        partitioned_telemetry_paths=partitioned_telemetry_paths,
+        sample_frac=sample_frac,
+        df_out_path=dataset.uri,
+        timestamp_col=timestamp_col,
+        minio_endpoint=minio_endpoint,
+        dask_worker_image=dask_worker_image,
+        num_dask_workers=num_dask_workers,
+        namespace=namespace,
+        backend=backend,
+    )
+
+
+@dsl.container_component
+def label_telemetry(
+    dataset_uri: str,
+    reports_path: str,
+    reports_fingerprint: str,
+    report_columns: str,
+    strict_reports: bool,
+    labels: dsl.Output[dsl.Dataset],
+    labels_uri: dsl.OutputPath(str),
+) -> dsl.ContainerSpec:
+    """Label series from the anomaly reports."""
+    return _step(
+        "label_telemetry",
+        df_path=dataset_uri,
+        reports_path=reports_path,
+        labels_path=labels.uri,
+        report_columns=report_columns,
+        strict_reports=strict_reports,
+    )
+
+
+@dsl.container_component
+def create_train_val_test_split(
+    dataset_uri: str,
+    labels_uri: str,
+    window_hours: float,
+    block_hours: float,
+    val_fraction: float,
+    seed: int,
+    train: dsl.Output[dsl.Dataset],
+    val: dsl.Output[dsl.Dataset],
+    test: dsl.Output[dsl.Dataset],
+    train_uri: dsl.OutputPath(str),
+    val_uri: dsl.OutputPath(str),
+    test_uri: dsl.OutputPath(str),
+) -> dsl.ContainerSpec:
+    """Time around anomalies as test; blocks of the rest as train and val."""
+    return _step(
+        "create_train_val_test_split",
+        df_path=dataset_uri,
+        labels_path=labels_uri,
+        train_df_path=train.uri,
+        val_df_path=val.uri,
+        test_df_path=test.uri,
+        window_hours=window_hours,
+        block_hours=block_hours,
+        val_fraction=val_fraction,
+        seed=seed,
+    )
+
+
+@dsl.container_component
+def fit_scaler(train_uri: str, scaler_type: str, scaler: dsl.Output[dsl.Artifact]) -> dsl.ContainerSpec:
+    """Centre and scale of every channel."""
+    return _step("fit_scaler", train_df_path=train_uri, scaler_type=scaler_type, scaler_path=scaler.path)
+
+
+@dsl.container_component
+def scale_dataframes(
+    train_uri: str,
+    val_uri: str,
+    test_uri: str,
+    scaler: dsl.Input[dsl.Artifact],
+    scaled_train: dsl.Output[dsl.Dataset],
+    scaled_val: dsl.Output[dsl.Dataset],
+    scaled_test: dsl.Output[dsl.Dataset],
+    scaled_train_uri: dsl.OutputPath(str),
+    scaled_val_uri: dsl.OutputPath(str),
+    scaled_test_uri: dsl.OutputPath(str),
+) -> dsl.ContainerSpec:
+    """Train, val and test in units of the scaler."""
+    return _step(
+        "scale_dataframes",
+        scaler_path=scaler.path,
+        train_df_path=train_uri,
+        val_df_path=val_uri,
+        test_df_path=test_uri,
+        scaled_train_df_path=scaled_train.uri,
+        scaled_val_df_path=scaled_val.uri,
+        scaled_test_df_path=scaled_test.uri,
+    )
+
+
+@dsl.container_component
+def run_katib_experiment(
+    train_uri: str,
+    val_uri: str,
+    latent_dims: JsonList,
+    hidden_dims: JsonList,
+    betas: JsonList,
+    lrs: JsonList,
+    batch_sizes: JsonList,
+    algorithm: str,
+    max_trials: int,
+    parallel_trials: int,
+    max_failed_trials: int,
+    max_epochs: int,
+    early_stopping_patience: int,
+    seed: int,
+    backend: str,
+    trials: dsl.Output[dsl.Artifact],
+    best_hyperparameters: dsl.OutputPath(JsonDict),
+) -> dsl.ContainerSpec:
+    """Hyperparameters with the lowest validation loss."""
+    return _step(
+        "run_katib_experiment",
+        train_df_path=train_uri,
+        val_df_path=val_uri,
+        latent_dims=latent_dims,
+        hidden_dims=hidden_dims,
+        betas=betas,
+        lrs=lrs,
+        batch_sizes=batch_sizes,
+        algorithm=algorithm,
+        max_trials=max_trials,
+        parallel_trials=parallel_trials,
+        max_failed_trials=max_failed_trials,
+        max_epochs=max_epochs,
+        early_stopping_patience=early_stopping_patience,
+        seed=seed,
+        trials_path=trials.path,
+        backend=backend,
+    )
+
+
+@dsl.container_component
+def run_pytorchjob(
+    train_uri: str,
+    val_uri: str,
+    hyperparameters: JsonDict,
+    max_epochs: int,
+    early_stopping_patience: int,
+    num_gpu_nodes: int,
+    smoothing_window: int,
+    alarm_quantile: float,
+    seed: int,
+    backend: str,
+    model: dsl.Output[dsl.Model],
+) -> dsl.ContainerSpec:
+    """Distributed training with the best hyperparameters; writes the model bundle."""
+    return _step(
+        "run_pytorchjob",
+        train_df_path=train_uri,
+        val_df_path=val_uri,
+        hyperparameters=hyperparameters,
+        max_epochs=max_epochs,
+        early_stopping_patience=early_stopping_patience,
+        num_gpu_nodes=num_gpu_nodes,
+        smoothing_window=smoothing_window,
+        alarm_quantile=alarm_quantile,
+        seed=seed,
+        model_output_file=model.uri,
+        backend=backend,
+    )
+
+
+@dsl.container_component
+def run_evaluation(
+    model: dsl.Input[dsl.Model],
+    val_uri: str,
+    test_uri: str,
+    scores: dsl.Output[dsl.Dataset],
+    evaluation: dsl.Output[dsl.Artifact],
+    metrics: dsl.Output[dsl.Metrics],
+    classification: dsl.Output[dsl.ClassificationMetrics],
+    composite_f1: dsl.OutputPath(float),
+    scores_uri: dsl.OutputPath(str),
+) -> dsl.ContainerSpec:
+    """Scores of the test data and what they are worth."""
+    return _step(
+        "run_evaluation",
+        bundle_path=model.path,
+        val_df_path=val_uri,
+        test_df_path=test_uri,
+        scores_path=scores.uri,
+        evaluation_path=evaluation.path,
+    )
+
+
+@dsl.container_component
+def visualize_results(
+    model: dsl.Input[dsl.Model],
+    evaluation: dsl.Input[dsl.Artifact],
+    trials: dsl.Input[dsl.Artifact],
+    scores_uri: str,
+    report: dsl.Output[dsl.HTML],
+) -> dsl.ContainerSpec:
+    """One self-contained HTML report."""
+    return _step(
+        "visualize_results",
+        scores_path=scores_uri,
+        evaluation_path=evaluation.path,
+        bundle_path=model.path,
+        trials_path=trials.path,
+        report_path=report.path,
+    )
+
+
+@dsl.container_component
+def deploy_to_kserve(
+    model: dsl.Input[dsl.Model],
+    test_uri: str,
+    service_name: str,
+    namespace: str,
+    image: str,
+    backend: str,
+    endpoint: dsl.OutputPath(str),
+) -> dsl.ContainerSpec:
+    """Create or update the InferenceService and send it one real request."""
+    return _step(
+        "deploy_to_kserve",
+        bundle_path=model.uri,
+        test_df_path=test_uri,
+        service_name=service_name,
+        namespace=namespace,
+        image=image,
+        backend=backend,
+    )

@@ -1,0 +1,231 @@
+"""The pipeline: which step feeds which, and what each may use on the cluster. Nothing is read or sent here."""
+
+from kfp import dsl, kubernetes
+from kfp.dsl import base_component
+
+from container_component_src.settings import Settings, StepResources
+from pipeline import components
+from pipeline.annotations import ArchiveList, JsonList
+
+# Keys of the Secret, and the environment variables that the storage module reads, have the same names.
+S3_ENVIRONMENT = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "S3_ENDPOINT", "S3_USE_HTTPS", "S3_VERIFY_SSL")
+
+
+def build_pipeline(settings: Settings) -> base_component.BaseComponent:
+    """Wire the pipeline for the names, paths and resources of some settings; all else is a pipeline parameter."""
+    image, resources, names = settings.image.reference, settings.resources, settings.col_names
+    on = _Platform(settings)
+    report_columns_default = (
+        names.report.model_dump_json()
+    )  # as text: the compiler orders the keys of objects at random
+    split_archives = _build_split_archives(on)
+    deploy_if_good = _build_deploy_if_good(on)
+
+    @dsl.pipeline(
+        name="columbus-eclss-ad-pipeline",
+        description="From yearly telemetry archives to a deployed anomaly detector for the Columbus ECLSS.",
+    )
+    def columbus_eclss_ad_pipeline(
+        archives_path: str = settings.paths.archives,
+        reports_path: str = settings.paths.reports,
+        timestamp_col: str = names.timestamp,
+        report_columns: str = report_columns_default,
+        strict_reports: bool = True,
+        backend: str = "kubernetes",
+        namespace: str = settings.platform.namespace,
+        minio_endpoint: str = "",
+        rowgroup_limit: int = 0,
+        rowgroups_per_file: int = 4,
+        sample_frac: float = 1.0,
+        num_dask_workers: int = 2,
+        window_hours: float = 12.0,
+        block_hours: float = 6.0,
+        val_fraction: float = 0.2,
+        scaler_type: str = "standard",
+        latent_dims: JsonList = [4, 8, 16],  # noqa: B006 - KFP reads the default, nothing changes it
+        hidden_dims: JsonList = ["128,64"],  # noqa: B006
+        betas: JsonList = [0.1, 1.0],  # noqa: B006
+        lrs: JsonList = [0.001, 0.003],  # noqa: B006
+        batch_sizes: JsonList = [1024],  # noqa: B006
+        tuning_algorithm: str = "tpe",
+        max_trials: int = 4,
+        parallel_trials: int = 2,
+        max_failed_trials: int = 1,
+        tuning_max_epochs: int = 2,
+        max_epochs: int = 10,
+        early_stopping_patience: int = 3,
+        num_gpu_nodes: int = 2,
+        smoothing_window: int = 5,
+        alarm_quantile: float = 0.999,
+        min_composite_f1: float = 0.3,
+        service_name: str = settings.platform.inference_service,
+        seed: int = 42,
+    ) -> None:
+        listing = components.list_archives(
+            archives_path=archives_path, reports_path=reports_path, timestamp_col=timestamp_col
+        )
+        on.configure(listing, resources.light).set_caching_options(False)
+        split = split_archives(
+            archives=listing.outputs["archives"],
+            timestamp_col=timestamp_col,
+            rowgroup_limit=rowgroup_limit,
+            rowgroups_per_file=rowgroups_per_file,
+        )
+        dataset = components.run_dask_preprocessing(
+            partitioned_telemetry_paths=split.output,
+            sample_frac=sample_frac,
+            timestamp_col=timestamp_col,
+            minio_endpoint=minio_endpoint,
+            dask_worker_image=image,
+            num_dask_workers=num_dask_workers,
+            namespace=namespace,
+            backend=backend,
+        )
+        on.configure(dataset, resources.light)
+        labels = components.label_telemetry(
+            dataset_uri=dataset.outputs["dataset_uri"],
+            reports_path=reports_path,
+            reports_fingerprint=listing.outputs["reports_fingerprint"],
+            report_columns=report_columns,
+            strict_reports=strict_reports,
+        )
+        on.configure(labels, resources.data)
+        parts = components.create_train_val_test_split(
+            dataset_uri=dataset.outputs["dataset_uri"],
+            labels_uri=labels.outputs["labels_uri"],
+            window_hours=window_hours,
+            block_hours=block_hours,
+            val_fraction=val_fraction,
+            seed=seed,
+        )
+        on.configure(parts, resources.data)
+        scaler = components.fit_scaler(train_uri=parts.outputs["train_uri"], scaler_type=scaler_type)
+        on.configure(scaler, resources.data)
+        scaled = components.scale_dataframes(
+            train_uri=parts.outputs["train_uri"],
+            val_uri=parts.outputs["val_uri"],
+            test_uri=parts.outputs["test_uri"],
+            scaler=scaler.outputs["scaler"],
+        )
+        on.configure(scaled, resources.data)
+        tuning = components.run_katib_experiment(
+            train_uri=scaled.outputs["scaled_train_uri"],
+            val_uri=scaled.outputs["scaled_val_uri"],
+            latent_dims=latent_dims,
+            hidden_dims=hidden_dims,
+            betas=betas,
+            lrs=lrs,
+            batch_sizes=batch_sizes,
+            algorithm=tuning_algorithm,
+            max_trials=max_trials,
+            parallel_trials=parallel_trials,
+            max_failed_trials=max_failed_trials,
+            max_epochs=tuning_max_epochs,
+            early_stopping_patience=early_stopping_patience,
+            seed=seed,
+            backend=backend,
+        )
+        on.configure(tuning, resources.light)
+        training = components.run_pytorchjob(
+            train_uri=scaled.outputs["scaled_train_uri"],
+            val_uri=scaled.outputs["scaled_val_uri"],
+            hyperparameters=tuning.outputs["best_hyperparameters"],
+            max_epochs=max_epochs,
+            early_stopping_patience=early_stopping_patience,
+            num_gpu_nodes=num_gpu_nodes,
+            smoothing_window=smoothing_window,
+            alarm_quantile=alarm_quantile,
+            seed=seed,
+            backend=backend,
+        )
+        on.configure(training, resources.light)
+        evaluation = components.run_evaluation(
+            model=training.outputs["model"],
+            val_uri=scaled.outputs["scaled_val_uri"],
+            test_uri=scaled.outputs["scaled_test_uri"],
+        )
+        on.configure(evaluation, resources.data)
+        report = components.visualize_results(
+            model=training.outputs["model"],
+            evaluation=evaluation.outputs["evaluation"],
+            trials=tuning.outputs["trials"],
+            scores_uri=evaluation.outputs["scores_uri"],
+        )
+        on.configure(report, resources.data)
+        deploy_if_good(
+            composite_f1=evaluation.outputs["composite_f1"],
+            min_composite_f1=min_composite_f1,
+            model=training.outputs["model"],
+            test_uri=scaled.outputs["scaled_test_uri"],
+            service_name=service_name,
+            namespace=namespace,
+            image=image,
+            backend=backend,
+        )
+
+    return columbus_eclss_ad_pipeline
+
+
+class _Platform:
+    """What the cluster must know of each task."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def configure(self, task: dsl.PipelineTask, resources: StepResources) -> dsl.PipelineTask:
+        """Set a task's image and resources, and give it the S3 credentials from the Secret."""
+        task.set_container_image(self.settings.image.reference)
+        task.set_cpu_request(resources.cpu).set_memory_request(resources.memory).set_memory_limit(resources.memory)
+        secret = self.settings.platform.s3_secret
+        return kubernetes.use_secret_as_env(
+            task, secret_name=secret, secret_key_to_env={name: name for name in S3_ENVIRONMENT}, optional=True
+        )
+
+
+def _build_split_archives(on: _Platform) -> base_component.BaseComponent:
+    """The loop is a pipeline of its own: a loop over a task's output resolves locally only as a nested input."""
+
+    @dsl.pipeline(name="split-archives")
+    def split_archives(
+        archives: ArchiveList, timestamp_col: str, rowgroup_limit: int, rowgroups_per_file: int
+    ) -> JsonList:
+        with dsl.ParallelFor(archives) as archive:
+            split = components.split_parquet_file(
+                file_path=archive.uri,
+                fingerprint=archive.fingerprint,
+                timestamp_col=timestamp_col,
+                rowgroup_limit=rowgroup_limit,
+                rowgroups_per_file=rowgroups_per_file,
+            )
+            on.configure(split, on.settings.resources.data)
+        return dsl.Collected(split.outputs["partitions_uri"])
+
+    return split_archives
+
+
+def _build_deploy_if_good(on: _Platform) -> base_component.BaseComponent:
+    """The gate is a pipeline of its own: a condition on a task's output resolves locally only as a nested input."""
+
+    @dsl.pipeline(name="deploy-if-good")
+    def deploy_if_good(
+        composite_f1: float,
+        min_composite_f1: float,
+        model: dsl.Input[dsl.Model],
+        test_uri: str,
+        service_name: str,
+        namespace: str,
+        image: str,
+        backend: str,
+    ) -> None:
+        with dsl.If(composite_f1 >= min_composite_f1):
+            deployment = components.deploy_to_kserve(
+                model=model,
+                test_uri=test_uri,
+                service_name=service_name,
+                namespace=namespace,
+                image=image,
+                backend=backend,
+            )
+            on.configure(deployment, on.settings.resources.light).set_caching_options(False)
+
+    return deploy_if_good

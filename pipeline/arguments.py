@@ -10,6 +10,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 from container_component_src.errors import InputError
 
 _TYPES = pipeline_spec_pb2.ParameterType
+LARGEST_INTEGER = 2**53  # KFP keeps every number as a double
 _TRUE = {"true", "yes", "on", "1"}
 _FALSE = {"false", "no", "off", "0"}
 
@@ -49,10 +50,18 @@ def _parse(name: str, value: object, parameter_type: int) -> object:
 
 
 def _integer(value: object) -> int:
-    number = _number(value)
-    if not number.is_integer():
+    try:
+        whole = int(value) if isinstance(value, str) else value
+    except ValueError:
+        whole = value
+    if not isinstance(whole, int) or isinstance(whole, bool):
+        number = _number(value)
+        whole = int(number)
+        if whole != number:
+            raise ValueError(value)
+    if abs(whole) > LARGEST_INTEGER:
         raise ValueError(value)
-    return int(value) if isinstance(value, int) else int(number)
+    return whole
 
 
 def _number(value: object) -> float:
@@ -90,7 +99,7 @@ def _json_of(kind: type) -> Callable[[object], object]:
 
 
 _PARSERS: dict[int, tuple[str, Callable[[object], object]]] = {
-    _TYPES.NUMBER_INTEGER: ("a whole number", _integer),
+    _TYPES.NUMBER_INTEGER: ("a whole number of at most 2^53", _integer),
     _TYPES.NUMBER_DOUBLE: ("a finite number", _number),
     _TYPES.BOOLEAN: ("true or false", _boolean),
     _TYPES.STRING: ("text", _string),

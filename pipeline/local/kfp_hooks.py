@@ -84,7 +84,8 @@ class StepRunner:
         log = self._logs / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', record.name).strip('-')}.log"
         self._board.start(record, log)
         result = self._launcher.run(command, log, env)
-        record.peak_rss_mib = max(record.peak_rss_mib or 0.0, result.peak_rss_mib)
+        peaks = [peak for peak in (record.peak_rss_mib, result.peak_rss_mib) if peak is not None]
+        record.peak_rss_mib = max(peaks, default=None)
         if result.exit_code != 0:
             record.message = _explain_exit(result.exit_code, log)
         return result.exit_code == 0

@@ -26,11 +26,11 @@ class ProcessResult:
     Attributes:
         exit_code: As subprocess gives it: negative for a signal.
         peak_rss_mib: Largest resident memory of any single process of its tree, in MiB; on Linux the kernel's own
-            high-water mark as last read, elsewhere the largest sample.
+            high-water mark as last read, elsewhere the largest sample. None if it ended before it could be read.
     """
 
     exit_code: int
-    peak_rss_mib: float
+    peak_rss_mib: float | None
 
 
 class ProcessLauncher:
@@ -96,7 +96,7 @@ class ProcessLauncher:
             self._stop(tree)
         if self.interrupted:
             raise RunInterruptedError
-        return ProcessResult(process.returncode, round(tree.peak_rss / 2**20, 1))
+        return ProcessResult(process.returncode, round(tree.peak_rss / 2**20, 1) if tree.peak_rss else None)
 
     def _stop(self, tree: "_ProcessTree") -> None:
         """End what is left of a tree: SIGTERM, and SIGKILL after the grace period."""

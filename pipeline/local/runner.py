@@ -8,7 +8,6 @@ import shutil
 import signal
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,7 +85,14 @@ def run_locally(options: LocalRunOptions, console: Console | None = None) -> Run
         with progress.showing(board):
             status, message = _run(pipeline_spec, arguments, options, board, last_run)
             board.skip_pending()
-        summary = summarize(status, pipeline_spec.pipeline_info.name, board.records(), message, last_run, options.rules)
+        summary = summarize(
+            status=status,
+            pipeline=pipeline_spec.pipeline_info.name,
+            records=board.records(),
+            message=message,
+            last_run=last_run,
+            rules=options.rules,
+        )
         write_summary(summary)
     print_summary(summary, console)
     return summary
@@ -123,7 +129,7 @@ def _run(
     store.prune(cache_root.parent, outputs, digest)
     launcher = ProcessLauncher(options.project_root, _environment(options.env), options.grace_seconds)
     steps = StepRunner(board, launcher, last_run / "logs")
-    started = time.time()
+    started = (last_run / "logs").stat().st_mtime  # the file system's clock, as the cache entries have it
     completed, message = False, ""
     with _logging_to(last_run / "logs" / "kfp.log"), _stop_signals(launcher), steps.installed(), _local_execution():
         local.init(
@@ -195,7 +201,8 @@ def _stop_signals(launcher: ProcessLauncher) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = {number: signal.signal(number, stop) for number in STOP_SIGNALS}
+    heeded = [number for number in STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # nohup ignores one
+    previous = {number: signal.signal(number, stop) for number in heeded}
     try:
         yield
     finally:

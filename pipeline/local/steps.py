@@ -53,7 +53,7 @@ class StepRecord:
         iterations: Index of the iteration in each enclosing loop, outermost first.
         began: Monotonic clock at the start of the process; None before, and for a step that was not run.
         seconds: Duration once it has ended.
-        peak_rss_mib: Largest resident memory of any single one of its processes, in MiB.
+        peak_rss_mib: Largest resident memory of any single one of its processes, in MiB; None if it was not measured.
         log: File with the output of its process.
         outputs: Output parameters and artifacts by name.
         message: Why it failed.

@@ -15,7 +15,6 @@ from container_component_src.errors import InputError
 
 SOURCE = ("container_component_src", "config.toml", "poetry.lock", "requirements.txt")
 KEPT_RUNS = 3
-CLOCK_SLACK = 1.0  # seconds by which a file system's clock may lag behind
 
 
 def source_digest(project_root: Path, env: Mapping[str, str]) -> str:
@@ -62,7 +61,7 @@ def forget_unused_entries(cache_root: Path, run_started: float) -> None:
 
     Args:
         cache_root: Directory of the cache entries, whose modification time tells when they were last used.
-        run_started: Start of the run that just succeeded, in seconds since the epoch.
+        run_started: Start of the run that just succeeded, by the clock of the same file system, in seconds.
     """
     history = cache_root / "succeeded_runs.txt"
     starts = [float(line) for line in history.read_text().split()] if history.exists() else []
@@ -72,7 +71,7 @@ def forget_unused_entries(cache_root: Path, run_started: float) -> None:
     temporary.replace(history)
     if len(starts) == KEPT_RUNS:
         for entry in cache_root.glob("*.json"):
-            if entry.stat().st_mtime < starts[0] - CLOCK_SLACK:
+            if entry.stat().st_mtime < starts[0]:
                 entry.unlink()
 
 

@@ -186,7 +186,7 @@ def _artifacts(records: Sequence[StepRecord]) -> Iterator[tuple[str, dsl.Artifac
 def _print_failure(step: StepRecord, console: Console) -> None:
     console.print(Text(f"{step.name} failed: {step.message}", style="bold red"), soft_wrap=True)
     if step.log is not None:
-        tail = Text("\n".join(last_lines(step.log, 15)))
+        tail = Text.from_ansi("\n".join(last_lines(step.log, 15)))
         console.print(Panel(tail, title=f"last lines of {step.log.name}", title_align="left", border_style="red"))
         console.print(Text(f"{'whole log':>10}  {step.log}"), soft_wrap=True)
 
@@ -208,7 +208,9 @@ def _places(summary: RunSummary) -> Iterator[tuple[str, object]]:
         yield "model", f"{summary.model} ({'deployed' if summary.deployed else 'not deployed'})"
     yield "logs", summary.last_run / "logs"
     yield "summary", summary.last_run / "summary.json"
-    if summary.status is not RunStatus.SUCCEEDED:
-        yield "next", "mend the cause and run again: steps that succeeded are taken from the cache"
+    if summary.status is RunStatus.FAILED:
+        yield "next", "mend the cause and run again: with caching, steps that succeeded are not repeated"
+    elif summary.status is RunStatus.INTERRUPTED:
+        yield "next", "run again: with caching, steps that succeeded are not repeated"
     elif summary.report is not None:
         yield "next", "open the report in a browser"

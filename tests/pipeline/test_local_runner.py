@@ -1,0 +1,323 @@
+"""Whole local runs of small pipelines, with real processes."""
+
+import io
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from kfp import local
+from kfp.local import config
+from rich.console import Console
+
+from container_component_src.errors import InputError
+from pipeline.local import LocalRunOptions, RunStatus, RunSummary, run_locally
+from tests.pipeline import local_pipelines
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Bench:
+    """A project, a working directory and what was shown on the terminal."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.project = local_pipelines.make_project(directory)
+        self.work_dir = directory / "work"
+        self.shown = ""
+
+    def run(self, pipeline: Any, **options: Any) -> RunSummary:
+        console = Console(file=io.StringIO(), width=200)
+        arguments = options.pop("arguments", {})
+        yaml_path = local_pipelines.compiled(pipeline, self.directory)
+        try:
+            return run_locally(
+                LocalRunOptions(yaml_path, arguments, self.work_dir, project_root=self.project, **options), console
+            )
+        finally:
+            self.shown = console.file.getvalue()  # type: ignore[attr-defined]
+
+    def calls(self) -> list[str]:
+        return sorted(local_pipelines.calls(self.project))
+
+    def document(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads((self.work_dir / "last_run" / "summary.json").read_text())
+        return document
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def states(summary: RunSummary) -> dict[str, str]:
+    return {step.name: str(step.state) for step in summary.steps}
+
+
+ALL_RUN = {
+    "list_archives": "succeeded",
+    "split_parquet_file [0]": "succeeded",
+    "split_parquet_file [1]": "succeeded",
+    "train": "succeeded",
+    "deploy_to_kserve": "succeeded",
+    "clean_up": "succeeded",
+}
+CACHED = {"split_parquet_file [0]": "cached", "split_parquet_file [1]": "cached", "train": "cached"}
+
+
+def test_loop_collected_outputs_gate_and_exit_task_run(bench: Bench) -> None:
+    summary = bench.run(local_pipelines.whole)
+    assert states(summary) == ALL_RUN
+    assert list(states(summary)) == list(ALL_RUN)
+    assert summary.status is RunStatus.SUCCEEDED
+    assert summary.exit_code == 0
+    assert summary.deployed
+    assert summary.metrics == {"metrics": {"f1": 0.75}}
+    assert summary.model is not None
+    assert Path(summary.model).read_text() == "['archives/2021 f2021', 'archives/2022 f2022']"
+    assert summary.report_copy is not None
+    assert summary.report_copy.read_text() == "<html>report</html>"
+    assert (bench.work_dir / "last_run" / "logs" / "deploy_to_kserve.log").read_text().startswith("deploying [")
+    assert {step.log.name for step in summary.steps if step.log} >= {
+        "split_parquet_file-0.log",
+        "split_parquet_file-1.log",
+    }
+
+
+def test_summary_file_holds_the_outcome(bench: Bench) -> None:
+    summary = bench.run(local_pipelines.whole)
+    document = bench.document()
+    assert {key: document[key] for key in ("status", "pipeline", "deployed")} == {
+        "status": "succeeded",
+        "pipeline": "whole",
+        "deployed": True,
+    }
+    assert document["metrics"] == {"metrics": {"f1": 0.75}}
+    assert (document["report"], document["model"]) == (summary.report, summary.model)
+    assert [step["name"] for step in document["steps"]] == list(ALL_RUN)
+    assert all(step["status"] == "succeeded" and not step["cached"] for step in document["steps"])
+    assert all(step["seconds"] > 0 and Path(step["log"]).exists() for step in document["steps"])
+
+
+def test_second_run_takes_steps_from_the_cache_but_not_those_with_caching_disabled(bench: Bench) -> None:
+    bench.run(local_pipelines.whole)
+    bench.calls()
+    summary = bench.run(local_pipelines.whole)
+    assert states(summary) == ALL_RUN | CACHED
+    assert bench.calls() == ["clean_up", "deploy", "list"]
+    assert summary.metrics == {"metrics": {"f1": 0.75}}
+    assert summary.report_copy is not None
+    assert [step["cached"] for step in bench.document()["steps"]] == [False, True, True, True, False, False]
+
+
+def test_caching_can_be_switched_off(bench: Bench) -> None:
+    bench.run(local_pipelines.whole)
+    assert states(bench.run(local_pipelines.whole, cache=False)) == ALL_RUN
+
+
+@pytest.mark.parametrize(
+    "changed", ["container_component_src/helper.py", "requirements.txt", "poetry.lock", "config.toml"]
+)
+def test_changed_source_or_lock_is_never_answered_from_the_cache(bench: Bench, changed: str) -> None:
+    bench.run(local_pipelines.whole)
+    (bench.project / changed).write_text("changed = 1\n")
+    assert states(bench.run(local_pipelines.whole)) == ALL_RUN
+    assert len(list((bench.work_dir / "cache").iterdir())) == 1
+
+
+def test_entry_whose_artifact_is_gone_is_not_used(bench: Bench) -> None:
+    first = bench.run(local_pipelines.whole)
+    shutil.rmtree(first.steps[1].outputs["uri"])
+    second = states(bench.run(local_pipelines.whole))
+    assert second["split_parquet_file [0]"] == "succeeded"
+    assert second["split_parquet_file [1]"] == "cached"
+    assert second["train"] == "succeeded"
+
+
+def test_untaken_branch_shows_as_skipped(bench: Bench) -> None:
+    summary = bench.run(local_pipelines.whole, arguments={"threshold": "0.8"})
+    assert states(summary) == ALL_RUN | {"deploy_to_kserve": "skipped"}
+    assert summary.status is RunStatus.SUCCEEDED
+    assert not summary.deployed
+    assert "deploy_to_kserve: skipped" in bench.shown
+
+
+def test_failed_step_is_explained_and_the_exit_task_still_runs(bench: Bench) -> None:
+    summary = bench.run(local_pipelines.failing)
+    assert states(summary) == {"fail": "failed", "deploy_to_kserve": "skipped", "clean_up": "succeeded"}
+    assert (summary.status, summary.exit_code) == (RunStatus.FAILED, 1)
+    assert "fail failed: error: no channel in the archive: choose another (exit code 2)" in bench.shown
+    assert "a late line" in bench.shown
+    assert str(bench.work_dir / "last_run" / "logs" / "fail.log") in bench.shown
+    assert bench.document()["status"] == "failed"
+
+
+def test_partial_outputs_of_a_failed_step_are_not_used_and_go_away(bench: Bench) -> None:
+    bench.run(local_pipelines.failing)
+    assert [path.read_text() for path in bench.work_dir.glob("outputs/*/fail/model")] == ["partial"]
+    bench.calls()
+    assert states(bench.run(local_pipelines.failing))["fail"] == "failed"
+    assert bench.calls() == ["fail"]
+    assert len(list(bench.work_dir.glob("outputs/*/fail/model"))) == 1
+
+
+def test_retried_step_starts_afresh_each_time(bench: Bench) -> None:
+    step = bench.project / "container_component_src" / "step.py"
+    step.write_text(local_pipelines.SCRIPT.replace('write_text("partial")', 'open("x").write("partial")'))
+    summary = bench.run(local_pipelines.retrying)
+    assert states(summary) == {"fail": "failed"}
+    assert bench.calls() == ["fail"] * 3
+    assert summary.steps[0].log is not None
+    assert summary.steps[0].log.read_text().count("error: no channel") == 3
+
+
+def test_caching_is_respected_task_by_task_within_a_nested_loop(bench: Bench) -> None:
+    bench.run(local_pipelines.half_cached)
+    assert states(bench.run(local_pipelines.half_cached)) == {
+        "list_archives": "cached",
+        "clean_up [0]": "succeeded",
+        "clean_up [1]": "succeeded",
+        "clean_up_2 [0]": "cached",
+        "clean_up_2 [1]": "cached",
+    }
+
+
+def test_step_that_leaves_an_output_unwritten_fails(bench: Bench) -> None:
+    summary = bench.run(local_pipelines.forgetful)
+    assert states(summary) == {"forget": "failed"}
+    assert "without writing its output 'number'" in summary.steps[0].message
+    assert states(bench.run(local_pipelines.forgetful)) == {"forget": "failed"}
+
+
+def test_condition_that_kfp_cannot_resolve_fails_the_run(bench: Bench) -> None:
+    summary = bench.run(local_pipelines.direct_condition)
+    assert summary.status is RunStatus.FAILED
+    assert states(summary) == {"train": "succeeded", "deploy_to_kserve": "skipped"}
+    assert "cannot be evaluated locally" in summary.message
+    assert "nested pipeline" in bench.shown
+
+
+def test_float_compared_with_a_whole_number_is_evaluated(bench: Bench) -> None:
+    assert states(bench.run(local_pipelines.whole_number)) == {"train": "succeeded", "deploy_to_kserve": "succeeded"}
+
+
+def test_many_runs_do_not_pile_up_outputs(bench: Bench) -> None:
+    for number in range(6):
+        bench.run(local_pipelines.whole, arguments={"prefix": f"p{number}"})
+    models = {path.parts[-3] for path in bench.work_dir.glob("outputs/*/train/model")}
+    assert len(models) <= 4
+    assert states(bench.run(local_pipelines.whole, arguments={"prefix": "p5"})) == ALL_RUN | CACHED
+    assert states(bench.run(local_pipelines.whole, arguments={"prefix": "p0"})) == ALL_RUN
+
+
+def test_bad_arguments_leave_the_last_run_alone(bench: Bench) -> None:
+    bench.run(local_pipelines.whole)
+    with pytest.raises(InputError, match=r"unknown pipeline parameter 'treshold'.*threshold"):
+        bench.run(local_pipelines.whole, arguments={"treshold": "1"})
+    assert bench.document()["status"] == "succeeded"
+
+
+def test_old_summary_goes_before_anything_runs(bench: Bench) -> None:
+    bench.run(local_pipelines.whole)
+    (bench.project / "container_component_src" / "step.py").write_text(
+        f"import os, sys; sys.exit(os.path.exists({str(bench.work_dir / 'last_run' / 'summary.json')!r}) * 9 + 1)"
+    )
+    summary = bench.run(local_pipelines.whole)
+    assert "exit code 1)" in summary.steps[0].message
+
+
+def test_directory_in_use_is_refused(bench: Bench) -> None:
+    bench.run(local_pipelines.forgetful)
+    holder = (
+        "import fcntl, sys, time; lock = open(sys.argv[1], 'w'); fcntl.flock(lock, fcntl.LOCK_EX); "
+        "print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", holder, bench.work_dir / ".lock"], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        with pytest.raises(InputError, match="another local run"):
+            bench.run(local_pipelines.forgetful)
+        process.kill()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(None, "compile the pipeline first"), ("a: [", "no compiled pipeline")]
+)
+def test_unreadable_pipeline_is_refused(tmp_path: Path, content: str | None, message: str) -> None:
+    path = tmp_path / "pipeline.yaml"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(InputError, match=message):
+        run_locally(LocalRunOptions(path, {}, tmp_path / "work"))
+
+
+def test_steps_see_the_given_environment_and_this_interpreter(bench: Bench) -> None:
+    (bench.project / "container_component_src" / "step.py").write_text(
+        "import os, sys; print(os.environ['EXTRA'], os.environ['PYTHONUNBUFFERED'], sys.prefix, os.getcwd())\n"
+        "sys.exit(1)"
+    )
+    summary = bench.run(local_pipelines.forgetful, env={"EXTRA": "given"})
+    assert summary.steps[0].message == f"given 1 {sys.prefix} {bench.project} (exit code 1)"
+
+
+def test_run_leaves_logging_signals_and_kfp_as_they_were(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (logging.getLogger().handlers[:], signal.getsignal(signal.SIGINT), config.LocalExecutionConfig.instance)
+    bench.run(local_pipelines.whole)
+    after = (logging.getLogger().handlers[:], signal.getsignal(signal.SIGINT), config.LocalExecutionConfig.instance)
+    assert after == before
+    assert local.subprocess_task_handler.SubprocessTaskHandler.__module__ == "kfp.local.subprocess_task_handler"
+    assert capsys.readouterr().out == ""
+    assert "Executing task" in (bench.work_dir / "last_run" / "logs" / "kfp.log").read_text()
+
+
+def test_live_table_on_a_terminal(bench: Bench) -> None:
+    console = Console(file=io.StringIO(), width=120, height=40, force_terminal=True)
+    yaml_path = local_pipelines.compiled(local_pipelines.whole, bench.directory)
+    run_locally(LocalRunOptions(yaml_path, {}, bench.work_dir, project_root=bench.project), console)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "split_parquet_file [1]" in shown
+    assert "list_archives: running" not in shown
+
+
+RUN = """
+import sys
+from pathlib import Path
+from pipeline.local import LocalRunOptions, run_locally
+yaml_path, work_dir, project = map(Path, sys.argv[1:])
+sys.exit(run_locally(LocalRunOptions(yaml_path, {}, work_dir, project_root=project, grace_seconds=1)).exit_code)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interruption_leaves_no_process_behind(bench: Bench, number: signal.Signals) -> None:
+    yaml_path = local_pipelines.compiled(local_pipelines.hanging, bench.directory)
+    command = [sys.executable, "-c", RUN, str(yaml_path), str(bench.work_dir), str(bench.project)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        files = [bench.project / f"pids_a_{year}.txt" for year in (2021, 2022)]
+        deadline = time.monotonic() + 60
+        while not all(file.exists() and file.read_text() for file in files) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        pids = [int(pid) for file in files for pid in file.read_text().split()]
+        assert len(psutil.Process(process.pid).children(recursive=True)) == 4
+        os.kill(process.pid, number)
+        shown, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, shown
+    assert [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"] == []
+    document = bench.document()
+    assert document["status"] == "interrupted"
+    assert {step["name"]: step["status"] for step in document["steps"]} == {
+        "list_archives": "succeeded",
+        "hang [0]": "interrupted",
+        "hang [1]": "interrupted",
+        "clean_up": "skipped",
+    }

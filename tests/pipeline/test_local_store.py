@@ -1,0 +1,106 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from container_component_src.errors import InputError
+from pipeline.local import store
+
+
+def entry(cache: Path, name: str, value: object, used: float = 0.0) -> Path:
+    cache.mkdir(parents=True, exist_ok=True)
+    path = cache / f"{name}.json"
+    path.write_text(json.dumps(value))
+    os.utime(path, (used, used))
+    return path
+
+
+def output(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("content")
+    return path
+
+
+def test_digest_follows_content_names_and_environment(tmp_path: Path) -> None:
+    source = tmp_path / "container_component_src" / "model"
+    source.mkdir(parents=True)
+    (source / "a.py").write_text("a = 1")
+    digests = [store.source_digest(tmp_path, {})]
+    (source / "a.py").write_text("a = 2")
+    digests.append(store.source_digest(tmp_path, {}))
+    (source / "a.py").rename(source / "b.py")
+    digests.append(store.source_digest(tmp_path, {}))
+    (tmp_path / "poetry.lock").write_text("lock")
+    digests.append(store.source_digest(tmp_path, {}))
+    digests.append(store.source_digest(tmp_path, {"A": "1"}))
+    assert len(set(digests)) == 5
+
+
+def test_digest_ignores_what_python_leaves_and_what_is_no_source(tmp_path: Path) -> None:
+    source = tmp_path / "container_component_src"
+    (source / "__pycache__").mkdir(parents=True)
+    (source / "a.py").write_text("a = 1")
+    before = store.source_digest(tmp_path, {})
+    (source / "__pycache__" / "a.pyc").write_bytes(b"compiled")
+    (tmp_path / "README.md").write_text("text")
+    assert store.source_digest(tmp_path, {}) == before
+
+
+def test_prune_keeps_what_an_entry_names_and_nothing_else(tmp_path: Path) -> None:
+    caches, outputs = tmp_path / "cache", tmp_path / "outputs"
+    kept = [
+        output(outputs / "run-1" / "split" / "parts" / "0.parquet"),
+        output(outputs / "run-1" / "train" / "model"),
+        output(outputs / "run-2" / "loop" / "x" / "deep.txt"),
+        output(outputs / "run-3" / "pattern" / "part.parquet"),
+    ]
+    gone = [
+        output(outputs / "run-1" / "split" / "executor_output.json"),
+        output(outputs / "run-1" / "train" / "unnamed"),
+        output(outputs / "run-2" / "other" / "x"),
+        output(outputs / "run-4" / "stale" / "x"),
+    ]
+    entry(caches / "new", "a", {"parts": {"uri": str(kept[0].parent)}, "model": {"uri": str(kept[1])}})
+    entry(
+        caches / "new",
+        "b",
+        {"uri": f"{kept[2].parent}\n", "paths": [f"{kept[3].parent}/*.parquet"], "missing": f"{outputs}/run-9/x"},
+    )
+    entry(caches / "old", "c", {"uri": str(gone[3])})
+    broken = caches / "new" / "broken.json"
+    broken.write_text("{")
+    store.prune(caches, outputs, "new")
+    assert all(path.exists() for path in kept)
+    assert not any(path.exists() for path in gone)
+    assert not (outputs / "run-4").exists()
+    assert not (caches / "old").exists()
+    assert not broken.exists()
+
+
+def test_prune_without_any_entry_empties_the_outputs(tmp_path: Path) -> None:
+    output(tmp_path / "outputs" / "run" / "step" / "x")
+    store.prune(tmp_path / "cache", tmp_path / "outputs", "digest")
+    assert list((tmp_path / "outputs").iterdir()) == []
+
+
+def test_entries_go_once_three_succeeded_runs_did_without_them(tmp_path: Path) -> None:
+    old, used = entry(tmp_path, "old", {}, used=100.5), entry(tmp_path, "used", {}, used=100.5)
+    for started in (100.0, 200.0, 300.0):
+        store.forget_unused_entries(tmp_path, started)
+        assert old.exists()
+    os.utime(used, (350.0, 350.0))
+    store.forget_unused_entries(tmp_path, 400.0)
+    assert not old.exists()
+    assert used.exists()
+
+
+def test_directory_is_for_one_run_at_a_time(tmp_path: Path) -> None:
+    with (
+        store.exclusive(tmp_path),
+        pytest.raises(InputError, match="another local run works in"),
+        store.exclusive(tmp_path),
+    ):
+        pass
+    with store.exclusive(tmp_path):
+        pass

@@ -12,6 +12,7 @@ from container_component_src.example_data.timeline import Timeline
 NS_PER_S = 1_000_000_000
 SHORTEST_S, LONGEST_S = 20 * 60, 24 * 3600
 FEWEST_ROWS = 6
+WEAKEST = 0.25  # severity; the strongest is 1
 LARGEST_SHARE = 0.4  # of the rows allotted to an event
 
 FloatArray = npt.NDArray[np.float64]
@@ -100,9 +101,9 @@ class Faults:
         return self._sum(lambda event: event.kind.name == "sensor_drift" and event.sensor == sensor)
 
     def hold(self, kind: str, values: FloatArray) -> FloatArray:
-        """Return `values` with each event of a kind replaced by a blend into the value at its start.
+        """Return `values`, blended during each event of a kind into the value at its start.
 
-        The severity is the share of the held value: 1 is stuck fast, less follows sluggishly.
+        The strength is the share of the held value: at 1 it is stuck fast, below it follows in part.
         """
         held = values.copy()
         for event in self._events:
@@ -123,8 +124,8 @@ class Faults:
 def schedule(seed: int, year: int, timeline: Timeline, kinds: list[Kind], severities: FloatArray) -> list[Event]:
     """Place one event per kind given, in order of time, without overlap, each on rows that exist.
 
-    The rows are shared out evenly; an event begins at a random row of its share and covers whole rows of it, so gaps cannot swallow it.
-    Durations are log-uniform from 20 minutes to a day, within 40 % of the share.
+    The rows are shared out evenly; an event begins at a random row of its share and covers whole rows of it, so that no
+    gap can swallow it. Durations are log-uniform from 20 minutes to a day, within 40 % of the share.
     """
     rng = stream(seed, "events", year)
     share = timeline.rows / max(1, len(kinds))
@@ -153,9 +154,12 @@ def schedule(seed: int, year: int, timeline: Timeline, kinds: list[Kind], severi
 
 
 def draw_kinds(seed: int, count: int) -> tuple[list[Kind], FloatArray]:
-    """Draw the kinds (each as often as the others, within one) and severities (0.08 to 1, evenly spread in the logarithm) of all events."""
+    """Draw the kinds (each as often as the others, within one) and severities of all events.
+
+    The severities are evenly spread in the logarithm.
+    """
     rng = stream(seed, "kinds")
     kinds = [KINDS[index % len(KINDS)] for index in range(count)]
     order = rng.permutation(count)
-    severities = np.exp(np.linspace(np.log(0.08), 0.0, count))
+    severities = np.exp(np.linspace(np.log(WEAKEST), 0.0, count))
     return [kinds[index] for index in order], rng.permutation(severities)

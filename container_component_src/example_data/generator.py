@@ -44,8 +44,8 @@ def generate(
 ) -> GeneratedData:
     """Write the example data below a local directory, one file at a time, the reports last.
 
-    The same arguments give the same values. Files of those names are replaced, others (archives of further years) are left alone.
-    Memory follows the time that an archive covers and the size of a row group, not the number of rows.
+    The same arguments give the same values. Files of those names are replaced, others (archives of further years) are
+    left alone. Memory follows the time that an archive covers and the size of a row group, not the number of rows.
 
     Args:
         target_uri_dir: Local directory, made if absent.

@@ -15,7 +15,8 @@ FloatArray = npt.NDArray[np.float64]
 class Grid:
     """Knots every two minutes from two days before an archive's first row to just after its last.
 
-    The physics is evaluated on the knots and interpolated to the rows: its cost follows the time covered, not the number of rows.
+    The physics is evaluated on the knots and interpolated to the rows: its cost follows the time covered, not the
+    number of rows.
 
     Attributes:
         time_s: Times of the knots, seconds since 1970 in UTC, float64 of shape (knots,).
@@ -24,7 +25,8 @@ class Grid:
     def __init__(self, seed: int, year: int, start_s: float, end_s: float) -> None:
         self._stream_path = (seed, year)
         first = start_s - SETTLING_S
-        self.time_s: FloatArray = first + STEP_S * np.arange(int((end_s - first) / STEP_S) + 2)
+        knots = np.arange(int((end_s - first) / STEP_S) + 2, dtype=np.float64)
+        self.time_s: FloatArray = first + STEP_S * knots
 
     @property
     def days(self) -> FloatArray:
@@ -48,7 +50,7 @@ class Grid:
         # The variance of the lagged white noise is decay / (2 - decay); the first value is drawn from it.
         gain = np.sqrt((2 - decay) / decay)
         white[0] /= gain
-        return self.lag(white, time_constant_s) * gain
+        return np.asarray(self.lag(white, time_constant_s) * gain, dtype=np.float64)
 
     def levels(self, name: str, mean_days: float, choices: tuple[float, ...]) -> FloatArray:
         """Return a random telegraph among `choices`, with exponential dwell times of the mean given."""
@@ -59,7 +61,7 @@ class Grid:
         # Each change goes to another level: steps of 1 .. n-1 around the ring of choices.
         steps = rng.integers(1, len(choices), len(changes) + 1) if len(choices) > 1 else np.zeros(len(changes) + 1, int)
         level = np.cumsum(steps) % len(choices)
-        return np.asarray(choices, dtype=np.float64)[level[np.searchsorted(changes, self.days, side="right")]]
+        return np.take(np.array(choices, dtype=np.float64), level[np.searchsorted(changes, self.days, side="right")])
 
     def ramp_with_resets(self, name: str, mean_days: float) -> FloatArray:
         """Return a ramp that gains 1 in `mean_days` and falls back to 0 after random times around that."""

@@ -1,7 +1,8 @@
 """The module as a set of coupled balances: air, heat, carbon dioxide and water, moved by fans and pumps.
 
 Every function takes a grid and what acts on it, and returns noise-free signals by name, float64 of shape (knots,). The
-coefficients are plausible, not measured. Faults change the physics, so that each shows in all signals that depend on the failing part.
+coefficients are plausible, not measured. Faults change the physics, so that each shows in all signals that depend on
+the failing part.
 """
 
 import numpy as np
@@ -24,12 +25,12 @@ HUNTING_PERIOD_S = 13 * 60.0
 TANK_L = 6.0
 # Full-scale disagreement of a drifting sensor, in its own unit.
 DRIFT_SCALE = {
-    "po2_1": 4.0,
-    "pco2_2": 1.2,
-    "cabin_temp_2": 1.3,
-    "humidity": 7.0,
-    "loop_supply_temp": 0.9,
-    "total_press_2": 3.0,
+    "po2_1": 6.0,
+    "pco2_2": 1.5,
+    "cabin_temp_2": 2.0,
+    "humidity": 12.0,
+    "loop_supply_temp": 1.8,
+    "total_press_2": 4.0,
 }
 
 
@@ -59,7 +60,7 @@ def _pressure(grid: Grid, faults: Faults) -> Signals:
     leak = grid.lag(faults.strength("cabin_leak"), 2400)
     slow = 2.0 * grid.noise("station_pressure", 30 * 3600)
     cycle = 5.0 * (0.5 - grid.lag(grid.ramp_with_resets("repressurisation", 8), 3000))
-    total = 1011.0 + cycle + slow - 14.0 * leak
+    total = 1011.0 + cycle + slow - 32.0 * leak
     return {"leak": leak, "total_press": total, "total_press_1": total, "total_press_2": total + 0.35}
 
 
@@ -122,7 +123,7 @@ def _pumps(grid: Grid, faults: Faults, drivers: Drivers) -> Signals:
     trip = grid.lag(faults.strength("pump_trip"), 240)
     gas = grid.lag(faults.strength("coolant_flow_loss"), 900)
     command = grid.lag(grid.levels("wpa_command", 5, (0.94, 1.0, 1.06)), 240)
-    ratio = command * (1 - 0.85 * trip**1.5) * (1 + 0.002 * grid.noise("wpa_speed", 400))
+    ratio = command * (1 - 0.85 * trip) * (1 + 0.002 * grid.noise("wpa_speed", 400))
     # Opening branches of the payload racks lowers the resistance of the loop.
     branches = grid.lag(grid.levels("rack_branches", 1.3, (0.0, 1.0, 2.0, 3.0)), 240)
     bubbles = 1 - gas * (0.35 + 0.05 * grid.noise("bubbles", 240))
@@ -153,7 +154,7 @@ def _temperatures(grid: Grid, faults: Faults, drivers: Drivers, signals: Signals
     needed = (load / 22.0 + 6.5 * (23.0 - drivers.set_temperature) + 3.0 * (supply - 5.6)) / transfer
     command = grid.lag(np.clip(needed + 1.2 * grid.noise("valve", 900), 8.0, 92.0), 500)
     hunting = faults.strength("valve_hunting")
-    position = faults.hold("stuck_valve", command) + 9.0 * hunting * np.sin(2 * np.pi * grid.time_s / HUNTING_PERIOD_S)
+    position = faults.hold("stuck_valve", command) + 24.0 * hunting * np.sin(2 * np.pi * grid.time_s / HUNTING_PERIOD_S)
     shortfall = grid.lag((needed - position) * transfer, 3000)
     cabin = drivers.set_temperature + 0.055 * shortfall + 0.10 * grid.noise("cabin_temp", 3 * 3600)
     cabin = cabin - 0.5 * signals["leak"] + 0.25 * grid.lag(drivers.metabolic - 1, 2400)
@@ -186,7 +187,7 @@ def _gases(grid: Grid, faults: Faults, drivers: Drivers, signals: Signals) -> Si
     beds = grid.lag(0.22 * (0.5 - phase) * (1 - 0.8 * failing), 900)
     regime = grid.lag(grid.levels("scrubber", 13, (0.0, 0.0, 0.7)), 5400)
     station = 2.7 + regime + 0.5 * drivers.station_crew + beds + 0.12 * grid.noise("station_co2", 8 * 3600)
-    station = station + 1.7 * grid.lag(failing, 4500)
+    station = station + 3.6 * grid.lag(failing, 4500)
     exchange = np.maximum(20.0, signals["imv_flow"])
     local = grid.lag(drivers.metabolic * 55.0 / exchange, 1800)
     pco2 = station + local

@@ -24,7 +24,7 @@ class MetricsUnavailableError(Exception):
 
 
 def collect(lines: Iterable[str], metric: str) -> list[float]:
-    """All reports of a metric, in the order of the output.
+    r"""All reports of a metric, in the order of the output.
 
     Args:
         lines: The output, split at `\n` alone (a progress bar's `\r` does not end a line).

@@ -1,14 +1,14 @@
-"""What the tuning may choose: hyperparameters, and the choices for each of them."""
+"""What the tuning may choose: the choices for each hyperparameter of the training."""
 
-import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_serializer
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from container_component_src.errors import InputError
-from container_component_src.settings import Frozen, describe
+from container_component_src.model.arguments import Hyperparameters, Size
+from container_component_src.settings import Frozen
 
 
 def _layer_sizes(value: object) -> object:
@@ -26,40 +26,15 @@ def _unique(choices: tuple[Any, ...]) -> tuple[Any, ...]:
     return choices
 
 
-Size = Annotated[int, Field(gt=0)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 HiddenDims = Annotated[tuple[Size, Size], BeforeValidator(_layer_sizes)]
 Choices = (Field(min_length=1), AfterValidator(_unique))
 
 
-class Hyperparameters(Frozen):
-    """One point of the search space."""
-
-    latent_dim: Size  # size of the latent code
-    hidden_dims: HiddenDims  # sizes of the encoder's hidden layers; the decoder mirrors them
-    beta: Positive  # weight of the KL term
-    lr: Positive  # learning rate
-    batch_size: Size  # rows
-
-    @field_serializer("hidden_dims", when_used="json")
-    def _hidden_dims_text(self, value: tuple[int, int]) -> str:
-        return f"{value[0]},{value[1]}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """As passed between pipeline steps and named in trial tables: JSON values, hidden sizes as `128,64`."""
-        return self.model_dump(mode="json")
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Hyperparameters":
-        """The reverse of `to_dict`; numbers may also be text, and whole numbers floats (`8.0`).
-
-        Raises:
-            InputError: A hyperparameter is missing, unknown or not a positive number.
-        """
-        try:
-            return cls.model_validate(dict(values))
-        except ValidationError as error:
-            raise InputError(f"hyperparameters: {describe(error)}") from error
+def to_dict(hyperparameters: Hyperparameters) -> dict[str, Any]:
+    """As passed between pipeline steps and named in trial tables: JSON values, hidden sizes as `128,64`."""
+    first, second = hyperparameters.hidden_dims
+    return {**hyperparameters.model_dump(), "hidden_dims": f"{first},{second}"}
 
 
 class SearchSpace(Frozen):
@@ -97,8 +72,9 @@ class SearchSpace(Frozen):
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             option, choices = options[str(first["loc"][0])]
+            reason = first["msg"].removeprefix("Value error, ")
             raise InputError(
-                f"{option} {list(choices)}: {first['msg'].removeprefix('Value error, ')}; give a JSON list of different positive choices"
+                f"{option} {list(choices)}: {reason}; give a JSON list of different positive choices"
             ) from error
 
     @property
@@ -107,12 +83,14 @@ class SearchSpace(Frozen):
         return math.prod(len(choices) for choices in self.choices().values())
 
     def choices(self) -> dict[str, tuple[Any, ...]]:
-        """The choices by name of the hyperparameter, in the form of `Hyperparameters.to_dict`."""
+        """The choices by name of the hyperparameter, in the form of `to_dict`."""
         hidden_dims = tuple(f"{first},{second}" for first, second in self.hidden_dims)
         return {**dict(self), "hidden_dims": hidden_dims}
 
-    def points(self) -> Iterator[Hyperparameters]:
-        """Every point, the last hyperparameter varying fastest."""
-        choices = self.choices()
-        for values in itertools.product(*choices.values()):
-            yield Hyperparameters.from_dict(dict(zip(choices, values, strict=True)))
+    def point(self, index: int) -> Hyperparameters:
+        """One of the points by its number from 0 to `size` - 1; the last hyperparameter varies fastest."""
+        values = {}
+        for name, choices in reversed(self.choices().items()):
+            index, position = divmod(index, len(choices))
+            values[name] = choices[position]
+        return Hyperparameters.model_validate(values)

@@ -1,0 +1,188 @@
+"""Tuning as processes of this machine: the same trial command as on the cluster, read by the collector's rules."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from container_component_src import storage
+from container_component_src.errors import StepError
+from container_component_src.model.arguments import Hyperparameters, TrainingArguments, training_command
+from container_component_src.scratch import scratch_directory
+from container_component_src.tuning.collector import OBJECTIVE, MetricsUnavailableError, collect, objective
+from container_component_src.tuning.experiment import Experiment, Trial, TrialState, TuningResult
+from container_component_src.tuning.sampling import make_sampler
+from container_component_src.tuning.search_space import to_dict
+
+logger = logging.getLogger(__name__)
+
+TrialCommand = Callable[[TrainingArguments], list[str]]
+
+PROJECT_ROOT = Path(__file__).resolve().parents[3]
+STOP_GRACE = 5.0  # seconds between SIGTERM and SIGKILL
+SHOWN_LINES = 20  # of a failed trial's output in the log
+
+
+def tune(experiment: Experiment, trial_command: TrialCommand = training_command) -> TuningResult:
+    """Run an experiment.
+
+    Points are chosen batch by batch and results told in the order of the trials, so the outcome depends on the seed
+    and the number of parallel trials, not on which trial ends first.
+
+    Args:
+        experiment: What to search. Relative paths count from the working directory.
+        trial_command: Builds the command line of a trial.
+
+    Raises:
+        StepError: More trials failed than the experiment allows, or none succeeded.
+    """
+    uris = {name: storage.resolve(getattr(experiment, name)).uri for name in ("train_df_path", "val_df_path")}
+    experiment = experiment.model_copy(update=uris)
+    sampler = make_sampler(experiment)
+    trials: list[Trial] = []
+    with scratch_directory() as scratch:
+        batch = _Batch(experiment, trial_command, scratch)
+        while len(trials) < experiment.trial_count:
+            wanted = min(experiment.parallel_trials, experiment.trial_count - len(trials))
+            points = [sampler.ask() for _ in range(wanted)]
+            for trial in batch.run(points, first_number=len(trials)):
+                sampler.tell(trial)
+                trials.append(trial)
+                _log_trial(trials, experiment)
+            _check_failures(trials, experiment, scratch)
+    return TuningResult(trials=tuple(trials))
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Runs trials at the same time."""
+
+    experiment: Experiment
+    trial_command: TrialCommand
+    scratch: Path
+
+    def run(self, points: Sequence[Hyperparameters], first_number: int) -> list[Trial]:
+        """Run one trial for each point; no process of theirs is left, however this ends."""
+        started = time.monotonic()
+        processes: list[psutil.Popen] = []
+        seconds: dict[int, float] = {}  # by process id, of those that ended in time
+
+        def note_end(process: psutil.Process) -> None:
+            seconds[process.pid] = time.monotonic() - started
+
+        try:
+            for number, point in enumerate(points, first_number):
+                processes.append(self._start(number, point))
+            psutil.wait_procs(processes, timeout=self.experiment.trial_timeout, callback=note_end)
+        finally:
+            _stop(processes)
+        return [
+            self._outcome(number, point, process, seconds.get(process.pid))
+            for number, (point, process) in enumerate(zip(points, processes, strict=True), first_number)
+        ]
+
+    def _start(self, number: int, point: Hyperparameters) -> psutil.Popen:
+        folder = self.scratch / f"trial-{number}"
+        folder.mkdir()
+        command = self.trial_command(self.experiment.arguments(point, str(folder / "bundle")))
+        with _log_of(self.scratch, number).open("wb") as log:
+            return psutil.Popen(
+                [sys.executable, *command[1:]],  # the command's `python` is the one that runs here
+                cwd=PROJECT_ROOT,
+                env={**os.environ, **self._environment(folder)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # a process group of its own, stopped with all that it started
+            )
+
+    def _environment(self, folder: Path) -> dict[str, str]:
+        # Trials share the cores: the training program takes OMP_NUM_THREADS for its number of threads if it is set.
+        threads = max(1, len(os.sched_getaffinity(0)) // self.experiment.parallel_trials)
+        variables = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+        return {
+            **dict.fromkeys(variables, str(threads)),
+            "PYTHONUNBUFFERED": "1",  # a trial that is stopped leaves all that it said
+            "TMPDIR": str(folder),  # what it leaves behind goes with the folder
+        }
+
+    def _outcome(self, number: int, point: Hyperparameters, process: psutil.Popen, seconds: float | None) -> Trial:
+        lines = _read_log(self.scratch, number)
+        epochs = len(collect(lines, OBJECTIVE))
+        trial = Trial(
+            number=number, hyperparameters=point, state=TrialState.FAILED, seconds=seconds or 0, epochs=epochs
+        )
+        if seconds is None:
+            limit = self.experiment.trial_timeout
+            changes = {"state": TrialState.TIMEOUT, "seconds": limit, "failure": f"stopped after {limit:g} s"}
+            return trial.model_copy(update=changes)
+        if process.returncode:
+            return trial.model_copy(update={"failure": f"exit code {process.returncode}"})
+        try:
+            return trial.model_copy(update={"state": TrialState.SUCCEEDED, "objective": objective(lines)})
+        except MetricsUnavailableError as error:
+            return trial.model_copy(update={"failure": str(error)})
+
+
+def _stop(processes: Sequence[psutil.Popen]) -> None:
+    """End the process groups of trials, first those that still run and then what is left of any."""
+    try:
+        _signal(processes, signal.SIGTERM)
+        psutil.wait_procs(processes, timeout=STOP_GRACE)
+    finally:
+        _signal(processes, signal.SIGKILL)
+        psutil.wait_procs(processes)
+
+
+def _signal(processes: Sequence[psutil.Popen], number: signal.Signals) -> None:
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+
+
+def _log_of(scratch: Path, number: int) -> Path:
+    return scratch / f"trial-{number}.log"
+
+
+def _read_log(scratch: Path, number: int) -> list[str]:
+    return _log_of(scratch, number).read_text(encoding="utf-8", errors="replace").split("\n")
+
+
+def _log_trial(trials: Sequence[Trial], experiment: Experiment) -> None:
+    trial = trials[-1]
+    chosen = " ".join(f"{name}={value}" for name, value in to_dict(trial.hyperparameters).items())
+    outcome = trial.failure if trial.objective is None else f"{OBJECTIVE} {trial.objective:.6g}"
+    objectives = [trial.objective for trial in trials if trial.objective is not None]
+    best = f"{min(objectives):.6g}" if objectives else "none"
+    logger.info(
+        "trial %d (%d/%d) %s: %s: %s in %.1f s, best so far %s",
+        trial.number, len(trials), experiment.trial_count, chosen, trial.state.value, outcome, trial.seconds, best,
+    )  # fmt: skip
+
+
+def _check_failures(trials: Sequence[Trial], experiment: Experiment, scratch: Path) -> None:
+    """Give up where too many trials failed, or all of them.
+
+    Raises:
+        StepError: With the last lines of the last failed trial; the log has more, of every failed trial.
+    """
+    failed = [trial for trial in trials if trial.state is not TrialState.SUCCEEDED]
+    if len(failed) <= experiment.max_failed_trials and len(failed) < experiment.trial_count:
+        return
+    for trial in failed:
+        lines = "\n".join(_read_log(scratch, trial.number)[-SHOWN_LINES:])
+        logger.error("trial %d failed (%s); its last lines:\n%s", trial.number, trial.failure, lines)
+    last = failed[-1]
+    ending = [line.strip() for line in _read_log(scratch, last.number) if line.strip()][-3:]
+    raise StepError(
+        f"{len(failed)} of {len(trials)} trials failed (--max-failed-trials is {experiment.max_failed_trials}); "
+        f"trial {last.number}: {last.failure}: {' | '.join(ending) or 'no output'}; mend its cause"
+    )

@@ -1,0 +1,126 @@
+"""A tuning experiment: what is asked of a backend, and what it finds."""
+
+import csv
+import io
+from enum import StrEnum
+from typing import Any
+
+from pydantic import Field
+
+from container_component_src.errors import StepError
+from container_component_src.model.arguments import Hyperparameters, Size, TrainingArguments
+from container_component_src.settings import Frozen, NonEmpty
+from container_component_src.tuning.collector import OBJECTIVE
+from container_component_src.tuning.search_space import SearchSpace, to_dict
+
+
+class Algorithm(StrEnum):
+    """How points of the search space are chosen."""
+
+    RANDOM = "random"
+    TPE = "tpe"  # tree-structured Parzen estimator (Bergstra et al. 2011)
+    GRID = "grid"  # every point, in order
+
+
+class Experiment(Frozen):
+    """The search for the hyperparameters with the smallest objective."""
+
+    search_space: SearchSpace
+    algorithm: Algorithm
+    max_trials: Size
+    parallel_trials: Size
+    max_failed_trials: int = Field(ge=0)  # one more ends the experiment
+    train_df_path: NonEmpty  # datasets, scaled
+    val_df_path: NonEmpty
+    max_epochs: Size  # of one trial
+    early_stopping_patience: Size  # epochs
+    seed: int = Field(ge=0, lt=2**32)  # of the algorithm and of every trial
+    trial_timeout: float = Field(gt=0, allow_inf_nan=False)  # seconds
+
+    @property
+    def trial_count(self) -> int:
+        """Number of trials: at most one for each point."""
+        return min(self.max_trials, self.search_space.size)
+
+    def arguments(self, hyperparameters: Hyperparameters, model_output_file: str) -> TrainingArguments:
+        """The arguments of a trial."""
+        return TrainingArguments(
+            **hyperparameters.model_dump(),
+            train_df_path=self.train_df_path,
+            val_df_path=self.val_df_path,
+            max_epochs=self.max_epochs,
+            early_stopping_patience=self.early_stopping_patience,
+            seed=self.seed,
+            model_output_file=model_output_file,
+        )
+
+
+class TrialState(StrEnum):
+    """How a trial ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    TIMEOUT = "timeout"
+
+
+class Trial(Frozen):
+    """One finished training run of an experiment."""
+
+    number: int  # from 0, in the order in which points were chosen
+    hyperparameters: Hyperparameters
+    state: TrialState
+    objective: float | None = None  # the smallest validation loss; None unless it succeeded
+    seconds: float
+    epochs: int = 0  # validation losses reported
+    failure: str = ""  # what went wrong
+
+
+class TuningResult(Frozen):
+    """All trials of a finished experiment."""
+
+    trials: tuple[Trial, ...]
+
+    @property
+    def best(self) -> Trial:
+        """The trial with the smallest objective, the first of equals.
+
+        Raises:
+            StepError: No trial succeeded.
+        """
+        best = min(
+            (trial for trial in self.trials if trial.objective is not None),
+            key=lambda trial: (trial.objective, trial.number),
+            default=None,
+        )
+        if best is None:
+            raise StepError(f"none of {len(self.trials)} trials succeeded; read the log of a trial for the cause")
+        return best
+
+    @property
+    def trials_table(self) -> str:
+        """The trials as CSV with a header; the objective of a trial without one is empty."""
+        header = ["trial", "state", OBJECTIVE, "seconds", *Hyperparameters.model_fields]
+        text = io.StringIO()
+        table = csv.DictWriter(text, header, lineterminator="\n")
+        table.writeheader()
+        for trial in self.trials:
+            table.writerow(
+                {
+                    "trial": trial.number,
+                    "state": trial.state.value,
+                    OBJECTIVE: trial.objective,
+                    "seconds": round(trial.seconds, 2),
+                    **to_dict(trial.hyperparameters),
+                }
+            )
+        return text.getvalue()
+
+    def metadata(self) -> dict[str, Any]:
+        """The summary that the pipeline shows beside the trials table."""
+        return {
+            "trials": len(self.trials),
+            "succeeded_trials": sum(trial.state is TrialState.SUCCEEDED for trial in self.trials),
+            "best_trial": self.best.number,
+            f"best_{OBJECTIVE}": self.best.objective,
+            "trial_seconds": round(sum(trial.seconds for trial in self.trials), 1),
+        }

@@ -1,0 +1,85 @@
+"""Chooses the points of an experiment where no Katib does: none twice, and the same ones for the same seed."""
+
+import random
+from collections.abc import Iterator
+from typing import Protocol
+
+import optuna
+
+from container_component_src.model.arguments import Hyperparameters
+from container_component_src.tuning.experiment import Algorithm, Experiment, Trial
+from container_component_src.tuning.search_space import SearchSpace, to_dict
+
+
+class Sampler(Protocol):
+    """Chooses points, at most as many as the search space has."""
+
+    def ask(self) -> Hyperparameters:
+        """A point that was not chosen before."""
+
+    def tell(self, trial: Trial) -> None:
+        """Learn from the trial of a chosen point; trials are told in the order in which points were chosen."""
+
+
+def make_sampler(experiment: Experiment) -> Sampler:
+    """The sampler of an experiment's algorithm."""
+    space = experiment.search_space
+    if experiment.algorithm is Algorithm.TPE:
+        return TpeSampler(space, experiment.seed)
+    if experiment.algorithm is Algorithm.RANDOM:
+        return FixedSampler(shuffled_points(space, experiment.seed))
+    return FixedSampler(space.point(index) for index in range(space.size))
+
+
+def shuffled_points(space: SearchSpace, seed: int) -> Iterator[Hyperparameters]:
+    """All points, each once, drawn one by one: a space may be too large for a list."""
+    generator, drawn = random.Random(seed), set[int]()
+    while len(drawn) < space.size:
+        index = generator.randrange(space.size)
+        if index not in drawn:
+            drawn.add(index)
+            yield space.point(index)
+
+
+class FixedSampler:
+    """Points of a sequence that does not depend on any result."""
+
+    def __init__(self, points: Iterator[Hyperparameters]) -> None:
+        self._points = points
+
+    def ask(self) -> Hyperparameters:
+        """The next point."""
+        return next(self._points)
+
+    def tell(self, trial: Trial) -> None:
+        """Learn nothing."""
+
+
+class TpeSampler:
+    """optuna's tree-structured Parzen estimator; where it comes back to a point, a random new one takes its place."""
+
+    def __init__(self, space: SearchSpace, seed: int) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._distributions: dict[str, optuna.distributions.BaseDistribution] = {
+            name: optuna.distributions.CategoricalDistribution(choices) for name, choices in space.choices().items()
+        }
+        self._study = optuna.create_study(direction="minimize", sampler=optuna.samplers.TPESampler(seed=seed))
+        self._spare_points = shuffled_points(space, seed)
+        self._asked: dict[Hyperparameters, optuna.Trial] = {}
+
+    def ask(self) -> Hyperparameters:
+        """A promising point."""
+        suggestion = self._study.ask(self._distributions)
+        point = Hyperparameters.model_validate(suggestion.params)
+        if point in self._asked:
+            self._study.tell(suggestion, state=optuna.trial.TrialState.FAIL)
+            point = next(spare for spare in self._spare_points if spare not in self._asked)
+            self._study.enqueue_trial(to_dict(point))
+            suggestion = self._study.ask(self._distributions)
+        self._asked[point] = suggestion
+        return point
+
+    def tell(self, trial: Trial) -> None:
+        """Learn the objective of a point, or that it has none."""
+        failed = optuna.trial.TrialState.FAIL if trial.objective is None else None
+        self._study.tell(self._asked[trial.hyperparameters], trial.objective, state=failed)

@@ -15,7 +15,6 @@ from container_component_src.settings import Settings, load_settings
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 PIPELINE_FILE = "columbus_eclss_ad_pipeline.yaml"
-EXIT_CODES = {"succeeded": 0, "failed": 1, "interrupted": 130}
 
 
 @click.command(context_settings={"max_content_width": 120})
@@ -77,7 +76,7 @@ def run_on_this_machine(settings: Settings, parameters: dict[str, str], cache: b
     Returns:
         The exit code: 0 succeeded, 1 failed, 130 interrupted.
     """
-    from pipeline.local.runner import LocalRunOptions, run_locally
+    from pipeline.local import LocalRunOptions, run_locally
 
     work_dir = settings.paths.work_dir
     if not work_dir.is_absolute():
@@ -86,7 +85,7 @@ def run_on_this_machine(settings: Settings, parameters: dict[str, str], cache: b
     yaml_path = work_dir / PIPELINE_FILE
     compile_pipeline(settings, yaml_path)
     arguments = {"backend": "local", **settings.parameters, **parameters}
-    return EXIT_CODES[run_locally(LocalRunOptions(yaml_path, arguments, work_dir, cache=cache)).status]
+    return run_locally(LocalRunOptions(yaml_path, arguments, work_dir, cache=cache)).exit_code
 
 
 def make_example_data(settings: Settings, parameters: dict[str, str], folder: Path) -> None:

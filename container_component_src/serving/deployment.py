@@ -1,0 +1,34 @@
+"""From a bundle and test data to a service that a backend can deploy."""
+
+from container_component_src.model.bundle import Bundle
+from container_component_src.model.scoring import scores
+from container_component_src.serving.service import Service, SmokeRequest
+from container_component_src.serving.smoke import sample_rows
+from container_component_src.telemetry.dataset import Dataset
+
+
+def make_service(bundle_uri: str, test_df_path: str, name: str, namespace: str, image: str) -> Service:
+    """Describe the service of a bundle, with the smoke request that it has to pass.
+
+    Args:
+        bundle_uri: The model bundle.
+        test_df_path: Scaled test dataset whose first rows make the smoke request, or "" for one synthetic row.
+        name: Of the service.
+        namespace: Where it is to run on a cluster.
+        image: What its containers run on a cluster.
+
+    Raises:
+        InputError: The bundle or the dataset is missing or damaged, or their channels differ.
+    """
+    bundle = Bundle.load(bundle_uri)
+    dataset = Dataset.open(test_df_path) if test_df_path else None
+    if dataset is not None:
+        bundle.check_channels(dataset.channels)
+    rows = sample_rows(bundle.info, dataset)
+    # Scaled again, as the service does it: engineering units in float32 keep fewer digits than the scaled values.
+    scaled = bundle.info.scaler.transform(rows) if bundle.info.scaler else rows
+    request = SmokeRequest(
+        instances=tuple(dict(zip(bundle.info.channels, row, strict=True)) for row in rows.tolist()),
+        scores=tuple(scores(bundle.model, scaled).tolist()),
+    )
+    return Service(name, bundle_uri, request, bundle.info.weights_sha256, image, namespace)

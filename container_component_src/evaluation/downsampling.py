@@ -41,7 +41,7 @@ def keep_shape(columns: Sequence[npt.NDArray[np.floating]], points: int, toleran
 def spread(values: npt.NDArray[np.floating]) -> Floats:
     """Compress a heavy tail: asinh of the distance from the median in interquartile ranges, shape [rows]."""
     low, centre, high = np.quantile(values, [0.25, 0.5, 0.75])
-    return np.asarray(np.arcsinh((values - centre) / ((high - low) or 1.0)), dtype=np.float64)
+    return np.asarray(np.arcsinh((values - centre) / max(high - low, 1e-9)), dtype=np.float64)
 
 
 def _unit_range(column: npt.NDArray[np.floating]) -> Floats:

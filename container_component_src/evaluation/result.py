@@ -106,7 +106,7 @@ class Counts(Frozen):
 class EvaluationResult(Frozen):
     """Everything that `run_evaluation` finds out."""
 
-    bundle_uri: str
+    bundle_digest: str  # SHA-256 of the weights of the model
     scores_uri: str
     seed: int  # of the training
     smoothing_window: int  # steps

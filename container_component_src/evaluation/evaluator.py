@@ -1,0 +1,266 @@
+"""Evaluation of a model bundle: scores of the validation and test data, and how well they tell anomalies apart."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from container_component_src.errors import InputError
+from container_component_src.evaluation.downsampling import keep_shape, spread
+from container_component_src.evaluation.metrics import (
+    Curve,
+    LabelledScores,
+    at_threshold,
+    pr_auc,
+    roc_auc,
+    threshold_curve,
+)
+from container_component_src.evaluation.result import (
+    ChannelExcess,
+    Counts,
+    EvaluationResult,
+    EventResult,
+    PrCurve,
+    Quantiles,
+    RocCurve,
+    ThresholdCurve,
+    ThresholdMetrics,
+)
+from container_component_src.evaluation.scoring import Smoother
+from container_component_src.model.bundle import Bundle
+from container_component_src.model.scoring import score_parts
+from container_component_src.telemetry.dataset import Dataset, DatasetWriter, Frame, to_iso
+from container_component_src.telemetry.events import Event
+
+SCORE_CHANNELS = ("score", "smoothed_score")
+CURVE_POINTS = 200
+TOP_CHANNELS = 5
+MEDIAN_ROWS = 20_000  # validation rows, evenly spread, from which the usual part of each channel is taken
+QUANTILE_LEVELS = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999, 1.0)
+
+Parts = npt.NDArray[np.float32]  # nats of each channel, shape [rows, channels]
+Columns = npt.NDArray[np.float32]  # score and smoothed score, shape [rows, 2]
+
+_log = logging.getLogger(__name__)
+
+
+def evaluate(bundle_uri: str, val_uri: str, test_uri: str, scores_out_uri: str) -> EvaluationResult:
+    """Score the validation and test data and judge the scores of the latter.
+
+    Both are read partition by partition; of the test data two scores a row stay in memory.
+
+    Args:
+        bundle_uri: The model bundle.
+        val_uri: Scaled validation dataset.
+        test_uri: Scaled, labelled test dataset.
+        scores_out_uri: Where the dataset with the scores of the test rows goes.
+
+    Raises:
+        InputError: An input is absent or damaged, the channels do not fit the model, or the labels are degenerate.
+    """
+    bundle = Bundle.load(bundle_uri)
+    val, test = Dataset.open(val_uri), Dataset.open(test_uri)
+    for dataset in (val, test):
+        _check_fits(bundle, dataset)
+    if not test.manifest.labelled:
+        raise InputError(f"{test_uri}: the test data has no labels; name the test dataset of the split step")
+    _log.info("scoring %d validation and %d test rows", val.manifest.rows, test.manifest.rows)
+    val_smoothed, usual_parts = _score_validation(bundle, val)
+    event_parts = EventParts(test.manifest.events, len(test.channels))
+    with DatasetWriter(scores_out_uri, test.manifest.timestamp_col, SCORE_CHANNELS) as writer:
+        test_smoothed = _write_scores(writer, _score_test(bundle, test, event_parts))
+        labelled = LabelledScores(*test_smoothed, test.manifest.events)
+        scores = writer.commit(events=test.manifest.events, notes={"threshold": bundle.info.thresholds.score})
+    calibrated = at_threshold(labelled, bundle.info.thresholds.score)
+    curve = threshold_curve(labelled)
+    return EvaluationResult(
+        bundle_digest=bundle.info.weights_sha256,
+        scores_uri=scores.location.uri,
+        seed=bundle.info.seed,
+        smoothing_window=bundle.info.thresholds.smoothing_window,
+        calibrated=calibrated,
+        best=at_threshold(labelled, float(curve.threshold[curve.best])),
+        roc_auc=roc_auc(labelled),
+        pr_auc=pr_auc(labelled),
+        counts=_counts(labelled, len(val_smoothed), len(test.channels)),
+        quantiles=_quantiles(labelled, val_smoothed),
+        **_curves(curve, float(labelled.scores.max())),
+        events=_events(labelled, calibrated, event_parts.top_channels(test.channels, usual_parts)),
+    )
+
+
+@dataclass
+class EventParts:
+    """Sums up what each channel adds to the score during each event."""
+
+    events: Sequence[Event]
+    channels: int
+    _sums: npt.NDArray[np.float64] = field(init=False)  # shape [events, channels]
+    _rows: npt.NDArray[np.int64] = field(init=False)  # shape [events]
+
+    def __post_init__(self) -> None:
+        self._sums = np.zeros((len(self.events), self.channels))
+        self._rows = np.zeros(len(self.events), dtype=np.int64)
+
+    def add(self, timestamps: npt.NDArray[np.int64], parts: Parts) -> None:
+        """Take the next rows into account."""
+        for position, event in enumerate(self.events):
+            first, stop = np.searchsorted(timestamps, [event.start, event.end])
+            if first < stop:
+                self._sums[position] += parts[first:stop].sum(axis=0, dtype=np.float64)
+                self._rows[position] += stop - first
+
+    def top_channels(
+        self, names: Sequence[str], usual_parts: npt.NDArray[np.float64]
+    ) -> dict[Event, tuple[ChannelExcess, ...]]:
+        """Per event with rows the channels with the largest mean excess over their usual part (nats, [channels])."""
+        top: dict[Event, tuple[ChannelExcess, ...]] = {}
+        for event, total, rows in zip(self.events, self._sums, self._rows, strict=True):
+            if rows:
+                excess = total / rows - usual_parts
+                largest = np.argsort(-excess, kind="stable")[:TOP_CHANNELS]
+                top[event] = tuple(ChannelExcess(channel=names[i], excess=float(excess[i])) for i in largest)
+        return top
+
+
+def _check_fits(bundle: Bundle, dataset: Dataset) -> None:
+    bundle.check_channels(dataset.channels)
+    if dataset.manifest.scaler != bundle.info.scaler:
+        raise InputError(
+            f"{dataset.location.uri}: scaled in another way than the model's training data; scale it with its scaler"
+        )
+
+
+def _score_validation(bundle: Bundle, val: Dataset) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
+    """Smoothed scores, shape [rows], and the median part of each channel, shape [channels]."""
+    smoother = _smoother(bundle)
+    stride = -(-val.manifest.rows // MEDIAN_ROWS)
+    smoothed, sample, offset = [], [], 0
+    for frame in val.frames():
+        parts = _finite_parts(bundle, val, frame)
+        smoothed.append(smoother.push(frame.timestamps, parts.sum(axis=1)).astype(np.float32))
+        sample.append(parts[-offset % stride :: stride].copy())  # every stride-th row of the whole, wherever it is cut
+        offset += len(frame)
+    return np.concatenate(smoothed), np.median(np.concatenate(sample), axis=0).astype(np.float64)
+
+
+def _score_test(bundle: Bundle, test: Dataset, event_parts: EventParts) -> Iterator[Frame]:
+    """The test rows with score and smoothed score in place of the channels."""
+    smoother = _smoother(bundle)
+    for frame in test.frames():
+        parts = _finite_parts(bundle, test, frame)
+        event_parts.add(frame.timestamps, parts)
+        scores = parts.sum(axis=1)
+        columns = np.stack([scores, smoother.push(frame.timestamps, scores)], axis=1).astype(np.float32)
+        yield Frame(frame.timestamps, columns, frame.labels)
+
+
+def _write_scores(
+    writer: DatasetWriter, frames: Iterator[Frame]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.int8]]:
+    """Write frames of scores and keep the timestamps, smoothed scores and labels, each of shape [rows]."""
+    timestamps, smoothed, labels = [], [], []
+    for frame in frames:
+        writer.write(frame)
+        timestamps.append(frame.timestamps)
+        smoothed.append(frame.values[:, SCORE_CHANNELS.index("smoothed_score")])
+        labels.append(np.asarray(frame.labels, dtype=np.int8))
+    return np.concatenate(timestamps), np.concatenate(smoothed), np.concatenate(labels)
+
+
+def _smoother(bundle: Bundle) -> Smoother:
+    return Smoother(bundle.info.thresholds.smoothing_window, bundle.info.thresholds.max_gap_ns)
+
+
+def _finite_parts(bundle: Bundle, dataset: Dataset, frame: Frame) -> Parts:
+    parts = score_parts(bundle.model, frame.values)
+    bad = np.flatnonzero(~np.isfinite(parts).all(axis=1))
+    if len(bad):
+        row = int(bad[0])
+        values = frame.values[row]
+        # One missing value spoils the parts of all channels.
+        channel = int(np.argmin(np.isfinite(values if not np.isfinite(values).all() else parts[row])))
+        raise InputError(
+            f"{dataset.location.uri}: the model gives no finite score for {to_iso(int(frame.timestamps[row]))}, where "
+            f"channel '{dataset.channels[channel]}' is {values[channel]}; scale the data, which fills missing values"
+        )
+    return parts
+
+
+def _counts(labelled: LabelledScores, val_rows: int, channels: int) -> Counts:
+    return Counts(
+        val_rows=val_rows,
+        test_rows=len(labelled.scores),
+        anomalous_rows=int(np.count_nonzero(labelled.labels)),
+        events=len(labelled.events_with_rows),
+        channels=channels,
+        observed_days=labelled.observed_days,
+        start=int(labelled.timestamps[0]),
+        end=int(labelled.timestamps[-1]),
+    )
+
+
+def _quantiles(labelled: LabelledScores, val_smoothed: npt.NDArray[np.float32]) -> Quantiles:
+    def of(scores: npt.NDArray[np.floating]) -> list[float]:
+        return [float(value) for value in np.quantile(scores, QUANTILE_LEVELS)]
+
+    return Quantiles.model_validate(
+        {
+            "level": QUANTILE_LEVELS,
+            "val": of(val_smoothed),
+            "test_normal": of(labelled.scores[labelled.is_normal]),
+            "test_anomalous": of(labelled.scores[~labelled.is_normal]),
+        }
+    )
+
+
+def _curves(curve: Curve, top_score: float) -> dict[str, RocCurve | PrCurve | ThresholdCurve]:
+    """The three curves with at most `CURVE_POINTS` points each."""
+    roc = keep_shape([curve.false_positive_rate, curve.recall], CURVE_POINTS - 1)[::-1]
+    pr = keep_shape([curve.recall, curve.precision], CURVE_POINTS)[::-1]
+    rates = [curve.precision, curve.recall, curve.f1, curve.event_recall, curve.composite_f1]
+    over_threshold = keep_shape([spread(curve.threshold), *rates], CURVE_POINTS - 1)
+    over_threshold = np.union1d(over_threshold, curve.best)
+
+    def column(values: npt.NDArray[np.float64], rows: npt.NDArray[np.int64]) -> tuple[float, ...]:
+        return tuple(values[rows].tolist())
+
+    return {
+        "roc": RocCurve(
+            threshold=(top_score, *column(curve.threshold, roc)),  # no row exceeds the top score
+            false_positive_rate=(0.0, *column(curve.false_positive_rate, roc)),
+            recall=(0.0, *column(curve.recall, roc)),
+        ),
+        "pr": PrCurve(
+            threshold=column(curve.threshold, pr),
+            recall=column(curve.recall, pr),
+            precision=column(curve.precision, pr),
+        ),
+        "threshold_curve": ThresholdCurve(
+            **{
+                name: column(getattr(curve, name), over_threshold)
+                for name in ("threshold", "precision", "recall", "f1", "event_recall", "composite_f1")
+            }
+        ),
+    }
+
+
+def _events(
+    labelled: LabelledScores, calibrated: ThresholdMetrics, top_channels: dict[Event, tuple[ChannelExcess, ...]]
+) -> tuple[EventResult, ...]:
+    delays = labelled.delays(calibrated.threshold)
+    return tuple(
+        EventResult(
+            **event.model_dump(),
+            rows=int(stop - first),
+            detected=delay is not None,
+            delay_s=delay,
+            peak_score=float(peak),
+            top_channels=top_channels[event],
+        )
+        for event, (first, stop), delay, peak in zip(
+            labelled.events_with_rows, labelled.event_bounds, delays, labelled.event_peaks, strict=True
+        )
+    )

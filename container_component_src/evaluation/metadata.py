@@ -1,0 +1,46 @@
+"""What an evaluation shows in the pipeline's user interface, beside its artifacts."""
+
+from typing import Any
+
+import numpy as np
+
+from container_component_src.evaluation.downsampling import keep_shape
+from container_component_src.evaluation.result import EvaluationResult
+
+CONFIDENCE_POINTS = 100
+
+
+def evaluation_metadata(result: EvaluationResult) -> dict[str, Any]:
+    """Metadata of the evaluation file."""
+    return {
+        "composite_f1": result.calibrated.composite_f1,
+        "best_composite_f1": result.best.composite_f1,
+        "test_rows": result.counts.test_rows,
+        "events": result.counts.events,
+        "events_detected": result.calibrated.events_detected,
+        "bundle_digest": result.bundle_digest,
+    }
+
+
+def classification_metadata(result: EvaluationResult) -> dict[str, Any]:
+    """Metadata of a `system.ClassificationMetrics` artifact: the ROC curve and the calibrated confusion matrix."""
+    roc, metrics = result.roc, result.calibrated
+    kept = keep_shape([np.array(roc.false_positive_rate), np.array(roc.recall)], CONFIDENCE_POINTS)
+    return {
+        "confidenceMetrics": [
+            {
+                "confidenceThreshold": roc.threshold[point],
+                "recall": roc.recall[point],
+                "falsePositiveRate": roc.false_positive_rate[point],
+            }
+            for point in kept
+        ],
+        # Rows are what is reported, columns what the calibrated threshold says.
+        "confusionMatrix": {
+            "annotationSpecs": [{"displayName": "normal"}, {"displayName": "anomalous"}],
+            "rows": [
+                {"row": [metrics.true_negatives, metrics.false_positives]},
+                {"row": [metrics.false_negatives, metrics.true_positives]},
+            ],
+        },
+    }

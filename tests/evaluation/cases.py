@@ -1,0 +1,105 @@
+"""A small bundle and the data to evaluate it on."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from container_component_src import storage
+from container_component_src.model.arguments import Hyperparameters
+from container_component_src.model.bundle import Architecture, Bundle, BundleInfo, Epoch, Thresholds, TrainingSummary
+from container_component_src.model.vae import TimeStampVAE
+from container_component_src.telemetry.dataset import Dataset, DatasetWriter, Frame
+from container_component_src.telemetry.events import Event
+
+SECOND = 1_000_000_000
+START = 1_600_000_000 * SECOND
+CHANNELS = ("pressure", "temperature", "fan")
+ROWS = 400
+
+
+@dataclass(frozen=True)
+class Case:
+    """URIs of what an evaluation reads, and a folder for what it writes."""
+
+    bundle: str
+    val: str
+    test: str
+    out: Path
+
+
+def make_bundle(uri: str, window: int = 3) -> BundleInfo:
+    model = TimeStampVAE(len(CHANNELS), latent_dim=1, hidden_dims=(4, 4))
+    for parameter in model.parameters():
+        parameter.data.zero_()  # the reconstruction is 0 and the score is that of a standard normal distribution
+    epochs = tuple(Epoch(epoch=epoch, train_loss=9.0 - epoch, val_loss=9.5 - epoch) for epoch in range(3))
+    info = BundleInfo(
+        architecture=Architecture(latent_dim=1, hidden_dims=(4, 4), variance_floor=0.0),
+        channels=CHANNELS,
+        scaler=None,
+        thresholds=Thresholds(
+            score=8.0,
+            method="quantile of the smoothed validation scores",
+            quantile=0.999,
+            smoothing_window=window,
+            max_gap_ns=10 * SECOND,
+            val_rows=ROWS,
+        ),
+        training=TrainingSummary(
+            train_rows=1000,
+            val_rows=ROWS,
+            epochs=3,
+            best_epoch=2,
+            val_loss=7.5,
+            history=epochs,
+            hyperparameters=Hyperparameters(latent_dim=1, hidden_dims=(4, 4)),
+            nodes=1,
+        ),
+        seed=7,
+        versions={"python": "3.11"},
+        channel_statistics={},
+    )
+    model.variance_floor = 0.0
+    return Bundle(info, model.eval()).save(storage.resolve(uri))
+
+
+def write_dataset(uri: Path, frame: Frame, cuts: tuple[int, ...], events: tuple[Event, ...] = ()) -> Dataset:
+    bounds = [0, *cuts, len(frame)]
+    positions = np.arange(len(frame))
+    with DatasetWriter(str(uri), "normalizedTime", CHANNELS) as writer:
+        for first, stop in pairwise(bounds):
+            writer.write(frame.where((positions >= first) & (positions < stop)))
+        return writer.commit(events=events)
+
+
+def normal_frame(seed: int, labelled: bool) -> Frame:
+    values = np.random.default_rng(seed).normal(size=(ROWS, len(CHANNELS))).astype(np.float32)
+    labels = np.zeros(ROWS, dtype=np.int8) if labelled else None
+    return Frame(START + np.arange(ROWS, dtype=np.int64) * SECOND, values, labels)
+
+
+def anomalous_frame() -> tuple[Frame, tuple[Event, ...]]:
+    """Two anomalies of 40 and 10 rows, in the fan and in the pressure, and one before the data begins."""
+    frame = normal_frame(2, labelled=True)
+    assert frame.labels is not None
+    events = []
+    for name, first, stop, channel in (("A-1", 100, 140, 2), ("A-2", 300, 310, 0)):
+        frame.labels[first:stop] = 1
+        frame.values[first:stop, channel] += 6.0
+        events.append(
+            Event(
+                id=name, symbol="FAN", title="Fan <b>& co</b>", start=START + first * SECOND, end=START + stop * SECOND
+            )
+        )
+    events.append(Event(id="A-0", start=START - 100 * SECOND, end=START - 50 * SECOND))
+    return frame, tuple(events)
+
+
+def write_case(folder: Path, cuts: tuple[int, ...] = (120, 305), window: int = 3) -> Case:
+    """Write a bundle, validation and test data; `cuts` are the rows at which both datasets are partitioned."""
+    make_bundle(str(folder / "bundle"), window)
+    write_dataset(folder / "val", normal_frame(1, labelled=False), cuts)
+    frame, events = anomalous_frame()
+    write_dataset(folder / "test", frame, cuts, events)
+    return Case(str(folder / "bundle"), str(folder / "val"), str(folder / "test"), folder / "out")

@@ -1,0 +1,143 @@
+"""The evaluation on a model whose scores are known: the negative log-likelihood of a standard normal distribution."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from container_component_src.errors import InputError
+from container_component_src.evaluation.evaluator import SCORE_CHANNELS, evaluate
+from container_component_src.evaluation.metrics import LabelledScores, at_threshold
+from container_component_src.evaluation.scoring import smooth
+from container_component_src.telemetry.dataset import Dataset, DatasetWriter
+from container_component_src.telemetry.scaler import Scaler, ScalerType
+from tests.evaluation.cases import CHANNELS, ROWS, SECOND, Case, anomalous_frame, normal_frame, write_case
+
+
+def run(case: Case) -> Dataset:
+    evaluate(case.bundle, case.val, case.test, str(case.out))
+    return Dataset.open(str(case.out))
+
+
+def test_the_scores_are_those_of_the_model_smoothed(tmp_path: Path) -> None:
+    scores = run(write_case(tmp_path))
+    frame, events = anomalous_frame()
+    expected = 0.5 * (frame.values.astype(np.float64) ** 2 + math.log(2 * math.pi)).sum(axis=1)
+    written = scores.load()
+    assert scores.channels == SCORE_CHANNELS == ("score", "smoothed_score")
+    assert scores.manifest.labelled
+    assert scores.manifest.events == events
+    np.testing.assert_array_equal(written.timestamps, frame.timestamps)
+    np.testing.assert_array_equal(written.labels, frame.labels)
+    np.testing.assert_allclose(written.values[:, 0], expected, rtol=1e-5)
+    np.testing.assert_allclose(written.values[:, 1], smooth(frame.timestamps, expected, 3, 10 * SECOND), rtol=1e-5)
+
+
+def test_the_result_is_that_of_the_scores_written(tmp_path: Path) -> None:
+    case = write_case(tmp_path)
+    result = evaluate(case.bundle, case.val, case.test, str(case.out))
+    written = Dataset.open(str(case.out))
+    frame = written.load()
+    assert frame.labels is not None
+    data = LabelledScores(frame.timestamps, frame.values[:, 1], frame.labels, written.manifest.events)
+    assert result.calibrated == at_threshold(data, 8.0)
+    assert result.best.composite_f1 >= result.calibrated.composite_f1
+    assert result.best.composite_f1 == pytest.approx(max(result.threshold_curve.composite_f1))
+    assert (result.counts.val_rows, result.counts.test_rows, result.counts.anomalous_rows) == (ROWS, ROWS, 50)
+    assert result.counts.observed_days == pytest.approx(ROWS / 86_400)
+    assert result.quantiles.val[0] < result.quantiles.val[-1]
+    assert result.quantiles.test_anomalous[5] > result.quantiles.test_normal[5]
+    assert result.seed == 7
+    assert result.smoothing_window == 3
+
+
+def test_events_name_their_channels(tmp_path: Path) -> None:
+    case = write_case(tmp_path)
+    result = evaluate(case.bundle, case.val, case.test, str(case.out))
+    assert [event.id for event in result.events] == ["A-1", "A-2"]  # the event without rows cannot be found
+    assert [event.rows for event in result.events] == [40, 10]
+    first, second = result.events
+    assert first.top_channels[0].channel == "fan"
+    assert second.top_channels[0].channel == "pressure"
+    assert len(first.top_channels) == len(CHANNELS)
+    fan = anomalous_frame()[0].values[100:140, 2].astype(np.float64)
+    usual = np.median(normal_frame(1, labelled=False).values[:, 2].astype(np.float64) ** 2)
+    assert first.top_channels[0].excess == pytest.approx(0.5 * (np.mean(fan**2) - usual), rel=1e-4)
+    assert first.detected
+    assert first.delay_s == 1.0  # two of three rows lift the median
+    assert first.peak_score > 8.0
+
+
+def test_the_curves_run_from_end_to_end(tmp_path: Path) -> None:
+    case = write_case(tmp_path)
+    result = evaluate(case.bundle, case.val, case.test, str(case.out))
+    roc, curve = result.roc, result.threshold_curve
+    assert (roc.false_positive_rate[0], roc.recall[0]) == (0.0, 0.0)
+    assert (roc.false_positive_rate[-1], roc.recall[-1]) == (1.0, 1.0)
+    assert list(roc.threshold) == sorted(roc.threshold, reverse=True)
+    assert result.pr.recall[-1] == 1.0
+    assert result.pr.precision[-1] == pytest.approx(50 / ROWS)
+    assert list(curve.threshold) == sorted(curve.threshold)
+    assert result.best.threshold in curve.threshold
+    assert all(len(column) <= 200 for column in (roc.recall, result.pr.recall, curve.recall))
+
+
+@pytest.mark.parametrize("cuts", [(), (1, 2, 3), (101, 139, 300, 399)])
+def test_the_partitioning_does_not_matter(tmp_path: Path, cuts: tuple[int, ...]) -> None:
+    reference = write_case(tmp_path / "reference")
+    other = write_case(tmp_path / "other", cuts)
+    expected = evaluate(reference.bundle, reference.val, reference.test, str(reference.out))
+    result = evaluate(other.bundle, other.val, other.test, str(other.out))
+    left, right = expected.scalars(), result.scalars()
+    assert left.keys() == right.keys()
+    assert all(left[name] == pytest.approx(right[name], rel=1e-5) for name in left)
+
+
+def test_refuses_channels_that_the_model_does_not_know(tmp_path: Path) -> None:
+    case = write_case(tmp_path)
+    frame, events = anomalous_frame()
+    with DatasetWriter(case.test, "normalizedTime", (*CHANNELS[:2], "pump")) as writer:
+        writer.write(frame)
+        writer.commit(events=events)
+    with pytest.raises(InputError, match="channel 'fan' of the model is missing"):
+        run(case)
+    assert not case.out.exists()
+
+
+def test_refuses_data_of_another_scaler(tmp_path: Path) -> None:
+    case = write_case(tmp_path)
+    frame, events = anomalous_frame()
+    scaler = Scaler(type=ScalerType.STANDARD, channels=CHANNELS, centre=(1.0, 0.0, 0.0), scale=(1.0, 1.0, 1.0))
+    with DatasetWriter(case.test, "normalizedTime", CHANNELS) as writer:
+        writer.write(frame)
+        writer.commit(events=events, scaler=scaler)
+    with pytest.raises(InputError, match="test: scaled in another way"):
+        run(case)
+
+
+def test_refuses_test_data_without_labels(tmp_path: Path) -> None:
+    case = write_case(tmp_path)
+    with pytest.raises(InputError, match="val: the test data has no labels"):
+        evaluate(case.bundle, case.val, case.val, str(case.out))
+
+
+def test_degenerate_labels_leave_no_scores_behind(tmp_path: Path) -> None:
+    case = write_case(tmp_path)
+    with DatasetWriter(case.test, "normalizedTime", CHANNELS) as writer:
+        writer.write(normal_frame(3, labelled=True))
+        writer.commit()
+    with pytest.raises(InputError, match="no test row is labelled as abnormal"):
+        run(case)
+    assert not case.out.exists()
+
+
+def test_names_channel_and_time_of_a_value_that_cannot_be_scored(tmp_path: Path) -> None:
+    case = write_case(tmp_path)
+    frame, events = anomalous_frame()
+    frame.values[5, 1] = np.nan
+    with DatasetWriter(case.test, "normalizedTime", CHANNELS) as writer:
+        writer.write(frame)
+        writer.commit(events=events)
+    with pytest.raises(InputError, match=r"no finite score for 2020-09-13T12:26:45.*'temperature' is nan"):
+        run(case)

@@ -1,0 +1,69 @@
+"""The evaluation file: what is written is read again, and numbers that are none are refused."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from container_component_src.errors import InputError
+from container_component_src.evaluation.evaluator import evaluate
+from container_component_src.evaluation.metadata import classification_metadata
+from container_component_src.evaluation.result import EvaluationResult, ThresholdMetrics
+from tests.evaluation.cases import write_case
+
+
+@pytest.fixture
+def result(tmp_path: Path) -> EvaluationResult:
+    case = write_case(tmp_path)
+    return evaluate(case.bundle, case.val, case.test, str(case.out))
+
+
+def without_alarms(result: EvaluationResult) -> EvaluationResult:
+    update = {"precision": None, "median_detection_delay_s": None, "composite_f1": 0.0}
+    return result.model_copy(update={"calibrated": result.calibrated.model_copy(update=update)})
+
+
+def test_round_trip(result: EvaluationResult, tmp_path: Path) -> None:
+    file = str(tmp_path / "evaluation.json")
+    for written in (result, without_alarms(result)):
+        written.write(file)
+        assert EvaluationResult.read(file) == written
+
+
+def test_refuses_another_file(tmp_path: Path) -> None:
+    file = tmp_path / "evaluation.json"
+    file.write_text('{"roc_auc": 2}')
+    with pytest.raises(InputError, match=r"not an evaluation .*'roc_auc' is wrong"):
+        EvaluationResult.read(str(file))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_refuses_numbers_that_are_none(result: EvaluationResult, value: float) -> None:
+    with pytest.raises(ValidationError):
+        ThresholdMetrics.model_validate({**result.calibrated.model_dump(), "threshold": value})
+
+
+def test_scalars_are_floats_and_leave_undefined_ones_out(result: EvaluationResult) -> None:
+    scalars = result.scalars()
+    assert all(type(value) is float for value in scalars.values())
+    assert scalars["calibrated_threshold"] == 8.0
+    assert scalars["calibrated_composite_f1"] == result.calibrated.composite_f1
+    assert scalars["median_detection_delay_s"] == result.calibrated.median_detection_delay_s
+    missing = scalars.keys() - without_alarms(result).scalars().keys()
+    assert missing == {"calibrated_precision", "calibrated_median_detection_delay_s", "median_detection_delay_s"}
+
+
+def test_the_confusion_matrix_holds_all_rows_by_what_was_reported(result: EvaluationResult) -> None:
+    matrix = classification_metadata(result)["confusionMatrix"]
+    normal, anomalous = (row["row"] for row in matrix["rows"])
+    assert [spec["displayName"] for spec in matrix["annotationSpecs"]] == ["normal", "anomalous"]
+    assert (sum(normal), sum(anomalous)) == (350, 50)
+    assert anomalous[1] == result.calibrated.true_positives
+
+
+def test_the_confidence_metrics_are_a_short_finite_curve(result: EvaluationResult) -> None:
+    points = classification_metadata(result)["confidenceMetrics"]
+    assert 2 <= len(points) <= 100
+    assert points[0]["recall"] == 0.0
+    assert points[-1]["falsePositiveRate"] == 1.0
+    assert points[0]["confidenceThreshold"] > points[-1]["confidenceThreshold"]

@@ -42,6 +42,11 @@ class Experiment(Frozen):
         """Number of trials: at most one for each point."""
         return min(self.max_trials, self.search_space.size)
 
+    @property
+    def parallel_count(self) -> int:
+        """Number of trials at the same time: at most all of them."""
+        return min(self.parallel_trials, self.trial_count)
+
     def arguments(self, hyperparameters: Hyperparameters, model_output_file: str) -> TrainingArguments:
         """The arguments of a trial."""
         return TrainingArguments(

@@ -51,7 +51,7 @@ def tune(experiment: Experiment, trial_command: TrialCommand = training_command)
     with scratch_directory() as scratch:
         batch = _Batch(experiment, trial_command, scratch)
         while len(trials) < experiment.trial_count:
-            wanted = min(experiment.parallel_trials, experiment.trial_count - len(trials))
+            wanted = min(experiment.parallel_count, experiment.trial_count - len(trials))
             points = [sampler.ask() for _ in range(wanted)]
             for trial in batch.run(points, first_number=len(trials)):
                 sampler.tell(trial)
@@ -106,7 +106,7 @@ class _Batch:
 
     def _environment(self, folder: Path) -> dict[str, str]:
         # Trials share the cores: the training program takes OMP_NUM_THREADS for its number of threads if it is set.
-        threads = max(1, len(os.sched_getaffinity(0)) // self.experiment.parallel_trials)
+        threads = max(1, len(os.sched_getaffinity(0)) // self.experiment.parallel_count)
         variables = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
         return {
             **dict.fromkeys(variables, str(threads)),
@@ -122,7 +122,11 @@ class _Batch:
         )
         if seconds is None:
             limit = self.experiment.trial_timeout
-            changes = {"state": TrialState.TIMEOUT, "seconds": limit, "failure": f"stopped after {limit:g} s"}
+            changes = {
+                "state": TrialState.TIMEOUT,
+                "seconds": limit,
+                "failure": f"stopped after {limit:g} s, its --trial-timeout",
+            }
             return trial.model_copy(update=changes)
         if process.returncode:
             return trial.model_copy(update={"failure": f"exit code {process.returncode}"})

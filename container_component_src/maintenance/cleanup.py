@@ -1,0 +1,61 @@
+"""Deletes what a run left on this machine: processes that still live, and scratch folders."""
+
+import os
+import shutil
+from contextlib import suppress
+
+import psutil
+
+from container_component_src.errors import StepError
+from container_component_src.scratch import RUN_ID_VARIABLE, checked_run_id, scratch_directories
+
+GRACE = 10.0  # seconds for a process to end by itself, and then for the kernel to end it
+
+
+def clean_up(run_id: str) -> list[str]:
+    """Stop the processes of a run and delete its scratch folders; may be repeated.
+
+    This process and those that it was started by are spared, even if they belong to the run.
+
+    Args:
+        run_id: What the run's processes have as `PIPELINE_RUN_ID` in their environment.
+
+    Returns:
+        What was removed, one line each.
+
+    Raises:
+        InputError: The run id is not one.
+        StepError: A process cannot be stopped.
+    """
+    processes = processes_of(checked_run_id(run_id))
+    removed = [f"process {process.pid} ({process.name()})" for process in processes]
+    _stop(processes)
+    for folder in scratch_directories(run_id):
+        shutil.rmtree(folder)
+        removed.append(f"folder {folder}")
+    return removed
+
+
+def processes_of(run_id: str) -> list[psutil.Process]:
+    """The processes of a run other than this one and its ancestors, sorted by process id."""
+    spared = {os.getpid(), *(ancestor.pid for ancestor in psutil.Process().parents())}
+    found = []
+    for process in psutil.process_iter():
+        # Processes of other users hide their environment; no run of this user started them.
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            if process.pid not in spared and process.environ().get(RUN_ID_VARIABLE) == run_id:
+                found.append(process)
+    return found
+
+
+def _stop(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, stubborn = psutil.wait_procs(processes, timeout=GRACE)
+    for process in stubborn:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    _, alive = psutil.wait_procs(stubborn, timeout=GRACE)
+    if alive:
+        raise StepError(f"process {alive[0].pid} does not end although it was killed; look at its state with ps")

@@ -62,7 +62,6 @@ class TrainingSummary(Frozen):
     history: tuple[Epoch, ...]
     hyperparameters: Hyperparameters
     nodes: int
-    channel_statistics: dict[str, ChannelStatistics]
 
 
 class BundleInfo(Frozen):
@@ -74,6 +73,7 @@ class BundleInfo(Frozen):
     scaler: Scaler | None  # None: the model takes the values as they are
     thresholds: Thresholds
     training: TrainingSummary
+    channel_statistics: dict[str, ChannelStatistics]  # of the training data, by channel: tells drift later
     seed: int
     versions: dict[str, str]  # of Python and the libraries
     weights_sha256: str = ""  # digest of the weights file, filled in when the bundle is saved

@@ -1,0 +1,49 @@
+"""What happens around the epochs of a training."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import safetensors.torch
+from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from container_component_src.model.bundle_info import Epoch
+
+
+class EpochHistory(Callback):
+    """Keeps the losses of every epoch, and prints them as Katib's metrics collector reads them.
+
+    A line is `<RFC 3339 time> <name>=<value>`; the time is what orders the values of a metric.
+    """
+
+    def __init__(self) -> None:
+        self.epochs: list[Epoch] = []
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Print on one process and record on all."""
+        metrics = {name: float(trainer.callback_metrics[name]) for name in ("train_loss", "val_loss")}
+        self.epochs.append(Epoch(epoch=trainer.current_epoch, **metrics))
+        if trainer.is_global_zero:
+            now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+            for name, value in metrics.items():
+                click.echo(f"{now} {name}={value:.9g}")
+
+
+class SafetensorsIO(CheckpointIO):
+    """Writes the weights of a checkpoint, and nothing else of it, without pickle."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
+        """Write the weights."""
+        safetensors.torch.save_file(checkpoint["state_dict"], path)
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any | None = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read the weights."""
+        return {"state_dict": safetensors.torch.load_file(path)}
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        """Delete the file."""
+        Path(path).unlink()

@@ -1,0 +1,28 @@
+"""How many processor cores this process may use."""
+
+import os
+from pathlib import Path
+
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def usable_cores(cgroup: Path = _CGROUP) -> int:
+    """Cores that the scheduler and the container's CPU limit leave to this process, at least 1.
+
+    Args:
+        cgroup: Where the limits of the control group are mounted, version 2 (`cpu.max`) or 1 (`cpu.cfs_quota_us`).
+    """
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limit = _cgroup_limit(cgroup)
+    return allowed if limit is None else max(1, min(allowed, int(limit)))
+
+
+def _cgroup_limit(cgroup: Path) -> float | None:
+    """Cores of the CPU quota, or None without one."""
+    if (cgroup / "cpu.max").is_file():
+        quota, period = (cgroup / "cpu.max").read_text().split()
+    elif (cgroup / "cpu" / "cpu.cfs_quota_us").is_file():
+        quota, period = ((cgroup / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+    else:
+        return None
+    return None if quota == "max" or int(quota) <= 0 else int(quota) / int(period)

@@ -1,0 +1,100 @@
+"""The VAE as Lightning trains it."""
+
+import math
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+
+from container_component_src.errors import StepError
+from container_component_src.model.datamodule import Block
+from container_component_src.model.vae import TimeStampVAE
+
+__all__ = ["TimeStampVAE", "VAEModule"]
+
+
+class VAEModule(LightningModule):
+    """Minimises the negative evidence lower bound per time step.
+
+    `train_loss` is what is minimised: the negative ELBO with this run's beta, at a sample of the latent.
+    `val_loss` is the negative ELBO with beta 1, at the latent mean. It draws nothing, so equal weights give equal
+    values; and its yardstick is the same for every beta, so trials with different ones compare. The likelihood alone
+    would not do: it always prefers a smaller beta and a larger latent space, up to a network that copies its input.
+
+    Both are means over time steps of sums over channels, in nats.
+
+    Args:
+        model: The network.
+        beta: Weight of the KL divergence.
+        lr: Learning rate of Adam.
+        seed: Of the latent samples.
+    """
+
+    def __init__(self, model: TimeStampVAE, beta: float, lr: float, seed: int) -> None:
+        super().__init__()
+        # A block of batches per step of Lightning's loop: its cost per step would exceed that of a small batch.
+        self.automatic_optimization = False
+        self.model = model
+        self._beta = beta
+        self._lr = lr
+        self._seed = seed
+        self._noise = torch.Generator()
+        self._train_sums = _Sums("train_loss")
+        self._val_sums = _Sums("val_loss")
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam."""
+        return torch.optim.Adam(self.parameters(), lr=self._lr, fused=True)
+
+    def on_fit_start(self) -> None:
+        """Give every process latent samples of its own."""
+        self._noise = torch.Generator(self.device).manual_seed(self._seed + self.global_rank)
+
+    def training_step(self, block: Block, index: int) -> None:
+        """One optimiser step per batch of the block."""
+        optimizer: Any = self.optimizers()
+        losses = []
+        for batch in block:
+            loss = self.model.negative_elbo(batch, self._beta, self._noise).mean()
+            optimizer.zero_grad()
+            self.manual_backward(loss)
+            optimizer.step()
+            losses.append(loss.detach() * len(batch))
+        self._train_sums.add(torch.stack(losses).sum(), sum(len(batch) for batch in block))
+
+    def validation_step(self, rows: Tensor, index: int) -> None:
+        """Add up the losses of some rows."""
+        self._val_sums.add(self.model.negative_elbo(rows, beta=1.0).double().sum(), len(rows))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the means over the rows of all processes."""
+        for sums in (self._train_sums, self._val_sums):
+            total = self.trainer.strategy.reduce(sums.take(self.device), reduce_op="sum")
+            self.log(sums.name, (total[0] / total[1]).float())
+
+
+class _Sums:
+    """Sum of a loss over rows, and their number."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._loss = 0.0
+        self._rows = 0
+
+    def add(self, loss: Tensor, rows: int) -> None:
+        """Add the loss of some rows, refusing one that would poison the mean."""
+        value = float(loss)
+        if not math.isfinite(value):
+            raise StepError(
+                f"{self.name} is not a finite number: the training diverged; lower --lr, or scale the data with "
+                "the robust scaler"
+            )
+        self._loss += value
+        self._rows += rows
+
+    def take(self, device: torch.device) -> Tensor:
+        """Sum and number of rows as a tensor, and start anew."""
+        sums = torch.tensor([self._loss, self._rows], dtype=torch.float64, device=device)
+        self._loss, self._rows = 0.0, 0
+        return sums

@@ -46,7 +46,7 @@ class TensorSource:
     values: Tensor
 
     def shuffled(self, batch_size: int, seed: int, epoch: int, share: Share) -> Iterator[Block]:
-        """Batches of at most `batch_size` rows, equal to within a row; process r takes every world_size-th row of each."""
+        """Batches of at most `batch_size` rows, equal to within a row, with every world_size-th row for a process."""
         order = torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(len(self.values)))
         batches = [
             rows[share.rank :: share.world_size] for rows in order.tensor_split(-(-len(self.values) // batch_size))

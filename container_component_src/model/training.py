@@ -11,8 +11,8 @@ import lightning.pytorch as pl
 import numpy as np
 import safetensors.torch
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.fabric.plugins.environments.kubeflow import KubeflowEnvironment
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.strategies import DDPStrategy
 
 from container_component_src import storage

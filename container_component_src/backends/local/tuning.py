@@ -1,21 +1,18 @@
 """Tuning as processes of this machine: the same trial command as on the cluster, read by the collector's rules."""
 
 import logging
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from container_component_src import storage
+from container_component_src.backends.local.processes import process_groups, start_process
 from container_component_src.errors import StepError
 from container_component_src.model.arguments import Hyperparameters, TrainingArguments, training_command
+from container_component_src.model.cores import usable_cores
 from container_component_src.scratch import scratch_directory
 from container_component_src.tuning.collector import OBJECTIVE, MetricsUnavailableError, collect, objective
 from container_component_src.tuning.experiment import Experiment, Trial, TrialState, TuningResult
@@ -26,8 +23,7 @@ logger = logging.getLogger(__name__)
 
 TrialCommand = Callable[[TrainingArguments], list[str]]
 
-PROJECT_ROOT = Path(__file__).resolve().parents[3]
-STOP_GRACE = 5.0  # seconds between SIGTERM and SIGKILL
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 SHOWN_LINES = 20  # of a failed trial's output in the log
 
 
@@ -72,84 +68,54 @@ class _Batch:
     def run(self, points: Sequence[Hyperparameters], first_number: int) -> list[Trial]:
         """Run one trial for each point; no process of theirs is left, however this ends."""
         started = time.monotonic()
-        processes: list[psutil.Popen] = []
         seconds: dict[int, float] = {}  # by process id, of those that ended in time
 
         def note_end(process: psutil.Process) -> None:
             seconds[process.pid] = time.monotonic() - started
 
-        try:
+        with process_groups() as processes:
             for number, point in enumerate(points, first_number):
-                processes.append(self._start(number, point))
+                self._start(processes, number, point)
             psutil.wait_procs(processes, timeout=self.experiment.trial_timeout, callback=note_end)
-        finally:
-            _stop(processes)
         return [
             self._outcome(number, point, process, seconds.get(process.pid))
             for number, (point, process) in enumerate(zip(points, processes, strict=True), first_number)
         ]
 
-    def _start(self, number: int, point: Hyperparameters) -> psutil.Popen:
+    def _start(self, processes: list[psutil.Popen], number: int, point: Hyperparameters) -> None:
         folder = self.scratch / f"trial-{number}"
         folder.mkdir()
         command = self.trial_command(self.experiment.arguments(point, str(folder / "bundle")))
-        with _log_of(self.scratch, number).open("wb") as log:
-            return psutil.Popen(
-                [sys.executable, *command[1:]],  # the command's `python` is the one that runs here
-                cwd=PROJECT_ROOT,
-                env={**os.environ, **self._environment(folder)},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # a process group of its own, stopped with all that it started
-            )
-
-    def _environment(self, folder: Path) -> dict[str, str]:
         # Trials share the cores: the training program takes OMP_NUM_THREADS for its number of threads if it is set.
-        threads = max(1, len(os.sched_getaffinity(0)) // self.experiment.parallel_count)
-        variables = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-        return {
-            **dict.fromkeys(variables, str(threads)),
-            "PYTHONUNBUFFERED": "1",  # a trial that is stopped leaves all that it said
-            "TMPDIR": str(folder),  # what it leaves behind goes with the folder
+        threads = str(max(1, usable_cores() // self.experiment.parallel_count))
+        environment = {
+            **dict.fromkeys(THREAD_VARIABLES, threads),
+            "TMPDIR": str(folder),  # what a trial leaves behind goes with the folder
         }
+        start_process(processes, command, _log_of(self.scratch, number), environment)
 
     def _outcome(self, number: int, point: Hyperparameters, process: psutil.Popen, seconds: float | None) -> Trial:
         lines = _read_log(self.scratch, number)
-        epochs = len(collect(lines, OBJECTIVE))
-        trial = Trial(
-            number=number, hyperparameters=point, state=TrialState.FAILED, seconds=seconds or 0, epochs=epochs
-        )
+        state, value, failure = TrialState.FAILED, None, ""
         if seconds is None:
-            limit = self.experiment.trial_timeout
-            changes = {
-                "state": TrialState.TIMEOUT,
-                "seconds": limit,
-                "failure": f"stopped after {limit:g} s, its --trial-timeout",
-            }
-            return trial.model_copy(update=changes)
-        if process.returncode:
-            return trial.model_copy(update={"failure": f"exit code {process.returncode}"})
-        try:
-            return trial.model_copy(update={"state": TrialState.SUCCEEDED, "objective": objective(lines)})
-        except MetricsUnavailableError as error:
-            return trial.model_copy(update={"failure": str(error)})
-
-
-def _stop(processes: Sequence[psutil.Popen]) -> None:
-    """End the process groups of trials, first those that still run and then what is left of any."""
-    try:
-        _signal(processes, signal.SIGTERM)
-        psutil.wait_procs(processes, timeout=STOP_GRACE)
-    finally:
-        _signal(processes, signal.SIGKILL)
-        psutil.wait_procs(processes)
-
-
-def _signal(processes: Sequence[psutil.Popen], number: signal.Signals) -> None:
-    for process in processes:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
+            seconds = self.experiment.trial_timeout
+            state, failure = TrialState.TIMEOUT, f"stopped after {seconds:g} s, its --trial-timeout"
+        elif process.returncode:
+            failure = f"exit code {process.returncode}"
+        else:
+            try:
+                state, value = TrialState.SUCCEEDED, objective(lines)
+            except MetricsUnavailableError as error:
+                failure = str(error)
+        return Trial(
+            number=number,
+            hyperparameters=point,
+            state=state,
+            objective=value,
+            seconds=seconds,
+            epochs=len(collect(lines, OBJECTIVE)),
+            failure=failure,
+        )
 
 
 def _log_of(scratch: Path, number: int) -> Path:

@@ -1,0 +1,87 @@
+"""Jobs of this machine: commands as processes in groups of their own, of which none is ever left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+
+import psutil
+
+PROJECT_ROOT = Path(__file__).resolve().parents[3]
+STOP_GRACE = 5.0  # seconds between SIGTERM and SIGKILL
+
+
+@contextmanager
+def process_groups() -> Iterator[list[psutil.Popen]]:
+    """A list to which `start_process` adds; what it holds has ended when the block is left, however it is left."""
+    processes: list[psutil.Popen] = []
+    try:
+        yield processes
+    finally:
+        with _signals_deferred():
+            _stop(processes)
+
+
+def start_process(
+    processes: list[psutil.Popen], command: Sequence[str], log_file: Path, environment: Mapping[str, str]
+) -> None:
+    """Start a process and add it to a list; a signal that comes meanwhile waits, so that no process is lost.
+
+    Args:
+        processes: Where the process is added.
+        command: Its first part, `python`, stands for the one that runs here; relative paths count from the project.
+        log_file: Takes what it prints, to stdout and stderr alike.
+        environment: Variables beside those of this process.
+    """
+    with log_file.open("wb") as log, _signals_deferred():
+        processes.append(
+            psutil.Popen(
+                [sys.executable, *command[1:]],
+                cwd=PROJECT_ROOT,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        )
+
+
+def _stop(processes: Sequence[psutil.Popen]) -> None:
+    """End the process groups: SIGTERM to all, then SIGKILL to what is left of them."""
+    _signal(processes, signal.SIGTERM)
+    psutil.wait_procs(processes, timeout=STOP_GRACE)
+    _signal(processes, signal.SIGKILL)
+    psutil.wait_procs(processes)
+
+
+def _signal(processes: Sequence[psutil.Popen], number: signal.Signals) -> None:
+    for process in processes:
+        with suppress(ProcessLookupError):  # the whole group has ended
+            os.killpg(process.pid, number)
+
+
+@contextmanager
+def _signals_deferred() -> Iterator[None]:
+    """Hold SIGTERM and SIGINT back until the block has ended."""
+    if threading.current_thread() is not threading.main_thread():  # Python handles signals in the main thread only
+        yield
+        return
+    caught: list[int] = []
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        caught.append(number)
+
+    previous = {number: signal.signal(number, remember) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        if caught:
+            signal.raise_signal(caught[0])

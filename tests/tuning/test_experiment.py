@@ -1,0 +1,71 @@
+import csv
+import io
+from typing import Any
+
+import pytest
+
+from container_component_src.errors import InputError, StepError
+from container_component_src.model.arguments import checked
+from container_component_src.tuning.experiment import Experiment, Trial, TrialState, TuningResult
+from container_component_src.tuning.search_space import SearchSpace
+
+SPACE = SearchSpace.from_options([4, 8], ["16,8"], [1.0], [1e-3, 1e-2], [32])
+
+
+def experiment(**changes: Any) -> Experiment:
+    values: dict[str, Any] = {
+        "search_space": SPACE, "algorithm": "random", "max_trials": 3, "parallel_trials": 2, "max_failed_trials": 0,
+        "train_df_path": "train", "val_df_path": "val", "max_epochs": 2, "early_stopping_patience": 1, "seed": 5,
+        "trial_timeout": 60.0,
+    }  # fmt: skip
+    return checked(Experiment, values | changes)
+
+
+def trial(number: int, objective: float | None) -> Trial:
+    state = TrialState.FAILED if objective is None else TrialState.SUCCEEDED
+    return Trial(number=number, hyperparameters=SPACE.point(number), state=state, objective=objective, seconds=1.234)
+
+
+def test_there_are_no_more_trials_than_points() -> None:
+    assert experiment().trial_count == 3
+    assert experiment(max_trials=50, parallel_trials=9).trial_count == 4
+    assert experiment(max_trials=50, parallel_trials=9).parallel_count == 4
+
+
+@pytest.mark.parametrize("change", [{"max_trials": 0}, {"algorithm": "cmaes"}, {"trial_timeout": 0}, {"seed": -1}])
+def test_impossible_experiments_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=next(iter(change))):
+        experiment(**change)
+
+
+def test_arguments_of_a_trial() -> None:
+    arguments = experiment().arguments(SPACE.point(3), "bundle")
+    assert arguments.hyperparameters == SPACE.point(3)
+    assert (arguments.train_df_path, arguments.val_df_path) == ("train", "val")
+    assert (arguments.max_epochs, arguments.early_stopping_patience, arguments.seed) == (2, 1, 5)
+    assert arguments.model_output_file == "bundle"
+
+
+def test_best_is_the_first_of_the_smallest_objectives() -> None:
+    result = TuningResult(trials=(trial(0, None), trial(1, -2.0), trial(2, 5.0), trial(3, -2.0)))
+    assert result.best.number == 1
+    assert result.metadata() == {
+        "trials": 4, "succeeded_trials": 3, "best_trial": 1, "best_val_loss": -2.0, "trial_seconds": 4.9,
+    }  # fmt: skip
+
+
+def test_without_a_succeeded_trial_there_is_no_best() -> None:
+    with pytest.raises(StepError, match="none of 1 trials"):
+        _ = TuningResult(trials=(trial(0, None),)).best
+
+
+def test_trials_table() -> None:
+    table = TuningResult(trials=(trial(0, 0.1), trial(1, None))).trials_table
+    assert table == (
+        "trial,state,val_loss,seconds,latent_dim,hidden_dims,beta,lr,batch_size\n"
+        '0,succeeded,0.1,1.23,4,"16,8",1.0,0.001,32\n'
+        '1,failed,,1.23,4,"16,8",1.0,0.01,32\n'
+    )
+    rows = list(csv.DictReader(io.StringIO(table)))
+    assert rows[0]["hidden_dims"] == "16,8"
+    assert rows[1]["val_loss"] == ""

@@ -1,0 +1,68 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from container_component_src.model.arguments import Hyperparameters
+from container_component_src.tuning.experiment import Algorithm, Experiment, Trial, TrialState
+from container_component_src.tuning.sampling import make_sampler, shuffled_points
+from container_component_src.tuning.search_space import SearchSpace
+
+SPACE = SearchSpace.from_options([4, 8, 16], ["16,8", "8,4"], [0.5, 1.0], [1e-3, 1e-2], [32])
+
+
+def chosen(algorithm: Algorithm, seed: int, space: SearchSpace = SPACE, fails: bool = False) -> list[Hyperparameters]:
+    """The points of an experiment of two trials at a time, up to the size of the space."""
+    experiment = Experiment(
+        search_space=space, algorithm=algorithm, max_trials=99, parallel_trials=2, max_failed_trials=0,
+        train_df_path="t", val_df_path="v", max_epochs=1, early_stopping_patience=1, seed=seed, trial_timeout=1,
+    )  # fmt: skip
+    sampler = make_sampler(experiment)
+    points: list[Hyperparameters] = []
+    while len(points) < space.size:
+        batch = [sampler.ask() for _ in range(min(2, space.size - len(points)))]
+        for point in batch:
+            points.append(point)
+            value = None if fails else abs(point.latent_dim - 8) + point.beta + point.lr
+            state = TrialState.FAILED if fails else TrialState.SUCCEEDED
+            sampler.tell(Trial(number=len(points), hyperparameters=point, state=state, objective=value, seconds=0))
+    return points
+
+
+@pytest.mark.parametrize("algorithm", list(Algorithm))
+def test_every_point_is_chosen_once_and_the_seed_decides_the_order(algorithm: Algorithm) -> None:
+    points = chosen(algorithm, seed=1)
+    assert len(set(points)) == len(points) == SPACE.size
+    assert chosen(algorithm, seed=1) == points
+    assert (chosen(algorithm, seed=2) == points) == (algorithm is Algorithm.GRID)
+
+
+def test_tpe_survives_trials_without_an_objective() -> None:
+    assert len(set(chosen(Algorithm.TPE, seed=1, fails=True))) == SPACE.size
+
+
+def test_tpe_learns() -> None:
+    latent_dims = list(range(1, 21))
+    space = SearchSpace.from_options(latent_dims, ["16,8"], [0.5, 1.0], [1e-3, 1e-2], [32])
+    tried_late = chosen(Algorithm.TPE, seed=3, space=space)[20:30]
+    tried_at_random = chosen(Algorithm.RANDOM, seed=3, space=space)[20:30]
+    assert sum(abs(point.latent_dim - 8) for point in tried_late) < sum(
+        abs(point.latent_dim - 8) for point in tried_at_random
+    )
+
+
+def test_grid_goes_through_the_points_in_order() -> None:
+    assert chosen(Algorithm.GRID, seed=1) == [SPACE.point(index) for index in range(SPACE.size)]
+
+
+@given(seed=st.integers(0, 2**32 - 1), sizes=st.tuples(st.integers(1, 5), st.integers(1, 5)))
+def test_shuffled_points_are_a_permutation(seed: int, sizes: tuple[int, int]) -> None:
+    space = SearchSpace.from_options(range(1, sizes[0] + 1), ["16,8"], [1], [1e-3], range(1, sizes[1] + 1))
+    points = list(shuffled_points(space, seed))
+    assert len(points) == space.size
+    assert set(points) == {space.point(index) for index in range(space.size)}
+
+
+def test_a_vast_space_is_not_listed() -> None:
+    space = SearchSpace.from_options(range(1, 2001), ["16,8"], range(1, 2001), range(1, 2001), range(1, 2001))
+    points = shuffled_points(space, seed=0)
+    assert len({next(points) for _ in range(5)}) == 5

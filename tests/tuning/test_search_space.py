@@ -1,0 +1,68 @@
+from typing import Any
+
+import pytest
+
+from container_component_src.errors import InputError
+from container_component_src.model.arguments import Hyperparameters, checked
+from container_component_src.tuning.search_space import SearchSpace, to_dict
+
+OPTIONS: dict[str, list[Any]] = {
+    "latent_dims": [4.0, 8],
+    "hidden_dims": ["128,64", [64.0, 32]],
+    "betas": [1],
+    "lrs": [1e-3, 1e-2, 3e-2],
+    "batch_sizes": ["128.0"],
+}
+
+
+def test_choices_are_parsed_as_the_pipeline_backend_hands_them_on() -> None:
+    space = SearchSpace.from_options(**OPTIONS)
+    assert space.latent_dim == (4, 8)
+    assert space.hidden_dims == ((128, 64), (64, 32))
+    assert space.batch_size == (128,)
+    assert space.choices()["hidden_dims"] == ("128,64", "64,32")
+    assert [type(value) for choices in space.choices().values() for value in choices[:1]] == [
+        int, str, float, float, int,
+    ]  # fmt: skip
+
+
+def test_points_are_every_combination_once_the_last_choice_fastest() -> None:
+    space = SearchSpace.from_options(**OPTIONS)
+    points = [space.point(index) for index in range(space.size)]
+    assert space.size == len(set(points)) == 12
+    assert [point.lr for point in points[:4]] == [1e-3, 1e-2, 3e-2, 1e-3]
+    assert to_dict(points[0]) == {
+        "latent_dim": 4, "hidden_dims": "128,64", "beta": 1.0, "lr": 1e-3, "batch_size": 128,
+    }  # fmt: skip
+    assert to_dict(points[-1])["hidden_dims"] == "64,32"
+
+
+def test_hyperparameters_survive_the_way_between_steps() -> None:
+    point = SearchSpace.from_options(**OPTIONS).point(7)
+    assert checked(Hyperparameters, to_dict(point)) == point
+    assert checked(Hyperparameters, {name: str(value) for name, value in to_dict(point).items()}) == point
+
+
+@pytest.mark.parametrize(
+    ("name", "choices"),
+    [
+        ("latent_dims", []),
+        ("latent_dims", [4, 4.0]),
+        ("latent_dims", [0]),
+        ("latent_dims", [4.5]),
+        ("hidden_dims", ["128"]),
+        ("hidden_dims", [5]),
+        ("hidden_dims", ["128,-64"]),
+        ("hidden_dims", ["128,64", [128, 64]]),
+        ("betas", [0]),
+        ("betas", [float("nan")]),
+        ("lrs", [-1e-3]),
+        ("lrs", ["fast"]),
+        ("lrs", [float("inf")]),
+        ("batch_sizes", [None]),
+    ],
+)
+def test_bad_choices_are_refused_by_the_name_of_the_option(name: str, choices: list[Any]) -> None:
+    option = "--" + name.replace("_", "-")
+    with pytest.raises(InputError, match=f"^{option} "):
+        SearchSpace.from_options(**{**OPTIONS, name: choices})

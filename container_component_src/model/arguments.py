@@ -59,6 +59,7 @@ class TrainingJob(Frozen):
     """A distributed run of the training program on `arguments.num_gpu_nodes` nodes."""
 
     arguments: TrainingArguments
+    timeout: float = Field(default=86_400.0, gt=0, allow_inf_nan=False)  # seconds that it may take
 
 
 def checked(kind: type[F], values: Mapping[str, Any]) -> F:

@@ -4,6 +4,7 @@ import logging
 import os
 import platform
 import tempfile
+import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
 
@@ -156,7 +157,9 @@ def fit(model: TimeStampVAE, train_values: Values, val_values: Values, arguments
             enable_model_summary=False,
             num_sanity_val_steps=0,
         )
-        trainer.fit(module, data)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")  # hints to developers
+            trainer.fit(module, data)
         if trainer.is_global_zero:
             module.load_state_dict(safetensors.torch.load_file(checkpoint.best_model_path))
     model.to("cpu").eval()
@@ -217,7 +220,7 @@ def _place(arguments: TrainingArguments) -> tuple[int, int]:
 
 
 def _prepare_libraries() -> None:
-    """Use the cores there are, and keep Lightning's hints out of the log."""
+    """Use the cores there are, and keep Lightning's account of itself out of the log."""
     if "OMP_NUM_THREADS" not in os.environ:  # whoever sets it has shared the cores out already
         torch.set_num_threads(usable_cores())
     for name in ("lightning.pytorch", "lightning.fabric"):

@@ -1,0 +1,56 @@
+"""What a backend does for the steps: it starts jobs somewhere and waits for them."""
+
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Protocol
+
+from container_component_src.errors import InputError
+
+if TYPE_CHECKING:  # a step imports the libraries of its own part only
+    from distributed import Client
+
+    from container_component_src.dask_preprocessor.cluster import ClusterSpec
+    from container_component_src.model.arguments import TrainingJob
+    from container_component_src.serving.service import Deployment, Service
+    from container_component_src.tuning.experiment import Experiment, TuningResult
+
+
+class Backend(Protocol):
+    """Where jobs run. Every method leaves nothing running behind, however it ends, except a deployed service."""
+
+    def dask_client(self, spec: "ClusterSpec") -> "AbstractContextManager[Client]":
+        """A client of a Dask cluster that lives as long as the `with` block."""
+
+    def tune(self, experiment: "Experiment") -> "TuningResult":
+        """Run the trials of an experiment.
+
+        Raises:
+            StepError: Too many trials failed.
+        """
+
+    def train(self, job: "TrainingJob") -> None:
+        """Run the training program distributed, up to its end.
+
+        Raises:
+            InputError: The program refused its input.
+            StepError: A node failed.
+        """
+
+    def deploy(self, service: "Service") -> "Deployment":
+        """Deploy a model and make sure that it answers.
+
+        Raises:
+            StepError: The service did not become ready or gave a wrong answer.
+        """
+
+
+def get_backend(name: str) -> Backend:
+    """The backend of a name.
+
+    Raises:
+        InputError: This version has no such backend.
+    """
+    if name != "local":
+        raise InputError(f"backend '{name}': the installed version runs jobs on this machine only; use --backend local")
+    from container_component_src.backends.local import LocalBackend  # noqa: PLC0415 - one backend, not all of them
+
+    return LocalBackend()

@@ -1,0 +1,162 @@
+"""Distributed training on this machine: a process per node, started as the training operator starts its pods."""
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+import click
+
+from container_component_src import storage
+from container_component_src.errors import InputError, StepError
+from container_component_src.model.arguments import TrainingArguments, TrainingJob, training_command
+from container_component_src.model.cores import usable_cores
+
+PROJECT_ROOT = Path(__file__).resolve().parents[3]
+LOOPBACK = "127.0.0.1"
+STOP_GRACE = 5.0  # seconds between SIGTERM and SIGKILL
+SHOWN_LINES = 3  # of a failed process, in the error
+
+logger = logging.getLogger(__name__)
+
+
+def train(job: TrainingJob) -> None:
+    """Run the training program in `num_gpu_nodes` processes and wait for all of them.
+
+    The first process's output appears on stdout as it comes, that of the others in the log. No process is left, however
+    this ends.
+
+    Raises:
+        InputError: A process refused its input.
+        StepError: A process failed, or the job took longer than its timeout.
+    """
+    arguments = absolute(job.arguments).model_copy(update={"run_as_pytorchjob": True})
+    command = [sys.executable, *training_command(arguments)[1:]]  # the command's `python` is the one that runs here
+    count, port = arguments.num_gpu_nodes, _free_port()
+    nodes: list[_Node] = []
+    try:
+        for rank in range(count):
+            nodes.append(
+                _start(rank, command, operator_environment(rank, count, port), max(1, usable_cores() // count))
+            )
+        _wait(nodes, job.timeout)
+    finally:
+        _stop(nodes)
+
+
+def operator_environment(rank: int, nodes: int, port: int) -> dict[str, str]:
+    """The variables that the training operator sets in the pod of a rank."""
+    return {
+        "PYTHONUNBUFFERED": "1",
+        "MASTER_ADDR": LOOPBACK,
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": str(nodes),
+        "RANK": str(rank),
+        "PET_MASTER_ADDR": LOOPBACK,
+        "PET_MASTER_PORT": str(port),
+        "PET_NNODES": str(nodes),
+        "PET_NODE_RANK": str(rank),
+        "PET_NPROC_PER_NODE": "1",
+    }
+
+
+def absolute(arguments: TrainingArguments) -> TrainingArguments:
+    """The same arguments with paths that do not depend on the working directory."""
+    names = ("train_df_path", "val_df_path", "model_output_file")
+    return arguments.model_copy(update={name: storage.resolve(getattr(arguments, name)).uri for name in names})
+
+
+@dataclass(frozen=True)
+class _Node:
+    """The process of one rank, the leader of its own process group."""
+
+    rank: int
+    process: "subprocess.Popen[str]"
+    last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=SHOWN_LINES))
+
+    def follow(self, ended: "SimpleQueue[_Node]") -> None:
+        """Hand on the output line by line; put the node into the queue once the process has ended."""
+        for line in self.process.stdout or ():
+            text = line.rstrip()
+            if self.rank == 0:
+                click.echo(text)
+            else:
+                logger.info("rank %d: %s", self.rank, text)
+            if text:
+                self.last_lines.append(text)
+        self.process.wait()
+        ended.put(self)
+
+    def check(self) -> None:
+        """Refuse a process that failed.
+
+        Raises:
+            InputError: It refused its input.
+            StepError: It failed otherwise.
+        """
+        code = self.process.returncode
+        if code:
+            ending = " | ".join(self.last_lines) or "no output"
+            kind = InputError if code == InputError.exit_code else StepError
+            raise kind(f"rank {self.rank} of the training ended with code {code}: {ending}")
+
+
+def _start(rank: int, command: Sequence[str], variables: Mapping[str, str], threads: int) -> _Node:
+    process = subprocess.Popen(
+        command,
+        cwd=PROJECT_ROOT,
+        env={"OMP_NUM_THREADS": str(threads), **os.environ, **variables},  # the processes share the cores
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    return _Node(rank, process)
+
+
+def _wait(nodes: Sequence[_Node], timeout: float) -> None:
+    """Wait until all processes have ended, or the first has failed."""
+    ended: SimpleQueue[_Node] = SimpleQueue()
+    for node in nodes:
+        threading.Thread(target=node.follow, args=(ended,), daemon=True).start()
+    deadline = time.monotonic() + timeout
+    for _ in nodes:
+        try:
+            ended.get(timeout=max(0.0, deadline - time.monotonic())).check()
+        except Empty:
+            raise StepError(f"the training took longer than {timeout:g} s; raise --job-timeout") from None
+
+
+def _stop(nodes: Sequence[_Node]) -> None:
+    """End the process groups: SIGTERM to all, then SIGKILL to what is left of them."""
+    _signal(nodes, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_GRACE
+    for node in nodes:
+        with suppress(subprocess.TimeoutExpired):
+            node.process.wait(max(0.0, deadline - time.monotonic()))
+    _signal(nodes, signal.SIGKILL)
+    for node in nodes:
+        node.process.wait()
+
+
+def _signal(nodes: Sequence[_Node], number: signal.Signals) -> None:
+    for node in nodes:
+        with suppress(ProcessLookupError):
+            os.killpg(node.process.pid, number)
+
+
+def _free_port() -> int:
+    with socket.create_server((LOOPBACK, 0)) as server:
+        return int(server.getsockname()[1])

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -10,21 +9,19 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from queue import Empty, SimpleQueue
 
 import click
+import psutil
 
 from container_component_src import storage
+from container_component_src.backends.local.processes import PROJECT_ROOT, process_groups
 from container_component_src.errors import InputError, StepError
 from container_component_src.model.arguments import TrainingArguments, TrainingJob, training_command
 from container_component_src.model.cores import usable_cores
 
-PROJECT_ROOT = Path(__file__).resolve().parents[3]
 LOOPBACK = "127.0.0.1"
-STOP_GRACE = 5.0  # seconds between SIGTERM and SIGKILL
 SHOWN_LINES = 3  # of a failed process, in the error
 
 logger = logging.getLogger(__name__)
@@ -43,15 +40,11 @@ def train(job: TrainingJob) -> None:
     arguments = absolute(job.arguments).model_copy(update={"run_as_pytorchjob": True})
     command = [sys.executable, *training_command(arguments)[1:]]  # the command's `python` is the one that runs here
     count, port = arguments.num_gpu_nodes, _free_port()
-    nodes: list[_Node] = []
-    try:
+    threads = max(1, usable_cores() // count)  # the processes share the cores
+    with process_groups() as processes:
         for rank in range(count):
-            nodes.append(
-                _start(rank, command, operator_environment(rank, count, port), max(1, usable_cores() // count))
-            )
-        _wait(nodes, job.timeout)
-    finally:
-        _stop(nodes)
+            _start(processes, command, {"OMP_NUM_THREADS": str(threads)} | operator_environment(rank, count, port))
+        _wait([_Node(rank, process) for rank, process in enumerate(processes)], job.timeout)
 
 
 def operator_environment(rank: int, nodes: int, port: int) -> dict[str, str]:
@@ -81,12 +74,12 @@ class _Node:
     """The process of one rank, the leader of its own process group."""
 
     rank: int
-    process: "subprocess.Popen[str]"
+    process: psutil.Popen
     last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=SHOWN_LINES))
 
     def follow(self, ended: "SimpleQueue[_Node]") -> None:
         """Hand on the output line by line; put the node into the queue once the process has ended."""
-        for line in self.process.stdout or ():
+        for line in self.process.stdout:
             text = line.rstrip()
             if self.rank == 0:
                 click.echo(text)
@@ -111,19 +104,20 @@ class _Node:
             raise kind(f"rank {self.rank} of the training ended with code {code}: {ending}")
 
 
-def _start(rank: int, command: Sequence[str], variables: Mapping[str, str], threads: int) -> _Node:
-    process = subprocess.Popen(
-        command,
-        cwd=PROJECT_ROOT,
-        env={"OMP_NUM_THREADS": str(threads), **os.environ, **variables},  # the processes share the cores
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
+def _start(processes: list[psutil.Popen], command: Sequence[str], variables: Mapping[str, str]) -> None:
+    processes.append(
+        psutil.Popen(
+            command,
+            cwd=PROJECT_ROOT,
+            env={**os.environ, **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
     )
-    return _Node(rank, process)
 
 
 def _wait(nodes: Sequence[_Node], timeout: float) -> None:
@@ -137,24 +131,6 @@ def _wait(nodes: Sequence[_Node], timeout: float) -> None:
             ended.get(timeout=max(0.0, deadline - time.monotonic())).check()
         except Empty:
             raise StepError(f"the training took longer than {timeout:g} s; raise --job-timeout") from None
-
-
-def _stop(nodes: Sequence[_Node]) -> None:
-    """End the process groups: SIGTERM to all, then SIGKILL to what is left of them."""
-    _signal(nodes, signal.SIGTERM)
-    deadline = time.monotonic() + STOP_GRACE
-    for node in nodes:
-        with suppress(subprocess.TimeoutExpired):
-            node.process.wait(max(0.0, deadline - time.monotonic()))
-    _signal(nodes, signal.SIGKILL)
-    for node in nodes:
-        node.process.wait()
-
-
-def _signal(nodes: Sequence[_Node], number: signal.Signals) -> None:
-    for node in nodes:
-        with suppress(ProcessLookupError):
-            os.killpg(node.process.pid, number)
 
 
 def _free_port() -> int:

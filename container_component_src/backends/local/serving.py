@@ -3,33 +3,27 @@
 Both are stopped again once the service has passed its smoke test.
 """
 
-import contextlib
 import logging
 import os
-import signal
 import socket
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 import httpx
 import psutil
 
 from container_component_src import storage
+from container_component_src.backends.local.processes import process_groups, start_process
 from container_component_src.errors import StepError
 from container_component_src.scratch import scratch_directory
 from container_component_src.serving.service import Deployment, Service
 from container_component_src.serving.smoke import smoke_test
 
-_PROJECT_ROOT = Path(__file__).resolve().parents[3]
 LOOPBACK = "127.0.0.1"
 _POLL_INTERVAL = 0.05  # seconds
-_STOP_TIMEOUT = 5.0  # seconds between SIGTERM and SIGKILL
 _LOG_LINES = 3  # of a failed server, shown in the error
 
 logger = logging.getLogger(__name__)
@@ -37,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Server:
-    """A serving command as a process, the leader of its own process group."""
+    """A serving command as a process."""
 
     name: str
     port: int
@@ -75,30 +69,32 @@ def deploy(service: Service) -> Deployment:
 
 def free_ports(count: int) -> list[int]:
     """Ports that nothing listens on, different ones because all are held until the last is known."""
-    with contextlib.ExitStack() as stack:
+    with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for held in sockets:
             held.bind((LOOPBACK, 0))
         return [held.getsockname()[1] for held in sockets]
 
 
-@contextlib.contextmanager
+@contextmanager
 def running(commands: Mapping[int, Sequence[str]]) -> Iterator[list[Server]]:
     """Run serving commands side by side; none of them is left when the block ends, however it ends.
 
     Args:
         commands: By HTTP port, each a command with its arguments.
     """
-    servers: list[Server] = []
-    with scratch_directory() as folder:
-        try:
-            for port, command in commands.items():
-                with _signals_deferred():
-                    servers.append(_start(port, command, folder / f"{command[0]}-{port}.log"))
-            yield servers
-        finally:
-            with _signals_deferred():
-                _stop(servers)
+    environment = {
+        "OMP_NUM_THREADS": "1",  # rows of single requests are too few to share among threads
+        "NO_PROXY": f"{LOOPBACK},{os.environ.get('NO_PROXY', '')}",
+    }
+    with scratch_directory() as folder, process_groups() as processes:
+        servers = []
+        for port, command in commands.items():
+            log_file = folder / f"{command[0]}-{port}.log"
+            program = ["python", "container_component_src/main.py", *command, "--http-port", str(port)]
+            start_process(processes, program, log_file, environment)
+            servers.append(Server(command[0], port, processes[-1], log_file))
+        yield servers
 
 
 def wait_until_ready(servers: Sequence[Server], model: str, timeout: float, client: httpx.Client) -> None:
@@ -126,63 +122,8 @@ def wait_until_ready(servers: Sequence[Server], model: str, timeout: float, clie
         time.sleep(_POLL_INTERVAL if waiting else 0)
 
 
-def _start(port: int, command: Sequence[str], log_file: Path) -> Server:
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",  # rows of single requests are too few to share among threads
-        "NO_PROXY": f"{LOOPBACK},{os.environ.get('NO_PROXY', '')}",
-    }
-    with log_file.open("wb") as output:
-        process = psutil.Popen(
-            [sys.executable, "container_component_src/main.py", *command, "--http-port", str(port)],
-            cwd=_PROJECT_ROOT,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    return Server(command[0], port, process, log_file)
-
-
 def _is_ready(server: Server, model: str, client: httpx.Client) -> bool:
     try:
         return client.get(f"http://{LOOPBACK}:{server.port}/v1/models/{model}", timeout=1).status_code == httpx.codes.OK
     except httpx.TransportError:
         return False
-
-
-def _stop(servers: Sequence[Server]) -> None:
-    """End the process groups: SIGTERM to all, then SIGKILL to what is left of them."""
-    for server in servers:
-        _signal(server, signal.SIGTERM)
-    psutil.wait_procs([server.process for server in servers], timeout=_STOP_TIMEOUT)
-    for server in servers:
-        _signal(server, signal.SIGKILL)
-        server.process.wait()
-
-
-def _signal(server: Server, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):  # the whole group has ended
-        os.killpg(server.process.pid, number)
-
-
-@contextlib.contextmanager
-def _signals_deferred() -> Iterator[None]:
-    """Hold SIGTERM and SIGINT back until the block has ended, so that it cannot lose a process half-way."""
-    if threading.current_thread() is not threading.main_thread():  # Python handles signals in the main thread only
-        yield
-        return
-    caught: list[int] = []
-
-    def remember(number: int, frame: FrameType | None) -> None:
-        caught.append(number)
-
-    previous = {number: signal.signal(number, remember) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-        if caught:
-            signal.raise_signal(caught[0])

@@ -1,0 +1,62 @@
+"""A tiny bundle with random weights, and its servers."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from container_component_src import storage
+from container_component_src.model.arguments import Hyperparameters
+from container_component_src.model.bundle import (
+    Architecture,
+    Bundle,
+    BundleInfo,
+    ChannelStatistics,
+    Thresholds,
+    TrainingSummary,
+    build,
+)
+from container_component_src.telemetry.dataset import Dataset, DatasetWriter, Frame
+from container_component_src.telemetry.scaler import Scaler, ScalerType
+
+CHANNELS = ("cabin_pressure", "coolant_temperature", "fan_speed")
+SCALER = Scaler(
+    type=ScalerType.STANDARD,
+    channels=CHANNELS,
+    centre=(1013.0, 17.5, 3500.0),
+    scale=(2.0, 0.25, 40.0),
+    dropped=("valve_state",),
+)
+ROW = {"cabin_pressure": 1012.5, "coolant_temperature": 17.75, "fan_speed": 3510.0}
+
+
+def make_bundle(folder: Path, seed: int = 0, threshold: float = 4.0) -> Bundle:
+    torch.manual_seed(seed)
+    architecture = Architecture(latent_dim=2, hidden_dims=(8, 4), variance_floor=1e-4)
+    model = build(architecture, len(CHANNELS)).eval()
+    model.log_variance.data = torch.tensor([-1.0, 0.0, 0.5])
+    quantiles = {"0.01": -2.3, "0.5": 0.0, "0.99": 2.3}
+    info = BundleInfo(
+        architecture=architecture,
+        channels=CHANNELS,
+        scaler=SCALER,
+        thresholds=Thresholds(
+            score=threshold, method="quantile", quantile=0.999, smoothing_window=1, max_gap_ns=10**10, val_rows=10
+        ),
+        training=TrainingSummary(
+            train_rows=10, val_rows=10, epochs=1, best_epoch=0, val_loss=4.0, history=(),
+            hyperparameters=Hyperparameters(latent_dim=2, hidden_dims=(8, 4)), nodes=1,
+        ),
+        channel_statistics={name: ChannelStatistics(mean=0.0, std=1.0, quantiles=quantiles) for name in CHANNELS},
+        seed=seed,
+        versions={},
+    )  # fmt: skip
+    return Bundle(Bundle(info, model).save(storage.resolve(str(folder))), model)
+
+
+def write_test_dataset(folder: Path, channels: tuple[str, ...] = CHANNELS, rows: int = 20) -> Dataset:
+    """Scaled rows of a standard normal distribution."""
+    values = np.random.default_rng(3).standard_normal((rows, len(channels))).astype(np.float32)
+    with DatasetWriter(str(folder), "normalizedTime", channels) as writer:
+        writer.write(Frame(np.arange(rows, dtype=np.int64) * 10**9, values))
+        return writer.commit(scaler=SCALER)

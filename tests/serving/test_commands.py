@@ -1,0 +1,75 @@
+"""The serving commands as a container starts them."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from container_component_src import storage
+from container_component_src.backends.local.serving import LOOPBACK, free_ports, running, wait_until_ready
+from container_component_src.model.bundle_info import INFO_NAME, WEIGHTS_NAME
+from tests.serving.bundles import make_bundle
+
+COMMANDS = {"serve_predictor": [], "serve_transformer": ["--predictor-host", "predictor"]}
+
+
+def serve(command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    program = [sys.executable, "container_component_src/main.py", command, *COMMANDS[command], *arguments]
+    return subprocess.run(program, capture_output=True, text=True, timeout=60, check=False)
+
+
+def one_line(result: subprocess.CompletedProcess[str]) -> str:
+    (line,) = result.stderr.splitlines()
+    return line
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_bundle_with_a_damaged_description_ends_the_process(command: str, tmp_path: Path) -> None:
+    make_bundle(tmp_path)
+    (tmp_path / INFO_NAME).write_text("{")
+    result = serve(command, "--model-dir", str(tmp_path))
+    assert result.returncode == 2
+    assert f"{INFO_NAME}: damaged model bundle" in one_line(result)
+
+
+def test_other_weights_than_described_end_the_predictor(tmp_path: Path) -> None:
+    make_bundle(tmp_path)
+    file = tmp_path / WEIGHTS_NAME
+    file.write_bytes(file.read_bytes()[:-4] + b"\0\0\0\0")
+    result = serve("serve_predictor", "--model-dir", str(tmp_path))
+    assert result.returncode == 2
+    assert WEIGHTS_NAME in one_line(result)
+
+
+def test_weights_that_give_no_numbers_end_the_predictor(tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path)
+    bundle.model.log_variance.data.fill_(float("nan"))
+    bundle.save(storage.resolve(str(tmp_path)))
+    result = serve("serve_predictor", "--model-dir", str(tmp_path))
+    assert result.returncode == 2
+    assert "NaN" in one_line(result)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_port_that_is_taken_ends_the_process(command: str, tmp_path: Path) -> None:
+    make_bundle(tmp_path)
+    with socket.create_server((LOOPBACK, 0)) as other:
+        port = other.getsockname()[1]
+        result = serve(command, "--model-dir", str(tmp_path), "--http_port", str(port))
+    assert result.returncode == 1
+    assert f"port {port}: cannot listen there" in one_line(result)
+
+
+def test_a_server_that_is_told_to_stop_ends_in_order(tmp_path: Path) -> None:
+    make_bundle(tmp_path)
+    (port,) = free_ports(1)
+    command = ("serve_transformer", "--model-dir", str(tmp_path), "--predictor-host", "predictor")
+    with running({port: command}) as (server,), httpx.Client(trust_env=False) as client:
+        wait_until_ready([server], "model", 120, client)
+        os.kill(server.process.pid, signal.SIGTERM)
+        assert server.process.wait(30) == 0

@@ -1,6 +1,7 @@
 """The rows of a request: checked, ordered and made an array, or refused with the row and the channel at fault."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import chain
@@ -72,8 +73,13 @@ def values_of(
     ordered = [_ordered(index, row, channels, ignored) for index, row in enumerate(rows)]
     # One pass in C over all values; which of them is at fault is looked up only when one is.
     if not _NUMBERS.issuperset(map(type, chain.from_iterable(ordered))):
-        _refuse_type(ordered, channels)
-    return np.array(ordered, dtype=np.float64)
+        place, value = _first(ordered, channels, lambda value: type(value) not in _NUMBERS)
+        raise RequestError(f"{place}: {_kind(value)}; send a finite number")
+    try:
+        return np.array(ordered, dtype=np.float64)
+    except OverflowError as error:  # integers have no limit in JSON
+        place, _ = _first(ordered, channels, lambda value: isinstance(value, int) and abs(value) > sys.float_info.max)
+        raise RequestError(f"{place}: an integer too large for a float; send a plausible value") from error
 
 
 def telemetry_of(rows: Sequence[object], channels: Sequence[str], scaler: Scaler | None) -> Telemetry:
@@ -131,14 +137,16 @@ def _ordered(index: int, row: object, channels: Sequence[str], ignored: Abstract
     return [row[name] for name in channels]
 
 
-def _refuse_type(ordered: list[list[object]], channels: Sequence[str]) -> NoReturn:
-    index, column, value = next(
-        (index, column, value)
+def _first(
+    ordered: list[list[object]], channels: Sequence[str], at_fault: Callable[[object], bool]
+) -> tuple[str, object]:
+    """Place and value of the first value at fault."""
+    return next(
+        (f"row {index}, channel '{channels[column]}'", value)
         for index, row in enumerate(ordered)
         for column, value in enumerate(row)
-        if type(value) not in _NUMBERS
+        if at_fault(value)
     )
-    raise RequestError(f"row {index}, channel '{channels[column]}': {_kind(value)}; send a finite number")
 
 
 def _kind(value: object) -> str:

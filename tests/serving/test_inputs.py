@@ -58,6 +58,12 @@ def test_rows_mean_the_same_as_lists_and_as_objects_in_any_order(
     np.testing.assert_array_equal(values_of(named, CHANNELS), expected)
 
 
+def test_an_integer_beyond_floats_is_refused() -> None:
+    body = b'{"instances": [[1, 2, 3], [1, -1%s, 3]]}' % (b"0" * 400)
+    with pytest.raises(RequestError, match="row 1, channel 'coolant_temperature': an integer too large"):
+        telemetry_of(instances_of(body), CHANNELS, SCALER)
+
+
 def test_rows_are_scaled_as_the_scaler_does() -> None:
     telemetry = telemetry_of([ROW, LIST], CHANNELS, SCALER)
     np.testing.assert_array_equal(telemetry.observed, [LIST, LIST])
@@ -73,3 +79,20 @@ def test_a_channel_that_the_scaler_dropped_is_ignored(value: object) -> None:
 def test_without_a_scaler_values_stay_as_they_are() -> None:
     telemetry = telemetry_of([ROW], CHANNELS, scaler=None)
     np.testing.assert_array_equal(telemetry.scaled, np.array([LIST], dtype=np.float32))
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.just(10**400) | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from([*ROW, "valve_state", "x"]), inner),
+    max_leaves=12,
+)
+
+
+@given(body=JSON_VALUES | st.fixed_dictionaries({"instances": st.lists(JSON_VALUES, max_size=3)}))
+def test_whatever_a_request_holds_it_is_scaled_or_refused(body: object) -> None:
+    try:
+        telemetry = telemetry_of(instances_of(body), CHANNELS, SCALER)
+    except RequestError:
+        return
+    assert telemetry.scaled.shape[1] == len(CHANNELS)
+    assert np.isfinite(telemetry.scaled).all()

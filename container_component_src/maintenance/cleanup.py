@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from contextlib import suppress
 
 import psutil
@@ -10,6 +11,7 @@ from container_component_src.errors import StepError
 from container_component_src.scratch import RUN_ID_VARIABLE, checked_run_id, scratch_directories
 
 GRACE = 10.0  # seconds for a process to end by itself, and then for the kernel to end it
+POLL_INTERVAL = 0.05  # seconds
 
 
 def clean_up(run_id: str) -> list[str]:
@@ -28,8 +30,8 @@ def clean_up(run_id: str) -> list[str]:
         StepError: A process cannot be stopped.
     """
     processes = processes_of(checked_run_id(run_id))
-    removed = [f"process {process.pid} ({process.name()})" for process in processes]
     _stop(processes)
+    removed = [f"process {process.pid}" for process in processes]
     for folder in scratch_directories(run_id):
         shutil.rmtree(folder)
         removed.append(f"folder {folder}")
@@ -49,13 +51,25 @@ def processes_of(run_id: str) -> list[psutil.Process]:
 
 
 def _stop(processes: list[psutil.Process]) -> None:
-    for process in processes:
-        with suppress(psutil.NoSuchProcess):
-            process.terminate()
-    _, stubborn = psutil.wait_procs(processes, timeout=GRACE)
-    for process in stubborn:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
-    _, alive = psutil.wait_procs(stubborn, timeout=GRACE)
-    if alive:
-        raise StepError(f"process {alive[0].pid} does not end although it was killed; look at its state with ps")
+    for stop in (psutil.Process.terminate, psutil.Process.kill):
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                stop(process)
+        processes = _wait(processes)
+    if processes:
+        raise StepError(f"process {processes[0].pid} does not end although it was killed; look at its state with ps")
+
+
+def _wait(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Those that still run after the grace period; a zombie has ended, whether or not its parent asks for it."""
+    deadline = time.monotonic() + GRACE
+    while (processes := [process for process in processes if _runs(process)]) and time.monotonic() < deadline:
+        time.sleep(POLL_INTERVAL)
+    return processes
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

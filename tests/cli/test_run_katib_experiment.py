@@ -12,8 +12,8 @@ import numpy as np
 import psutil
 import pytest
 
-from container_component_src.main import main
-from container_component_src.telemetry.dataset import DatasetWriter, Frame
+from tests.helpers import Invoke, assert_refused
+from tests.helpers import write_dataset as write_values
 
 ROOT = Path(__file__).resolve().parents[2]
 SPACE = {
@@ -24,13 +24,9 @@ LIMITS = {"--max-trials": "9.0", "--parallel-trials": "2", "--max-failed-trials"
 
 
 def write_dataset(path: Path, rows: int, seed: int) -> str:
-    generator = np.random.default_rng(seed)
-    latent = generator.normal(size=(rows, 2)).astype(np.float32)
-    values = latent @ np.array([[1, 0.5, -1, 0.2], [0, 1, 1, -0.4]], np.float32)
-    with DatasetWriter(str(path), "time", ("a", "b", "c", "d")) as writer:
-        writer.write(Frame(np.arange(rows, dtype=np.int64) * 10**9, values))
-        writer.commit()
-    return str(path)
+    latent = np.random.default_rng(seed).normal(size=(rows, 2))
+    values = latent @ np.array([[1, 0.5, -1, 0.2], [0, 1, 1, -0.4]])
+    return write_values(path, values, channels=("a", "b", "c", "d")).location.uri
 
 
 @pytest.fixture
@@ -49,7 +45,7 @@ def arguments(options: dict[str, str]) -> list[str]:
     return ["run_katib_experiment", *(part for option in options.items() for part in option)]
 
 
-def test_real_trials(options: dict[str, str], tmp_path: Path) -> None:
+def test_real_trials(options: dict[str, str], tmp_path: Path, invoke: Invoke) -> None:
     metadata: dict[str, Any] = {"name": "trials", "uri": str(tmp_path / "trials")}
     executor_input = {
         "outputs": {
@@ -58,7 +54,8 @@ def test_real_trials(options: dict[str, str], tmp_path: Path) -> None:
             "outputFile": str(tmp_path / "executor_output.json"),
         }
     }
-    assert main(arguments(options | {"--executor-input": json.dumps(executor_input)})) == 0
+    outcome = invoke(*arguments(options | {"--executor-input": json.dumps(executor_input)}))
+    assert (outcome.code, outcome.stderr) == (0, "")
     with Path(options["--trials-path"]).open(newline="") as file:
         trials = list(csv.DictReader(file))
     assert [(trial["trial"], trial["state"], trial["latent_dim"]) for trial in trials] == [
@@ -110,10 +107,7 @@ def test_a_stopped_step_leaves_nothing_behind(options: dict[str, str], tmp_path:
     ],
 )
 def test_bad_options_end_with_code_2_and_one_line(
-    options: dict[str, str], change: dict[str, str], named: str, capsys: pytest.CaptureFixture[str]
+    options: dict[str, str], change: dict[str, str], named: str, invoke: Invoke
 ) -> None:
-    assert main(arguments(options | change)) == 2
-    message = capsys.readouterr().err
-    assert message.count("\n") == 1
-    assert named in message
+    assert_refused(invoke(*arguments(options | change)), named)
     assert not Path(options["--trials-path"]).exists()

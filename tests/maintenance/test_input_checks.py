@@ -1,0 +1,89 @@
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import boto3  # type: ignore[import-untyped]
+import pytest
+from moto.server import ThreadedMotoServer
+
+from container_component_src.maintenance.input_checks import check_endpoint, check_inputs
+from tests.helpers import REPORT_HEADERS, report, write_reports
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An S3 store with the reports in bucket `data`."""
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    store = boto3.client(
+        "s3", endpoint_url=url, aws_access_key_id="a", aws_secret_access_key="b", region_name="us-east-1"
+    )
+    store.create_bucket(Bucket="data")
+    reports = write_reports(tmp_path_factory.mktemp("store") / "reports.csv", report((0, 60)))
+    store.upload_file(str(reports), "data", reports.name)
+    yield url
+    server.stop()
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@pytest.fixture
+def environment(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"S3_ENDPOINT": endpoint, "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_store_that_holds_the_data() -> None:
+    checks = {check.name: check for check in check_inputs("", "s3://data/reports.csv", "time")}
+    assert list(checks) == ["S3 endpoint", "bucket data", "reports"]
+    assert all(check.ok for check in checks.values()), checks
+    assert checks["S3 endpoint"].detail.endswith("no TLS")
+    assert checks["bucket data"].detail == "1 entries"
+    assert checks["reports"].detail == "1 reported anomalies"
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_bucket_that_is_not_there_is_named_and_the_data_left_out() -> None:
+    endpoint, bucket = check_inputs("s3://nowhere/archives", "", "time")
+    assert endpoint.ok
+    assert (bucket.name, bucket.ok) == ("bucket nowhere", False)
+
+
+def test_an_endpoint_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, free_port: int) -> None:
+    monkeypatch.setenv("S3_ENDPOINT", f"http://127.0.0.1:{free_port}")
+    (check,) = check_inputs("s3://data/archives", "s3://data/reports.csv", "time")
+    assert (check.name, check.ok) == ("S3 endpoint", False)
+    assert "S3_ENDPOINT" in check.mend
+
+
+def test_how_an_endpoint_is_secured(endpoint: str) -> None:
+    address = urlsplit(endpoint).netloc
+    assert check_endpoint(f"https://{address}", True).detail.endswith(", TLS, verified")
+    assert "not verified" in check_endpoint(f"https://{address}", False).detail
+    assert not check_endpoint("http://127.0.0.1:99999", True).ok
+
+
+def test_settings_that_are_not_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("S3_VERIFY_SSL", "perhaps")
+    (check,) = check_inputs("s3://data/archives", "", "time")
+    assert (check.name, check.ok, check.mend) == ("S3 settings", False, "set it to one of them")
+
+
+def test_local_inputs(tmp_path: Path) -> None:
+    headers = [header.replace("TITLE", "NAME") for header in REPORT_HEADERS]
+    table = write_reports(tmp_path / "reports.csv", report((0, 60)), headers)
+    archives, reports = check_inputs(str(tmp_path), str(table), "time")
+    assert not archives.ok
+    assert "no archives" in archives.detail
+    assert not reports.ok
+    assert "no column 'TITLE'" in reports.detail
+    assert reports.mend
+    assert check_inputs("", "", "time") == []

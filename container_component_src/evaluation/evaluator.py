@@ -18,6 +18,7 @@ from container_component_src.evaluation.metrics import (
     threshold_curve,
 )
 from container_component_src.evaluation.result import (
+    SCORE_CHANNELS,
     ChannelExcess,
     Counts,
     EvaluationResult,
@@ -34,7 +35,6 @@ from container_component_src.model.scoring import score_parts
 from container_component_src.telemetry.dataset import Dataset, DatasetWriter, Frame, to_iso
 from container_component_src.telemetry.events import Event
 
-SCORE_CHANNELS = ("score", "smoothed_score")
 CURVE_POINTS = 200
 TOP_CHANNELS = 5
 MEDIAN_ROWS = 20_000  # validation rows, evenly spread, from which the usual part of each channel is taken

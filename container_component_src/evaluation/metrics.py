@@ -16,14 +16,18 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from container_component_src.errors import InputError
 from container_component_src.evaluation.result import ThresholdMetrics
-from container_component_src.evaluation.scoring import Scores, Timestamps, default_max_gap, median_step
+from container_component_src.evaluation.scoring import (
+    NANOSECONDS_PER_DAY,
+    NANOSECONDS_PER_SECOND,
+    Scores,
+    Timestamps,
+    default_max_gap,
+    median_step,
+)
 from container_component_src.telemetry.events import Event
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
-
-NANOSECONDS_PER_DAY = 86_400 * 10**9
-NANOSECONDS_PER_SECOND = 10**9
 
 
 @dataclass(frozen=True)

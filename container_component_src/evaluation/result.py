@@ -8,6 +8,8 @@ from container_component_src import storage
 from container_component_src.errors import InputError
 from container_component_src.settings import Frozen, describe
 
+SCORE_CHANNELS = ("score", "smoothed_score")  # of the dataset of scores, in nats
+
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Floats = tuple[Finite, ...]

@@ -7,6 +7,8 @@ from pandas.api.indexers import BaseIndexer
 
 from container_component_src.errors import InputError
 
+NANOSECONDS_PER_SECOND = 10**9
+NANOSECONDS_PER_DAY = 86_400 * NANOSECONDS_PER_SECOND
 GAP_FACTOR = 10  # a time step longer than this many usual ones is a gap
 GAP_SAMPLE = 100_000  # time steps at the start of a dataset that tell its usual one
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from container_component_src.errors import InputError
-from container_component_src.evaluation.evaluator import SCORE_CHANNELS, evaluate
+from container_component_src.evaluation.evaluator import evaluate
 from container_component_src.evaluation.metrics import LabelledScores, at_threshold
+from container_component_src.evaluation.result import SCORE_CHANNELS
 from container_component_src.evaluation.scoring import smooth
 from container_component_src.telemetry.dataset import Dataset, DatasetWriter
 from container_component_src.telemetry.scaler import Scaler, ScalerType

@@ -1,0 +1,117 @@
+"""The evaluation as one HTML file that needs nothing else: data, styles, scripts and plotly.js are inside."""
+
+import json
+from collections.abc import Mapping
+from html import escape
+from importlib import resources
+from string import Template
+from typing import Any
+
+import pandas as pd
+from plotly.offline import get_plotlyjs
+
+from container_component_src import storage
+from container_component_src.errors import InputError
+from container_component_src.evaluation import report_tables
+from container_component_src.evaluation.report_figures import line_columns, result_figures
+from container_component_src.evaluation.report_series import Axis, Series, read_series
+from container_component_src.evaluation.report_text import utc, whole
+from container_component_src.evaluation.report_trials import read_trials, trial_facts, trial_figures
+from container_component_src.evaluation.result import EvaluationResult
+from container_component_src.model.bundle_info import BundleInfo, open_info
+from container_component_src.telemetry.dataset import Dataset
+
+_NANOSECONDS_PER_MILLISECOND = 1_000_000
+
+
+def write_report(
+    scores_uri: str, evaluation_uri: str, bundle_uri: str, trials_uri: str, report_uri: str
+) -> dict[str, Any]:
+    """Write the report; the scores are read once, partition by partition.
+
+    Args:
+        scores_uri: Dataset of scores that the evaluation wrote.
+        evaluation_uri: JSON file of the evaluation.
+        bundle_uri: The model bundle that was evaluated.
+        trials_uri: CSV table of the tuning trials, or "" where there was no tuning.
+        report_uri: Where the HTML file goes.
+
+    Returns:
+        The summary that the pipeline shows beside the artifact.
+
+    Raises:
+        InputError: An input is absent or damaged, or they do not belong together.
+    """
+    result = EvaluationResult.read(evaluation_uri)
+    info = open_info(bundle_uri)
+    scores = Dataset.open(scores_uri)
+    if info.weights_sha256 != result.bundle_digest:
+        raise InputError(
+            f"{evaluation_uri}: evaluates another model than {bundle_uri}; name the bundle that it evaluated"
+        )
+    if scores.manifest.rows != result.counts.test_rows:
+        raise InputError(
+            f"{scores_uri}: {scores.manifest.rows} rows, but the evaluation has {result.counts.test_rows}; name the "
+            f"scores that it wrote"
+        )
+    trials = read_trials(trials_uri) if trials_uri else None
+    axis = Axis.of(result)
+    page = render(result, info, read_series(scores, result, axis), axis, trials).encode()
+    storage.resolve(report_uri).write_bytes(page)
+    return {"bytes": len(page), "events": result.counts.events, "trials": 0 if trials is None else len(trials)}
+
+
+def render(result: EvaluationResult, info: BundleInfo, series: Series, axis: Axis, trials: pd.DataFrame | None) -> str:
+    """The page as HTML."""
+    tuning = {} if trials is None else trial_figures(trials)
+    figures = {**result_figures(series, result, info), **tuning}
+    counts = result.counts
+    facts = (
+        f"Test data from {utc(counts.start)} to {utc(counts.end)} UTC: {whole(counts.test_rows)} rows of "
+        f"{whole(counts.channels)} channels, {whole(counts.events)} reported events"
+    )
+    return Template(_file("page.html")).substitute(
+        style=_file("style.css"),
+        script=_file("script.js"),
+        plotly=get_plotlyjs(),
+        report_data=_json({"figures": figures, "axis": vars(axis), "events": _event_views(result, series)}),
+        verdict=report_tables.verdict(result),
+        facts=escape(facts),
+        cards=report_tables.cards(result),
+        comparison=report_tables.comparison(result),
+        events=report_tables.event_rows(result),
+        model=report_tables.definitions(report_tables.model_summary(result, info)),
+        data=report_tables.definitions(report_tables.data_summary(result, info)),
+        versions=report_tables.definitions(info.versions),
+        tuning=_tuning(trials, tuning),
+        tuning_link="" if trials is None else '<a href="#tuning">Tuning</a>',
+    )
+
+
+def _event_views(result: EvaluationResult, series: Series) -> list[dict[str, Any]]:
+    """For each event what the time plot shows when it is chosen."""
+    count = len(result.events)
+    return [
+        {
+            **line_columns(window.line),
+            "range": [window.start / _NANOSECONDS_PER_MILLISECOND, window.end / _NANOSECONDS_PER_MILLISECOND],
+            "label": " ".join(f"Event {number} of {count}: {event.id} {event.title}".split()),
+        }
+        for number, (event, window) in enumerate(zip(result.events, series.events, strict=True), 1)
+    ]
+
+
+def _tuning(trials: pd.DataFrame | None, figures: Mapping[str, Any]) -> str:
+    if trials is None:
+        return ""
+    facts = escape(trial_facts(trials))
+    return Template(_file("tuning.html")).substitute(facts=facts) if figures else f'<p class="panel">{facts}</p>'
+
+
+def _json(value: object) -> str:
+    """JSON that ends no script element, whatever the texts in it."""
+    return json.dumps(value, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _file(name: str) -> str:
+    return (resources.files(__package__) / "report_template" / name).read_text(encoding="utf-8")

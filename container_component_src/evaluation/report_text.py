@@ -1,0 +1,34 @@
+"""Numbers, times and durations as a reader wants them."""
+
+import pandas as pd
+
+NONE = "\N{EN DASH}"
+_UNITS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"))
+
+
+def short_number(value: float | None) -> str:
+    """Four significant digits, or a dash."""
+    return NONE if value is None else f"{value:.4g}"
+
+
+def fraction(value: float | None) -> str:
+    """Three decimals, or a dash."""
+    return NONE if value is None else f"{value:.3f}"
+
+
+def whole(value: int) -> str:
+    """A count with thin spaces between thousands."""
+    return f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def duration(seconds: float | None) -> str:
+    """In the largest unit of which there is at least one, or a dash."""
+    if seconds is None:
+        return NONE
+    size, unit = next((unit for unit in _UNITS if seconds >= unit[0]), _UNITS[-1])
+    return f"{seconds / size:.3g} {unit}"
+
+
+def utc(timestamp: int) -> str:
+    """Nanoseconds since 1970 UTC, to the second."""
+    return pd.Timestamp(timestamp, unit="ns", tz="UTC").strftime("%Y-%m-%d %H:%M:%S")

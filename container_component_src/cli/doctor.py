@@ -22,7 +22,8 @@ from container_component_src.cli.options import backend_option, timestamp_col_op
 def doctor(archives_path: str, reports_path: str, work_dir: Path, timestamp_col: str, backend_name: str) -> None:
     """Check this machine, the store and the data, and say what to do about what is wrong."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
+    from rich.text import Text
 
     from container_component_src.backends.base import get_backend
     from container_component_src.errors import StepError
@@ -30,10 +31,10 @@ def doctor(archives_path: str, reports_path: str, work_dir: Path, timestamp_col:
 
     get_backend(backend_name)
     checks = run_checks(archives_path, reports_path, work_dir, timestamp_col)
-    table = Table("check", "", "detail", "mend")
+    table = Table("check", "", Column("detail", overflow="fold"), Column("mend", overflow="fold"))
     for check in checks:
-        status = "[green]ok[/]" if check.ok else "[red]failed[/]"
-        table.add_row(check.name, status, check.detail, "" if check.ok else check.mend)
+        status = Text("ok", "green") if check.ok else Text("failed", "red")
+        table.add_row(check.name, status, Text(check.detail), Text("" if check.ok else check.mend))
     Console().print(table)
     failed = [check.name for check in checks if not check.ok]
     if failed:

@@ -61,6 +61,7 @@ def test_the_command_shows_every_check_and_fails_with_the_names_of_those_that_fa
     assert_refused(outcome, "1 of ", "checks failed: archives; ", code=1)
     for name in ("Python", "package torch", "disk", "memory", "shared memory", "loopback ports", "archives", "reports"):
         assert name in outcome.stdout
+    assert "[paths]" in outcome.stdout  # brackets are text, not markup
 
 
 def test_the_command_succeeds_where_all_is_well(tmp_path: Path, invoke: Invoke) -> None:

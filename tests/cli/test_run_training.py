@@ -1,0 +1,108 @@
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from container_component_src.model.bundle import Bundle
+from container_component_src.telemetry.dataset import DatasetWriter
+from tests.model.datasets import CHANNELS, make_values, write_dataset
+
+ROOT = Path(__file__).resolve().parents[2]
+METRIC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z (train|val)_loss=-?\d+(\.\d+)?(e[+-]\d+)?")
+
+
+def run(command: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    program = [sys.executable, "container_component_src/main.py", command, *arguments]
+    return subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+
+
+def options(folder: Path, **changes: str) -> list[str]:
+    """Exactly the options that every launcher gives."""
+    for name, rows, seed in (("train", 300, 1), ("val", 200, 2)):
+        if not (folder / name).exists():
+            write_dataset(folder / name, make_values(rows, seed))
+    values = {
+        "train_df_path": str(folder / "train"), "val_df_path": str(folder / "val"), "seed": "7", "batch_size": "50.0",
+        "latent_dim": "2", "hidden_dims": "8,4", "beta": "1.0", "lr": "1e-02", "early_stopping_patience": "3",
+        "max_epochs": "2", "num_gpu_nodes": "1", "run_as_pytorchjob": "false",
+        "model_output_file": str(folder / "bundle"),
+    }  # fmt: skip
+    return [part for name, value in (values | changes).items() for part in (f"--{name.replace('_', '-')}", value)]
+
+
+def test_training_with_the_options_of_every_launcher(tmp_path: Path) -> None:
+    done = run("run_training", *options(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    metrics = [line for line in done.stdout.splitlines() if METRIC.fullmatch(line)]
+    assert [("train_loss=" in line, "val_loss=" in line) for line in metrics] == [(True, False), (False, True)] * 2
+    assert sum("_loss=" in line for line in done.stdout.splitlines()) == 4  # nothing else that a collector would take
+    assert Bundle.load(str(tmp_path / "bundle")).info.channels == CHANNELS
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"batch_size": "500"}, "batch size 500 exceeds the 300 rows"),
+        ({"train_df_path": "nowhere/at/all"}, "no such dataset"),
+        ({"hidden_dims": "8"}, "does not name two layer sizes"),
+        ({"lr": "-1"}, "key 'lr'"),
+        ({"run_as_pytorchjob": "true"}, "environment variable"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path, change: dict[str, str], message: str) -> None:
+    done = run("run_training", *options(tmp_path, **change))
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert message in done.stderr
+    assert "_loss=" not in done.stdout
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_diverging_training_is_exit_code_1_without_metrics(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "train", 1e30 * make_values(300, seed=1))
+    done = run("run_training", *options(tmp_path))
+    assert done.returncode == 1
+    assert re.fullmatch(r"error: train_loss is not a finite number: .*\n", done.stderr)
+    assert "_loss=" not in done.stdout
+
+
+def test_an_unfinished_dataset_is_refused(tmp_path: Path) -> None:
+    with DatasetWriter(str(tmp_path / "train"), "normalizedTime", CHANNELS) as writer:
+        (tmp_path / "train").mkdir()
+        done = run("run_training", *options(tmp_path))
+        assert writer.location.path == str(tmp_path / "train")
+    assert done.returncode == 2
+    assert "unfinished dataset" in done.stderr
+
+
+def test_the_job_publishes_its_model(tmp_path: Path) -> None:
+    given = options(tmp_path)
+    paths = [*given[:4], *given[-2:]]
+    artifact = {
+        "name": "model",
+        "type": {"schemaTitle": "system.Model"},
+        "uri": str(tmp_path / "bundle"),
+        "metadata": {},
+    }
+    outputs = {"artifacts": {"model": {"artifacts": [artifact]}}, "outputFile": str(tmp_path / "output.json")}
+    chosen = {"latent_dim": 2.0, "hidden_dims": "8,4", "beta": 1.0, "lr": 0.01, "batch_size": 50.0}
+    done = run(
+        "run_pytorchjob", *paths, "--hyperparameters", json.dumps(chosen), "--max-epochs", "2.0",
+        "--smoothing-window", "3", "--alarm-quantile", "0.99", "--executor-input", json.dumps({"outputs": outputs}),
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    published = json.loads((tmp_path / "output.json").read_text())["artifacts"]["model"]["artifacts"][0]
+    info = Bundle.load(str(tmp_path / "bundle")).info
+    assert published == {**artifact, "metadata": info.metadata()}
+    assert published["metadata"]["hidden_dims"] == [8, 4]
+    assert published["metadata"]["val_loss"] == info.training.val_loss
+    assert (info.thresholds.smoothing_window, info.thresholds.quantile) == (3, 0.99)
+
+
+def test_a_job_with_unknown_hyperparameters_is_refused(tmp_path: Path) -> None:
+    given = options(tmp_path)
+    done = run("run_pytorchjob", *given[:4], *given[-2:], "--hyperparameters", '{"momentum": 0.9}')
+    assert (done.returncode, done.stderr) == (2, "error: key 'momentum' is not a known key; remove or rename it\n")

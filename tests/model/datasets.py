@@ -1,0 +1,36 @@
+"""Small telemetry with structure to learn: a few hidden signals seen through many channels."""
+
+from pathlib import Path
+
+import numpy as np
+
+from container_component_src.telemetry.dataset import Dataset, DatasetWriter, Frame, Values
+from container_component_src.telemetry.scaler import Scaler
+
+CHANNELS = ("pressure", "temperature", "fan_speed", "oxygen", "humidity")
+SECOND = 10**9
+
+
+def make_values(rows: int, seed: int, channels: int = len(CHANNELS)) -> Values:
+    generator = np.random.default_rng(seed)
+    signals = generator.standard_normal((rows, 2)) @ np.random.default_rng(0).standard_normal((2, channels))
+    return (signals + 0.3 * generator.standard_normal((rows, channels))).astype(np.float32)
+
+
+def write_dataset(
+    folder: Path,
+    values: Values,
+    channels: tuple[str, ...] = CHANNELS,
+    scaler: Scaler | None = None,
+    labelled: bool = False,
+) -> str:
+    """Write rows of one second each in two partitions; returns the URI."""
+    timestamps = np.arange(len(values), dtype=np.int64) * SECOND
+    labels = np.zeros(len(values), dtype=np.int8) if labelled else None
+    frame = Frame(timestamps, values, labels)
+    half = np.arange(len(values)) < len(values) // 2
+    with DatasetWriter(str(folder), "normalizedTime", channels) as writer:
+        writer.write(frame.where(half))
+        writer.write(frame.where(~half))
+        dataset: Dataset = writer.commit(scaler=scaler)
+    return dataset.location.uri

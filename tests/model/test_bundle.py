@@ -1,0 +1,141 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from container_component_src import storage
+from container_component_src.errors import InputError
+from container_component_src.model.arguments import Hyperparameters
+from container_component_src.model.bundle import (
+    Architecture,
+    Bundle,
+    BundleInfo,
+    ChannelStatistics,
+    Epoch,
+    Thresholds,
+    TrainingSummary,
+    build,
+    open_info,
+)
+from container_component_src.model.scoring import scores
+from container_component_src.telemetry.scaler import Scaler, ScalerType
+from tests.model.datasets import CHANNELS, make_values
+
+
+def make_bundle(scaler: Scaler | None = None) -> Bundle:
+    torch.manual_seed(5)
+    architecture = Architecture(latent_dim=2, hidden_dims=(8, 4), variance_floor=1e-3)
+    summary = TrainingSummary(
+        train_rows=100, val_rows=20, epochs=2, best_epoch=1, val_loss=3.5, nodes=1,
+        history=(Epoch(epoch=0, train_loss=5.0, val_loss=4.0), Epoch(epoch=1, train_loss=4.0, val_loss=3.5)),
+        hyperparameters=Hyperparameters(latent_dim=2, hidden_dims=(8, 4)),
+    )  # fmt: skip
+    info = BundleInfo(
+        architecture=architecture,
+        channels=CHANNELS,
+        scaler=scaler,
+        thresholds=Thresholds(
+            score=9.5, method="quantile", quantile=0.99, smoothing_window=3, max_gap_ns=None, val_rows=20
+        ),
+        training=summary,
+        channel_statistics={name: ChannelStatistics(mean=0, std=1, quantiles={"0.5": 0.1}) for name in CHANNELS},
+        seed=5,
+        versions={"torch": "2"},
+    )
+    return Bundle(info, build(architecture, len(CHANNELS)))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    make_bundle().save(storage.resolve(str(tmp_path / "bundle")))
+    return tmp_path / "bundle"
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    scaler = Scaler(type=ScalerType.ROBUST, channels=CHANNELS, centre=(1.0,) * 5, scale=(2.0,) * 5, dropped=("valve",))
+    bundle = make_bundle(scaler)
+    written = bundle.save(storage.resolve(str(tmp_path / "bundle")))
+    loaded = Bundle.load(str(tmp_path / "bundle"))
+    assert loaded.info == written == open_info(str(tmp_path / "bundle"))
+    assert loaded.info == bundle.info.model_copy(update={"weights_sha256": written.weights_sha256})
+    assert not loaded.model.training
+    values = make_values(40, seed=2)
+    np.testing.assert_array_equal(scores(loaded.model, values), scores(bundle.model, values))
+    assert {file.name for file in (tmp_path / "bundle").iterdir()} == {"bundle.json", "model.safetensors"}
+
+
+def test_weights_of_another_training_are_refused(folder: Path) -> None:
+    other = make_bundle()
+    other.model.log_variance.data += 1
+    other.save(storage.resolve(str(folder.parent / "other")))
+    (folder.parent / "other" / "model.safetensors").replace(folder / "model.safetensors")
+    with pytest.raises(InputError, match=r"model.safetensors: the weights are not those .* \(SHA-256 differs\)"):
+        Bundle.load(str(folder))
+
+
+def test_damaged_weights_are_refused(folder: Path) -> None:
+    weights = bytearray((folder / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (folder / "model.safetensors").write_bytes(weights)
+    with pytest.raises(InputError, match="SHA-256"):
+        Bundle.load(str(folder))
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "bundle.json"])
+def test_a_missing_file_is_named(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(InputError, match=name):
+        Bundle.load(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"channels"', '"chanels"', "chanels"),
+        ('"format_version": 1', '"format_version": 99', "format 99"),
+        ('"latent_dim": 2', '"latent_dim": 3', "do not fit the architecture"),
+        ("{", "", "damaged"),
+    ],
+)
+def test_a_wrong_description_is_refused(folder: Path, old: str, new: str, message: str) -> None:
+    text = (folder / "bundle.json").read_text()
+    (folder / "bundle.json").write_text(text.replace(old, new, 1))
+    with pytest.raises(InputError, match=message):
+        Bundle.load(str(folder))
+
+
+def test_a_failed_save_leaves_nothing_to_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bundle whose weights were replaced but not its description is damaged, not a mixture."""
+    location = storage.resolve(str(tmp_path / "bundle"))
+    make_bundle().save(location)
+    other = make_bundle()
+    other.model.log_variance.data += 1
+    write = storage.Location.write_bytes
+
+    def stop_at_the_description(self: storage.Location, content: bytes) -> None:
+        if self.name == "bundle.json":
+            raise OSError("disk full")
+        write(self, content)
+
+    monkeypatch.setattr(storage.Location, "write_bytes", stop_at_the_description)
+    with pytest.raises(OSError, match="disk full"):
+        other.save(location)
+    with pytest.raises(InputError, match="SHA-256"):
+        Bundle.load(location.uri)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (CHANNELS[:-1], "channel 'humidity' of the model is missing in the data"),
+        ((*CHANNELS, "noise"), "channel 'noise' of the data is unknown to the model"),
+        (("pressure", "heat", *CHANNELS[2:]), "channel 'temperature' of the model is missing in the data"),
+        (("temperature", "pressure", *CHANNELS[2:]), "channel 0 is 'temperature' in the data but 'pressure'"),
+    ],
+)
+def test_other_channels_are_refused(names: tuple[str, ...], message: str) -> None:
+    bundle = make_bundle()
+    bundle.check_channels(list(CHANNELS))
+    with pytest.raises(InputError, match=message):
+        bundle.check_channels(names)

@@ -1,0 +1,35 @@
+import numpy as np
+import pytest
+import torch
+
+from container_component_src.model import scoring
+from container_component_src.model.vae import TimeStampVAE
+from tests.model.datasets import make_values
+
+
+def test_parts_are_gaussian_negative_log_likelihoods(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    model = TimeStampVAE(5, 2, (8, 4)).eval()
+    model.log_variance.data = torch.linspace(-2, 1, 5)
+    values = make_values(23, seed=1)
+    with torch.no_grad():
+        means = model(torch.from_numpy(values))
+        densities = torch.distributions.Normal(means, model.variance().sqrt()).log_prob(torch.from_numpy(values))
+    parts = scoring.score_parts(model, values)
+    assert parts.dtype == np.float32
+    np.testing.assert_allclose(parts, -densities.numpy(), rtol=1e-5)
+    np.testing.assert_allclose(scoring.scores(model, values), -densities.sum(dim=1).numpy(), rtol=1e-5)
+    monkeypatch.setattr(scoring, "_ROWS_AT_ONCE", 7)
+    np.testing.assert_allclose(scoring.score_parts(model, values), parts, rtol=1e-6)
+
+
+def test_no_rows_have_no_scores() -> None:
+    assert scoring.score_parts(TimeStampVAE(5, 2, (8, 4)), np.empty((0, 5), dtype=np.float32)).shape == (0, 5)
+
+
+def test_an_outlier_stands_out_in_its_channel() -> None:
+    torch.manual_seed(0)
+    values = make_values(10, seed=1)
+    values[4, 2] += 50
+    parts = scoring.score_parts(TimeStampVAE(5, 2, (8, 4)).eval(), values)
+    assert np.unravel_index(parts.argmax(), parts.shape) == (4, 2)

@@ -1,0 +1,159 @@
+import re
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from container_component_src.errors import InputError, StepError
+from container_component_src.evaluation.scoring import smooth
+from container_component_src.model import training
+from container_component_src.model.arguments import TrainingArguments
+from container_component_src.model.bundle import Bundle
+from container_component_src.model.scoring import scores
+from container_component_src.model.training import channel_statistics, train
+from container_component_src.telemetry.scaler import Scaler, ScalerType
+from tests.model.datasets import CHANNELS, SECOND, make_values, write_dataset
+
+TIMES = SECOND * np.arange(200, dtype=np.int64)
+
+
+def make_arguments(folder: Path, **changes: object) -> TrainingArguments:
+    """Arguments for tiny datasets, which are written unless they are there already."""
+    for name, rows, seed in (("train", 300, 1), ("val", 200, 2)):
+        if not (folder / name).exists():
+            write_dataset(folder / name, make_values(rows, seed))
+    values: dict[str, object] = {
+        "train_df_path": str(folder / "train"),
+        "val_df_path": str(folder / "val"),
+        "model_output_file": str(folder / "bundle"),
+        "batch_size": 50,
+        "latent_dim": 2,
+        "hidden_dims": (8, 4),
+        "lr": 0.01,
+        "max_epochs": 2,
+    }
+    return TrainingArguments.model_validate(values | changes)
+
+
+def test_training_writes_a_bundle_that_describes_itself(tmp_path: Path) -> None:
+    arguments = make_arguments(tmp_path, seed=11, smoothing_window=3, alarm_quantile=0.95)
+    summary = train(arguments)
+    bundle = Bundle.load(arguments.model_output_file)
+    info = bundle.info
+    assert info.training == summary
+    assert (info.channels, info.scaler, info.seed) == (CHANNELS, None, 11)
+    assert (summary.train_rows, summary.val_rows, summary.epochs) == (300, 200, 2)
+    assert summary.hyperparameters == arguments.hyperparameters
+    assert set(info.channel_statistics) == set(CHANNELS)
+    thresholds = info.thresholds
+    assert (thresholds.quantile, thresholds.smoothing_window, thresholds.val_rows) == (0.95, 3, 200)
+    smoothed = smooth(TIMES, scores(bundle.model, make_values(200, seed=2)), 3, thresholds.max_gap_ns)
+    assert np.mean(smoothed > thresholds.score) == pytest.approx(0.05)
+
+
+def test_metrics_are_printed_as_katib_reads_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    summary = train(make_arguments(tmp_path))
+    lines = capsys.readouterr().out.splitlines()
+    katib = re.compile(r"([\w|-]+)\s*=\s*([+-]?\d*(\.\d+)?([Ee][+-]?\d+)?)")
+    found = [(line.split(" ", 1)[0], *match.group(1, 2)) for line in lines for match in katib.finditer(line)]
+    assert [datetime.fromisoformat(time).tzinfo is not None for time, _, _ in found] == [True] * 4
+    assert [(name, float(value)) for _, name, value in found] == [
+        (name, pytest.approx(value, rel=1e-6))
+        for epoch in summary.history
+        for name, value in (("train_loss", epoch.train_loss), ("val_loss", epoch.val_loss))
+    ]
+
+
+def test_equal_seeds_train_equal_models(tmp_path: Path) -> None:
+    arguments = make_arguments(tmp_path)
+    summaries, weights = [], []
+    for _ in range(2):
+        summaries.append(train(arguments))
+        weights.append(Bundle.load(arguments.model_output_file).model.state_dict())
+    assert summaries[0] == summaries[1]
+    for name, tensor in weights[0].items():
+        torch.testing.assert_close(tensor, weights[1][name], rtol=0, atol=0)
+    train(make_arguments(tmp_path, seed=43))
+    other = Bundle.load(arguments.model_output_file).model.state_dict()
+    assert not torch.equal(other["log_variance"], weights[0]["log_variance"])
+
+
+def test_the_bundle_holds_the_weights_of_the_best_epoch(tmp_path: Path) -> None:
+    """Few rows and a high learning rate: the validation loss rises before the training ends."""
+    write_dataset(tmp_path / "train", make_values(30, seed=1))
+    arguments = make_arguments(
+        tmp_path, batch_size=10, hidden_dims=(64, 32), lr=0.02, max_epochs=40, early_stopping_patience=4
+    )
+    summary = train(arguments)
+    losses = [epoch.val_loss for epoch in summary.history]
+    assert summary.best_epoch == int(np.argmin(losses)) == len(losses) - 1 - 4
+    model = Bundle.load(arguments.model_output_file).model
+    with torch.no_grad():
+        val_loss = model.negative_elbo(torch.from_numpy(make_values(200, seed=2)), beta=1.0).mean()
+    assert float(val_loss) == pytest.approx(min(losses), rel=1e-6)
+
+
+def test_val_loss_has_one_yardstick_for_every_beta(tmp_path: Path) -> None:
+    """A tiny beta lowers what is minimised, not the bound on the evidence that trials are compared by."""
+    last = {}
+    for beta in (0.001, 1.0):
+        arguments = make_arguments(tmp_path, beta=beta, max_epochs=20, early_stopping_patience=20)
+        last[beta] = train(arguments).history[-1]
+    assert last[0.001].train_loss < last[1.0].train_loss
+    assert last[0.001].val_loss > last[1.0].val_loss
+
+
+def test_the_scaler_of_the_data_is_kept(tmp_path: Path) -> None:
+    scaler = Scaler(type=ScalerType.STANDARD, channels=CHANNELS, centre=(1.0,) * 5, scale=(2.0,) * 5)
+    for name, rows in (("train", 300), ("val", 200)):
+        write_dataset(tmp_path / name, make_values(rows, seed=1), scaler=scaler, labelled=True)
+    arguments = make_arguments(tmp_path)
+    train(arguments)
+    assert Bundle.load(arguments.model_output_file).info.scaler == scaler
+
+
+def test_data_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "val", make_values(200, seed=2), channels=(*CHANNELS[:4], "noise"))
+    with pytest.raises(InputError, match=r"channel 'humidity' of the training data .*train is missing in .*val"):
+        train(make_arguments(tmp_path))
+
+
+def test_data_scaled_apart_are_refused(tmp_path: Path) -> None:
+    scaler = Scaler(type=ScalerType.STANDARD, channels=CHANNELS, centre=(1.0,) * 5, scale=(2.0,) * 5)
+    write_dataset(tmp_path / "val", make_values(200, seed=2), scaler=scaler)
+    with pytest.raises(InputError, match=r"val: scaled differently from .*train"):
+        train(make_arguments(tmp_path))
+
+
+def test_a_batch_above_the_training_rows_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"batch size 301 exceeds the 300 rows"):
+        train(make_arguments(tmp_path, batch_size=301))
+
+
+def test_a_distributed_run_needs_the_environment_of_the_operator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    with pytest.raises(InputError, match=r"environment variable .* is missing"):
+        train(make_arguments(tmp_path, run_as_pytorchjob=True))
+
+
+def test_a_diverging_training_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_dataset(tmp_path / "train", 1e30 * make_values(300, seed=1))
+    with pytest.raises(StepError, match="train_loss is not a finite number"):
+        train(make_arguments(tmp_path))
+    assert "=" not in capsys.readouterr().out
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_channel_statistics(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.stack([np.arange(101), np.full(101, 3)], axis=1).astype(np.float32)
+    statistics = channel_statistics(("ramp", "constant"), values)
+    assert statistics["ramp"].mean == pytest.approx(50)
+    assert statistics["ramp"].std == pytest.approx(np.sqrt((101**2 - 1) / 12))
+    assert statistics["ramp"].quantiles["0.25"] == pytest.approx(25)
+    assert (statistics["constant"].std, statistics["constant"].quantiles["0.99"]) == (0, 3)
+    monkeypatch.setattr(training, "_STATISTICS_ROWS", 11)
+    assert channel_statistics(("ramp", "constant"), values)["ramp"].quantiles["0.5"] == pytest.approx(50)

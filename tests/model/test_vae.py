@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+import torch
+
+from container_component_src.model.vae import TimeStampVAE, kl_divergence
+
+CHANNELS, LATENT = 5, 2
+
+
+def make_model() -> TimeStampVAE:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        model = TimeStampVAE(CHANNELS, LATENT, (7, 4), variance_floor=0.01)
+        torch.nn.init.normal_(model.log_variance)
+    return model.double()
+
+
+def make_rows(rows: int) -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(1).standard_normal((rows, CHANNELS)))
+
+
+def elbo_by_hand(model: TimeStampVAE, rows: torch.Tensor, beta: float, noise: np.ndarray) -> np.ndarray:
+    """The negative ELBO as its definition says, in numpy."""
+    weights = {name: tensor.detach().numpy() for name, tensor in model.state_dict().items()}
+
+    def layers(part: str, values: np.ndarray) -> np.ndarray:
+        for index in (0, 2, 4):
+            values = values @ weights[f"{part}.{index}.weight"].T + weights[f"{part}.{index}.bias"]
+            values = np.maximum(values, 0) if index < 4 else values
+        return values
+
+    x = rows.numpy()
+    encoded = layers("encoder", x)
+    mean, log_variance = encoded[:, :LATENT], encoded[:, LATENT:]
+    reconstruction = layers("decoder", mean + noise * np.exp(log_variance / 2))
+    variance = np.exp(weights["log_variance"]) + 0.01
+    densities = np.exp(-((x - reconstruction) ** 2) / (2 * variance)) / np.sqrt(2 * np.pi * variance)
+    kl = -0.5 * (1 + log_variance - mean**2 - np.exp(log_variance)).sum(axis=1)
+    return np.asarray(-np.log(densities).sum(axis=1) + beta * kl)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5, 4.0])
+def test_elbo_is_that_of_the_definition(beta: float) -> None:
+    model, rows = make_model(), make_rows(6)
+    with torch.no_grad():
+        sampled = model.negative_elbo(rows, beta, torch.Generator().manual_seed(8)).numpy()
+        at_mean = model.negative_elbo(rows, beta).numpy()
+    noise = torch.randn(6, LATENT, generator=torch.Generator().manual_seed(8), dtype=torch.float64).numpy()
+    np.testing.assert_allclose(sampled, elbo_by_hand(model, rows, beta, noise), rtol=1e-12)
+    np.testing.assert_allclose(at_mean, elbo_by_hand(model, rows, beta, np.zeros((6, LATENT))), rtol=1e-12)
+
+
+def test_what_beta_means_does_not_depend_on_the_batch_size() -> None:
+    """The gradient of a batch that repeats its rows is that of the rows, whatever weight the KL divergence has."""
+    rows = make_rows(4)
+    gradients = []
+    for batch in (rows, rows.repeat(16, 1)):
+        model = make_model()
+        model.negative_elbo(batch, 3.0).mean().backward()
+        gradients.append([parameter.grad for parameter in model.parameters()])
+    for small, large in zip(*gradients, strict=True):
+        torch.testing.assert_close(small, large)
+
+
+def test_kl_divergence_of_gaussians() -> None:
+    kl = kl_divergence(torch.tensor([[0.0, 0.0], [1.0, -2.0]]), torch.tensor([[0.0, 0.0], [0.0, 1.0]]))
+    torch.testing.assert_close(kl, torch.tensor([0.0, 0.5 * (1 + 4 + np.e - 2)]))
+
+
+def test_the_variance_has_a_floor() -> None:
+    model = make_model()
+    model.log_variance.data.fill_(-100.0)
+    torch.testing.assert_close(model.variance(), torch.full((CHANNELS,), 0.01, dtype=torch.float64))
+
+
+def test_far_outliers_have_a_finite_loss() -> None:
+    assert torch.isfinite(make_model().negative_elbo(1e6 * make_rows(3), 1.0)).all()
+
+
+def test_both_halves_have_two_hidden_layers() -> None:
+    model = TimeStampVAE(CHANNELS, LATENT, (7, 4))
+    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items() if name.endswith("weight")}
+    assert list(shapes.values()) == [(7, 5), (4, 7), (4, 4), (4, 2), (7, 4), (5, 7)]
+    assert model(torch.zeros(3, CHANNELS)).shape == (3, CHANNELS)

@@ -1,6 +1,5 @@
 """The one command line: every step of the pipeline is a command of this program."""
 
-import errno
 import logging
 import signal
 import sys
@@ -13,7 +12,7 @@ import click
 if not __package__:  # run as a script, Python looks for packages beside this file only
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from container_component_src.errors import PipelineError
+from container_component_src.errors import NO_ROOM, PipelineError
 
 COMMANDS = (
     "cleanup",
@@ -35,7 +34,6 @@ COMMANDS = (
     "split_parquet_file",
     "visualize_results",
 )
-NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 
 
 class Commands(click.Group):
@@ -107,7 +105,7 @@ def _explain(error: click.ClickException | PipelineError | OSError) -> tuple[int
         return error.exit_code, _one_line(str(error))
     if error.errno in NO_ROOM:
         place = error.filename or "the output"
-        return 2, f"no room left to write {place} ({_one_line(str(error))}); free space or choose another path"
+        return 2, f"no room left to write {place} ({error.strerror}); free space or choose another path"
     return 1, f"{_one_line(str(error))}; check the path and its permissions"
 
 

@@ -131,7 +131,9 @@ def describe(error: ValidationError) -> str:
         "missing": "is missing; add it",
         "extra_forbidden": "is not a known key; remove or rename it",
     }
-    return "; ".join(
-        f"key '{'.'.join(str(part) for part in item['loc'])}' {problems.get(item['type'], 'is wrong: ' + item['msg'])}"
-        for item in error.errors(include_url=False)
-    )
+    lines = []
+    for item in error.errors(include_url=False):
+        key = ".".join(str(part) for part in item["loc"])
+        problem = problems.get(item["type"], f"is wrong: {item['msg']}")
+        lines.append(f"key '{key}' {problem}" if key else item["msg"])
+    return "; ".join(lines)

@@ -18,7 +18,7 @@ import fsspec
 import pyarrow.fs
 from fsspec import AbstractFileSystem
 
-from container_component_src.errors import InputError
+from container_component_src.errors import NO_ROOM, InputError
 
 _S3_PREFIXES = ("s3://", "minio://", "/minio/")
 _TEMPORARY_SUFFIX = ".tmp"
@@ -59,6 +59,10 @@ class Location:
     def exists(self) -> bool:
         """Whether a file or folder is there."""
         return bool(self.fs.exists(self.path))
+
+    def is_file(self) -> bool:
+        """Whether a file is there, and not a folder."""
+        return bool(self.fs.isfile(self.path))
 
     def children(self) -> list["Location"]:
         """Files and folders directly below, sorted by name; none where there is no such folder."""
@@ -106,6 +110,10 @@ class Location:
                 with temporary.open("wb") as file:
                     yield file
                 temporary.replace(self.path)
+            except OSError as error:
+                if error.errno in NO_ROOM:
+                    error.filename = self.path  # a failed write does not say of itself which file it was
+                raise
             finally:
                 temporary.unlink(missing_ok=True)
             return
@@ -160,6 +168,7 @@ def s3_options(environment: Mapping[str, str], endpoint: str = "") -> dict[str, 
             "region_name": environment.get("AWS_DEFAULT_REGION", "us-east-1"),
             "verify": environment.get("AWS_CA_BUNDLE", True) if _is_true(environment, "S3_VERIFY_SSL") else False,
         },
+        "use_listings_cache": False,  # other processes write to the same folders
         # MinIO without a wildcard DNS entry knows buckets by path only.
         "config_kwargs": {"s3": {"addressing_style": "path"}},
     }

@@ -2,7 +2,7 @@
 
 import click
 
-from container_component_src.cli.options import POSITIVE, WholeNumber, executor_input_option
+from container_component_src.cli.options import CENTURY, Number, WholeNumber, executor_input_option
 
 
 @click.command()
@@ -13,15 +13,21 @@ from container_component_src.cli.options import POSITIVE, WholeNumber, executor_
 @click.option("--test-df-path", required=True, help="Folder of the test dataset; emptied first.")
 @click.option(
     "--window-hours",
-    type=click.FloatRange(0),
+    type=Number(0, CENTURY),
     default=12.0,
     show_default=True,
     help="Rows so near to an anomaly are test.",
 )
-@click.option("--block-hours", type=POSITIVE, default=6.0, show_default=True, help="Length of the other rows' blocks.")
+@click.option(
+    "--block-hours",
+    type=Number(1e-6, CENTURY),
+    default=6.0,
+    show_default=True,
+    help="Length of the other rows' blocks.",
+)
 @click.option(
     "--val-fraction",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=Number(0, 1, min_open=True, max_open=True),
     default=0.2,
     show_default=True,
     help="Share of blocks that validate.",

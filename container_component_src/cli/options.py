@@ -1,6 +1,7 @@
 """Options and option types that several commands share."""
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -23,7 +24,7 @@ class WholeNumber(click.ParamType[int]):
             number = float(value)
         except (TypeError, ValueError):
             self.fail(f"{value!r} is not a whole number", param, ctx)
-        if number != int(number):
+        if not number.is_integer():
             self.fail(f"{value!r} is not a whole number", param, ctx)
         if self.minimum is not None and number < self.minimum:
             self.fail(f"{value} is below {self.minimum}", param, ctx)
@@ -50,6 +51,22 @@ class JsonValue(click.ParamType[Any]):
         return parsed
 
 
+class PathList(click.ParamType[list[str]]):
+    """One path, or several as a JSON list."""
+
+    name = "path or json list"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
+        """Parse, refusing a list of other things than text."""
+        if isinstance(value, str) and not value.lstrip().startswith("["):
+            return [value]
+        paths: list[str] = JsonValue(list).convert(value, param, ctx)
+        for path in paths:
+            if not isinstance(path, str):
+                self.fail(f"{path!r} is not a path", param, ctx)
+        return paths
+
+
 class HiddenDims(click.ParamType[tuple[int, int]]):
     """Sizes of the two hidden layers: `128,64`, or a JSON list."""
 
@@ -64,8 +81,20 @@ class HiddenDims(click.ParamType[tuple[int, int]]):
         return sizes[0], sizes[1]
 
 
-FRACTION = click.FloatRange(0, 1, min_open=True)
-POSITIVE = click.FloatRange(0, min_open=True)
+class Number(click.FloatRange):
+    """A number in a range; NaN, which compares as neither below nor above it, and infinity are refused."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Parse, refusing what is not a finite number in the range."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number", param, ctx)
+        return number
+
+
+FRACTION = Number(0, 1, min_open=True)
+POSITIVE = Number(0, min_open=True)
+CENTURY = 876_600.0  # hours; timestamps in nanoseconds reach less than three
 
 
 def executor_input_option(command: F) -> F:

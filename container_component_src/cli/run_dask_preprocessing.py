@@ -4,6 +4,7 @@ import click
 
 from container_component_src.cli.options import (
     FRACTION,
+    PathList,
     WholeNumber,
     backend_option,
     executor_input_option,
@@ -15,6 +16,7 @@ from container_component_src.cli.options import (
 @click.command()
 @click.option(
     "--partitioned-telemetry-paths",
+    type=PathList(),
     required=True,
     help="Folders written by split_parquet_file, or parquet files: one path, or a JSON list.",
 )
@@ -28,7 +30,7 @@ from container_component_src.cli.options import (
 @backend_option
 @executor_input_option
 def run_dask_preprocessing(
-    partitioned_telemetry_paths: str,
+    partitioned_telemetry_paths: list[str],
     sample_frac: float,
     df_out_path: str,
     timestamp_col: str,
@@ -42,17 +44,14 @@ def run_dask_preprocessing(
     """Keep the float channels of all partitions, sample them reproducibly and write one dataset."""
     from container_component_src import outputs
     from container_component_src.backends.base import get_backend
-    from container_component_src.cli.options import JsonValue
     from container_component_src.dask_preprocessor.cluster import ClusterSpec
     from container_component_src.dask_preprocessor.preprocessor import preprocess
 
-    listed = partitioned_telemetry_paths.lstrip().startswith("[")
-    paths = (
-        JsonValue(list).convert(partitioned_telemetry_paths, None, None) if listed else [partitioned_telemetry_paths]
-    )
     spec = ClusterSpec(num_dask_workers, dask_worker_image, namespace)
     with get_backend(backend_name).dask_client(spec) as client:
-        dataset = preprocess(paths, df_out_path, timestamp_col, sample_frac, minio_endpoint, client)
+        dataset = preprocess(
+            partitioned_telemetry_paths, df_out_path, timestamp_col, sample_frac, minio_endpoint, client
+        )
     outputs.publish(
         executor_input,
         parameters={"dataset_uri": dataset.location.uri},

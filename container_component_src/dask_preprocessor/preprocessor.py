@@ -6,17 +6,20 @@ how the telemetry was cut into files or on which worker did the work.
 """
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
-from distributed import Client, as_completed
+from distributed import Client, Worker, as_completed
 
 from container_component_src import storage
 from container_component_src.errors import InputError
 from container_component_src.storage import Location
 from container_component_src.telemetry.archive import (
+    DAMAGED,
     check_same_channels,
     checked_timestamps,
     float_channels,
@@ -27,14 +30,17 @@ from container_component_src.telemetry.dataset import (
     DatasetWriter,
     Frame,
     Partition,
+    to_iso,
     values_of,
     write_partition,
 )
 from container_component_src.telemetry.hashing import uniform
+from container_component_src.telemetry.parquet import readable
 
 logger = logging.getLogger(__name__)
 
 SAMPLING_SEED = 0  # the sample is a property of the data, the same for every run
+IDLE_SECONDS = 60.0  # how long a failed step waits for workers to end the partition that they are at
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,10 @@ def preprocess(
         for result in results:
             missing.update(result.missing)
         # Archives may be named in any order; the dataset is in order of time.
-        for partition in sorted((r.partition for r in results if r.partition), key=lambda partition: partition.start):
+        made = [(result.partition, file) for result, file in zip(results, files, strict=True) if result.partition]
+        made.sort(key=lambda item: item[0].start)
+        _check_no_overlap(made)
+        for partition, _ in made:
             target.add(partition)
         return target.commit(missing=dict(missing), notes={"sample_frac": sample_frac})
 
@@ -101,7 +110,8 @@ def preprocess_partition(task: PartitionTask) -> PartitionResult:
     with open_archive(source, task.timestamp_col) as archive:
         channels = float_channels(archive.schema_arrow, task.timestamp_col)
         check_same_channels(source.uri, channels, task.channels, "the first file")
-        table = archive.read(columns=[task.timestamp_col, *channels])
+        with readable(source, DAMAGED):
+            table = archive.read(columns=[task.timestamp_col, *channels])
     timestamps = checked_timestamps(table.column(task.timestamp_col), f"{source.uri}: column '{task.timestamp_col}'")
     frame = Frame(timestamps, values_of(table, channels))
     del table
@@ -117,17 +127,41 @@ def preprocess_partition(task: PartitionTask) -> PartitionResult:
     return PartitionResult(write_partition(target, task.timestamp_col, channels, task.index, frame), missing)
 
 
+def _check_no_overlap(made: Sequence[tuple[Partition, Location]]) -> None:
+    """Refuse files that hold the same time; expects them in order of their start."""
+    for (before, before_file), (after, after_file) in pairwise(made):
+        if after.start <= before.end:
+            raise InputError(
+                f"{after_file.uri}: starts at {to_iso(after.start)}, not after {before_file.uri}, which ends at "
+                f"{to_iso(before.end)}; remove the archive that repeats this time"
+            )
+
+
 def _run(client: Client, tasks: Sequence[PartitionTask]) -> list[PartitionResult]:
     """All results, in the order of the tasks; the first error ends the rest."""
     futures = client.map(preprocess_partition, tasks, pure=False, retries=0)
-    for done, future in enumerate(as_completed(futures), start=1):
-        if future.status == "error":
-            client.cancel(futures)
-            future.result()
-        if done == len(futures) or done % max(1, len(futures) // 10) == 0:
-            logger.info("%d of %d partitions done", done, len(futures))
-    results: list[PartitionResult] = client.gather(futures)
+    try:
+        for done, future in enumerate(as_completed(futures), start=1):
+            if future.status == "error":
+                future.result()
+            if done == len(futures) or done % max(1, len(futures) // 10) == 0:
+                logger.info("%d of %d partitions done", done, len(futures))
+        results: list[PartitionResult] = client.gather(futures)
+    except BaseException:
+        client.cancel(futures)
+        _wait_until_idle(client)  # a cancelled task writes on, and would do so into the folder that is removed next
+        raise
     return results
+
+
+def _wait_until_idle(client: Client) -> None:
+    deadline = time.monotonic() + IDLE_SECONDS
+    while any(client.run(_running_tasks, on_error="ignore").values()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def _running_tasks(dask_worker: Worker) -> int:
+    return int(dask_worker.state.executing_count)
 
 
 def _input_files(paths: Sequence[str], endpoint: str) -> Iterator[Location]:

@@ -10,7 +10,10 @@ import pyarrow.parquet as pq
 from container_component_src import storage
 from container_component_src.errors import InputError
 from container_component_src.storage import Location
-from container_component_src.telemetry.dataset import Timestamps, timestamps_of, to_iso
+from container_component_src.telemetry.dataset import LABEL_COL, Timestamps, timestamps_of, to_iso
+from container_component_src.telemetry.parquet import open_parquet
+
+DAMAGED = "check the path, or fetch the file again"
 
 
 @dataclass(frozen=True)
@@ -68,13 +71,10 @@ def open_archive(file: Location, timestamp_col: str) -> pq.ParquetFile:
     Raises:
         InputError: It is absent, not parquet, truncated, or lacks one of these columns.
     """
-    try:
-        archive = pq.ParquetFile(file.path, filesystem=file.arrow_fs, memory_map=file.is_local)
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise InputError(f"{file.uri}: no such file; check the path") from error
-    except pa.ArrowInvalid as error:
-        raise InputError(f"{file.uri}: not a parquet file, or truncated ({error}); fetch it again") from error
+    archive = open_parquet(file, DAMAGED)
     schema = archive.schema_arrow
+    if not archive.metadata.num_rows:
+        raise InputError(f"{file.uri}: no rows; leave the file out")
     if timestamp_col not in schema.names:
         raise InputError(f"{file.uri}: no timestamp column '{timestamp_col}'; name the right one with --timestamp-col")
     kind = schema.field(timestamp_col).type
@@ -82,8 +82,11 @@ def open_archive(file: Location, timestamp_col: str) -> pq.ParquetFile:
         raise InputError(f"{file.uri}: column '{timestamp_col}' is of type {kind}; convert it to UTC timestamps")
     if kind.tz is None:
         raise InputError(f"{file.uri}: column '{timestamp_col}' has no time zone; localise it to UTC")
-    if not float_channels(schema, timestamp_col):
+    channels = float_channels(schema, timestamp_col)
+    if not channels:
         raise InputError(f"{file.uri}: no float channel; convert the channels to a float type")
+    if LABEL_COL in channels:
+        raise InputError(f"{file.uri}: channel '{LABEL_COL}' has the name of the label column; rename it")
     return archive
 
 
@@ -120,12 +123,16 @@ def checked_timestamps(
         previous: The last timestamp before these, if any.
 
     Raises:
-        InputError: A timestamp is null, repeated or earlier than the one before; the message names its row.
+        InputError: A timestamp is null, repeated or earlier than the one before (the message names its row), or too far
+            from 1970 for nanoseconds.
     """
     if column.null_count:
         row = first_row + int(np.argmax(column.is_null().to_numpy()))
         raise InputError(f"{where}: row {row} has no timestamp; remove the row")
-    timestamps = timestamps_of(column)
+    try:
+        timestamps = timestamps_of(column)
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{where}: a time lies outside the years 1678 to 2261 ({error}); correct it") from error
     steps = np.diff(timestamps, prepend=timestamps[:1] - 1 if previous is None else previous)
     if len(steps) and steps.min() <= 0:
         index = int(np.argmax(steps <= 0))

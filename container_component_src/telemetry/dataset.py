@@ -5,6 +5,7 @@ labelled datasets, the label column `Anomaly` (0 or 1). Readers go partition by 
 does not grow with the number of rows. A folder without a manifest is unfinished and is refused.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,10 +22,13 @@ from container_component_src.errors import InputError
 from container_component_src.settings import Frozen, describe
 from container_component_src.storage import Location
 from container_component_src.telemetry.events import Event
+from container_component_src.telemetry.parquet import open_parquet, readable
 from container_component_src.telemetry.scaler import Scaler
 
 LABEL_COL = "Anomaly"
 MANIFEST_NAME = "_manifest.json"
+_OWN_FILE = re.compile(rf"(part-\d{{5,}}\.parquet|{re.escape(MANIFEST_NAME)})(\.\w+\.tmp)?")  # whole, or not
+_WRITE_AGAIN = "write the dataset again"
 TIMESTAMP_TYPE = pa.timestamp("ns", tz="UTC")
 # Float telemetry hardly repeats: dictionaries cost time and save nothing.
 WRITE_OPTIONS: Mapping[str, Any] = {"compression": "lz4", "use_dictionary": False, "write_statistics": False}
@@ -125,15 +129,15 @@ class Dataset:
         Raises:
             InputError: The file is gone or damaged.
         """
-        file = self.location / partition.file
-        try:
-            return pq.ParquetFile(file.path, filesystem=file.arrow_fs, memory_map=file.is_local)
-        except (FileNotFoundError, pa.ArrowInvalid) as error:
-            raise InputError(f"{file.uri}: partition is missing or damaged; write the dataset again") from error
+        return open_parquet(self.location / partition.file, _WRITE_AGAIN)
 
     def read(self, partition: Partition, channels: Sequence[str] | None = None) -> Frame:
-        """Read one partition, all channels or those named."""
-        with self.open_partition(partition) as file:
+        """Read one partition, all channels or those named.
+
+        Raises:
+            InputError: The file is gone or damaged.
+        """
+        with readable(self.location / partition.file, _WRITE_AGAIN), self.open_partition(partition) as file:
             return self._frame(file.read(columns=self._columns(channels), use_threads=True), channels)
 
     def frames(self, channels: Sequence[str] | None = None) -> Iterator[Frame]:
@@ -248,10 +252,12 @@ def prepare_output(uri: str, endpoint: str = "") -> Location:
     """Empty the folder of an output, so that nothing of an earlier attempt is taken for part of this one.
 
     Raises:
-        InputError: The folder holds something that is not a dataset.
+        InputError: It is a file, or the folder holds something that is not a dataset.
     """
     location = storage.resolve(uri, endpoint)
-    foreign = [child.name for child in location.children() if not child.name.startswith(("part-", MANIFEST_NAME))]
+    if location.is_file():
+        raise InputError(f"{uri}: a file, where a folder is to be written; name an empty or new folder as output")
+    foreign = [child.name for child in location.children() if not _OWN_FILE.fullmatch(child.name)]
     if foreign:
         raise InputError(f"{uri}: the folder holds other files ({foreign[0]}); name an empty or new folder as output")
     (location / MANIFEST_NAME).remove()  # first, so that a half-removed dataset is not taken for whole
@@ -267,8 +273,9 @@ def timestamps_of(column: pa.ChunkedArray) -> Timestamps:
 def values_of(table: pa.Table, channels: Sequence[str]) -> Values:
     """Float columns as one float32 array of shape [rows, channels]; nulls become NaN."""
     by_channel = np.empty((len(channels), table.num_rows), dtype=np.float32)
-    for position, name in enumerate(channels):
-        by_channel[position] = table.column(name).to_numpy()
+    with np.errstate(over="ignore"):  # doubles beyond the range of float32 become infinite, and count as missing
+        for position, name in enumerate(channels):
+            by_channel[position] = table.column(name).to_numpy()
     return np.ascontiguousarray(by_channel.T)
 
 

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,6 @@ from container_component_src.telemetry.events import Event
 logger = logging.getLogger(__name__)
 
 REPORT_TIME_FORMAT = "%Y/%j/%H:%M:%S"
-_READERS: dict[str, Callable[..., pd.DataFrame]] = {".csv": pd.read_csv, ".xls": pd.read_excel, ".xlsx": pd.read_excel}
 _HEADER_ROWS = 1  # for row numbers as a spreadsheet shows them
 
 
@@ -137,14 +137,26 @@ def _read_table(uri: str, columns: ReportColumns) -> pd.DataFrame:
     for name in (columns.id, columns.symbol, columns.title, columns.start, columns.end):
         if name not in table.columns:
             raise InputError(f"{uri}: no column '{name}'; add it or change [col-names] in config.toml")
+    table.index += _HEADER_ROWS + 1
+    table = table.fillna("").map(str.strip)
+    table = table[(table != "").any(axis=1)]
     if table.empty:
         raise InputError(f"{uri}: no rows; a test set needs at least one reported anomaly")
-    table.index += _HEADER_ROWS + 1
-    return table.map(str.strip)
+    return table
+
+
+def _read_csv(content: BytesIO, **options: Any) -> pd.DataFrame:
+    """A CSV file, whose lines may end with a delimiter; blank lines count as rows, as in a spreadsheet."""
+    table: pd.DataFrame = pd.read_csv(content, index_col=False, skip_blank_lines=False, **options)
+    return table
+
+
+_READERS: dict[str, Callable[..., pd.DataFrame]] = {".csv": _read_csv, ".xls": pd.read_excel, ".xlsx": pd.read_excel}
 
 
 def _parse_times(uri: str, column: "pd.Series[str]") -> list[int]:
     times = pd.to_datetime(column, format=REPORT_TIME_FORMAT, utc=True, errors="coerce")
+    times = times.where(times.dt.strftime("%Y") == column.str[:4])  # day 366 of a common year would be the next year's
     if times.isna().any():
         row = times.isna().idxmax()
         text = column.loc[row]

@@ -1,9 +1,11 @@
 """The scaler: per channel a centre and a scale, as JSON."""
 
 from enum import StrEnum
+from typing import Annotated, Self
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field, FiniteFloat, model_validator
 
 from container_component_src.settings import Frozen
 
@@ -21,9 +23,15 @@ class Scaler(Frozen):
 
     type: ScalerType
     channels: tuple[str, ...]  # in order; constant channels are dropped
-    centre: tuple[float, ...]
-    scale: tuple[float, ...]  # > 0
+    centre: tuple[FiniteFloat, ...]
+    scale: tuple[Annotated[FiniteFloat, Field(gt=0)], ...]
     dropped: tuple[str, ...] = ()  # channels that are constant in the training data
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> Self:
+        if not len(self.channels) == len(self.centre) == len(self.scale):
+            raise ValueError("channels, centre and scale differ in length")
+        return self
 
     def transform(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Scale values of shape [rows, len(channels)]; NaN and infinite ones become 0."""

@@ -6,8 +6,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from container_component_src import storage
-from container_component_src.telemetry.archive import checked_timestamps, float_channels, open_archive
+from container_component_src.storage import Location
+from container_component_src.telemetry.archive import DAMAGED, checked_timestamps, float_channels, open_archive
 from container_component_src.telemetry.dataset import WRITE_OPTIONS, Dataset, DatasetWriter, Partition
+from container_component_src.telemetry.parquet import readable
 
 MAX_BATCH_ROWS = 65_536  # an archive may be one huge row group; it is copied in pieces of this size
 
@@ -37,9 +39,7 @@ def split_archive(
             for index, first_group in enumerate(groups[::rowgroups_per_file]):
                 chosen = list(groups[first_group : first_group + rowgroups_per_file])
                 batches = archive.iter_batches(batch_size=MAX_BATCH_ROWS, row_groups=chosen)
-                checked = _checked(
-                    batches, f"{source.uri}: column '{timestamp_col}'", timestamp_col, first_row, previous
-                )
+                checked = _checked(batches, source, timestamp_col, first_row, previous)
                 partition = _write(target, index, schema, channels, checked)
                 if partition is not None:
                     target.add(partition)
@@ -51,13 +51,15 @@ _Checked = tuple[pa.RecordBatch, int, int]  # a batch with its first and last ti
 
 
 def _checked(
-    batches: Iterator[pa.RecordBatch], where: str, timestamp_col: str, first_row: int, previous: int | None
+    batches: Iterator[pa.RecordBatch], source: Location, timestamp_col: str, first_row: int, previous: int | None
 ) -> Iterator[_Checked]:
-    for batch in batches:
-        timestamps = checked_timestamps(pa.chunked_array([batch.column(timestamp_col)]), where, first_row, previous)
-        if len(timestamps):
-            first_row, previous = first_row + len(timestamps), int(timestamps[-1])
-            yield batch, int(timestamps[0]), previous
+    where = f"{source.uri}: column '{timestamp_col}'"
+    with readable(source, DAMAGED):
+        for batch in batches:
+            timestamps = checked_timestamps(pa.chunked_array([batch.column(timestamp_col)]), where, first_row, previous)
+            if len(timestamps):
+                first_row, previous = first_row + len(timestamps), int(timestamps[-1])
+                yield batch, int(timestamps[0]), previous
 
 
 def _write(

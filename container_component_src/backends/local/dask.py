@@ -1,9 +1,11 @@
 """A Dask cluster of processes of this machine."""
 
+import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, Worker, WorkerPlugin
 
 from container_component_src.dask_preprocessor.cluster import ClusterSpec
 
@@ -14,8 +16,22 @@ def dask_client(spec: ClusterSpec) -> Iterator[Client]:
     cluster = LocalCluster(
         n_workers=spec.num_workers,
         threads_per_worker=1,
-        dashboard_address=None,  # two runs on one machine would compete for its port
-        silence_logs=False,
+        dashboard_address=":0",  # two runs on one machine would compete for a fixed port
+        silence_logs=logging.WARNING,
     )
     with cluster, Client(cluster) as client:
+        client.register_plugin(_LogToStdout())
         yield client
+
+
+class _LogToStdout(WorkerPlugin):
+    """Keeps the stderr of a step free for the one line of an error; workers start out logging there."""
+
+    def setup(self, worker: Worker) -> None:
+        """Redirect the logs and warnings of a worker process."""
+        logging.basicConfig(stream=sys.stdout, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
+        logging.captureWarnings(True)
+        library = logging.getLogger("distributed")
+        library.handlers.clear()
+        library.propagate = True
+        library.setLevel(logging.WARNING)

@@ -1,0 +1,92 @@
+"""Fixtures that all tests share: a clean environment, and the command line as a process or a call."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import settings
+
+from container_component_src.main import main
+from tests.helpers import Invoke, Outcome, RunCommand
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+# The machine that runs the tests may be busy: slowness is no fault of an example.
+settings.register_profile("project", deadline=None, max_examples=40)
+settings.load_profile("project")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of the developer's machine reaches a test."""
+    for name in list(os.environ):
+        if name.startswith(("S3_", "AWS_", "PIPELINE_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def run_command(tmp_path: Path) -> RunCommand:
+    """`main.py` as a process of its own, in a working directory outside the project."""
+
+    def run(*arguments: object, before_start: Callable[[], None] | None = None) -> Outcome:
+        done = subprocess.run(
+            [sys.executable, str(PROJECT / "container_component_src" / "main.py"), *map(str, arguments)],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            preexec_fn=before_start,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        return Outcome(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture
+def invoke(capsys: pytest.CaptureFixture[str]) -> Iterator[Invoke]:
+    """`main.py` as a call in this process: the same exit code and output, without the time of a start."""
+    handler, show_warning = signal.getsignal(signal.SIGTERM), warnings.showwarning
+
+    def call(*arguments: object) -> Outcome:
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    yield call
+    signal.signal(signal.SIGTERM, handler)
+    logging.captureWarnings(False)
+    warnings.showwarning = show_warning
+
+
+@pytest.fixture(scope="session")
+def dask_client() -> Iterator["Client"]:
+    """A Dask client whose workers are threads of this process."""
+    from distributed import Client
+
+    with Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=":0") as client:
+        yield client
+
+
+@pytest.fixture
+def thread_backend(monkeypatch: pytest.MonkeyPatch, dask_client: "Client") -> None:
+    """The local backend hands out the client of `dask_client` instead of starting processes."""
+
+    @contextmanager
+    def shared(self: object, spec: object) -> Iterator["Client"]:
+        yield dask_client
+
+    monkeypatch.setattr("container_component_src.backends.local.LocalBackend.dask_client", shared)

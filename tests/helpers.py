@@ -1,0 +1,147 @@
+"""Small telemetry, anomaly reports and checks that tests of several modules use."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+
+from container_component_src.telemetry.dataset import MANIFEST_NAME, Dataset, DatasetWriter, Frame
+from container_component_src.telemetry.events import Event
+
+TIME = "normalizedTime"
+START = "2023-01-01"  # a year of which day 001 is the first of January
+MINUTE = 60_000_000_000  # in nanoseconds
+REPORT_HEADERS = ("ID", "SYMBOL", "TITLE", "EVENT GMT (DOY/HH:MM:SS)", "Duration/End GMT")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+Invoke = Callable[..., Outcome]
+
+
+class RunCommand(Protocol):
+    """Runs `main.py` as a process."""
+
+    def __call__(self, *arguments: object, before_start: Callable[[], None] | None = None) -> Outcome: ...
+
+
+def nanoseconds(time: str) -> int:
+    """ISO time in UTC as nanoseconds since 1970."""
+    return int(pd.Timestamp(time, tz="UTC").value)
+
+
+def telemetry(rows: int = 600, start: str = START, seed: int = 0, **columns: object) -> pd.DataFrame:
+    """Raw telemetry, a row a minute: two float channels, an integer and a text column, and those given."""
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            TIME: pd.date_range(start, periods=rows, freq="min", tz="UTC"),
+            "cabin_pressure": rng.normal(101.3, 0.2, rows),
+            "fan_speed": rng.normal(4000.0, 25.0, rows).astype(np.float32),
+            "mode": np.arange(rows) % 3,
+            "status": "ok",
+            **columns,
+        }
+    )
+
+
+def write_archive(path: Path, frame: pd.DataFrame | None = None, row_group_size: int = 100) -> Path:
+    """Write an archive of the telemetry given, by default that of `telemetry()`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frame = telemetry() if frame is None else frame
+    frame.to_parquet(path, index=False, row_group_size=row_group_size)
+    return path
+
+
+def report_time(minutes: float) -> str:
+    """A time so many minutes after `START`, as reports write it."""
+    return (pd.Timestamp(START) + pd.Timedelta(minutes=minutes)).strftime("%Y/%j/%H:%M:%S")
+
+
+def report(*spans: tuple[float, float]) -> list[list[str]]:
+    """Rows of a report table for anomalies from and to so many minutes after `START`."""
+    return [
+        [f"AR-{number}", "FAN", f"anomaly {number}", report_time(start), report_time(end)]
+        for number, (start, end) in enumerate(spans, start=1)
+    ]
+
+
+def write_reports(path: Path, rows: Sequence[Sequence[str]], headers: Sequence[str] = REPORT_HEADERS) -> Path:
+    """Write a report table as the name of its file says: .csv, .xlsx or .xls."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = pd.DataFrame([list(row) for row in rows], columns=list(headers))
+    match path.suffix:
+        case ".csv":
+            table.to_csv(path, index=False)
+        case ".xlsx":
+            table.to_excel(path, index=False)
+        case ".xls":
+            _write_xls(path, table)
+        case suffix:
+            raise ValueError(suffix)
+    return path
+
+
+def write_dataset(
+    path: Path | str,
+    values: np.ndarray,
+    channels: Sequence[str] = ("a", "b"),
+    labels: np.ndarray | None = None,
+    partition_rows: int = 0,
+    events: Sequence[Event] = (),
+    start: str = START,
+) -> Dataset:
+    """Write a dataset of values of shape [rows, channels], a row a minute, in partitions of so many rows (0: one)."""
+    rows = len(values)
+    timestamps = nanoseconds(start) + np.arange(rows, dtype=np.int64) * MINUTE
+    step = partition_rows or rows
+    with DatasetWriter(str(path), TIME, channels) as writer:
+        for first in range(0, rows, step):
+            part = slice(first, first + step)
+            writer.write(
+                Frame(
+                    timestamps[part],
+                    values[part].astype(np.float32),
+                    None if labels is None else labels[part].astype(np.int8),
+                )
+            )
+        return writer.commit(events=tuple(events))
+
+
+def assert_refused(outcome: Outcome, *named: object, code: int = 2) -> None:
+    """A command ended with this exit code and one line on stderr, which names all of these."""
+    assert outcome.code == code, outcome
+    assert outcome.stderr.startswith("error: "), outcome.stderr
+    assert outcome.stderr.count("\n") == 1, outcome.stderr
+    assert outcome.stderr.endswith("\n")
+    for text in named:
+        assert str(text) in outcome.stderr, outcome.stderr
+
+
+def assert_nothing_written(*targets: Path) -> None:
+    """Outputs do not exist, or hold nothing that could be taken for whole; no temporary file is left beside them."""
+    for target in targets:
+        assert not target.is_file()
+        assert not (target / MANIFEST_NAME).exists()
+        assert not list(target.parent.rglob("*.tmp"))
+
+
+def _write_xls(path: Path, table: pd.DataFrame) -> None:
+    import xlwt
+
+    book = xlwt.Workbook()
+    sheet = book.add_sheet("reports")
+    for row, cells in enumerate([list(table.columns), *table.to_numpy().tolist()]):
+        for column, cell in enumerate(cells):
+            sheet.write(row, column, cell)
+    book.save(str(path))

@@ -1,0 +1,286 @@
+"""Bad input to the data steps: exit code 2, one line that names the fault, and nothing half-written."""
+
+import resource
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests import steps
+from tests.helpers import (
+    START,
+    TIME,
+    Invoke,
+    RunCommand,
+    assert_nothing_written,
+    assert_refused,
+    report,
+    telemetry,
+    write_archive,
+    write_dataset,
+    write_reports,
+)
+
+Fault = tuple[Callable[[Path], object], tuple[str, ...]]  # writes a bad archive; what the error names besides the file
+
+
+def _times(frame: pd.DataFrame, change: Callable[["pd.Series[Any]"], Any]) -> pd.DataFrame:
+    return frame.assign(**{TIME: change(frame[TIME])})
+
+
+def _with_time_at(row: int, time: pd.Timestamp | None) -> Callable[[Path], object]:
+    def write(path: Path) -> object:
+        frame = telemetry()
+        frame.loc[row, TIME] = time
+        return write_archive(path, frame)
+
+    return write
+
+
+def _truncated(path: Path) -> None:
+    content = write_archive(path).read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def _damaged(path: Path) -> None:
+    """A whole footer, but pages that cannot be decompressed."""
+    content = bytearray(write_archive(path, row_group_size=600).read_bytes())
+    content[4:4000] = b"\xff" * 3996
+    path.write_bytes(content)
+
+
+def _beyond_nanoseconds(path: Path) -> None:
+    seconds = pa.array([0, 10**11], pa.timestamp("s", tz="UTC"))
+    pq.write_table(pa.table({TIME: seconds, "cabin_pressure": [1.0, 2.0], "fan_speed": [1.0, 2.0]}), path)
+
+
+def _unreadable(path: Path) -> None:
+    path.write_text("normalizedTime,x\n2023-01-01,1.0\n")
+
+
+# Seen without reading a row: also by the listing.
+SCHEMA_FAULTS: dict[str, Fault] = {
+    "not parquet": (_unreadable, ("not a parquet file",)),
+    "empty file": (lambda path: path.touch(), ("not a parquet file",)),
+    "a folder": (lambda path: (path / "part").mkdir(parents=True), ("no such file",)),
+    "truncated": (_truncated, ("truncated",)),
+    "no timestamp column": (
+        lambda path: write_archive(path, telemetry().drop(columns=TIME)),
+        (f"no timestamp column '{TIME}'", "--timestamp-col"),
+    ),
+    "no time zone": (
+        lambda path: write_archive(path, _times(telemetry(), lambda times: times.dt.tz_localize(None))),
+        (f"column '{TIME}' has no time zone", "UTC"),
+    ),
+    "times as numbers": (
+        lambda path: write_archive(path, _times(telemetry(), lambda times: np.arange(len(times)))),
+        (f"column '{TIME}' is of type int64",),
+    ),
+    "times as text": (
+        lambda path: write_archive(path, _times(telemetry(), lambda times: times.astype(str))),
+        (f"column '{TIME}' is of type",),
+    ),
+    "no float channel": (
+        lambda path: write_archive(path, telemetry()[[TIME, "mode", "status"]]),
+        ("no float channel",),
+    ),
+    "a channel named as the labels": (lambda path: write_archive(path, telemetry(Anomaly=0.5)), ("'Anomaly'",)),
+}
+# Seen only in the rows.
+ROW_FAULTS: dict[str, Fault] = {
+    "damaged pages": (_damaged, ("damaged",)),
+    "unsorted": (_with_time_at(250, pd.Timestamp(START, tz="UTC")), (f"column '{TIME}'", "row 250", "earlier", "sort")),
+    "unsorted across row groups": (
+        _with_time_at(300, pd.Timestamp("2023-01-01 04:00", tz="UTC")),
+        ("row 300", "earlier than the row before"),
+    ),
+    "duplicated": (_with_time_at(101, pd.Timestamp("2023-01-01 01:40", tz="UTC")), ("row 101", "repeats")),
+    "duplicated across row groups": (_with_time_at(100, pd.Timestamp("2023-01-01 01:39", tz="UTC")), ("row 100",)),
+    "null": (_with_time_at(499, None), (f"column '{TIME}'", "row 499 has no timestamp")),
+    "beyond nanoseconds": (_beyond_nanoseconds, (f"column '{TIME}'", "lies outside the years")),
+}
+
+
+@pytest.mark.parametrize("name", SCHEMA_FAULTS)
+def test_listing_refuses_an_archive(name: str, invoke: Invoke, tmp_path: Path) -> None:
+    reports = write_reports(tmp_path / "reports.csv", report((60, 90)))
+    write_archive(tmp_path / "archives" / "2022.parquet", telemetry(start="2022-01-01"))
+    make, named = SCHEMA_FAULTS[name]
+    make(tmp_path / "archives" / "2023.parquet")
+    assert_refused(
+        invoke(*steps.list_archives(tmp_path / "archives", reports)), tmp_path / "archives" / "2023.parquet", *named
+    )
+
+
+@pytest.mark.parametrize("name", [*SCHEMA_FAULTS, *ROW_FAULTS])
+def test_splitting_refuses_an_archive(name: str, invoke: Invoke, tmp_path: Path) -> None:
+    make, named = (SCHEMA_FAULTS | ROW_FAULTS)[name]
+    make(tmp_path / "2023.parquet")
+    assert_refused(
+        invoke(*steps.split(tmp_path / "2023.parquet", tmp_path / "parts")), tmp_path / "2023.parquet", *named
+    )
+    assert_nothing_written(tmp_path / "parts")
+
+
+@pytest.mark.usefixtures("thread_backend")
+@pytest.mark.parametrize("name", [*SCHEMA_FAULTS, *ROW_FAULTS])
+def test_preprocessing_refuses_a_file(name: str, invoke: Invoke, tmp_path: Path) -> None:
+    good = write_archive(tmp_path / "2022.parquet", telemetry(start="2022-01-01"))
+    make, named = (SCHEMA_FAULTS | ROW_FAULTS)[name]
+    make(tmp_path / "2023.parquet")
+    outcome = invoke(*steps.preprocess([good, tmp_path / "2023.parquet"], tmp_path / "dataset"))
+    assert_refused(outcome, tmp_path / "2023.parquet", *named)
+    assert_nothing_written(tmp_path / "dataset")
+
+
+def test_no_archives(invoke: Invoke, tmp_path: Path) -> None:
+    reports = write_reports(tmp_path / "reports.csv", report((60, 90)))
+    assert_refused(invoke(*steps.list_archives(tmp_path / "absent", reports)), tmp_path / "absent", "no archives")
+    (tmp_path / "archives").mkdir()
+    (tmp_path / "archives" / "notes.txt").touch()
+    assert_refused(invoke(*steps.list_archives(tmp_path / "archives", reports)), tmp_path / "archives", "no archives")
+
+
+def test_an_absent_archive(invoke: Invoke, tmp_path: Path) -> None:
+    assert_refused(
+        invoke(*steps.split(tmp_path / "2023.parquet", tmp_path / "parts")), tmp_path / "2023.parquet", "no such"
+    )
+    assert_nothing_written(tmp_path / "parts")
+
+
+def test_listing_without_reports(invoke: Invoke, tmp_path: Path) -> None:
+    write_archive(tmp_path / "archives" / "2023.parquet")
+    outcome = invoke(*steps.list_archives(tmp_path / "archives", tmp_path / "reports.xlsx"))
+    assert_refused(outcome, tmp_path / "reports.xlsx", "no such file")
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda frame: frame.drop(columns="fan_speed"), "lacks 'fan_speed'"),
+        (lambda frame: frame.assign(o2=0.2), "has 'o2' besides"),
+        (lambda frame: frame.rename(columns={"fan_speed": "fan"}), "lacks 'fan_speed'"),
+        (lambda frame: frame[[TIME, "fan_speed", "cabin_pressure"]], "orders them differently"),
+        (lambda frame: frame.astype({"fan_speed": int}), "lacks 'fan_speed'"),
+    ],
+)
+@pytest.mark.usefixtures("thread_backend")
+def test_channels_that_differ_between_archives(
+    change: Callable[[pd.DataFrame], pd.DataFrame], named: str, invoke: Invoke, tmp_path: Path
+) -> None:
+    reports = write_reports(tmp_path / "reports.csv", report((60, 90)))
+    first = write_archive(tmp_path / "archives" / "2022.parquet", telemetry(start="2022-01-01"))
+    second = write_archive(tmp_path / "archives" / "2023.parquet", change(telemetry()))
+    assert_refused(invoke(*steps.list_archives(tmp_path / "archives", reports)), second, first, named)
+    assert_refused(invoke(*steps.preprocess([first, second], tmp_path / "dataset")), second, named)
+    assert_nothing_written(tmp_path / "dataset")
+
+
+@pytest.mark.usefixtures("thread_backend")
+def test_archives_that_repeat_time(invoke: Invoke, tmp_path: Path) -> None:
+    first = write_archive(tmp_path / "a.parquet", telemetry(rows=100))
+    second = write_archive(tmp_path / "b.parquet", telemetry(rows=100, start="2023-01-01 01:39"))
+    for paths in ([first, second], [second, first], [first, first]):
+        outcome = invoke(*steps.preprocess(paths, tmp_path / "dataset"))
+        assert_refused(outcome, paths[0] if paths[0] == paths[1] else second, first, "remove the archive")
+        assert_nothing_written(tmp_path / "dataset")
+
+
+def test_an_archive_without_rows(invoke: Invoke, tmp_path: Path) -> None:
+    archive = write_archive(tmp_path / "2023.parquet", telemetry().head(0))
+    assert_refused(invoke(*steps.split(archive, tmp_path / "parts")), archive, "no rows")
+    assert_nothing_written(tmp_path / "parts")
+
+
+@pytest.mark.usefixtures("thread_backend")
+def test_a_sample_without_rows(invoke: Invoke, tmp_path: Path) -> None:
+    archive = write_archive(tmp_path / "2023.parquet", telemetry(rows=20))
+    outcome = invoke(*steps.preprocess([archive], tmp_path / "dataset", 1e-9))
+    assert_refused(outcome, tmp_path / "dataset", "no rows are left")
+    assert_nothing_written(tmp_path / "dataset")
+
+
+@pytest.mark.usefixtures("thread_backend")
+def test_no_partitions(invoke: Invoke, tmp_path: Path) -> None:
+    assert_refused(invoke(*steps.preprocess([], tmp_path / "dataset")), "--partitioned-telemetry-paths")
+    assert_refused(invoke(*steps.preprocess([tmp_path / "absent"], tmp_path / "dataset")), tmp_path / "absent")
+    assert_nothing_written(tmp_path / "dataset")
+
+
+def test_an_unfinished_or_damaged_dataset(invoke: Invoke, tmp_path: Path) -> None:
+    fit = ("fit_scaler", "--scaler-path", tmp_path / "s.json", "--train-df-path")
+    assert_refused(invoke(*fit, tmp_path / "absent"), tmp_path / "absent", "no such dataset")
+    dataset = write_dataset(tmp_path / "train", np.eye(2), partition_rows=1)
+    (tmp_path / "train" / "part-00001.parquet").write_bytes(b"PAR1")
+    assert_refused(invoke(*fit, tmp_path / "train"), tmp_path / "train" / "part-00001.parquet", "damaged")
+    (tmp_path / "train" / "part-00001.parquet").unlink()
+    assert_refused(invoke(*fit, tmp_path / "train"), tmp_path / "train" / "part-00001.parquet", "no such file")
+    manifest = Path((dataset.location / "_manifest.json").path)
+    manifest.write_text(manifest.read_text()[:-20])
+    assert_refused(invoke(*fit, tmp_path / "train"), manifest, "damaged manifest")
+    manifest.unlink()
+    assert_refused(invoke(*fit, tmp_path / "train"), tmp_path / "train", "unfinished")
+    assert not (tmp_path / "s.json").exists()
+
+
+def test_an_output_that_holds_other_files(invoke: Invoke, tmp_path: Path) -> None:
+    archive = write_archive(tmp_path / "2023.parquet")
+    before = archive.read_bytes()
+    assert_refused(invoke(*steps.split(archive, tmp_path)), tmp_path, "holds other files (2023.parquet)")
+    assert_refused(invoke(*steps.split(archive, archive)), archive, "a file, where a folder is to be written")
+    assert archive.read_bytes() == before
+
+
+@pytest.mark.parametrize("fraction", ["0", "-0.1", "1.0001", "nan", "inf", "", "much"])
+def test_a_fraction_outside_the_unit_interval(fraction: str, invoke: Invoke, tmp_path: Path) -> None:
+    outcome = invoke(*steps.preprocess([tmp_path], tmp_path / "dataset", fraction))
+    assert_refused(outcome, "--sample-frac")
+
+
+@pytest.mark.parametrize("paths", ["[", "[1]", "['a']"])
+def test_paths_that_are_no_list(paths: str, invoke: Invoke, tmp_path: Path) -> None:
+    outcome = invoke(
+        "run_dask_preprocessing", "--partitioned-telemetry-paths", paths, "--df-out-path", tmp_path / "dataset"
+    )
+    assert_refused(outcome, "--partitioned-telemetry-paths")
+
+
+def _full_after(size: int) -> Callable[[], None]:
+    """No file may grow beyond so many bytes: writing on fails as on a full disk."""
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def test_a_disk_that_fills_up_while_splitting(run_command: RunCommand, tmp_path: Path) -> None:
+    archive = write_archive(tmp_path / "2023.parquet", telemetry(rows=20_000), row_group_size=10_000)
+    command = steps.split(archive, tmp_path / "parts")
+    outcome = run_command(*command, before_start=_full_after(100_000))
+    assert_refused(outcome, tmp_path / "parts" / "part-00000.parquet", "no room left")
+    assert_nothing_written(tmp_path / "parts")
+
+
+def test_a_disk_that_fills_up_while_preprocessing(run_command: RunCommand, tmp_path: Path) -> None:
+    archive = write_archive(tmp_path / "2023.parquet", telemetry(rows=20_000))
+    small = write_archive(tmp_path / "2022.parquet", telemetry(rows=20, start="2022-01-01"))
+    command = steps.preprocess([small, archive], tmp_path / "dataset")
+    outcome = run_command(*command, before_start=_full_after(100_000))
+    assert_refused(outcome, tmp_path / "dataset" / "part-00001.parquet", "no room left")
+    assert_nothing_written(tmp_path / "dataset")
+
+
+def test_a_disk_that_fills_up_while_scaling(run_command: RunCommand, invoke: Invoke, tmp_path: Path) -> None:
+    train, scaler = tmp_path / "train", tmp_path / "scaler.json"
+    write_dataset(train, np.random.default_rng(0).normal(size=(20_000, 2)))
+    command = steps.fit(train, scaler)
+    assert_refused(run_command(*command, before_start=_full_after(50)), scaler, "no room left")
+    assert_nothing_written(tmp_path / "scaler")
+    assert not scaler.exists()
+
+    assert invoke(*command).code == 0
+    outcome = run_command(*steps.scale(scaler, [train] * 3, tmp_path), before_start=_full_after(100_000))
+    assert_refused(outcome, tmp_path / "scaled_train" / "part-00000.parquet", "no room left")
+    assert_nothing_written(*(tmp_path / f"scaled_{name}" for name in steps.PARTS))

@@ -54,7 +54,12 @@ def _time(series: Series, result: EvaluationResult) -> Figure:
     return {
         "data": [score, *(_event_markers(result.events, detected) for detected in (True, False))],
         "layout": {
-            "xaxis": {"type": "date", "rangebreaks": breaks, "title": {"text": "Time (UTC; gaps are left out)"}},
+            "xaxis": {
+                "type": "date",
+                "rangebreaks": breaks,
+                "range": [_plotly_time(result.counts.start), _plotly_time(result.counts.end)],
+                "title": {"text": "Time (UTC; gaps are left out)"},
+            },
             "yaxis": {"title": {"text": "Score (nats)"}, "domain": [0, 0.91]},
             "yaxis2": {"domain": [0.93, 1], "range": [0, 1], "visible": False, "fixedrange": True},
             "shapes": [*_event_shapes(result.events), *_threshold_lines(result, "y")],
@@ -131,7 +136,7 @@ def _threshold_lines(result: EvaluationResult, axis: str) -> list[Figure]:
 def _thresholds(result: EvaluationResult) -> Figure:
     curve = result.threshold_curve
     columns = (
-        ("Composite F1", curve.composite_f1, "@calibrated", "solid", 3),
+        ("Composite F1", curve.composite_f1, "@ink", "solid", 3),
         ("Precision", curve.precision, "@score", "solid", 2),
         ("Event recall", curve.event_recall, "@detected", "dash", 2),
         ("Recall (rows)", curve.recall, "@muted", "dot", 2),
@@ -240,6 +245,7 @@ def _histogram(series: Series, result: EvaluationResult) -> Figure:
                 "type": "log",
                 "range": [float(np.log10(floor)), 2],
                 "dtick": 1,
+                "exponentformat": "none",
             },
             "shapes": _threshold_lines(result, "x"),
         },

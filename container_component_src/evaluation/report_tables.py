@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-from container_component_src.evaluation.report_text import NONE, duration, fraction, short_number, utc, whole
+from container_component_src.evaluation.report_text import NONE, duration, fraction, rate, short_number, utc, whole
 from container_component_src.evaluation.result import EvaluationResult, EventResult, ThresholdMetrics
 from container_component_src.evaluation.scoring import NANOSECONDS_PER_SECOND
 from container_component_src.model.bundle_info import BundleInfo
@@ -18,7 +18,7 @@ def verdict(result: EvaluationResult) -> str:
     if metrics.median_detection_delay_s is not None:
         text += f", half of them within {duration(metrics.median_detection_delay_s)} of their start"
     if metrics.false_alarms_per_day is not None:
-        text += f"; outside of them an alarm begins {short_number(metrics.false_alarms_per_day)} times a day"
+        text += f"; outside of them an alarm begins {rate(metrics.false_alarms_per_day)} times a day"
     return escape(f"{text}.")
 
 
@@ -31,7 +31,7 @@ def cards(result: EvaluationResult) -> str:
         ("Event recall", fraction(metrics.event_recall), f"{found} detected", ""),
         ("Precision", fraction(metrics.precision), f"best threshold: {fraction(best.precision)}", ""),
         ("Detection delay", duration(metrics.median_detection_delay_s), "median of detected events", ""),
-        ("False alarms", short_number(metrics.false_alarms_per_day), "a day outside of events", ""),
+        ("False alarms", rate(metrics.false_alarms_per_day), "a day outside of events", ""),
         ("ROC AUC", fraction(result.roc_auc), "over all thresholds, by rows", ""),
         ("PR AUC", fraction(result.pr_auc), "over all thresholds, by rows", ""),
         ("Threshold", short_number(metrics.threshold), "nats, calibrated", ""),
@@ -60,7 +60,7 @@ def comparison(result: EvaluationResult) -> str:
             row("Events detected", (f"{item.events_detected} of {result.counts.events}" for item in both)),
             row("Median detection delay", (duration(item.median_detection_delay_s) for item in both)),
             row("False alarms", (whole(item.false_alarms) for item in both)),
-            row("False alarms a day", (short_number(item.false_alarms_per_day) for item in both)),
+            row("False alarms a day", (rate(item.false_alarms_per_day) for item in both)),
             row("Rows in alarm, anomalous", (whole(item.true_positives) for item in both)),
             row("Rows in alarm, normal", (whole(item.false_positives) for item in both)),
         ]

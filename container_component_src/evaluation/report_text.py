@@ -3,12 +3,17 @@
 import pandas as pd
 
 NONE = "\N{EN DASH}"
-_UNITS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"))
+_UNITS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
 
 
 def short_number(value: float | None) -> str:
     """Four significant digits, or a dash."""
     return NONE if value is None else f"{value:.4g}"
+
+
+def rate(value: float | None) -> str:
+    """Two significant digits, or a dash."""
+    return NONE if value is None else f"{value:.2g}" if value < 100 else whole(round(value))
 
 
 def fraction(value: float | None) -> str:
@@ -22,10 +27,10 @@ def whole(value: int) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """In the largest unit of which there is at least one, or a dash."""
+    """In the largest unit of which there are at least two, or a dash."""
     if seconds is None:
         return NONE
-    size, unit = next((unit for unit in _UNITS if seconds >= unit[0]), _UNITS[-1])
+    size, unit = next((unit for unit in _UNITS if seconds >= 2 * unit[0]), (1.0, "s"))
     return f"{seconds / size:.3g} {unit}"
 
 

@@ -1,6 +1,7 @@
 """The tuning trials in the report: their table read, and drawn."""
 
 import io
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ def read_trials(uri: str) -> pd.DataFrame:
         if column not in trials.columns:
             raise InputError(f"{uri}: column '{column}' is missing; name the trials table of the tuning")
     for column in ("trial", OBJECTIVE):
-        numbers = pd.to_numeric(trials[column].replace("", np.nan), errors="coerce")
+        numbers = pd.to_numeric(trials[column], errors="coerce")
         wrong = numbers.isna() & (trials[column] != "")
         if wrong.any():
             raise InputError(
@@ -64,7 +65,7 @@ def trial_figures(trials: pd.DataFrame) -> dict[str, Figure]:
 
 def _objective(trials: pd.DataFrame) -> Figure:
     names = [column for column in trials.columns if column not in _NOT_TUNED]
-    text = ["<br>".join(f"{name} {row[name]}" for name in names) for _, row in trials[names].iterrows()]
+    text = ["<br>".join(escape(f"{name} {row[name]}") for name in names) for _, row in trials[names].iterrows()]
     return {
         "data": [
             {
@@ -113,7 +114,7 @@ def _parallel(trials: pd.DataFrame) -> Figure:
                 "mode": "lines+markers",
                 "x": list(range(len(axes))),
                 "y": [float(positions[row]) for positions, _ in axes],
-                "text": [f"{label} {trials.loc[row, label]}" for label in labels],
+                "text": [escape(f"{label} {trials.loc[row, label]}") for label in labels],
                 "hovertemplate": f"Trial {int(trials.loc[row, 'trial'])}<br>%{{text}}<extra></extra>",
                 "name": name,
                 "legendgroup": name,
@@ -127,14 +128,23 @@ def _parallel(trials: pd.DataFrame) -> Figure:
         "data": data,
         "layout": {
             "xaxis": {
+                "showline": False,
                 "tickvals": list(range(len(labels))),
-                "ticktext": labels,
+                "ticktext": [escape(label) for label in labels],
                 "range": [-0.2, len(labels) - 0.5],
                 "zeroline": False,
             },
             "yaxis": {"visible": False, "range": [-0.08, 1.08]},
             "annotations": [
-                {"x": axis, "y": position, "text": text, "showarrow": False, "xanchor": "left", "xshift": 8}
+                {
+                    "x": axis,
+                    "y": position,
+                    "text": escape(text),
+                    "showarrow": False,
+                    "xanchor": "left",
+                    "xshift": 8,
+                    "bgcolor": "@panel/0.8",
+                }
                 for axis, position, text in ticks
             ],
             "hovermode": "closest",

@@ -1,5 +1,6 @@
 """A small bundle and the data to evaluate it on."""
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -29,10 +30,11 @@ class Case:
     out: Path
 
 
-def make_bundle(uri: str, window: int = 3) -> BundleInfo:
+def make_bundle(uri: str, window: int = 3, scale: float = 1.0) -> BundleInfo:
     model = TimeStampVAE(len(CHANNELS), latent_dim=1, hidden_dims=(4, 4))
     for parameter in model.parameters():
-        parameter.data.zero_()  # the reconstruction is 0 and the score is that of a standard normal distribution
+        parameter.data.zero_()  # the reconstruction is 0 and the score is that of a normal distribution
+    model.log_variance.data.fill_(2 * math.log(scale))
     epochs = tuple(Epoch(epoch=epoch, train_loss=9.0 - epoch, val_loss=9.5 - epoch) for epoch in range(3))
     info = BundleInfo(
         architecture=Architecture(latent_dim=1, hidden_dims=(4, 4), variance_floor=0.0),

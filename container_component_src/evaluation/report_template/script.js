@@ -5,7 +5,8 @@
   for (const place of document.querySelectorAll("[data-figure]")) plots.set(place.dataset.figure, place);
   const rows = [...document.querySelectorAll(".events tbody tr")];
   const config = {
-    responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
+    responsive: true, displaylogo: false, showSendToCloud: false, plotlyServerURL: "",
+    modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
   };
   let compressed = true;
   let shownEvent = null;
@@ -54,8 +55,8 @@
     return {
       paper_bgcolor: "@panel", plot_bgcolor: "@panel", hovermode: "x unified",
       font: { color: "@ink", size: 12, family: getComputedStyle(document.body).fontFamily },
-      margin: { l: 56, r: 16, t: 8, b: 40 },
-      legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", bgcolor: "rgba(0,0,0,0)" },
+      margin: { l: 56, r: 16, t: 32, b: 40 },
+      legend: { orientation: "h", x: 0, yref: "container", y: 0, yanchor: "bottom", bgcolor: "rgba(0,0,0,0)" },
       hoverlabel: { bgcolor: "@panel", bordercolor: "@grid", font: { color: "@ink" } },
       modebar: { bgcolor: "rgba(0,0,0,0)", color: "@muted", activecolor: "@score" },
       ...layout, xaxis: axisLook(layout.xaxis), yaxis: axisLook(layout.yaxis),

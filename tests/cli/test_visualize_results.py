@@ -1,0 +1,38 @@
+"""The command as the pipeline runs it, and its errors as the user sees them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from container_component_src.evaluation.evaluator import evaluate
+from container_component_src.main import main
+from tests.evaluation.cases import write_case
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> list[str]:
+    case = write_case(tmp_path)
+    evaluation = tmp_path / "evaluation.json"
+    evaluate(case.bundle, case.val, case.test, str(case.out)).write(str(evaluation))
+    inputs = ["--scores-path", str(case.out), "--evaluation-path", str(evaluation), "--bundle-path", case.bundle]
+    return ["visualize_results", *inputs, "--report-path", str(tmp_path / "report.html")]
+
+
+def test_hands_on_the_report(command: list[str], tmp_path: Path) -> None:
+    artifact = {"name": "report", "type": {}, "uri": str(tmp_path / "report.html"), "metadata": {}}
+    outputs = {"artifacts": {"report": {"artifacts": [artifact]}}, "outputFile": str(tmp_path / "output.json")}
+    assert main([*command, "--trials-path", "", "--executor-input", json.dumps({"outputs": outputs})]) == 0
+    written = json.loads((tmp_path / "output.json").read_text())["artifacts"]["report"]["artifacts"][0]
+    assert written["metadata"]["bytes"] == (tmp_path / "report.html").stat().st_size
+    assert (tmp_path / "report.html").read_text().startswith("<!DOCTYPE html>")
+
+
+def test_an_absent_trials_table_is_named(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command, "--trials-path", str(tmp_path / "trials.csv")]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "trials.csv: no such file" in error
+    assert not (tmp_path / "report.html").exists()

@@ -1,0 +1,142 @@
+"""The page: whole, self-contained, and safe whatever the titles say."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from container_component_src.errors import InputError
+from container_component_src.evaluation.evaluator import evaluate
+from container_component_src.evaluation.report import write_report
+from tests.evaluation.cases import Case, make_bundle, write_case
+
+TRIALS = 'trial,state,val_loss,latent_dim,hidden_dims\n0,succeeded,42.0,8,"64,32"\n1,succeeded,41.0,16,<b>\n'
+LARGEST = 8_000_000
+
+
+class Page(HTMLParser):
+    """Collects what the tests look at."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.scripts: list[str] = []
+        self._in = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag == "script":
+            self.scripts.append("")
+        self._in = tag
+
+    def handle_endtag(self, tag: str) -> None:
+        self._in = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._in == "script":
+            self.scripts[-1] += data  # long ones come in parts
+        else:
+            self.texts.append(data)
+
+    def attributes(self, name: str) -> list[str]:
+        return [attributes[name] or "" for _, attributes in self.tags if name in attributes]
+
+    @property
+    def data(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.scripts[0])
+        return found
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Case:
+    case = write_case(tmp_path)
+    evaluate(case.bundle, case.val, case.test, str(case.out)).write(str(tmp_path / "evaluation.json"))
+    (tmp_path / "trials.csv").write_text(TRIALS)
+    return case
+
+
+def report(case: Case, trials: bool = True) -> Page:
+    folder = case.out.parent
+    trials_uri = str(folder / "trials.csv") if trials else ""
+    summary = write_report(
+        str(case.out), str(folder / "evaluation.json"), case.bundle, trials_uri, str(folder / "report.html")
+    )
+    content = (folder / "report.html").read_bytes()
+    assert summary == {"bytes": len(content), "events": 2, "trials": 2 if trials else 0}
+    assert len(content) < LARGEST
+    return Page(content.decode())
+
+
+def test_the_page_is_whole_and_needs_no_network(case: Case) -> None:
+    page = report(case)
+    assert page.tags[0][0] == "html"
+    assert not [tag for tag, _ in page.tags if tag in {"link", "iframe", "img", "object"}]
+    assert not page.attributes("src")
+    assert all(target.startswith("#") for target in page.attributes("href"))
+    policy = next(attributes["content"] or "" for tag, attributes in page.tags if "http-equiv" in attributes)
+    assert policy.startswith("default-src 'none'")
+    assert len(page.scripts) == 3
+    links = {target.removeprefix("#") for target in page.attributes("href")}
+    assert links <= set(page.attributes("id"))
+
+
+def test_titles_are_shown_and_not_run(case: Case) -> None:
+    page = report(case)
+    assert "Fan <b>& co</b>" in page.texts
+    assert "b" not in {tag for tag, _ in page.tags}
+    marker = next(trace for trace in page.data["figures"]["time"]["data"] if trace["name"] == "Detected event")
+    assert marker["text"][0] == "<b>A-1</b> Fan &lt;b&gt;&amp; co&lt;/b&gt;<br>Detected"
+    assert page.data["events"][0]["label"] == "Event 1 of 2: A-1 Fan <b>& co</b>"
+
+
+def test_every_place_has_its_figure_and_every_colour_both_themes(case: Case) -> None:
+    page = report(case)
+    figures = page.data["figures"]
+    assert {*page.attributes("data-figure"), "time"} == figures.keys()
+    style = page.texts[next(i for i, text in enumerate(page.texts) if "--plot-ink" in text)]
+    used = set(re.findall(r'"@([a-z]+)', json.dumps(figures))) | set(re.findall(r'"@([a-z]+)', page.scripts[2]))
+    assert used
+    for name in used - {"name"}:  # a comment of the script explains the notation
+        assert len(re.findall(rf"--plot-{name}: #[0-9a-f]{{6}};", style)) == 2
+
+
+def test_the_figures_show_the_result(case: Case) -> None:
+    figures = report(case).data["figures"]
+    assert next(shape["y0"] for shape in figures["time"]["layout"]["shapes"] if shape["type"] == "line") == 8.0
+    assert [trace["x"] for trace in figures["time"]["data"][1:]] == [[1_600_000_100_000.0, 1_600_000_300_000.0], []]
+    assert figures["training"]["data"][1]["y"] == [9.5, 8.5, 7.5]
+    shares = [sum(trace["y"][:-1]) for trace in figures["histogram"]["data"]]
+    assert shares == pytest.approx([100, 100], rel=0.2)  # empty bins are drawn on the lower edge
+
+
+def test_without_tuning_there_is_no_such_section(case: Case) -> None:
+    page = report(case, trials=False)
+    assert "tuning" not in page.attributes("id")
+    assert "parallel" not in page.data["figures"]
+
+
+def test_the_same_inputs_give_the_same_page(case: Case) -> None:
+    file = case.out.parent / "report.html"
+    report(case)
+    first = file.read_bytes()
+    report(case)
+    assert file.read_bytes() == first
+
+
+def test_refuses_an_evaluation_of_another_model(case: Case) -> None:
+    make_bundle(case.bundle, scale=2.0)
+    with pytest.raises(InputError, match="evaluates another model than"):
+        report(case)
+
+
+def test_refuses_scores_of_another_evaluation(case: Case) -> None:
+    with pytest.raises(InputError, match="400 rows, but the evaluation has"):
+        folder = case.out.parent
+        text = (folder / "evaluation.json").read_text().replace('"test_rows": 400', '"test_rows": 399')
+        (folder / "evaluation.json").write_text(text)
+        report(case)

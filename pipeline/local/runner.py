@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import threading
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,8 @@ from kfp.local import config, pipeline_orchestrator
 from rich.console import Console
 
 from container_component_src.errors import InputError, PipelineError
+from container_component_src.maintenance.cleanup import clean_up
+from container_component_src.scratch import RUN_ID_VARIABLE
 from pipeline.arguments import parse_arguments
 from pipeline.local import store
 from pipeline.local.kfp_hooks import StepRunner
@@ -127,7 +130,8 @@ def _run(
     outputs = last_run.parent / "outputs"
     outputs.mkdir(exist_ok=True)
     store.prune(cache_root.parent, outputs, digest)
-    launcher = ProcessLauncher(options.project_root, _environment(options.env), options.grace_seconds)
+    run_id = uuid.uuid4().hex[:8]
+    launcher = ProcessLauncher(options.project_root, _environment(options.env, run_id), options.grace_seconds)
     steps = StepRunner(board, launcher, last_run / "logs")
     started = (last_run / "logs").stat().st_mtime  # the file system's clock, as the cache entries have it
     completed, message = False, ""
@@ -145,6 +149,8 @@ def _run(
         except (RuntimeError, ValueError, LookupError, PipelineError) as error:
             logging.getLogger(__name__).debug("the run failed", exc_info=error)
             message = re.sub(r"\x1b\[\d+m", "", str(error))
+        finally:
+            clean_up(run_id)  # a step that had to be killed could not remove its scratch folders
     if completed:
         if options.cache:
             store.forget_unused_entries(cache_root, started)
@@ -165,9 +171,9 @@ def _fresh_last_run(work_dir: Path) -> Path:
     return last_run
 
 
-def _environment(extra: Mapping[str, str]) -> dict[str, str]:
+def _environment(extra: Mapping[str, str], run_id: str) -> dict[str, str]:
     """This process's environment with this interpreter's directory first on PATH, so that `python` is this one."""
-    env = {**os.environ, **extra, "PYTHONUNBUFFERED": "1"}
+    env = {**os.environ, **extra, "PYTHONUNBUFFERED": "1", RUN_ID_VARIABLE: run_id}
     env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env.get("PATH", os.defpath)])
     return env
 

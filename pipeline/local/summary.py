@@ -147,7 +147,7 @@ def write_summary(summary: RunSummary) -> None:
             }
             for step in summary.steps
         ],
-        "metrics": summary.metrics,
+        "metrics": {name: dict(sorted(values.items())) for name, values in summary.metrics.items()},
         "report": summary.report,
         "model": summary.model,
         "deployed": summary.deployed,
@@ -195,7 +195,7 @@ def _metrics_table(metrics: dict[str, dict[str, Any]]) -> Table:
     table = Table("metric", show_edge=False, pad_edge=False)
     table.add_column("value", justify="right")
     for artifact, values in metrics.items():
-        for name, value in values.items():
+        for name, value in sorted(values.items()):
             label = f"{artifact}: {name}" if len(metrics) > 1 else name
             table.add_row(Text(label), Text(f"{value:.4g}" if isinstance(value, float) else str(value)))
     return table

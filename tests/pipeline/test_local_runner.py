@@ -270,6 +270,18 @@ def test_steps_see_the_given_environment_and_this_interpreter(bench: Bench) -> N
     assert summary.steps[0].message == f"given 1 {sys.prefix} {bench.project} (exit code 1)"
 
 
+def test_scratch_folders_of_killed_steps_are_removed(bench: Bench) -> None:
+    (bench.project / "container_component_src" / "step.py").write_text(
+        "import os, signal, tempfile\n"
+        "print(tempfile.mkdtemp(prefix=f'eclss-{os.environ[\"PIPELINE_RUN_ID\"]}-'), flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    summary = bench.run(local_pipelines.forgetful)
+    folder = summary.steps[0].message.removesuffix(" (signal 9)")
+    assert Path(folder).name.startswith("eclss-")
+    assert not Path(folder).exists()
+
+
 def test_run_leaves_logging_signals_and_kfp_as_they_were(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     before = (logging.getLogger().handlers[:], signal.getsignal(signal.SIGINT), config.LocalExecutionConfig.instance)
     bench.run(local_pipelines.whole)

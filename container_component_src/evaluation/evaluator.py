@@ -73,22 +73,8 @@ def evaluate(bundle_uri: str, val_uri: str, test_uri: str, scores_out_uri: str) 
         test_smoothed = _write_scores(writer, _score_test(bundle, test, event_parts))
         labelled = LabelledScores(*test_smoothed, test.manifest.events)
         scores = writer.commit(events=test.manifest.events, notes={"threshold": bundle.info.thresholds.score})
-    calibrated = at_threshold(labelled, bundle.info.thresholds.score)
-    curve = threshold_curve(labelled)
-    return EvaluationResult(
-        bundle_digest=bundle.info.weights_sha256,
-        scores_uri=scores.location.uri,
-        seed=bundle.info.seed,
-        smoothing_window=bundle.info.thresholds.smoothing_window,
-        calibrated=calibrated,
-        best=at_threshold(labelled, float(curve.threshold[curve.best])),
-        roc_auc=roc_auc(labelled),
-        pr_auc=pr_auc(labelled),
-        counts=_counts(labelled, len(val_smoothed), len(test.channels)),
-        quantiles=_quantiles(labelled, val_smoothed),
-        **_curves(curve, float(labelled.scores.max())),
-        events=_events(labelled, calibrated, event_parts.top_channels(test.channels, usual_parts)),
-    )
+    top_channels = event_parts.top_channels(test.channels, usual_parts)
+    return _judge(bundle, scores, labelled, val_smoothed, top_channels)
 
 
 @dataclass
@@ -187,6 +173,31 @@ def _finite_parts(bundle: Bundle, dataset: Dataset, frame: Frame) -> Parts:
             f"channel '{dataset.channels[channel]}' is {values[channel]}; scale the data, which fills missing values"
         )
     return parts
+
+
+def _judge(
+    bundle: Bundle,
+    scores: Dataset,
+    labelled: LabelledScores,
+    val_smoothed: npt.NDArray[np.float32],
+    top_channels: dict[Event, tuple[ChannelExcess, ...]],
+) -> EvaluationResult:
+    calibrated = at_threshold(labelled, bundle.info.thresholds.score)
+    curve = threshold_curve(labelled)
+    return EvaluationResult(
+        bundle_digest=bundle.info.weights_sha256,
+        scores_uri=scores.location.uri,
+        seed=bundle.info.seed,
+        smoothing_window=bundle.info.thresholds.smoothing_window,
+        calibrated=calibrated,
+        best=at_threshold(labelled, float(curve.threshold[curve.best])),
+        roc_auc=roc_auc(labelled),
+        pr_auc=pr_auc(labelled),
+        counts=_counts(labelled, len(val_smoothed), len(bundle.info.channels)),
+        quantiles=_quantiles(labelled, val_smoothed),
+        **_curves(curve, float(labelled.scores.max())),
+        events=_events(labelled, calibrated, top_channels),
+    )
 
 
 def _counts(labelled: LabelledScores, val_rows: int, channels: int) -> Counts:

@@ -13,15 +13,14 @@ from plotly.offline import get_plotlyjs
 from container_component_src import storage
 from container_component_src.errors import InputError
 from container_component_src.evaluation import report_tables
-from container_component_src.evaluation.report_figures import line_columns, result_figures
+from container_component_src.evaluation.report_figures import result_figures
 from container_component_src.evaluation.report_series import Axis, Series, read_series
 from container_component_src.evaluation.report_text import utc, whole
+from container_component_src.evaluation.report_time import event_views
 from container_component_src.evaluation.report_trials import read_trials, trial_facts, trial_figures
 from container_component_src.evaluation.result import EvaluationResult
 from container_component_src.model.bundle_info import BundleInfo, open_info
 from container_component_src.telemetry.dataset import Dataset
-
-_NANOSECONDS_PER_MILLISECOND = 1_000_000
 
 
 def write_report(
@@ -74,7 +73,7 @@ def render(result: EvaluationResult, info: BundleInfo, series: Series, axis: Axi
         style=_file("style.css"),
         script=_file("script.js"),
         plotly=get_plotlyjs(),
-        report_data=_json({"figures": figures, "axis": vars(axis), "events": _event_views(result, series)}),
+        report_data=_json({"figures": figures, "axis": vars(axis), "events": event_views(series, result)}),
         verdict=report_tables.verdict(result),
         facts=escape(facts),
         cards=report_tables.cards(result),
@@ -86,19 +85,6 @@ def render(result: EvaluationResult, info: BundleInfo, series: Series, axis: Axi
         tuning=_tuning(trials, tuning),
         tuning_link="" if trials is None else '<a href="#tuning">Tuning</a>',
     )
-
-
-def _event_views(result: EvaluationResult, series: Series) -> list[dict[str, Any]]:
-    """For each event what the time plot shows when it is chosen."""
-    count = len(result.events)
-    return [
-        {
-            **line_columns(window.line),
-            "range": [window.start / _NANOSECONDS_PER_MILLISECOND, window.end / _NANOSECONDS_PER_MILLISECOND],
-            "label": " ".join(f"Event {number} of {count}: {event.id} {event.title}".split()),
-        }
-        for number, (event, window) in enumerate(zip(result.events, series.events, strict=True), 1)
-    ]
 
 
 def _tuning(trials: pd.DataFrame | None, figures: Mapping[str, Any]) -> str:

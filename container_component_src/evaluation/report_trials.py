@@ -2,7 +2,6 @@
 
 import io
 from html import escape
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +10,9 @@ import pandas as pd
 from container_component_src import storage
 from container_component_src.errors import InputError
 from container_component_src.evaluation.report_text import short_number
+from container_component_src.evaluation.report_traces import Figure
 
-Figure = dict[str, Any]
+Ticks = list[tuple[float, str]]  # position from 0 to 1, text
 
 OBJECTIVE = "val_loss"
 _NOT_TUNED = ("trial", "state", OBJECTIVE, "seconds")
@@ -123,32 +123,32 @@ def _parallel(trials: pd.DataFrame) -> Figure:
                 "marker": {"color": colour, "size": 4 + width},
             }
         )
-    ticks = [(axis, *tick) for axis, (_, of_axis) in enumerate(axes) for tick in of_axis]
+    return {"data": data, "layout": _parallel_layout(labels, [ticks for _, ticks in axes])}
+
+
+def _parallel_layout(labels: list[str], ticks: list[Ticks]) -> Figure:
     return {
-        "data": data,
-        "layout": {
-            "xaxis": {
-                "showline": False,
-                "tickvals": list(range(len(labels))),
-                "ticktext": [escape(label) for label in labels],
-                "range": [-0.2, len(labels) - 0.5],
-                "zeroline": False,
-            },
-            "yaxis": {"visible": False, "range": [-0.08, 1.08]},
-            "annotations": [
-                {
-                    "x": axis,
-                    "y": position,
-                    "text": escape(text),
-                    "showarrow": False,
-                    "xanchor": "left",
-                    "xshift": 8,
-                    "bgcolor": "@panel/0.8",
-                }
-                for axis, position, text in ticks
-            ],
-            "hovermode": "closest",
+        "xaxis": {
+            "showline": False,
+            "tickvals": list(range(len(labels))),
+            "ticktext": [escape(label) for label in labels],
+            "range": [-0.2, len(labels) - 0.5],
         },
+        "yaxis": {"visible": False, "range": [-0.08, 1.08]},
+        "annotations": [
+            {
+                "x": axis,
+                "y": place,
+                "text": escape(text),
+                "showarrow": False,
+                "xanchor": "left",
+                "xshift": 8,
+                "bgcolor": "@panel/0.8",
+            }
+            for axis, of_axis in enumerate(ticks)
+            for place, text in of_axis
+        ],
+        "hovermode": "closest",
     }
 
 
@@ -159,9 +159,6 @@ def _rank_look(rank: int, trials: int) -> tuple[str, str, int]:
     if rank <= trials / 4:
         return "Best quarter", "@score", 2
     return "Other trials", "@muted/0.4", 1
-
-
-Ticks = list[tuple[float, str]]  # position from 0 to 1, text
 
 
 def _choice_axis(column: "pd.Series[str]") -> tuple[npt.NDArray[np.float64], Ticks]:

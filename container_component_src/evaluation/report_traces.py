@@ -1,0 +1,39 @@
+"""What the plots of the report share."""
+
+from typing import Any
+
+from container_component_src.evaluation.result import EvaluationResult
+
+Figure = dict[str, Any]  # of plotly.js, or a part of one
+
+
+def line(name: str, colour: str, dash: str = "solid", width: float = 2) -> Figure:
+    """A trace without its points."""
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": name,
+        "line": {"color": colour, "width": width, "dash": dash},
+    }
+
+
+def threshold_lines(result: EvaluationResult, axis: str) -> list[Figure]:
+    """Both thresholds as lines across a plot whose `axis` holds scores."""
+    across, along = ("x", "y") if axis == "y" else ("y", "x")
+    return [
+        {
+            "type": "line",
+            f"{across}ref": "paper",
+            f"{across}0": 0,
+            f"{across}1": 1,
+            f"{along}0": metrics.threshold,
+            f"{along}1": metrics.threshold,
+            "line": {"color": colour, "width": 2, "dash": dash},
+            "name": f"{name} threshold",
+            "showlegend": True,
+        }
+        for name, metrics, colour, dash in (
+            ("Calibrated", result.calibrated, "@calibrated", "solid"),
+            ("Best", result.best, "@best", "dash"),
+        )
+    ]

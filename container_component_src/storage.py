@@ -18,7 +18,7 @@ import fsspec
 import pyarrow.fs
 from fsspec import AbstractFileSystem
 
-from container_component_src.errors import NO_ROOM, InputError
+from container_component_src.errors import NO_ROOM, InputError, StepError
 
 _S3_PREFIXES = ("s3://", "minio://", "/minio/")
 _TEMPORARY_SUFFIX = ".tmp"
@@ -92,8 +92,11 @@ class Location:
         return f"{info['size']}-{str(version).strip(chr(34))}"
 
     def remove(self) -> None:
-        """Delete the file or the whole folder; nothing happens where there is none."""
-        if self.exists():
+        """Delete the file or the whole folder; a bucket is emptied but kept, and nothing happens where nothing is."""
+        if not self.is_local and "/" not in self.path:
+            for child in self.children():
+                child.remove()
+        elif self.exists():
             self.fs.rm(self.path, recursive=True)
 
     @contextmanager
@@ -102,6 +105,9 @@ class Location:
 
         Local files are written under a temporary name and renamed; S3 objects appear when their upload completes, and
         the upload is given up where the block raises.
+
+        Raises:
+            StepError: The object could not be uploaded.
         """
         if self.is_local:
             temporary = Path(f"{self.path}.{uuid.uuid4().hex[:8]}{_TEMPORARY_SUFFIX}")
@@ -124,7 +130,12 @@ class Location:
             upload.discard()
             upload.closed = True  # closing would complete the upload
             raise
-        upload.close()
+        try:
+            upload.close()
+        except OSError as error:
+            raise StepError(
+                f"{self.uri}: not written ({error}); check that the bucket exists and the rights"
+            ) from error
 
     def write_bytes(self, content: bytes) -> None:
         """Write a small file at once."""
@@ -141,15 +152,16 @@ def resolve(uri: str, endpoint: str = "", environment: Mapping[str, str] = os.en
         environment: Where the S3 settings are looked up.
 
     Raises:
-        InputError: The URI is empty or of an unknown kind.
+        InputError: The URI is empty, of an unknown kind or without a bucket.
     """
     if not uri:
         raise InputError("an empty path was given; name a file or folder")
     for prefix in _S3_PREFIXES:
         if uri.startswith(prefix) and not _is_launcher_scratch(uri):
-            return Location(
-                fsspec.filesystem("s3", **s3_options(environment, endpoint)), uri.removeprefix(prefix).rstrip("/")
-            )
+            path = uri.removeprefix(prefix).strip("/")
+            if not path:
+                raise InputError(f"{uri}: names no bucket; give an address like s3://bucket/key")
+            return Location(fsspec.filesystem("s3", **s3_options(environment, endpoint)), path)
     if "://" in uri and not uri.startswith("file://"):
         raise InputError(f"{uri}: unknown kind of address; use a path, file://, s3:// or minio://")
     return Location(fsspec.filesystem("file"), str(Path(uri.removeprefix("file://")).absolute()))

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -90,3 +91,28 @@ def thread_backend(monkeypatch: pytest.MonkeyPatch, dask_client: "Client") -> No
         yield dask_client
 
     monkeypatch.setattr("container_component_src.backends.local.LocalBackend.dask_client", shared)
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """Host and port of an S3 server that speaks HTTP."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    """URI of a new bucket; the environment leads there."""
+    import s3fs
+
+    monkeypatch.setenv("S3_ENDPOINT", f"http://{s3_endpoint}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    name = f"bucket-{uuid.uuid5(uuid.NAMESPACE_URL, request.node.nodeid)}"
+    s3fs.S3FileSystem(key="key", secret="secret", endpoint_url=f"http://{s3_endpoint}").mkdir(name)
+    return f"s3://{name}"

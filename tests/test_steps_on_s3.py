@@ -1,0 +1,74 @@
+"""The data steps with every input and output in a bucket."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from container_component_src import storage
+from container_component_src.telemetry.dataset import Dataset
+from tests import steps
+from tests.helpers import Invoke, assert_refused, report, telemetry, write_archive, write_reports
+
+
+def _upload(local: Any, uri: str) -> str:
+    storage.resolve(uri).write_bytes(local.read_bytes())
+    return uri
+
+
+def _outputs(invoke: Invoke, *command: object) -> Any:
+    outcome = invoke(*command)
+    assert outcome.code == 0, outcome
+    return json.loads(outcome.stdout[outcome.stdout.index("{\n") :])
+
+
+@pytest.mark.usefixtures("thread_backend")
+def test_from_listing_to_scaling(bucket: str, invoke: Invoke, tmp_path: Any) -> None:
+    first = telemetry(rows=600)
+    second = telemetry(rows=600, seed=1, start="2023-01-01 12:00")
+    for name, frame in (("2022", first), ("2023", second)):
+        _upload(write_archive(tmp_path / "archive.parquet", frame), f"{bucket}/raw/{name}.parquet")
+    reports = _upload(
+        write_reports(tmp_path / "reports.xlsx", report((300, 330), (800, 810))), f"{bucket}/reports.xlsx"
+    )
+    # KFP hands out the other two forms of the same addresses.
+    minio, slash = bucket.replace("s3://", "minio://"), bucket.replace("s3://", "/minio/")
+
+    listed = _outputs(invoke, *steps.list_archives(f"{minio}/raw", reports))
+    assert [archive["uri"] for archive in listed["archives"]] == [
+        f"{bucket}/raw/{name}.parquet" for name in (2022, 2023)
+    ]
+    split = [
+        _outputs(invoke, *steps.split(uri, f"{slash}/split/{index}"))["partitions_uri"]
+        for index, uri in enumerate(uris)
+    ]
+    assert split == [f"{bucket}/split/0", f"{bucket}/split/1"]
+    dataset = _outputs(invoke, *steps.preprocess(split, f"{minio}/dataset"))["dataset_uri"]
+    labels = _outputs(invoke, *steps.label(dataset, reports, f"{bucket}/labels"))["labels_uri"]
+    parts = _outputs(invoke, *steps.three_way(dataset, labels, bucket), "--window-hours", 1, "--block-hours", 0.2)
+    assert sum(parts[name]["rows"] for name in steps.PARTS) == 1200
+    _outputs(invoke, *steps.fit(parts["train_uri"], f"{bucket}/scaler.json"))
+    sources = [parts[f"{name}_uri"] for name in steps.PARTS]
+    scaled = _outputs(invoke, *steps.scale(f"{minio}/scaler.json", sources, slash))
+    for name in steps.PARTS:
+        rows = Dataset.open(scaled[f"scaled_{name}_uri"]).load()
+        assert len(rows) == parts[name]["rows"]
+        assert np.isfinite(rows.values).all()
+    assert [event.id for event in Dataset.open(scaled["scaled_test_uri"]).manifest.events] == ["AR-1", "AR-2"]
+
+
+def test_a_failed_step_leaves_no_objects(bucket: str, invoke: Invoke, tmp_path: Any) -> None:
+    frame = telemetry()
+    frame.loc[450, "normalizedTime"] = frame.loc[440, "normalizedTime"]
+    archive = _upload(write_archive(tmp_path / "archive.parquet", frame), f"{bucket}/raw/bad.parquet")
+    outcome = invoke(*steps.split(archive, f"{bucket}/split"))
+    assert_refused(outcome, archive, "row 450")
+    assert not storage.resolve(f"{bucket}/split").exists()
+
+
+def test_a_missing_bucket_or_object(bucket: str, invoke: Invoke, tmp_path: Any) -> None:
+    outcome = invoke(*steps.split(f"{bucket}/absent.parquet", tmp_path / "split"))
+    assert_refused(outcome, f"{bucket}/absent.parquet: no such file")
+    outcome = invoke(*steps.split(write_archive(tmp_path / "a.parquet"), "s3://no-such-bucket/split"))
+    assert_refused(outcome, "s3://no-such-bucket/split/part-00000.parquet", "check that the bucket exists", code=1)

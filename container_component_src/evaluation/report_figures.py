@@ -12,7 +12,7 @@ import numpy.typing as npt
 from container_component_src.evaluation.report_series import Series
 from container_component_src.evaluation.report_text import short_number
 from container_component_src.evaluation.report_time import time_figure
-from container_component_src.evaluation.report_traces import Figure, line, threshold_lines
+from container_component_src.evaluation.report_traces import Figure, count_axis, line, threshold_lines
 from container_component_src.evaluation.result import EvaluationResult
 from container_component_src.model.bundle_info import BundleInfo
 
@@ -187,7 +187,7 @@ def _training(info: BundleInfo) -> Figure:
             for name, values, colour, dash in losses
         ],
         "layout": {
-            "xaxis": {"title": {"text": "Epoch"}, "tickformat": "d"},
+            "xaxis": count_axis("Epoch", epochs[-1]),
             "yaxis": {"title": {"text": "Loss (nats per time step)"}},
             "shapes": [best],
             "hovermode": "x unified",

@@ -17,6 +17,11 @@ def line(name: str, colour: str, dash: str = "solid", width: float = 2) -> Figur
     }
 
 
+def count_axis(title: str, largest: int) -> Figure:
+    """An axis of whole numbers from 0, with at most about ten ticks."""
+    return {"title": {"text": title}, "tickformat": "d", "dtick": max(1, -(-largest // 10))}
+
+
 def threshold_lines(result: EvaluationResult, axis: str) -> list[Figure]:
     """Both thresholds as lines across a plot whose `axis` holds scores."""
     across, along = ("x", "y") if axis == "y" else ("y", "x")

@@ -10,7 +10,7 @@ import pandas as pd
 from container_component_src import storage
 from container_component_src.errors import InputError
 from container_component_src.evaluation.report_text import short_number
-from container_component_src.evaluation.report_traces import Figure
+from container_component_src.evaluation.report_traces import Figure, count_axis
 
 Ticks = list[tuple[float, str]]  # position from 0 to 1, text
 
@@ -89,7 +89,7 @@ def _objective(trials: pd.DataFrame) -> Figure:
             },
         ],
         "layout": {
-            "xaxis": {"title": {"text": "Trial"}, "tickformat": "d"},
+            "xaxis": count_axis("Trial", int(trials["trial"].max())),
             "yaxis": {"title": {"text": "Validation loss (nats per time step)"}},
         },
     }

@@ -133,9 +133,7 @@ class Location:
         try:
             upload.close()
         except OSError as error:
-            raise StepError(
-                f"{self.uri}: not written ({error}); check that the bucket exists and the rights"
-            ) from error
+            raise StepError(f"{self.uri}: not written ({error}); check the bucket and its rights") from error
 
     def write_bytes(self, content: bytes) -> None:
         """Write a small file at once."""

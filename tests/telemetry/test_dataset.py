@@ -1,0 +1,234 @@
+"""The dataset artifact: whole or refused, whatever happens to its writer."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from container_component_src.errors import InputError
+from container_component_src.telemetry.dataset import (
+    MANIFEST_NAME,
+    Dataset,
+    DatasetWriter,
+    Frame,
+    prepare_output,
+    timestamps_of,
+    to_iso,
+    values_of,
+)
+from container_component_src.telemetry.events import Event
+from tests.helpers import MINUTE, START, TIME, nanoseconds, write_dataset
+
+PROJECT = Path(__file__).resolve().parents[2]
+VALUES = np.array([[1.5, -2.0], [np.nan, 4.0], [5.0, 1e30]], dtype=np.float32)
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    events = (Event(id="AR-1", start=5, end=6),)
+    labels = np.array([0, 1, 0])
+    write_dataset(tmp_path / "d", VALUES, labels=labels, partition_rows=2, events=events)
+    dataset = Dataset.open(str(tmp_path / "d"))
+    assert (dataset.channels, dataset.manifest.rows, dataset.manifest.labelled) == (("a", "b"), 3, True)
+    assert dataset.manifest.events == events
+    frame = dataset.load()
+    assert frame.timestamps.tolist() == [nanoseconds(START) + row * MINUTE for row in range(3)]
+    np.testing.assert_array_equal(frame.values, VALUES)
+    assert frame.values.dtype == np.float32
+    assert frame.labels is not None
+    assert frame.labels.dtype == np.int8
+    assert frame.labels.tolist() == [0, 1, 0]
+    assert [len(part) for part in dataset.frames()] == [2, 1]
+
+
+def test_metadata(tmp_path: Path) -> None:
+    with DatasetWriter(str(tmp_path / "d"), TIME, ("a",)) as writer:
+        writer.write(Frame(np.array([0, MINUTE]), np.zeros((2, 1), np.float32)))
+        dataset = writer.commit(missing={"a": 3}, notes={"seed": 7})
+    assert dataset.manifest.metadata() == {
+        "rows": 2,
+        "channels": 1,
+        "partitions": 1,
+        "start": "1970-01-01T00:00:00+00:00",
+        "end": "1970-01-01T00:01:00+00:00",
+        "missing_values": 3,
+        "seed": 7,
+    }
+
+
+def test_pandas_reads_the_time_as_index(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "d", VALUES, labels=np.array([0, 1, 0]))
+    table = pd.read_parquet(tmp_path / "d" / "part-00000.parquet")
+    pd.testing.assert_index_equal(
+        table.index, pd.date_range(START, periods=3, freq="min", tz="UTC", name=TIME), exact=True, check_names=True
+    )
+    assert table.dtypes.astype(str).to_dict() == {"a": "float32", "b": "float32", "Anomaly": "int8"}
+    np.testing.assert_array_equal(table[["a", "b"]].to_numpy(), VALUES)
+
+
+def test_some_channels(tmp_path: Path) -> None:
+    dataset = write_dataset(tmp_path / "d", VALUES)
+    np.testing.assert_array_equal(next(dataset.frames(["b"])).values, VALUES[:, [1]])
+    np.testing.assert_array_equal(next(dataset.frames(["b", "a"])).values, VALUES[:, [1, 0]])
+    assert next(dataset.frames([])).values.shape == (3, 0)
+
+
+def test_values_of_nulls_doubles_and_halves() -> None:
+    table = pa.table(
+        {
+            "nulls": pa.chunked_array([pa.array([1.0, None]), pa.array([None, 4.0])]),
+            "doubles": pa.array([0.1, 1e300, -1e300, np.nan]),
+            "halves": pa.array(np.array([1, 2, 3, 4], np.float16)),
+        }
+    )
+    values = values_of(table, ["nulls", "doubles", "halves"])
+    expected = [[1, np.float32(0.1), 1], [np.nan, np.inf, 2], [np.nan, -np.inf, 3], [4, np.nan, 4]]
+    np.testing.assert_array_equal(values, np.array(expected, np.float32))
+    assert values.flags.c_contiguous
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "+05:00"])
+def test_timestamps_of_any_unit_and_zone(unit: str, zone: str) -> None:
+    index = pd.DatetimeIndex(["2023-06-01 12:00:00"], tz="UTC").tz_convert(zone).as_unit(unit)  # type: ignore[arg-type]
+    column = pa.chunked_array([pa.array(index)])
+    assert timestamps_of(column).tolist() == [nanoseconds("2023-06-01 12:00")]
+
+
+def test_to_iso() -> None:
+    assert to_iso(0) == "1970-01-01T00:00:00+00:00"
+    assert to_iso(nanoseconds("2023-05-01 10:00:00.5")) == "2023-05-01T10:00:00.500000+00:00"
+
+
+@given(data=st.data())
+def test_load_does_not_depend_on_the_partitions(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
+    cuts = data.draw(st.lists(st.integers(0, 12), max_size=5).map(sorted))
+    folder = tmp_path_factory.mktemp("d") / "dataset"
+    values = np.arange(24, dtype=np.float32).reshape(12, 2)
+    timestamps = np.arange(12, dtype=np.int64) * MINUTE
+    with DatasetWriter(str(folder), TIME, ("a", "b")) as writer:
+        for first, last in zip([0, *cuts], [*cuts, 12], strict=True):
+            writer.write(Frame(timestamps[first:last], values[first:last]))
+        dataset = writer.commit()
+    assert dataset.manifest.rows == sum(len(frame) for frame in dataset.frames()) == 12
+    assert all(partition.rows for partition in dataset.manifest.partitions)
+    np.testing.assert_array_equal(dataset.load().timestamps, timestamps)
+    np.testing.assert_array_equal(dataset.load().values, values)
+
+
+def test_no_rows(tmp_path: Path) -> None:
+    with (
+        pytest.raises(InputError, match="no rows are left"),
+        DatasetWriter(str(tmp_path / "d"), TIME, ("a",)) as writer,
+    ):
+        writer.write(Frame(np.empty(0, np.int64), np.empty((0, 1), np.float32)))
+        writer.commit()
+    assert not (tmp_path / "d").exists()
+
+
+@pytest.mark.parametrize("second", [0, MINUTE])
+def test_partitions_that_overlap(second: int, tmp_path: Path) -> None:
+    with (
+        pytest.raises(InputError, match="part-00001"),
+        DatasetWriter(str(tmp_path / "d"), TIME, ("a",)) as writer,
+    ):
+        writer.write(Frame(np.array([0, MINUTE]), np.zeros((2, 1), np.float32)))
+        writer.write(Frame(np.array([second, 2 * MINUTE]), np.zeros((2, 1), np.float32)))
+        writer.commit()
+    assert not (tmp_path / "d").exists()
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_an_exception_removes_what_was_written(error: type[BaseException], tmp_path: Path) -> None:
+    write_dataset(tmp_path / "d", VALUES)  # of an earlier run
+    with pytest.raises(error), DatasetWriter(str(tmp_path / "d"), TIME, ("a",)) as writer:
+        writer.write(Frame(np.array([0]), np.zeros((1, 1), np.float32)))
+        raise error
+    assert not (tmp_path / "d").exists()
+
+
+def test_unfinished_datasets_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such dataset"):
+        Dataset.open(str(tmp_path / "d"))
+    writer = DatasetWriter(str(tmp_path / "d"), TIME, ("a",))
+    writer.write(Frame(np.array([0]), np.zeros((1, 1), np.float32)))
+    with pytest.raises(InputError, match="unfinished dataset"):
+        Dataset.open(str(tmp_path / "d"))
+    writer.commit()
+    assert Dataset.open(str(tmp_path / "d")).manifest.rows == 1
+
+
+KILLED = """
+import sys
+import numpy as np
+from container_component_src.telemetry.dataset import DatasetWriter, Frame
+with DatasetWriter(sys.argv[1], "t", ("a",)) as writer:
+    writer.write(Frame(np.arange(3), np.zeros((3, 1), np.float32)))
+    with (writer.location / "part-00001.parquet").open_output() as output:
+        output.write(b"half of it")
+        output.flush()
+        print("writing", flush=True)
+        sys.stdin.read()
+"""
+
+
+def test_a_killed_writer_leaves_nothing_that_opens(tmp_path: Path) -> None:
+    folder = tmp_path / "d"
+    write_dataset(folder, VALUES)  # of an earlier run
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(folder)], cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"writing\n"
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+    assert [path.suffix for path in sorted(folder.iterdir())] == [".parquet", ".tmp"]
+    with pytest.raises(InputError, match="unfinished dataset"):
+        Dataset.open(str(folder))
+
+    write_dataset(folder, VALUES, partition_rows=3)
+    assert sorted(path.name for path in folder.iterdir()) == [MANIFEST_NAME, "part-00000.parquet"]
+    np.testing.assert_array_equal(Dataset.open(str(folder)).load().values, VALUES)
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    ["notes.txt", "archive.parquet", "part-0.parquet", "part-00000-1a2b.snappy.parquet", ".hidden", "part-00000/x"],
+)
+def test_a_folder_with_other_files_is_kept(foreign: str, tmp_path: Path) -> None:
+    write_dataset(tmp_path / "d", VALUES)
+    file = tmp_path / "d" / foreign
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(b"1")
+    with pytest.raises(InputError, match="holds other files"):
+        prepare_output(str(tmp_path / "d"))
+    assert file.read_bytes() == b"1"
+    assert Dataset.open(str(tmp_path / "d")).manifest.rows == 3
+
+
+def test_a_file_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "archive.parquet").write_bytes(b"1")
+    with pytest.raises(InputError, match="a file, where a folder is to be written"):
+        DatasetWriter(str(tmp_path / "archive.parquet"), TIME, ("a",))
+    assert (tmp_path / "archive.parquet").read_bytes() == b"1"
+
+
+def test_an_output_is_emptied_first(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "d", np.zeros((10, 2)), partition_rows=1)
+    write_dataset(tmp_path / "d", VALUES)
+    assert sorted(path.name for path in (tmp_path / "d").iterdir()) == [MANIFEST_NAME, "part-00000.parquet"]
+
+
+def test_a_partition_keeps_its_statement(tmp_path: Path) -> None:
+    """What the manifest says of a partition is what its file holds."""
+    dataset = write_dataset(tmp_path / "d", np.zeros((10, 2)), partition_rows=4)
+    for partition in dataset.manifest.partitions:
+        times = timestamps_of(pq.read_table(tmp_path / "d" / partition.file).column(TIME))
+        assert (partition.rows, partition.start, partition.end) == (len(times), times[0], times[-1])

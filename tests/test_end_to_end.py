@@ -1,0 +1,123 @@
+"""The whole pipeline as a user runs it: real processes, small data."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from container_component_src.example_data import ExampleDataSpec, generate
+
+ROOT = Path(__file__).resolve().parents[1]
+ALWAYS_RUN = {"list_archives", "deploy_to_kserve"}
+PARAMETERS = {
+    "window_hours": 0.25,
+    "block_hours": 0.5,
+    "min_composite_f1": 0.0,
+    "latent_dims": [4, 8],
+    "hidden_dims": ["32,16"],
+    "betas": [1.0],
+    "lrs": [0.003],
+    "batch_sizes": [256],
+    "max_trials": 2,
+    "tuning_max_epochs": 1,
+    "max_epochs": 2,
+    "smoothing_window": 3,
+    "alarm_quantile": 0.99,
+}
+
+
+class Project:
+    """A user's configuration and data in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        generate(folder / "data", ExampleDataSpec(rows=6000, channels=20, anomalies=12))
+        config = (ROOT / "config.toml").read_text()
+        config = config.replace("local_data/example", str(folder / "data")).replace(
+            '"local_data"', f'"{folder / "work"}"'
+        )
+        parameters = "\n".join(f"{name} = {json.dumps(value)}" for name, value in PARAMETERS.items())
+        self.config = folder / "config.toml"
+        self.config.write_text(f"{config}\n{parameters}\n")
+
+    def run(self, *options: str) -> dict[str, Any]:
+        command = [sys.executable, "pipeline/compile_and_run_pipeline.py", "--local", "--config", str(self.config)]
+        finished = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, check=False)
+        summary: dict[str, Any] = json.loads((self.folder / "work" / "last_run" / "summary.json").read_text())
+        assert finished.returncode == 0, finished.stdout
+        return summary
+
+
+def ran(summary: dict[str, Any]) -> set[str]:
+    """Names of the steps that were not answered from the cache, without loop indices."""
+    return {step["name"].split(" ")[0] for step in summary["steps"] if not step["cached"]}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return Project(tmp_path_factory.mktemp("project"))
+
+
+@pytest.fixture(scope="module")
+def first(project: Project) -> dict[str, Any]:
+    return project.run()
+
+
+def test_pipeline_goes_from_archives_to_a_deployed_model(first: dict[str, Any]) -> None:
+    assert first["status"] == "succeeded"
+    assert first["pipeline"] == "columbus-eclss-ad-pipeline"
+    assert first["deployed"] is True
+    assert {step["status"] for step in first["steps"]} == {"succeeded"}
+    assert len(first["steps"]) == 13
+    assert "<html" in Path(first["report"]).read_text()
+    assert (Path(first["model"]) / "model.safetensors").is_file()
+    assert 0.5 < first["metrics"]["metrics"]["roc_auc"] <= 1
+
+
+def test_unchanged_inputs_are_answered_from_the_cache(project: Project, first: dict[str, Any]) -> None:
+    second = project.run()
+    assert ran(second) == ALWAYS_RUN
+    assert second["metrics"] == first["metrics"]
+    assert second["deployed"] is True
+
+
+def test_changed_parameter_runs_what_depends_on_it(project: Project, first: dict[str, Any]) -> None:
+    changed = project.run("--param", "min_composite_f1=1.1")
+    assert ran(changed) == ALWAYS_RUN
+    assert {step["name"]: step["status"] for step in changed["steps"]}["deploy_to_kserve"] == "skipped"
+    assert changed["deployed"] is False
+
+
+def test_changed_archive_is_noticed_and_the_same_seed_gives_the_same_result(
+    project: Project, first: dict[str, Any]
+) -> None:
+    archive = project.folder / "data" / "telemetry" / "2022.parquet"
+    os.utime(archive)  # written anew with the same content
+    again = project.run()
+    assert {"split_parquet_file", "run_dask_preprocessing"} <= ran(again)
+    splits = [step["cached"] for step in again["steps"] if step["name"].startswith("split_parquet_file")]
+    assert sorted(splits) == [False, True]
+    for name, value in first["metrics"]["metrics"].items():
+        assert again["metrics"]["metrics"][name] == pytest.approx(value, rel=1e-6), name
+
+
+def test_failing_step_fails_the_run_and_is_explained(project: Project, first: dict[str, Any]) -> None:
+    command = [sys.executable, "pipeline/compile_and_run_pipeline.py", "--local", "--config", str(project.config)]
+    finished = subprocess.run(
+        [*command, "--param", "val_fraction=1.5"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert finished.returncode == 1
+    assert "create_train_val_test_split failed" in finished.stdout
+    assert "1.5" in finished.stdout
+    summary = json.loads((project.folder / "work" / "last_run" / "summary.json").read_text())
+    assert summary["status"] == "failed"
+    assert summary["report"] is None
+
+
+def test_no_process_is_left_behind(first: dict[str, Any]) -> None:
+    assert [child.cmdline() for child in psutil.Process().children(recursive=True)] == []

@@ -1,0 +1,80 @@
+"""Finding archives, and the check of their timestamps."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from container_component_src.errors import InputError
+from container_component_src.telemetry.archive import checked_timestamps, file_fingerprint, list_archives
+from tests.helpers import TIME, telemetry, write_archive
+
+
+def test_archives_are_sorted_and_other_files_ignored(tmp_path: Path) -> None:
+    for name in ("2023.parquet", "2021.parquet", "2022.parquet"):
+        write_archive(tmp_path / name, telemetry(rows=10))
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / "older").mkdir()
+    archives = list_archives(str(tmp_path), TIME)
+    assert [archive.uri for archive in archives] == [f"{tmp_path}/{year}.parquet" for year in (2021, 2022, 2023)]
+
+
+def test_one_file(tmp_path: Path) -> None:
+    path = write_archive(tmp_path / "2023.parquet", telemetry(rows=10))
+    (archive,) = list_archives(str(path), TIME)
+    assert (archive.uri, archive.fingerprint) == (str(path), file_fingerprint(str(path)))
+
+
+def test_a_touched_archive_has_another_fingerprint(tmp_path: Path) -> None:
+    path = write_archive(tmp_path / "2023.parquet", telemetry(rows=10))
+    first = list_archives(str(tmp_path), TIME)
+    assert list_archives(str(tmp_path), TIME) == first
+    os.utime(path, ns=(1, 1))
+    assert list_archives(str(tmp_path), TIME) != first
+
+
+def test_archives_differ_in_columns_that_are_no_channels(tmp_path: Path) -> None:
+    write_archive(tmp_path / "1.parquet", telemetry(rows=10))
+    write_archive(tmp_path / "2.parquet", telemetry(rows=10, crew=3).drop(columns="status"))
+    assert len(list_archives(str(tmp_path), TIME)) == 2
+
+
+def _column(times: list[int | None]) -> pa.ChunkedArray:
+    half = len(times) // 2
+    kind = pa.timestamp("us", tz="UTC")
+    return pa.chunked_array([pa.array(times[:half], kind), pa.array(times[half:], kind)])
+
+
+@given(
+    times=st.lists(st.none() | st.integers(-5, 5), max_size=12),
+    first_row=st.integers(0, 10),
+    previous=st.none() | st.integers(-6, 6),
+)
+def test_the_first_row_at_fault_is_named(times: list[int | None], first_row: int, previous: int | None) -> None:
+    faults = [row for row, time in enumerate(times) if time is None]
+    if not faults:
+        before = [previous, *times[:-1]]
+        faults = [row for row, (last, time) in enumerate(zip(before, times, strict=False)) if _not_after(time, last)]
+    nanoseconds = None if previous is None else previous * 1000
+    if not faults:
+        checked = checked_timestamps(_column(times), "file", first_row, nanoseconds)
+        assert checked.tolist() == [time * 1000 for time in times if time is not None]
+        return
+    with pytest.raises(InputError, match=rf"^file: row {first_row + faults[0]} "):
+        checked_timestamps(_column(times), "file", first_row, nanoseconds)
+
+
+def _not_after(time: int | None, last: int | None) -> bool:
+    return time is not None and last is not None and time <= last
+
+
+def test_checked_timestamps_are_nanoseconds() -> None:
+    column = pa.chunked_array([pa.array(pd.date_range("2023-01-01", periods=3, freq="s", tz="America/New_York"))])
+    checked = checked_timestamps(column, "file")
+    assert checked.dtype == np.int64
+    assert checked[0] == pd.Timestamp("2023-01-01 05:00", tz="UTC").value

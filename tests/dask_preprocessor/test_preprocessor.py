@@ -1,0 +1,110 @@
+"""Preprocessing: the same rows however the telemetry is cut, and a sample that is a property of the data."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from distributed import Client
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from container_component_src.dask_preprocessor.preprocessor import PartitionTask, preprocess, preprocess_partition
+from container_component_src.errors import InputError
+from container_component_src.telemetry.dataset import Frame
+from container_component_src.telemetry.splitting import split_archive
+from tests.helpers import TIME, telemetry, write_archive
+
+CHANNELS = ("cabin_pressure", "fan_speed")
+ROWS = telemetry(rows=200)
+
+
+def _task(source: Path, target: Path, sample_frac: float, index: int = 0) -> PartitionTask:
+    return PartitionTask(str(source), str(target), "", TIME, CHANNELS, sample_frac, index)
+
+
+def _sampled(folder: Path, sample_frac: float, cuts: list[int]) -> pd.DataFrame:
+    """What the workers write of `ROWS`, cut into files."""
+    bounds = [0, *sorted({*cuts}), len(ROWS)]
+    parts = []
+    for index, (first, last) in enumerate(pairwise(bounds)):
+        source = write_archive(folder / f"{index}.parquet", ROWS.iloc[first:last])
+        result = preprocess_partition(_task(source, folder / "out", sample_frac, index))
+        if result.partition is not None:
+            parts.append(pd.read_parquet(folder / "out" / result.partition.file))
+    return pd.concat(parts) if parts else pd.DataFrame()
+
+
+@given(cuts=st.lists(st.integers(1, 199), max_size=6), fraction=st.sampled_from([0.1, 0.5, 1.0]))
+@hypothesis_settings(max_examples=15)
+def test_the_sample_does_not_depend_on_the_files(
+    cuts: list[int], fraction: float, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    whole = _sampled(tmp_path_factory.mktemp("whole"), fraction, [])
+    pd.testing.assert_frame_equal(_sampled(tmp_path_factory.mktemp("cut"), fraction, cuts), whole)
+    pd.testing.assert_frame_equal(whole, ROWS.set_index(TIME)[list(CHANNELS)].astype(np.float32).loc[whole.index])
+
+
+def test_samples_are_nested_and_of_the_size_asked_for(tmp_path: Path) -> None:
+    fractions = (0.1, 0.2, 0.5, 0.9, 1.0)
+    sources = write_archive(tmp_path / "a.parquet", telemetry(rows=5000))
+    indices = []
+    for fraction in fractions:
+        result = preprocess_partition(_task(sources, tmp_path / f"out{fraction}", fraction))
+        assert result.partition is not None
+        indices.append(pd.read_parquet(tmp_path / f"out{fraction}" / result.partition.file).index)
+    for fraction, index in zip(fractions, indices, strict=True):
+        assert len(index) / 5000 == pytest.approx(fraction, abs=0.03)
+    for smaller, larger in pairwise(indices):
+        assert smaller.isin(larger).all()
+
+
+def test_missing_values_are_counted_in_the_sample_alone(tmp_path: Path) -> None:
+    frame = telemetry(rows=100)
+    frame["fan_speed"] = np.inf
+    source = write_archive(tmp_path / "a.parquet", frame)
+    result = preprocess_partition(_task(source, tmp_path / "out", 0.5))
+    assert result.partition is not None
+    assert result.missing == {"fan_speed": result.partition.rows}
+    assert preprocess_partition(_task(source, tmp_path / "out", 1e-9)).partition is None
+
+
+def _run(client: Client, paths: list[Path], target: Path, sample_frac: float = 1.0) -> Frame:
+    return preprocess([str(path) for path in paths], str(target), TIME, sample_frac, "", client).load()
+
+
+def test_archives_in_any_order(dask_client: Client, tmp_path: Path) -> None:
+    folders = []
+    for year, seed in (("2023", 1), ("2021", 2), ("2022", 3)):
+        archive = write_archive(tmp_path / f"{year}.parquet", telemetry(rows=100, start=f"{year}-01-01", seed=seed))
+        split_archive(str(archive), str(tmp_path / year), TIME, rowgroups_per_file=1)
+        folders.append(tmp_path / year)
+    first = _run(dask_client, folders, tmp_path / "first")
+    assert (np.diff(first.timestamps) > 0).all()
+    second = _run(dask_client, folders[::-1], tmp_path / "second")
+    np.testing.assert_array_equal(first.timestamps, second.timestamps)
+    np.testing.assert_array_equal(first.values, second.values)
+
+
+def test_files_without_a_row_in_the_sample_make_no_partition(dask_client: Client, tmp_path: Path) -> None:
+    paths = [
+        write_archive(tmp_path / f"{index}.parquet", telemetry(rows=3, start=f"2023-01-{index + 1:02}"))
+        for index in range(20)
+    ]
+    frame = _run(dask_client, paths, tmp_path / "out", 0.2)
+    files = sorted(path.name for path in (tmp_path / "out").glob("*.parquet"))
+    assert 0 < len(files) < 20
+    assert 0 < len(frame) < 60
+
+
+def test_an_error_of_one_file_ends_the_rest(dask_client: Client, tmp_path: Path) -> None:
+    paths = [
+        write_archive(tmp_path / f"{index}.parquet", telemetry(rows=2000, start=f"20{index:02}-01-01"))
+        for index in range(40)
+    ]
+    paths[5].write_bytes(b"damaged")
+    with pytest.raises(InputError, match=str(paths[5])):
+        _run(dask_client, paths, tmp_path / "out")
+    assert not (tmp_path / "out").exists()  # nor is it made anew by a task that was under way

@@ -1,0 +1,162 @@
+"""The scaler: by hand, against numpy, and however the data is cut."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from container_component_src.errors import InputError
+from container_component_src.telemetry import scaling
+from container_component_src.telemetry.dataset import Dataset
+from container_component_src.telemetry.events import Event
+from container_component_src.telemetry.scaler import Scaler, ScalerType
+from container_component_src.telemetry.scaling import Moments, fit_scaler, load_scaler, scale_dataset
+from tests.helpers import write_dataset
+
+Floats = npt.NDArray[np.float32]
+MEASURED = st.floats(-1e6, 1e6, width=32) | st.floats(101_300, 101_301, width=32)
+MATRICES = arrays(
+    np.float32,
+    array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12),
+    elements=MEASURED | st.sampled_from([np.nan, np.inf, -np.inf]),
+)
+# A ramp, a channel that rests on one value, one with missing values, and two that are constant.
+BY_HAND = np.array(
+    [
+        [0, 1, 10, 5, np.nan],
+        [2, 1, np.nan, 5, np.nan],
+        [4, 1, 20, 5, np.nan],
+        [6, 1, np.inf, 5, np.nan],
+        [8, 6, 60, 5, 7],
+    ],
+    dtype=np.float32,
+)
+NAMES = ("ramp", "rest", "gaps", "still", "once")
+
+
+def _cut(values: Floats, cuts: list[int]) -> list[Floats]:
+    bounds = [0, *sorted({cut % len(values) for cut in cuts} - {0}), len(values)]
+    return [values[first:last] for first, last in pairwise(bounds)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "centre", "scale"),
+    [
+        # Standard deviations: of 0 2 4 6 8, of 1 1 1 1 6, of 10 20 60.
+        (ScalerType.STANDARD, (4, 2, 30), (8**0.5, 2, (1400 / 3) ** 0.5)),
+        (ScalerType.MINMAX, (0, 1, 10), (8, 5, 50)),
+        (ScalerType.ROBUST, (4, 1, 20), (4, 2, 25)),  # rest: no interquartile range, so the standard deviation
+    ],
+)
+@pytest.mark.parametrize("partition_rows", [0, 1, 2])
+def test_fit_by_hand(
+    kind: ScalerType, centre: tuple[float, ...], scale: tuple[float, ...], partition_rows: int, tmp_path: Path
+) -> None:
+    write_dataset(tmp_path / "train", BY_HAND, NAMES, partition_rows=partition_rows)
+    scaler = fit_scaler(str(tmp_path / "train"), kind)
+    assert (scaler.type, scaler.channels, scaler.dropped) == (kind, NAMES[:3], NAMES[3:])
+    np.testing.assert_allclose(scaler.centre, centre, rtol=1e-12)
+    np.testing.assert_allclose(scaler.scale, scale, rtol=1e-12)
+
+
+def test_transform_by_hand() -> None:
+    scaler = Scaler(type=ScalerType.STANDARD, channels=("a", "b"), centre=(10, -1), scale=(2, 0.5))
+    values = np.array([[10, -1], [14, 0], [np.nan, np.inf], [8, -np.inf]], np.float32)
+    assert scaler.transform(values).tolist() == [[0, 0], [2, 2], [0, 0], [-1, 0]]
+    assert scaler.transform(values).dtype == np.float32
+    assert np.isnan(values[2, 0])  # the input is left as it is
+    assert scaler.inverse_transform(np.array([[2, 2]], np.float32)).tolist() == [[14, 0]]
+
+
+@given(values=MATRICES, cuts=st.lists(st.integers(0, 11), max_size=5))
+def test_moments_are_those_of_numpy_whatever_the_partitions(values: Floats, cuts: list[int]) -> None:
+    moments = Moments(values.shape[1])
+    for part in _cut(values, cuts):
+        moments.add(part)
+    for index, column in enumerate(values.T):
+        finite = column[np.isfinite(column)].astype(np.float64)
+        assert moments.count[index] == len(finite)
+        assert moments.constant[index] == (len(np.unique(finite)) < 2)
+        if len(finite):
+            size = np.abs(finite).max()
+            np.testing.assert_allclose(moments.mean[index], finite.mean(), atol=1e-14 * size)
+            np.testing.assert_allclose(moments.std[index], finite.std(), rtol=1e-9, atol=1e-12 * size)
+            assert (moments.minimum[index], moments.maximum[index]) == (finite.min(), finite.max())
+
+
+def test_moments_keep_their_precision_with_a_large_offset() -> None:
+    values = (101_325 + np.random.default_rng(0).normal(0, 0.5, (10_000, 1))).astype(np.float32)
+    moments = Moments(1)
+    for part in np.array_split(values, 37):
+        moments.add(part)
+    np.testing.assert_allclose(moments.std, values.astype(np.float64).std(axis=0), rtol=1e-12)
+
+
+@given(values=MATRICES, rows=st.integers(1, 12), at_once=st.integers(1, 40))
+def test_quartiles_are_those_of_numpy_whatever_fits_in_memory(
+    values: Floats, rows: int, at_once: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    names = [f"c{index}" for index in range(values.shape[1])]
+    train = write_dataset(tmp_path_factory.mktemp("q") / "train", values, names, partition_rows=rows)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scaling, "QUANTILE_VALUES", at_once)
+        quartiles = scaling._quartiles(train)
+    for index, column in enumerate(values.T):
+        finite = column[np.isfinite(column)].astype(np.float64)
+        expected = np.quantile(finite, [0.25, 0.5, 0.75]) if len(finite) else np.zeros(3)
+        np.testing.assert_allclose(quartiles[:, index], expected, rtol=1e-6, atol=0.1)
+
+
+@given(
+    values=arrays(np.float32, (6, 2), elements=st.floats(-1000, 1000, width=32)),
+    centre=st.tuples(st.floats(-1000, 1000), st.floats(-1000, 1000)),
+    scale=st.tuples(st.floats(0.1, 100), st.floats(0.1, 100)),
+)
+def test_inverse_undoes_transform(values: Floats, centre: tuple[float, float], scale: tuple[float, float]) -> None:
+    scaler = Scaler(type=ScalerType.MINMAX, channels=("a", "b"), centre=centre, scale=scale)
+    np.testing.assert_allclose(scaler.inverse_transform(scaler.transform(values)), values, rtol=1e-5, atol=1e-2)
+
+
+def test_a_scaler_survives_its_file(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "train", BY_HAND, NAMES)
+    scaler = fit_scaler(str(tmp_path / "train"), ScalerType.STANDARD)
+    (tmp_path / "s.json").write_text(scaler.model_dump_json())
+    assert load_scaler(str(tmp_path / "s.json")) == scaler
+
+
+def test_scaled_data_of_training_is_standard(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal((1000, -3), (50, 0.1), (500, 2))
+    write_dataset(tmp_path / "train", values, partition_rows=90)
+    scaler = fit_scaler(str(tmp_path / "train"), ScalerType.STANDARD)
+    scaled = scale_dataset(str(tmp_path / "train"), scaler, str(tmp_path / "scaled")).load().values
+    np.testing.assert_allclose(scaled.mean(axis=0), 0, atol=1e-3)
+    np.testing.assert_allclose(scaled.std(axis=0), 1, atol=1e-3)
+
+
+def test_scaling_goes_by_name_and_keeps_labels_and_events(tmp_path: Path) -> None:
+    scaler = Scaler(type=ScalerType.MINMAX, channels=("b", "a"), centre=(0, 1), scale=(2, 1), dropped=("c",))
+    events = (Event(id="1", start=0, end=1),)
+    labels = np.array([0, 1])
+    write_dataset(tmp_path / "d", np.array([[1, 2, 9], [np.nan, 4, 9]]), ("a", "b", "c"), labels=labels, events=events)
+    scale_dataset(str(tmp_path / "d"), scaler, str(tmp_path / "scaled"))
+    scaled = Dataset.open(str(tmp_path / "scaled"))
+    frame = scaled.load()
+    assert scaled.channels == ("b", "a")
+    assert frame.values.tolist() == [[1, 0], [2, 0]]
+    assert frame.labels is not None
+    assert frame.labels.tolist() == [0, 1]
+    assert scaled.manifest.missing == {"a": 1}
+    assert (scaled.manifest.events, scaled.manifest.scaler) == (events, scaler)
+
+
+def test_a_scaler_of_other_channels(tmp_path: Path) -> None:
+    scaler = Scaler(type=ScalerType.MINMAX, channels=("a",), centre=(0,), scale=(1,))
+    write_dataset(tmp_path / "d", np.eye(2))
+    with pytest.raises(InputError, match="has 'b' besides"):
+        scale_dataset(str(tmp_path / "d"), scaler, str(tmp_path / "scaled"))
+    assert not (tmp_path / "scaled").exists()

@@ -1,0 +1,82 @@
+"""From archive to scaled data: the same rows, values and labels, however the telemetry lies in files."""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from distributed import Client
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from container_component_src.dask_preprocessor.preprocessor import preprocess
+from container_component_src.settings import ReportColumns
+from container_component_src.telemetry.dataset import Frame
+from container_component_src.telemetry.labels import label_dataset
+from container_component_src.telemetry.scaler import ScalerType
+from container_component_src.telemetry.scaling import fit_scaler, scale_dataset
+from container_component_src.telemetry.splitting import split_archive
+from container_component_src.telemetry.train_val_test import SplitRule, split_dataset
+from tests.helpers import TIME, report, telemetry, write_archive, write_reports
+from tests.steps import PARTS
+
+RULE = SplitRule(window_hours=0.5, block_hours=0.1, val_fraction=0.3, seed=11)
+
+
+def _more_channels(rows: int = 400) -> dict[str, Any]:
+    rng = np.random.default_rng(5)
+    rests = np.where(rng.uniform(size=rows) < 0.8, 2.5, rng.normal(size=rows))
+    gaps = np.where(rng.uniform(size=rows) < 0.1, np.nan, rng.normal(50, 9, rows))
+    return {"rests": rests, "gaps": gaps, "still": 1.0}
+
+
+def _run(
+    folder: Path, client: Client, kind: ScalerType, fraction: float, cuts: list[int], row_group_size: int, per_file: int
+) -> dict[str, Frame]:
+    """Scaled train, val and test of 400 rows that lie in archives cut at these rows."""
+    frame = telemetry(rows=400).assign(**_more_channels())
+    splits = []
+    bounds = [0, *sorted({*cuts}), len(frame)]
+    for index, (first, last) in enumerate(pairwise(bounds)):
+        archive = write_archive(folder / f"{index}.parquet", frame.iloc[first:last], row_group_size)
+        split = split_archive(str(archive), str(folder / f"split{index}"), TIME, rowgroups_per_file=per_file)
+        splits.append(split.location.uri)
+    dataset = preprocess(splits, str(folder / "dataset"), TIME, fraction, "", client).location.uri
+    reports = str(write_reports(folder / "reports.csv", report((150, 170), (300, 301))))
+    labels = label_dataset(dataset, reports, str(folder / "labels"), ReportColumns()).location.uri
+    parts = split_dataset(dataset, labels, {name: str(folder / name) for name in PARTS}, RULE)
+    scaler = fit_scaler(parts["train"].location.uri, kind)
+    assert scaler.dropped == ("still",)
+    return {
+        name: scale_dataset(part.location.uri, scaler, str(folder / f"scaled_{name}")).load()
+        for name, part in parts.items()
+    }
+
+
+@given(
+    kind=st.sampled_from(ScalerType),
+    fraction=st.sampled_from([0.6, 1.0]),
+    cuts=st.lists(st.integers(1, 399), max_size=3),
+    row_group_size=st.integers(20, 400),
+    per_file=st.integers(1, 6),
+)
+@settings(max_examples=12)
+def test_results_do_not_depend_on_the_files(
+    kind: ScalerType,
+    fraction: float,
+    cuts: list[int],
+    row_group_size: int,
+    per_file: int,
+    dask_client: Client,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    expected = _run(tmp_path_factory.mktemp("whole"), dask_client, kind, fraction, [], 400, 1)
+    found = _run(tmp_path_factory.mktemp("cut"), dask_client, kind, fraction, cuts, row_group_size, per_file)
+    for name in PARTS:
+        np.testing.assert_array_equal(found[name].timestamps, expected[name].timestamps)
+        np.testing.assert_allclose(found[name].values, expected[name].values, rtol=1e-6, atol=1e-6)
+    assert sum(map(len, found.values())) == 400 if fraction == 1 else 200 < sum(map(len, found.values())) < 280
+    assert found["test"].labels is not None
+    assert expected["test"].labels is not None
+    np.testing.assert_array_equal(found["test"].labels, expected["test"].labels)

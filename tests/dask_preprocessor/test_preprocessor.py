@@ -1,7 +1,10 @@
 """Preprocessing: the same rows however the telemetry is cut, and a sample that is a property of the data."""
 
+import threading
+import time
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -11,9 +14,10 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from container_component_src.dask_preprocessor import preprocessor
 from container_component_src.dask_preprocessor.preprocessor import PartitionTask, preprocess, preprocess_partition
 from container_component_src.errors import InputError
-from container_component_src.telemetry.dataset import Frame
+from container_component_src.telemetry.dataset import Frame, Partition, write_partition
 from container_component_src.telemetry.splitting import split_archive
 from tests.helpers import TIME, telemetry, write_archive
 
@@ -107,4 +111,31 @@ def test_an_error_of_one_file_ends_the_rest(dask_client: Client, tmp_path: Path)
     paths[5].write_bytes(b"damaged")
     with pytest.raises(InputError, match=str(paths[5])):
         _run(dask_client, paths, tmp_path / "out")
-    assert not (tmp_path / "out").exists()  # nor is it made anew by a task that was under way
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_partition_under_way_does_not_come_back(
+    dask_client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, written = threading.Event(), threading.Event()
+
+    def slowly(*arguments: Any) -> Partition:
+        started.set()
+        time.sleep(0.3)
+        partition = write_partition(*arguments)
+        written.set()
+        return partition
+
+    def after_start(*arguments: Any) -> NoReturn:
+        started.wait(30)
+        raise InputError("b.parquet: damaged")
+
+    monkeypatch.setattr(preprocessor, "write_partition", slowly)
+    paths = [write_archive(tmp_path / f"{name}.parquet", telemetry(rows=10)) for name in ("a", "b")]
+    monkeypatch.setattr(
+        preprocessor, "check_same_channels", lambda uri, *rest: after_start() if uri.endswith("b.parquet") else None
+    )
+    with pytest.raises(InputError, match=r"b\.parquet"):
+        _run(dask_client, paths, tmp_path / "out")
+    assert written.wait(30)
+    assert not (tmp_path / "out").exists()

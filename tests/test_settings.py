@@ -1,0 +1,118 @@
+"""Settings: the shipped file, and every key that may be wrong in another."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli
+from pydantic import ValidationError
+
+from container_component_src.errors import InputError
+from container_component_src.settings import ReportColumns, Settings, load_settings, validated
+
+SHIPPED = Path(__file__).resolve().parents[1] / "config.toml"
+VALUES = tomli.loads(SHIPPED.read_text(encoding="utf-8"))
+
+
+def _write(path: Path, values: dict[str, Any]) -> Path:
+    """TOML of two levels of tables."""
+    lines = []
+    for section, entries in values.items():
+        lines.append(f"[{section}]")
+        lines += [f"{key} = {_literal(value)}" for key, value in entries.items()]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_literal(item)}" for key, item in value.items()) + " }"
+    return str(value) if isinstance(value, int | float | list) else f'"{value}"'
+
+
+def test_the_shipped_file(tmp_path: Path) -> None:
+    settings = load_settings(SHIPPED)
+    assert settings.col_names.timestamp == "normalizedTime"
+    assert settings.col_names.report == ReportColumns()  # the format of the reports is the default of the commands
+    assert settings.image.reference == f"{settings.image.repository}:{settings.image.tag}"
+    assert not settings.paths.work_dir.is_absolute()
+    assert load_settings(_write(tmp_path / "copy.toml", VALUES)) == settings
+
+
+def test_settings_are_frozen() -> None:
+    settings = load_settings(SHIPPED)
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.paths.archives = "elsewhere"  # type: ignore[misc]
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.image = settings.image  # type: ignore[misc]
+
+
+KEYS = [(section, key) for section in VALUES if section != "parameters" for key in VALUES[section]]
+
+
+@pytest.mark.parametrize("wrong", [[1], 3, ""])
+@pytest.mark.parametrize(("section", "key"), [keys for keys in KEYS if keys != ("paths", "work_dir")])
+def test_values_of_a_wrong_type(section: str, key: str, wrong: Any, tmp_path: Path) -> None:
+    changed = copy.deepcopy(VALUES)
+    changed[section][key] = wrong
+    with pytest.raises(InputError, match=rf"c\.toml: key '{section}\.{key}.*' is wrong: "):
+        load_settings(_write(tmp_path / "c.toml", changed))
+
+
+@pytest.mark.parametrize(("section", "key"), KEYS)
+def test_missing_keys(section: str, key: str, tmp_path: Path) -> None:
+    changed = copy.deepcopy(VALUES)
+    del changed[section][key]
+    path = _write(tmp_path / "c.toml", changed)
+    if section == "col-names" and key != "timestamp":  # these have the headers of the Columbus reports as defaults
+        assert load_settings(path) == load_settings(SHIPPED)
+        return
+    with pytest.raises(InputError, match=rf"c\.toml: key '{section}\.{key}' is missing"):
+        load_settings(path)
+
+
+@pytest.mark.parametrize("section", [section for section in VALUES if section != "parameters"])
+def test_missing_sections(section: str, tmp_path: Path) -> None:
+    path = _write(tmp_path / "c.toml", {name: entries for name, entries in VALUES.items() if name != section})
+    with pytest.raises(InputError, match=f"key '{section}' is missing"):
+        load_settings(path)
+
+
+@pytest.mark.parametrize(
+    ("section", "key"), [(section, "colour") for section in VALUES if section != "parameters"] + [("more", "colour")]
+)
+def test_unknown_keys(section: str, key: str, tmp_path: Path) -> None:
+    changed = copy.deepcopy(VALUES)
+    changed.setdefault(section, {})[key] = "red"
+    with pytest.raises(InputError, match=rf"c\.toml: key '{section}.*' is not a known key") as caught:
+        load_settings(_write(tmp_path / "c.toml", changed))
+    assert "\n" not in str(caught.value)
+
+
+def test_several_faults_at_once(tmp_path: Path) -> None:
+    changed = copy.deepcopy(VALUES)
+    del changed["paths"]["reports"]
+    changed["image"]["colour"] = "red"
+    with pytest.raises(InputError, match=r"'paths\.reports' is missing.*; key 'image\.colour' is not a known key"):
+        load_settings(_write(tmp_path / "c.toml", changed))
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [(None, "no such configuration file"), (b"[paths", "not readable as TOML"), (b"\xff", "not readable as TOML")],
+)
+def test_files_that_are_no_settings(content: bytes | None, fault: str, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "c.toml").write_bytes(content)
+    with pytest.raises(InputError, match=rf"c\.toml: {fault}"):
+        load_settings(tmp_path / "c.toml")
+    with pytest.raises(InputError, match="not readable as TOML"):
+        load_settings(tmp_path)
+
+
+def test_validated_names_the_source() -> None:
+    with pytest.raises(InputError, match=r"^--option: key 'paths' is missing; add it; "):
+        validated(Settings, {}, "--option")
+    with pytest.raises(InputError, match=r"^--option: [^']*dictionary"):
+        validated(Settings, 3, "--option")

@@ -78,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     signal.signal(signal.SIGTERM, _stop)
     try:
-        cli.main(args=arguments, prog_name="main.py", standalone_mode=False)
+        cli.main(args=arguments or ["--help"], prog_name="main.py", standalone_mode=False)
     except (click.ClickException, PipelineError, OSError) as error:
         if "--debug" in arguments:
             logging.getLogger(__name__).exception("failed")

@@ -1,0 +1,177 @@
+"""The command line: how commands are found, and how they end."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+import pytest
+
+from container_component_src.errors import StepError
+from container_component_src.main import COMMANDS
+from container_component_src.telemetry.dataset import Dataset
+from tests import steps
+from tests.helpers import (
+    TIME,
+    Invoke,
+    RunCommand,
+    assert_nothing_written,
+    assert_refused,
+    telemetry,
+    write_archive,
+    write_dataset,
+)
+
+PROJECT = Path(__file__).resolve().parents[1]
+HEAVY = ("distributed", "kserve", "lightning", "optuna", "pandas", "plotly", "sklearn", "torch")
+SHOW_HELP = f"""
+import sys
+from container_component_src.main import COMMANDS, main
+for command in COMMANDS:
+    code = main([command, "--help"])
+    loaded = [name for name in {HEAVY} if name in sys.modules]
+    assert not code and not loaded, (command, code, loaded)
+"""
+
+
+def test_help_of_every_command_loads_nothing_heavy() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SHOW_HELP], cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Usage: main.py") == len(COMMANDS)
+
+
+def test_every_option_of_every_command_is_explained(invoke: Invoke) -> None:
+    for command in COMMANDS:
+        outcome = invoke(command, "--help")
+        assert (outcome.code, outcome.stderr) == (0, ""), command
+        options = [line for line in outcome.stdout.splitlines() if line.startswith("  --")]
+        assert options, command
+
+
+def test_help_of_the_program(run_command: RunCommand) -> None:
+    outcome = run_command("--help")
+    assert (outcome.code, outcome.stderr) == (0, "")
+    listed = [line.split()[0] for line in outcome.stdout.partition("Commands:")[2].splitlines() if line.strip()]
+    assert listed == sorted(COMMANDS)
+
+
+def test_no_command_shows_the_help(invoke: Invoke) -> None:
+    outcome = invoke()
+    assert outcome.stdout.startswith("Usage: main.py")
+    assert (outcome.code, outcome.stderr) == (0, "")
+
+
+def test_wrong_command_lines(invoke: Invoke) -> None:
+    assert_refused(invoke("split_parquet"), "No such command 'split_parquet'")
+    assert_refused(invoke("split_parquet_file"), "--file-path")
+    assert_refused(invoke("split_parquet_file", "--colour", "red"), "--colour")
+    assert_refused(invoke(*steps.split("a", "b"), "--rowgroup-limit", "many"), "'many' is not a whole number")
+    assert_refused(invoke(*steps.split("a", "b"), "--rowgroup-limit", "2.5"), "'2.5' is not a whole number")
+    assert_refused(invoke(*steps.split("a", "b"), "--rowgroups-per-file", "0"), "below 1")
+
+
+def test_whole_numbers_as_the_backend_writes_them(invoke: Invoke, tmp_path: Path) -> None:
+    archive = write_archive(tmp_path / "a.parquet")
+    assert invoke(*steps.split(archive, tmp_path / "parts"), "--rowgroup-limit", "3.0").code == 0
+    assert Dataset.open(str(tmp_path / "parts")).manifest.rows == 300
+
+
+def test_debug_shows_the_traceback(run_command: RunCommand, tmp_path: Path) -> None:
+    command = steps.split(tmp_path / "absent.parquet", tmp_path / "parts")
+    outcome = run_command(*command)
+    assert_refused(outcome, "absent.parquet: no such file")
+    assert "Traceback" not in outcome.stdout
+    outcome = run_command("--debug", *command)
+    assert_refused(outcome, "absent.parquet: no such file")
+    assert "Traceback" in outcome.stdout
+    assert "split_archive" in outcome.stdout
+
+
+def _fail_with(error: Exception, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """A command whose library call ends so."""
+
+    def fail(*arguments: object) -> NoReturn:
+        raise error
+
+    monkeypatch.setattr("container_component_src.telemetry.splitting.split_archive", fail)
+    return steps.split("a.parquet", "parts")
+
+
+def test_unexpected_errors_are_one_line(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = _fail_with(ZeroDivisionError("one\n  and\ttwo"), monkeypatch)
+    assert_refused(invoke(*command), "ZeroDivisionError: one and two", "--debug", code=1)
+    with pytest.raises(ZeroDivisionError):
+        invoke("--debug", *command)
+
+
+def test_step_errors_are_one_line(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = _fail_with(StepError("the node failed:\nsee its log"), monkeypatch)
+    assert_refused(invoke(*command), "error: the node failed: see its log", code=1)
+
+
+def test_an_output_that_cannot_be_made(invoke: Invoke, tmp_path: Path) -> None:
+    archive = write_archive(tmp_path / "a.parquet")
+    assert_refused(invoke(*steps.split(archive, archive / "parts")), archive / "parts", "check the path", code=1)
+
+
+@pytest.mark.parametrize(("stop", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_stopped_command(stop: signal.Signals, code: int, tmp_path: Path) -> None:
+    write_dataset(tmp_path / "dataset", np.zeros((10, 2)))
+    os.mkfifo(tmp_path / "reports.csv")  # the command waits for its content
+    command = steps.label(tmp_path / "dataset", tmp_path / "reports.csv", tmp_path / "labels")
+    with subprocess.Popen(
+        [sys.executable, "container_component_src/main.py", *map(str, command)],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        pipe = _opened_by_reader(tmp_path / "reports.csv", process)
+        process.send_signal(stop)
+        _, stderr = process.communicate(timeout=60)
+        os.close(pipe)
+    assert process.returncode == code
+    assert b"Traceback" not in stderr
+    assert_nothing_written(tmp_path / "labels")
+
+
+def _opened_by_reader(path: Path, reader: "subprocess.Popen[bytes]") -> int:
+    """The writing end of a pipe that another process has begun to read."""
+    deadline = time.monotonic() + 60
+    while reader.poll() is None and time.monotonic() < deadline:
+        try:
+            return os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            time.sleep(0.02)
+    raise AssertionError("the command did not open its reports")
+
+
+def test_preprocessing_with_the_published_options(run_command: RunCommand, tmp_path: Path) -> None:
+    write_archive(tmp_path / "raw" / "2022.parquet", telemetry(start="2022-01-01"))
+    write_archive(tmp_path / "raw" / "2023.parquet", telemetry(seed=1))
+    outcome = run_command(
+        "run_dask_preprocessing",
+        *("--partitioned-telemetry-paths", '["raw/2022.parquet", "raw/2023.parquet"]'),
+        *("--sample-frac", "0.5", "--df-out-path", "dataset", "--timestamp-col", TIME, "--minio-endpoint", ""),
+        *("--dask-worker-image", "columbus-eclss-ad:latest", "--num-dask-workers", "2.0", "--namespace", "eclss"),
+    )
+    assert outcome.code == 0, outcome
+    assert outcome.stderr == ""
+    dataset = Dataset.open(str(tmp_path / "dataset"))
+    assert dataset.channels == ("cabin_pressure", "fan_speed")
+    assert dataset.manifest.rows == pytest.approx(600, abs=80)
+    assert (np.diff(dataset.load().timestamps) > 0).all()
+
+
+def test_a_failed_worker_leaves_one_line(run_command: RunCommand, tmp_path: Path) -> None:
+    frame = telemetry()
+    frame.loc[7, TIME] = frame.loc[6, TIME]
+    archive = write_archive(tmp_path / "2023.parquet", frame)
+    outcome = run_command(*steps.preprocess([archive], tmp_path / "dataset"))
+    assert_refused(outcome, archive, "row 7")
+    assert_nothing_written(tmp_path / "dataset")

@@ -1,0 +1,74 @@
+"""The declared dependencies, the lock and the files that pip installs from say the same."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+PROJECT = Path(__file__).resolve().parents[1]
+PYPROJECT = tomli.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+LOCK_TEXT = (PROJECT / "poetry.lock").read_text(encoding="utf-8")
+LOCK = tomli.loads(LOCK_TEXT)
+FILES = {"main": PROJECT / "requirements.txt", "dev": PROJECT / "tests" / "requirements.txt"}
+CUDA = ("nvidia-", "cuda-", "triton")  # torch's CUDA build pins these itself, and its CPU build needs none
+
+Pins = set[tuple[str, str]]
+
+
+def _pinned(group: str) -> Pins:
+    lines = FILES[group].read_text(encoding="utf-8").splitlines()
+    requirements = [Requirement(line) for line in lines]
+    pins: Pins = {(canonicalize_name(item.name), str(item.specifier).removeprefix("==")) for item in requirements}
+    assert all(str(item.specifier).startswith("==") and item.url is None for item in requirements)
+    assert len(pins) == len(lines)
+    return pins
+
+
+def _locked(group: str) -> Pins:
+    packages: list[dict[str, Any]] = LOCK["package"]
+    return {
+        (canonicalize_name(item["name"]), item["version"])
+        for item in packages
+        if group in item["groups"] and not item["name"].startswith(CUDA)
+    }
+
+
+def test_the_lock_is_that_of_the_declared_dependencies() -> None:
+    # As poetry computes it for a project that declares nothing under [tool.poetry].
+    assert set(PYPROJECT["tool"]["poetry"]) == {"package-mode"}
+    keys = ("requires-python", "dependencies", "optional-dependencies")
+    relevant = {
+        "project": {key: PYPROJECT["project"][key] for key in keys if key in PYPROJECT["project"]},
+        "dependency-groups": PYPROJECT["dependency-groups"],
+        "tool": {"poetry": {}},
+    }
+    digest = hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
+    assert LOCK["metadata"]["content-hash"] == digest, "run `make lock`"
+
+
+@pytest.mark.parametrize("group", FILES)
+def test_requirements_are_exported_from_the_lock(group: str) -> None:
+    assert _pinned(group) == _locked(group), "run `make lock`"
+
+
+@pytest.mark.parametrize("group", FILES)
+def test_every_declared_dependency_is_pinned_within_its_limits(group: str) -> None:
+    declared = PYPROJECT["project"]["dependencies"] if group == "main" else PYPROJECT["dependency-groups"]["dev"]
+    pins = _pinned(group)
+    for requirement in map(Requirement, declared):
+        versions = [version for name, version in pins if name == canonicalize_name(requirement.name)]
+        assert versions, requirement
+        assert all(version in requirement.specifier for version in versions), (requirement, versions)
+
+
+def test_no_address_stands_in_the_lock() -> None:
+    assert not any("source" in item for item in LOCK["package"])
+    for text in (LOCK_TEXT, *(path.read_text(encoding="utf-8") for path in FILES.values())):
+        assert "://" not in text
+    for path in FILES.values():  # neither an index nor any other option of pip
+        assert not any(line.startswith("-") for line in path.read_text(encoding="utf-8").splitlines())

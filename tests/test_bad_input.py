@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from container_component_src.telemetry.dataset import Dataset
 from tests import steps
 from tests.helpers import (
     START,
@@ -234,6 +235,26 @@ def test_an_output_that_holds_other_files(invoke: Invoke, tmp_path: Path) -> Non
     assert_refused(invoke(*steps.split(archive, tmp_path)), tmp_path, "holds other files (2023.parquet)")
     assert_refused(invoke(*steps.split(archive, archive)), archive, "a file, where a folder is to be written")
     assert archive.read_bytes() == before
+
+
+@pytest.mark.usefixtures("thread_backend")
+def test_an_output_that_is_an_input(invoke: Invoke, tmp_path: Path) -> None:
+    archive = write_archive(tmp_path / "2023.parquet")
+    reports = write_reports(tmp_path / "reports.csv", report((300, 330)))
+    raw, data, labels = (tmp_path / name for name in ("raw", "data", "labels"))
+    scaler = tmp_path / "scaler.json"
+    assert invoke(*steps.split(archive, raw)).code == 0
+    assert_refused(invoke(*steps.preprocess([raw], raw)), raw, "another use")
+    assert invoke(*steps.preprocess([raw], data)).code == 0
+    assert_refused(invoke(*steps.label(data, reports, f"file://{data}/")), data, "another use")
+    assert invoke(*steps.label(data, reports, labels)).code == 0
+    for option, folder in (("--train-df-path", data), ("--val-df-path", labels), ("--test-df-path", tmp_path / "val")):
+        outcome = invoke(*steps.three_way(data, labels, tmp_path), option, folder)
+        assert_refused(outcome, folder, "another use")
+    assert invoke(*steps.fit(data, scaler)).code == 0
+    assert_refused(invoke(*steps.scale(scaler, [data] * 3, tmp_path), "--scaled-train-df-path", data), data)
+    for folder in (raw, data, labels):  # all of them are as they were
+        assert sum(map(len, Dataset.open(str(folder)).frames())) == 600
 
 
 @pytest.mark.parametrize("fraction", ["0", "-0.1", "1.0001", "nan", "inf", "", "much"])

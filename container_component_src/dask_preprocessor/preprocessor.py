@@ -86,7 +86,8 @@ def preprocess(
         raise InputError("no partitions were named; give at least one with --partitioned-telemetry-paths")
     with open_archive(files[0], timestamp_col) as first:
         channels = float_channels(first.schema_arrow, timestamp_col)
-    with DatasetWriter(target_uri, timestamp_col, channels, endpoint) as target:
+    folders = [storage.resolve(path, endpoint) for path in paths]
+    with DatasetWriter(target_uri, timestamp_col, channels, endpoint, sources=folders) as target:
         tasks = [
             PartitionTask(file.uri, target_uri, endpoint, timestamp_col, channels, sample_frac, index)
             for index, file in enumerate(files)

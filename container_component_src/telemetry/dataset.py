@@ -211,8 +211,15 @@ def commit(location: Location, manifest: Manifest) -> Dataset:
 class DatasetWriter:
     """Writes a dataset one partition after the other; an exception inside the `with` block removes what was written."""
 
-    def __init__(self, uri: str, timestamp_col: str, channels: Sequence[str], endpoint: str = "") -> None:
-        self.location = prepare_output(uri, endpoint)
+    def __init__(
+        self,
+        uri: str,
+        timestamp_col: str,
+        channels: Sequence[str],
+        endpoint: str = "",
+        sources: Sequence[Location] = (),
+    ) -> None:
+        self.location = prepare_output(uri, endpoint, sources)
         self._timestamp_col = timestamp_col
         self._channels = tuple(channels)
         self._partitions: list[Partition] = []
@@ -248,13 +255,20 @@ class DatasetWriter:
         return commit(self.location, manifest)
 
 
-def prepare_output(uri: str, endpoint: str = "") -> Location:
+def prepare_output(uri: str, endpoint: str = "", sources: Sequence[Location] = ()) -> Location:
     """Empty the folder of an output, so that nothing of an earlier attempt is taken for part of this one.
 
+    Args:
+        uri: The folder.
+        endpoint: S3 endpoint that wins over the environment's, or "".
+        sources: Folders that the step reads, or writes besides; these are not emptied.
+
     Raises:
-        InputError: It is a file, or the folder holds something that is not a dataset.
+        InputError: It is one of the sources or a file, or the folder holds something that is not a dataset.
     """
     location = storage.resolve(uri, endpoint)
+    if location in sources:
+        raise InputError(f"{uri}: the step has another use for this folder; name an empty or new folder as output")
     if location.is_file():
         raise InputError(f"{uri}: a file, where a folder is to be written; name an empty or new folder as output")
     foreign = [child.name for child in location.children() if not _OWN_FILE.fullmatch(child.name)]

@@ -50,7 +50,7 @@ def label_dataset(
             "remove it, or leave such events out with --strict-reports false"
         )
     rows = np.zeros(len(inside), dtype=np.int64)
-    with DatasetWriter(target_uri, dataset.manifest.timestamp_col, ()) as target:
+    with DatasetWriter(target_uri, dataset.manifest.timestamp_col, (), sources=[dataset.location]) as target:
         for frame in dataset.frames(channels=()):
             target.write(Frame(frame.timestamps, frame.values, inside_any(frame.timestamps, inside).astype(np.int8)))
             rows += rows_of(frame.timestamps, inside)

@@ -113,7 +113,8 @@ def scale_dataset(dataset_uri: str, scaler: Scaler, target_uri: str) -> Dataset:
     fitted_on = (*scaler.channels, *scaler.dropped)
     check_same_channels(dataset_uri, sorted(dataset.channels), sorted(fitted_on), "the scaler")
     missing = np.zeros(len(scaler.channels), dtype=np.int64)
-    with DatasetWriter(target_uri, dataset.manifest.timestamp_col, scaler.channels) as target:
+    timestamp_col = dataset.manifest.timestamp_col
+    with DatasetWriter(target_uri, timestamp_col, scaler.channels, sources=[dataset.location]) as target:
         for frame in dataset.frames(channels=scaler.channels):
             missing += (~np.isfinite(frame.values)).sum(axis=0)
             target.write(Frame(frame.timestamps, scaler.transform(frame.values), frame.labels))

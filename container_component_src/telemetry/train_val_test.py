@@ -52,10 +52,11 @@ def split_dataset(dataset_uri: str, labels_uri: str, targets: dict[str, str], ru
     dataset, labels = Dataset.open(dataset_uri), Dataset.open(labels_uri)
     events = labels.manifest.events
     with ExitStack() as stack:
-        writers = {
-            name: stack.enter_context(DatasetWriter(uri, dataset.manifest.timestamp_col, dataset.channels))
-            for name, uri in targets.items()
-        }
+        writers: dict[str, DatasetWriter] = {}
+        for name, uri in targets.items():
+            taken = [dataset.location, labels.location, *(writer.location for writer in writers.values())]
+            writer = DatasetWriter(uri, dataset.manifest.timestamp_col, dataset.channels, sources=taken)
+            writers[name] = stack.enter_context(writer)
         rows = dict.fromkeys(writers, 0)
         for frame in _labelled(dataset, labels):
             for name, part in rule.assign(frame, events).items():

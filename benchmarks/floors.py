@@ -1,0 +1,86 @@
+"""Floors: what a stage cannot do without, done as directly as the libraries allow."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from container_component_src.telemetry.dataset import WRITE_OPTIONS
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Files:
+    """Parquet files that a stage reads or writes."""
+
+    paths: Sequence[Path]
+    columns: Sequence[str] | None = None  # that it reads; all by default
+    options: Mapping[str, Any] = field(default_factory=lambda: WRITE_OPTIONS)  # with which it writes
+
+
+class Stopwatch:
+    """Adds up the time of `with` blocks."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Count the time of a block."""
+        start = time.perf_counter()
+        yield
+        self.seconds += time.perf_counter() - start
+
+
+def in_new_process(function: Callable[P, R], *arguments: P.args, **options: P.kwargs) -> R:
+    """Call a function of a module in a fresh process: no memory, thread or import of an earlier call plays a part."""
+    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(function, *arguments, **options).result()
+
+
+def parquet_floor(reads: Sequence[Files], writes: Sequence[Files], scratch: Path) -> dict[str, float]:
+    """Seconds in which pyarrow reads the same input and writes the same output.
+
+    Args:
+        reads: Input of a stage.
+        writes: Output that it wrote; each file is written once more, with the same options and row groups.
+        scratch: File to write to; removed.
+    """
+    floor = {}
+    if reads:
+        floor["read"] = sum(_read_seconds(path, files.columns) for files in reads for path in files.paths)
+    if writes:
+        floor["write"] = sum(_write_seconds(path, files.options, scratch) for files in writes for path in files.paths)
+    return floor
+
+
+def _read_seconds(path: Path, columns: Sequence[str] | None) -> float:
+    watch = Stopwatch()
+    with watch.running(), pq.ParquetFile(path, memory_map=True) as file:
+        for group in range(file.num_row_groups):
+            file.read_row_group(group, columns=None if columns is None else list(columns))
+    return watch.seconds
+
+
+def _write_seconds(path: Path, options: Mapping[str, Any], scratch: Path) -> float:
+    watch = Stopwatch()
+    with pq.ParquetFile(path) as file:
+        with watch.running():
+            writer = pq.ParquetWriter(scratch, file.schema_arrow, **options)
+        for group in range(file.num_row_groups):
+            table: pa.Table = file.read_row_group(group)
+            with watch.running():
+                writer.write_table(table, row_group_size=table.num_rows)
+        with watch.running():
+            writer.close()
+    scratch.unlink()
+    return watch.seconds

@@ -1,0 +1,67 @@
+"""The floors of training and inference: bare loops over tensors in memory."""
+
+import time
+from collections.abc import Callable
+
+import torch
+
+from container_component_src.model.bundle import Bundle
+from container_component_src.model.cores import usable_cores
+from container_component_src.model.scoring import score_parts
+from container_component_src.model.vae import TimeStampVAE
+from container_component_src.telemetry.dataset import Dataset, Values
+
+BATCH_SIZE = 256
+LATENT_DIM, HIDDEN_DIMS = 8, (128, 64)
+LEARNING_RATE = 1e-3
+
+
+def seconds_of(call: Callable[[], object]) -> float:
+    """How long a call takes."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def untrained(channels: int) -> TimeStampVAE:
+    """A network like that of the measured training."""
+    torch.manual_seed(0)
+    return TimeStampVAE(channels, LATENT_DIM, HIDDEN_DIMS)
+
+
+def train_bare(model: TimeStampVAE, values: Values, epochs: int, fused: bool = False) -> None:
+    """Train without any framework: draw an order, slice, step; no validation, no log, no check.
+
+    Args:
+        model: Untrained network.
+        values: Float32 [rows, channels].
+        epochs: How often all rows are taken.
+        fused: Whether Adam updates all parameters in one kernel.
+    """
+    torch.set_num_threads(usable_cores())
+    rows = torch.from_numpy(values)
+    optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE, fused=fused)
+    noise = torch.Generator().manual_seed(0)
+    for _ in range(epochs):
+        for chosen in torch.randperm(len(rows)).split(BATCH_SIZE):
+            loss = model.negative_elbo(rows[chosen], 1.0, noise).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+
+def training_floor(train_uri: str, epochs: int) -> float:
+    """Seconds of the bare loop over a training dataset."""
+    values = Dataset.open(train_uri).load().values
+    return seconds_of(lambda: train_bare(untrained(values.shape[1]), values, epochs))
+
+
+def inference_floor(bundle_uri: str, *dataset_uris: str) -> float:
+    """Seconds of scoring the rows of datasets that are in memory."""
+    model = Bundle.load(bundle_uri).model
+    seconds = 0.0
+    for uri in dataset_uris:
+        for frame in Dataset.open(uri).frames():
+            values = frame.values
+            seconds += seconds_of(lambda values=values: score_parts(model, values))  # type: ignore[misc]
+    return seconds

@@ -1,0 +1,182 @@
+"""The stages in the order of the pipeline: their commands, what they read and write, and what they make obsolete."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from benchmarks.floors import Files, in_new_process, parquet_floor
+from benchmarks.loops import BATCH_SIZE, HIDDEN_DIMS, LATENT_DIM, LEARNING_RATE, inference_floor, training_floor
+from benchmarks.workspace import ANOMALIES, TIMESTAMP_COL, Workspace
+from container_component_src.model.arguments import TrainingArguments, training_command
+
+Command = Sequence[str]
+ARCHIVE_OPTIONS = {"compression": "zstd", "compression_level": 1}
+PARTS = ("train", "val", "test")
+SCALED = tuple(f"scaled/{part}" for part in PARTS)
+
+
+def _nothing(work: Workspace) -> list[Files]:
+    return []
+
+
+def _no_seconds(work: Workspace) -> dict[str, float]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of the pipeline."""
+
+    name: str
+    commands: Callable[[Workspace], Sequence[Command]]  # one after the other
+    reads: Callable[[Workspace], list[Files]] = _nothing
+    writes: Callable[[Workspace], list[Files]] = _nothing
+    computes: Callable[[Workspace], dict[str, float]] = _no_seconds  # seconds of the floor besides files
+    obsolete: tuple[str, ...] = ()  # folders that no later stage reads
+
+    def floor(self, work: Workspace) -> dict[str, float]:
+        """Measure the parts of the floor, after the stage has run."""
+        reads, writes, scratch = self.reads(work), self.writes(work), work.root / "floor.parquet"
+        files = in_new_process(parquet_floor, reads, writes, scratch) if reads or writes else {}
+        return files | self.computes(work)
+
+
+def _generate(work: Workspace) -> list[Command]:
+    options = f"--rows {work.rows} --channels {work.channels} --anomalies {ANOMALIES}".split()
+    return [["generate_telemetry", "--target-path", work.path("example"), *options]]
+
+
+def _list(work: Workspace) -> list[Command]:
+    reports = work.path("example/anomaly_reports.xlsx")
+    return [["list_archives", "--archives-path", work.path("example/telemetry"), "--reports-path", reports]]
+
+
+def _split(work: Workspace) -> list[Command]:
+    return [
+        ["split_parquet_file", "--file-path", str(archive), "--target-path", str(target)]
+        for archive, target in zip(work.archives, work.splits(), strict=True)
+    ]
+
+
+def _preprocess(work: Workspace) -> list[Command]:
+    paths = json.dumps([str(folder) for folder in work.splits()])
+    options = ["--partitioned-telemetry-paths", paths, "--df-out-path", work.path("dataset"), "--backend", "local"]
+    return [["run_dask_preprocessing", *options, "--num-dask-workers", "2"]]
+
+
+def _label(work: Workspace) -> list[Command]:
+    reports = work.path("example/anomaly_reports.xlsx")
+    options = ["--df-path", work.path("dataset"), "--labels-path", work.path("labels"), "--reports-path", reports]
+    return [["label_telemetry", *options]]
+
+
+def _three_way_split(work: Workspace) -> list[Command]:
+    window, block = work.split_hours()
+    inputs = ["--df-path", work.path("dataset"), "--labels-path", work.path("labels")]
+    outputs = [text for part in PARTS for text in (f"--{part}-df-path", work.path(part))]
+    return [
+        ["create_train_val_test_split", *inputs, *outputs, "--window-hours", str(window), "--block-hours", str(block)]
+    ]
+
+
+def _fit_scaler(work: Workspace) -> list[Command]:
+    return [["fit_scaler", "--train-df-path", work.path("train"), "--scaler-path", work.path("scaler.json")]]
+
+
+def _scale(work: Workspace) -> list[Command]:
+    inputs = [text for part in PARTS for text in (f"--{part}-df-path", work.path(part))]
+    outputs = [text for part in PARTS for text in (f"--scaled-{part}-df-path", work.path(f"scaled/{part}"))]
+    return [["scale_dataframes", "--scaler-path", work.path("scaler.json"), *inputs, *outputs]]
+
+
+def training_arguments(work: Workspace) -> TrainingArguments:
+    """Arguments of the measured training, which always runs through all its epochs."""
+    return TrainingArguments(
+        train_df_path=work.path("scaled/train"),
+        val_df_path=work.path("scaled/val"),
+        model_output_file=work.path("model"),
+        batch_size=BATCH_SIZE,
+        latent_dim=LATENT_DIM,
+        hidden_dims=HIDDEN_DIMS,
+        lr=LEARNING_RATE,
+        max_epochs=work.epochs,
+        early_stopping_patience=work.epochs,
+    )
+
+
+def _train(work: Workspace) -> list[Command]:
+    return [training_command(training_arguments(work))[2:]]
+
+
+def _bare_training(work: Workspace) -> dict[str, float]:
+    return {"bare loop": in_new_process(training_floor, work.path("scaled/train"), work.epochs)}
+
+
+def _evaluate(work: Workspace) -> list[Command]:
+    inputs = ["--val-df-path", work.path("scaled/val"), "--test-df-path", work.path("scaled/test")]
+    outputs = ["--scores-path", work.path("scores"), "--evaluation-path", work.path("evaluation.json")]
+    return [["run_evaluation", "--bundle-path", work.path("model"), *inputs, *outputs]]
+
+
+def _bare_inference(work: Workspace) -> dict[str, float]:
+    paths = (work.path(name) for name in ("model", "scaled/val", "scaled/test"))
+    return {"inference": in_new_process(inference_floor, *paths)}
+
+
+def _visualize(work: Workspace) -> list[Command]:
+    inputs = ["--scores-path", work.path("scores"), "--evaluation-path", work.path("evaluation.json")]
+    return [["visualize_results", *inputs, "--bundle-path", work.path("model"), "--report-path", work.path("r.html")]]
+
+
+STAGES = (
+    Stage("generate_telemetry", _generate, writes=lambda work: [Files(work.archives, options=ARCHIVE_OPTIONS)]),
+    Stage("list_archives", _list),
+    Stage(
+        "split_parquet_file",
+        _split,
+        reads=lambda work: [Files(work.archives)],
+        writes=lambda work: [work.split_files()],
+    ),
+    Stage(
+        "run_dask_preprocessing",
+        _preprocess,
+        reads=lambda work: [work.split_files()],
+        writes=lambda work: [work.files("dataset")],
+        obsolete=("example/telemetry", "split"),
+    ),
+    Stage(
+        "label_telemetry",
+        _label,
+        reads=lambda work: [work.files("dataset", columns=[TIMESTAMP_COL])],
+        writes=lambda work: [work.files("labels")],
+    ),
+    Stage(
+        "create_train_val_test_split",
+        _three_way_split,
+        reads=lambda work: [work.files("dataset"), work.files("labels")],
+        writes=lambda work: [work.files(*PARTS)],
+        obsolete=("dataset", "labels"),
+    ),
+    Stage("fit_scaler", _fit_scaler, reads=lambda work: [work.files("train")]),
+    Stage(
+        "scale_dataframes",
+        _scale,
+        reads=lambda work: [work.files(*PARTS)],
+        writes=lambda work: [work.files(*SCALED)],
+        obsolete=PARTS,
+    ),
+    Stage(
+        "run_training",
+        _train,
+        reads=lambda work: [work.files("scaled/train", "scaled/val")],
+        computes=_bare_training,
+    ),
+    Stage(
+        "run_evaluation",
+        _evaluate,
+        reads=lambda work: [work.files("scaled/val", "scaled/test")],
+        writes=lambda work: [work.files("scores")],
+        computes=_bare_inference,
+    ),
+    Stage("visualize_results", _visualize, reads=lambda work: [work.files("scores")]),
+)

@@ -1,0 +1,88 @@
+"""The folder of one size: where each stage finds its input and leaves its output."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from benchmarks.floors import Files
+from container_component_src.telemetry.archive import float_channels
+from container_component_src.telemetry.dataset import WRITE_OPTIONS, Dataset
+
+TIMESTAMP_COL = "normalizedTime"
+ANOMALIES = 20
+TEST_SHARE, BLOCKS = 0.1, 400  # of the time covered, so that each size is divided alike
+BYTES_PER_VALUE, COPIES = 4, 4  # most datasets that lie on the disk at a time, the archives and a floor's included
+NANOSECONDS_PER_HOUR = 3600 * 10**9
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """One size of telemetry."""
+
+    root: Path
+    rows: int
+    channels: int
+    epochs: int
+
+    @property
+    def needed_bytes(self) -> int:
+        """Most disk space that the stages take at a time."""
+        return COPIES * BYTES_PER_VALUE * self.rows * self.channels
+
+    @cached_property
+    def archives(self) -> list[Path]:
+        """The generated archives."""
+        return sorted((self.root / "example" / "telemetry").glob("*.parquet"))
+
+    def path(self, name: str) -> str:
+        """Path of a file or folder of the workspace, as a command takes it."""
+        return str(self.root / name)
+
+    def splits(self) -> list[Path]:
+        """Folder of the files of each archive."""
+        return [self.root / "split" / archive.stem for archive in self.archives]
+
+    def files(self, *datasets: str, columns: Sequence[str] | None = None) -> Files:
+        """Partitions of datasets."""
+        folders = [Dataset.open(self.path(name)) for name in datasets]
+        paths = [self.root / name for name in datasets]
+        return Files(
+            [
+                path / partition.file
+                for path, dataset in zip(paths, folders, strict=True)
+                for partition in dataset.manifest.partitions
+            ],
+            columns,
+        )
+
+    def split_files(self) -> Files:
+        """Files of the split archives as the preprocessing reads them and the split wrote them."""
+        files = self.files(*(f"split/{folder.name}" for folder in self.splits()))
+        names = pq.read_schema(files.paths[0]).names
+        channels = self.telemetry_columns[1:]
+        return Files(
+            files.paths,
+            self.telemetry_columns,
+            {**WRITE_OPTIONS, "use_dictionary": [name for name in names if name not in channels]},
+        )
+
+    @cached_property
+    def telemetry_columns(self) -> list[str]:
+        """Timestamp and float channels of the archives."""
+        schema = pq.read_schema(self.archives[0])
+        return [TIMESTAMP_COL, *float_channels(schema, TIMESTAMP_COL)]
+
+    def split_hours(self) -> tuple[float, float]:
+        """Window and block length for the time that the dataset covers."""
+        partitions = Dataset.open(self.path("dataset")).manifest.partitions
+        covered = sum(partition.end - partition.start for partition in partitions) / NANOSECONDS_PER_HOUR
+        return round(TEST_SHARE * covered / (2 * ANOMALIES), 4), round(covered / BLOCKS, 4)
+
+    def remove(self, *names: str) -> None:
+        """Delete folders that no later stage needs."""
+        for name in names:
+            shutil.rmtree(self.root / name, ignore_errors=True)

@@ -15,7 +15,6 @@ import click
 import psutil
 from rich.console import Console
 
-from benchmarks import details
 from benchmarks.measure import PROJECT, Usage, run_command
 from benchmarks.plot import write_plot
 from benchmarks.results import Results, StageResult
@@ -128,7 +127,7 @@ def measure_size(
             floors.append(stage.floor(work))
         result = summarize(stage.name, work.rows, usages, floors, startup[stage.name])
         results.stages.append(result)
-        results.details += details.after(stage.name, work)
+        results.details += stage.measure_details(work)
         work.remove(*stage.obsolete)
         console.print(f"{work.rows:,} rows, {stage.name}: {result.seconds:.2f} s, floor {result.floor_seconds:.2f} s")
 

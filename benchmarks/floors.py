@@ -7,15 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from pkgutil import resolve_name
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from container_component_src.telemetry.dataset import WRITE_OPTIONS
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -41,10 +39,26 @@ class Stopwatch:
         self.seconds += time.perf_counter() - start
 
 
-def in_new_process(function: Callable[P, R], *arguments: P.args, **options: P.kwargs) -> R:
-    """Call a function of a module in a fresh process: no memory, thread or import of an earlier call plays a part."""
+def seconds_of(call: Callable[[], object]) -> float:
+    """How long a call takes."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def in_new_process(function: str, *arguments: object) -> Any:
+    """Call a function in a fresh process: no memory, thread or import of an earlier call plays a part.
+
+    Args:
+        function: Its module and name, as `package.module:name`; this process does not import it.
+        arguments: What it is called with.
+    """
     with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(function, *arguments, **options).result()
+        return pool.submit(_call, function, *arguments).result()
+
+
+def _call(function: str, *arguments: object) -> Any:
+    return resolve_name(function)(*arguments)
 
 
 def parquet_floor(reads: Sequence[Files], writes: Sequence[Files], scratch: Path) -> dict[str, float]:

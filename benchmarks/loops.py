@@ -1,26 +1,14 @@
 """The floors of training and inference: bare loops over tensors in memory."""
 
-import time
-from collections.abc import Callable
-
 import torch
 
+from benchmarks.floors import seconds_of
+from benchmarks.stages import BATCH_SIZE, HIDDEN_DIMS, LATENT_DIM, LEARNING_RATE
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.cores import usable_cores
 from container_component_src.model.scoring import score_parts
 from container_component_src.model.vae import TimeStampVAE
 from container_component_src.telemetry.dataset import Dataset, Values
-
-BATCH_SIZE = 256
-LATENT_DIM, HIDDEN_DIMS = 8, (128, 64)
-LEARNING_RATE = 1e-3
-
-
-def seconds_of(call: Callable[[], object]) -> float:
-    """How long a call takes."""
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
 
 
 def untrained(channels: int) -> TimeStampVAE:

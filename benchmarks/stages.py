@@ -4,12 +4,15 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.floors import Files, in_new_process, parquet_floor
-from benchmarks.loops import BATCH_SIZE, HIDDEN_DIMS, LATENT_DIM, LEARNING_RATE, inference_floor, training_floor
+from benchmarks.floors import Files, in_new_process
+from benchmarks.results import Detail
 from benchmarks.workspace import ANOMALIES, TIMESTAMP_COL, Workspace
 from container_component_src.model.arguments import TrainingArguments, training_command
 
 Command = Sequence[str]
+BATCH_SIZE = 256
+LATENT_DIM, HIDDEN_DIMS = 8, (128, 64)
+LEARNING_RATE = 1e-3
 ARCHIVE_OPTIONS = {"compression": "zstd", "compression_level": 1}
 PARTS = ("train", "val", "test")
 SCALED = tuple(f"scaled/{part}" for part in PARTS)
@@ -32,13 +35,19 @@ class Stage:
     reads: Callable[[Workspace], list[Files]] = _nothing
     writes: Callable[[Workspace], list[Files]] = _nothing
     computes: Callable[[Workspace], dict[str, float]] = _no_seconds  # seconds of the floor besides files
+    details: str = ""  # function that measures parts of it
     obsolete: tuple[str, ...] = ()  # folders that no later stage reads
 
     def floor(self, work: Workspace) -> dict[str, float]:
         """Measure the parts of the floor, after the stage has run."""
         reads, writes, scratch = self.reads(work), self.writes(work), work.root / "floor.parquet"
-        files = in_new_process(parquet_floor, reads, writes, scratch) if reads or writes else {}
+        files = in_new_process("benchmarks.floors:parquet_floor", reads, writes, scratch) if reads or writes else {}
         return files | self.computes(work)
+
+    def measure_details(self, work: Workspace) -> list[Detail]:
+        """Measure parts of the stage, after it has run."""
+        details: list[Detail] = in_new_process(self.details, work) if self.details else []
+        return details
 
 
 def _generate(work: Workspace) -> list[Command]:
@@ -109,7 +118,7 @@ def _train(work: Workspace) -> list[Command]:
 
 
 def _bare_training(work: Workspace) -> dict[str, float]:
-    return {"bare loop": in_new_process(training_floor, work.path("scaled/train"), work.epochs)}
+    return {"bare loop": in_new_process("benchmarks.loops:training_floor", work.path("scaled/train"), work.epochs)}
 
 
 def _evaluate(work: Workspace) -> list[Command]:
@@ -120,7 +129,7 @@ def _evaluate(work: Workspace) -> list[Command]:
 
 def _bare_inference(work: Workspace) -> dict[str, float]:
     paths = (work.path(name) for name in ("model", "scaled/val", "scaled/test"))
-    return {"inference": in_new_process(inference_floor, *paths)}
+    return {"inference": in_new_process("benchmarks.loops:inference_floor", *paths)}
 
 
 def _visualize(work: Workspace) -> list[Command]:
@@ -149,6 +158,7 @@ STAGES = (
         _label,
         reads=lambda work: [work.files("dataset", columns=[TIMESTAMP_COL])],
         writes=lambda work: [work.files("labels")],
+        details="benchmarks.data_details:labels",
     ),
     Stage(
         "create_train_val_test_split",
@@ -163,6 +173,7 @@ STAGES = (
         _scale,
         reads=lambda work: [work.files(*PARTS)],
         writes=lambda work: [work.files(*SCALED)],
+        details="benchmarks.data_details:scaling",
         obsolete=PARTS,
     ),
     Stage(
@@ -170,6 +181,7 @@ STAGES = (
         _train,
         reads=lambda work: [work.files("scaled/train", "scaled/val")],
         computes=_bare_training,
+        details="benchmarks.training_details:training",
     ),
     Stage(
         "run_evaluation",
@@ -177,6 +189,7 @@ STAGES = (
         reads=lambda work: [work.files("scaled/val", "scaled/test")],
         writes=lambda work: [work.files("scores")],
         computes=_bare_inference,
+        details="benchmarks.evaluation_details:evaluation",
     ),
     Stage("visualize_results", _visualize, reads=lambda work: [work.files("scores")]),
 )

@@ -1,0 +1,99 @@
+"""The training loop against the bare loop, and the drawing of batches against a row at a time."""
+
+import io
+import re
+from contextlib import redirect_stdout
+from datetime import datetime
+from statistics import median
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from benchmarks.data_details import first_rows, median_ratio
+from benchmarks.floors import seconds_of
+from benchmarks.loops import train_bare, untrained
+from benchmarks.results import Detail
+from benchmarks.stages import training_arguments
+from benchmarks.workspace import Workspace
+from container_component_src.model.arguments import TrainingArguments
+from container_component_src.model.datamodule import Share, TensorSource
+from container_component_src.model.training import fit
+from container_component_src.telemetry.dataset import Dataset, Values
+
+REPEATS = 5
+ROWS = 1_000_000  # at most; more say nothing new about a loop over rows in memory
+PER_ROW_ROWS, PER_ROW_BATCH = 50_000, 32
+_EPOCH_END = re.compile(r"^(\S+) train_loss=", re.MULTILINE)
+
+
+def training(work: Workspace) -> list[Detail]:
+    """Rows a second of the training loop against the bare loop, and of the drawing of batches against a row at a time.
+
+    The loops take turns, so that a change of the machine's speed meets all of them.
+    """
+    values = first_rows(Dataset.open(work.path("scaled/train")), ROWS)
+    rows, arguments = len(values), training_arguments(work)
+    product, bare, fused = [], [], []
+    train_bare(untrained(values.shape[1]), values[: rows // 10], 1)  # the first steps of a process are slow
+    for _ in range(REPEATS):
+        product.append(_epoch_seconds(values, arguments))
+        bare.append(seconds_of(lambda: train_bare(untrained(values.shape[1]), values, 1)))
+        fused.append(seconds_of(lambda: train_bare(untrained(values.shape[1]), values, 1, fused=True)))
+    return [
+        Detail("training loop", rows, rows / median(product), "rows/s"),
+        Detail("bare loop", rows, rows / median(bare), "rows/s"),
+        Detail("bare loop, fused Adam", rows, rows / median(fused), "rows/s"),
+        Detail("training loop by bare loop", rows, median_ratio(zip(bare, product, strict=True)), "ratio"),
+        Detail("training loop by bare loop, fused Adam", rows, median_ratio(zip(fused, product, strict=True)), "ratio"),
+        *_data_path(values),
+    ]
+
+
+def _data_path(values: Values) -> list[Detail]:
+    source, share = TensorSource(torch.from_numpy(values)), Share()
+    one_by_one = DataLoader(_Rows(torch.from_numpy(values[:PER_ROW_ROWS])), batch_size=PER_ROW_BATCH, shuffle=True)
+
+    def draw_blocks() -> None:
+        for block in source.shuffled(PER_ROW_BATCH, 0, 0, share):
+            for _ in block:
+                pass
+
+    def draw_rows() -> None:
+        for _ in one_by_one:
+            pass
+
+    pairs = [
+        (len(values) / seconds_of(draw_blocks), min(PER_ROW_ROWS, len(values)) / seconds_of(draw_rows))
+        for _ in range(3)
+    ]
+    name = f"batches of {PER_ROW_BATCH} alone"
+    return [
+        Detail(name, len(values), median(blocks for blocks, _ in pairs), "rows/s"),
+        Detail(f"{name}, row by row with default collation", len(values), median(rows for _, rows in pairs), "rows/s"),
+        Detail(f"{name}, as a multiple of row by row", len(values), median_ratio(pairs), "ratio"),
+    ]
+
+
+def _epoch_seconds(values: Values, arguments: TrainingArguments) -> float:
+    """Seconds of an epoch of the training loop, with next to no validation: from the end of one to that of the next."""
+    log = io.StringIO()
+    with redirect_stdout(log):
+        two = arguments.model_copy(update={"max_epochs": 2, "early_stopping_patience": 2})
+        fit(untrained(values.shape[1]), values, values[:1], two)
+    ends = [datetime.fromisoformat(text) for text in _EPOCH_END.findall(log.getvalue())]
+    return (ends[1] - ends[0]).total_seconds()
+
+
+class _Rows(TorchDataset[Tensor]):
+    """One row at a time, as a plain dataset gives it."""
+
+    def __init__(self, values: Tensor) -> None:
+        self._values = values
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return self._values[index]

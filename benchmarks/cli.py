@@ -85,9 +85,8 @@ def bench(
             sizes = [Workspace(Path(folder) / str(size), size, channels, epochs) for size in rows]
             check_disk(sizes[-1], work_dir)
             tiny = Workspace(Path(folder) / "tiny", TINY_ROWS, channels, epochs)
-            startup = measure_startup(stages, tiny, max(default_repeats(size) for size in rows), console)
             for work in sizes:
-                measure_size(stages, work, repeats or default_repeats(work.rows), startup, results, console)
+                measure_size(stages, work, tiny, repeats or default_repeats(work.rows), results, console)
                 save(results, output)
                 shutil.rmtree(work.root)
     except PipelineError as error:
@@ -102,30 +101,25 @@ def default_repeats(rows: int) -> int:
     return REPEATS if FEW_ROWS <= rows <= MANY_ROWS else 1
 
 
-def measure_startup(stages: Sequence[Stage], tiny: Workspace, repeats: int, console: Console) -> dict[str, float]:
-    """Seconds of each stage on hardly any data."""
-    seconds = {}
-    for stage in stages:
-        seconds[stage.name] = median(run_stage(stage, tiny).seconds for _ in range(repeats))
-        console.print(f"start-up of {stage.name}: {seconds[stage.name]:.2f} s")
-    return seconds
-
-
 def measure_size(
     stages: Sequence[Stage],
     work: Workspace,
+    tiny: Workspace,
     repeats: int,
-    startup: dict[str, float],
     results: Results,
     console: Console,
 ) -> None:
-    """Run all stages at one size, each in turn with its floor, and delete what no later stage needs."""
+    """Run all stages at one size and delete what no later stage needs.
+
+    Start-up on tiny data, stage and floor take turns, so that a change of the machine's speed meets all of them.
+    """
     for stage in stages:
-        usages, floors = [], []
+        startups, usages, floors = [], [], []
         for _ in range(repeats):
+            startups.append(run_stage(stage, tiny))
             usages.append(run_stage(stage, work))
             floors.append(stage.floor(work))
-        result = summarize(stage.name, work.rows, usages, floors, startup[stage.name])
+        result = summarize(stage.name, work.rows, startups, usages, floors)
         results.stages.append(result)
         results.details += stage.measure_details(work)
         work.remove(*stage.obsolete)
@@ -142,7 +136,7 @@ def run_stage(stage: Stage, work: Workspace) -> Usage:
 
 
 def summarize(
-    stage: str, rows: int, usages: Sequence[Usage], floors: Sequence[dict[str, float]], startup_seconds: float
+    stage: str, rows: int, startups: Sequence[Usage], usages: Sequence[Usage], floors: Sequence[dict[str, float]]
 ) -> StageResult:
     """Medians of times and peaks of memory over repeats."""
     return StageResult(
@@ -150,7 +144,7 @@ def summarize(
         rows=rows,
         repeats=len(usages),
         seconds=median(usage.seconds for usage in usages),
-        startup_seconds=startup_seconds,
+        startup_seconds=median(usage.seconds for usage in startups),
         tree_bytes=max(usage.tree_bytes for usage in usages),
         process_bytes=max(usage.process_bytes for usage in usages),
         floor={part: median(floor[part] for floor in floors) for part in floors[0]},

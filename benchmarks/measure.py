@@ -43,7 +43,7 @@ def run_command(arguments: Sequence[str], log: Path) -> Usage:
         log: File that its output is appended to.
 
     Raises:
-        StepError: It ended with an error; the message has its last line.
+        StepError: It ended with an error; the message has the last line of its output.
     """
     program = PROJECT / "container_component_src" / "main.py"
     os.sync()  # what was written before is not this command's burden
@@ -62,8 +62,8 @@ def run_command(arguments: Sequence[str], log: Path) -> Usage:
         finally:
             sampler.stop()
     if code:
-        lines = log.read_text(encoding="utf-8").splitlines()
-        raise StepError(f"{arguments[0]} ended with exit code {code} ({lines[-1]}); its output is above it in {log}")
+        lines = log.read_text(encoding="utf-8").splitlines() or ["no output"]
+        raise StepError(f"{arguments[0]} ended with exit code {code}: {lines[-1]}")
     return Usage(seconds, sampler.tree_bytes, sampler.process_bytes)
 
 
@@ -86,6 +86,7 @@ class MemorySampler:
         """End; the peaks are final when this returns."""
         self._ended.set()
         self._thread.join()
+        self.tree_bytes = max(self.tree_bytes, self.process_bytes)  # whose peak may lie between two samples
 
     def _watch(self) -> None:
         count = 0

@@ -37,6 +37,6 @@ def test_usages_of_commands_after_each_other() -> None:
 
 def test_a_command_that_fails_is_an_error_with_its_last_line(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    with pytest.raises(StepError, match=r"fit_scaler ended with exit code 2 .*no such dataset"):
+    with pytest.raises(StepError, match=r"fit_scaler ended with exit code 2: .*no such dataset"):
         run_command(["fit_scaler", "--train-df-path", "absent", "--scaler-path", "scaler.json"], log)
     assert "no such dataset" in log.read_text()

@@ -119,5 +119,6 @@ def test_failing_step_fails_the_run_and_is_explained(project: Project, first: di
     assert summary["report"] is None
 
 
-def test_no_process_is_left_behind(first: dict[str, Any]) -> None:
-    assert [child.cmdline() for child in psutil.Process().children(recursive=True)] == []
+def test_no_process_is_left_behind(project: Project, first: dict[str, Any]) -> None:
+    command_lines = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
+    assert [line for line in command_lines if str(project.folder) in line] == []

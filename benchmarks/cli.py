@@ -147,6 +147,7 @@ def summarize(
         startup_seconds=median(usage.seconds for usage in startups),
         tree_bytes=max(usage.tree_bytes for usage in usages),
         process_bytes=max(usage.process_bytes for usage in usages),
+        foreign_cores=median(usage.foreign_seconds / usage.seconds for usage in usages),
         floor={part: median(floor[part] for floor in floors) for part in floors[0]},
     )
 

@@ -25,6 +25,7 @@ class Usage:
     seconds: float  # from the start of the process to its end
     tree_bytes: int  # largest sum of the resident sets of the process and its descendants at one moment
     process_bytes: int  # largest resident set of any single one of these processes
+    foreign_seconds: float = 0.0  # of the processor, taken by all other processes of the machine meanwhile
 
     def __add__(self, other: "Usage") -> "Usage":
         """One after the other."""
@@ -32,6 +33,7 @@ class Usage:
             self.seconds + other.seconds,
             max(self.tree_bytes, other.tree_bytes),
             max(self.process_bytes, other.process_bytes),
+            self.foreign_seconds + other.foreign_seconds,
         )
 
 
@@ -48,13 +50,13 @@ def run_command(arguments: Sequence[str], log: Path) -> Usage:
     program = PROJECT / "container_component_src" / "main.py"
     os.sync()  # what was written before is not this command's burden
     with log.open("ab") as output:
-        start = time.perf_counter()
+        foreign, start = _foreign_seconds(), time.perf_counter()
         process = subprocess.Popen([sys.executable, str(program), *arguments], stdout=output, stderr=output)
         sampler = MemorySampler(process.pid)
         sampler.start()
         try:
             code = process.wait()
-            seconds = time.perf_counter() - start
+            seconds, foreign = time.perf_counter() - start, _foreign_seconds() - foreign
         except BaseException:
             process.terminate()
             process.wait()
@@ -64,7 +66,14 @@ def run_command(arguments: Sequence[str], log: Path) -> Usage:
     if code:
         lines = log.read_text(encoding="utf-8").splitlines() or ["no output"]
         raise StepError(f"{arguments[0]} ended with exit code {code}: {lines[-1]}")
-    return Usage(seconds, sampler.tree_bytes, sampler.process_bytes)
+    return Usage(seconds, sampler.tree_bytes, sampler.process_bytes, max(0.0, foreign))
+
+
+def _foreign_seconds() -> float:
+    """Processor time since some moment that neither this process nor its ended descendants took."""
+    machine, own = psutil.cpu_times(), os.times()
+    own_seconds = own.user + own.system + own.children_user + own.children_system
+    return machine.user + machine.nice + machine.system - own_seconds  # user includes guests
 
 
 @dataclass

@@ -21,6 +21,7 @@ class StageResult:
     startup_seconds: float  # of the same on tiny data: interpreter, imports and what else does not depend on rows
     tree_bytes: int  # peak memory of all its processes together
     process_bytes: int  # peak memory of its largest process
+    foreign_cores: float  # that all other processes of the machine kept busy meanwhile, on average
     floor: dict[str, float]  # seconds of what the stage cannot do without, part by part
 
     @property

@@ -10,7 +10,7 @@ from benchmarks.results import Detail, Growth, StageResult
 MEBIBYTE = 2**20
 STAGE_HEADERS = (
     "stage", "rows", "seconds", "start-up", "rows/s", "floor", "ratio", "ratio without start-up", "peak MiB, all",
-    "peak MiB, largest",
+    "peak MiB, largest", "foreign cores",
 )  # fmt: skip
 GROWTH_HEADERS = ("stage", "exponent of time", "growth of memory")
 DETAIL_HEADERS = ("measurement", "rows", "value", "unit")
@@ -29,6 +29,7 @@ def stage_row(result: StageResult) -> tuple[str, ...]:
         number(result.net_ratio),
         f"{result.tree_bytes / MEBIBYTE:,.0f}",
         f"{result.process_bytes / MEBIBYTE:,.0f}",
+        number(result.foreign_cores),
     )
 
 

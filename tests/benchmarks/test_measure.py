@@ -32,7 +32,7 @@ def test_a_process_that_is_gone_has_no_high_water_mark() -> None:
 
 
 def test_usages_of_commands_after_each_other() -> None:
-    assert Usage(1.0, 30, 20) + Usage(2.0, 10, 25) == Usage(3.0, 30, 25)
+    assert Usage(1.0, 30, 20, 0.5) + Usage(2.0, 10, 25, 0.25) == Usage(3.0, 30, 25, 0.75)
 
 
 def test_a_command_that_fails_is_an_error_with_its_last_line(tmp_path: Path) -> None:

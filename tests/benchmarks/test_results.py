@@ -8,7 +8,7 @@ from benchmarks.results import Results, StageResult, exponent, growth_of, ratio
 
 def result(rows: int, seconds: float, tree_bytes: int = 100, floor: dict[str, float] | None = None) -> StageResult:
     return StageResult(
-        "scale", rows, 3, seconds, 1.0, tree_bytes, 80, {"read": 0.5, "write": 1.5} if floor is None else floor
+        "scale", rows, 3, seconds, 1.0, tree_bytes, 80, 0.0, {"read": 0.5, "write": 1.5} if floor is None else floor
     )
 
 

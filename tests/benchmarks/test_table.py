@@ -13,12 +13,25 @@ RESULT = StageResult(
     startup_seconds=1.0,
     tree_bytes=1500 * MEBIBYTE,
     process_bytes=700 * MEBIBYTE,
+    foreign_cores=0.041,
     floor={"read": 0.5, "write": 1.0},
 )
 
 
 def test_a_stage_has_a_cell_for_every_header() -> None:
-    cells = ("split_parquet_file", "1,000,000", "4.00", "1.00", "250,000", "1.50", "2.67", "2.00", "1,500", "700")
+    cells = (
+        "split_parquet_file",
+        "1,000,000",
+        "4.00",
+        "1.00",
+        "250,000",
+        "1.50",
+        "2.67",
+        "2.00",
+        "1,500",
+        "700",
+        "0.04",
+    )
     assert stage_row(RESULT) == cells
     assert len(cells) == len(STAGE_HEADERS)
 

@@ -54,7 +54,7 @@ def build_pipeline(settings: Settings) -> base_component.BaseComponent:
         tuning_max_epochs: int = 2,
         max_epochs: int = 8,
         early_stopping_patience: int = 3,
-        num_gpu_nodes: int = 2,
+        num_gpu_nodes: int = 1,
         smoothing_window: int = 5,
         alarm_quantile: float = 0.99,
         min_composite_f1: float = 0.3,

@@ -4,12 +4,11 @@ from typing import Any
 
 import click
 
-from container_component_src.cli.options import JsonValue, WholeNumber, backend_option, executor_input_option
+from container_component_src.cli.options import POSITIVE, JsonValue, backend_option, executor_input_option
+from container_component_src.cli.training_options import training_options
 
 
 @click.command()
-@click.option("--train-df-path", required=True, help="Dataset to learn from.")
-@click.option("--val-df-path", required=True, help="Dataset that tells when to stop and sets the alarm threshold.")
 @click.option(
     "--hyperparameters",
     type=JsonValue(dict),
@@ -17,33 +16,19 @@ from container_component_src.cli.options import JsonValue, WholeNumber, backend_
     help='JSON as the tuning returns it: {"latent_dim": 8, "hidden_dims": "128,64", "beta": 1.0, "lr": 0.001, '
     '"batch_size": 1024}; those left out have the defaults of run_training.',
 )
-@click.option("--seed", type=WholeNumber(0), default=42, show_default=True, help="Of weights, order and samples.")
-@click.option("--max-epochs", type=WholeNumber(1), default=30, show_default=True, help="Epochs at most.")
-@click.option(
-    "--early-stopping-patience",
-    type=WholeNumber(1),
-    default=5,
-    show_default=True,
-    help="Epochs without a better val_loss before the training ends.",
-)
-@click.option("--num-gpu-nodes", type=WholeNumber(1), default=1, show_default=True, help="Nodes to train on.")
-@click.option(
-    "--smoothing-window",
-    type=WholeNumber(1),
-    default=1,
-    show_default=True,
-    help="Time steps of the rolling median over scores; 1 = none.",
+@training_options(
+    "train_df_path",
+    "val_df_path",
+    "seed",
+    "max_epochs",
+    "early_stopping_patience",
+    "num_gpu_nodes",
+    "smoothing_window",
+    "alarm_quantile",
+    "model_output_file",
 )
 @click.option(
-    "--alarm-quantile",
-    type=float,
-    default=0.999,
-    show_default=True,
-    help="Quantile of the validation scores that is the alarm threshold.",
-)
-@click.option("--model-output-file", required=True, help="Folder of the model bundle.")
-@click.option(
-    "--job-timeout", type=float, default=86_400.0, show_default=True, help="Seconds that the training may take."
+    "--job-timeout", type=POSITIVE, default=86_400.0, show_default=True, help="Seconds that the training may take."
 )
 @backend_option
 @executor_input_option

@@ -38,7 +38,7 @@ class TrainingArguments(Hyperparameters):
     num_gpu_nodes: Size = 1  # replicas of a distributed run
     run_as_pytorchjob: bool = False  # take part in a distributed run, as the environment of the training operator says
     smoothing_window: Size = 1  # time steps of the causal rolling median over the scores
-    alarm_quantile: float = Field(default=0.999, gt=0, lt=1)  # of the validation scores: the calibrated threshold
+    alarm_quantile: float = Field(default=0.99, gt=0, lt=1)  # of the validation scores: the calibrated threshold
 
     @model_validator(mode="after")
     def _batch_feeds_every_node(self) -> "TrainingArguments":

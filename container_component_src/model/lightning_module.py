@@ -14,8 +14,8 @@ from container_component_src.model.vae import TimeStampVAE
 __all__ = ["TimeStampVAE", "VAEModule"]
 
 
-# Log-variances fall by several units while weights move by fractions of one. With equal steps they lag behind the errors
-# for thousands of steps, and training stops before the likelihood is what the reconstruction allows.
+# Log-variances fall by several units while weights move by fractions of one. With equal steps they lag behind the
+# errors for thousands of steps, and training stops before the likelihood is what the reconstruction allows.
 LOG_VARIANCE_STEPS = 30
 
 
@@ -51,7 +51,10 @@ class VAEModule(LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam, with larger steps for the decoder's log-variances than for the weights."""
         weights = [parameter for name, parameter in self.model.named_parameters() if name != "log_variance"]
-        groups = [{"params": weights}, {"params": [self.model.log_variance], "lr": self._lr * LOG_VARIANCE_STEPS}]
+        groups: list[dict[str, Any]] = [
+            {"params": weights},
+            {"params": [self.model.log_variance], "lr": self._lr * LOG_VARIANCE_STEPS},
+        ]
         return torch.optim.Adam(groups, lr=self._lr, fused=True)
 
     def on_fit_start(self) -> None:

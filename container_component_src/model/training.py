@@ -41,6 +41,7 @@ from container_component_src.telemetry.dataset import Dataset, Frame, Values
 
 _VARIANCE_FLOOR = 1e-4
 _QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+MULTIPLICATIONS_PER_THREAD = 20_000_000  # of one step; measured on two cores, see benchmarks/README.md
 _STATISTICS_ROWS = 200_000  # evenly spaced rows that quantiles are taken from
 _OPERATOR_VARIABLES = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK")
 _LIBRARIES = ("torch", "lightning", "safetensors", "numpy")
@@ -132,7 +133,9 @@ def fit(model: TimeStampVAE, train_values: Values, val_values: Values, arguments
     Raises:
         StepError: The loss became infinite or NaN.
     """
-    _prepare_libraries()
+    torch.set_num_threads(useful_threads(model, arguments.batch_size // _place(arguments)[0]))
+    for name in ("lightning.pytorch", "lightning.fabric"):  # their accounts of themselves
+        logging.getLogger(name).setLevel(logging.ERROR)
     module = VAEModule(model, arguments.beta, arguments.lr, arguments.seed)
     data = TelemetryDataModule(
         TensorSource(torch.from_numpy(train_values)),
@@ -164,6 +167,20 @@ def fit(model: TimeStampVAE, train_values: Values, val_values: Values, arguments
             module.load_state_dict(safetensors.torch.load_file(checkpoint.best_model_path))
     model.to("cpu").eval()
     return history.epochs
+
+
+def useful_threads(model: TimeStampVAE, batch_size: int) -> int:
+    """Threads that a step of this size keeps busy, among the cores there are.
+
+    Small steps are slower on more threads, which wait for each other, many times so beside other busy processes.
+
+    Args:
+        model: The network.
+        batch_size: Rows of a step in this process.
+    """
+    allowed = int(os.environ.get("OMP_NUM_THREADS", usable_cores()))  # whoever sets it has shared the cores out
+    multiplications = batch_size * sum(weight.numel() for weight in model.parameters())
+    return max(1, min(allowed, multiplications // MULTIPLICATIONS_PER_THREAD))
 
 
 def calibrate(model: TimeStampVAE, val: Frame, smoothing_window: int, quantile: float) -> Thresholds:
@@ -217,11 +234,3 @@ def _place(arguments: TrainingArguments) -> tuple[int, int]:
             "training operator or run_pytorchjob starts; use --run-as-pytorchjob false"
         )
     return int(os.environ["WORLD_SIZE"]), int(os.environ["RANK"])
-
-
-def _prepare_libraries() -> None:
-    """Use the cores there are, and keep Lightning's account of itself out of the log."""
-    if "OMP_NUM_THREADS" not in os.environ:  # whoever sets it has shared the cores out already
-        torch.set_num_threads(usable_cores())
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.ERROR)

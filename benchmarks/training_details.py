@@ -81,7 +81,8 @@ def _epoch_seconds(values: Values, arguments: TrainingArguments) -> float:
     log = io.StringIO()
     with redirect_stdout(log):
         two = arguments.model_copy(update={"max_epochs": 2, "early_stopping_patience": 2})
-        fit(untrained(values.shape[1]), values, values[:1], two)
+        rows = torch.from_numpy(values)
+        fit(untrained(values.shape[1]), TensorSource(rows), TensorSource(rows[:1]), two)
     ends = [datetime.fromisoformat(text) for text in _EPOCH_END.findall(log.getvalue())]
     return (ends[1] - ends[0]).total_seconds()
 

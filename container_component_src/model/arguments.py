@@ -40,6 +40,8 @@ class TrainingArguments(Hyperparameters):
     smoothing_window: Size = 1  # time steps of the causal rolling median over the scores
     alarm_quantile: float = Field(default=0.99, gt=0, lt=1)  # of the validation scores: the calibrated threshold
 
+    memory_share: float = Field(default=0.25, ge=0, le=1)  # of the memory that a dataset may take; else it is streamed
+
     @model_validator(mode="after")
     def _batch_feeds_every_node(self) -> "TrainingArguments":
         if self.num_gpu_nodes > 1 and self.batch_size < 2 * self.num_gpu_nodes:

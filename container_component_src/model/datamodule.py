@@ -10,7 +10,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from container_component_src.errors import InputError
-from container_component_src.telemetry.dataset import Dataset, Frame
+from container_component_src.telemetry.dataset import Dataset, Partition, Values
 
 BLOCK_ROWS = 16_384  # rows gathered at once: enough to make the call cheap, few enough for the processor's cache
 
@@ -103,25 +103,32 @@ class _Iterations(Iterable[T]):
         return self.start()
 
 
-def load_rows(dataset: Dataset) -> Frame:
-    """Read a whole dataset, refusing values that a model cannot learn from.
+def read_values(dataset: Dataset, partition: Partition) -> Values:
+    """Read the values of a partition, refusing those that a model cannot learn from.
 
     Raises:
         InputError: A value is missing or infinite; the message names its channel and partition.
     """
-    rows, channels = dataset.manifest.rows, len(dataset.channels)
-    frame = Frame(np.empty(rows, dtype=np.int64), np.empty((rows, channels), dtype=np.float32))
+    values = dataset.read(partition).values
+    finite = np.isfinite(values)
+    if not finite.all():
+        channel = dataset.channels[int(np.argmin(finite.all(axis=0)))]
+        raise InputError(
+            f"{(dataset.location / partition.file).uri}: channel '{channel}' has missing or infinite values; "
+            "scale the dataset first (scale_dataframes replaces them)"
+        )
+    return values
+
+
+def load_values(dataset: Dataset) -> Values:
+    """Read the values of a whole dataset, float32 [rows, channels].
+
+    Raises:
+        InputError: A value is missing or infinite; the message names its channel and partition.
+    """
+    values = np.empty((dataset.manifest.rows, len(dataset.channels)), dtype=np.float32)
     position = 0
     for partition in dataset.manifest.partitions:
-        part = dataset.read(partition)
-        finite = np.isfinite(part.values)
-        if not finite.all():
-            channel = dataset.channels[int(np.argmin(finite.all(axis=0)))]
-            raise InputError(
-                f"{(dataset.location / partition.file).uri}: channel '{channel}' has missing or infinite values; "
-                "scale the dataset first (scale_dataframes replaces them)"
-            )
-        place = slice(position, position + len(part))
-        frame.timestamps[place], frame.values[place] = part.timestamps, part.values
-        position += len(part)
-    return frame
+        values[position : position + partition.rows] = read_values(dataset, partition)
+        position += partition.rows
+    return values

@@ -5,7 +5,6 @@ import os
 import platform
 import tempfile
 import warnings
-from collections.abc import Sequence
 from importlib.metadata import version
 
 import lightning.pytorch as pl
@@ -18,31 +17,28 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from container_component_src import storage
 from container_component_src.errors import InputError
-from container_component_src.evaluation.scoring import default_max_gap, smooth
-from container_component_src.model import scoring
+from container_component_src.limits import usable_cores, usable_memory
 from container_component_src.model.arguments import TrainingArguments
 from container_component_src.model.bundle import (
     Architecture,
     Bundle,
     BundleInfo,
-    ChannelStatistics,
     Epoch,
-    Thresholds,
     TrainingSummary,
     build,
     check_same_channels,
 )
+from container_component_src.model.calibration import calibrate, channel_statistics
 from container_component_src.model.callbacks import EpochHistory, SafetensorsIO
-from container_component_src.model.cores import usable_cores
-from container_component_src.model.datamodule import TelemetryDataModule, TensorSource, load_rows
+from container_component_src.model.datamodule import RowSource, TelemetryDataModule, TensorSource, load_values
 from container_component_src.model.lightning_module import VAEModule
+from container_component_src.model.streaming import StreamingSource
 from container_component_src.model.vae import TimeStampVAE
-from container_component_src.telemetry.dataset import Dataset, Frame, Values
+from container_component_src.telemetry.dataset import Dataset
 
 _VARIANCE_FLOOR = 1e-4
-_QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 MULTIPLICATIONS_PER_THREAD = 20_000_000  # of one step; measured on two cores, see benchmarks/README.md
-_STATISTICS_ROWS = 200_000  # evenly spaced rows that quantiles are taken from
+SHUFFLE_BUFFER_BYTES = 256 * 2**20
 _OPERATOR_VARIABLES = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK")
 _LIBRARIES = ("torch", "lightning", "safetensors", "numpy")
 
@@ -61,18 +57,18 @@ def train(arguments: TrainingArguments) -> TrainingSummary:
     train_set, val_set = Dataset.open(arguments.train_df_path), Dataset.open(arguments.val_df_path)
     check_datasets(train_set, val_set, arguments.batch_size)
     nodes, rank = _place(arguments)
-    train_rows, val_rows = load_rows(train_set), load_rows(val_set)
     architecture = Architecture(
         latent_dim=arguments.latent_dim, hidden_dims=arguments.hidden_dims, variance_floor=_VARIANCE_FLOOR
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(arguments.seed)
         model = build(architecture, len(train_set.channels))
-    epochs = fit(model, train_rows.values, val_rows.values, arguments)
+    train_rows, val_rows = (row_source(dataset, arguments.memory_share) for dataset in (train_set, val_set))
+    epochs = fit(model, train_rows, val_rows, arguments)
     best = min(epochs, key=lambda epoch: epoch.val_loss)
     summary = TrainingSummary(
-        train_rows=len(train_rows),
-        val_rows=len(val_rows),
+        train_rows=train_set.manifest.rows,
+        val_rows=val_set.manifest.rows,
         epochs=len(epochs),
         best_epoch=best.epoch,
         val_loss=best.val_loss,
@@ -85,9 +81,9 @@ def train(arguments: TrainingArguments) -> TrainingSummary:
             architecture=architecture,
             channels=train_set.channels,
             scaler=train_set.manifest.scaler,
-            thresholds=calibrate(model, val_rows, arguments.smoothing_window, arguments.alarm_quantile),
+            thresholds=calibrate(model, val_set, arguments.smoothing_window, arguments.alarm_quantile),
             training=summary,
-            channel_statistics=channel_statistics(train_set.channels, train_rows.values),
+            channel_statistics=channel_statistics(train_set),
             seed=arguments.seed,
             versions={"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
         )
@@ -118,13 +114,13 @@ def check_datasets(train: Dataset, val: Dataset, batch_size: int) -> None:
         )
 
 
-def fit(model: TimeStampVAE, train_values: Values, val_values: Values, arguments: TrainingArguments) -> list[Epoch]:
+def fit(model: TimeStampVAE, train_rows: RowSource, val_rows: RowSource, arguments: TrainingArguments) -> list[Epoch]:
     """Run the training loop; the first process leaves the model with its best weights, in evaluation mode on the CPU.
 
     Args:
         model: Untrained network, the same in every process.
-        train_values: Float32 [rows, channels], finite.
-        val_values: Float32 [rows, channels], finite.
+        train_rows: Rows to learn from.
+        val_rows: Rows that tell when to stop.
         arguments: Of the run.
 
     Returns:
@@ -137,12 +133,7 @@ def fit(model: TimeStampVAE, train_values: Values, val_values: Values, arguments
     for name in ("lightning.pytorch", "lightning.fabric"):  # their accounts of themselves
         logging.getLogger(name).setLevel(logging.ERROR)
     module = VAEModule(model, arguments.beta, arguments.lr, arguments.seed)
-    data = TelemetryDataModule(
-        TensorSource(torch.from_numpy(train_values)),
-        TensorSource(torch.from_numpy(val_values)),
-        arguments.batch_size,
-        arguments.seed,
-    )
+    data = TelemetryDataModule(train_rows, val_rows, arguments.batch_size, arguments.seed)
     history = EpochHistory()
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = ModelCheckpoint(folder, monitor="val_loss", save_weights_only=True)
@@ -183,44 +174,15 @@ def useful_threads(model: TimeStampVAE, batch_size: int) -> int:
     return max(1, min(allowed, multiplications // MULTIPLICATIONS_PER_THREAD))
 
 
-def calibrate(model: TimeStampVAE, val: Frame, smoothing_window: int, quantile: float) -> Thresholds:
-    """Take the alarm threshold from the validation scores, smoothed as scores are in operation.
-
-    Args:
-        model: Trained network.
-        val: Validation rows.
-        smoothing_window: Time steps of the causal rolling median.
-        quantile: Share of the validation rows that lie at or below the threshold.
-    """
-    max_gap_ns = default_max_gap(val.timestamps)
-    smoothed = smooth(val.timestamps, scoring.scores(model, val.values), smoothing_window, max_gap_ns)
-    return Thresholds(
-        score=float(np.quantile(smoothed, quantile)),
-        method="quantile of the smoothed validation scores",
-        quantile=quantile,
-        smoothing_window=smoothing_window,
-        max_gap_ns=max_gap_ns,
-        val_rows=len(val),
-    )
-
-
-def channel_statistics(channels: Sequence[str], values: Values) -> dict[str, ChannelStatistics]:
-    """Describe the training data channel by channel; quantiles from at most 200,000 evenly spaced rows.
-
-    Args:
-        channels: Names of the columns.
-        values: Float32 [rows, channels].
-    """
-    mean, std = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
-    quantiles = np.quantile(values[:: -(-len(values) // _STATISTICS_ROWS)], _QUANTILES, axis=0)
-    return {
-        name: ChannelStatistics(
-            mean=float(mean[column]),
-            std=float(std[column]),
-            quantiles={str(p): float(quantiles[row, column]) for row, p in enumerate(_QUANTILES)},
-        )
-        for column, name in enumerate(channels)
-    }
+def row_source(dataset: Dataset, memory_share: float) -> RowSource:
+    """The rows of a dataset: in memory if they fit into the share of it that they may take, else streamed."""
+    size = dataset.manifest.rows * len(dataset.channels) * np.dtype(np.float32).itemsize
+    allowed = int(memory_share * usable_memory())
+    place, uri = "in memory" if size <= allowed else "streamed", dataset.location.uri
+    logger.info("%s: %s, %.0f MiB of %.0f MiB allowed", uri, place, size / 2**20, allowed / 2**20)
+    if size <= allowed:
+        return TensorSource(torch.from_numpy(load_values(dataset)))
+    return StreamingSource(dataset, SHUFFLE_BUFFER_BYTES // (size // dataset.manifest.rows))
 
 
 def _place(arguments: TrainingArguments) -> tuple[int, int]:

@@ -184,10 +184,15 @@ def write_partition(
         columns[LABEL_COL] = pa.array(frame.labels)
     table = pa.table(columns)
     schema = table.schema.with_metadata(_pandas_metadata(table.schema, timestamp_col))
-    file = location / f"part-{index:05d}.parquet"
+    file = partition_file(location, index)
     with file.open_output() as output:
         pq.write_table(table.cast(schema), output, **WRITE_OPTIONS)
     return Partition(file=file.name, rows=len(frame), start=int(frame.timestamps[0]), end=int(frame.timestamps[-1]))
+
+
+def partition_file(location: Location, index: int) -> Location:
+    """Where a partition lies in the folder of its dataset."""
+    return location / f"part-{index:05d}.parquet"
 
 
 def commit(location: Location, manifest: Manifest) -> Dataset:
@@ -238,6 +243,10 @@ class DatasetWriter:
             index = len(self._partitions)
             self._labelled = frame.labels is not None
             self.add(write_partition(self.location, self._timestamp_col, self._channels, index, frame))
+
+    def next_file(self) -> Location:
+        """Where the file of the next partition goes, for those who write it themselves."""
+        return partition_file(self.location, len(self._partitions))
 
     def add(self, partition: Partition) -> None:
         """Append a partition whose file has been written already."""

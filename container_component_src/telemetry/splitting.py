@@ -1,6 +1,7 @@
 """Splitting one archive into many files of a few row groups, which workers then process side by side."""
 
 from collections.abc import Iterator
+from itertools import chain, islice
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,7 +12,7 @@ from container_component_src.telemetry.archive import DAMAGED, checked_timestamp
 from container_component_src.telemetry.dataset import WRITE_OPTIONS, Dataset, DatasetWriter, Partition
 from container_component_src.telemetry.parquet import readable
 
-MAX_BATCH_ROWS = 65_536  # an archive may be one huge row group; it is copied in pieces of this size
+MAX_GROUP_ROWS = 65_536  # an archive may be one huge row group: pieces of this size keep every later step small
 
 
 def split_archive(
@@ -24,7 +25,7 @@ def split_archive(
         target_uri: Folder of the files; emptied first.
         timestamp_col: Name of the timestamp column.
         rowgroup_limit: Copy only so many row groups, from the first on; 0 copies all.
-        rowgroups_per_file: Row groups of the archive in one file.
+        rowgroups_per_file: Row groups in one file; one of more than 65,536 rows in the archive becomes several.
 
     Raises:
         InputError: The archive is not as `archive.open_archive` wants it, or its timestamps do not increase strictly.
@@ -35,46 +36,45 @@ def split_archive(
         groups = range(min(rowgroup_limit, archive.num_row_groups) if rowgroup_limit else archive.num_row_groups)
         channels = float_channels(schema, timestamp_col)
         with DatasetWriter(target_uri, timestamp_col, channels) as target:
-            first_row, previous = 0, None
-            for index, first_group in enumerate(groups[::rowgroups_per_file]):
-                chosen = list(groups[first_group : first_group + rowgroups_per_file])
-                batches = archive.iter_batches(batch_size=MAX_BATCH_ROWS, row_groups=chosen)
-                checked = _checked(batches, source, timestamp_col, first_row, previous)
-                partition = _write(target, index, schema, channels, checked)
-                if partition is not None:
-                    target.add(partition)
-                    first_row, previous = first_row + partition.rows, partition.end
+            checked = _checked(_pieces(archive, groups), source, timestamp_col)
+            while partition := _write(target, schema, channels, islice(checked, rowgroups_per_file)):
+                target.add(partition)
             return target.commit(notes={"archive": source.uri, "row_groups": len(groups)})
 
 
 _Checked = tuple[pa.RecordBatch, int, int]  # a batch with its first and last timestamp
 
 
-def _checked(
-    batches: Iterator[pa.RecordBatch], source: Location, timestamp_col: str, first_row: int, previous: int | None
-) -> Iterator[_Checked]:
+def _pieces(archive: pq.ParquetFile, groups: range) -> Iterator[pa.RecordBatch]:
+    """The row groups, large ones in pieces."""
+    for group in groups:
+        yield from archive.iter_batches(batch_size=MAX_GROUP_ROWS, row_groups=[group])
+
+
+def _checked(pieces: Iterator[pa.RecordBatch], source: Location, timestamp_col: str) -> Iterator[_Checked]:
+    """The pieces that hold rows, their timestamps checked across all of them."""
     where = f"{source.uri}: column '{timestamp_col}'"
+    first_row, previous = 0, None
     with readable(source, DAMAGED):
-        for batch in batches:
-            timestamps = checked_timestamps(pa.chunked_array([batch.column(timestamp_col)]), where, first_row, previous)
+        for piece in pieces:
+            timestamps = checked_timestamps(pa.chunked_array([piece.column(timestamp_col)]), where, first_row, previous)
             if len(timestamps):
                 first_row, previous = first_row + len(timestamps), int(timestamps[-1])
-                yield batch, int(timestamps[0]), previous
+                yield piece, int(timestamps[0]), previous
 
 
 def _write(
-    target: DatasetWriter, index: int, schema: pa.Schema, channels: tuple[str, ...], batches: Iterator[_Checked]
+    target: DatasetWriter, schema: pa.Schema, channels: tuple[str, ...], pieces: Iterator[_Checked]
 ) -> Partition | None:
-    """Write one file; None where its row groups hold no rows."""
-    file = target.location / f"part-{index:05d}.parquet"
-    rows, start, end = 0, None, 0
-    with file.open_output() as output:
-        options = {**WRITE_OPTIONS, "use_dictionary": [name for name in schema.names if name not in channels]}
-        with pq.ParquetWriter(output, schema, **options) as writer:
-            for batch, first, last in batches:
-                writer.write_batch(batch)
-                rows, start, end = rows + batch.num_rows, first if start is None else start, last
-    if start is None:
-        file.remove()
+    """Write the next file, a row group for each piece; None where no piece is left."""
+    first = next(pieces, None)
+    if first is None:
         return None
-    return Partition(file=file.name, rows=rows, start=start, end=end)
+    file = target.next_file()
+    options = {**WRITE_OPTIONS, "use_dictionary": [name for name in schema.names if name not in channels]}
+    rows, end = 0, 0
+    with file.open_output() as output, pq.ParquetWriter(output, schema, **options) as writer:
+        for piece, _, last in chain([first], pieces):
+            writer.write_batch(piece)
+            rows, end = rows + piece.num_rows, last
+    return Partition(file=file.name, rows=rows, start=first[1], end=end)

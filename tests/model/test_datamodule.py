@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from container_component_src.errors import InputError
 from container_component_src.model import datamodule
-from container_component_src.model.datamodule import Share, TensorSource, load_rows
+from container_component_src.model.datamodule import Share, TensorSource, load_values
 from container_component_src.telemetry.dataset import Dataset
 from tests.model.datasets import CHANNELS, make_values, write_dataset
 
@@ -64,9 +64,8 @@ def test_a_distributed_block_is_one_batch() -> None:
 
 def test_rows_are_read_whole(tmp_path: Path) -> None:
     values = make_values(31, seed=5)
-    frame = load_rows(Dataset.open(write_dataset(tmp_path / "data", values, labelled=True)))
-    np.testing.assert_array_equal(frame.values, values)
-    assert frame.timestamps.tolist() == [second * 10**9 for second in range(31)]
+    loaded = load_values(Dataset.open(write_dataset(tmp_path / "data", values, labelled=True)))
+    np.testing.assert_array_equal(loaded, values)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -75,4 +74,4 @@ def test_a_value_that_is_not_finite_is_named(tmp_path: Path, bad: float) -> None
     values[20, 3] = bad
     dataset = Dataset.open(write_dataset(tmp_path / "data", values))
     with pytest.raises(InputError, match=rf"part-00001.parquet: channel '{CHANNELS[3]}'"):
-        load_rows(dataset)
+        load_values(dataset)

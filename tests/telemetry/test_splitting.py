@@ -25,9 +25,10 @@ def test_all_columns_and_rows_are_kept(
     frame = telemetry(rows=rows, gaps=[None if row % 3 else row / 7 for row in range(rows)])
     archive = write_archive(folder / "a.parquet", frame, row_group_size)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(splitting, "MAX_BATCH_ROWS", batch)
+        patch.setattr(splitting, "MAX_GROUP_ROWS", batch)
         split = split_archive(str(archive), str(folder / "parts"), TIME, rowgroups_per_file=per_file)
-    groups = -(-rows // row_group_size)
+    sizes = [min(row_group_size, rows - first) for first in range(0, rows, row_group_size)]
+    groups = sum(-(-size // batch) for size in sizes)
     assert len(split.manifest.partitions) == -(-groups // per_file)
     assert split.manifest.rows == rows
     pd.testing.assert_frame_equal(_read(folder / "parts").reset_index(drop=True), pd.read_parquet(archive))

@@ -18,8 +18,8 @@ import psutil
 from container_component_src import storage
 from container_component_src.backends.local.processes import PROJECT_ROOT, process_groups
 from container_component_src.errors import InputError, StepError
+from container_component_src.limits import usable_cores
 from container_component_src.model.arguments import TrainingArguments, TrainingJob, training_command
-from container_component_src.model.cores import usable_cores
 
 LOOPBACK = "127.0.0.1"
 SHOWN_LINES = 3  # of a failed process, in the error

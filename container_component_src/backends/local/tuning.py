@@ -11,8 +11,8 @@ import psutil
 from container_component_src import storage
 from container_component_src.backends.local.processes import process_groups, start_process
 from container_component_src.errors import StepError
+from container_component_src.limits import usable_cores
 from container_component_src.model.arguments import Hyperparameters, TrainingArguments, training_command
-from container_component_src.model.cores import usable_cores
 from container_component_src.scratch import scratch_directory
 from container_component_src.tuning.collector import OBJECTIVE, MetricsUnavailableError, collect, objective
 from container_component_src.tuning.experiment import Experiment, Trial, TrialState, TuningResult

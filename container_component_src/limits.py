@@ -1,7 +1,9 @@
-"""How many processor cores this process may use."""
+"""What this process may use: processor cores and memory."""
 
 import os
 from pathlib import Path
+
+import psutil
 
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -15,6 +17,20 @@ def usable_cores(cgroup: Path = _CGROUP) -> int:
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     limit = _cgroup_limit(cgroup)
     return allowed if limit is None else max(1, min(allowed, int(limit)))
+
+
+def usable_memory(cgroup: Path = _CGROUP) -> int:
+    """Bytes of memory that the machine has, or the container's limit where that is less.
+
+    Args:
+        cgroup: Where the limits of the control group are mounted, version 2 (`memory.max`) or 1 (`limit_in_bytes`).
+    """
+    total = int(psutil.virtual_memory().total)
+    for file in (cgroup / "memory.max", cgroup / "memory" / "memory.limit_in_bytes"):
+        if file.is_file():
+            limit = file.read_text().strip()
+            return total if limit == "max" else min(total, int(limit))
+    return total
 
 
 def _cgroup_limit(cgroup: Path) -> float | None:

@@ -1,9 +1,10 @@
 import os
 from pathlib import Path
 
+import psutil
 import pytest
 
-from container_component_src.model.cores import usable_cores
+from container_component_src.limits import usable_cores, usable_memory
 
 
 @pytest.mark.parametrize(
@@ -32,3 +33,15 @@ def test_so_does_that_of_the_first_version_of_control_groups(
 def test_without_a_quota_the_scheduler_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {2, 5})
     assert usable_cores(tmp_path) == 2
+
+
+@pytest.mark.parametrize("file", ["memory.max", "memory/memory.limit_in_bytes"])
+def test_the_memory_limit_of_a_container_counts(tmp_path: Path, file: str) -> None:
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text("4096\n")
+    assert usable_memory(tmp_path) == 4096
+
+
+def test_without_a_limit_all_memory_of_the_machine_is_usable(tmp_path: Path) -> None:
+    (tmp_path / "memory.max").write_text("max\n")
+    assert usable_memory(tmp_path) == usable_memory(tmp_path / "elsewhere") == psutil.virtual_memory().total

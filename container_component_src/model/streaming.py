@@ -1,0 +1,102 @@
+"""Training rows that do not fit in memory: partitions read one after the other and mixed in a shuffle buffer."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from container_component_src.errors import InputError
+from container_component_src.model.datamodule import BLOCK_ROWS, Block, Share, read_values
+from container_component_src.telemetry.dataset import Dataset, Partition, Values
+
+
+@dataclass(frozen=True)
+class StreamingSource:
+    """Rows of a dataset on disk or in object storage.
+
+    In every epoch each process of a distributed run reads partitions of its own, in an order of the seed and the
+    epoch, into a buffer from which rows are drawn at random. Every row is drawn once.
+
+    Attributes:
+        dataset: The rows.
+        buffer_rows: Rows among which one is drawn; memory holds one and a half times as many, and two partitions.
+    """
+
+    dataset: Dataset
+    buffer_rows: int
+
+    def shuffled(self, batch_size: int, seed: int, epoch: int, share: Share) -> Iterator[Block]:
+        """As many batches as a source in memory would give; process r fills its part of each from its partitions."""
+        order = np.random.default_rng([seed, epoch]).permutation(len(self.dataset.manifest.partitions))
+        partitions = self._of_process([self.dataset.manifest.partitions[index] for index in order], share)
+        rows, batches = sum(partition.rows for partition in partitions), -(-self.dataset.manifest.rows // batch_size)
+        if rows < batches:
+            raise InputError(
+                f"{self.dataset.location.uri}: {len(self.dataset.manifest.partitions)} partitions are too few to share "
+                f"among {share.world_size} processes; write more and smaller ones, or train on fewer nodes"
+            )
+        sizes = [rows // batches + (index < rows % batches) for index in range(batches)]
+        at_once = 1 if share.world_size > 1 else max(1, BLOCK_ROWS // batch_size)
+        return _blocks(self._mixed(partitions, np.random.default_rng([seed, epoch, share.rank])), sizes, at_once)
+
+    def ordered(self, share: Share) -> Iterator[Tensor]:
+        """Every world_size-th partition."""
+        for values in self._read_ahead(self.dataset.manifest.partitions[share.rank :: share.world_size]):
+            yield from torch.from_numpy(values).split(BLOCK_ROWS)
+
+    def _of_process(self, partitions: Sequence[Partition], share: Share) -> list[Partition]:
+        """The partitions of a process: each goes to the one with the fewest rows so far."""
+        rows = [0] * share.world_size
+        chosen = []
+        for partition in partitions:
+            rank = rows.index(min(rows))
+            rows[rank] += partition.rows
+            if rank == share.rank:
+                chosen.append(partition)
+        return chosen
+
+    def _mixed(self, partitions: Sequence[Partition], random: np.random.Generator) -> Iterator[Tensor]:
+        """All rows of the partitions once, in random order within the buffer."""
+        largest = max(partition.rows for partition in partitions)
+        capacity = min(self.buffer_rows + largest, sum(partition.rows for partition in partitions))
+        buffer = torch.empty((capacity, len(self.dataset.channels)))
+        filled = 0
+        for values in self._read_ahead(partitions):
+            buffer[filled : filled + len(values)] = torch.from_numpy(values)
+            filled += len(values)
+            if filled > self.buffer_rows:
+                order = torch.from_numpy(random.permutation(filled))
+                drawn, kept = order.tensor_split(2)
+                yield buffer.index_select(0, drawn)
+                buffer[: len(kept)] = buffer.index_select(0, kept)
+                filled = len(kept)
+        for drawn in torch.from_numpy(random.permutation(filled)).split(BLOCK_ROWS):
+            yield buffer.index_select(0, drawn)
+
+    def _read_ahead(self, partitions: Sequence[Partition]) -> Iterator[Values]:
+        """Values of the partitions, the next one being read while one is in use."""
+        with ThreadPoolExecutor(max_workers=1) as reader:
+            upcoming: Future[Values] | None = None
+            for partition in partitions:
+                current, upcoming = upcoming, reader.submit(read_values, self.dataset, partition)
+                if current:
+                    yield current.result()
+            if upcoming:
+                yield upcoming.result()
+
+
+def _blocks(rows: Iterator[Tensor], sizes: list[int], at_once: int) -> Iterator[Block]:
+    """Cut a stream of rows into batches of given sizes, and hand on some of them at a time."""
+    rest = torch.empty(0)
+    for first in range(0, len(sizes), at_once):
+        group = sizes[first : first + at_once]
+        pieces, wanted = [], sum(group)
+        while wanted:
+            rest = rest if len(rest) else next(rows)
+            pieces.append(rest[:wanted])
+            rest = rest[wanted:]
+            wanted -= len(pieces[-1])
+        yield list(torch.cat(pieces).split(group))

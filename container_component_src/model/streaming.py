@@ -69,7 +69,7 @@ class StreamingSource:
             filled += len(values)
             if filled > self.buffer_rows:
                 order = torch.from_numpy(random.permutation(filled))
-                drawn, kept = order.tensor_split(2)
+                drawn, kept = order.tensor_split([filled - self.buffer_rows // 2])
                 yield buffer.index_select(0, drawn)
                 buffer[: len(kept)] = buffer.index_select(0, kept)
                 filled = len(kept)

@@ -21,6 +21,7 @@ from container_component_src.telemetry.scaler import Scaler, ScalerType
 logger = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float64]
+BLOCK_ROWS = 2_048  # rows whose deviations the processor's cache holds
 QUANTILE_VALUES = 1 << 26  # values (256 MiB) that exact quantiles may hold in memory at a time
 
 
@@ -40,18 +41,25 @@ class Moments:
 
     def add(self, values: Values) -> None:
         """Take in values of shape [rows, channels]; those that are not finite are left out."""
-        finite = np.isfinite(values)
-        count = finite.sum(axis=0)
-        some = np.maximum(count, 1)
-        mean = np.where(finite, values, 0).sum(axis=0, dtype=np.float64) / some
-        squares = (np.where(finite, values - mean, 0) ** 2).sum(axis=0)
+        for first in range(0, len(values), BLOCK_ROWS):
+            self._merge(values[first : first + BLOCK_ROWS])
+
+    def _merge(self, values: Values) -> None:
+        deviations, missing = values.astype(np.float64), ~np.isfinite(values)
+        deviations[missing] = 0
+        count = len(values) - missing.sum(axis=0)
+        mean = deviations.sum(axis=0) / np.maximum(count, 1)
+        deviations -= mean
+        deviations[missing] = 0
         total = np.maximum(self.count + count, 1)
         step = mean - self.mean
-        self.squares += squares + step**2 * self.count * count / total
+        self.squares += np.einsum("ij,ij->j", deviations, deviations) + step**2 * self.count * count / total
         self.mean += step * count / total
         self.count += count
-        self.minimum = np.minimum(self.minimum, np.where(finite, values, np.inf).min(axis=0))
-        self.maximum = np.maximum(self.maximum, np.where(finite, values, -np.inf).max(axis=0))
+        # fmin and fmax pass over NaN.
+        known = np.where(missing, np.nan, values) if missing.any() else values
+        self.minimum = np.fmin(self.minimum, np.fmin.reduce(known, axis=0))
+        self.maximum = np.fmax(self.maximum, np.fmax.reduce(known, axis=0))
 
     @property
     def std(self) -> Floats:

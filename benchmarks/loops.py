@@ -4,9 +4,9 @@ import torch
 
 from benchmarks.floors import seconds_of
 from benchmarks.stages import BATCH_SIZE, HIDDEN_DIMS, LATENT_DIM, LEARNING_RATE
-from container_component_src.limits import usable_cores
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.scoring import score_parts
+from container_component_src.model.training import useful_threads
 from container_component_src.model.vae import TimeStampVAE
 from container_component_src.telemetry.dataset import Dataset, Values
 
@@ -17,16 +17,17 @@ def untrained(channels: int) -> TimeStampVAE:
     return TimeStampVAE(channels, LATENT_DIM, HIDDEN_DIMS)
 
 
-def train_bare(model: TimeStampVAE, values: Values, epochs: int, fused: bool = False) -> None:
+def train_bare(model: TimeStampVAE, values: Values, epochs: int, threads: int, fused: bool = False) -> None:
     """Train without any framework: draw an order, slice, step; no validation, no log, no check.
 
     Args:
         model: Untrained network.
         values: Float32 [rows, channels].
         epochs: How often all rows are taken.
+        threads: Of PyTorch.
         fused: Whether Adam updates all parameters in one kernel.
     """
-    torch.set_num_threads(usable_cores())
+    torch.set_num_threads(threads)
     rows = torch.from_numpy(values)
     optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE, fused=fused)
     noise = torch.Generator().manual_seed(0)
@@ -39,9 +40,10 @@ def train_bare(model: TimeStampVAE, values: Values, epochs: int, fused: bool = F
 
 
 def training_floor(train_uri: str, epochs: int) -> float:
-    """Seconds of the bare loop over a training dataset."""
+    """Seconds of the bare loop over a training dataset, with as many threads as the training takes."""
     values = Dataset.open(train_uri).load().values
-    return seconds_of(lambda: train_bare(untrained(values.shape[1]), values, epochs))
+    model = untrained(values.shape[1])
+    return seconds_of(lambda: train_bare(model, values, epochs, useful_threads(model, BATCH_SIZE)))
 
 
 def inference_floor(bundle_uri: str, *dataset_uris: str) -> float:

@@ -4,6 +4,7 @@ import io
 import re
 from contextlib import redirect_stdout
 from datetime import datetime
+from functools import partial
 from statistics import median
 
 import torch
@@ -17,9 +18,10 @@ from benchmarks.loops import train_bare, untrained
 from benchmarks.results import Detail
 from benchmarks.stages import training_arguments
 from benchmarks.workspace import Workspace
+from container_component_src.limits import usable_cores
 from container_component_src.model.arguments import TrainingArguments
 from container_component_src.model.datamodule import Share, TensorSource
-from container_component_src.model.training import fit
+from container_component_src.model.training import fit, useful_threads
 from container_component_src.telemetry.dataset import Dataset, Values
 
 REPEATS = 5
@@ -29,24 +31,33 @@ _EPOCH_END = re.compile(r"^(\S+) train_loss=", re.MULTILINE)
 
 
 def training(work: Workspace) -> list[Detail]:
-    """Rows a second of the training loop against the bare loop, and of the drawing of batches against a row at a time.
+    """Rows a second of the training loop against bare loops, and of the drawing of batches against a row at a time.
 
     The loops take turns, so that a change of the machine's speed meets all of them.
     """
     values = first_rows(Dataset.open(work.path("scaled/train")), ROWS)
     rows, arguments = len(values), training_arguments(work)
-    product, bare, fused = [], [], []
-    train_bare(untrained(values.shape[1]), values[: rows // 10], 1)  # the first steps of a process are slow
+    threads = useful_threads(untrained(values.shape[1]), arguments.batch_size)
+    bare = {
+        f"bare loop, {usable_cores()} threads": partial(train_bare, threads=usable_cores()),
+        f"bare loop, {threads} threads as in training": partial(train_bare, threads=threads),
+        f"bare loop, {threads} threads, fused Adam": partial(train_bare, threads=threads, fused=True),
+    }
+    for loop in bare.values():  # the first steps of a process are slow
+        loop(untrained(values.shape[1]), values[: rows // 10], 1)
+    product: list[float] = []
+    seconds: dict[str, list[float]] = {name: [] for name in bare}
     for _ in range(REPEATS):
         product.append(_epoch_seconds(values, arguments))
-        bare.append(seconds_of(lambda: train_bare(untrained(values.shape[1]), values, 1)))
-        fused.append(seconds_of(lambda: train_bare(untrained(values.shape[1]), values, 1, fused=True)))
+        for name, loop in bare.items():
+            seconds[name].append(seconds_of(partial(loop, untrained(values.shape[1]), values, 1)))
     return [
         Detail("training loop", rows, rows / median(product), "rows/s"),
-        Detail("bare loop", rows, rows / median(bare), "rows/s"),
-        Detail("bare loop, fused Adam", rows, rows / median(fused), "rows/s"),
-        Detail("training loop by bare loop", rows, median_ratio(zip(bare, product, strict=True)), "ratio"),
-        Detail("training loop by bare loop, fused Adam", rows, median_ratio(zip(fused, product, strict=True)), "ratio"),
+        *(Detail(name, rows, rows / median(taken), "rows/s") for name, taken in seconds.items()),
+        *(
+            Detail(f"training loop by {name}", rows, median_ratio(zip(taken, product, strict=True)), "ratio")
+            for name, taken in seconds.items()
+        ),
         *_data_path(values),
     ]
 

@@ -69,7 +69,8 @@ def evaluate(bundle_uri: str, val_uri: str, test_uri: str, scores_out_uri: str) 
     _log.info("scoring %d validation and %d test rows", val.manifest.rows, test.manifest.rows)
     val_smoothed, usual_parts = _score_validation(bundle, val)
     event_parts = EventParts(test.manifest.events, len(test.channels))
-    with DatasetWriter(scores_out_uri, test.manifest.timestamp_col, SCORE_CHANNELS) as writer:
+    sources = [val.location, test.location]
+    with DatasetWriter(scores_out_uri, test.manifest.timestamp_col, SCORE_CHANNELS, sources=sources) as writer:
         test_smoothed = _write_scores(writer, _score_test(bundle, test, event_parts))
         labelled = LabelledScores(*test_smoothed, test.manifest.events)
         scores = writer.commit(events=test.manifest.events, notes={"threshold": bundle.info.thresholds.score})

@@ -3,7 +3,6 @@
 import logging
 import os
 import platform
-import tempfile
 import warnings
 from importlib.metadata import version
 
@@ -34,6 +33,7 @@ from container_component_src.model.datamodule import RowSource, TelemetryDataMod
 from container_component_src.model.lightning_module import VAEModule
 from container_component_src.model.streaming import StreamingSource
 from container_component_src.model.vae import TimeStampVAE
+from container_component_src.scratch import scratch_directory
 from container_component_src.telemetry.dataset import Dataset
 
 _VARIANCE_FLOOR = 1e-4
@@ -135,7 +135,7 @@ def fit(model: TimeStampVAE, train_rows: RowSource, val_rows: RowSource, argumen
     module = VAEModule(model, arguments.beta, arguments.lr, arguments.seed)
     data = TelemetryDataModule(train_rows, val_rows, arguments.batch_size, arguments.seed)
     history = EpochHistory()
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_directory() as folder:
         checkpoint = ModelCheckpoint(folder, monitor="val_loss", save_weights_only=True)
         trainer = pl.Trainer(
             accelerator="auto",

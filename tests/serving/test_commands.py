@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from container_component_src import storage
-from container_component_src.backends.local.serving import LOOPBACK, free_ports, running, wait_until_ready
+from container_component_src.backends.local.processes import LOOPBACK, free_ports
+from container_component_src.backends.local.serving import running, wait_until_ready
 from container_component_src.model.bundle_info import INFO_NAME, WEIGHTS_NAME
 from tests.serving.bundles import make_bundle
 

@@ -9,7 +9,8 @@ import httpx
 import numpy as np
 import pytest
 
-from container_component_src.backends.local.serving import LOOPBACK, free_ports, running, wait_until_ready
+from container_component_src.backends.local.processes import LOOPBACK, free_ports
+from container_component_src.backends.local.serving import running, wait_until_ready
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.scoring import score_parts
 from tests.serving.bad_requests import BAD_BODIES, BAD_ROWS, LIST

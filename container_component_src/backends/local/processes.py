@@ -2,17 +2,19 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
 import psutil
 
 PROJECT_ROOT = Path(__file__).resolve().parents[3]
+LOOPBACK = "127.0.0.1"
 STOP_GRACE = 5.0  # seconds between SIGTERM and SIGKILL
 
 
@@ -50,6 +52,15 @@ def start_process(
                 start_new_session=True,
             )
         )
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nothing listens on, different ones because all are held until the last is known."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for held in sockets:
+            held.bind((LOOPBACK, 0))
+        return [held.getsockname()[1] for held in sockets]
 
 
 def _stop(processes: Sequence[psutil.Popen]) -> None:

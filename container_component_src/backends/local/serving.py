@@ -5,10 +5,9 @@ Both are stopped again once the service has passed its smoke test.
 
 import logging
 import os
-import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,13 +15,12 @@ import httpx
 import psutil
 
 from container_component_src import storage
-from container_component_src.backends.local.processes import process_groups, start_process
+from container_component_src.backends.local.processes import LOOPBACK, free_ports, process_groups, start_process
 from container_component_src.errors import StepError
 from container_component_src.scratch import scratch_directory
 from container_component_src.serving.service import Deployment, Service
 from container_component_src.serving.smoke import smoke_test
 
-LOOPBACK = "127.0.0.1"
 _POLL_INTERVAL = 0.05  # seconds
 _LOG_LINES = 3  # of a failed server, shown in the error
 
@@ -65,15 +63,6 @@ def deploy(service: Service) -> Deployment:
         version = smoke_test(service, url, client)
     logger.info("service %s answered the smoke request as model %s", service.name, version)
     return Deployment(url, version)
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on, different ones because all are held until the last is known."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for held in sockets:
-            held.bind((LOOPBACK, 0))
-        return [held.getsockname()[1] for held in sockets]
 
 
 @contextmanager

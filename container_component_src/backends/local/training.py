@@ -2,7 +2,6 @@
 
 import logging
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -16,12 +15,11 @@ import click
 import psutil
 
 from container_component_src import storage
-from container_component_src.backends.local.processes import PROJECT_ROOT, process_groups
+from container_component_src.backends.local.processes import LOOPBACK, PROJECT_ROOT, free_ports, process_groups
 from container_component_src.errors import InputError, StepError
 from container_component_src.limits import usable_cores
 from container_component_src.model.arguments import TrainingArguments, TrainingJob, training_command
 
-LOOPBACK = "127.0.0.1"
 SHOWN_LINES = 3  # of a failed process, in the error
 
 logger = logging.getLogger(__name__)
@@ -39,7 +37,7 @@ def train(job: TrainingJob) -> None:
     """
     arguments = absolute(job.arguments).model_copy(update={"run_as_pytorchjob": True})
     command = [sys.executable, *training_command(arguments)[1:]]  # the command's `python` is the one that runs here
-    count, port = arguments.num_gpu_nodes, _free_port()
+    count, (port,) = arguments.num_gpu_nodes, free_ports(1)
     threads = max(1, usable_cores() // count)  # the processes share the cores
     with process_groups() as processes:
         for rank in range(count):
@@ -131,8 +129,3 @@ def _wait(nodes: Sequence[_Node], timeout: float) -> None:
             ended.get(timeout=max(0.0, deadline - time.monotonic())).check()
         except Empty:
             raise StepError(f"the training took longer than {timeout:g} s; raise --job-timeout") from None
-
-
-def _free_port() -> int:
-    with socket.create_server((LOOPBACK, 0)) as server:
-        return int(server.getsockname()[1])

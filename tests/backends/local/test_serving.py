@@ -10,7 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from container_component_src.backends.local.serving import deploy, free_ports
+from container_component_src.backends.local.processes import free_ports
+from container_component_src.backends.local.serving import deploy
 from container_component_src.errors import StepError
 from container_component_src.model.bundle_info import INFO_NAME
 from container_component_src.serving.deployment import make_service

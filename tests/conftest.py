@@ -18,6 +18,9 @@ from hypothesis import settings
 from container_component_src.main import main
 from tests.helpers import Invoke, Outcome, RunCommand
 
+# A shell that runs the tests in the background lets them ignore Ctrl-C, and so would every process that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 if TYPE_CHECKING:
     from distributed import Client
 

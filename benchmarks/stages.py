@@ -99,7 +99,7 @@ def _scale(work: Workspace) -> list[Command]:
 
 
 def training_arguments(work: Workspace) -> TrainingArguments:
-    """Arguments of the measured training, which always runs through all its epochs."""
+    """Arguments of the measured training, which keeps its rows in memory and runs through all its epochs."""
     return TrainingArguments(
         train_df_path=work.path("scaled/train"),
         val_df_path=work.path("scaled/val"),
@@ -110,11 +110,17 @@ def training_arguments(work: Workspace) -> TrainingArguments:
         lr=LEARNING_RATE,
         max_epochs=work.epochs,
         early_stopping_patience=work.epochs,
+        memory_share=1.0,
     )
 
 
 def _train(work: Workspace) -> list[Command]:
     return [training_command(training_arguments(work))[2:]]
+
+
+def _train_streaming(work: Workspace) -> list[Command]:
+    changes = {"memory_share": 0.0, "model_output_file": work.path("model_streamed")}
+    return [training_command(training_arguments(work).model_copy(update=changes))[2:]]
 
 
 def _bare_training(work: Workspace) -> dict[str, float]:
@@ -182,6 +188,12 @@ STAGES = (
         reads=lambda work: [work.files("scaled/train", "scaled/val")],
         computes=_bare_training,
         details="benchmarks.training_details:training",
+    ),
+    Stage(
+        "run_training, streaming",
+        _train_streaming,
+        reads=lambda work: [work.files("scaled/train", "scaled/val")] * work.epochs,
+        computes=_bare_training,
     ),
     Stage(
         "run_evaluation",

@@ -39,9 +39,11 @@ def training(work: Workspace) -> list[Detail]:
     rows, arguments = len(values), training_arguments(work)
     threads = useful_threads(untrained(values.shape[1]), arguments.batch_size)
     bare = {
-        f"bare loop, {usable_cores()} threads": partial(train_bare, threads=usable_cores()),
-        f"bare loop, {threads} threads as in training": partial(train_bare, threads=threads),
-        f"bare loop, {threads} threads, fused Adam": partial(train_bare, threads=threads, fused=True),
+        f"bare loop, threads by default ({usable_cores()})": partial(train_bare, threads=usable_cores()),
+        f"bare loop, threads as in training ({threads})": partial(train_bare, threads=threads),
+        f"bare loop, threads ({threads}) and fused Adam as in training": partial(
+            train_bare, threads=threads, fused=True
+        ),
     }
     for loop in bare.values():  # the first steps of a process are slow
         loop(untrained(values.shape[1]), values[: rows // 10], 1)

@@ -21,6 +21,8 @@ from fsspec import AbstractFileSystem
 from container_component_src.errors import NO_ROOM, InputError, StepError
 
 _S3_PREFIXES = ("s3://", "minio://", "/minio/")
+# Also the keys of the Secret that fills these variables on a cluster.
+S3_ENVIRONMENT = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "S3_ENDPOINT", "S3_USE_HTTPS", "S3_VERIFY_SSL")
 _TEMPORARY_SUFFIX = ".tmp"
 
 

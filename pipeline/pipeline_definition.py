@@ -4,11 +4,9 @@ from kfp import dsl, kubernetes
 from kfp.dsl import base_component
 
 from container_component_src.settings import Settings, StepResources
+from container_component_src.storage import S3_ENVIRONMENT
 from pipeline import components
 from pipeline.annotations import ArchiveList, JsonList
-
-# Keys of the Secret, and the environment variables that the storage module reads, have the same names.
-S3_ENVIRONMENT = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "S3_ENDPOINT", "S3_USE_HTTPS", "S3_VERIFY_SSL")
 
 
 def build_pipeline(settings: Settings) -> base_component.BaseComponent:

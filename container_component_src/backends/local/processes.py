@@ -5,13 +5,13 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from types import FrameType
 
 import psutil
+
+from container_component_src.signals import signals_deferred
 
 PROJECT_ROOT = Path(__file__).resolve().parents[3]
 LOOPBACK = "127.0.0.1"
@@ -25,7 +25,7 @@ def process_groups() -> Iterator[list[psutil.Popen]]:
     try:
         yield processes
     finally:
-        with _signals_deferred():
+        with signals_deferred():
             _stop(processes)
 
 
@@ -40,7 +40,7 @@ def start_process(
         log_file: Takes what it prints, to stdout and stderr alike.
         environment: Variables beside those of this process.
     """
-    with log_file.open("wb") as log, _signals_deferred():
+    with log_file.open("wb") as log, signals_deferred():
         processes.append(
             psutil.Popen(
                 [sys.executable, *command[1:]],
@@ -75,24 +75,3 @@ def _signal(processes: Sequence[psutil.Popen], number: signal.Signals) -> None:
     for process in processes:
         with suppress(ProcessLookupError):  # the whole group has ended
             os.killpg(process.pid, number)
-
-
-@contextmanager
-def _signals_deferred() -> Iterator[None]:
-    """Hold SIGTERM and SIGINT back until the block has ended."""
-    if threading.current_thread() is not threading.main_thread():  # Python handles signals in the main thread only
-        yield
-        return
-    caught: list[int] = []
-
-    def remember(number: int, frame: FrameType | None) -> None:
-        caught.append(number)
-
-    previous = {number: signal.signal(number, remember) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-        if caught:
-            signal.raise_signal(caught[0])

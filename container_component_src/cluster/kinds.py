@@ -1,0 +1,29 @@
+"""The kinds of objects that the steps handle."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A custom resource as the API addresses it."""
+
+    group: str
+    version: str
+    plural: str
+    name: str
+    max_name: int  # characters of an object's name, such that the names derived from it stay legal
+    operator: str  # what has to be installed
+
+    @property
+    def api_version(self) -> str:
+        """What a manifest has as `apiVersion`."""
+        return f"{self.group}/{self.version}"
+
+
+# Katib's webhook refuses longer names. The training operator appends `-worker-9999`, Dask `-scheduler`, and KServe
+# makes a host name of service, role and namespace, of which a label of 63 characters has to hold the first two.
+EXPERIMENT = Kind("kubeflow.org", "v1beta1", "experiments", "Experiment", 40, "Katib")
+TRIAL = Kind("kubeflow.org", "v1beta1", "trials", "Trial", 63, "Katib")
+PYTORCH_JOB = Kind("kubeflow.org", "v1", "pytorchjobs", "PyTorchJob", 51, "the training operator (v1)")
+INFERENCE_SERVICE = Kind("serving.kserve.io", "v1beta1", "inferenceservices", "InferenceService", 40, "KServe")
+DASK_CLUSTER = Kind("kubernetes.dask.org", "v1", "daskclusters", "DaskCluster", 53, "the Dask operator")

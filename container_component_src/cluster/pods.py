@@ -1,0 +1,95 @@
+"""What the pods of all jobs have in common: image, resources, credentials from the Secret, and no rights."""
+
+from typing import Any, Literal
+
+from kubernetes import client
+from pydantic import Field
+
+from container_component_src.scratch import RUN_ID_VARIABLE
+from container_component_src.settings import Frozen, NonEmpty
+from container_component_src.storage import S3_ENVIRONMENT
+
+SIDECAR_OFF = {"sidecar.istio.io/inject": "false"}  # a mesh's proxy keeps jobs from ending and nodes from meeting
+SHARED_MEMORY = "shared-memory"  # name of the volume
+
+
+class PodSettings(Frozen):
+    """How the pods that a launching step starts run; quantities as Kubernetes writes them."""
+
+    namespace: str = ""
+    image: str = ""
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    s3_secret: NonEmpty = "s3creds"  # noqa: S105 - the name of a Secret
+    service_account: str = ""  # the namespace's default one if empty
+    cpu: NonEmpty = "1"
+    memory: NonEmpty = "2Gi"
+    gpus: int = Field(default=0, ge=0)  # of each pod
+    gpu_resource: NonEmpty = "nvidia.com/gpu"
+    shared_memory: NonEmpty = "1Gi"  # size limit of /dev/shm, part of `memory`
+
+
+def s3_environment(settings: PodSettings) -> list[client.V1EnvVar]:
+    """The S3 settings as environment variables that Kubernetes fills from the Secret."""
+    return [
+        client.V1EnvVar(
+            name=name,
+            value_from=client.V1EnvVarSource(
+                secret_key_ref=client.V1SecretKeySelector(name=settings.s3_secret, key=name, optional=True)
+            ),
+        )
+        for name in S3_ENVIRONMENT
+    ]
+
+
+def resources(settings: PodSettings) -> client.V1ResourceRequirements:
+    """Requests, and limits of memory and GPUs; CPU is not limited, because throttling slows more than it shares."""
+    gpus = {settings.gpu_resource: str(settings.gpus)} if settings.gpus else {}
+    return client.V1ResourceRequirements(
+        requests={"cpu": settings.cpu, "memory": settings.memory, **gpus}, limits={"memory": settings.memory, **gpus}
+    )
+
+
+def container(name: str, settings: PodSettings, command: list[str], run_id: str, **options: Any) -> client.V1Container:
+    """A container of the one image that has the rights of the `restricted` Pod Security Standard.
+
+    Args:
+        name: Of the container.
+        settings: Image, resources and Secret.
+        command: The whole command line.
+        run_id: For its environment.
+        options: Further fields of `V1Container`; `env` is appended.
+    """
+    environment = [client.V1EnvVar(name=RUN_ID_VARIABLE, value=run_id), *s3_environment(settings)]
+    return client.V1Container(
+        name=name,
+        image=settings.image,
+        image_pull_policy=settings.image_pull_policy,
+        command=command,
+        env=environment + options.pop("env", []),
+        resources=options.pop("resources", resources(settings)),
+        security_context=client.V1SecurityContext(
+            allow_privilege_escalation=False,
+            run_as_non_root=True,
+            capabilities=client.V1Capabilities(drop=["ALL"]),
+            seccomp_profile=client.V1SeccompProfile(type="RuntimeDefault"),
+        ),
+        **options,
+    )
+
+
+def shared_memory_mount() -> client.V1VolumeMount:
+    """Where a container sees the volume of `shared_memory_volume`."""
+    return client.V1VolumeMount(name=SHARED_MEMORY, mount_path="/dev/shm")  # noqa: S108 - not a temporary file
+
+
+def shared_memory_volume(settings: PodSettings) -> client.V1Volume:
+    """Memory in which processes of a pod exchange data; what containers get by default is 64 MiB."""
+    return client.V1Volume(
+        name=SHARED_MEMORY,
+        empty_dir=client.V1EmptyDirVolumeSource(medium="Memory", size_limit=settings.shared_memory),
+    )
+
+
+def pod_metadata(labels: dict[str, str]) -> client.V1ObjectMeta:
+    """Of a pod template: labels, and no mesh proxy, asked for in its older and its newer form."""
+    return client.V1ObjectMeta(labels={**labels, **SIDECAR_OFF}, annotations=dict(SIDECAR_OFF))

@@ -1,0 +1,361 @@
+"""A Kubernetes API on a port of this machine: kmock's, with the rules of the real one that the code depends on."""
+
+import asyncio
+import re
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import aiohttp.web
+import kmock
+import yaml
+
+from tests.cluster import schemas
+
+NAMESPACE = "telemetry"
+RESOURCES = {
+    "kubeflow.org/v1beta1/experiments": "Experiment",
+    "kubeflow.org/v1beta1/trials": "Trial",
+    "kubeflow.org/v1/pytorchjobs": "PyTorchJob",
+    "serving.kserve.io/v1beta1/inferenceservices": "InferenceService",
+    "kubernetes.dask.org/v1/daskclusters": "DaskCluster",
+    "kubernetes.dask.org/v1/daskworkergroups": "DaskWorkerGroup",
+    "kubernetes.dask.org/v1/daskautoscalers": "DaskAutoscaler",
+    "kubernetes.dask.org/v1/daskjobs": "DaskJob",
+    "v1/pods": "Pod",
+    "v1/services": "Service",
+    "v1/secrets": "Secret",
+    "v1/events": "Event",
+    "v1/namespaces": "Namespace",
+    "apps/v1/deployments": "Deployment",
+    "batch/v1/jobs": "Job",
+}
+
+
+@dataclass
+class Fault:
+    """Requests that the API answers wrongly, as often as asked."""
+
+    method: str
+    path: str  # regular expression
+    status: int = 500  # 0 closes the connection without an answer
+    times: int = 1
+    seen: int = 0
+
+
+@dataclass
+class Log:
+    """What the containers of a pod have written so far; while it is `open`, followers wait for more."""
+
+    text: str = ""
+    open: bool = False
+    drops: int = 0  # connections that break off in the middle
+
+
+@dataclass
+class Emulator:
+    """A running API; all methods may be called from any thread."""
+
+    api: "_Api"
+    loop: asyncio.AbstractEventLoop
+    url: str
+
+    def fail(self, method: str, path: str, status: int = 500, times: int = 1) -> Fault:
+        """Let requests of a method to paths that match a pattern fail."""
+        fault = Fault(method, path, status, times)
+        self.api.faults.append(fault)
+        return fault
+
+    def objects(self, kind: str) -> dict[str, dict[str, Any]]:
+        """The objects of a kind by name."""
+        found: dict[str, dict[str, Any]] = self._do(lambda: self.api.existing(kind))
+        return found
+
+    def put(self, kind: str, manifest: dict[str, Any]) -> dict[str, Any]:
+        """Create an object as a controller does."""
+        stored: dict[str, Any] = self._do(lambda: self.api.put(kind, manifest), wait=True)
+        return stored
+
+    def patch(self, kind: str, name: str, changes: dict[str, Any]) -> None:
+        """Merge changes into an object, its status mostly, as a controller does."""
+        self._do(lambda: self.api.change(kind, name, changes), wait=True)
+
+    def remove(self, kind: str, name: str) -> None:
+        """Delete an object from outside."""
+        self._do(lambda: self.api.remove(kind, name), wait=True)
+
+    def log(self, pod: str) -> Log:
+        """The log of a pod, to be written to."""
+        return self.api.logs.setdefault(pod, Log())
+
+    def requests(self) -> list[tuple[str, str]]:
+        """Method and path of every request so far."""
+        return [(str(request.method.value), request.url.path) for request in list(self.api.seen)]
+
+    def kubeconfig(self, path: Path) -> Path:
+        """Write a kubeconfig that leads here."""
+        path.write_text(
+            yaml.safe_dump(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Config",
+                    "current-context": "emulator",
+                    "contexts": [
+                        {
+                            "name": "emulator",
+                            "context": {"cluster": "emulator", "user": "tester", "namespace": NAMESPACE},
+                        }
+                    ],
+                    "clusters": [{"name": "emulator", "cluster": {"server": self.url}}],
+                    "users": [{"name": "tester", "user": {"token": "token-of-the-tester"}}],
+                }
+            )
+        )
+        return path
+
+    def _do(self, action: Callable[[], Any], wait: bool = False) -> Any:
+        async def run() -> Any:
+            result = action()
+            return await result if wait else result
+
+        return asyncio.run_coroutine_threadsafe(run(), self.loop).result(timeout=30)
+
+
+class _Api(kmock.KubernetesEmulator):  # type: ignore[misc]
+    """Adds to kmock's emulator: what the server sets in metadata, selectors, owners, replacement, strict schemas."""
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        self.faults: list[Fault] = []
+        self.logs: dict[str, Log] = {}
+        self.seen: list[Any] = []
+        self.denied: set[tuple[str, str]] = set()  # (verb, resource) that access reviews refuse
+        self._version = 0
+        for resource, kind in RESOURCES.items():
+            self.resources[resource] = {"kind": kind, "namespaced": kind != "Namespace"}
+
+    async def _handle(self, request: Any) -> aiohttp.web.StreamResponse:
+        self.seen.append(request)
+        for fault in self.faults:
+            if (
+                fault.seen < fault.times
+                and request.method.value == fault.method
+                and re.search(fault.path, request.url.path)
+            ):
+                fault.seen += 1
+                return self._fail(request, fault.status)
+        if request.url.path.endswith("/selfsubjectaccessreviews"):
+            return self._review(request)
+        if request.resource is not None and request.resource.plural == "pods" and request.subresource == "log":
+            return await self._log(request)
+        if request.resource is not None:
+            refusal = self._prepare(request)
+            if refusal is not None:
+                return refusal
+        owned = self._owned(request) if request.action == kmock.action.DELETE else []
+        response: aiohttp.web.StreamResponse = await super()._handle(request)
+        for kind, name in owned:
+            await self.remove(kind, name)
+        return response
+
+    def _fail(self, request: Any, status: int) -> aiohttp.web.Response:
+        if status == 0:
+            request._raw_request.transport.abort()
+        return _status(status or 500, "injected failure")
+
+    def _prepare(self, request: Any) -> aiohttp.web.Response | None:
+        """Do to the body what the API server does before it stores an object, or refuse the request."""
+        body = request.data
+        if request.action == kmock.action.CREATE:
+            if request.params.get("fieldValidation") == "Strict" and (wrong := _problems(body)):
+                return _status(422, "; ".join(wrong))
+            generated = body["metadata"].get("generateName")
+            if generated and "name" not in body["metadata"]:
+                body["metadata"]["name"] = generated + uuid.uuid4().hex[:5]
+            body["metadata"] |= {
+                "namespace": request.namespace,
+                "uid": str(uuid.uuid4()),
+                "creationTimestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "generation": 1,
+            }
+        if request.action == kmock.action.UPDATE and request.name is not None:
+            stored = self._stored(request)
+            if stored is None:
+                return None
+            if str(request.method.value).upper() == "PUT":
+                if request.params.get("fieldValidation") == "Strict" and (wrong := _problems(body)):
+                    return _status(422, "; ".join(wrong))
+                asked = body.get("metadata", {}).get("resourceVersion")
+                if asked is not None and asked != stored["metadata"].get("resourceVersion"):
+                    return _status(409, "the object has been modified")
+                for key in set(stored) - {"metadata", "status"}:  # a patch follows: what is not in the body goes
+                    del stored[key]
+            if "spec" in body and body["spec"] != stored.get("spec"):
+                body.setdefault("metadata", {})["generation"] = stored["metadata"].get("generation", 1) + 1
+        if request.action in (kmock.action.CREATE, kmock.action.UPDATE) and isinstance(body, dict):
+            self._version += 1
+            body.setdefault("metadata", {})["resourceVersion"] = str(self._version)
+        return None
+
+    def _stored(self, request: Any) -> Any:
+        key = (request.resource, request.namespace, request.name)
+        found = self._objects[key] if key in self._objects else None  # noqa: SIM401 - it has no `get`
+        return None if found is None or found.deleted else found
+
+    def _owned(self, request: Any) -> list[tuple[str, str]]:
+        """What only the object that is being deleted owns, and what that owns in turn."""
+        stored = self._stored(request)
+        return [] if stored is None else self._dependents(stored["metadata"].get("uid"))
+
+    def _dependents(self, uid: str | None) -> list[tuple[str, str]]:
+        found = []
+        for (resource, _, name), item in list(self._objects.items()):
+            if item.deleted:
+                continue
+            owners = [owner.get("uid") for owner in item.get("metadata", {}).get("ownerReferences", [])]
+            if uid is not None and owners == [uid]:
+                found.append((_kind(resource), name))
+        return found
+
+    def existing(self, kind: str) -> dict[str, dict[str, Any]]:
+        return {
+            name: _plain(item.raw)
+            for (resource, _, name), item in self._objects.items()
+            if _kind(resource) == kind and not item.deleted
+        }
+
+    async def put(self, kind: str, manifest: dict[str, Any]) -> dict[str, Any]:
+        resource = _resource(kind)
+        metadata = {"namespace": NAMESPACE, "uid": str(uuid.uuid4()), "generation": 1, **manifest["metadata"]}
+        self._version += 1
+        raw = {**manifest, "kind": kind, "metadata": {**metadata, "resourceVersion": str(self._version)}}
+        key = (resource, None if kind == "Namespace" else metadata["namespace"], metadata["name"])
+        if key in self._objects:
+            self._objects[key].create(raw)
+        else:
+            self._objects[key] = raw
+        await self._buses[resource].put({"type": "ADDED", "object": raw})
+        return raw
+
+    async def change(self, kind: str, name: str, changes: dict[str, Any]) -> None:
+        resource = _resource(kind)
+        item = self._objects[(resource, NAMESPACE, name)]
+        if item.deleted:
+            return
+        self._version += 1
+        item.patch({**changes, "metadata": {**changes.get("metadata", {}), "resourceVersion": str(self._version)}})
+        await self._buses[resource].put({"type": "MODIFIED", "object": item.raw})
+
+    async def remove(self, kind: str, name: str) -> None:
+        resource = _resource(kind)
+        key = (resource, NAMESPACE, name)
+        if key not in self._objects or self._objects[key].deleted:
+            return
+        item = self._objects[key]
+        dependents, last = self._dependents(item["metadata"].get("uid")), item.raw
+        item.delete()
+        await self._buses[resource].put({"type": "DELETED", "object": last})
+        for dependent in dependents:
+            await self.remove(*dependent)
+
+    async def _serve_list(self, request: Any) -> Any:
+        listing = await super()._serve_list(request)
+        listing["items"] = [
+            item for item in listing["items"] if _selected(item, request.params.get("labelSelector", ""))
+        ]
+        listing["metadata"]["resourceVersion"] = str(self._version)
+        return listing
+
+    async def _log(self, request: Any) -> aiohttp.web.StreamResponse:
+        key = (_resource("Pod"), request.namespace, request.name)
+        if key not in self._objects or self._objects[key].deleted:
+            return _status(404, f'pods "{request.name}" not found')
+        log = self.logs.setdefault(str(request.name), Log())
+        if request.params.get("follow", "").lower() != "true":
+            lines = log.text.splitlines(keepends=True)[-int(request.params.get("tailLines", "1000000")) :]
+            return aiohttp.web.Response(text="".join(lines))
+        response = aiohttp.web.StreamResponse()
+        await response.prepare(request._raw_request)
+        sent = 0
+        while True:
+            text, going_on = log.text, log.open
+            await response.write(text[sent:].encode())
+            sent = len(text)
+            if log.drops and sent:
+                log.drops -= 1
+                request._raw_request.transport.abort()
+                return response
+            if not going_on and sent == len(log.text):
+                await response.write_eof()
+                return response
+            await asyncio.sleep(0.02)
+
+    def _review(self, request: Any) -> aiohttp.web.Response:
+        wanted = request.data["spec"]["resourceAttributes"]
+        resource = "/".join(filter(None, (wanted["resource"], wanted.get("subresource"))))
+        allowed = (wanted["verb"], resource) not in self.denied
+        return aiohttp.web.json_response({**request.data, "status": {"allowed": allowed}}, status=201)
+
+
+@contextmanager
+def running() -> Iterator[Emulator]:
+    """Serve the API from a thread until the block is left."""
+    loop = asyncio.new_event_loop()
+    ready = threading.Event()
+    box: list[Emulator] = []
+    stop = asyncio.Event()
+
+    async def serve() -> None:
+        async with _Api() as api, kmock.Server(api) as server:
+            box.append(Emulator(api, loop, str(server.url).rstrip("/")))
+            ready.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
+    thread.start()
+    assert ready.wait(30)
+    try:
+        yield box[0]
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(timeout=30)
+
+
+def _problems(body: dict[str, Any]) -> list[str]:
+    known = body.get("kind") in (*schemas.FILES, "Experiment") and schemas.available()
+    return schemas.problems(body) if known else []
+
+
+def _selected(item: dict[str, Any], selector: str) -> bool:
+    labels = item.get("metadata", {}).get("labels", {})
+    for term in filter(None, selector.split(",")):
+        name, _, value = term.partition("=")
+        if labels.get(name) != value.removeprefix("="):
+            return False
+    return True
+
+
+def _resource(kind: str) -> Any:
+    (path,) = [path for path, known in RESOURCES.items() if known == kind]
+    return kmock.resource(path)
+
+
+def _kind(resource: Any) -> str:
+    path = "/".join(filter(None, (resource.group, resource.version, resource.plural)))
+    return RESOURCES.get(path, path)
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "items"):
+        return {key: _plain(part) for key, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def _status(code: int, message: str) -> aiohttp.web.Response:
+    body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": code}
+    return aiohttp.web.json_response(body, status=code, headers={"Retry-After": "0"} if code == 429 else {})

@@ -3,7 +3,7 @@
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
-from container_component_src.errors import InputError
+from container_component_src.cluster.pod_settings import PodSettings
 
 if TYPE_CHECKING:  # a step imports the libraries of its own part only
     from distributed import Client
@@ -43,14 +43,18 @@ class Backend(Protocol):
         """
 
 
-def get_backend(name: str) -> Backend:
+def get_backend(name: str, pods: PodSettings | None = None) -> Backend:
     """The backend of a name.
 
-    Raises:
-        InputError: This version has no such backend.
+    Args:
+        name: `kubernetes` or `local`.
+        pods: How pods run; processes of this machine take no notice.
     """
-    if name != "local":
-        raise InputError(f"backend '{name}': the installed version runs jobs on this machine only; use --backend local")
-    from container_component_src.backends.local import LocalBackend  # noqa: PLC0415 - one backend, not all of them
+    # One backend is imported, not all of them.
+    if name == "kubernetes":
+        from container_component_src.backends.kubernetes import KubernetesBackend  # noqa: PLC0415
+
+        return KubernetesBackend(pods or PodSettings())
+    from container_component_src.backends.local import LocalBackend  # noqa: PLC0415
 
     return LocalBackend()

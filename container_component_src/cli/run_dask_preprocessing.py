@@ -1,7 +1,10 @@
 """`run_dask_preprocessing`: raw partitions into one dataset, on a Dask cluster."""
 
+from typing import TYPE_CHECKING
+
 import click
 
+from container_component_src.cli.cluster_options import cluster_options, print_manifest
 from container_component_src.cli.options import (
     FRACTION,
     PathList,
@@ -11,6 +14,9 @@ from container_component_src.cli.options import (
     minio_endpoint_option,
     timestamp_col_option,
 )
+
+if TYPE_CHECKING:
+    from container_component_src.cluster.pod_settings import PodSettings
 
 
 @click.command()
@@ -24,9 +30,8 @@ from container_component_src.cli.options import (
 @click.option("--df-out-path", required=True, help="Folder of the dataset; emptied first.")
 @timestamp_col_option
 @minio_endpoint_option
-@click.option("--dask-worker-image", default="", help="Image of scheduler and workers, on Kubernetes.")
 @click.option("--num-dask-workers", type=WholeNumber(1), default=2, show_default=True, help="Number of workers.")
-@click.option("--namespace", default="", help="Namespace of the Dask cluster, on Kubernetes.")
+@cluster_options(image_option="--dask-worker-image")
 @backend_option
 @executor_input_option
 def run_dask_preprocessing(
@@ -35,9 +40,9 @@ def run_dask_preprocessing(
     df_out_path: str,
     timestamp_col: str,
     minio_endpoint: str,
-    dask_worker_image: str,
     num_dask_workers: int,
-    namespace: str,
+    pods: "PodSettings",
+    dry_run: bool,
     backend_name: str,
     executor_input: str,
 ) -> None:
@@ -47,8 +52,11 @@ def run_dask_preprocessing(
     from container_component_src.dask_preprocessor.cluster import ClusterSpec
     from container_component_src.dask_preprocessor.preprocessor import preprocess
 
-    spec = ClusterSpec(num_dask_workers, dask_worker_image, namespace)
-    with get_backend(backend_name).dask_client(spec) as client:
+    spec = ClusterSpec(num_dask_workers)
+    if dry_run:
+        print_manifest(pods, spec)
+        return
+    with get_backend(backend_name, pods).dask_client(spec) as client:
         dataset = preprocess(
             partitioned_telemetry_paths, df_out_path, timestamp_col, sample_frac, minio_endpoint, client
         )

@@ -1,9 +1,10 @@
 """`run_katib_experiment`: scaled training and validation data and a search space into the best hyperparameters."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from container_component_src.cli.cluster_options import cluster_options, print_manifest
 from container_component_src.cli.options import (
     POSITIVE,
     JsonValue,
@@ -11,6 +12,9 @@ from container_component_src.cli.options import (
     backend_option,
     executor_input_option,
 )
+
+if TYPE_CHECKING:
+    from container_component_src.cluster.pod_settings import PodSettings
 
 CHOICES = JsonValue(list)
 
@@ -54,6 +58,7 @@ CHOICES = JsonValue(list)
     "--seed", type=WholeNumber(0), default=42, show_default=True, help="Seed of the algorithm and of every trial."
 )
 @click.option("--trials-path", required=True, help="CSV file of all trials to write.")
+@cluster_options()
 @backend_option
 @executor_input_option
 def run_katib_experiment(
@@ -65,6 +70,8 @@ def run_katib_experiment(
     lrs: list[Any],
     batch_sizes: list[Any],
     trials_path: str,
+    pods: "PodSettings",
+    dry_run: bool,
     backend_name: str,
     executor_input: str,
     **settings: Any,
@@ -79,9 +86,13 @@ def run_katib_experiment(
 
     space = SearchSpace.from_options(latent_dims, hidden_dims, betas, lrs, batch_sizes)
     paths = {"train_df_path": train_df_path, "val_df_path": val_df_path}
+    experiment = checked(Experiment, {"search_space": space, **paths, **settings})
+    if dry_run:
+        print_manifest(pods, experiment)
+        return
     for path in paths.values():
         Dataset.open(path)  # an absent dataset is reported here, and not by every trial
-    result = get_backend(backend_name).tune(checked(Experiment, {"search_space": space, **paths, **settings}))
+    result = get_backend(backend_name, pods).tune(experiment)
     storage.resolve(trials_path).write_bytes(result.trials_table.encode())
     outputs.publish(
         executor_input,

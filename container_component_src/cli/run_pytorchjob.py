@@ -1,11 +1,15 @@
 """`run_pytorchjob`: the final training, distributed over nodes."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from container_component_src.cli.cluster_options import cluster_options, print_manifest
 from container_component_src.cli.options import POSITIVE, JsonValue, backend_option, executor_input_option
 from container_component_src.cli.training_options import training_options
+
+if TYPE_CHECKING:
+    from container_component_src.cluster.pod_settings import PodSettings
 
 
 @click.command()
@@ -30,10 +34,17 @@ from container_component_src.cli.training_options import training_options
 @click.option(
     "--job-timeout", type=POSITIVE, default=86_400.0, show_default=True, help="Seconds that the training may take."
 )
+@cluster_options()
 @backend_option
 @executor_input_option
 def run_pytorchjob(
-    hyperparameters: dict[str, Any], job_timeout: float, backend_name: str, executor_input: str, **options: Any
+    hyperparameters: dict[str, Any],
+    job_timeout: float,
+    pods: "PodSettings",
+    dry_run: bool,
+    backend_name: str,
+    executor_input: str,
+    **options: Any,
 ) -> None:
     """Train with given hyperparameters on several nodes and write the model bundle."""
     from container_component_src import outputs
@@ -43,6 +54,10 @@ def run_pytorchjob(
 
     chosen = checked(Hyperparameters, hyperparameters)
     arguments = checked(TrainingArguments, {**chosen.model_dump(), **options})
-    get_backend(backend_name).train(checked(TrainingJob, {"arguments": arguments, "timeout": job_timeout}))
+    job = checked(TrainingJob, {"arguments": arguments, "timeout": job_timeout})
+    if dry_run:
+        print_manifest(pods, job)
+        return
+    get_backend(backend_name, pods).train(job)
     info = open_info(arguments.model_output_file)
     outputs.publish(executor_input, artifacts={"model": info.metadata()})

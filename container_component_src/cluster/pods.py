@@ -1,31 +1,15 @@
 """What the pods of all jobs have in common: image, resources, credentials from the Secret, and no rights."""
 
-from typing import Any, Literal
+from typing import Any
 
 from kubernetes import client
-from pydantic import Field
 
+from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.scratch import RUN_ID_VARIABLE
-from container_component_src.settings import Frozen, NonEmpty
 from container_component_src.storage import S3_ENVIRONMENT
 
 SIDECAR_OFF = {"sidecar.istio.io/inject": "false"}  # a mesh's proxy keeps jobs from ending and nodes from meeting
 SHARED_MEMORY = "shared-memory"  # name of the volume
-
-
-class PodSettings(Frozen):
-    """How the pods that a launching step starts run; quantities as Kubernetes writes them."""
-
-    namespace: str = ""
-    image: str = ""
-    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
-    s3_secret: NonEmpty = "s3creds"  # noqa: S105 - the name of a Secret
-    service_account: str = ""  # the namespace's default one if empty
-    cpu: NonEmpty = "1"
-    memory: NonEmpty = "2Gi"
-    gpus: int = Field(default=0, ge=0)  # of each pod
-    gpu_resource: NonEmpty = "nvidia.com/gpu"
-    shared_memory: NonEmpty = "1Gi"  # size limit of /dev/shm, part of `memory`
 
 
 def s3_environment(settings: PodSettings) -> list[client.V1EnvVar]:

@@ -8,5 +8,3 @@ class ClusterSpec:
     """A Dask cluster."""
 
     num_workers: int
-    image: str = ""  # of scheduler and workers, on Kubernetes
-    namespace: str = ""  # on Kubernetes

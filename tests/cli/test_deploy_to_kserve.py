@@ -51,12 +51,3 @@ def test_bad_input_publishes_nothing(
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
     assert not (tmp_path / "out").exists()
-
-
-def test_the_cluster_is_left_to_versions_that_know_it(
-    tmp_path: Path, executor_input: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    make_bundle(tmp_path / "bundle")
-    arguments = ["--bundle-path", str(tmp_path / "bundle"), "--executor-input", executor_input]
-    assert main(["deploy_to_kserve", *arguments, "--backend", "kubernetes"]) == 2
-    assert "--backend local" in capsys.readouterr().err

@@ -102,7 +102,6 @@ def test_a_stopped_step_leaves_nothing_behind(options: dict[str, str], tmp_path:
         ({"--algorithm": "cmaes"}, "--algorithm"),
         ({"--max-trials": "0"}, "--max-trials"),
         ({"--seed": "99999999999"}, "seed"),
-        ({"--backend": "kubernetes"}, "--backend local"),
         ({"--val-df-path": "nowhere"}, "nowhere"),
     ],
 )

@@ -94,7 +94,3 @@ def test_the_command_says_what_it_removed(start: Start, run_id: str, invoke: Inv
     process = start(run_id)
     assert invoke("cleanup", "--run-id", run_id).stdout == f"removed process {process.pid}\n"
     assert invoke("cleanup", "--run-id", run_id).stdout == f"nothing left of run {run_id}\n"
-
-
-def test_the_cluster_is_not_cleaned_by_this_version(run_id: str, invoke: Invoke) -> None:
-    assert_refused(invoke("cleanup", "--run-id", run_id, "--backend", "kubernetes"), "--backend local")

@@ -154,8 +154,3 @@ def test_relative_paths_count_from_the_working_directory(tmp_path: Path, monkeyp
     found = absolute(TrainingArguments(train_df_path="a", val_df_path="s3://bucket/b", model_output_file="c/d"))
     paths = (found.train_df_path, found.val_df_path, found.model_output_file)
     assert paths == (str(tmp_path / "a"), "s3://bucket/b", str(tmp_path / "c/d"))
-
-
-def test_other_backends_are_refused() -> None:
-    with pytest.raises(InputError, match="use --backend local"):
-        get_backend("kubernetes")

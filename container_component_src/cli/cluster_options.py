@@ -1,0 +1,61 @@
+"""Options of the commands that start jobs: how pods run on a cluster, and what would be started."""
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from container_component_src.cluster.pod_settings import PodSettings
+from container_component_src.model.arguments import checked
+
+if TYPE_CHECKING:
+    from container_component_src.backends.kubernetes import Request
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_HELP = {
+    "namespace": "Namespace of the pods; the cluster's backend needs it.",
+    "image": "Image of the pods; the cluster's backend needs it.",
+    "image_pull_policy": "When the image is pulled: Always, IfNotPresent or Never.",
+    "s3_secret": "Secret with the S3 credentials and endpoint.",
+    "service_account": "Service account of the pods; the namespace's default one if empty.",
+    "cpu": "CPU that a pod asks for, as Kubernetes writes it.",
+    "memory": "Memory that a pod asks for and may use, as Kubernetes writes it.",
+    "gpus": "GPUs of a pod.",
+    "gpu_resource": "What the cluster calls its GPUs.",
+    "shared_memory": "Size of /dev/shm in a pod, part of its memory.",
+}
+
+
+def cluster_options(image_option: str = "--image") -> Callable[[F], F]:
+    """Options that describe pods, handed to the command as `pods` (`PodSettings`), and `--dry-run` as `dry_run`.
+
+    Args:
+        image_option: What the command calls the option of the image.
+    """
+
+    def decorate(command: F) -> F:
+        @functools.wraps(command)
+        def with_pods(**options: Any) -> Any:
+            values = {name: options.pop(name) for name in _HELP}
+            return command(pods=checked(PodSettings, values), **options)
+
+        decorated: Any = click.option("--dry-run", is_flag=True, help="Print the manifest, start nothing.")(with_pods)
+        for name in reversed(_HELP):
+            flag = image_option if name == "image" else f"--{name.replace('_', '-')}"
+            default = PodSettings.model_fields[name].default
+            option = click.option(flag, name, default=default, show_default=default != "", help=_HELP[name])
+            decorated = option(decorated)
+        return decorated  # type: ignore[no-any-return]
+
+    return decorate
+
+
+def print_manifest(pods: PodSettings, request: "Request") -> None:
+    """Print what would be created on a cluster, as YAML."""
+    import yaml
+
+    from container_component_src.backends.kubernetes import KubernetesBackend
+
+    click.echo(yaml.safe_dump(KubernetesBackend(pods).manifest(request), sort_keys=False), nl=False)

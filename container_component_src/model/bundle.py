@@ -47,12 +47,12 @@ class Bundle:
         """Write the bundle; it is whole once its description, the last file, is there.
 
         Returns:
-            The description as written, with the digest of the weights.
+            The description as written, with the digest of the weights and its version.
         """
         weights = safetensors.torch.save(
             {name: tensor.contiguous().cpu() for name, tensor in self.model.state_dict().items()}
         )
-        info = self.info.model_copy(update={"weights_sha256": hashlib.sha256(weights).hexdigest()})
+        info = self.info.model_copy(update={"weights_sha256": hashlib.sha256(weights).hexdigest()}).signed()
         (location / WEIGHTS_NAME).write_bytes(weights)
         (location / INFO_NAME).write_bytes(info.model_dump_json(indent=1).encode())
         return info

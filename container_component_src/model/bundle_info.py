@@ -1,5 +1,7 @@
 """What a model bundle says of itself (`bundle.json`); light enough to read without the model's library."""
 
+import hashlib
+import json
 from typing import Any
 
 from pydantic import ValidationError
@@ -33,6 +35,7 @@ class Thresholds(Frozen):
     smoothing_window: int  # time steps of the causal rolling median
     max_gap_ns: int | None  # the median starts anew after a longer step; None: never
     val_rows: int
+    channel_nats: tuple[float, ...] = ()  # mean part of each channel in the validation scores, in order; (): unknown
 
 
 class ChannelStatistics(Frozen):
@@ -77,6 +80,11 @@ class BundleInfo(Frozen):
     seed: int
     versions: dict[str, str]  # of Python and the libraries
     weights_sha256: str = ""  # digest of the weights file, filled in when the bundle is saved
+    version: str = ""  # digest of all of the above, the weights' digest included; filled in when the bundle is saved
+
+    def signed(self) -> "BundleInfo":
+        """The same description with its version."""
+        return self.model_copy(update={"version": _digest(json.loads(self.model_dump_json()))})
 
     def metadata(self) -> dict[str, Any]:
         """The summary that the pipeline shows beside the artifact."""
@@ -102,17 +110,26 @@ def read_info(location: Location) -> BundleInfo:
     file = location / INFO_NAME
     if not file.exists():
         raise InputError(f"{location.uri}: no model bundle (it has no {INFO_NAME}); run the training to its end")
+    content = file.read_bytes()
     try:
-        info = BundleInfo.model_validate_json(file.read_bytes())
+        info = BundleInfo.model_validate_json(content)
     except ValidationError as error:
         raise InputError(f"{file.uri}: damaged model bundle ({describe(error)}); train the model again") from error
     if info.format_version != FORMAT_VERSION:
         raise InputError(
             f"{file.uri}: bundle of format {info.format_version}, this version reads {FORMAT_VERSION}; train again"
         )
+    if info.version != _digest(json.loads(content)):
+        raise InputError(f"{file.uri}: changed after the training (its digest differs); train the model again")
     return info
 
 
 def open_info(uri: str) -> BundleInfo:
     """`read_info` for the URI of a bundle."""
     return read_info(storage.resolve(uri))
+
+
+def _digest(values: dict[str, Any]) -> str:
+    """SHA-256 of a description, its version aside, however its JSON is laid out."""
+    content = {key: value for key, value in values.items() if key != "version"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

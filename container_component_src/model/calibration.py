@@ -26,9 +26,12 @@ def calibrate(model: TimeStampVAE, val: Dataset, smoothing_window: int, quantile
     smoother = Smoother(smoothing_window, max_gap_ns)
     smoothed = np.empty(val.manifest.rows, dtype=np.float64)
     position = 0
+    channel_nats = np.zeros(len(val.channels), dtype=np.float64)
     for frame in val.frames():
         part = slice(position, position + len(frame))
-        smoothed[part] = smoother.push(frame.timestamps, scoring.scores(model, frame.values))
+        parts = scoring.score_parts(model, frame.values)
+        channel_nats += parts.sum(axis=0, dtype=np.float64)
+        smoothed[part] = smoother.push(frame.timestamps, parts.sum(axis=1))
         position += len(frame)
     return Thresholds(
         score=float(np.quantile(smoothed, quantile, overwrite_input=True)),
@@ -37,6 +40,7 @@ def calibrate(model: TimeStampVAE, val: Dataset, smoothing_window: int, quantile
         smoothing_window=smoothing_window,
         max_gap_ns=max_gap_ns,
         val_rows=val.manifest.rows,
+        channel_nats=tuple((channel_nats / val.manifest.rows).tolist()),
     )
 
 

@@ -59,9 +59,12 @@ class TimeStampVAE(nn.Module):
 
     def nll_parts(self, values: Tensor, latent: Tensor) -> Tensor:
         """Negative log-likelihood in nats given the latent, per channel: [rows, channels]."""
+        return self.nll_around(self.decoder(latent), values)
+
+    def nll_around(self, expected: Tensor, values: Tensor) -> Tensor:
+        """Negative log-likelihood in nats given the decoder's mean, per channel: [rows, channels]."""
         variance = self.variance()
-        errors: Tensor = values - self.decoder(latent)
-        return 0.5 * (errors.square() / variance + (variance.log() + math.log(2 * math.pi)))
+        return 0.5 * ((values - expected).square() / variance + (variance.log() + math.log(2 * math.pi)))
 
     def negative_elbo(self, values: Tensor, beta: float, generator: torch.Generator | None = None) -> Tensor:
         """Negative evidence lower bound per row in nats, summed over channels: [rows].

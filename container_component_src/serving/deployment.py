@@ -31,4 +31,4 @@ def make_service(bundle_uri: str, test_df_path: str, name: str, namespace: str, 
         instances=tuple(dict(zip(bundle.info.channels, row, strict=True)) for row in rows.tolist()),
         scores=tuple(scores(bundle.model, scaled).tolist()),
     )
-    return Service(name, bundle_uri, request, bundle.info.weights_sha256, image, namespace)
+    return Service(name, bundle_uri, request, bundle.info.version, image, namespace)

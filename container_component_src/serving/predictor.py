@@ -2,7 +2,7 @@
 
 Request: `{"instances": [row, ...]}`, a row being the scaled values in the order of the bundle's channels (or an object
 of named channels). Answer: `{"predictions": [{"score": nats, "parts": [nats per channel]}, ...], "model_version":
-digest of the weights}`.
+version of the bundle}`.
 """
 
 from typing import Any
@@ -59,7 +59,7 @@ class Predictor(AnomalyModel):
             "predictions": [
                 {"score": score, "parts": row} for score, row in zip(scores.tolist(), parts.tolist(), strict=True)
             ],
-            "model_version": self._bundle.info.weights_sha256,
+            "model_version": self._bundle.info.version,
         }
 
 

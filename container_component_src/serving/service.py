@@ -28,7 +28,7 @@ class Service:
     name: str
     bundle_uri: str
     smoke_request: SmokeRequest
-    model_version: str  # digest of the weights, which every answer has to report
+    model_version: str  # of the bundle, which every answer has to report
     image: str = ""  # of the containers; not used where the service runs as processes
     namespace: str = ""
     ready_timeout: float = 120.0  # seconds until every part has to be ready

@@ -3,7 +3,7 @@
 Request: `{"instances": [row, ...]}`, a row being an object `{channel: value}` in engineering units and any order
 (channels that the scaler dropped as constant may be there too), or a list of values in the order of the bundle's
 channels.
-Answer: `{"predictions": [...], "model_version": digest of the weights}`, per row as `answers` says.
+Answer: `{"predictions": [...], "model_version": version of the bundle}`, per row as `answers` says.
 
 The bundle's threshold is calibrated on smoothed scores. Rows of a request stand alone and are not smoothed: with a
 smoothing window of 1 both are the same; with a longer one alarms here follow single rows, short ones included.
@@ -41,9 +41,9 @@ class Transformer(AnomalyModel):
         """
         answer: dict[str, Any] = await super().predict({"instances": payload.scaled.tolist()}, headers)
         version = answer.get("model_version")
-        if version != self._info.weights_sha256:
+        if version != self._info.version:
             raise PredictorError(
-                f"The predictor serves model {version}, the transformer {self._info.weights_sha256}; wait for the "
+                f"The predictor serves model {version}, the transformer {self._info.version}; wait for the "
                 "roll-out to end, or deploy both from one bundle."
             )
         return payload, answer

@@ -58,7 +58,7 @@ def test_round_trip(tmp_path: Path) -> None:
     written = bundle.save(storage.resolve(str(tmp_path / "bundle")))
     loaded = Bundle.load(str(tmp_path / "bundle"))
     assert loaded.info == written == open_info(str(tmp_path / "bundle"))
-    assert loaded.info == bundle.info.model_copy(update={"weights_sha256": written.weights_sha256})
+    assert loaded.info == bundle.info.model_copy(update={"weights_sha256": written.weights_sha256}).signed()
     assert not loaded.model.training
     values = make_values(40, seed=2)
     np.testing.assert_array_equal(scores(loaded.model, values), scores(bundle.model, values))
@@ -72,6 +72,26 @@ def test_weights_of_another_training_are_refused(folder: Path) -> None:
     (folder.parent / "other" / "model.safetensors").replace(folder / "model.safetensors")
     with pytest.raises(InputError, match=r"model.safetensors: the weights are not those .* \(SHA-256 differs\)"):
         Bundle.load(str(folder))
+
+
+def test_weights_that_do_not_fit_the_architecture_are_refused(tmp_path: Path) -> None:
+    bundle = make_bundle()
+    architecture = bundle.info.architecture.model_copy(update={"latent_dim": 3})
+    Bundle(bundle.info.model_copy(update={"architecture": architecture}), bundle.model).save(
+        storage.resolve(str(tmp_path))
+    )
+    with pytest.raises(InputError, match="do not fit the architecture"):
+        Bundle.load(str(tmp_path))
+
+
+def test_a_change_of_the_description_makes_another_version(tmp_path: Path) -> None:
+    bundle = make_bundle()
+    first = bundle.save(storage.resolve(str(tmp_path / "first")))
+    thresholds = bundle.info.thresholds.model_copy(update={"score": 9.75})
+    changed = Bundle(bundle.info.model_copy(update={"thresholds": thresholds}), bundle.model)
+    second = changed.save(storage.resolve(str(tmp_path / "second")))
+    assert first.weights_sha256 == second.weights_sha256
+    assert first.version != second.version
 
 
 def test_damaged_weights_are_refused(folder: Path) -> None:
@@ -94,7 +114,7 @@ def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     [
         ('"channels"', '"chanels"', "chanels"),
         ('"format_version": 1', '"format_version": 99', "format 99"),
-        ('"latent_dim": 2', '"latent_dim": 3', "do not fit the architecture"),
+        ('"latent_dim": 2', '"latent_dim": 3', "bundle.json: changed after the training"),
         ("{", "", "damaged"),
     ],
 )

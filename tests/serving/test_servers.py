@@ -82,7 +82,7 @@ def test_the_predictor_scores_as_the_model_does(servers: Servers) -> None:
     rows = scaled_rows(300)
     answer = servers.predictor.post(json={"instances": rows.tolist()}).json()
     expected = score_parts(servers.bundle.model, rows)
-    assert answer["model_version"] == servers.bundle.info.weights_sha256
+    assert answer["model_version"] == servers.bundle.info.version
     predictions = answer["predictions"]
     np.testing.assert_allclose([row["parts"] for row in predictions], expected, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose([row["score"] for row in predictions], expected.sum(axis=1), rtol=1e-5, atol=1e-5)
@@ -94,7 +94,7 @@ def test_the_transformer_scores_engineering_units_as_the_model_does(servers: Ser
     answer = servers.transformer.post(json={"instances": named}).json()
     parts = score_parts(servers.bundle.model, SCALER.transform(raw))
     scores = parts.sum(axis=1)
-    assert answer["model_version"] == servers.bundle.info.weights_sha256
+    assert answer["model_version"] == servers.bundle.info.version
     predictions = answer["predictions"]
     np.testing.assert_allclose([row["score"] for row in predictions], scores, rtol=1e-5, atol=1e-5)
     assert {row["threshold"] for row in predictions} == {4.0}
@@ -161,4 +161,4 @@ def test_an_unreachable_predictor_is_answered_503(servers: Servers) -> None:
 def test_a_predictor_of_another_model_is_answered_503(servers: Servers) -> None:
     answer = servers.transformer_of_other_model.post(json={"instances": [LIST]})
     assert answer.status_code == 503
-    assert f"serves model {servers.bundle.info.weights_sha256}" in answer.json()["error"]
+    assert f"serves model {servers.bundle.info.version}" in answer.json()["error"]

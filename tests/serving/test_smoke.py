@@ -97,7 +97,7 @@ def test_the_smoke_request_holds_the_first_test_rows_in_engineering_units(tmp_pa
     sent = np.array([[row[name] for name in CHANNELS] for row in service.smoke_request.instances])
     np.testing.assert_allclose(sent, SCALER.inverse_transform(scaled), rtol=1e-6)
     np.testing.assert_allclose(service.smoke_request.scores, scores(bundle.model, scaled), rtol=1e-2)
-    assert service.model_version == bundle.info.weights_sha256
+    assert service.model_version == bundle.info.version
 
 
 def test_without_test_data_the_smoke_request_is_the_centre(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """Floors: what a stage cannot do without, done as directly as the libraries allow."""
 
+import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -58,7 +60,15 @@ def in_new_process(function: str, *arguments: object) -> Any:
 
 
 def _call(function: str, *arguments: object) -> Any:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     return resolve_name(function)(*arguments)
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)  # whoever asked is gone, even if it was killed
 
 
 def parquet_floor(reads: Sequence[Files], writes: Sequence[Files], scratch: Path) -> dict[str, float]:

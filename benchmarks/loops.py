@@ -5,8 +5,8 @@ import torch
 from benchmarks.floors import seconds_of
 from benchmarks.stages import BATCH_SIZE, HIDDEN_DIMS, LATENT_DIM, LEARNING_RATE
 from container_component_src.model.bundle import Bundle
+from container_component_src.model.hardware import useful_threads
 from container_component_src.model.scoring import score_parts
-from container_component_src.model.training import useful_threads
 from container_component_src.model.vae import TimeStampVAE
 from container_component_src.telemetry.dataset import Dataset, Values
 

@@ -13,6 +13,9 @@ from container_component_src.errors import InputError
 from container_component_src.telemetry.dataset import Dataset, Partition, Values
 
 BLOCK_ROWS = 16_384  # rows gathered at once: enough to make the call cheap, few enough for the processor's cache
+# Neighbours in memory that stay together: rows gathered one by one take half as long again, see benchmarks/README.md.
+GROUP_ROWS = 8
+_LEAST_GROUPS = 1_000  # of a process; fewer rows are gathered one by one
 
 Block = list[Tensor]  # batches, each float32 [rows, channels]
 T = TypeVar("T")
@@ -41,24 +44,52 @@ class RowSource(Protocol):
 
 @dataclass(frozen=True)
 class TensorSource:
-    """Rows in one contiguous tensor, float32 [rows, channels]."""
+    """Rows in one contiguous tensor, float32 [rows, channels], in random order (`load_values`).
+
+    An epoch draws small groups of neighbours: which rows these are was left to chance when the rows were loaded.
+    """
 
     values: Tensor
 
     def shuffled(self, batch_size: int, seed: int, epoch: int, share: Share) -> Iterator[Block]:
-        """Batches of at most `batch_size` rows, equal to within a row, with every world_size-th row for a process."""
-        order = torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(len(self.values)))
-        batches = [
-            rows[share.rank :: share.world_size] for rows in order.tensor_split(-(-len(self.values) // batch_size))
-        ]
-        at_once = 1 if share.world_size > 1 else max(1, BLOCK_ROWS // batch_size)
-        for first in range(0, len(batches), at_once):
-            block = batches[first : first + at_once]
-            yield list(self.values.index_select(0, torch.cat(block)).split([len(rows) for rows in block]))
+        """Batches of at most `batch_size` rows, equal to within a row; each process draws groups of its own."""
+        rows, channels = self.values.shape
+        size = GROUP_ROWS if rows >= GROUP_ROWS * _LEAST_GROUPS * share.world_size else 1
+        groups = self.values[: rows - rows % size].view(-1, size * channels)
+        order = torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(len(groups)))
+        drawn = order[share.rank :: share.world_size]
+        rest = self.values[rows - rows % size :] if share.rank == 0 else self.values[:0]
+        position = 0
+        for sizes in block_sizes(len(drawn) * size + len(rest), rows, batch_size, share):
+            end, first = position + sum(sizes), min(position // size, len(drawn))
+            block = groups.index_select(0, drawn[first : -(-end // size)]).view(-1, channels)
+            if end > len(drawn) * size:
+                block = torch.cat([block, rest])
+            block = block[position - first * size :][: end - position]
+            yield list(block.split(sizes))
+            position = end
 
     def ordered(self, share: Share) -> Iterator[Tensor]:
         """Every world_size-th block of rows."""
         yield from self.values.split(BLOCK_ROWS)[share.rank :: share.world_size]
+
+
+def block_sizes(rows: int, all_rows: int, batch_size: int, share: Share) -> list[list[int]]:
+    """Rows of the batches of an epoch, block by block.
+
+    Args:
+        rows: That this process has.
+        all_rows: That all processes have together; they take the same number of batches, ceil(all_rows / batch_size).
+        batch_size: Rows of one optimiser step, over all processes.
+        share: The part of this process.
+
+    Returns:
+        Numbers that sum to `rows` and differ by at most one.
+    """
+    batches = -(-all_rows // batch_size)
+    sizes = [rows // batches + (index < rows % batches) for index in range(batches)]
+    at_once = 1 if share.world_size > 1 else max(1, BLOCK_ROWS // batch_size)
+    return [sizes[first : first + at_once] for first in range(0, batches, at_once)]
 
 
 class TelemetryDataModule(LightningDataModule):
@@ -69,28 +100,38 @@ class TelemetryDataModule(LightningDataModule):
         val: Rows that tell when to stop.
         batch_size: Rows of one optimiser step, over all processes.
         seed: Of the order of the training rows.
+        pin_memory: Whether rows lie in page-locked memory, for a GPU; needs one.
     """
 
-    def __init__(self, train: RowSource, val: RowSource, batch_size: int, seed: int) -> None:
+    def __init__(self, train: RowSource, val: RowSource, batch_size: int, seed: int, pin_memory: bool = False) -> None:
         super().__init__()
         self._train = train
         self._val = val
         self._batch_size = batch_size
         self._seed = seed
+        self._placed = Tensor.pin_memory if pin_memory else _as_it_is
 
     def train_dataloader(self) -> Iterable[Block]:
         """Blocks of training batches, in another order each epoch."""
-        return _Iterations(lambda: self._train.shuffled(self._batch_size, self._seed, self._epoch(), self._share()))
+        return _Iterations(self._train_blocks)
 
     def val_dataloader(self) -> Iterable[Tensor]:
         """Blocks of validation rows."""
-        return _Iterations(lambda: self._val.ordered(self._share()))
+        return _Iterations(lambda: map(self._placed, self._val.ordered(self._share())))
+
+    def _train_blocks(self) -> Iterator[Block]:
+        for block in self._train.shuffled(self._batch_size, self._seed, self._epoch(), self._share()):
+            yield [self._placed(batch) for batch in block]
 
     def _epoch(self) -> int:
         return self.trainer.current_epoch if self.trainer else 0
 
     def _share(self) -> Share:
         return Share(self.trainer.global_rank, self.trainer.world_size) if self.trainer else Share()
+
+
+def _as_it_is(rows: Tensor) -> Tensor:
+    return rows
 
 
 @dataclass(frozen=True)
@@ -120,15 +161,16 @@ def read_values(dataset: Dataset, partition: Partition) -> Values:
     return values
 
 
-def load_values(dataset: Dataset) -> Values:
-    """Read the values of a whole dataset, float32 [rows, channels].
+def load_values(dataset: Dataset, seed: int) -> Values:
+    """Read the values of a whole dataset in a random order, float32 [rows, channels].
 
     Raises:
         InputError: A value is missing or infinite; the message names its channel and partition.
     """
     values = np.empty((dataset.manifest.rows, len(dataset.channels)), dtype=np.float32)
+    places = np.random.default_rng(seed).permutation(len(values))
     position = 0
     for partition in dataset.manifest.partitions:
-        values[position : position + partition.rows] = read_values(dataset, partition)
+        values[places[position : position + partition.rows]] = read_values(dataset, partition)
         position += partition.rows
     return values

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from container_component_src.errors import InputError
-from container_component_src.model.datamodule import BLOCK_ROWS, Block, Share, read_values
+from container_component_src.model.datamodule import BLOCK_ROWS, Block, Share, block_sizes, read_values
 from container_component_src.telemetry.dataset import Dataset, Partition, Values
 
 
@@ -32,15 +32,14 @@ class StreamingSource:
         """As many batches as a source in memory would give; process r fills its part of each from its partitions."""
         order = np.random.default_rng([seed, epoch]).permutation(len(self.dataset.manifest.partitions))
         partitions = self._of_process([self.dataset.manifest.partitions[index] for index in order], share)
-        rows, batches = sum(partition.rows for partition in partitions), -(-self.dataset.manifest.rows // batch_size)
-        if rows < batches:
+        rows, all_rows = sum(partition.rows for partition in partitions), self.dataset.manifest.rows
+        if rows < -(-all_rows // batch_size):
             raise InputError(
                 f"{self.dataset.location.uri}: {len(self.dataset.manifest.partitions)} partitions are too few to share "
                 f"among {share.world_size} processes; write more and smaller ones, or train on fewer nodes"
             )
-        sizes = [rows // batches + (index < rows % batches) for index in range(batches)]
-        at_once = 1 if share.world_size > 1 else max(1, BLOCK_ROWS // batch_size)
-        return _blocks(self._mixed(partitions, np.random.default_rng([seed, epoch, share.rank])), sizes, at_once)
+        mixed = self._mixed(partitions, np.random.default_rng([seed, epoch, share.rank]))
+        return _blocks(mixed, block_sizes(rows, all_rows, batch_size, share))
 
     def ordered(self, share: Share) -> Iterator[Tensor]:
         """Every world_size-th partition."""
@@ -88,15 +87,14 @@ class StreamingSource:
                 yield upcoming.result()
 
 
-def _blocks(rows: Iterator[Tensor], sizes: list[int], at_once: int) -> Iterator[Block]:
-    """Cut a stream of rows into batches of given sizes, and hand on some of them at a time."""
+def _blocks(rows: Iterator[Tensor], blocks: list[list[int]]) -> Iterator[Block]:
+    """Cut a stream of rows into batches of given sizes."""
     rest = torch.empty(0)
-    for first in range(0, len(sizes), at_once):
-        group = sizes[first : first + at_once]
-        pieces, wanted = [], sum(group)
+    for sizes in blocks:
+        pieces, wanted = [], sum(sizes)
         while wanted:
             rest = rest if len(rest) else next(rows)
             pieces.append(rest[:wanted])
             rest = rest[wanted:]
             wanted -= len(pieces[-1])
-        yield list(torch.cat(pieces).split(group))
+        yield list(torch.cat(pieces).split(sizes))

@@ -16,7 +16,7 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from container_component_src import storage
 from container_component_src.errors import InputError
-from container_component_src.limits import usable_cores, usable_memory
+from container_component_src.limits import usable_memory
 from container_component_src.model.arguments import TrainingArguments
 from container_component_src.model.bundle import (
     Architecture,
@@ -30,6 +30,7 @@ from container_component_src.model.bundle import (
 from container_component_src.model.calibration import calibrate, channel_statistics
 from container_component_src.model.callbacks import EpochHistory, SafetensorsIO
 from container_component_src.model.datamodule import RowSource, TelemetryDataModule, TensorSource, load_values
+from container_component_src.model.hardware import Acceleration, useful_threads
 from container_component_src.model.lightning_module import VAEModule
 from container_component_src.model.streaming import StreamingSource
 from container_component_src.model.vae import TimeStampVAE
@@ -37,7 +38,6 @@ from container_component_src.scratch import scratch_directory
 from container_component_src.telemetry.dataset import Dataset
 
 _VARIANCE_FLOOR = 1e-4
-MULTIPLICATIONS_PER_THREAD = 20_000_000  # of one step; measured on two cores, see benchmarks/README.md
 SHUFFLE_BUFFER_BYTES = 256 * 2**20
 _OPERATOR_VARIABLES = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK")
 _LIBRARIES = ("torch", "lightning", "safetensors", "numpy")
@@ -63,7 +63,9 @@ def train(arguments: TrainingArguments) -> TrainingSummary:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(arguments.seed)
         model = build(architecture, len(train_set.channels))
-    train_rows, val_rows = (row_source(dataset, arguments.memory_share) for dataset in (train_set, val_set))
+    train_rows, val_rows = (
+        row_source(dataset, arguments.memory_share, arguments.seed) for dataset in (train_set, val_set)
+    )
     epochs = fit(model, train_rows, val_rows, arguments)
     best = min(epochs, key=lambda epoch: epoch.val_loss)
     summary = TrainingSummary(
@@ -129,18 +131,21 @@ def fit(model: TimeStampVAE, train_rows: RowSource, val_rows: RowSource, argumen
     Raises:
         StepError: The loss became infinite or NaN.
     """
-    torch.set_num_threads(useful_threads(model, arguments.batch_size // _place(arguments)[0]))
+    nodes, _ = _place(arguments)
+    acceleration = Acceleration.on(cuda=torch.cuda.is_available())
+    torch.set_num_threads(useful_threads(model, arguments.batch_size // nodes))
+    torch.set_float32_matmul_precision(acceleration.matmul_precision)
     for name in ("lightning.pytorch", "lightning.fabric"):  # their accounts of themselves
         logging.getLogger(name).setLevel(logging.ERROR)
     module = VAEModule(model, arguments.beta, arguments.lr, arguments.seed)
-    data = TelemetryDataModule(train_rows, val_rows, arguments.batch_size, arguments.seed)
+    data = TelemetryDataModule(train_rows, val_rows, arguments.batch_size, arguments.seed, acceleration.pin_memory)
     history = EpochHistory()
     with scratch_directory() as folder:
         checkpoint = ModelCheckpoint(folder, monitor="val_loss", save_weights_only=True)
         trainer = pl.Trainer(
             accelerator="auto",
             devices=1,
-            num_nodes=_place(arguments)[0],
+            num_nodes=nodes,
             strategy=DDPStrategy(gradient_as_bucket_view=True) if arguments.run_as_pytorchjob else "auto",
             plugins=[SafetensorsIO(), *([KubeflowEnvironment()] if arguments.run_as_pytorchjob else [])],
             max_epochs=arguments.max_epochs,
@@ -160,28 +165,14 @@ def fit(model: TimeStampVAE, train_rows: RowSource, val_rows: RowSource, argumen
     return history.epochs
 
 
-def useful_threads(model: TimeStampVAE, batch_size: int) -> int:
-    """Threads that a step of this size keeps busy, among the cores there are.
-
-    Small steps are slower on more threads, which wait for each other, many times so beside other busy processes.
-
-    Args:
-        model: The network.
-        batch_size: Rows of a step in this process.
-    """
-    allowed = int(os.environ.get("OMP_NUM_THREADS", usable_cores()))  # whoever sets it has shared the cores out
-    multiplications = batch_size * sum(weight.numel() for weight in model.parameters())
-    return max(1, min(allowed, multiplications // MULTIPLICATIONS_PER_THREAD))
-
-
-def row_source(dataset: Dataset, memory_share: float) -> RowSource:
+def row_source(dataset: Dataset, memory_share: float, seed: int) -> RowSource:
     """The rows of a dataset: in memory if they fit into the share of it that they may take, else streamed."""
     size = dataset.manifest.rows * len(dataset.channels) * np.dtype(np.float32).itemsize
     allowed = int(memory_share * usable_memory())
     place, uri = "in memory" if size <= allowed else "streamed", dataset.location.uri
     logger.info("%s: %s, %.0f MiB of %.0f MiB allowed", uri, place, size / 2**20, allowed / 2**20)
     if size <= allowed:
-        return TensorSource(torch.from_numpy(load_values(dataset)))
+        return TensorSource(torch.from_numpy(load_values(dataset, seed)))
     return StreamingSource(dataset, SHUFFLE_BUFFER_BYTES // (size // dataset.manifest.rows))
 
 

@@ -1,10 +1,15 @@
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.floors import Files, Stopwatch, in_new_process, parquet_floor
+from benchmarks.measure import PROJECT
 
 
 def test_files_are_read_and_written_once_more_and_nothing_is_left(tmp_path: Path) -> None:
@@ -39,3 +44,16 @@ def test_a_stopwatch_counts_its_blocks_alone() -> None:
 
 def test_a_new_process_is_another_one() -> None:
     assert in_new_process("os:getpid") != os.getpid()
+
+
+def test_a_measuring_process_ends_with_a_killed_benchmark() -> None:
+    program = "from benchmarks.floors import in_new_process; in_new_process('time:sleep', 600)"
+    with subprocess.Popen([sys.executable, "-c", program], cwd=PROJECT) as benchmark:
+        measuring: list[psutil.Process] = []
+        while len(measuring) < 2:  # the resource tracker of multiprocessing and the process that measures
+            assert benchmark.poll() is None
+            measuring = psutil.Process(benchmark.pid).children()
+            time.sleep(0.05)
+        benchmark.kill()
+    _, alive = psutil.wait_procs(measuring, timeout=60)
+    assert not alive

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from container_component_src.errors import InputError
 from container_component_src.model import datamodule
-from container_component_src.model.datamodule import Share, TensorSource, load_values
+from container_component_src.model.datamodule import GROUP_ROWS, Share, TensorSource, load_values
 from container_component_src.telemetry.dataset import Dataset
 from tests.model.datasets import CHANNELS, make_values, write_dataset
 
@@ -28,10 +28,17 @@ def epoch_of(source: TensorSource, batch_size: int, share: Share, seed: int = 0,
     batch_size=st.integers(1, 80),
     world_size=st.integers(1, 4),
     block_rows=st.integers(1, 200),
+    least_groups=st.sampled_from([1, 5, 1000]),
 )
-def test_every_row_comes_once_per_epoch(rows: int, batch_size: int, world_size: int, block_rows: int) -> None:
+def test_every_row_comes_once_per_epoch(
+    rows: int, batch_size: int, world_size: int, block_rows: int, least_groups: int
+) -> None:
+    batch_size = max(batch_size, 2 * world_size)  # as the arguments of the training demand it
+    if least_groups == 1:
+        batch_size = max(batch_size, 2 * GROUP_ROWS * world_size)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(datamodule, "BLOCK_ROWS", block_rows)
+        patch.setattr(datamodule, "_LEAST_GROUPS", least_groups)
         shares = [epoch_of(numbered(rows), batch_size, Share(rank, world_size)) for rank in range(world_size)]
         ordered = [
             int(v) for rank in range(world_size) for b in numbered(rows).ordered(Share(rank, world_size)) for v in b
@@ -39,15 +46,20 @@ def test_every_row_comes_once_per_epoch(rows: int, batch_size: int, world_size: 
     assert sorted(row for share in shares for batch in share for row in batch) == list(range(rows))
     assert sorted(ordered) == list(range(rows))
     assert {len(share) for share in shares} == {-(-rows // batch_size)}  # processes that wait for each other
+    for share in shares:
+        sizes = [len(batch) for batch in share]
+        assert max(sizes) - min(sizes) <= 1
     steps = [sum(len(batch) for batch in step) for step in zip(*shares, strict=True)]
-    assert max(steps) <= batch_size
-    assert max(steps) - min(steps) <= 1
+    assert max(steps) < batch_size + world_size
 
 
-def test_processes_together_take_the_steps_of_one() -> None:
-    alone = epoch_of(numbered(101), 20, Share())
-    shares = [epoch_of(numbered(101), 20, Share(rank, 3)) for rank in range(3)]
-    assert [sorted(batch) for batch in alone] == [sorted(a + b + c) for a, b, c in zip(*shares, strict=True)]
+def test_many_rows_are_drawn_in_groups() -> None:
+    (block,) = numbered(8_003).shuffled(8_003, 0, 0, Share())
+    rows = torch.cat(block)[:, 0].int().tolist()
+    groups = {tuple(rows[first : first + GROUP_ROWS]) for first in range(0, 8_000, GROUP_ROWS)}
+    assert groups == {tuple(range(first, first + GROUP_ROWS)) for first in range(0, 8_000, GROUP_ROWS)}
+    assert rows[8_000:] == [8_000, 8_001, 8_002]
+    assert rows != sorted(rows)
 
 
 def test_the_order_follows_seed_and_epoch() -> None:
@@ -62,10 +74,14 @@ def test_a_distributed_block_is_one_batch() -> None:
     assert len(next(numbered(100).shuffled(8, 0, 0, Share()))) == 13
 
 
-def test_rows_are_read_whole(tmp_path: Path) -> None:
+def test_rows_are_read_whole_in_an_order_of_the_seed(tmp_path: Path) -> None:
     values = make_values(31, seed=5)
-    loaded = load_values(Dataset.open(write_dataset(tmp_path / "data", values, labelled=True)))
-    np.testing.assert_array_equal(loaded, values)
+    dataset = Dataset.open(write_dataset(tmp_path / "data", values, labelled=True))
+    loaded = load_values(dataset, seed=1)
+    assert not np.array_equal(loaded, values)
+    np.testing.assert_array_equal(loaded[np.lexsort(loaded.T)], values[np.lexsort(values.T)])
+    np.testing.assert_array_equal(loaded, load_values(dataset, seed=1))
+    assert not np.array_equal(loaded, load_values(dataset, seed=2))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -74,4 +90,4 @@ def test_a_value_that_is_not_finite_is_named(tmp_path: Path, bad: float) -> None
     values[20, 3] = bad
     dataset = Dataset.open(write_dataset(tmp_path / "data", values))
     with pytest.raises(InputError, match=rf"part-00001.parquet: channel '{CHANNELS[3]}'"):
-        load_values(dataset)
+        load_values(dataset, seed=0)

@@ -1,0 +1,37 @@
+import pytest
+import torch
+from torch import Tensor
+
+from container_component_src.model.datamodule import TelemetryDataModule, TensorSource
+from container_component_src.model.hardware import MULTIPLICATIONS_PER_THREAD, Acceleration, useful_threads
+from container_component_src.model.vae import TimeStampVAE
+
+
+def test_a_gpu_gets_pinned_memory_and_tensor_float_32() -> None:
+    assert Acceleration.on(cuda=True) == Acceleration("high", pin_memory=True)
+    assert Acceleration.on(cuda=False) == Acceleration("highest", pin_memory=False)
+
+
+@pytest.mark.parametrize("pin_memory", [True, False])
+def test_batches_are_pinned_if_asked(pin_memory: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    pinned: list[int] = []
+
+    def pin(rows: Tensor) -> Tensor:  # the real one needs a GPU
+        pinned.append(len(rows))
+        return rows
+
+    monkeypatch.setattr(Tensor, "pin_memory", pin)
+    source = TensorSource(torch.zeros(50, 2))
+    data = TelemetryDataModule(source, source, 20, 0, pin_memory)
+    assert sum(len(batch) for block in data.train_dataloader() for batch in block) == 50
+    assert sum(len(rows) for rows in data.val_dataloader()) == 50
+    assert sum(pinned) == (100 if pin_memory else 0)
+
+
+def test_threads_follow_the_size_of_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = TimeStampVAE(10, 2, (8, 4))
+    per_row = sum(weight.numel() for weight in model.parameters())
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    assert useful_threads(model, 1) == 1
+    assert useful_threads(model, 2 * MULTIPLICATIONS_PER_THREAD // per_row + 1) == 2
+    assert useful_threads(model, 100 * MULTIPLICATIONS_PER_THREAD // per_row) == 4

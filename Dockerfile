@@ -5,12 +5,26 @@ ARG BASE_IMAGE=python:3.11-slim
 FROM ${BASE_IMAGE} AS dependencies
 RUN python3 -m venv /opt/venv
 COPY requirements.txt .
-RUN /opt/venv/bin/pip install --no-cache-dir --no-compile -r requirements.txt
+# Compiled here once: the file system of a pod may be read-only, and every start would compile anew.
+# Secrets, where given: a configuration of pip (an index of your own), and certificate authorities.
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
+    --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
+    /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check -r requirements.txt \
+    && /opt/venv/bin/pip uninstall --yes --quiet pip
 
 FROM ${BASE_IMAGE}
+RUN useradd --uid 1000 --home-dir /tmp --no-create-home --shell /bin/sh app
 COPY --from=dependencies /opt/venv /opt/venv
 WORKDIR /app
 COPY container_component_src container_component_src
 # PYTHONPATH: Dask workers are started by `dask worker`, not by this project's program.
+# HOME: the one place that can be written where the root file system is read-only.
 ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
 USER 1000:1000
+ARG VERSION=unknown
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="columbus-eclss-ad" \
+      org.opencontainers.image.description="Anomaly detection on ISS Columbus telemetry with Kubeflow" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.revision=$REVISION

@@ -4,14 +4,25 @@ VENV := .venv
 PY := $(VENV)/bin/python
 ARGS ?=
 
+# The image: make image IMAGE=registry/name TAG=1.0 ENGINE="podman --runtime runc" BUILD_OPTIONS="--secret id=ca,src=…"
+IMAGE ?= columbus-eclss-ad
+TAG ?= $(shell git rev-parse --short=8 HEAD)
+BASE_IMAGE ?= python:3.11-slim
+ENGINE ?= $(firstword $(foreach name,docker podman buildah,$(if $(shell $(name) info >/dev/null 2>&1 && echo works),$(name))))
+BUILD_OPTIONS ?=
+AUDIT_TOOLS := pip-audit==2.10.1 cyclonedx-bom==7.5.0
+
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format lock bench compile clean
+.PHONY: help run run-containers test lint format lock bench compile image audit sbom clean
 
 help: ## List the commands
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 
 run: $(VENV)/.run ## Run the whole pipeline on this machine; ARGS="--config FILE --param NAME=VALUE"
 	@$(PY) pipeline/compile_and_run_pipeline.py --local $(ARGS)
+
+run-containers: $(VENV)/.run ## The same with every step in a container of the image that `make image` built
+	@CONTAINER_ENGINE="$(ENGINE)" $(PY) pipeline/compile_and_run_pipeline.py --local --containers $(ARGS)
 
 test: $(VENV)/.test ## Lint, check types and run the tests
 	@$(MAKE) --no-print-directory lint
@@ -37,6 +48,18 @@ bench: $(VENV)/.test ## Measure every stage; ARGS="--rows 100000"
 compile: $(VENV)/.run ## Write the pipeline's YAML for the Kubeflow UI
 	$(PY) pipeline/compile_and_run_pipeline.py --compile-only $(ARGS)
 
+image: ## Build the container image with docker, podman or buildah
+	$(if $(ENGINE),,$(error no docker, podman or buildah: install one, or name it in ENGINE))
+	$(ENGINE) build $(BUILD_OPTIONS) --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg REVISION=$$(git rev-parse HEAD) \
+		--build-arg VERSION=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) --tag $(IMAGE):$(TAG) --tag $(IMAGE):latest .
+
+audit: $(VENV)/.audit ## Look the locked dependencies up among the known vulnerabilities
+	$(VENV)/audit/bin/pip-audit --requirement requirements.txt --no-deps --disable-pip
+
+sbom: $(VENV)/.audit ## Write the software bill of materials, sbom.json (CycloneDX)
+	$(VENV)/audit/bin/cyclonedx-py requirements --pyproject pyproject.toml --mc-type application --output-reproducible \
+		--output-file sbom.json requirements.txt
+
 clean: ## Delete outputs, caches and the virtual environment; archives of your own stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	rm -rf local_data/example local_data/outputs local_data/cache local_data/last_run local_data/*.yaml
@@ -50,4 +73,9 @@ $(VENV)/.run: requirements.txt
 
 $(VENV)/.test: $(VENV)/.run tests/requirements.txt
 	$(PY) -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@touch $@
+
+$(VENV)/.audit: Makefile
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/pip install --quiet --disable-pip-version-check $(AUDIT_TOOLS)
 	@touch $@

@@ -1,0 +1,136 @@
+"""Runs the steps of a local run in containers of the one image, each with its inputs and outputs and nothing else."""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from container_component_src.errors import InputError
+from pipeline.local.processes import ProcessLauncher, ProcessResult
+
+ENGINES = ("podman", "docker")
+ENGINE_VARIABLE = "CONTAINER_ENGINE"  # with options of its own: "podman --runtime runc"
+OPTIONS_VARIABLE = "CONTAINER_OPTIONS"  # of `run`, for what a machine needs: "--network host"
+IMAGE_ROOT = Path("/app")  # where the image has the project, so that relative paths lead there
+IMAGE_USER = 1000
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A path of this machine as a container sees it."""
+
+    source: Path
+    target: Path
+    writable: bool
+
+    @property
+    def option(self) -> str:
+        """What `--volume` takes."""
+        return f"{self.source}:{self.target}:{'rw' if self.writable else 'ro'}"
+
+
+class ContainerLauncher(ProcessLauncher):
+    """Runs each command in a container of its own that cannot write outside its output folder and /tmp.
+
+    Args:
+        image: Its reference.
+        cwd: What relative paths in commands count from.
+        env: Environment of the containers, besides what the image sets.
+        grace_seconds: Time between SIGTERM and SIGKILL.
+        environment: Names engine and options; of this process by default.
+    """
+
+    def __init__(
+        self,
+        image: str,
+        cwd: Path,
+        env: Mapping[str, str],
+        grace_seconds: float = 5.0,
+        environment: Mapping[str, str] = os.environ,
+    ) -> None:
+        super().__init__(cwd, environment, grace_seconds)
+        self._image = image
+        self._env = env
+        self._engine = container_engine(environment)
+        self._options = shlex.split(environment.get(OPTIONS_VARIABLE, ""))
+
+    def run(self, command: Sequence[str], log: Path, env: Mapping[str, str]) -> ProcessResult:
+        """Run a command to its end in a container; its memory is not measured, because it is no process of ours."""
+        name = f"columbus-eclss-ad-{uuid.uuid4().hex[:12]}"
+        mounts = mounts_of(command, self.cwd)
+        for mount in mounts:
+            if mount.writable and os.getuid() == 0:  # the container does not run as root even if this does
+                os.chown(mount.source, IMAGE_USER, IMAGE_USER)
+        variables = {**self._env, **env}
+        options = ["--rm", "--name", name, *run_options(mounts, variables), *self._options]
+        try:
+            result = super().run([*self._engine, "run", *options, self._image, *command], log, variables)
+        finally:
+            # A client that was killed leaves its container running.
+            subprocess.run([*self._engine, "rm", "--force", name], env=self.env, capture_output=True, check=False)
+        return ProcessResult(result.exit_code, None)
+
+
+def container_engine(environment: Mapping[str, str]) -> list[str]:
+    """The engine that the environment names, or the first that is installed.
+
+    Raises:
+        InputError: There is none.
+    """
+    engine = shlex.split(environment.get(ENGINE_VARIABLE, "")) or [name for name in ENGINES if shutil.which(name)][:1]
+    if not engine or not shutil.which(engine[0]):
+        raise InputError(
+            f"no container engine ({' or '.join(engine[:1] or ENGINES)}): install one, or name it in {ENGINE_VARIABLE}"
+        )
+    return engine
+
+
+def run_options(mounts: Sequence[Mount], variables: Iterable[str]) -> list[str]:
+    """Options of `run`: no rights, a read-only root file system, the mounts, and the names of environment variables.
+
+    Their values are not named: the engine takes them from its own environment, which no other user can read.
+    """
+    user = [] if os.getuid() == 0 else ["--user", f"{os.getuid()}:{os.getgid()}"]
+    hardening = ["--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]  # noqa: S108
+    volumes = [part for mount in mounts for part in ("--volume", mount.option)]
+    named = [part for name in sorted(variables) for part in ("--env", name)]
+    return [*user, *hardening, "--shm-size", "1g", *named, *volumes]
+
+
+def mounts_of(command: Sequence[str], cwd: Path) -> list[Mount]:
+    """What a step may see: the files and folders that its inputs name, and its output folder.
+
+    Args:
+        command: Of the step, with kfp's executor input as an argument.
+        cwd: What relative paths count from.
+    """
+    executor_input = json.loads(command[list(command).index("--executor-input") + 1])
+    output = Path(executor_input["outputs"]["outputFile"]).parent
+    found = {output: Mount(output, output, writable=True)}
+    for text in _texts(executor_input.get("inputs", {})):
+        path = cwd / text
+        if "/" in text and path.exists():
+            found.setdefault(path, Mount(path.resolve(), IMAGE_ROOT / text, writable=False))
+    return sorted(found.values(), key=lambda mount: mount.target)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts in a JSON value, those in texts that are JSON themselves included."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for part in value:
+            yield from _texts(part)
+    elif isinstance(value, str):
+        yield value.removeprefix("file://")
+        if value[:1] in ("[", "{"):
+            try:
+                yield from _texts(json.loads(value))
+            except ValueError:
+                return

@@ -1,0 +1,108 @@
+import json
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from container_component_src.errors import InputError
+from pipeline.local.containers import ContainerLauncher, Mount, container_engine, mounts_of, run_options
+from pipeline.local.processes import RunInterruptedError
+
+# Stands in for an engine: notes how it is called and, for `run`, runs what follows the image.
+ENGINE = f"""#!{sys.executable}
+import json, os, subprocess, sys
+with open(os.environ["CALLS"], "a") as calls:
+    calls.write(json.dumps(sys.argv[1:]) + "\\n")
+if "run" in sys.argv:
+    sys.exit(subprocess.call(sys.argv[sys.argv.index("image:tag") + 1 :]))
+"""
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> dict[str, str]:
+    """The environment that names an engine."""
+    program = tmp_path / "engine"
+    program.write_text(ENGINE)
+    program.chmod(0o755)
+    calls = {"CALLS": str(tmp_path / "calls"), "CONTAINER_OPTIONS": "--network 'of mine'"}
+    return {**os.environ, **calls, "CONTAINER_ENGINE": f"{program} --quiet"}
+
+
+def step(folder: Path, *program: str, **inputs: object) -> list[str]:
+    """A command with an executor input as kfp makes it."""
+    output = folder / "outputs" / "a-step"
+    output.mkdir(parents=True, exist_ok=True)
+    executor_input = {
+        "inputs": {"parameterValues": inputs},
+        "outputs": {"outputFile": str(output / "executor_output.json")},
+    }
+    return [*program, "--executor-input", json.dumps(executor_input)]
+
+
+def calls(folder: Path) -> list[list[str]]:
+    return [json.loads(line) for line in (folder / "calls").read_text().splitlines()]
+
+
+def test_a_step_sees_its_inputs_and_writes_to_its_own_folder(tmp_path: Path) -> None:
+    for name in ("data/telemetry", "data/other", "outputs/one", "outputs/two"):
+        (tmp_path / name).mkdir(parents=True)
+    command = step(
+        tmp_path,
+        archives_path="data/telemetry",
+        partitions=[str(tmp_path / "outputs/one"), f"file://{tmp_path}/outputs/two"],
+        listed=json.dumps([{"uri": "data/telemetry"}]),
+        backend="data",  # a word, although there is a folder of that name
+        absent="data/absent",
+        columns='["EVENT GMT (DOY/HH:MM:SS)", {',
+    )
+    output = tmp_path / "outputs" / "a-step"
+    assert mounts_of(command, tmp_path) == [
+        Mount(tmp_path / "data/telemetry", Path("/app/data/telemetry"), writable=False),
+        Mount(output, output, writable=True),
+        Mount(tmp_path / "outputs/one", tmp_path / "outputs/one", writable=False),
+        Mount(tmp_path / "outputs/two", tmp_path / "outputs/two", writable=False),
+    ]
+
+
+def test_a_container_has_no_rights_and_its_secrets_no_witness() -> None:
+    options = run_options([Mount(Path("/data"), Path("/app/data"), writable=False)], ["AWS_SECRET_ACCESS_KEY", "A"])
+    named = [options[index + 1] for index, option in enumerate(options) if option == "--env"]
+    assert named == ["A", "AWS_SECRET_ACCESS_KEY"]
+    assert "/data:/app/data:ro" in options
+    assert {"--read-only", "no-new-privileges", "ALL"} <= set(options)
+
+
+def test_a_command_runs_in_a_container_that_is_removed(tmp_path: Path, engine: dict[str, str]) -> None:
+    launcher = ContainerLauncher("image:tag", tmp_path, {"RUN": "one"}, environment=engine)
+    program = "import os; print(os.environ['RUN'], os.environ['TASK']); raise SystemExit(3)"
+    result = launcher.run(step(tmp_path, sys.executable, "-c", program), tmp_path / "log", {"TASK": "two"})
+    assert (result.exit_code, result.peak_rss_mib) == (3, None)
+    assert (tmp_path / "log").read_text() == "one two\n"
+    started, removed = calls(tmp_path)
+    assert started[:2] == ["--quiet", "run"]
+    assert started[started.index("--network") + 1] == "of mine"
+    assert removed == ["--quiet", "rm", "--force", started[started.index("--name") + 1]]
+    assert "one" not in started
+
+
+def test_an_interrupted_container_is_removed(tmp_path: Path, engine: dict[str, str]) -> None:
+    launcher = ContainerLauncher("image:tag", tmp_path, {}, grace_seconds=1, environment=engine)
+
+    def interrupt() -> None:
+        while not (tmp_path / "calls").exists():
+            time.sleep(0.05)
+        launcher.interrupt()
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(RunInterruptedError):
+        launcher.run(step(tmp_path, sys.executable, "-c", "import time; time.sleep(600)"), tmp_path / "log", {})
+    assert calls(tmp_path)[-1][1:3] == ["rm", "--force"]
+
+
+def test_an_engine_is_named_or_found(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no container engine \(absent-engine\): install one, or name it"):
+        container_engine({"CONTAINER_ENGINE": "absent-engine --option"})
+    assert container_engine({"CONTAINER_ENGINE": "sh -c"}) == ["sh", "-c"]

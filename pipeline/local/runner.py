@@ -23,8 +23,10 @@ from rich.console import Console
 from container_component_src.errors import InputError, PipelineError
 from container_component_src.maintenance.cleanup import clean_up
 from container_component_src.scratch import RUN_ID_VARIABLE
+from container_component_src.storage import S3_ENVIRONMENT
 from pipeline.arguments import parse_arguments
 from pipeline.local import store
+from pipeline.local.containers import ContainerLauncher
 from pipeline.local.kfp_hooks import StepRunner
 from pipeline.local.processes import ProcessLauncher
 from pipeline.local.progress import Progress
@@ -48,6 +50,7 @@ class LocalRunOptions:
         project_root: Working directory of the steps; its sources, lock and configuration are part of the cache key.
         grace_seconds: Time between SIGTERM and SIGKILL when the run is interrupted.
         rules: Where the summary finds its parts.
+        image: Container image that each step runs in; steps are processes of this machine if empty.
     """
 
     yaml_path: Path
@@ -58,6 +61,7 @@ class LocalRunOptions:
     project_root: Path = PROJECT_ROOT
     grace_seconds: float = 5.0
     rules: SummaryRules = field(default_factory=SummaryRules)
+    image: str = ""
 
 
 def run_locally(options: LocalRunOptions, console: Console | None = None) -> RunSummary:
@@ -131,7 +135,7 @@ def _run(
     outputs.mkdir(exist_ok=True)
     store.prune(cache_root.parent, outputs, digest)
     run_id = uuid.uuid4().hex[:8]
-    launcher = ProcessLauncher(options.project_root, _environment(options.env, run_id), options.grace_seconds)
+    launcher = _launcher(options, run_id)
     steps = StepRunner(board, launcher, last_run / "logs")
     started = (last_run / "logs").stat().st_mtime  # the file system's clock, as the cache entries have it
     completed, message = False, ""
@@ -161,6 +165,14 @@ def _run(
     return RunStatus.FAILED, "; ".join(steps.problems) or ("" if blamed else message)
 
 
+def _launcher(options: LocalRunOptions, run_id: str) -> ProcessLauncher:
+    own = {**options.env, "PYTHONUNBUFFERED": "1", RUN_ID_VARIABLE: run_id}
+    if options.image:
+        store_access = {name: os.environ[name] for name in S3_ENVIRONMENT if name in os.environ}
+        return ContainerLauncher(options.image, options.project_root, {**store_access, **own}, options.grace_seconds)
+    return ProcessLauncher(options.project_root, _environment(own), options.grace_seconds)
+
+
 def _fresh_last_run(work_dir: Path) -> Path:
     """An empty `last_run`; the old summary goes first, so that nobody takes it for the new one."""
     last_run = work_dir / "last_run"
@@ -171,9 +183,9 @@ def _fresh_last_run(work_dir: Path) -> Path:
     return last_run
 
 
-def _environment(extra: Mapping[str, str], run_id: str) -> dict[str, str]:
+def _environment(extra: Mapping[str, str]) -> dict[str, str]:
     """This process's environment with this interpreter's directory first on PATH, so that `python` is this one."""
-    env = {**os.environ, **extra, "PYTHONUNBUFFERED": "1", RUN_ID_VARIABLE: run_id}
+    env = {**os.environ, **extra}
     env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env.get("PATH", os.defpath)])
     return env
 

@@ -14,8 +14,21 @@ KSERVE_ARGUMENTS = {"ignore_unknown_options": True, "allow_extra_args": True}
 
 
 def server_options(command: F) -> F:
-    """`--model-dir`, `--model-name` and `--http-port`."""
+    """What every server is told: bundle, name, ports and limit."""
     for option in (
+        click.option(
+            "--max-body-mib",
+            type=WholeNumber(1),
+            default=64,
+            show_default=True,
+            help="Largest body of a request over HTTP, in MiB.",
+        ),
+        click.option(
+            "--grpc-port",
+            "--grpc_port",
+            type=WholeNumber(1),
+            help="Port of gRPC; 8081 beside HTTP port 8080, and no gRPC beside another one.",
+        ),
         click.option(
             "--http-port",
             "--http_port",
@@ -28,8 +41,40 @@ def server_options(command: F) -> F:
             "--model-name", "--model_name", default="model", show_default=True, help="Name of the model in the URL."
         ),
         click.option(
-            "--model-dir", default="/mnt/models", show_default=True, help="The model bundle: a folder or its URI."
+            "--model-dir",
+            "--model_dir",
+            default="/mnt/models",
+            show_default=True,
+            help="The model bundle: a folder or its URI.",
         ),
     ):
         command = option(command)
     return command
+
+
+def top_channels_option(command: F) -> F:
+    """`--top-channels`."""
+    return click.option(
+        "--top-channels",
+        type=WholeNumber(1),
+        default=5,
+        show_default=True,
+        help="Contributing channels that an answer names per row.",
+    )(command)
+
+
+def start(part: str, max_body_mib: int, **options: Any) -> None:
+    """Serve until the process is told to stop.
+
+    Args:
+        part: Which of the parts the server is.
+        max_body_mib: As on the command line.
+        options: The rest of the options.
+    """
+    from container_component_src.serving.parts import MEBIBYTE, Part, ServingOptions, load
+
+    serving = ServingOptions(part=Part(part), max_body_bytes=max_body_mib * MEBIBYTE, **options)
+    load(serving)  # before KServe is imported, which takes seconds, so that a broken bundle is reported at once
+    from container_component_src.serving.server import serve
+
+    serve(serving)

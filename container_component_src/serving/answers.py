@@ -1,50 +1,136 @@
 """What the service answers per row: the score, whether it is an alarm, and the channels behind it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from container_component_src.evaluation.scoring import Smoother, segment_starts
+from container_component_src.model.bundle_info import BundleInfo
+from container_component_src.serving.inputs import Rows
+
 TOP_CHANNELS = 5
 
 Floats = npt.NDArray[np.float64]
+Narrow = npt.NDArray[np.float32]
 
 
-def answers(
-    scores: Sequence[float], parts: Floats, observed: Floats, channels: Sequence[str], threshold: float
-) -> list[dict[str, Any]]:
-    """One answer per row.
+@dataclass(frozen=True)
+class Smoothed:
+    """Scores smoothed over time, where the rows of a request had timestamps."""
+
+    scores: Floats  # nats, shape [rows]
+    window_rows: npt.NDArray[np.int64]  # rows that the median covers, shape [rows]
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """Answers to all rows of a request; k channels per row."""
+
+    channels: Sequence[str]
+    threshold: float  # nats
+    scores: npt.NDArray[np.float32]  # nats, shape [rows]
+    smoothed: Smoothed | None
+    alarms: npt.NDArray[np.bool_]  # shape [rows]
+    top: npt.NDArray[np.int64]  # positions of the contributing channels, most contributing first, shape [rows, k]
+    shares: Floats  # of these channels, shape [rows, k]
+    expected: Floats  # engineering units, shape [rows, k]
+    observed: Floats  # engineering units, shape [rows, k]
+
+    def predictions(self) -> list[dict[str, Any]]:
+        """One object per row, as the V1 protocol answers."""
+        names = self.channels
+        answers = [
+            {
+                "score": score,
+                "threshold": self.threshold,
+                "alarm": alarm,
+                "top_channels": [
+                    {"channel": names[column], "share": share, "expected": expected, "observed": observed}
+                    for column, share, expected, observed in zip(*row, strict=True)
+                ],
+            }
+            for score, alarm, *row in zip(
+                self.scores.tolist(),
+                self.alarms.tolist(),
+                self.top.tolist(),
+                self.shares.tolist(),
+                self.expected.tolist(),
+                self.observed.tolist(),
+                strict=True,
+            )
+        ]
+        if self.smoothed is not None:
+            pairs = zip(self.smoothed.scores.tolist(), self.smoothed.window_rows.tolist(), strict=True)
+            for answer, (smoothed, rows) in zip(answers, pairs, strict=True):
+                answer["smoothed_score"], answer["window_rows"] = smoothed, rows
+        return answers
+
+    def tensors(self) -> dict[str, npt.NDArray[Any]]:
+        """One array per field, as the V2 protocol answers."""
+        found: dict[str, npt.NDArray[Any]] = {
+            "score": self.scores,
+            "threshold": np.full(len(self.scores), self.threshold),
+            "alarm": self.alarms,
+            "top_channel": np.array(self.channels, dtype=object)[self.top],
+            "top_share": self.shares,
+            "top_expected": self.expected,
+            "top_observed": self.observed,
+        }
+        if self.smoothed is not None:
+            found |= {"smoothed_score": self.smoothed.scores, "window_rows": self.smoothed.window_rows}
+        return found
+
+
+def assess(info: BundleInfo, rows: Rows, parts: Narrow, expected: Narrow, top_channels: int) -> Assessment:
+    """Judge scored rows.
+
+    A channel contributes what its part of the score exceeds its mean part in the validation data by: the parts of
+    noisy channels are always high, and those of exact ones low. An alarm is a score above the threshold, with
+    timestamps a smoothed one: it is for these that the threshold was calibrated.
 
     Args:
-        scores: Negative log-likelihood in nats per row; larger is more abnormal.
-        parts: The share of every channel in these nats, shape [rows, channels]; a row of them sums to its score.
-        observed: Values in engineering units, shape [rows, channels].
-        channels: Names, in the order of the columns.
-        threshold: Calibrated alarm threshold in nats.
-
-    Returns:
-        Per row `score`, `threshold`, `alarm` (score above the threshold) and `top_channels`: the channels with the
-        highest parts, highest first, each with its `share` of the positive parts of the row and its `observed` value.
+        info: Of the bundle that scored them.
+        rows: In engineering units, [rows, channels].
+        parts: Part of every channel in the score, nats, float32 [rows, channels].
+        expected: What the model expects instead, scaled, float32 [rows, channels].
+        top_channels: How many contributing channels to name.
     """
-    top = np.argsort(-parts, axis=1, kind="stable")[:, :TOP_CHANNELS]
-    # The likelihood is a density, so the part of a channel that is just as expected may be below zero.
-    positive = np.maximum(parts, 0.0)
-    total = positive.sum(axis=1, keepdims=True)
-    shares = np.divide(positive, total, out=np.zeros_like(positive), where=total > 0)
-    return [
-        {
-            "score": score,
-            "threshold": threshold,
-            "alarm": score > threshold,
-            "top_channels": [
-                {
-                    "channel": channels[column],
-                    "share": float(shares[row, column]),
-                    "observed": float(observed[row, column]),
-                }
-                for column in top[row]
-            ],
-        }
-        for row, score in enumerate(scores)
-    ]
+    usual = info.thresholds.channel_nats
+    excess = parts - np.array(usual, dtype=np.float32) if usual else parts
+    top = _largest(excess, min(top_channels, len(info.channels)))
+    positive = np.maximum(excess, 0.0)
+    total = positive.sum(axis=1, keepdims=True, dtype=np.float64)
+    largest = np.take_along_axis(positive, top, axis=1)
+    shares = np.divide(largest, total, out=np.zeros(top.shape), where=total > 0)
+    scores = parts.sum(axis=1)
+    smoothed = None if rows.timestamps is None else _smooth(info, rows.timestamps, scores)
+    reconstructed = np.take_along_axis(expected, top, axis=1).astype(np.float64)
+    if info.scaler is not None:
+        reconstructed = reconstructed * np.asarray(info.scaler.scale)[top] + np.asarray(info.scaler.centre)[top]
+    return Assessment(
+        channels=info.channels,
+        threshold=info.thresholds.score,
+        scores=scores,
+        smoothed=smoothed,
+        alarms=(scores if smoothed is None else smoothed.scores) > info.thresholds.score,
+        top=top,
+        shares=shares,
+        expected=reconstructed,
+        observed=np.take_along_axis(rows.values, top, axis=1),
+    )
+
+
+def _smooth(info: BundleInfo, timestamps: npt.NDArray[np.int64], scores: npt.NDArray[np.float32]) -> Smoothed:
+    window, max_gap_ns = info.thresholds.smoothing_window, info.thresholds.max_gap_ns
+    since_gap = np.arange(len(timestamps)) - segment_starts(timestamps, max_gap_ns) + 1
+    return Smoothed(Smoother(window, max_gap_ns).push(timestamps, scores), np.minimum(since_gap, window))
+
+
+def _largest(values: Narrow, count: int) -> npt.NDArray[np.int64]:
+    """Positions of the largest values of each row, largest first, shape [rows, count]."""
+    top = np.argpartition(-values, count - 1, axis=1)[:, :count]
+    order = np.argsort(-np.take_along_axis(values, top, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(top, order, axis=1)

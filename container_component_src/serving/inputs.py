@@ -1,19 +1,24 @@
 """The rows of a request: checked, ordered and made an array, or refused with the row and the channel at fault."""
 
+import json
 import sys
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import chain
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 from pydantic_core import from_json
 
+from container_component_src.serving.timestamps import timestamps_of
 from container_component_src.telemetry.scaler import Scaler
 
 _NUMBERS = {int, float}  # the types that JSON numbers become; bool is another one
+_V1_KEYS = ("instances", "timestamps", "signature_name")  # the last one is TensorFlow Serving's, and means nothing here
+
+Floats = npt.NDArray[np.float64]
 
 
 class RequestError(Exception):
@@ -21,42 +26,78 @@ class RequestError(Exception):
 
 
 @dataclass(frozen=True)
-class Telemetry:
-    """Checked rows of a request."""
+class Rows:
+    """Ordered rows of a request, in the units in which they were sent."""
 
-    observed: npt.NDArray[np.float64]  # engineering units as sent, shape [rows, channels]
-    scaled: npt.NDArray[np.float32]  # what the predictor is asked to score, shape [rows, channels]
+    values: Floats  # shape [rows, channels]
+    timestamps: npt.NDArray[np.int64] | None = None  # nanoseconds since 1970 UTC, ascending, shape [rows]
 
 
-def instances_of(body: object) -> list[object]:
+class _Pairs(dict[str, Any]):
+    """A JSON object that knows whether a name stood in it twice."""
+
+    duplicate: str | None = None
+
+
+def rows_of_json(body: bytes, channels: Sequence[str], ignored: AbstractSet[str] = frozenset()) -> Rows:
     """The rows of a V1 request.
 
     Args:
-        body: What the JSON of the request became, or its bytes where the content type does not say that it is JSON.
+        body: JSON `{"instances": [row, ...]}`, with `"timestamps": [time, ...]` if they are known.
+        channels: As in `values_of`.
+        ignored: As in `values_of`.
 
     Raises:
-        RequestError: The body is not a JSON object that holds a list `instances` of at least one row.
+        RequestError: The body is not such JSON, or a row or a timestamp of it is at fault.
     """
-    if isinstance(body, bytes):
-        try:
-            body = from_json(body)
-        except ValueError as error:
-            raise RequestError(f"the request is not JSON ({error})") from error
-    if not isinstance(body, dict):
+    content = json_of(body)
+    instances = instances_of(content)
+    unknown = sorted(content.keys() - set(_V1_KEYS))
+    if unknown:
+        raise RequestError(f"the request has an unknown key {unknown[0]!r}; send {' and '.join(_V1_KEYS[:2])} only")
+    if _may_hold_duplicates(body, content, instances):
+        instances = _without_duplicates(body)["instances"]
+    values = values_of(instances, channels, ignored)
+    times = content.get("timestamps")
+    if times is None:
+        return Rows(values)
+    if not isinstance(times, list):
+        raise RequestError(f'"timestamps" is {kind(times)}; send a list with one per row')
+    return Rows(values, timestamps(times, len(values)))
+
+
+def json_of(body: bytes) -> dict[str, Any]:
+    """The JSON object that a request is.
+
+    Raises:
+        RequestError: The body is no JSON, or no object.
+    """
+    try:
+        content = from_json(body)
+    except ValueError as error:
+        raise RequestError(f"the request is not JSON ({error})") from error
+    if not isinstance(content, dict):
         raise RequestError('the request is no JSON object; send {"instances": [row, ...]}')
-    if "instances" not in body:
+    return content
+
+
+def instances_of(content: dict[str, Any]) -> list[object]:
+    """The rows of a V1 request as they are in its JSON.
+
+    Raises:
+        RequestError: There is no list `instances` of at least one row.
+    """
+    if "instances" not in content:
         raise RequestError('the request has no key "instances"; send {"instances": [row, ...]}')
-    instances = body["instances"]
+    instances = content["instances"]
     if not isinstance(instances, list):
-        raise RequestError(f'"instances" is {_kind(instances)}; send a list of rows')
+        raise RequestError(f'"instances" is {kind(instances)}; send a list of rows')
     if not instances:
         raise RequestError('"instances" is empty; send at least one row')
     return instances
 
 
-def values_of(
-    rows: Sequence[object], channels: Sequence[str], ignored: AbstractSet[str] = frozenset()
-) -> npt.NDArray[np.float64]:
+def values_of(rows: Sequence[object], channels: Sequence[str], ignored: AbstractSet[str] = frozenset()) -> Floats:
     """Order rows by channel.
 
     Args:
@@ -70,11 +111,12 @@ def values_of(
     Raises:
         RequestError: A row lacks a channel, names an unknown one, has another length, or a value is no number.
     """
-    ordered = [_ordered(index, row, channels, ignored) for index, row in enumerate(rows)]
+    known = set(channels) | ignored
+    ordered = [_ordered(index, row, channels, known) for index, row in enumerate(rows)]
     # One pass in C over all values; which of them is at fault is looked up only when one is.
     if not _NUMBERS.issuperset(map(type, chain.from_iterable(ordered))):
         place, value = _first(ordered, channels, lambda value: type(value) not in _NUMBERS)
-        raise RequestError(f"{place}: {_kind(value)}; send a finite number")
+        raise RequestError(f"{place}: {kind(value)}; send a finite number")
     try:
         return np.array(ordered, dtype=np.float64)
     except OverflowError as error:  # integers have no limit in JSON
@@ -82,26 +124,44 @@ def values_of(
         raise RequestError(f"{place}: an integer too large for a float; send a plausible value") from error
 
 
-def telemetry_of(rows: Sequence[object], channels: Sequence[str], scaler: Scaler | None) -> Telemetry:
-    """Check rows in engineering units and scale them.
+def timestamps(times: Sequence[object], rows: int) -> npt.NDArray[np.int64]:
+    """Timestamps of a request.
 
     Args:
-        rows: As in `values_of`; objects may also hold the channels that the scaler dropped as constant.
-        channels: Channels of the model, in order: those of the scaler.
-        scaler: The scaling of the training data, or None when the model was trained on unscaled values.
+        times: ISO 8601 texts (UTC unless they say otherwise), or integers of nanoseconds since 1970 UTC.
+        rows: How many there have to be.
 
     Raises:
-        RequestError: As `values_of`, or a value is not finite or overflows 32-bit floats when scaled.
+        RequestError: Their number differs, or one is no time or not after the one before it.
     """
-    observed = values_of(rows, channels, ignored=frozenset(scaler.dropped) if scaler else frozenset())
-    centre, scale = (np.asarray(scaler.centre), np.asarray(scaler.scale)) if scaler else (0.0, 1.0)
-    # The scaler takes what is not finite for missing and puts the centre there, which would hide the fault.
-    with np.errstate(over="ignore"):
-        fits = np.isfinite(observed.astype(np.float32)) & np.isfinite(((observed - centre) / scale).astype(np.float32))
+    if len(times) != rows:
+        raise RequestError(f"{len(times)} timestamps for {rows} rows; send one per row, or none")
+    try:
+        return timestamps_of(times)
+    except ValueError as error:
+        raise RequestError(str(error)) from error
+
+
+def scaled(values: Floats, channels: Sequence[str], scaler: Scaler | None) -> npt.NDArray[np.float32]:
+    """Scale checked rows as the training data were.
+
+    Args:
+        values: Shape [rows, channels].
+        channels: Their names: those of the scaler.
+        scaler: None where values are to stay as they are.
+
+    Raises:
+        RequestError: A value is not finite, or overflows 32-bit floats when scaled.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        narrow = values.astype(np.float32)
+        # The scaler takes what is not finite for missing and puts the centre there, which would hide the fault.
+        fits = np.isfinite(narrow)
+        if scaler is not None:
+            fits &= np.isfinite((narrow - np.asarray(scaler.centre, np.float32)) / np.asarray(scaler.scale, np.float32))
     if not fits.all():
-        refuse_value(observed, ~fits, channels)
-    values = observed.astype(np.float32)
-    return Telemetry(observed, scaler.transform(values) if scaler else values)
+        refuse_value(values, ~fits, channels)
+    return scaler.transform(narrow) if scaler else narrow
 
 
 def refuse_value(values: npt.NDArray[np.floating], mask: npt.NDArray[np.bool_], channels: Sequence[str]) -> NoReturn:
@@ -117,7 +177,48 @@ def refuse_value(values: npt.NDArray[np.floating], mask: npt.NDArray[np.bool_], 
     )
 
 
-def _ordered(index: int, row: object, channels: Sequence[str], ignored: AbstractSet[str]) -> list[object]:
+def kind(value: object) -> str:
+    """What a JSON value is, for a message."""
+    names = {type(None): "null", bool: "a boolean", str: "a text", list: "a list", dict: "an object"}
+    return names.get(type(value), "an object" if isinstance(value, dict) else "a number")
+
+
+def _may_hold_duplicates(body: bytes, content: dict[str, Any], instances: list[object]) -> bool:
+    """Whether some name may stand twice in an object; of such names the parser has kept the last one.
+
+    Each pair of name and value has a colon, and so may have texts: as many colons as pairs exclude duplicates.
+    """
+    pairs = len(content) + sum(len(row) for row in instances if isinstance(row, dict))
+    return body.count(b":") != pairs
+
+
+def _without_duplicates(body: bytes) -> dict[str, Any]:
+    """Parse once more, slowly.
+
+    Raises:
+        RequestError: A name stands twice, in the request or in a row of it.
+    """
+
+    def pairs(found: list[tuple[str, Any]]) -> _Pairs:
+        row = _Pairs(found)
+        if len(row) != len(found):
+            names = [name for name, _ in found]
+            row.duplicate = next(name for name in names if names.count(name) > 1)
+        return row
+
+    try:
+        content: _Pairs = json.loads(body, object_pairs_hook=pairs)
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"the request is not JSON ({error})") from error
+    if content.duplicate is not None:
+        raise RequestError(f"the request has the key {content.duplicate!r} twice; send it once")
+    for index, row in enumerate(content["instances"]):
+        if isinstance(row, _Pairs) and row.duplicate is not None:
+            raise RequestError(f"row {index}, channel '{row.duplicate}': given twice; send it once")
+    return content
+
+
+def _ordered(index: int, row: object, channels: Sequence[str], known: AbstractSet[str]) -> list[object]:
     if isinstance(row, list):
         if len(row) != len(channels):
             raise RequestError(
@@ -126,15 +227,18 @@ def _ordered(index: int, row: object, channels: Sequence[str], ignored: Abstract
             )
         return row
     if not isinstance(row, dict):
-        raise RequestError(f"row {index}: {_kind(row)}; send an object of named channels, or a list of numbers")
-    missing = [name for name in channels if name not in row]
-    if missing:
-        raise RequestError(f"row {index}, channel '{missing[0]}': missing; send every channel of the model")
+        raise RequestError(f"row {index}: {kind(row)}; send an object of named channels, or a list of numbers")
+    try:
+        values = [row[name] for name in channels]
+    except KeyError as error:
+        raise RequestError(
+            f"row {index}, channel '{error.args[0]}': missing; send every channel of the model"
+        ) from error
     if len(row) > len(channels):
-        unknown = row.keys() - set(channels) - ignored
+        unknown = row.keys() - known
         if unknown:
             raise RequestError(f"row {index}, channel '{min(unknown)}': unknown to the model; leave it out")
-    return [row[name] for name in channels]
+    return values
 
 
 def _first(
@@ -147,8 +251,3 @@ def _first(
         for column, value in enumerate(row)
         if at_fault(value)
     )
-
-
-def _kind(value: object) -> str:
-    names = {type(None): "null", bool: "a boolean", str: "a text", list: "a list", dict: "an object"}
-    return names.get(type(value), "a number")

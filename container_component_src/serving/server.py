@@ -1,80 +1,110 @@
-"""The model server of both services: how errors become HTTP statuses, and how the process starts and ends.
+"""The server process: how it starts, serves and ends.
 
 KServe reads `sys.argv` when it is imported, so that its own arguments (`--workers`, `--enable_latency_logging`, ...)
 need no handling here. Import this module only in a process that is to serve.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+import asyncio
+import logging
+import os
+from contextlib import closing
 
-import httpx
-from kserve import Model, ModelServer, PredictorConfig
-from kserve.errors import InvalidInput, ServerNotReady
-from kserve.model import InferenceVerb
+from kserve import ModelServer, PredictorConfig, context, model_server
+from kserve.errors import InvalidInput
 from kserve.model_server import args as kserve_arguments
+from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 from uvicorn.config import STARTUP_FAILURE
 
-from container_component_src.errors import StepError
+from container_component_src.errors import InputError, StepError
+from container_component_src.scratch import scratch_directory
+from container_component_src.serving import logs, metrics
+from container_component_src.serving.front import Front
 from container_component_src.serving.inputs import RequestError
+from container_component_src.serving.model import AnomalyModel
+from container_component_src.serving.parts import Part, ServingOptions, load
+
+_HTTP_PORT, _GRPC_PORT = 8080, 8081
+GRACE_PERIOD = 30  # seconds for the requests in flight when the server is told to stop
+
+logger = logging.getLogger(__name__)
 
 
-class PredictorError(Exception):
-    """The predictor's answer cannot be used."""
+class FixedRepository(ModelRepositoryExtension):  # type: ignore[misc]  # kserve has no types
+    """The one model of a server is neither loaded nor unloaded by requests."""
+
+    async def load(self, model_name: str) -> None:
+        """Refuse."""
+        raise InvalidInput(f"model {model_name[:80]}: this server loads its one model when it starts")
+
+    unload = load
 
 
-class AnomalyModel(Model):  # type: ignore[misc]  # kserve has no types
-    """A KServe model whose errors are answered as 400 (the request is at fault) or 503 (the predictor is)."""
-
-    async def __call__(
-        self, body: Any, headers: dict[str, str] | None = None, verb: InferenceVerb = InferenceVerb.PREDICT
-    ) -> Any:
-        """Answer one request."""
-        with _http_errors():
-            return await super().__call__(body, headers, verb)
-
-
-def serve(model: AnomalyModel, http_port: int, predictor_host: str | None = None) -> None:
-    """Serve a loaded model over HTTP until the process is told to stop; requests in flight are finished first.
-
-    Args:
-        model: The model; it is ready from the first request on.
-        http_port: Port on all interfaces.
-        predictor_host: For a transformer: `host` or `host:port` of its predictor.
+def build_model(options: ServingOptions) -> AnomalyModel:
+    """Load a model, have it pass a warm-up request, and put the application before KServe's; in every process once.
 
     Raises:
+        InputError: There is no bundle, or it is damaged, or gives no numbers.
+    """
+    logs.install()
+    predictor = _predictor(options)
+    service = load(options, predictor.predictor_base_url, predictor.timeout, predictor.retries)
+    model = AnomalyModel(service)
+    if not kserve_arguments.enable_latency_logging:
+        model.log.level = logging.DEBUG
+    try:
+        with closing(asyncio.new_event_loop()) as loop:  # asyncio.run would leave none for KServe
+            loop.run_until_complete(model.warm_up())
+    except RequestError as error:
+        raise InputError(
+            f"{options.model_dir}: the model scores its own centre as NaN or infinite; train it again ({error})"
+        ) from error
+    context.set_predictor_config(predictor)
+    model_server.app = Front(model)
+    logger.info("model is ready", extra={"fields": {"model": model.name, "version": model.version}})
+    return model
+
+
+def serve(options: ServingOptions) -> None:
+    """Serve until the process is told to stop; requests in flight are finished first.
+
+    Raises:
+        InputError: There is no bundle, or it is damaged, or gives no numbers.
         StepError: The server could not start.
     """
-    predictor = PredictorConfig(
-        predictor_host=predictor_host,
-        predictor_use_ssl=kserve_arguments.predictor_use_ssl,
-        predictor_request_timeout_seconds=kserve_arguments.predictor_request_timeout_seconds,
-        predictor_request_retries=kserve_arguments.predictor_request_retries,
-        predictor_health_check=kserve_arguments.enable_predictor_health_check,
+    if kserve_arguments.workers > 1:
+        with scratch_directory() as folder:
+            os.environ[metrics.SHARED_FOLDER] = str(folder)
+            _serve(build_model(options), options)
+    else:
+        _serve(build_model(options), options)
+
+
+def _serve(model: AnomalyModel, options: ServingOptions) -> None:
+    grpc_port = options.grpc_port or (_GRPC_PORT if options.http_port == _HTTP_PORT else None)
+    server = ModelServer(
+        http_port=options.http_port,
+        grpc_port=grpc_port or _GRPC_PORT,
+        enable_grpc=kserve_arguments.enable_grpc and grpc_port is not None,
+        grace_period=GRACE_PERIOD,
+        predictor_config=model.predictor_config,
     )
-    server = ModelServer(http_port=http_port, enable_grpc=False, predictor_config=predictor)
+    server.model_repository_extension = FixedRepository(server.registered_models)
     try:
         server.start([model])
     except SystemExit as error:
         if error.code == STARTUP_FAILURE:  # the log says why
-            raise StepError(f"port {http_port}: cannot listen there; free it or choose another --http-port") from error
+            raise StepError(
+                f"port {options.http_port}: cannot listen there; free it or choose another --http-port"
+            ) from error
         raise
 
 
-@contextmanager
-def _http_errors() -> Iterator[None]:
-    """The one place where errors become those that KServe knows a status for."""
-    try:
-        yield
-    except RequestError as error:
-        raise InvalidInput(str(error)) from error
-    except httpx.HTTPStatusError as error:
-        reason = f"The predictor answers {error.response.status_code} to the scaled rows: {error.response.text[:500]}"
-        # Any other status (no such model, access denied, ...) is not for the one who sent the rows to mend.
-        if error.response.status_code == httpx.codes.BAD_REQUEST:
-            raise InvalidInput(reason) from error
-        raise ServerNotReady(reason) from error
-    except httpx.HTTPError as error:
-        raise ServerNotReady(f"The predictor does not answer ({type(error).__name__}: {error}).") from error
-    except PredictorError as error:
-        raise ServerNotReady(str(error)) from error
+def _predictor(options: ServingOptions) -> PredictorConfig:
+    return PredictorConfig(
+        predictor_host=options.predictor_host or None,
+        predictor_protocol="v2",
+        predictor_use_ssl=kserve_arguments.predictor_use_ssl,
+        predictor_request_timeout_seconds=kserve_arguments.predictor_request_timeout_seconds,
+        predictor_request_retries=kserve_arguments.predictor_request_retries,
+        predictor_health_check=options.part is Part.TRANSFORMER and kserve_arguments.enable_predictor_health_check,
+    )

@@ -30,18 +30,15 @@ SCALER = Scaler(
 ROW = {"cabin_pressure": 1012.5, "coolant_temperature": 17.75, "fan_speed": 3510.0}
 
 
-def make_bundle(folder: Path, seed: int = 0, threshold: float = 4.0) -> Bundle:
-    torch.manual_seed(seed)
-    architecture = Architecture(latent_dim=2, hidden_dims=(8, 4), variance_floor=1e-4)
-    model = build(architecture, len(CHANNELS)).eval()
-    model.log_variance.data = torch.tensor([-1.0, 0.0, 0.5])
+def bundle_info(seed: int = 0, threshold: float = 4.0, smoothing_window: int = 1) -> BundleInfo:
     quantiles = {"0.01": -2.3, "0.5": 0.0, "0.99": 2.3}
-    info = BundleInfo(
-        architecture=architecture,
+    return BundleInfo(
+        architecture=Architecture(latent_dim=2, hidden_dims=(8, 4), variance_floor=1e-4),
         channels=CHANNELS,
         scaler=SCALER,
         thresholds=Thresholds(
-            score=threshold, method="quantile", quantile=0.999, smoothing_window=1, max_gap_ns=10**10, val_rows=10
+            score=threshold, method="quantile", quantile=0.999, smoothing_window=smoothing_window, max_gap_ns=10**10,
+            val_rows=10,
         ),
         training=TrainingSummary(
             train_rows=10, val_rows=10, epochs=1, best_epoch=0, val_loss=4.0, history=(),
@@ -51,6 +48,13 @@ def make_bundle(folder: Path, seed: int = 0, threshold: float = 4.0) -> Bundle:
         seed=seed,
         versions={},
     )  # fmt: skip
+
+
+def make_bundle(folder: Path, seed: int = 0, threshold: float = 4.0, smoothing_window: int = 1) -> Bundle:
+    torch.manual_seed(seed)
+    info = bundle_info(seed, threshold, smoothing_window)
+    model = build(info.architecture, len(CHANNELS)).eval()
+    model.log_variance.data = torch.tensor([-1.0, 0.0, 0.5])
     return Bundle(Bundle(info, model).save(storage.resolve(str(folder))), model)
 
 

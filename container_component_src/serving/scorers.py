@@ -1,0 +1,139 @@
+"""Who scores the rows: the model in this process, or a predictor over HTTP."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import httpx
+import numpy as np
+import numpy.typing as npt
+
+from container_component_src.model.bundle import Bundle
+from container_component_src.model.scoring import parts_and_expected
+from container_component_src.serving.inputs import RequestError, refuse_value
+from container_component_src.serving.offload import offload
+from container_component_src.serving.v2 import HEADER_LENGTH, ROWS_INPUT, decode_response, encode_request
+
+Narrow = npt.NDArray[np.float32]
+
+CONNECT_TIMEOUT = 0.5  # seconds; a predictor whose machine has gone does not even refuse
+FORWARDED_HEADERS = ("x-request-id", "x-b3-traceid", "authorization")
+_MESSAGE_LENGTH = 500
+# What a connection ends with that the predictor closed since its last use; scoring once more does no harm.
+_STALE_CONNECTION = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
+
+
+class PredictorError(Exception):
+    """The predictor does not answer, or not with what can be used."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scored rows."""
+
+    parts: Narrow  # nats, shape [rows, channels]; a row of them sums to its score
+    expected: Narrow  # what the model expects instead of the values, scaled, shape [rows, channels]
+
+
+class Scorer(Protocol):
+    """Scores scaled rows."""
+
+    async def score(self, scaled: Narrow, headers: dict[str, str]) -> Scored:
+        """Score rows of shape [rows, channels]; headers are those of the request."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+class LocalScorer:
+    """Scores with a bundle in this process."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+
+    async def score(self, scaled: Narrow, headers: dict[str, str]) -> Scored:
+        """Score rows.
+
+        Raises:
+            RequestError: A row scores as infinite; the message names it and its largest value.
+        """
+        return await offload(scaled.nbytes, self._score, scaled)
+
+    def _score(self, scaled: Narrow) -> Scored:
+        with np.errstate(over="ignore", invalid="ignore"):
+            parts, expected = parts_and_expected(self._bundle.model, scaled)
+            finite = np.isfinite(parts.sum(axis=1)) & np.isfinite(expected).all(axis=1)
+        if not finite.all():
+            largest = np.abs(scaled) == np.abs(scaled).max(axis=1, keepdims=True)
+            refuse_value(scaled, ~finite[:, np.newaxis] & largest, self._bundle.info.channels)
+        return Scored(parts, expected)
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class RemoteScorer:
+    """Asks a predictor of the same bundle, in the V2 protocol with binary tensors.
+
+    Args:
+        url: `http://host:port` of the predictor.
+        model: Name of the model there.
+        version: Of the bundle that it has to serve.
+        timeout: Seconds for the answer.
+        retries: How often a refused connection is tried again.
+    """
+
+    def __init__(self, url: str, model: str, version: str, timeout: float, retries: int) -> None:
+        self._url = f"{url}/v2/models/{model}/infer"
+        self._version = version
+        self._settings: dict[str, Any] = {
+            "timeout": httpx.Timeout(timeout, connect=CONNECT_TIMEOUT),
+            "transport": httpx.AsyncHTTPTransport(retries=retries, limits=httpx.Limits(max_keepalive_connections=20)),
+        }
+        self._client: httpx.AsyncClient | None = None
+
+    async def score(self, scaled: Narrow, headers: dict[str, str]) -> Scored:
+        """Have the predictor score rows.
+
+        Raises:
+            RequestError: The predictor refuses the rows.
+            PredictorError: It does not answer, or serves another bundle.
+        """
+        body, content_headers = encode_request({ROWS_INPUT: scaled})
+        forwarded = {name: headers[name] for name in FORWARDED_HEADERS if name in headers}
+        answer = await self._post(body, forwarded | content_headers)
+        if answer.status_code != httpx.codes.OK:
+            reason = f"The predictor answers {answer.status_code} to the scaled rows: {answer.text[:_MESSAGE_LENGTH]}"
+            # Any other status (no such model, access denied, ...) is not for the one who sent the rows to mend.
+            raise (RequestError if answer.status_code == httpx.codes.BAD_REQUEST else PredictorError)(reason)
+        try:
+            content, outputs = decode_response(answer.content, answer.headers.get(HEADER_LENGTH))
+        except RequestError as error:
+            raise PredictorError(f"The predictor's answer cannot be read: {error}") from error
+        version = content.get("model_version")
+        if version != self._version:
+            raise PredictorError(
+                f"The predictor serves model {version}, the transformer {self._version}; wait for the roll-out to "
+                "end, or deploy both from one bundle."
+            )
+        parts, expected = outputs.get("parts"), outputs.get("expected")
+        if parts is None or expected is None or not parts.shape == expected.shape == scaled.shape:
+            raise PredictorError("The predictor's answer lacks the parts of the score; deploy both from one image.")
+        return Scored(parts, expected)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            await self._client.aclose()
+
+    async def _post(self, body: bytes, headers: dict[str, str]) -> httpx.Response:
+        if self._client is None:  # made in the event loop that uses it
+            self._client = httpx.AsyncClient(**self._settings)
+        try:
+            try:
+                return await self._client.post(self._url, content=body, headers=headers)
+            except _STALE_CONNECTION:
+                return await self._client.post(self._url, content=body, headers=headers)
+        except httpx.HTTPError as error:
+            raise PredictorError(f"The predictor does not answer ({type(error).__name__}: {error}).") from error

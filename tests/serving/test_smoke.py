@@ -92,7 +92,7 @@ def test_no_answer_fails() -> None:
 def test_the_smoke_request_holds_the_first_test_rows_in_engineering_units(tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path / "bundle")
     dataset = write_test_dataset(tmp_path / "test")
-    service = make_service(str(tmp_path / "bundle"), str(tmp_path / "test"), "eclss", "", "")
+    service = make_service(str(tmp_path / "bundle"), str(tmp_path / "test"), "eclss")
     scaled = dataset.load().values[:SAMPLE_ROWS]
     sent = np.array([[row[name] for name in CHANNELS] for row in service.smoke_request.instances])
     np.testing.assert_allclose(sent, SCALER.inverse_transform(scaled), rtol=1e-6)
@@ -111,4 +111,4 @@ def test_test_data_of_another_model_is_refused(tmp_path: Path) -> None:
     make_bundle(tmp_path / "bundle")
     write_test_dataset(tmp_path / "test", channels=(*CHANNELS[:2], "pump"))
     with pytest.raises(InputError, match="fan_speed"):
-        make_service(str(tmp_path / "bundle"), str(tmp_path / "test"), "eclss", "", "")
+        make_service(str(tmp_path / "bundle"), str(tmp_path / "test"), "eclss")

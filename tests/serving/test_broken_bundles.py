@@ -1,0 +1,108 @@
+"""No broken bundle is ever served, and nothing of it is ever run."""
+
+import hashlib
+import pickle
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from container_component_src import storage
+from container_component_src.errors import InputError
+from container_component_src.model.bundle_info import INFO_NAME, WEIGHTS_NAME, BundleInfo
+from container_component_src.serving.parts import Part, RowService, ServingOptions, load
+from tests.serving.bundles import bundle_info, make_bundle
+
+EXAMPLES = 200
+
+
+class Payload:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (self.marker,)
+
+
+def load_from(folder: Path, part: Part = Part.COMBINED) -> RowService:
+    return load(ServingOptions(part=part, model_dir=str(folder), model_name="m"))
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, bytes], Path]:
+    """The files of a bundle, and a folder to write changed ones to."""
+    folder = tmp_path_factory.mktemp("bundle")
+    make_bundle(folder)
+    files = {name: (folder / name).read_bytes() for name in (INFO_NAME, WEIGHTS_NAME)}
+    return files, folder
+
+
+@st.composite
+def changes(draw: st.DrawFn) -> tuple[str, str, float, bytes]:
+    """File, kind of change, its place as a share of the file, and bytes."""
+    name = draw(st.sampled_from([INFO_NAME, WEIGHTS_NAME]))
+    kind = draw(st.sampled_from(["replace", "insert", "cut", "all"]))
+    place = draw(st.floats(0, 1, exclude_max=True))
+    json_parts = st.text('019.{}[]",:ae-', min_size=1, max_size=8).map(str.encode)
+    return name, kind, place, draw(st.binary(min_size=1, max_size=8) | json_parts)
+
+
+def changed(content: bytes, kind: str, place: float, new: bytes) -> bytes:
+    start = int(place * len(content))
+    match kind:
+        case "replace":
+            return content[:start] + new + content[start + len(new) :]
+        case "insert":
+            return content[:start] + new + content[start:]
+        case "cut":
+            return content[:start]
+        case _:
+            return new
+
+
+@settings(max_examples=EXAMPLES)
+@given(change=changes())
+def test_a_changed_bundle_is_not_served(
+    bundle: tuple[dict[str, bytes], Path], change: tuple[str, str, float, bytes]
+) -> None:
+    files, folder = bundle
+    name, kind, place, new = change
+    written = {**files, name: changed(files[name], kind, place, new)}
+    for file, content in written.items():
+        (folder / file).write_bytes(content)
+    try:
+        service = load_from(folder)
+    except InputError:
+        return
+    # What is left is the same JSON laid out differently.
+    assert written[WEIGHTS_NAME] == files[WEIGHTS_NAME]
+    assert service.info == BundleInfo.model_validate_json(files[INFO_NAME])
+
+
+@pytest.mark.parametrize("part", [Part.PREDICTOR, Part.COMBINED])
+def test_a_pickle_in_place_of_the_weights_is_not_run_though_its_digest_fits(part: Part, tmp_path: Path) -> None:
+    marker = tmp_path / "run"
+    weights = pickle.dumps(Payload(marker))
+    info = bundle_info().model_copy(update={"weights_sha256": hashlib.sha256(weights).hexdigest()}).signed()
+    folder = storage.resolve(str(tmp_path / "bundle"))
+    (folder / WEIGHTS_NAME).write_bytes(weights)
+    (folder / INFO_NAME).write_bytes(info.model_dump_json().encode())
+    with pytest.raises(InputError, match="do not fit the architecture"):
+        load_from(tmp_path / "bundle", part)
+    assert not marker.exists()
+    pickle.loads(weights)
+    assert marker.exists()
+
+
+def test_a_bundle_in_a_bucket_is_served(bucket: str, tmp_path: Path) -> None:
+    made = make_bundle(tmp_path)
+    for name in (INFO_NAME, WEIGHTS_NAME):
+        storage.resolve(f"{bucket}/models/{name}").write_bytes((tmp_path / name).read_bytes())
+    for part in Part:
+        assert load(ServingOptions(part=part, model_dir=f"{bucket}/models", model_name="m")).info == made.info
+    storage.resolve(f"{bucket}/models/{WEIGHTS_NAME}").write_bytes(b"")
+    with pytest.raises(InputError, match="SHA-256 differs"):
+        load(ServingOptions(part=Part.PREDICTOR, model_dir=f"{bucket}/models", model_name="m"))

@@ -2,20 +2,22 @@
 
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.scoring import scores
-from container_component_src.serving.service import Service, SmokeRequest
+from container_component_src.serving.service import Hosting, Service, SmokeRequest
 from container_component_src.serving.smoke import sample_rows
 from container_component_src.telemetry.dataset import Dataset
 
 
-def make_service(bundle_uri: str, test_df_path: str, name: str, namespace: str, image: str) -> Service:
+def make_service(
+    bundle_uri: str, test_df_path: str, name: str, hosting: Hosting | None = None, ready_timeout: float = 600.0
+) -> Service:
     """Describe the service of a bundle, with the smoke request that it has to pass.
 
     Args:
         bundle_uri: The model bundle.
         test_df_path: Scaled test dataset whose first rows make the smoke request, or "" for one synthetic row.
         name: Of the service.
-        namespace: Where it is to run on a cluster.
-        image: What its containers run on a cluster.
+        hosting: How a cluster is to run it.
+        ready_timeout: Seconds until it has to be ready.
 
     Raises:
         InputError: The bundle or the dataset is missing or damaged, or their channels differ.
@@ -31,4 +33,4 @@ def make_service(bundle_uri: str, test_df_path: str, name: str, namespace: str, 
         instances=tuple(dict(zip(bundle.info.channels, row, strict=True)) for row in rows.tolist()),
         scores=tuple(scores(bundle.model, scaled).tolist()),
     )
-    return Service(name, bundle_uri, request, bundle.info.version, image, namespace)
+    return Service(name, bundle_uri, request, bundle.info.version, hosting or Hosting(), ready_timeout)

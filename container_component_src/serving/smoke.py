@@ -15,6 +15,14 @@ from container_component_src.telemetry.dataset import Dataset, values_of
 
 SAMPLE_ROWS = 5
 TOLERANCE = 1e-5  # of the larger of |score| and 1 nat: float32 arithmetic on batches of other sizes
+# A gateway without a route or an endpoint yet, and a transformer whose predictor is not there yet.
+_PASSING = {
+    httpx.codes.NOT_FOUND,
+    httpx.codes.BAD_GATEWAY,
+    httpx.codes.SERVICE_UNAVAILABLE,
+    httpx.codes.GATEWAY_TIMEOUT,
+}
+_IMAGE = "deploy with the image that trained the model"
 
 
 def sample_rows(info: BundleInfo, test_dataset: Dataset | None) -> npt.NDArray[np.float32]:
@@ -36,6 +44,10 @@ def sample_rows(info: BundleInfo, test_dataset: Dataset | None) -> npt.NDArray[n
     return info.scaler.inverse_transform(scaled) if info.scaler else scaled
 
 
+class NotServingError(StepError):
+    """The service, or not this model of it, is reachable; it may be once addresses and routes have settled."""
+
+
 def smoke_test(service: Service, url: str, client: httpx.Client) -> str:
     """Send the smoke request of a service.
 
@@ -48,18 +60,27 @@ def smoke_test(service: Service, url: str, client: httpx.Client) -> str:
         The model version that answered.
 
     Raises:
-        StepError: There is no answer, or not the right one.
+        NotServingError: There is no answer, or one of another model.
+        StepError: The answer is not the right one.
     """
     answer = _post(service, url, client)
     version = answer.get("model_version")
     if version != service.model_version:
-        raise StepError(f"{url}: answers with model {version}, not {service.model_version}; deploy the bundle again")
-    served = [prediction["score"] for prediction in answer["predictions"]]
+        raise NotServingError(
+            f"{url}: answers with model {version}, not {service.model_version}; deploy the bundle again"
+        )
+    try:
+        served = [float(prediction["score"]) for prediction in answer["predictions"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise StepError(f"{url}: the answer to the smoke request holds no scores; {_IMAGE}") from error
+    rows = len(service.smoke_request.scores)
+    if len(served) != rows:
+        raise StepError(f"{url}: {len(served)} answers to the {rows} rows of the smoke request; {_IMAGE}")
     for row, (score, expected) in enumerate(zip(served, service.smoke_request.scores, strict=True)):
         if not math.isclose(score, expected, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
             raise StepError(
                 f"{url}: row {row} of the smoke request scores {score:.6f}, the model itself says {expected:.6f}; "
-                "deploy with the image that trained the model"
+                f"{_IMAGE}"
             )
     return str(version)
 
@@ -69,8 +90,16 @@ def _post(service: Service, url: str, client: httpx.Client) -> dict[str, Any]:
     try:
         response = client.post(url, json=body, timeout=service.request_timeout)
     except httpx.HTTPError as error:
-        raise StepError(f"{url}: no answer to the smoke request ({error}); see the logs of the service") from error
+        raise NotServingError(
+            f"{url}: no answer to the smoke request ({error}); see the logs of the service"
+        ) from error
     if response.status_code != httpx.codes.OK:
-        raise StepError(f"{url}: the smoke request was answered {response.status_code}: {response.text[:500]}")
-    answer: dict[str, Any] = response.json()
+        failure = NotServingError if response.status_code in _PASSING else StepError
+        raise failure(f"{url}: the smoke request was answered {response.status_code}: {response.text[:500]}")
+    try:
+        answer = response.json()
+    except ValueError as error:
+        raise StepError(f"{url}: the answer to the smoke request is not JSON; {_IMAGE}") from error
+    if not isinstance(answer, dict):
+        raise StepError(f"{url}: the answer to the smoke request is no JSON object; {_IMAGE}")
     return answer

@@ -18,7 +18,7 @@ from container_component_src import storage
 from container_component_src.backends.local.processes import LOOPBACK, free_ports, process_groups, start_process
 from container_component_src.errors import StepError
 from container_component_src.scratch import scratch_directory
-from container_component_src.serving.service import Deployment, Service
+from container_component_src.serving.service import SERVER_ENVIRONMENT, Deployment, Service
 from container_component_src.serving.smoke import smoke_test
 
 _POLL_INTERVAL = 0.05  # seconds
@@ -49,16 +49,17 @@ def deploy(service: Service) -> Deployment:
     Raises:
         StepError: A process ended early or was not ready in time, or the smoke test failed.
     """
-    predictor_port, transformer_port = free_ports(2)
-    common = ("--model-dir", storage.resolve(service.bundle_uri).uri, "--model-name", service.name)
-    predictor = ("serve_predictor", *common)
-    transformer = ("serve_transformer", *common, "--predictor-host", f"{LOOPBACK}:{predictor_port}")
-    url = f"http://{LOOPBACK}:{transformer_port}/v1/models/{service.name}:predict"
+    port, predictor_port = free_ports(2)
+    model_dir = storage.resolve(service.bundle_uri).uri
+    predictor = service.predictor_command(model_dir)
+    if service.hosting.combined:
+        commands = {port: predictor}
+    else:
+        transformer = [*service.transformer_command(model_dir), "--predictor-host", f"{LOOPBACK}:{predictor_port}"]
+        commands = {predictor_port: predictor, port: transformer}
+    url = f"http://{LOOPBACK}:{port}{service.path}"
     # Proxies of the environment do not lead to this machine.
-    with (
-        running({predictor_port: predictor, transformer_port: transformer}) as servers,
-        httpx.Client(trust_env=False) as client,
-    ):
+    with running(commands) as servers, httpx.Client(trust_env=False) as client:
         wait_until_ready(servers, service.name, service.ready_timeout, client)
         version = smoke_test(service, url, client)
     logger.info("service %s answered the smoke request as model %s", service.name, version)
@@ -73,7 +74,7 @@ def running(commands: Mapping[int, Sequence[str]]) -> Iterator[list[Server]]:
         commands: By HTTP port, each a command with its arguments.
     """
     environment = {
-        "OMP_NUM_THREADS": "1",  # rows of single requests are too few to share among threads
+        **SERVER_ENVIRONMENT,
         "NO_PROXY": f"{LOOPBACK},{os.environ.get('NO_PROXY', '')}",
     }
     with scratch_directory() as folder, process_groups() as processes:

@@ -24,7 +24,7 @@ DEADLINE = 60  # seconds
 @pytest.fixture
 def service(tmp_path: Path) -> Service:
     make_bundle(tmp_path / "bundle")
-    return make_service(str(tmp_path / "bundle"), "", "eclss", "", "")
+    return make_service(str(tmp_path / "bundle"), "", "eclss")
 
 
 @pytest.fixture(autouse=True)

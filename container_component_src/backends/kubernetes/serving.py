@@ -1,0 +1,225 @@
+"""Deployment on a cluster: an InferenceService is created or updated, awaited and tested, or else put back."""
+
+import logging
+import time
+from urllib.parse import urlsplit
+
+import httpx
+
+from container_component_src.backends.kubernetes.serving_manifest import (
+    LATEST_TAG,
+    MODE_ANNOTATION,
+    PREDICTOR,
+    RUN_ANNOTATION,
+    TAGS_ANNOTATION,
+    digest_of,
+    manifest,
+)
+from container_component_src.backends.kubernetes.serving_status import (
+    LostError,
+    is_ready,
+    mode_of,
+    revisions,
+    until,
+    wait_until_ready,
+)
+from container_component_src.cluster.access import Cluster, ExistsError, Manifest, NotFoundError
+from container_component_src.cluster.children import DIGEST_ANNOTATION
+from container_component_src.cluster.kinds import INFERENCE_SERVICE
+from container_component_src.cluster.pod_settings import PodSettings
+from container_component_src.cluster.step import Step
+from container_component_src.errors import InputError, PipelineError, StepError
+from container_component_src.serving.service import Deployment, Service, same_mode
+from container_component_src.serving.smoke import NotServingError, smoke_test
+from container_component_src.signals import signals_deferred
+
+__all__ = ["deploy", "manifest"]
+
+SETTLING_TIME = 120.0  # seconds after readiness, until routes lead to the new model and pods on demand have started
+_ATTEMPTS = 10  # to write while KServe writes the status of the same object
+_PAUSE = 0.2  # seconds between them
+_OWN_ANNOTATIONS = {MODE_ANNOTATION, TAGS_ANNOTATION, DIGEST_ANNOTATION, RUN_ANNOTATION}
+
+logger = logging.getLogger(__name__)
+
+
+def deploy(cluster: Cluster, step: Step, pods: PodSettings, service: Service) -> Deployment:
+    """Create or update the InferenceService of a model, wait until the new pods are ready, and send the smoke request.
+
+    Whatever fails, and where the step is told to stop: what was created is deleted again, what was updated gets its
+    previous spec back. A service that runs as asked already is left alone, but tested.
+
+    Raises:
+        InputError: The service cannot be built or changed as the options say.
+        StepError: The API refused something, the service did not become ready or gave a wrong answer.
+    """
+    rollout = Rollout(cluster, manifest(step, pods, service), service.ready_timeout)
+    try:
+        with signals_deferred():  # no signal can come between a change and the knowledge of it
+            applied = rollout.apply()
+        ready = wait_until_ready(cluster, applied, rollout.before, service.ready_timeout)
+        url, version = _tested(ready, service)
+    except LostError:
+        raise
+    except PipelineError as error:
+        raise type(error)("; ".join(filter(None, (str(error), rollout.undo())))) from error
+    except BaseException:
+        logger.warning("stopped: %s", rollout.undo(wait=False) or "nothing was changed")
+        raise
+    logger.info("service %s answered the smoke request as model %s", service.name, version)
+    return Deployment(url, version)
+
+
+class Rollout:
+    """A change of an InferenceService that can be undone."""
+
+    def __init__(self, cluster: Cluster, desired: Manifest, timeout: float) -> None:
+        self.cluster = cluster
+        self.desired = desired
+        self.timeout = timeout
+        self.name = desired["metadata"]["name"]
+        self.previous: Manifest | None = None  # what a change is undone to; None deletes
+        self.changed: bool | None = None  # None until it is known or attempted
+
+    @property
+    def before(self) -> dict[str, str]:
+        """The revisions of the spec before; none where nothing was changed."""
+        return revisions(self.previous) if self.previous and self.changed else {}
+
+    def apply(self) -> Manifest:
+        """Create, update, or leave an InferenceService alone.
+
+        Raises:
+            InputError: It runs in another deployment mode.
+            StepError: The API refuses, or others keep changing the object.
+        """
+        for _ in range(_ATTEMPTS):
+            found = self.cluster.get(INFERENCE_SERVICE, self.name)
+            if found is not None and digest_of(found) == digest_of(self.desired):
+                # Written by this, if it tried and the answer was lost on the way.
+                self.changed = bool(self.changed) and self._is_mine(found)
+                if not self.changed:
+                    logger.info("InferenceService %s is unchanged and left alone", self.name)
+                return found
+            if found is not None:
+                self._check_replaceable(found)
+            self.previous, self.changed = found, True
+            try:
+                applied = self._write(found)
+            except (ExistsError, NotFoundError):  # others were faster, or KServe wrote the status
+                time.sleep(_PAUSE)
+                continue
+            logger.info("%s InferenceService %s", "updated" if found else "created", self.name)
+            return applied
+        raise StepError(f"InferenceService {self.name} changes faster than it can be updated; deploy again later")
+
+    def undo(self, wait: bool = True) -> str:
+        """Bring back what was before, if this changed it and nobody else did since.
+
+        Args:
+            wait: Until the previous spec runs again.
+
+        Returns:
+            In what state the InferenceService is left; "" if this had nothing to do with it.
+        """
+        if not self.changed:
+            return "" if self.changed is None else f"InferenceService {self.name} was not changed by this step"
+        try:
+            with signals_deferred():
+                restored = self._restore()
+            if self.previous is None or restored is None:
+                return f"InferenceService {self.name} was deleted again"
+            if not wait:
+                return f"InferenceService {self.name} has its previous spec again"
+            return self._await_previous(restored, self.previous)
+        except LostError as error:
+            return f"nothing was put back: {error}"
+        except StepError as error:
+            return f"InferenceService {self.name} could not be put back ({error}); look at it with kubectl"
+
+    def _restore(self) -> Manifest | None:
+        """Write the previous spec, or delete the object where there was none."""
+        for _ in range(_ATTEMPTS):
+            found = self.cluster.get(INFERENCE_SERVICE, self.name)
+            if found is None or not self._is_mine(found):
+                raise LostError(f"InferenceService {self.name} is no longer what this step made of it")
+            if self.previous is None:
+                self.cluster.delete(INFERENCE_SERVICE, self.name)
+                return None
+            try:
+                restored = self.cluster.replace(INFERENCE_SERVICE, _merged(found, self.previous))
+            except ExistsError:
+                time.sleep(_PAUSE)
+                continue
+            return {**restored, "status": found.get("status", {})}
+        raise StepError("it changes faster than it can be updated")
+
+    def _await_previous(self, restored: Manifest, previous: Manifest) -> str:
+        if not is_ready(previous):
+            return f"InferenceService {self.name} has its previous spec again, which was not ready either"
+        # A revision that KServe has not made yet will not be made, and the one before it stays the newest.
+        before = dict(revisions(restored).items() - revisions(previous).items())
+        try:
+            wait_until_ready(self.cluster, restored, before, self.timeout)
+        except LostError as error:
+            return f"it was rolled back, but {error}"
+        except StepError as error:
+            return f"it was rolled back, but the previous spec is not ready again: {error}"
+        return f"InferenceService {self.name} was rolled back and serves the previous model"
+
+    def _write(self, found: Manifest | None) -> Manifest:
+        if found is None:
+            return self.cluster.create(INFERENCE_SERVICE, self.desired)
+        return self.cluster.replace(INFERENCE_SERVICE, _merged(found, self.desired))
+
+    def _is_mine(self, found: Manifest) -> bool:
+        run, mine = (thing["metadata"]["annotations"].get(RUN_ANNOTATION) for thing in (found, self.desired))
+        return digest_of(found) == digest_of(self.desired) and run == mine
+
+    def _check_replaceable(self, found: Manifest) -> None:
+        mode, asked = mode_of(found), mode_of(self.desired)
+        if mode and same_mode(mode) != same_mode(asked):
+            raise InputError(
+                f"InferenceService {self.name} runs in mode {mode}, which KServe cannot change to {asked}; give "
+                f"--deployment-mode {mode}, or delete it: kubectl -n {self.cluster.namespace} delete isvc {self.name}"
+            )
+        if "deletionTimestamp" in found["metadata"]:
+            raise StepError(f"InferenceService {self.name} is being deleted; deploy again when it is gone")
+
+
+def _merged(found: Manifest, wanted: Manifest) -> Manifest:
+    """What replaces an InferenceService: its spec as wanted, and of its metadata what others put there too."""
+    metadata = found["metadata"]
+    kept = {key: value for key, value in (metadata.get("annotations") or {}).items() if key not in _OWN_ANNOTATIONS}
+    annotations = {**kept, **(wanted["metadata"].get("annotations") or {})}
+    if found.get("status", {}).get("deploymentMode"):  # KServe 0.16 refuses the other name of the same mode
+        annotations[MODE_ANNOTATION] = mode_of(found)
+    labels = {**(metadata.get("labels") or {}), **(wanted["metadata"].get("labels") or {})}
+    named = {key: value for key, value in metadata.items() if key != "managedFields"}
+    return {
+        "apiVersion": INFERENCE_SERVICE.api_version,
+        "kind": INFERENCE_SERVICE.name,
+        "metadata": {**named, "labels": labels, "annotations": annotations},
+        "spec": wanted["spec"],
+    }
+
+
+def _tested(ready: Manifest, service: Service) -> tuple[str, str]:
+    """The URL of a service inside the cluster, and the model version that answered there."""
+    address = urlsplit(ready["status"]["address"]["url"])
+    host = address.netloc
+    if service.hosting.canary_traffic_percent is not None:  # the service's own address may lead to the model before
+        components = ready["status"]["components"]
+        host = LATEST_TAG + urlsplit(components[PREDICTOR]["address"]["url"]).netloc
+    gateway = service.hosting.gateway_url.rstrip("/")
+    tested = f"{gateway or f'{address.scheme}://{host}'}{service.path}"
+    headers = {"host": host} if gateway else {}
+    # What proxies the environment names do not lead into the cluster.
+    with httpx.Client(trust_env=False, headers=headers) as client:
+        version = until(
+            SETTLING_TIME,
+            f"InferenceService {service.name} to answer",
+            lambda: smoke_test(service, tested, client),
+            NotServingError,
+        )
+    return f"{address.scheme}://{address.netloc}{service.path}", version

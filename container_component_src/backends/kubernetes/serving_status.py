@@ -1,0 +1,234 @@
+"""Whether an InferenceService runs as its newest spec says, and why not.
+
+`status.observedGeneration` does not tell: KServe copies it from a child object, whose generations are others
+(kserve/kserve#6081). Nor does the condition Ready alone, which the pods of the spec before keep true
+(kserve/kserve#4626). What tells is that the pods bear the digest of the spec (Standard), or that there is a new
+revision and it is the ready one (Knative).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from container_component_src.backends.kubernetes.serving_manifest import (
+    MODE_ANNOTATION,
+    PREDICTOR,
+    TRANSFORMER,
+    digest_of,
+    parts,
+)
+from container_component_src.cluster.access import Cluster, Manifest
+from container_component_src.cluster.children import DIGEST_ANNOTATION
+from container_component_src.cluster.kinds import INFERENCE_SERVICE
+from container_component_src.cluster.logs import last_lines, pods
+from container_component_src.cluster.waiting import polls
+from container_component_src.errors import StepError
+from container_component_src.serving.service import KNATIVE, same_mode
+
+T = TypeVar("T")
+
+POD_LABEL, PART_LABEL = "serving.kserve.io/inferenceservice", "component"
+POLL_INTERVAL = 2.0  # seconds
+_RESTARTS = 3  # after which a container is taken to fail for good
+_HOPELESS = {"InvalidImageName", "ErrImageNeverPull"}  # waiting reasons that time does not mend
+_CONDITIONS = {PREDICTOR: "PredictorReady", TRANSFORMER: "TransformerReady"}
+
+
+class NotReadyError(StepError):
+    """Not yet."""
+
+
+class LostError(StepError):
+    """The InferenceService is no longer what this step made of it."""
+
+
+def until(timeout: float, what: str, attempt: Callable[[], T], not_yet: type[StepError]) -> T:
+    """Try until something comes out, and say what was in the way if the time ends before.
+
+    Args:
+        timeout: Seconds.
+        what: As in `polls`.
+        attempt: Raises `not_yet` until it can return.
+        not_yet: Its class.
+
+    Raises:
+        StepError: The time is over.
+    """
+    pauses, reason = polls(timeout, POLL_INTERVAL, what), StepError("")
+    while True:
+        try:
+            next(pauses)
+        except StepError as error:
+            raise StepError(f"{error}: {reason}") from reason
+        try:
+            return attempt()
+        except not_yet as error:
+            reason = error
+
+
+def wait_until_ready(cluster: Cluster, expected: Manifest, before: Mapping[str, str], timeout: float) -> Manifest:
+    """Wait until an InferenceService runs as expected.
+
+    Args:
+        cluster: Where it is.
+        expected: As it was when its spec was written.
+        before: The revision of every part under the spec before.
+        timeout: Seconds.
+
+    Returns:
+        It, with an address.
+
+    Raises:
+        LostError: It was deleted or changed by others meanwhile.
+        StepError: A container fails again and again, or the time is over; with the last lines of a failing pod.
+    """
+    name, digest = expected["metadata"]["name"], digest_of(expected)
+
+    def attempt() -> Manifest:
+        found = _current(cluster, expected)
+        _check_mode(found, expected)
+        running = _pods(cluster, name, digest)
+        obstacles = _obstacles(found, running, before, digest)
+        if not obstacles:
+            return found
+        _check_hopeless(cluster, name, running)
+        raise NotReadyError("; ".join([*obstacles, *_failures(cluster, running)]))
+
+    return until(timeout, f"InferenceService {name} to be ready; raise --ready-timeout", attempt, NotReadyError)
+
+
+def _current(cluster: Cluster, expected: Manifest) -> Manifest:
+    name = expected["metadata"]["name"]
+    found = cluster.get(INFERENCE_SERVICE, name)
+    if found is None or found["metadata"]["uid"] != expected["metadata"]["uid"]:
+        raise LostError(f"InferenceService {name} was deleted by somebody else meanwhile; deploy again")
+    if digest_of(found) != digest_of(expected):
+        raise LostError(f"InferenceService {name} was changed by somebody else meanwhile; deploy again")
+    return found
+
+
+def mode_of(found: Manifest) -> str:
+    """The deployment mode that KServe runs a service in, else the one asked for; "" if neither is known."""
+    asked = (found["metadata"].get("annotations") or {}).get(MODE_ANNOTATION, "")
+    return str(found.get("status", {}).get("deploymentMode") or asked)
+
+
+def revisions(found: Manifest) -> dict[str, str]:
+    """The newest Knative revision of every part that has one."""
+    components = found.get("status", {}).get("components", {})
+    newest = {part: status.get("latestCreatedRevision", "") for part, status in components.items()}
+    return {part: revision for part, revision in newest.items() if revision}
+
+
+def is_ready(found: Manifest) -> bool:
+    """Whether KServe says that a service, in its newest spec or the one before, takes requests."""
+    return not _false_conditions(found)
+
+
+def _check_mode(found: Manifest, expected: Manifest) -> None:
+    mode, asked = mode_of(found), mode_of(expected)
+    if asked and same_mode(mode) != same_mode(asked):
+        raise StepError(
+            f"InferenceService {found['metadata']['name']}: asked for {asked}, KServe runs it as {mode}; KServe before "
+            "0.16 knows the modes as --deployment-mode RawDeployment and Serverless"
+        )
+
+
+def _obstacles(found: Manifest, running: list[Any], before: Mapping[str, str], digest: str | None) -> list[str]:
+    """Why a service is not ready; nothing if it is."""
+    obstacles = _false_conditions(found)
+    if not found.get("status", {}).get("address", {}).get("url"):
+        obstacles.append("it has no address yet")
+    for part in parts(found):
+        if same_mode(mode_of(found)) == KNATIVE:
+            obstacles += _revision_obstacles(found, part, before)
+        else:
+            obstacles += _pod_obstacles(running, part, digest)
+    return obstacles
+
+
+def _false_conditions(found: Manifest) -> list[str]:
+    conditions = {condition["type"]: condition for condition in found.get("status", {}).get("conditions", [])}
+    obstacles = []
+    for name in ["Ready", *(_CONDITIONS[part] for part in parts(found))]:
+        condition = conditions.get(name, {"status": "Unknown"})
+        if condition["status"] != "True":
+            why = " ".join(filter(None, (condition.get("reason"), condition.get("message"))))
+            obstacles.append(f"{name} is {condition['status']}" + (f" ({why})" if why else ""))
+    return obstacles
+
+
+def _revision_obstacles(found: Manifest, part: str, before: Mapping[str, str]) -> list[str]:
+    newest = revisions(found).get(part)
+    ready = found["status"].get("components", {}).get(part, {}).get("latestReadyRevision")
+    if not newest or newest == before.get(part):
+        return [f"the {part} has no new revision yet"]
+    return [] if newest == ready else [f"revision {newest} is not ready"]
+
+
+def _pod_obstacles(running: list[Any], part: str, digest: str | None) -> list[str]:
+    mine = [pod for pod in running if (pod.metadata.labels or {}).get(PART_LABEL) == part]
+    if not mine:
+        return [f"the {part} has no pods yet"]
+    return [
+        f"pod {pod.metadata.name} " + ("is not ready" if _has_digest(pod, digest) else "is of the spec before")
+        for pod in mine
+        if not (_has_digest(pod, digest) and _is_ready(pod))
+    ]
+
+
+def _pods(cluster: Cluster, name: str, digest: str | None) -> list[Any]:
+    """The pods that are to stay; where the spec before may stay in part, its pods too."""
+    return [
+        pod
+        for pod in pods(cluster, f"{POD_LABEL}={name}")
+        if pod.metadata.deletion_timestamp is None
+        and (_has_digest(pod, digest) or pod.status.phase not in ("Failed", "Succeeded"))
+    ]
+
+
+def _has_digest(pod: Any, digest: str | None) -> bool:
+    return digest is None or (pod.metadata.annotations or {}).get(DIGEST_ANNOTATION) == digest
+
+
+def _is_ready(pod: Any) -> bool:
+    return any(condition.type == "Ready" and condition.status == "True" for condition in pod.status.conditions or [])
+
+
+def _containers(pod: Any) -> list[Any]:
+    return [*(pod.status.init_container_statuses or []), *(pod.status.container_statuses or [])]
+
+
+def _failing(pod: Any) -> Any | None:
+    """The container whose failure keeps a pod from being ready."""
+    for status in _containers(pod):
+        ended = status.state and status.state.terminated and status.state.terminated.exit_code == 0
+        if not status.ready and not ended:
+            return status
+    return None
+
+
+def _check_hopeless(cluster: Cluster, name: str, running: list[Any]) -> None:
+    for pod in running:
+        status = _failing(pod)
+        waiting = status.state.waiting if status and status.state else None
+        if status and (status.restart_count >= _RESTARTS or (waiting and waiting.reason in _HOPELESS)):
+            raise StepError(f"InferenceService {name}: {_failure(cluster, pod)}")
+
+
+def _failures(cluster: Cluster, running: list[Any]) -> list[str]:
+    return [_failure(cluster, pod) for pod in running if not _is_ready(pod)][:1]
+
+
+def _failure(cluster: Cluster, pod: Any) -> str:
+    """What a pod suffers from, with the last lines of its failing container."""
+    status = _failing(pod)
+    if status is None:
+        reasons = [f"{c.reason} {c.message}" for c in pod.status.conditions or [] if c.status == "False" and c.message]
+        return f"pod {pod.metadata.name} is {pod.status.phase}" + "".join(f": {reason}" for reason in reasons[:1])
+    waiting = status.state.waiting if status.state else None
+    what = f"container {status.name} of pod {pod.metadata.name} is not ready"
+    if waiting:
+        what += f": {waiting.reason}" + (f" {waiting.message}" if waiting.message else "")
+    if waiting and not status.restart_count:  # it has never run
+        return what
+    return f"{what}: {' | '.join(last_lines(cluster, pod.metadata.name, status.name))}"

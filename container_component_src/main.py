@@ -23,6 +23,7 @@ COMMANDS = (
     "generate_telemetry",
     "label_telemetry",
     "list_archives",
+    "query_model",
     "run_dask_preprocessing",
     "run_evaluation",
     "run_katib_experiment",

@@ -97,6 +97,10 @@ def _serve(model: AnomalyModel, options: ServingOptions) -> None:
                 f"port {options.http_port}: cannot listen there; free it or choose another --http-port"
             ) from error
         raise
+    except RuntimeError as error:
+        if "bind" not in str(error).lower():
+            raise
+        raise StepError(f"gRPC port {grpc_port}: cannot listen there; free it or choose another --grpc-port") from error
 
 
 def _predictor(options: ServingOptions) -> PredictorConfig:

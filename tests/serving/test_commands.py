@@ -66,6 +66,18 @@ def test_a_port_that_is_taken_ends_the_process(command: str, tmp_path: Path) -> 
     assert f"port {port}: cannot listen there" in one_line(result)
 
 
+def test_a_grpc_port_that_is_taken_ends_the_process(tmp_path: Path) -> None:
+    make_bundle(tmp_path)
+    (http_port,) = free_ports(1)
+    with socket.create_server(("", 0)) as other:
+        port = other.getsockname()[1]
+        result = serve(
+            "serve_predictor", "--model-dir", str(tmp_path), "--http-port", str(http_port), "--grpc_port", str(port)
+        )
+    assert result.returncode == 1
+    assert f"gRPC port {port}: cannot listen there" in result.stderr.splitlines()[-1]  # gRPC itself says so before
+
+
 def test_a_server_that_is_told_to_stop_ends_in_order(tmp_path: Path) -> None:
     make_bundle(tmp_path)
     (port,) = free_ports(1)

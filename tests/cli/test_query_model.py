@@ -1,0 +1,171 @@
+"""`query_model` against a server."""
+
+import io
+import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import httpx
+import numpy as np
+import pandas as pd
+import pytest
+
+from container_component_src.backends.local.processes import LOOPBACK, free_ports
+from container_component_src.backends.local.serving import running, wait_until_ready
+from container_component_src.evaluation.scoring import smooth
+from container_component_src.model.bundle import Bundle
+from container_component_src.model.scoring import score_parts
+from tests.helpers import Invoke, assert_nothing_written, assert_refused
+from tests.serving.bundles import CHANNELS, SCALER, make_bundle
+
+MODEL = "eclss"
+TIME = "normalizedTime"
+ROWS, WINDOW = 230, 7
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Bundle, str]]:
+    """A bundle and the URL of its server."""
+    folder = tmp_path_factory.mktemp("bundle")
+    bundle = make_bundle(folder, smoothing_window=WINDOW)
+    (port,) = free_ports(1)
+    command = ("serve_predictor", "--combined", "--model-dir", str(folder), "--model-name", MODEL)
+    with running({port: command}) as servers, httpx.Client(trust_env=False) as client:
+        wait_until_ready(servers, MODEL, 120, client)
+        yield bundle, f"http://{LOOPBACK}:{port}"
+
+
+@pytest.fixture
+def frame() -> pd.DataFrame:
+    """Telemetry with a gap, its channels in another order, and columns that the model does not know."""
+    scaled = np.random.default_rng(3).standard_normal((ROWS, len(CHANNELS))).astype(np.float32)
+    values = SCALER.inverse_transform(scaled).astype(np.float64)
+    seconds = np.arange(ROWS) + (np.arange(ROWS) > 100) * 60
+    times = pd.Timestamp("2024-01-01", tz="UTC") + pd.to_timedelta(seconds, unit="s")
+    columns = {name: values[:, column] for column, name in reversed(list(enumerate(CHANNELS)))}
+    return pd.DataFrame({"mode": "ok", **columns, TIME: times})
+
+
+def expected(bundle: Bundle, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and smoothed scores."""
+    values = frame[list(CHANNELS)].to_numpy(np.float32)
+    scores = score_parts(bundle.model, SCALER.transform(values)).sum(axis=1)
+    times = np.asarray(pd.DatetimeIndex(frame[TIME]).as_unit("ns").astype(np.int64))
+    return scores, smooth(times, scores, WINDOW, bundle.info.thresholds.max_gap_ns)
+
+
+def close(found: Any, wanted: np.ndarray) -> None:
+    np.testing.assert_allclose(np.asarray(found), wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("source_format", ["parquet", "parquet with the time as index", "csv", "json", "json lines"])
+def test_a_file_is_scored_in_batches_as_a_whole(
+    served: tuple[Bundle, str], frame: pd.DataFrame, source_format: str, invoke: Invoke, tmp_path: Path
+) -> None:
+    source, target = tmp_path / "telemetry", tmp_path / "answers.parquet"
+    match source_format:
+        case "parquet":
+            frame.to_parquet(source, index=False)
+        case "parquet with the time as index":
+            frame.set_index(TIME).to_parquet(source)
+        case "csv":
+            frame.to_csv(source, index=False)
+        case "json":
+            frame.to_json(source, orient="records", date_format="iso", date_unit="ns")
+        case _:
+            frame.to_json(source, orient="records", date_format="iso", date_unit="ns", lines=True)
+    bundle, url = served
+    outcome = invoke(
+        "query_model", "--url", url, "--model-name", MODEL, "--input", source, "--output", target, "--batch-rows", 50
+    )
+    assert outcome.code == 0, outcome
+    assert f"{ROWS} rows" in outcome.stdout
+    assert bundle.info.version[:12] in outcome.stdout
+    answers = pd.read_parquet(target)
+    scores, smoothed = expected(bundle, frame)
+    close(answers["score"], scores)
+    close(answers["smoothed_score"], smoothed)
+    assert (answers[TIME] == frame[TIME]).all()
+    assert answers["alarm"].tolist() == (answers["smoothed_score"] > answers["threshold"]).tolist()
+    assert {len(names) for names in answers["top_channel"]} == {len(CHANNELS)}
+
+
+def test_stdin_is_scored_and_printed(
+    served: tuple[Bundle, str], frame: pd.DataFrame, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = json.dumps({"instances": frame[list(CHANNELS)].head(3).to_dict("records")}).encode()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+    outcome = invoke("query_model", "--url", served[1], "--model-name", MODEL)
+    assert outcome.code == 0, outcome
+    scores, _ = expected(served[0], frame.head(3))
+    for score in scores:
+        assert f"{score:.4g}" in outcome.stdout
+    assert "smoothed_score" not in outcome.stdout
+    assert "3 rows" in outcome.stdout
+
+
+def test_rows_with_missing_values_are_refused_or_left_out(
+    served: tuple[Bundle, str], frame: pd.DataFrame, invoke: Invoke, tmp_path: Path
+) -> None:
+    frame.loc[120, "fan_speed"] = np.nan
+    frame.to_csv(tmp_path / "telemetry.csv", index=False)
+    target = tmp_path / "answers.parquet"
+    command = ("query_model", "--url", served[1], "--model-name", MODEL, "--input", tmp_path / "telemetry.csv",
+               "--output", target, "--batch-rows", 50)  # fmt: skip
+    assert_refused(invoke(*command), "row 120", "fan_speed")
+    assert_nothing_written(target)
+    assert invoke(*command, "--skip-missing").code == 0
+    close(pd.read_parquet(target)["smoothed_score"], expected(served[0], frame.drop(index=120))[1])
+
+
+def test_bad_input_is_refused(served: tuple[Bundle, str], frame: pd.DataFrame, invoke: Invoke, tmp_path: Path) -> None:
+    def query(content: bytes, *options: object) -> Any:
+        (tmp_path / "telemetry").write_bytes(content)
+        return invoke(
+            "query_model", "--url", served[1], "--model-name", MODEL, "--input", tmp_path / "telemetry", *options
+        )
+
+    assert_refused(query(frame.drop(columns="fan_speed").to_csv().encode()), "fan_speed", "missing")
+    assert_refused(query(frame.assign(fan_speed="fast").to_csv().encode()), "numbers")
+    assert_refused(query(b"{"), "not readable as json")
+    assert_refused(query(b"PAR1 and so on"), "damaged")
+    assert_refused(query(frame[::-1].to_csv(index=False).encode()), "not after")
+    assert_refused(query(b"", "--model-name", "other"), "404", "other")
+
+
+class Gateway(BaseHTTPRequestHandler):
+    """Lets requests with the right headers through to nothing."""
+
+    seen: list[dict[str, str]] = []  # noqa: RUF012 - one per test run
+
+    def do_GET(self) -> None:
+        self.seen.append({name.lower(): value for name, value in self.headers.items()})
+        allowed = self.headers.get("authorization") == "Bearer secret"
+        body = b'{"error": "here"}' if allowed else b"RBAC: access denied"
+        self.send_response(404 if allowed else 403)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("token", "said"), [("secret", "404 here"), ("", "valid token")])
+def test_a_gateway_gets_host_and_token(
+    token: str, said: str, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("QUERY_MODEL_TOKEN", token)
+    (tmp_path / "telemetry.csv").write_text("fan_speed\n1\n")
+    with ThreadingHTTPServer((LOOPBACK, 0), Gateway) as gateway:
+        Thread(target=gateway.serve_forever, daemon=True).start()
+        url = f"http://{LOOPBACK}:{gateway.server_port}/serving/space/{MODEL}"
+        outcome = invoke(
+            "query_model", "--url", url, "--host", "eclss.space.example.com", "--input", tmp_path / "telemetry.csv"
+        )
+        gateway.shutdown()
+    assert_refused(outcome, said, url)
+    assert Gateway.seen[-1]["host"] == "eclss.space.example.com"

@@ -1,0 +1,141 @@
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from container_component_src.backends.kubernetes.serving_manifest import digest_of, manifest
+from container_component_src.cluster.pod_settings import PodSettings
+from container_component_src.cluster.step import Step
+from container_component_src.errors import InputError
+from container_component_src.serving.service import Hosting, Service, SmokeRequest
+from tests.cluster.schemas import needs_schemas, problems
+
+GOLDEN = Path(__file__).resolve().parents[2] / "golden"
+PODS = PodSettings(namespace="telemetry", image="registry.example.org/eclss:1.0")
+STEP = Step("5a0c0b5e-0000-4000-8000-000000000001", "step-pod", "00000000-0000-4000-8000-0000000000aa")
+SERVICE = Service("eclss", "minio://models/bundle", SmokeRequest(({"a": 1.0},), (1.0,)), "model-1")
+CANARY = Hosting(
+    deployment_mode="Knative", min_replicas=0, max_replicas=2, canary_traffic_percent=10, combined=True
+)
+READER = {"service_account": "models-reader"}
+VARIANTS: dict[str, tuple[dict[str, Any], Hosting]] = {
+    "standard": ({"gpus": 1}, Hosting(max_replicas=3)),
+    "knative_canary": ({}, CANARY),
+    "service_account": (
+        READER,
+        Hosting(model_storage="service-account", deployment_mode="RawDeployment", istio_sidecar=True),
+    ),
+}
+
+
+def built(pods: dict[str, Any] | None = None, step: Step = STEP, **changes: Any) -> dict[str, Any]:
+    return manifest(step, PODS.model_copy(update=pods or {}), replace(SERVICE, **changes))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_manifests_are_the_golden_ones(variant: str) -> None:
+    pods, hosting = VARIANTS[variant]
+    golden = yaml.safe_load((GOLDEN / f"inferenceservice_{variant}.yaml").read_text())
+    assert built(pods, hosting=hosting) == golden
+
+
+@needs_schemas
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_manifests_are_what_the_api_takes(variant: str) -> None:
+    pods, hosting = VARIANTS[variant]
+    assert problems(built(pods, hosting=hosting)) == []
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_manifests_keep_the_rules_of_kserves_webhook(variant: str) -> None:
+    """One implementation of each part, its container known by name, whole numbers of replicas in order."""
+    pods, hosting = VARIANTS[variant]
+    made = built(pods, hosting=hosting)
+    knative = made["metadata"]["annotations"]["serving.kserve.io/deploymentMode"] == "Knative"
+    assert set(made["spec"]) == ({"predictor"} if hosting.combined else {"predictor", "transformer"})
+    for part in made["spec"].values():
+        assert not {"model", "pytorch", "sklearn", "xgboost", "triton", "workerSpec"} & set(part)
+        (container,) = part["containers"]
+        assert container["name"] == "kserve-container"
+        assert len(container["ports"]) == 1  # Knative allows one
+        assert 0 <= part["minReplicas"] <= part["maxReplicas"]
+        assert knative or (part["minReplicas"] > 0 and "canaryTrafficPercent" not in part)
+
+
+def test_the_predictor_is_told_its_name_which_kserve_tells_the_transformer_only() -> None:
+    made = built()
+    for part, command in (("predictor", "serve_predictor"), ("transformer", "serve_transformer")):
+        (container,) = made["spec"][part]["containers"]
+        assert container["command"][:3] == ["python", "container_component_src/main.py", command]
+        assert container["command"][-2:] == ["--model-name", "eclss"]
+        assert "args" not in container  # KServe appends its own
+
+
+def test_a_service_outlives_its_run_and_does_not_depend_on_it() -> None:
+    other = built(step=Step("another-run", "other-pod", "other-uid"))
+    made = built()
+    assert "ownerReferences" not in made["metadata"]
+    assert "pipeline/runid" not in made["metadata"]["labels"]  # `cleanup` deletes what has it
+    assert other["spec"] == made["spec"]
+    assert digest_of(other) == digest_of(made)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model_version": "model-2"},
+        {"bundle_uri": "s3://models/other"},
+        {"pods": {"image": "registry.example.org/eclss:1.1"}},
+        {"pods": {"memory": "3Gi"}},
+        {"hosting": Hosting(combined=True)},
+        {"hosting": Hosting(max_replicas=2)},
+        {"hosting": Hosting(deployment_mode="Knative")},
+    ],
+)
+def test_what_makes_another_service_makes_another_digest(change: dict[str, Any]) -> None:
+    assert digest_of(built(**change)) != digest_of(built())
+
+
+def test_both_names_of_a_mode_make_one_digest() -> None:
+    assert digest_of(built(hosting=Hosting(deployment_mode="RawDeployment"))) == digest_of(built())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"pods": {"namespace": ""}}, "needs --namespace"),
+        ({"pods": {"image": ""}}, "needs --image"),
+        ({"bundle_uri": "/tmp/bundle"}, "/tmp/bundle: pods cannot read"),
+        ({"hosting": Hosting(model_storage="service-account")}, "needs --service-account"),
+    ],
+)
+def test_what_a_cluster_cannot_serve_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        built(**change)
+
+
+@given(name=st.integers(1, 51), namespace=st.integers(1, 63))
+def test_host_names_are_never_too_long(name: int, namespace: int) -> None:
+    fits = name <= 40 and len("-transformer-") + name + namespace <= 63
+    try:
+        made = built({"namespace": "n" * namespace}, name="s" * name)
+    except InputError as error:
+        assert not fits
+        assert "characters" in str(error)
+    else:
+        assert fits
+        assert made["metadata"]["name"] == "s" * name
+
+
+def test_the_sdk_leaves_the_command_line_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in [name for name in sys.modules if name == "kserve.model_server" or name == "kserve"]:
+        monkeypatch.delitem(sys.modules, module)
+    arguments = ["main.py", "--http_port", "no number"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    assert built()["metadata"]["name"] == "eclss"
+    assert sys.argv is arguments

@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import average_precision_score, f1_score, precision_recall_curve, roc_auc_score, roc_curve
 
 from container_component_src.errors import InputError
+from container_component_src.evaluation import metrics
 from container_component_src.evaluation.metrics import (
     LabelledScores,
     at_threshold,
@@ -209,3 +210,15 @@ def test_the_curve_does_not_depend_on_unit_and_offset(data: LabelledScores, scal
     curve = threshold_curve(data)
     moved = threshold_curve(replace(data, scores=data.scores.astype(np.float64) * scale + offset))
     np.testing.assert_array_equal(curve.composite_f1, moved.composite_f1)
+
+
+@given(random_data(), st.integers(4, 12))
+def test_a_long_curve_keeps_some_points_and_the_best(data: LabelledScores, points: int) -> None:
+    whole = threshold_curve(data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(metrics, "MAX_POINTS", points)
+        short = threshold_curve(data)
+    assert len(short.threshold) <= points + 1
+    assert set(short.threshold) <= set(whole.threshold)
+    assert short.threshold[0] == whole.threshold[0]
+    assert short.threshold[short.best] == whole.threshold[whole.best]

@@ -154,6 +154,8 @@ class _Api(kmock.KubernetesEmulator):  # type: ignore[misc]
         if request.resource is not None and request.resource.plural == "pods" and request.subresource == "log":
             return await self._log(request)
         if request.resource is not None:
+            if str(request.method.value) == "PUT" and request.name and request.subresource is None:
+                return await self._replace(request)
             refusal = self._prepare(request)
             if refusal is not None:
                 return refusal
@@ -187,20 +189,35 @@ class _Api(kmock.KubernetesEmulator):  # type: ignore[misc]
             stored = self._stored(request)
             if stored is None:
                 return None
-            if str(request.method.value).upper() == "PUT":
-                if request.params.get("fieldValidation") == "Strict" and (wrong := _problems(body)):
-                    return _status(422, "; ".join(wrong))
-                asked = body.get("metadata", {}).get("resourceVersion")
-                if asked is not None and asked != stored["metadata"].get("resourceVersion"):
-                    return _status(409, "the object has been modified")
-                for key in set(stored) - {"metadata", "status"}:  # a patch follows: what is not in the body goes
-                    del stored[key]
             if "spec" in body and body["spec"] != stored.get("spec"):
                 body.setdefault("metadata", {})["generation"] = stored["metadata"].get("generation", 1) + 1
         if request.action in (kmock.action.CREATE, kmock.action.UPDATE) and isinstance(body, dict):
             self._version += 1
             body.setdefault("metadata", {})["resourceVersion"] = str(self._version)
         return None
+
+    async def _replace(self, request: Any) -> aiohttp.web.Response:
+        """PUT, which kmock does not know: all but the status, and what only the server sets, is as in the body."""
+        stored, body = self._stored(request), request.data
+        if stored is None:
+            return _status(404, f"{request.name} not found")
+        if request.params.get("fieldValidation") == "Strict" and (wrong := _problems(body)):
+            return _status(422, "; ".join(wrong))
+        had = _plain(stored["metadata"])
+        if "resourceVersion" not in body["metadata"]:
+            return _status(422, "metadata.resourceVersion: must be specified for an update")
+        if body["metadata"]["resourceVersion"] != had["resourceVersion"]:
+            return _status(409, "the object has been modified")
+        self._version += 1
+        fixed = {key: had[key] for key in ("namespace", "uid", "creationTimestamp", "deletionTimestamp") if key in had}
+        changed = body.get("spec") != _plain(stored.raw).get("spec")
+        new = {"resourceVersion": str(self._version), "generation": had.get("generation", 1) + changed}
+        raw = {**body, "metadata": {**body["metadata"], **fixed, **new}}
+        if "status" in stored:
+            raw["status"] = _plain(stored["status"])
+        stored.create(raw)
+        await self._buses[request.resource].put({"type": "MODIFIED", "object": raw})
+        return aiohttp.web.json_response(raw)
 
     def _stored(self, request: Any) -> Any:
         key = (request.resource, request.namespace, request.name)

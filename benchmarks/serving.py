@@ -1,0 +1,279 @@
+"""Measures the servers beside the least that FastAPI and PyTorch take; `--help` says more.
+
+All servers run on one machine with the clients that ask them, so rates are lower bounds and ratios are what counts.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import click
+import httpx
+import numpy as np
+import psutil
+import torch
+from rich.console import Console
+
+from benchmarks.measure import PROJECT
+from benchmarks.results import Detail
+from benchmarks.serving_load import LOOPBACK, Answers, Endpoint, in_turns, load
+from benchmarks.table import detail_table
+from container_component_src import storage
+from container_component_src.backends.local.processes import free_ports
+from container_component_src.backends.local.serving import Server, running, wait_until_ready
+from container_component_src.model.arguments import Hyperparameters
+from container_component_src.model.bundle import (
+    Architecture,
+    Bundle,
+    BundleInfo,
+    ChannelStatistics,
+    Thresholds,
+    TrainingSummary,
+    build,
+)
+from container_component_src.model.scoring import score_parts
+from container_component_src.serving.v2 import encode_request
+from container_component_src.telemetry.scaler import Scaler, ScalerType
+
+CHANNELS, HIDDEN_DIMS, LATENT_DIM = 181, (500, 500), 8
+MODEL = "model"
+BATCH_ROWS = 1000
+START_SECONDS = 120.0
+LOAD_CONNECTIONS = 4
+SOAK_SHARE = 0.8  # of the maximum rate
+WINDOWS = 10  # parts of the soak; the first and the last are compared
+JSON = {"content-type": "application/json"}
+
+
+def make_bundle(folder: Path) -> Bundle:
+    """An untrained model of the size that is measured."""
+    torch.manual_seed(0)
+    channels = tuple(f"ECLSS_CHANNEL_{number:03}" for number in range(CHANNELS))
+    architecture = Architecture(latent_dim=LATENT_DIM, hidden_dims=HIDDEN_DIMS, variance_floor=1e-4)
+    quantiles = {"0.01": -2.3, "0.99": 2.3}
+    info = BundleInfo(
+        architecture=architecture,
+        channels=channels,
+        scaler=Scaler(
+            type=ScalerType.STANDARD, channels=channels, centre=(10.0,) * CHANNELS, scale=(2.0,) * CHANNELS
+        ),
+        thresholds=Thresholds(
+            score=300.0, method="none", quantile=0.99, smoothing_window=30, max_gap_ns=10**10, val_rows=1,
+            channel_nats=(1.4,) * CHANNELS,
+        ),
+        training=TrainingSummary(
+            train_rows=1, val_rows=1, epochs=1, best_epoch=0, val_loss=0.0, history=(),
+            hyperparameters=Hyperparameters(), nodes=1,
+        ),
+        channel_statistics={name: ChannelStatistics(mean=0.0, std=1.0, quantiles=quantiles) for name in channels},
+        seed=0,
+        versions={},
+    )  # fmt: skip
+    model = build(architecture, CHANNELS).eval()
+    return Bundle(Bundle(info, model).save(storage.resolve(str(folder))), model)
+
+
+@contextmanager
+def handler(folder: Path) -> Iterator[int]:
+    """The yardstick as a process; its port."""
+    (port,) = free_ports(1)
+    program = [sys.executable, str(PROJECT / "benchmarks" / "serving_handler.py"), str(folder), str(port)]
+    with subprocess.Popen(program, env={**os.environ, "OMP_NUM_THREADS": "1"}) as process:
+        try:
+            wait_for(f"http://{LOOPBACK}:{port}/docs")
+            yield port
+        finally:
+            process.terminate()
+
+
+def wait_for(url: str, timeout: float = START_SECONDS) -> None:
+    """Wait until a URL answers 200."""
+    deadline = time.monotonic() + timeout
+    with httpx.Client(trust_env=False) as client:
+        while True:
+            try:
+                if client.get(url).status_code == httpx.codes.OK:
+                    return
+            except httpx.TransportError as error:
+                if time.monotonic() > deadline:
+                    raise TimeoutError(url) from error
+            time.sleep(0.02)
+
+
+def json_rows(port: int, values: np.ndarray) -> Endpoint:
+    """A V1 request."""
+    body = json.dumps({"instances": values.tolist()}).encode()
+    return Endpoint(port, f"/v1/models/{MODEL}:predict", body, JSON)
+
+
+def binary_rows(port: int, values: np.ndarray) -> Endpoint:
+    """A V2 request with binary tensors."""
+    body, headers = encode_request({"rows": values})
+    return Endpoint(port, f"/v2/models/{MODEL}/infer", body, headers)
+
+
+def single_rows(ports: dict[str, int], values: np.ndarray, requests: int, rounds: int) -> list[Detail]:
+    """Median time of a row, beside the yardstick."""
+    names = list(ports)
+    endpoints = [json_rows(ports[name], values[:1]) for name in names]
+    times = dict(zip(names, in_turns(endpoints, requests, rounds), strict=True))
+    milliseconds = {name: 1000 * median(seconds) for name, seconds in times.items()}
+    yardstick = milliseconds["handler"]
+    details = [Detail(f"single row, {name}, p50", 1, value, "ms") for name, value in milliseconds.items()]
+    return details + [
+        Detail(f"single row, {name} by handler", 1, value / yardstick, "ratio")
+        for name, value in milliseconds.items()
+        if name != "handler"
+    ]
+
+
+def batches(bundle: Bundle, ports: dict[str, int], values: np.ndarray, rounds: int) -> list[Detail]:
+    """Rows per second in binary batches, beside the model in this process, with one thread of PyTorch each."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as many as the servers have
+    narrow = values.astype(np.float32)
+    endpoints = {name: binary_rows(ports[name], values) for name in ("predictor", "combined")}
+    bare: list[float] = []
+    served: dict[str, list[float]] = {name: [] for name in endpoints}
+    for _ in range(rounds):
+        start = time.perf_counter()
+        for _ in range(10):
+            score_parts(bundle.model, narrow)
+        bare.append((time.perf_counter() - start) / 10)
+        for name, endpoint in endpoints.items():
+            (seconds,) = in_turns([endpoint], 10, 1)
+            served[name].append(sum(seconds) / len(seconds))
+    torch.set_num_threads(threads)
+    floor = median(bare)
+    details = [Detail("batches in this process", BATCH_ROWS, BATCH_ROWS / floor, "rows/s")]
+    for name, times in served.items():
+        ratios = [own / taken for own, taken in zip(bare, times, strict=True)]
+        details.append(Detail(f"binary batches, {name}", BATCH_ROWS, BATCH_ROWS / median(times), "rows/s"))
+        details.append(Detail(f"binary batches, {name} by in this process", BATCH_ROWS, median(ratios), "ratio"))
+    return details
+
+
+def soak(server: Server, values: np.ndarray, seconds: float) -> list[Detail]:
+    """Errors, growth of memory and of the p99 at a share of the maximum rate."""
+    endpoint = json_rows(server.port, values[:1])
+    fastest = load(endpoint, LOAD_CONNECTIONS, max(2.0, seconds / 20))
+    rate = len(fastest.ends) / max(2.0, seconds / 20)
+    load(endpoint, LOAD_CONNECTIONS, max(2.0, seconds / 20), SOAK_SHARE * rate)  # memory is what it will be
+    before = server.process.memory_info().rss
+    answers = load(endpoint, LOAD_CONNECTIONS, seconds, SOAK_SHARE * rate)
+    after = server.process.memory_info().rss
+    first, last = windows(answers)
+    return [
+        Detail("maximum rate of single rows, combined", len(fastest.ends), rate, "requests/s"),
+        Detail("soak, seconds", len(answers.ends), seconds, "s"),
+        Detail(
+            "soak, errors", len(answers.ends), sum(status != httpx.codes.OK for status in answers.statuses), "answers"
+        ),
+        Detail("soak, memory at the end by start", len(answers.ends), after / before, "ratio"),
+        Detail("soak, p99 at the start", len(answers.ends), 1000 * first, "ms"),
+        Detail("soak, p99 at the end", len(answers.ends), 1000 * last, "ms"),
+        Detail("soak, p99 at the end by start", len(answers.ends), last / first, "ratio"),
+    ]
+
+
+def windows(answers: Answers) -> tuple[float, float]:
+    """The p99 of the first and of the last part of a soak, in seconds."""
+    parts = np.array_split(np.array(answers.seconds)[np.argsort(answers.ends)], WINDOWS)
+    return float(np.percentile(parts[0], 99)), float(np.percentile(parts[-1], 99))
+
+
+def kill(folder: Path, values: np.ndarray) -> list[Detail]:
+    """How soon a transformer says that its predictor was killed, and how soon it is well again."""
+    predictor_port, port = free_ports(2)
+    common = ("--model-dir", str(folder), "--model-name", MODEL)
+    answers, killed, back = Answers(), 0.0, 0.0
+    transformer = ("serve_transformer", *common, "--predictor-host", f"{LOOPBACK}:{predictor_port}")
+    with running({port: transformer}) as servers, httpx.Client(trust_env=False) as client:
+
+        def ask() -> None:
+            found = load(json_rows(port, values[:1]), LOAD_CONNECTIONS, 3.0)
+            for mine, theirs in ((answers.statuses, found.statuses), (answers.ends, found.ends)):
+                mine.extend(theirs)  # type: ignore[arg-type]
+            answers.seconds.extend(found.seconds)
+
+        with running({predictor_port: ("serve_predictor", *common)}) as predictors:
+            wait_until_ready([*servers, *predictors], MODEL, START_SECONDS, client)
+            thread = threading.Thread(target=ask)
+            thread.start()
+            time.sleep(1.0)
+            killed = time.perf_counter()
+            predictors[0].process.send_signal(signal.SIGKILL)
+            predictors[0].process.wait()
+            thread.join()
+        with running({predictor_port: ("serve_predictor", *common)}) as predictors:
+            wait_until_ready(predictors, MODEL, START_SECONDS, client)
+            ready = time.perf_counter()
+            wait_until = load(json_rows(port, values[:1]), 1, 1.0)
+            back = min(end for end, status in zip(wait_until.ends, wait_until.statuses, strict=True) if status == 200)
+    refused = [
+        (end, taken)
+        for end, taken, status in zip(answers.ends, answers.seconds, answers.statuses, strict=True)
+        if status == httpx.codes.SERVICE_UNAVAILABLE
+    ]
+    others = sum(status not in (200, 503) for status in answers.statuses)
+    return [
+        Detail("predictor killed, first 503 after", len(answers.ends), min(end for end, _ in refused) - killed, "s"),
+        Detail("predictor killed, slowest 503", len(refused), max(taken for _, taken in refused), "s"),
+        Detail("predictor killed, other answers than 200 and 503", len(answers.ends), others, "answers"),
+        Detail("predictor ready again, first 200 after", 1, back - ready, "s"),
+    ]
+
+
+def measure(requests: int, rounds: int, soak_seconds: float) -> list[Detail]:
+    """All measurements of the servers."""
+    values = 10.0 + 2.0 * np.random.default_rng(0).standard_normal((BATCH_ROWS, CHANNELS))
+    with tempfile.TemporaryDirectory() as root:
+        folder = Path(root) / "bundle"
+        bundle = make_bundle(folder)
+        predictor, transformer, combined = free_ports(3)
+        common = ("--model-dir", str(folder), "--model-name", MODEL)
+        commands = {
+            predictor: ("serve_predictor", *common),
+            transformer: ("serve_transformer", *common, "--predictor-host", f"{LOOPBACK}:{predictor}"),
+            combined: ("serve_predictor", "--combined", *common),
+        }
+        with running(commands) as servers, handler(folder) as bare, httpx.Client(trust_env=False) as client:
+            wait_until_ready(servers, MODEL, START_SECONDS, client)
+            ports = {
+                "handler": bare,
+                "predictor": predictor,
+                "combined": combined,
+                "transformer + predictor": transformer,
+            }
+            details = single_rows(ports, values, requests, rounds)
+            details += batches(bundle, ports, values, rounds)
+            details += soak(servers[2], values, soak_seconds)
+        return details + kill(folder, values)
+
+
+@click.command()
+@click.option("--requests", type=click.IntRange(1), default=100, show_default=True, help="Single rows per round.")
+@click.option("--rounds", type=click.IntRange(1), default=10, show_default=True, help="Rounds of each comparison.")
+@click.option("--soak-seconds", type=float, default=600.0, show_default=True, help="Length of the soak.")
+def main(requests: int, rounds: int, soak_seconds: float) -> None:
+    """Measure the servers: single rows, binary batches, a soak, and a predictor that is killed."""
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    foreign = psutil.getloadavg()[0]
+    console.print(f"load of the machine at the start: {foreign:.2f} on {os.cpu_count()} cores")
+    console.print(detail_table(measure(requests, rounds, soak_seconds)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""The yardstick of the servers: the least that FastAPI and PyTorch take to score rows.
+
+Run as `python benchmarks/serving_handler.py BUNDLE PORT`.
+"""
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    import torch
+    import uvicorn
+    from fastapi import FastAPI
+    from pydantic import BaseModel
+
+    from container_component_src.model.bundle import Bundle
+
+    class Body(BaseModel):
+        """Scaled rows."""
+
+        instances: list[list[float]]
+
+    model = Bundle.load(sys.argv[1]).model
+    app = FastAPI()
+
+    @app.post("/v1/models/model:predict")
+    async def predict(body: Body) -> dict[str, list[dict[str, float | list[float]]]]:
+        """Scores and parts."""
+        with torch.inference_mode():
+            values = torch.tensor(body.instances, dtype=torch.float32)
+            expected = model(values)
+            parts = model.nll_around(expected, values)
+            scores = parts.sum(dim=1)
+        rows = zip(scores.tolist(), parts.tolist(), expected.tolist(), strict=True)
+        return {"predictions": [{"score": score, "parts": part, "expected": exp} for score, part, exp in rows]}
+
+    uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[2]), log_level="warning")

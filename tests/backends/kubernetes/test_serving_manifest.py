@@ -19,9 +19,7 @@ GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 PODS = PodSettings(namespace="telemetry", image="registry.example.org/eclss:1.0")
 STEP = Step("5a0c0b5e-0000-4000-8000-000000000001", "step-pod", "00000000-0000-4000-8000-0000000000aa")
 SERVICE = Service("eclss", "minio://models/bundle", SmokeRequest(({"a": 1.0},), (1.0,)), "model-1")
-CANARY = Hosting(
-    deployment_mode="Knative", min_replicas=0, max_replicas=2, canary_traffic_percent=10, combined=True
-)
+CANARY = Hosting(deployment_mode="Knative", min_replicas=0, max_replicas=2, canary_traffic_percent=10, combined=True)
 READER = {"service_account": "models-reader"}
 VARIANTS: dict[str, tuple[dict[str, Any], Hosting]] = {
     "standard": ({"gpus": 1}, Hosting(max_replicas=3)),
@@ -133,7 +131,7 @@ def test_host_names_are_never_too_long(name: int, namespace: int) -> None:
 
 
 def test_the_sdk_leaves_the_command_line_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in [name for name in sys.modules if name == "kserve.model_server" or name == "kserve"]:
+    for module in [name for name in sys.modules if name in {"kserve.model_server", "kserve"}]:
         monkeypatch.delitem(sys.modules, module)
     arguments = ["main.py", "--http_port", "no number"]
     monkeypatch.setattr(sys, "argv", arguments)

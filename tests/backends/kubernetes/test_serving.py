@@ -2,8 +2,8 @@ import os
 import re
 import signal
 import threading
-from collections.abc import Iterator
-from dataclasses import replace
+import time
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -72,6 +72,27 @@ def model_of(emulator: Emulator) -> str:
     return model
 
 
+def when(condition: Callable[[], Any], act: Callable[[], Any]) -> None:
+    """Act from outside as soon as a condition holds."""
+
+    def wait() -> None:
+        deadline = time.monotonic() + 30
+        while not condition() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        act()
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def awaited(emulator: Emulator, model: str) -> Callable[[], bool]:
+    """Whether a service of a model is there, and a deployment has looked at its pods."""
+    return lambda: (
+        "eclss" in emulator.objects("InferenceService")
+        and model_of(emulator) == model
+        and emulator.requests()[-1][1].endswith("/pods")
+    )
+
+
 def writes(emulator: Emulator) -> list[str]:
     return [method for method, path in emulator.requests() if method != "GET" and "inferenceservices" in path]
 
@@ -112,7 +133,7 @@ def test_an_update_is_tested_when_the_new_pods_are_there(
     """All conditions stay true from the pods before, as long as the controller is idle."""
     deploy(cluster, step, service("one", hosting))
     kserve.idle = True
-    threading.Timer(0.3, setattr, (kserve, "idle", False)).start()
+    when(awaited(emulator, "two"), lambda: setattr(kserve, "idle", False))
     assert deploy(cluster, step, service("two", hosting)).revision == "two"
     assert writes(emulator) == ["POST", "PUT"]
     assert [model for _, model in kserve.requests] == ["one", "two"]
@@ -268,12 +289,9 @@ def test_an_update_that_does_not_get_ready_is_rolled_back(
 def test_a_rollback_that_fails_too_is_told(cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step) -> None:
     deploy(cluster, step, service("one"))
     kserve.failing["two"] = CRASHING
-    emulator.fail("PUT", "/inferenceservices/", 403, times=99)
-    applied = replace(service("two", ready_timeout=0.5))
-    emulator.api.faults[-1].seen = 99  # the update passes
-    threading.Timer(0.3, setattr, (emulator.api.faults[-1], "seen", 0)).start()
+    when(awaited(emulator, "two"), lambda: emulator.fail("PUT", "/inferenceservices/", 403, times=99))
     with pytest.raises(StepError, match=r"waited .*could not be put back \(not allowed to update"):
-        deploy(cluster, step, applied)
+        deploy(cluster, step, service("two", ready_timeout=2))
 
 
 def test_a_controller_that_sleeps_is_a_time_out(
@@ -351,7 +369,7 @@ def test_a_creation_whose_answer_was_lost_is_undone_too(
 
 def test_deletion_from_outside_is_told(cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step) -> None:
     kserve.idle = True
-    threading.Timer(0.3, emulator.remove, ("InferenceService", "eclss")).start()
+    when(awaited(emulator, "one"), lambda: emulator.remove("InferenceService", "eclss"))
     with pytest.raises(StepError, match=r"eclss was deleted by somebody else meanwhile; deploy again$"):
         deploy(cluster, step, service("one"))
 
@@ -363,7 +381,7 @@ def test_a_change_by_somebody_else_is_not_undone(
     kserve.idle = True
     theirs = manifest(Step("another-run"), PODS, service("three"))
     changes = {"metadata": {"annotations": theirs["metadata"]["annotations"]}, "spec": theirs["spec"]}
-    threading.Timer(0.3, emulator.patch, ("InferenceService", "eclss", changes)).start()
+    when(awaited(emulator, "two"), lambda: emulator.patch("InferenceService", "eclss", changes))
     with pytest.raises(StepError, match=r"eclss was changed by somebody else meanwhile; deploy again$"):
         deploy(cluster, step, service("two"))
     assert model_of(emulator) == "three"
@@ -398,7 +416,7 @@ def test_a_step_that_is_told_to_stop_deletes_what_it_created(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, sigterm: None, hosting: Hosting
 ) -> None:
     kserve.idle = True
-    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    when(awaited(emulator, "one"), lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(SystemExit):
         deploy(cluster, step, service("one", hosting))
     assert emulator.objects("InferenceService") == {}

@@ -15,6 +15,7 @@ import click
 import psutil
 from rich.console import Console
 
+from benchmarks.floors import in_new_process
 from benchmarks.measure import PROJECT, Usage, run_command
 from benchmarks.plot import write_plot
 from benchmarks.results import Results, StageResult
@@ -27,6 +28,8 @@ TINY_ROWS = 2_000  # enough for every stage to work, too few to take time
 MANY_ROWS = 1_000_000  # more are measured once
 FEW_ROWS = 100_000  # fewer are a trial of the benchmark itself, and measured once
 REPEATS = 3
+SERVING_REQUESTS, SERVING_ROUNDS = 100, 10
+SOAK_SECONDS, SHORT_SOAK_SECONDS = 600.0, 10.0
 GIBIBYTE = 2**30
 
 
@@ -51,6 +54,7 @@ class Sizes(click.ParamType[list[int]]):
 @click.option("--channels", type=click.IntRange(1, 220), default=181, show_default=True, help="Float channels.")
 @click.option("--epochs", type=click.IntRange(1), default=2, show_default=True, help="Epochs of the training.")
 @click.option("--repeats", type=click.IntRange(1), help="Runs of each stage; 3 by default, 1 above a million rows.")
+@click.option("--soak-seconds", type=float, help="Load on the servers; 600 by default, 10 below 100,000 rows.")
 @click.option("--until", type=click.Choice([stage.name for stage in STAGES]), help="Stop after this stage.")
 @click.option(
     "--work-dir",
@@ -69,6 +73,7 @@ def bench(
     channels: int,
     epochs: int,
     repeats: int | None,
+    soak_seconds: float | None,
     until: str | None,
     work_dir: Path,
     results_dir: Path,
@@ -89,6 +94,10 @@ def bench(
                 measure_size(stages, work, tiny, repeats or default_repeats(work.rows), results, console)
                 save(results, output)
                 shutil.rmtree(work.root)
+        if not until:
+            soak = soak_seconds or (SOAK_SECONDS if rows[-1] >= FEW_ROWS else SHORT_SOAK_SECONDS)
+            results.details += in_new_process("benchmarks.serving:measure", SERVING_REQUESTS, SERVING_ROUNDS, soak)
+            save(results, output)
     except PipelineError as error:
         raise click.ClickException(str(error)) from error
     for table in (stage_table(results.stages), growth_table(results.growth()), detail_table(results.details)):

@@ -144,7 +144,7 @@ def batches(bundle: Bundle, ports: dict[str, int], values: np.ndarray, rounds: i
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as many as the servers have
     narrow = values.astype(np.float32)
-    endpoints = {name: binary_rows(ports[name], values) for name in ("predictor", "combined")}
+    endpoints = {name: binary_rows(ports[name], narrow) for name in ("predictor", "combined")}
     bare: list[float] = []
     served: dict[str, list[float]] = {name: [] for name in endpoints}
     for _ in range(rounds):

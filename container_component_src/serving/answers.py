@@ -131,6 +131,9 @@ def _smooth(info: BundleInfo, timestamps: npt.NDArray[np.int64], scores: npt.NDA
 
 def _largest(values: Narrow, count: int) -> npt.NDArray[np.int64]:
     """Positions of the largest values of each row, largest first, shape [rows, count]."""
-    top = np.argpartition(-values, count - 1, axis=1)[:, :count]
-    order = np.argsort(-np.take_along_axis(values, top, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(top, order, axis=1)
+    left, rows = values.copy(), np.arange(len(values))
+    top = np.empty((len(values), count), dtype=np.int64)
+    for position in range(count):  # a few passes take half the time of a partition
+        top[:, position] = left.argmax(axis=1)
+        left[rows, top[:, position]] = -np.inf
+    return top

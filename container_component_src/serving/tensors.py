@@ -101,8 +101,10 @@ def to_bytes(array: Array) -> bytes:
     """Binary data of the protocol."""
     if array.dtype != object:
         return array.tobytes()
-    texts = [text.encode() for text in array.ravel()]
-    return b"".join(chain.from_iterable((len(text).to_bytes(_LENGTH_BYTES, "little"), text) for text in texts))
+    texts = array.ravel().tolist()
+    encoded = {text: text.encode() for text in set(texts)}  # names of channels come many times
+    pieces = {text: len(code).to_bytes(_LENGTH_BYTES, "little") + code for text, code in encoded.items()}
+    return b"".join([pieces[text] for text in texts])
 
 
 def tensor_of(index: int, item: dict[str, Any], binary: memoryview, start: int) -> tuple[Tensor, int]:

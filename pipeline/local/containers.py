@@ -114,9 +114,10 @@ def mounts_of(command: Sequence[str], cwd: Path) -> list[Mount]:
     output = Path(executor_input["outputs"]["outputFile"]).parent
     found = {output: Mount(output, output, writable=True)}
     for text in _texts(executor_input.get("inputs", {})):
-        path = cwd / text
-        if "/" in text and path.exists():
-            found.setdefault(path, Mount(path.resolve(), IMAGE_ROOT / text, writable=False))
+        target = IMAGE_ROOT / text  # an absolute path stays as it is
+        source = cwd / target.relative_to(IMAGE_ROOT) if target.is_relative_to(IMAGE_ROOT) else target
+        if "/" in text and source.exists():
+            found.setdefault(target, Mount(source.resolve(), target, writable=False))
     return sorted(found.values(), key=lambda mount: mount.target)
 
 

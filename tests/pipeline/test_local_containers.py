@@ -53,7 +53,7 @@ def test_a_step_sees_its_inputs_and_writes_to_its_own_folder(tmp_path: Path) -> 
         tmp_path,
         archives_path="data/telemetry",
         partitions=[str(tmp_path / "outputs/one"), f"file://{tmp_path}/outputs/two"],
-        listed=json.dumps([{"uri": "data/telemetry"}]),
+        listed=json.dumps([{"uri": "/app/data/telemetry"}]),  # as a step before this one calls it
         backend="data",  # a word, although there is a folder of that name
         absent="data/absent",
         columns='["EVENT GMT (DOY/HH:MM:SS)", {',

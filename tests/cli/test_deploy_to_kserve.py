@@ -2,8 +2,11 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
+from container_component_src import storage
 from container_component_src.main import main
+from tests.helpers import Invoke
 from tests.serving.bundles import make_bundle, write_test_dataset
 
 
@@ -21,7 +24,7 @@ def executor_input(tmp_path: Path) -> str:
 
 def deploy(bundle: Path, test_data: Path | str, executor_input: str) -> int:
     arguments = ["--bundle-path", str(bundle), "--test-df-path", str(test_data), "--service-name", "eclss"]
-    arguments += ["--namespace", "ns", "--image", "image:1", "--executor-input", executor_input]
+    arguments += ["--executor-input", executor_input]
     return main(["deploy_to_kserve", *arguments, "--backend", "local"])
 
 
@@ -51,3 +54,60 @@ def test_bad_input_publishes_nothing(
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
     assert not (tmp_path / "out").exists()
+
+
+CLUSTER = ("--namespace", "telemetry", "--image", "registry.example.org/eclss:1.0")
+
+
+def test_a_dry_run_prints_the_manifest_and_asks_no_cluster(
+    tmp_path: Path, invoke: Invoke, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "nothing"))
+    make_bundle(tmp_path / "bundle").save(storage.resolve(f"{bucket}/bundle"))
+    outcome = invoke(
+        *("deploy_to_kserve", "--bundle-path", f"{bucket}/bundle", "--service-name", "eclss", *CLUSTER, "--dry-run"),
+        *("--deployment-mode", "Serverless", "--min-replicas", "0", "--canary-traffic-percent", "5.0", "--combined"),
+    )
+    assert outcome.code == 0, outcome.stderr
+    printed = yaml.safe_load(outcome.stdout)
+    assert printed["kind"] == "InferenceService"
+    assert printed["metadata"]["annotations"]["serving.kserve.io/deploymentMode"] == "Serverless"
+    assert printed["spec"]["predictor"]["minReplicas"] == 0
+    assert printed["spec"]["predictor"]["canaryTrafficPercent"] == 5
+    assert "transformer" not in printed["spec"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--min-replicas", "0"], "--min-replicas 0 needs --deployment-mode Knative"),
+        (["--canary-traffic-percent", "5"], "--canary-traffic-percent needs --deployment-mode Knative"),
+        (["--backend", "kubernetes", *CLUSTER], "pods cannot read this machine's files; give an s3:// address"),
+        (["--dry-run", "--image", "image"], "needs --namespace"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(
+    options: list[str], message: str, tmp_path: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(write_kubeconfig(tmp_path)))
+    make_bundle(tmp_path / "bundle")
+    outcome = invoke("deploy_to_kserve", "--bundle-path", tmp_path / "bundle", *options)
+    assert outcome.code == 2
+    (line,) = outcome.stderr.splitlines()
+    assert message in line
+
+
+def write_kubeconfig(folder: Path) -> Path:
+    """Access to a cluster that nobody may ask anything."""
+    server = {"name": "none", "cluster": {"server": "http://127.0.0.1:9"}}
+    context = {"name": "none", "context": {"cluster": "none", "user": "none"}}
+    path = folder / "kubeconfig"
+    path.write_text(
+        yaml.safe_dump(
+            {
+                "apiVersion": "v1", "kind": "Config", "current-context": "none", "clusters": [server],
+                "contexts": [context], "users": [{"name": "none", "user": {"token": "none"}}],
+            }
+        )
+    )  # fmt: skip
+    return path

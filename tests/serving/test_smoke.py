@@ -15,7 +15,7 @@ from container_component_src.errors import InputError, StepError
 from container_component_src.model.scoring import scores
 from container_component_src.serving.deployment import make_service
 from container_component_src.serving.service import Service, SmokeRequest
-from container_component_src.serving.smoke import SAMPLE_ROWS, sample_rows, smoke_test
+from container_component_src.serving.smoke import SAMPLE_ROWS, NotServingError, sample_rows, smoke_test
 from tests.serving.bundles import CHANNELS, SCALER, make_bundle, write_test_dataset
 
 SERVICE = Service("eclss", "bundle", SmokeRequest(({"a": 1.0}, {"a": 2.0}), (100.0, 0.0)), "digest")
@@ -80,6 +80,28 @@ def test_another_model_fails() -> None:
 def test_an_error_fails_with_what_the_service_says() -> None:
     with answering(503, {"error": "no predictor"}) as url, pytest.raises(StepError, match=r"503: .*no predictor"):
         run(url)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ([], "no JSON object"),
+        ({"model_version": "digest"}, "holds no scores"),
+        ({"model_version": "digest", "predictions": [{"score": None}] * 2}, "holds no scores"),
+        ({"model_version": "digest", "predictions": 1}, "holds no scores"),
+        (answer(100.0), "1 answers to the 2 rows"),
+    ],
+)
+def test_an_answer_of_another_kind_fails(body: Any, message: str) -> None:
+    with answering(200, body) as url, pytest.raises(StepError, match=message):
+        run(url)
+
+
+@pytest.mark.parametrize(("status", "passing"), [(404, True), (502, True), (503, True), (302, False), (500, False)])
+def test_what_may_pass_is_told_from_what_does_not(status: int, passing: bool) -> None:
+    with answering(status, {}) as url, pytest.raises(StepError, match=f"was answered {status}") as failure:
+        run(url)
+    assert isinstance(failure.value, NotServingError) == passing
 
 
 def test_no_answer_fails() -> None:

@@ -15,7 +15,7 @@ from container_component_src.backends.local.serving import deploy
 from container_component_src.errors import StepError
 from container_component_src.model.bundle_info import INFO_NAME
 from container_component_src.serving.deployment import make_service
-from container_component_src.serving.service import Service, SmokeRequest
+from container_component_src.serving.service import Hosting, Service, SmokeRequest
 from tests.serving.bundles import make_bundle
 
 DEADLINE = 60  # seconds
@@ -42,6 +42,11 @@ def test_a_deployed_service_has_answered_as_the_model_does(
     deployment = deploy(replace(service, bundle_uri="bundle"))
     assert deployment.revision == service.model_version
     assert deployment.url.endswith("/v1/models/eclss:predict")
+
+
+def test_a_combined_service_is_one_process(service: Service) -> None:
+    deployment = deploy(replace(service, hosting=Hosting(combined=True)))
+    assert deployment.revision == service.model_version
 
 
 def test_a_wrong_answer_fails_the_deployment(service: Service) -> None:

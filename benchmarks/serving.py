@@ -171,9 +171,9 @@ def soak(server: Server, values: np.ndarray, seconds: float) -> list[Detail]:
     fastest = load(endpoint, LOAD_CONNECTIONS, max(2.0, seconds / 20))
     rate = len(fastest.ends) / max(2.0, seconds / 20)
     load(endpoint, LOAD_CONNECTIONS, max(2.0, seconds / 20), SOAK_SHARE * rate)  # memory is what it will be
-    before = server.process.memory_info().rss
+    before, foreign = server.process.memory_info().rss, foreign_seconds(server)
     answers = load(endpoint, LOAD_CONNECTIONS, seconds, SOAK_SHARE * rate)
-    after = server.process.memory_info().rss
+    after, foreign = server.process.memory_info().rss, foreign_seconds(server) - foreign
     first, last = windows(answers)
     return [
         Detail("maximum rate of single rows, combined", len(fastest.ends), rate, "requests/s"),
@@ -185,7 +185,14 @@ def soak(server: Server, values: np.ndarray, seconds: float) -> list[Detail]:
         Detail("soak, p99 at the start", len(answers.ends), 1000 * first, "ms"),
         Detail("soak, p99 at the end", len(answers.ends), 1000 * last, "ms"),
         Detail("soak, p99 at the end by start", len(answers.ends), last / first, "ratio"),
+        Detail("soak, foreign cores", len(answers.ends), max(0.0, foreign / seconds), "cores"),
     ]
+
+
+def foreign_seconds(server: Server) -> float:
+    """Processor time since some moment that neither this process nor the server took."""
+    machine, own, served = psutil.cpu_times(), psutil.Process().cpu_times(), server.process.cpu_times()
+    return float(machine.user + machine.nice + machine.system - own.user - own.system - served.user - served.system)
 
 
 def windows(answers: Answers) -> tuple[float, float]:

@@ -1,3 +1,4 @@
+import asyncio
 import os
 import re
 import signal
@@ -85,12 +86,15 @@ def when(condition: Callable[[], Any], act: Callable[[], Any]) -> None:
 
 
 def awaited(emulator: Emulator, model: str) -> Callable[[], bool]:
-    """Whether a service of a model is there, and a deployment has looked at its pods."""
-    return lambda: (
-        "eclss" in emulator.objects("InferenceService")
-        and model_of(emulator) == model
-        and emulator.requests()[-1][1].endswith("/pods")
-    )
+    """Whether a service of a model is there, and a deployment has looked at its pods several times since."""
+    seen: list[int] = []
+
+    def condition() -> bool:
+        if "eclss" in emulator.objects("InferenceService") and model_of(emulator) == model:
+            seen.append(sum(path.endswith("/pods") for _, path in emulator.requests()))
+        return bool(seen) and seen[-1] >= seen[0] + 3
+
+    return condition
 
 
 def writes(emulator: Emulator) -> list[str]:
@@ -275,15 +279,38 @@ def test_a_pod_that_fails_for_good_ends_the_wait(
         deploy(cluster, step, service("one", ready_timeout=600))
 
 
+@pytest.mark.parametrize(
+    ("hosting", "obstacle"),
+    [(Hosting(), "pod eclss-predictor-1 is of the spec before"), (KNATIVE, "revision eclss-predictor-00002 is not")],
+)
 def test_an_update_that_does_not_get_ready_is_rolled_back(
-    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, hosting: Hosting, obstacle: str
 ) -> None:
     """The pods before keep all conditions true."""
-    deploy(cluster, step, service("one"))
+    deploy(cluster, step, service("one", hosting))
     kserve.failing["two"] = CRASHING
-    with pytest.raises(StepError, match=r"pod eclss-predictor-1 is of the spec before.*; .* was rolled back"):
-        deploy(cluster, step, service("two", ready_timeout=0.5))
+    with pytest.raises(StepError, match=rf"{obstacle}.*; .* was rolled back"):
+        deploy(cluster, step, service("two", hosting, ready_timeout=0.5))
     assert model_of(emulator) == "one"
+
+
+@pytest.mark.parametrize("hosting", [Hosting(), KNATIVE])
+def test_a_rollback_has_ended_when_the_previous_model_serves(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, hosting: Hosting
+) -> None:
+    deploy(cluster, step, service("one", hosting))
+    kserve.scores["two"] = 2.0
+    answer = kserve.answer
+
+    def sleepy(host: str) -> dict[str, Any]:
+        kserve.idle = True
+        when(awaited(emulator, "one"), lambda: setattr(kserve, "idle", False))
+        return answer(host)
+
+    kserve.answer = sleepy  # type: ignore[method-assign]
+    with pytest.raises(StepError, match="was rolled back and serves the previous model"):
+        deploy(cluster, step, service("two", hosting))
+    assert kserve.served == "one"
 
 
 def test_a_rollback_that_fails_too_is_told(cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step) -> None:
@@ -355,16 +382,39 @@ def test_conflicts_end(cluster: Cluster, emulator: Emulator, kserve: KServe, ste
     assert model_of(emulator) == "one"
 
 
-def test_a_creation_whose_answer_was_lost_is_undone_too(
+@pytest.mark.parametrize(
+    ("writer", "left", "message"),
+    [("this", [], "was deleted again"), ("another", ["eclss"], "was not changed by this step")],
+)
+def test_a_creation_whose_answer_was_lost_is_told_from_that_of_another_run(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, writer: str, left: list[str], message: str
+) -> None:
+    """The repeated request finds the name taken, by itself or by a run that deploys the same."""
+    kserve.scores["one"] = 2.0
+    run = step if writer == "this" else Step("another-run")
+    emulator.put("InferenceService", manifest(run, PODS, service("one")))
+    emulator.fail("GET", "/inferenceservices/eclss", 404)
+    with pytest.raises(StepError, match=message):
+        deploy(cluster, step, service("one"))
+    assert list(emulator.objects("InferenceService")) == left
+
+
+def test_a_change_by_somebody_else_during_the_test_is_not_undone(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
 ) -> None:
-    """The request is repeated and finds the name taken, by itself."""
     kserve.scores["one"] = 2.0
-    emulator.put("InferenceService", manifest(step, PODS, service("one")))
-    emulator.fail("GET", "/inferenceservices/eclss", 404)
-    with pytest.raises(StepError, match=r"was deleted again"):
+    theirs = manifest(Step("another-run"), PODS, service("three"))
+    changes = {"metadata": {"annotations": theirs["metadata"]["annotations"]}, "spec": theirs["spec"]}
+    answer = kserve.answer
+
+    def overtaken(host: str) -> dict[str, Any]:
+        emulator.patch("InferenceService", "eclss", changes)
+        return answer(host) | {"model_version": "one"}
+
+    kserve.answer = overtaken  # type: ignore[method-assign]
+    with pytest.raises(StepError, match=r"row 0 .*nothing was put back: .* no longer what this step made of it"):
         deploy(cluster, step, service("one"))
-    assert emulator.objects("InferenceService") == {}
+    assert model_of(emulator) == "three"
 
 
 def test_deletion_from_outside_is_told(cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step) -> None:
@@ -422,6 +472,25 @@ def test_a_step_that_is_told_to_stop_deletes_what_it_created(
     assert emulator.objects("InferenceService") == {}
 
 
+def test_a_stop_in_the_middle_of_the_creation_leaves_nothing(
+    cluster: Cluster, emulator: Emulator, step: Step, sigterm: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handle = type(emulator.api)._handle
+
+    async def slow(api: Any, request: Any) -> Any:
+        if str(request.method.value) == "POST":
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.sleep(0.3)  # the object appears after those who do not wait for it have looked
+        return await handle(api, request)
+
+    monkeypatch.setattr(type(emulator.api), "_handle", slow)
+    with pytest.raises(SystemExit):
+        deploy(cluster, step, service("one"))
+    assert ("POST", "/apis/serving.kserve.io/v1beta1/namespaces/telemetry/inferenceservices") in emulator.requests()
+    time.sleep(0.4)
+    assert emulator.objects("InferenceService") == {}
+
+
 def test_a_service_in_deletion_is_not_updated(cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step) -> None:
     deploy(cluster, step, service("one"))
     emulator.patch("InferenceService", "eclss", {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}})
@@ -444,3 +513,4 @@ def test_a_service_of_others_is_rolled_back_to_what_it_was(
     with pytest.raises(StepError, match=r"was rolled back and serves the previous model"):
         deploy(cluster, step, service("two"))
     assert stored(emulator)["spec"] == theirs["spec"]
+    assert stored(emulator)["metadata"]["annotations"] == theirs["metadata"]["annotations"]

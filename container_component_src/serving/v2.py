@@ -74,11 +74,7 @@ def decode_request(body: bytes, json_length: str | None) -> Request:
     Raises:
         RequestError: The body is no such request.
     """
-    length = len(body)
-    if json_length is not None:
-        if not json_length.isdecimal() or not json_length.isascii() or int(json_length[:18]) > len(body):
-            raise RequestError(f"header {HEADER_LENGTH}: {json_length[:40]!r} is no length of the JSON in the body")
-        length = int(json_length)
+    length = _json_length(body, json_length)
     content = json_of(body[:length])
     inputs = _objects(content, "inputs")
     if not inputs:
@@ -148,13 +144,22 @@ def decode_response(body: bytes, json_length: str | None) -> tuple[dict[str, Any
     Raises:
         RequestError: The body is no such answer.
     """
-    length = len(body) if json_length is None else int(json_length)
+    length = _json_length(body, json_length)
     content = json_of(body[:length])
     binary, start, outputs = memoryview(body), length, {}
     for index, item in enumerate(_objects(content, "outputs")):
         tensor, start = tensor_of(index, item, binary, start)
         outputs[tensor.name] = tensor.array()
     return content, outputs
+
+
+def _json_length(body: bytes, header: str | None) -> int:
+    """Bytes of JSON at the start of a body."""
+    if header is None:
+        return len(body)
+    if not header.isdecimal() or not header.isascii() or int(header[:18]) > len(body):
+        raise RequestError(f"header {HEADER_LENGTH}: {header[:40]!r} is no length of the JSON in the body")
+    return int(header[:18])
 
 
 def _matrix(tensor: Tensor, channels: int) -> npt.NDArray[np.float64]:

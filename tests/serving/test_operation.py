@@ -121,6 +121,8 @@ def test_workers_share_requests_and_metrics(tmp_path: Path) -> None:
             content = json.loads(line)
             if content["message"] == "request":
                 workers.add(content["process"])
+                assert content["request_id"]
+                assert (content["status"], content["rows"], content["alarms"]) == (200, 2, 2)
     assert len(workers) == 2
     assert found["anomaly_requests_total", ("v1", "200")] == requests
     assert found["anomaly_rows_total", ()] == found["anomaly_alarms_total", ()] == 2 * requests

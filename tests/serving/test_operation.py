@@ -39,7 +39,7 @@ def samples(text: str) -> dict[tuple[str, tuple[str, ...]], float]:
     """Values by name and label values."""
     return {
         (sample.name, tuple(sample.labels.values())): sample.value
-        for family in text_string_to_metric_families(text)  # type: ignore[no-untyped-call]
+        for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
 

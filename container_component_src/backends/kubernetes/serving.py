@@ -80,6 +80,7 @@ class Rollout:
         self.name = desired["metadata"]["name"]
         self.previous: Manifest | None = None  # what a change is undone to; None deletes
         self.changed: bool | None = None  # None until it is known or attempted
+        self.applied = False
 
     @property
     def before(self) -> dict[str, str]:
@@ -105,12 +106,13 @@ class Rollout:
                 self._check_replaceable(found)
             self.previous, self.changed = found, True
             try:
-                applied = self._write(found)
+                written = self._write(found)
             except (ExistsError, NotFoundError):  # others were faster, or KServe wrote the status
                 time.sleep(_PAUSE)
                 continue
+            self.applied = True
             logger.info("%s InferenceService %s", "updated" if found else "created", self.name)
-            return applied
+            return written
         raise StepError(f"InferenceService {self.name} changes faster than it can be updated; deploy again later")
 
     def undo(self, wait: bool = True) -> str:
@@ -133,7 +135,7 @@ class Rollout:
                 return f"InferenceService {self.name} has its previous spec again"
             return self._await_previous(restored, self.previous)
         except LostError as error:
-            return f"nothing was put back: {error}"
+            return f"nothing was put back: {error}" if self.applied else ""
         except StepError as error:
             return f"InferenceService {self.name} could not be put back ({error}); look at it with kubectl"
 
@@ -177,14 +179,14 @@ class Rollout:
         return digest_of(found) == digest_of(self.desired) and run == mine
 
     def _check_replaceable(self, found: Manifest) -> None:
+        if "deletionTimestamp" in found["metadata"]:
+            raise StepError(f"InferenceService {self.name} is being deleted; deploy again when it is gone")
         mode, asked = mode_of(found), mode_of(self.desired)
         if mode and same_mode(mode) != same_mode(asked):
             raise InputError(
                 f"InferenceService {self.name} runs in mode {mode}, which KServe cannot change to {asked}; give "
                 f"--deployment-mode {mode}, or delete it: kubectl -n {self.cluster.namespace} delete isvc {self.name}"
             )
-        if "deletionTimestamp" in found["metadata"]:
-            raise StepError(f"InferenceService {self.name} is being deleted; deploy again when it is gone")
 
 
 def _merged(found: Manifest, wanted: Manifest) -> Manifest:

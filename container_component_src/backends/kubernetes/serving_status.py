@@ -90,7 +90,7 @@ def wait_until_ready(cluster: Cluster, expected: Manifest, before: Mapping[str, 
         obstacles = _obstacles(found, running, before, digest)
         if not obstacles:
             return found
-        _check_hopeless(cluster, name, running)
+        _check_hopeless(cluster, name, [pod for pod in running if _has_digest(pod, digest)])
         raise NotReadyError("; ".join([*obstacles, *_failures(cluster, running)]))
 
     return until(timeout, f"InferenceService {name} to be ready; raise --ready-timeout", attempt, NotReadyError)
@@ -159,7 +159,7 @@ def _false_conditions(found: Manifest) -> list[str]:
 
 def _revision_obstacles(found: Manifest, part: str, before: Mapping[str, str]) -> list[str]:
     newest = revisions(found).get(part)
-    ready = found["status"].get("components", {}).get(part, {}).get("latestReadyRevision")
+    ready = found.get("status", {}).get("components", {}).get(part, {}).get("latestReadyRevision")
     if not newest or newest == before.get(part):
         return [f"the {part} has no new revision yet"]
     return [] if newest == ready else [f"revision {newest} is not ready"]
@@ -216,7 +216,9 @@ def _check_hopeless(cluster: Cluster, name: str, running: list[Any]) -> None:
 
 
 def _failures(cluster: Cluster, running: list[Any]) -> list[str]:
-    return [_failure(cluster, pod) for pod in running if not _is_ready(pod)][:1]
+    """What the first pod suffers from that is not ready."""
+    pod = next((pod for pod in running if not _is_ready(pod)), None)
+    return [_failure(cluster, pod)] if pod else []
 
 
 def _failure(cluster: Cluster, pod: Any) -> str:

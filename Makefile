@@ -59,7 +59,7 @@ audit: $(VENV)/.audit ## Look the locked dependencies up among the known vulnera
 	$(VENV)/audit/bin/pip-audit --requirement requirements.txt --no-deps --disable-pip
 
 sbom: $(VENV)/.audit ## Write the software bill of materials, sbom.json (CycloneDX)
-	$(VENV)/audit/bin/cyclonedx-py requirements --pyproject pyproject.toml --mc-type application --output-reproducible \
+	$(VENV)/audit/bin/cyclonedx-py requirements --output-reproducible \
 		--output-file sbom.json requirements.txt
 
 clean: ## Delete outputs, caches and the virtual environment; archives of your own stay

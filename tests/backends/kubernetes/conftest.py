@@ -1,3 +1,4 @@
-"""The emulated cluster for the tests of this folder."""
+"""The emulated cluster for the tests of this folder, and what acts on it."""
 
+from tests.backends.kubernetes.deployments import kserve, sigterm  # noqa: F401
 from tests.cluster.conftest import cluster, emulator, step  # noqa: F401

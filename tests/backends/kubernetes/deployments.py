@@ -1,0 +1,95 @@
+"""What the tests of deployments have in common."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from container_component_src.backends.kubernetes import serving, serving_status
+from container_component_src.cluster.access import Cluster
+from container_component_src.cluster.pod_settings import PodSettings
+from container_component_src.cluster.step import Step
+from container_component_src.serving.service import Deployment, Hosting, Service, SmokeRequest
+from tests.backends.kubernetes.kserve_controller import MODEL, KServe, playing
+from tests.cluster.emulator import NAMESPACE, Emulator
+
+PODS = PodSettings(namespace=NAMESPACE, image="registry.example.org/eclss:1.0")
+KNATIVE = Hosting(deployment_mode="Knative")
+CANARY = Hosting(deployment_mode="Knative", canary_traffic_percent=10, combined=True)
+CRASHING = {
+    "ready": False,
+    "restartCount": 1,
+    "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off restarting"}},
+}
+
+
+@pytest.fixture
+def kserve(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[KServe]:
+    """A controller at work, which is waited for in short steps."""
+    monkeypatch.setattr(serving_status, "POLL_INTERVAL", 0.02)
+    monkeypatch.setattr(serving, "SETTLING_TIME", 0.3)
+    monkeypatch.setattr(serving, "_PAUSE", 0.01)
+    with playing(KServe(emulator)) as controller:
+        yield controller
+
+
+@pytest.fixture
+def sigterm() -> Iterator[None]:
+    """SIGTERM does what it does to the command line."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    yield
+    signal.signal(signal.SIGTERM, previous)
+
+
+def service(model: str, hosting: Hosting | None = None, ready_timeout: float = 10.0) -> Service:
+    request = SmokeRequest(({"a": 1.0},), (1.0,))
+    return Service("eclss", f"s3://models/{model}", request, model, hosting or Hosting(), ready_timeout)
+
+
+def deploy(cluster: Cluster, step: Step, wanted: Service) -> Deployment:
+    return serving.deploy(cluster, step, PODS, wanted)
+
+
+def stored(emulator: Emulator) -> dict[str, Any]:
+    return emulator.objects("InferenceService")["eclss"]
+
+
+def model_of(emulator: Emulator) -> str:
+    model: str = stored(emulator)["spec"]["predictor"]["annotations"][MODEL]
+    return model
+
+
+def when(condition: Callable[[], Any], act: Callable[[], Any]) -> None:
+    """Act from outside as soon as a condition holds."""
+
+    def wait() -> None:
+        deadline = time.monotonic() + 30
+        while not condition() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        act()
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def awaited(emulator: Emulator, model: str) -> Callable[[], bool]:
+    """Whether a service of a model is there, and a deployment has looked at its pods several times since."""
+    seen: list[int] = []
+
+    def condition() -> bool:
+        if "eclss" in emulator.objects("InferenceService") and model_of(emulator) == model:
+            seen.append(sum(path.endswith("/pods") for _, path in emulator.requests()))
+        return bool(seen) and seen[-1] >= seen[0] + 3
+
+    return condition
+
+
+def writes(emulator: Emulator) -> list[str]:
+    return [method for method, path in emulator.requests() if method != "GET" and "inferenceservices" in path]

@@ -1,0 +1,291 @@
+import asyncio
+import os
+import signal
+import time
+from typing import Any
+
+import pytest
+
+from container_component_src.backends.kubernetes.serving_manifest import manifest
+from container_component_src.cluster.access import Cluster
+from container_component_src.cluster.step import Step
+from container_component_src.errors import StepError
+from container_component_src.serving.service import Hosting
+from tests.backends.kubernetes.deployments import (
+    CRASHING,
+    KNATIVE,
+    PODS,
+    awaited,
+    deploy,
+    model_of,
+    service,
+    stored,
+    when,
+)
+from tests.backends.kubernetes.kserve_controller import KServe
+from tests.cluster.emulator import Emulator
+
+
+@pytest.mark.parametrize("hosting", [Hosting(), KNATIVE])
+def test_wrong_scores_roll_an_update_back(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, hosting: Hosting
+) -> None:
+    deploy(cluster, step, service("one", hosting))
+    before = stored(emulator)["spec"]
+    kserve.scores["two"] = 2.0
+    with pytest.raises(StepError, match=r"row 0 .* scores 2\.0.*; InferenceService eclss was rolled back and serves"):
+        deploy(cluster, step, service("two", hosting))
+    assert stored(emulator)["spec"] == before
+    assert kserve.served == "one"
+    kserve.scores.clear()
+    assert deploy(cluster, step, service("two", hosting)).revision == "two"  # the digest was rolled back too
+
+
+def test_wrong_scores_delete_a_new_service(cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step) -> None:
+    kserve.scores["one"] = 2.0
+    with pytest.raises(StepError, match=r"row 0 .*; InferenceService eclss was deleted again"):
+        deploy(cluster, step, service("one"))
+    assert emulator.objects("InferenceService") == {}
+
+
+def test_a_failed_test_of_an_unchanged_service_changes_nothing(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
+) -> None:
+    deploy(cluster, step, service("one"))
+    kserve.scores["one"] = 2.0
+    with pytest.raises(StepError, match=r"row 0 .* was not changed by this step"):
+        deploy(cluster, step, service("one"))
+    assert model_of(emulator) == "one"
+
+
+def test_a_service_that_never_answers_is_deleted(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
+) -> None:
+    kserve.url = "http://127.0.0.1:9"
+    with pytest.raises(StepError, match=r"eclss to answer: .*no answer to the smoke request.* deleted again"):
+        deploy(cluster, step, service("one"))
+    assert emulator.objects("InferenceService") == {}
+
+
+def test_a_pod_that_does_not_get_ready_is_quoted(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
+) -> None:
+    kserve.failing["one"] = CRASHING
+    for pod in ("eclss-predictor-1", "eclss-transformer-1"):
+        emulator.log(pod).text = "Traceback\nerror: s3://models/one: no model bundle\n"
+    message = (
+        r"waited 0\.5 s for InferenceService eclss to be ready; raise --ready-timeout: "
+        r"Ready is False \(MinimumReplicasUnavailable no pod is ready\); .*CrashLoopBackOff.*"
+        r"error: s3://models/one: no model bundle; InferenceService eclss was deleted again"
+    )
+    with pytest.raises(StepError, match=message):
+        deploy(cluster, step, service("one", ready_timeout=0.5))
+    assert emulator.objects("InferenceService") == {}
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        CRASHING | {"restartCount": 3},
+        CRASHING | {"restartCount": 0, "state": {"waiting": {"reason": "InvalidImageName"}}},
+    ],
+)
+def test_a_pod_that_fails_for_good_ends_the_wait(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, status: dict[str, Any]
+) -> None:
+    kserve.failing["one"] = status
+    reason = status["state"]["waiting"]["reason"]
+    with pytest.raises(StepError, match=f"InferenceService eclss: container kserve-container of pod .*{reason}"):
+        deploy(cluster, step, service("one", ready_timeout=600))
+
+
+@pytest.mark.parametrize(
+    ("hosting", "obstacle"),
+    [(Hosting(), "pod eclss-predictor-1 is of the spec before"), (KNATIVE, "revision eclss-predictor-00002 is not")],
+)
+def test_an_update_that_does_not_get_ready_is_rolled_back(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, hosting: Hosting, obstacle: str
+) -> None:
+    """The pods before keep all conditions true."""
+    deploy(cluster, step, service("one", hosting))
+    kserve.failing["two"] = CRASHING
+    with pytest.raises(StepError, match=rf"{obstacle}.*; .* was rolled back"):
+        deploy(cluster, step, service("two", hosting, ready_timeout=0.5))
+    assert model_of(emulator) == "one"
+
+
+@pytest.mark.parametrize("hosting", [Hosting(), KNATIVE])
+def test_a_rollback_has_ended_when_the_previous_model_serves(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, hosting: Hosting
+) -> None:
+    deploy(cluster, step, service("one", hosting))
+    kserve.scores["two"] = 2.0
+    answer = kserve.answer
+
+    def sleepy(host: str) -> dict[str, Any]:
+        kserve.idle = True
+        when(awaited(emulator, "one"), lambda: setattr(kserve, "idle", False))
+        return answer(host)
+
+    kserve.answer = sleepy  # type: ignore[method-assign]
+    with pytest.raises(StepError, match="was rolled back and serves the previous model"):
+        deploy(cluster, step, service("two", hosting))
+    assert kserve.served == "one"
+
+
+def test_a_rollback_that_fails_too_is_told(cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step) -> None:
+    deploy(cluster, step, service("one"))
+    kserve.failing["two"] = CRASHING
+    when(awaited(emulator, "two"), lambda: emulator.fail("PUT", "/inferenceservices/", 403, times=99))
+    with pytest.raises(StepError, match=r"waited .*could not be put back \(not allowed to update"):
+        deploy(cluster, step, service("two", ready_timeout=2))
+
+
+def test_a_controller_that_sleeps_is_a_time_out(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
+) -> None:
+    kserve.idle = True
+    with pytest.raises(StepError, match=r"Ready is Unknown; .*the predictor has no pods yet.* deleted again"):
+        deploy(cluster, step, service("one", ready_timeout=0.1))
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "message"),
+    [
+        ("POST", 403, r"not allowed to create InferenceService eclss .*deploy/rbac\.yaml$"),
+        ("POST", 404, "install KServe$"),
+        ("GET", 403, r"not allowed to get InferenceService eclss .*deploy/rbac\.yaml$"),
+    ],
+)
+def test_refusals_name_the_mend(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, method: str, status: int, message: str
+) -> None:
+    emulator.fail(method, "/inferenceservices", status, times=99)
+    with pytest.raises(StepError, match=message):
+        deploy(cluster, step, service("one"))
+    assert emulator.objects("InferenceService") == {}
+
+
+def test_lasting_failures_leave_nothing(cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step) -> None:
+    emulator.fail("GET", "/pods", 500, times=99)
+    with pytest.raises(StepError, match=r"cannot list pods .*injected failure.* deleted again"):
+        deploy(cluster, step, service("one"))
+    assert emulator.objects("InferenceService") == {}
+
+
+def test_conflicts_end(cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step) -> None:
+    deploy(cluster, step, service("one"))
+    emulator.fail("PUT", "/inferenceservices/", 409, times=99)
+    with pytest.raises(StepError, match=r"changes faster than it can be updated; deploy again later$"):
+        deploy(cluster, step, service("two"))
+    assert model_of(emulator) == "one"
+
+
+@pytest.mark.parametrize(
+    ("writer", "left", "message"),
+    [("this", [], "was deleted again"), ("another", ["eclss"], "was not changed by this step")],
+)
+def test_a_creation_whose_answer_was_lost_is_told_from_that_of_another_run(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, writer: str, left: list[str], message: str
+) -> None:
+    """The repeated request finds the name taken, by itself or by a run that deploys the same."""
+    kserve.scores["one"] = 2.0
+    run = step if writer == "this" else Step("another-run")
+    emulator.put("InferenceService", manifest(run, PODS, service("one")))
+    emulator.fail("GET", "/inferenceservices/eclss", 404)
+    with pytest.raises(StepError, match=message):
+        deploy(cluster, step, service("one"))
+    assert list(emulator.objects("InferenceService")) == left
+
+
+def test_a_change_by_somebody_else_during_the_test_is_not_undone(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
+) -> None:
+    kserve.scores["one"] = 2.0
+    theirs = manifest(Step("another-run"), PODS, service("three"))
+    changes = {"metadata": {"annotations": theirs["metadata"]["annotations"]}, "spec": theirs["spec"]}
+    answer = kserve.answer
+
+    def overtaken(host: str) -> dict[str, Any]:
+        emulator.patch("InferenceService", "eclss", changes)
+        return answer(host) | {"model_version": "one"}
+
+    kserve.answer = overtaken  # type: ignore[method-assign]
+    with pytest.raises(StepError, match=r"row 0 .*nothing was put back: .* no longer what this step made of it"):
+        deploy(cluster, step, service("one"))
+    assert model_of(emulator) == "three"
+
+
+def test_deletion_from_outside_is_told(cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step) -> None:
+    kserve.idle = True
+    when(awaited(emulator, "one"), lambda: emulator.remove("InferenceService", "eclss"))
+    with pytest.raises(StepError, match=r"eclss was deleted by somebody else meanwhile; deploy again$"):
+        deploy(cluster, step, service("one"))
+
+
+def test_a_change_by_somebody_else_is_not_undone(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
+) -> None:
+    deploy(cluster, step, service("one"))
+    kserve.idle = True
+    theirs = manifest(Step("another-run"), PODS, service("three"))
+    changes = {"metadata": {"annotations": theirs["metadata"]["annotations"]}, "spec": theirs["spec"]}
+    when(awaited(emulator, "two"), lambda: emulator.patch("InferenceService", "eclss", changes))
+    with pytest.raises(StepError, match=r"eclss was changed by somebody else meanwhile; deploy again$"):
+        deploy(cluster, step, service("two"))
+    assert model_of(emulator) == "three"
+
+
+@pytest.mark.parametrize("hosting", [Hosting(), KNATIVE])
+def test_a_step_that_is_told_to_stop_deletes_what_it_created(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, sigterm: None, hosting: Hosting
+) -> None:
+    kserve.idle = True
+    when(awaited(emulator, "one"), lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(SystemExit):
+        deploy(cluster, step, service("one", hosting))
+    assert emulator.objects("InferenceService") == {}
+
+
+def test_a_stop_in_the_middle_of_the_creation_leaves_nothing(
+    cluster: Cluster, emulator: Emulator, step: Step, sigterm: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handle = type(emulator.api)._handle
+
+    async def slow(api: Any, request: Any) -> Any:
+        if str(request.method.value) == "POST":
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.sleep(0.3)  # the object appears after those who do not wait for it have looked
+        return await handle(api, request)
+
+    monkeypatch.setattr(type(emulator.api), "_handle", slow)
+    with pytest.raises(SystemExit):
+        deploy(cluster, step, service("one"))
+    assert ("POST", "/apis/serving.kserve.io/v1beta1/namespaces/telemetry/inferenceservices") in emulator.requests()
+    time.sleep(0.4)
+    assert emulator.objects("InferenceService") == {}
+
+
+def test_a_service_in_deletion_is_not_updated(cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step) -> None:
+    deploy(cluster, step, service("one"))
+    emulator.patch("InferenceService", "eclss", {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}})
+    with pytest.raises(StepError, match=r"eclss is being deleted; deploy again when it is gone"):
+        deploy(cluster, step, service("two"))
+    assert model_of(emulator) == "one"
+
+
+def test_a_service_of_others_is_rolled_back_to_what_it_was(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
+) -> None:
+    theirs = manifest(step, PODS, service("theirs"))
+    theirs["metadata"]["annotations"] = {"serving.kserve.io/deploymentMode": "Standard"}
+    for part in theirs["spec"].values():
+        del part["annotations"]["columbus-eclss-ad/manifest-sha256"]
+    emulator.put("InferenceService", theirs)
+    while "status" not in stored(emulator):
+        pass
+    kserve.scores["two"] = 2.0
+    with pytest.raises(StepError, match=r"was rolled back and serves the previous model"):
+        deploy(cluster, step, service("two"))
+    assert stored(emulator)["spec"] == theirs["spec"]
+    assert stored(emulator)["metadata"]["annotations"] == theirs["metadata"]["annotations"]

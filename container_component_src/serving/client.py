@@ -21,7 +21,7 @@ from container_component_src.serving.v2 import (
 )
 
 _ATTEMPTS = 4
-_FIRST_PAUSE = 0.5  # seconds before the second attempt; each further one waits twice as long
+FIRST_PAUSE = 0.5  # seconds before the second attempt; each further one waits twice as long
 _MESSAGE_LENGTH = 500
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _LOGIN_NEEDED = {301, 302, 303, 307, 401, 403}
@@ -135,7 +135,7 @@ class ModelClient:
         reason = ""
         for attempt in range(_ATTEMPTS):
             if attempt:
-                time.sleep(_FIRST_PAUSE * 2 ** (attempt - 1))
+                time.sleep(FIRST_PAUSE * 2 ** (attempt - 1))
             try:
                 answer = self._http.request(method, url, content=body, headers=headers)
             except httpx.HTTPError as error:

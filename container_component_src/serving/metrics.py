@@ -86,7 +86,8 @@ class Metrics:
         counted = self._tally.all()
         yield InfoMetricFamily("anomaly_model", "What this server serves.", self._labels)
         yield CounterMetricFamily("anomaly_rows", "Rows scored.", counted.totals[0])
-        yield CounterMetricFamily("anomaly_alarms", "Rows answered as alarms.", counted.totals[1])
+        if self._labels["part"] != "predictor":
+            yield CounterMetricFamily("anomaly_alarms", "Rows answered as alarms.", counted.totals[1])
         counts = np.cumsum(counted.buckets).tolist()
         buckets = [(f"{edge:g}", count) for edge, count in zip([*self._edges.tolist(), math.inf], counts, strict=True)]
         buckets[-1] = ("+Inf", counts[-1])

@@ -202,9 +202,6 @@ class _NoScorer:
     async def score(self, scaled: npt.NDArray[np.float32], headers: dict[str, str]) -> Scored:
         return Scored(np.zeros_like(scaled), np.zeros_like(scaled))
 
-    async def close(self) -> None:
-        pass
-
 
 def request_id(headers: Mapping[str, str]) -> str:
     """The id that the caller gave the request, or a new one."""

@@ -1,5 +1,7 @@
 """Who scores the rows: the model in this process, or a predictor over HTTP."""
 
+import os
+import ssl
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,6 +18,7 @@ from container_component_src.serving.v2 import HEADER_LENGTH, ROWS_INPUT, decode
 Narrow = npt.NDArray[np.float32]
 
 CONNECT_TIMEOUT = 0.5  # seconds; a predictor whose machine has gone does not even refuse
+CA_VARIABLE = "REQUESTS_CA_BUNDLE"  # set by KServe's controller where the way to the predictor is encrypted
 FORWARDED_HEADERS = ("x-request-id", "x-b3-traceid", "authorization")
 _MESSAGE_LENGTH = 500
 # What a connection ends with that the predictor closed since its last use; scoring once more does no harm.
@@ -39,10 +42,6 @@ class Scorer(Protocol):
 
     async def score(self, scaled: Narrow, headers: dict[str, str]) -> Scored:
         """Score rows of shape [rows, channels]; headers are those of the request."""
-        ...
-
-    async def close(self) -> None:
-        """Let go of connections."""
         ...
 
 
@@ -69,9 +68,6 @@ class LocalScorer:
             refuse_value(scaled, ~finite[:, np.newaxis] & largest, self._bundle.info.channels)
         return Scored(parts, expected)
 
-    async def close(self) -> None:
-        """Nothing to let go of."""
-
 
 class RemoteScorer:
     """Asks a predictor of the same bundle, in the V2 protocol with binary tensors.
@@ -87,9 +83,12 @@ class RemoteScorer:
     def __init__(self, url: str, model: str, version: str, timeout: float, retries: int) -> None:
         self._url = f"{url}/v2/models/{model}/infer"
         self._version = version
+        ca_file = os.environ.get(CA_VARIABLE)
         self._settings: dict[str, Any] = {
             "timeout": httpx.Timeout(timeout, connect=CONNECT_TIMEOUT),
-            "transport": httpx.AsyncHTTPTransport(retries=retries, limits=httpx.Limits(max_keepalive_connections=20)),
+            "transport": httpx.AsyncHTTPTransport(
+                verify=ssl.create_default_context(cafile=ca_file) if ca_file else True, retries=retries
+            ),
         }
         self._client: httpx.AsyncClient | None = None
 
@@ -121,11 +120,6 @@ class RemoteScorer:
         if parts is None or expected is None or not parts.shape == expected.shape == scaled.shape:
             raise PredictorError("The predictor's answer lacks the parts of the score; deploy both from one image.")
         return Scored(parts, expected)
-
-    async def close(self) -> None:
-        """Close the connections."""
-        if self._client is not None:
-            await self._client.aclose()
 
     async def _post(self, body: bytes, headers: dict[str, str]) -> httpx.Response:
         if self._client is None:  # made in the event loop that uses it

@@ -18,6 +18,7 @@ from container_component_src.backends.local.serving import running, wait_until_r
 from container_component_src.evaluation.scoring import smooth
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.scoring import score_parts
+from container_component_src.serving import client
 from tests.helpers import Invoke, assert_nothing_written, assert_refused
 from tests.serving.bundles import CHANNELS, SCALER, make_bundle
 
@@ -33,8 +34,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Bundle, s
     bundle = make_bundle(folder, smoothing_window=WINDOW)
     (port,) = free_ports(1)
     command = ("serve_predictor", "--combined", "--model-dir", str(folder), "--model-name", MODEL)
-    with running({port: command}) as servers, httpx.Client(trust_env=False) as client:
-        wait_until_ready(servers, MODEL, 120, client)
+    with running({port: command}) as servers, httpx.Client(trust_env=False) as http:
+        wait_until_ready(servers, MODEL, 120, http)
         yield bundle, f"http://{LOOPBACK}:{port}"
 
 
@@ -134,6 +135,14 @@ def test_bad_input_is_refused(served: tuple[Bundle, str], frame: pd.DataFrame, i
     assert_refused(query(b"PAR1 and so on"), "damaged")
     assert_refused(query(frame[::-1].to_csv(index=False).encode()), "not after")
     assert_refused(query(b"", "--model-name", "other"), "404", "other")
+
+
+def test_a_server_that_is_not_there_is_named(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(client, "FIRST_PAUSE", 0.0)
+    (tmp_path / "telemetry.csv").write_text("fan_speed\n1\n")
+    url = f"http://{LOOPBACK}:{free_ports(1)[0]}"
+    outcome = invoke("query_model", "--url", url, "--input", tmp_path / "telemetry.csv")
+    assert_refused(outcome, url, "ConnectError", code=1)
 
 
 class Gateway(BaseHTTPRequestHandler):

@@ -19,6 +19,7 @@ PIPELINE_FILE = "columbus_eclss_ad_pipeline.yaml"
 
 @click.command(context_settings={"max_content_width": 120})
 @click.option("--local", is_flag=True, help="Run the compiled pipeline on this machine.")
+@click.option("--containers", is_flag=True, help="With --local: run every step in a container of the image.")
 @click.option("--compile-only", is_flag=True, help="Only compile, for the upload in the Kubeflow UI.")
 @click.option(
     "--output",
@@ -37,7 +38,13 @@ PIPELINE_FILE = "columbus_eclss_ad_pipeline.yaml"
 @click.option("--param", "parameters", multiple=True, metavar="NAME=VALUE", help="Override a pipeline parameter.")
 @click.option("--no-cache", is_flag=True, help="Run every step, whatever earlier runs have left.")
 def compile_and_run_pipeline(
-    local: bool, compile_only: bool, output: Path, config_file: Path, parameters: tuple[str, ...], no_cache: bool
+    local: bool,
+    containers: bool,
+    compile_only: bool,
+    output: Path,
+    config_file: Path,
+    parameters: tuple[str, ...],
+    no_cache: bool,
 ) -> None:
     """Compile the Columbus ECLSS anomaly detection pipeline, and run it."""
     if local == compile_only:
@@ -49,7 +56,7 @@ def compile_and_run_pipeline(
         compile_pipeline(settings, output)
         click.echo(f"compiled: {output}")
         return
-    sys.exit(run_on_this_machine(settings, parse_parameters(parameters), cache=not no_cache))
+    sys.exit(run_on_this_machine(settings, parse_parameters(parameters), cache=not no_cache, containers=containers))
 
 
 def compile_pipeline(settings: Settings, output: Path) -> None:
@@ -65,13 +72,14 @@ def compile_pipeline(settings: Settings, output: Path) -> None:
         unfinished.replace(output)
 
 
-def run_on_this_machine(settings: Settings, parameters: dict[str, str], cache: bool) -> int:
+def run_on_this_machine(settings: Settings, parameters: dict[str, str], cache: bool, containers: bool = False) -> int:
     """Compile and run the pipeline locally.
 
     Args:
         settings: The configuration; its `[parameters]` are overridden by `parameters`.
         parameters: Pipeline parameters as text.
         cache: Whether steps whose inputs did not change are answered from earlier runs.
+        containers: Whether every step runs in a container of the image; their outputs lie in a folder of their own.
 
     Returns:
         The exit code: 0 succeeded, 1 failed, 130 interrupted.
@@ -85,7 +93,10 @@ def run_on_this_machine(settings: Settings, parameters: dict[str, str], cache: b
     yaml_path = work_dir / PIPELINE_FILE
     compile_pipeline(settings, yaml_path)
     arguments = {"backend": "local", **settings.parameters, **parameters}
-    return run_locally(LocalRunOptions(yaml_path, arguments, work_dir, cache=cache)).exit_code
+    image = settings.image.reference if containers else ""
+    if image:
+        work_dir = work_dir / "containers"
+    return run_locally(LocalRunOptions(yaml_path, arguments, work_dir, cache=cache, image=image)).exit_code
 
 
 def make_example_data(settings: Settings, parameters: dict[str, str], folder: Path) -> None:

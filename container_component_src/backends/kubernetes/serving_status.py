@@ -86,7 +86,7 @@ def wait_until_ready(cluster: Cluster, expected: Manifest, before: Mapping[str, 
     def attempt() -> Manifest:
         found = _current(cluster, expected)
         _check_mode(found, expected)
-        running = _pods(cluster, name, digest)
+        running = _pods(cluster, name)
         obstacles = _obstacles(found, running, before, digest)
         if not obstacles:
             return found
@@ -176,13 +176,12 @@ def _pod_obstacles(running: list[Any], part: str, digest: str | None) -> list[st
     ]
 
 
-def _pods(cluster: Cluster, name: str, digest: str | None) -> list[Any]:
-    """The pods that are to stay; where the spec before may stay in part, its pods too."""
+def _pods(cluster: Cluster, name: str) -> list[Any]:
+    """The pods that are not on their way out; an evicted one stays in the list, and another takes its place."""
     return [
         pod
         for pod in pods(cluster, f"{POD_LABEL}={name}")
-        if pod.metadata.deletion_timestamp is None
-        and (_has_digest(pod, digest) or pod.status.phase not in ("Failed", "Succeeded"))
+        if pod.metadata.deletion_timestamp is None and pod.status.phase not in ("Failed", "Succeeded")
     ]
 
 
@@ -194,13 +193,9 @@ def _is_ready(pod: Any) -> bool:
     return any(condition.type == "Ready" and condition.status == "True" for condition in pod.status.conditions or [])
 
 
-def _containers(pod: Any) -> list[Any]:
-    return [*(pod.status.init_container_statuses or []), *(pod.status.container_statuses or [])]
-
-
 def _failing(pod: Any) -> Any | None:
     """The container whose failure keeps a pod from being ready."""
-    for status in _containers(pod):
+    for status in [*(pod.status.init_container_statuses or []), *(pod.status.container_statuses or [])]:
         ended = status.state and status.state.terminated and status.state.terminated.exit_code == 0
         if not status.ready and not ended:
             return status

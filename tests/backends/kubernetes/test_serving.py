@@ -23,7 +23,7 @@ from tests.backends.kubernetes.deployments import (
     when,
     writes,
 )
-from tests.backends.kubernetes.kserve_controller import KServe
+from tests.backends.kubernetes.kserve_controller import KServe, pod_of
 from tests.cluster.emulator import NAMESPACE, Emulator
 
 
@@ -67,6 +67,20 @@ def test_an_update_is_tested_when_the_new_pods_are_there(
     assert deploy(cluster, step, service("two", hosting)).revision == "two"
     assert writes(emulator) == ["POST", "PUT"]
     assert [model for _, model in kserve.requests] == ["one", "two"]
+
+
+def test_pods_that_are_on_their_way_out_are_not_waited_for(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
+) -> None:
+    deploy(cluster, step, service("one"))
+    gone = {"phase": "Failed", "conditions": [{"type": "Ready", "status": "False"}]}
+    emulator.patch("Pod", "eclss-predictor-1", {"status": gone})
+    leaving = {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}
+    emulator.patch("Pod", "eclss-transformer-1", leaving)
+    parts = stored(emulator)["spec"]
+    for part in parts:
+        emulator.put("Pod", pod_of("eclss", part, f"eclss-{part}-replacement", parts[part], None))
+    assert deploy(cluster, step, service("one")).revision == "one"
 
 
 def test_an_update_keeps_what_others_put_there(

@@ -74,12 +74,12 @@ def test_a_pod_that_does_not_get_ready_is_quoted(
     for pod in ("eclss-predictor-1", "eclss-transformer-1"):
         emulator.log(pod).text = "Traceback\nerror: s3://models/one: no model bundle\n"
     message = (
-        r"waited 0\.5 s for InferenceService eclss to be ready; raise --ready-timeout: "
+        r"waited 1\.5 s for InferenceService eclss to be ready; raise --ready-timeout: "
         r"Ready is False \(MinimumReplicasUnavailable no pod is ready\); .*CrashLoopBackOff.*"
         r"error: s3://models/one: no model bundle; InferenceService eclss was deleted again"
     )
     with pytest.raises(StepError, match=message):
-        deploy(cluster, step, service("one", ready_timeout=0.5))
+        deploy(cluster, step, service("one", ready_timeout=1.5))
     assert emulator.objects("InferenceService") == {}
 
 
@@ -110,7 +110,7 @@ def test_an_update_that_does_not_get_ready_is_rolled_back(
     deploy(cluster, step, service("one", hosting))
     kserve.failing["two"] = CRASHING
     with pytest.raises(StepError, match=rf"{obstacle}.*; .* was rolled back"):
-        deploy(cluster, step, service("two", hosting, ready_timeout=0.5))
+        deploy(cluster, step, service("two", hosting, ready_timeout=1.5))
     assert model_of(emulator) == "one"
 
 

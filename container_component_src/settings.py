@@ -1,7 +1,7 @@
 """Typed, frozen settings: everything that `config.toml` may say, checked key by key when it is read."""
 
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import tomli
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -10,6 +10,7 @@ from container_component_src.errors import InputError
 
 M = TypeVar("M", bound=BaseModel)
 NonEmpty = Annotated[str, Field(min_length=1)]
+Hours = Annotated[float, Field(gt=0, le=8760)]  # up to a year
 
 
 class Frozen(BaseModel):
@@ -32,6 +33,8 @@ class Platform(Frozen):
     namespace: NonEmpty  # where pods of the run are created
     s3_secret: NonEmpty  # Secret with the S3 credentials and endpoint
     inference_service: NonEmpty  # name of the deployed model
+    service_account: str = ""  # of the pods that steps start; the namespace's default one if empty
+    deployment_mode: Literal["Standard", "Knative", "RawDeployment", "Serverless"] = "Standard"  # of the service
 
 
 class ReportColumns(Frozen):
@@ -60,6 +63,7 @@ class Image(Frozen):
 
     repository: NonEmpty
     tag: NonEmpty
+    pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
 
     @property
     def reference(self) -> str:
@@ -74,12 +78,32 @@ class StepResources(Frozen):
     memory: NonEmpty
 
 
+class TrainingResources(StepResources):
+    """What one trial, or one node of a training, may use."""
+
+    gpus: int = Field(default=0, ge=0)
+    gpu_resource: NonEmpty = "nvidia.com/gpu"  # what the cluster calls its GPUs
+    shared_memory: NonEmpty = "1Gi"  # size of /dev/shm, part of `memory`
+
+
 class Resources(Frozen):
-    """What steps may use on the cluster."""
+    """What pods may use on the cluster."""
 
     light: StepResources  # steps that start other jobs or handle small files
     data: StepResources  # steps that stream the dataset
-    training: StepResources  # trials and training replicas
+    training: TrainingResources  # trials and training replicas
+    dask_worker: StepResources = StepResources(cpu="2", memory="4Gi")
+    serving: StepResources = StepResources(cpu="1", memory="2Gi")  # each container of the service
+
+
+class Limits(Frozen):
+    """When the cluster gives up."""
+
+    retries: int = Field(default=2, ge=0)  # of a failed step
+    step_hours: Hours = 6  # of every step but those that wait for trials and training
+    trial_hours: Hours = 6
+    tuning_hours: Hours = 48  # of all trials
+    training_hours: Hours = 24
 
 
 class Settings(Frozen):
@@ -90,6 +114,7 @@ class Settings(Frozen):
     col_names: ColNames = Field(alias="col-names")
     image: Image
     resources: Resources
+    limits: Limits = Limits()
     parameters: dict[str, bool | int | float | str | list[object]] = Field(default_factory=dict)  # of the pipeline
 
 

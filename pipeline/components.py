@@ -16,11 +16,15 @@ UNSET_IMAGE = "set-by-the-pipeline"  # the pipeline definition names the image o
 
 
 def _step(command: str, **options: Any) -> dsl.ContainerSpec:
-    """A command of the image with its options; `df_path=value` becomes `--df-path value`."""
+    """A command of the image that reports outputs, with its options; `df_path=value` becomes `--df-path value`."""
+    return _command(command, **options, executor_input="{{$}}")
+
+
+def _command(command: str, **options: Any) -> dsl.ContainerSpec:
     arguments = [command]
     for name, value in options.items():
         arguments += [f"--{name.replace('_', '-')}", value]
-    return dsl.ContainerSpec(image=UNSET_IMAGE, command=PROGRAM, args=[*arguments, "--executor-input", "{{$}}"])
+    return dsl.ContainerSpec(image=UNSET_IMAGE, command=PROGRAM, args=arguments)
 
 
 @dsl.container_component
@@ -62,9 +66,14 @@ def run_dask_preprocessing(
     sample_frac: float,
     timestamp_col: str,
     minio_endpoint: str,
-    dask_worker_image: str,
     num_dask_workers: int,
     namespace: str,
+    dask_worker_image: str,
+    image_pull_policy: str,
+    s3_secret: str,
+    service_account: str,
+    cpu: str,
+    memory: str,
     backend: str,
     dataset: dsl.Output[dsl.Dataset],
     dataset_uri: dsl.OutputPath(str),
@@ -77,9 +86,14 @@ def run_dask_preprocessing(
         df_out_path=dataset.uri,
         timestamp_col=timestamp_col,
         minio_endpoint=minio_endpoint,
-        dask_worker_image=dask_worker_image,
         num_dask_workers=num_dask_workers,
         namespace=namespace,
+        dask_worker_image=dask_worker_image,
+        image_pull_policy=image_pull_policy,
+        s3_secret=s3_secret,
+        service_account=service_account,
+        cpu=cpu,
+        memory=memory,
         backend=backend,
     )
 
@@ -182,7 +196,18 @@ def run_katib_experiment(
     max_failed_trials: int,
     max_epochs: int,
     early_stopping_patience: int,
+    trial_timeout: float,
     seed: int,
+    namespace: str,
+    image: str,
+    image_pull_policy: str,
+    s3_secret: str,
+    service_account: str,
+    cpu: str,
+    memory: str,
+    gpus: int,
+    gpu_resource: str,
+    shared_memory: str,
     backend: str,
     trials: dsl.Output[dsl.Artifact],
     best_hyperparameters: dsl.OutputPath(JsonDict),
@@ -203,8 +228,19 @@ def run_katib_experiment(
         max_failed_trials=max_failed_trials,
         max_epochs=max_epochs,
         early_stopping_patience=early_stopping_patience,
+        trial_timeout=trial_timeout,
         seed=seed,
         trials_path=trials.path,
+        namespace=namespace,
+        image=image,
+        image_pull_policy=image_pull_policy,
+        s3_secret=s3_secret,
+        service_account=service_account,
+        cpu=cpu,
+        memory=memory,
+        gpus=gpus,
+        gpu_resource=gpu_resource,
+        shared_memory=shared_memory,
         backend=backend,
     )
 
@@ -219,7 +255,18 @@ def run_pytorchjob(
     num_gpu_nodes: int,
     smoothing_window: int,
     alarm_quantile: float,
+    job_timeout: float,
     seed: int,
+    namespace: str,
+    image: str,
+    image_pull_policy: str,
+    s3_secret: str,
+    service_account: str,
+    cpu: str,
+    memory: str,
+    gpus: int,
+    gpu_resource: str,
+    shared_memory: str,
     backend: str,
     model: dsl.Output[dsl.Model],
 ) -> dsl.ContainerSpec:
@@ -234,8 +281,19 @@ def run_pytorchjob(
         num_gpu_nodes=num_gpu_nodes,
         smoothing_window=smoothing_window,
         alarm_quantile=alarm_quantile,
+        job_timeout=job_timeout,
         seed=seed,
         model_output_file=model.uri,
+        namespace=namespace,
+        image=image,
+        image_pull_policy=image_pull_policy,
+        s3_secret=s3_secret,
+        service_account=service_account,
+        cpu=cpu,
+        memory=memory,
+        gpus=gpus,
+        gpu_resource=gpu_resource,
+        shared_memory=shared_memory,
         backend=backend,
     )
 
@@ -287,8 +345,14 @@ def deploy_to_kserve(
     model: dsl.Input[dsl.Model],
     test_uri: str,
     service_name: str,
+    deployment_mode: str,
     namespace: str,
     image: str,
+    image_pull_policy: str,
+    s3_secret: str,
+    service_account: str,
+    cpu: str,
+    memory: str,
     backend: str,
     endpoint: dsl.OutputPath(str),
 ) -> dsl.ContainerSpec:
@@ -298,7 +362,19 @@ def deploy_to_kserve(
         bundle_path=model.uri,
         test_df_path=test_uri,
         service_name=service_name,
+        deployment_mode=deployment_mode,
         namespace=namespace,
         image=image,
+        image_pull_policy=image_pull_policy,
+        s3_secret=s3_secret,
+        service_account=service_account,
+        cpu=cpu,
+        memory=memory,
         backend=backend,
     )
+
+
+@dsl.container_component
+def cleanup(backend: str) -> dsl.ContainerSpec:
+    """Delete what the run left behind; its pod's environment names the run."""
+    return _command("cleanup", backend=backend)

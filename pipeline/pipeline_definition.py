@@ -1,17 +1,35 @@
 """The pipeline: which step feeds which, and what each may use on the cluster. Nothing is read or sent here."""
 
+from typing import Any
+
 from kfp import dsl, kubernetes
 from kfp.dsl import base_component
 
+from container_component_src.cluster.step import (
+    POD_NAME_VARIABLE,
+    POD_NAMESPACE_VARIABLE,
+    POD_UID_VARIABLE,
+    RUN_LABEL,
+)
+from container_component_src.scratch import RUN_ID_VARIABLE
 from container_component_src.settings import Settings, StepResources
 from container_component_src.storage import S3_ENVIRONMENT
 from pipeline import components
 from pipeline.annotations import ArchiveList, JsonList
 
+# Who a step is: what it starts is owned by its pod, and labelled as KFP labels all pods of the run.
+_POD_FIELDS = {
+    POD_NAME_VARIABLE: "metadata.name",
+    POD_UID_VARIABLE: "metadata.uid",
+    POD_NAMESPACE_VARIABLE: "metadata.namespace",
+    RUN_ID_VARIABLE: f"metadata.labels['{RUN_LABEL}']",
+}
+_LAUNCH_MARGIN = 1  # hours that a step outlives the training it waits for, to queue, to report and to tidy up
+
 
 def build_pipeline(settings: Settings) -> base_component.BaseComponent:
     """Wire the pipeline for the names, paths and resources of some settings; all else is a pipeline parameter."""
-    image, resources, names = settings.image.reference, settings.resources, settings.col_names
+    limits, resources, names = settings.limits, settings.resources, settings.col_names
     on = _Platform(settings)
     report_columns_default = (
         names.report.model_dump_json()
@@ -59,107 +77,112 @@ def build_pipeline(settings: Settings) -> base_component.BaseComponent:
         service_name: str = settings.platform.inference_service,
         seed: int = 42,
     ) -> None:
-        listing = components.list_archives(
-            archives_path=archives_path, reports_path=reports_path, timestamp_col=timestamp_col
-        )
-        on.configure(listing, resources.light).set_caching_options(False)
-        split = split_archives(
-            archives=listing.outputs["archives"],
-            timestamp_col=timestamp_col,
-            rowgroup_limit=rowgroup_limit,
-            rowgroups_per_file=rowgroups_per_file,
-        )
-        dataset = components.run_dask_preprocessing(
-            partitioned_telemetry_paths=split.output,
-            sample_frac=sample_frac,
-            timestamp_col=timestamp_col,
-            minio_endpoint=minio_endpoint,
-            dask_worker_image=image,
-            num_dask_workers=num_dask_workers,
-            namespace=namespace,
-            backend=backend,
-        )
-        on.configure(dataset, resources.light)
-        labels = components.label_telemetry(
-            dataset_uri=dataset.outputs["dataset_uri"],
-            reports_path=reports_path,
-            reports_fingerprint=listing.outputs["reports_fingerprint"],
-            report_columns=report_columns,
-            strict_reports=strict_reports,
-        )
-        on.configure(labels, resources.data)
-        parts = components.create_train_val_test_split(
-            dataset_uri=dataset.outputs["dataset_uri"],
-            labels_uri=labels.outputs["labels_uri"],
-            window_hours=window_hours,
-            block_hours=block_hours,
-            val_fraction=val_fraction,
-            seed=seed,
-        )
-        on.configure(parts, resources.data)
-        scaler = components.fit_scaler(train_uri=parts.outputs["train_uri"], scaler_type=scaler_type)
-        on.configure(scaler, resources.data)
-        scaled = components.scale_dataframes(
-            train_uri=parts.outputs["train_uri"],
-            val_uri=parts.outputs["val_uri"],
-            test_uri=parts.outputs["test_uri"],
-            scaler=scaler.outputs["scaler"],
-        )
-        on.configure(scaled, resources.data)
-        tuning = components.run_katib_experiment(
-            train_uri=scaled.outputs["scaled_train_uri"],
-            val_uri=scaled.outputs["scaled_val_uri"],
-            latent_dims=latent_dims,
-            hidden_dims=hidden_dims,
-            betas=betas,
-            lrs=lrs,
-            batch_sizes=batch_sizes,
-            algorithm=tuning_algorithm,
-            max_trials=max_trials,
-            parallel_trials=parallel_trials,
-            max_failed_trials=max_failed_trials,
-            max_epochs=tuning_max_epochs,
-            early_stopping_patience=early_stopping_patience,
-            seed=seed,
-            backend=backend,
-        )
-        on.configure(tuning, resources.light)
-        training = components.run_pytorchjob(
-            train_uri=scaled.outputs["scaled_train_uri"],
-            val_uri=scaled.outputs["scaled_val_uri"],
-            hyperparameters=tuning.outputs["best_hyperparameters"],
-            max_epochs=max_epochs,
-            early_stopping_patience=early_stopping_patience,
-            num_gpu_nodes=num_gpu_nodes,
-            smoothing_window=smoothing_window,
-            alarm_quantile=alarm_quantile,
-            seed=seed,
-            backend=backend,
-        )
-        on.configure(training, resources.light)
-        evaluation = components.run_evaluation(
-            model=training.outputs["model"],
-            val_uri=scaled.outputs["scaled_val_uri"],
-            test_uri=scaled.outputs["scaled_test_uri"],
-        )
-        on.configure(evaluation, resources.data)
-        report = components.visualize_results(
-            model=training.outputs["model"],
-            evaluation=evaluation.outputs["evaluation"],
-            trials=tuning.outputs["trials"],
-            scores_uri=evaluation.outputs["scores_uri"],
-        )
-        on.configure(report, resources.data)
-        deploy_if_good(
-            composite_f1=evaluation.outputs["composite_f1"],
-            min_composite_f1=min_composite_f1,
-            model=training.outputs["model"],
-            test_uri=scaled.outputs["scaled_test_uri"],
-            service_name=service_name,
-            namespace=namespace,
-            image=image,
-            backend=backend,
-        )
+        cleaning = components.cleanup(backend=backend)
+        on.configure(cleaning, resources.light).set_caching_options(False)
+        with dsl.ExitHandler(cleaning, name="steps"):
+            listing = components.list_archives(
+                archives_path=archives_path, reports_path=reports_path, timestamp_col=timestamp_col
+            )
+            on.configure(listing, resources.light).set_caching_options(False)
+            split = split_archives(
+                archives=listing.outputs["archives"],
+                timestamp_col=timestamp_col,
+                rowgroup_limit=rowgroup_limit,
+                rowgroups_per_file=rowgroups_per_file,
+            )
+            dataset = components.run_dask_preprocessing(
+                partitioned_telemetry_paths=split.output,
+                sample_frac=sample_frac,
+                timestamp_col=timestamp_col,
+                minio_endpoint=minio_endpoint,
+                num_dask_workers=num_dask_workers,
+                **on.pods(namespace, resources.dask_worker, image_name="dask_worker_image"),
+                backend=backend,
+            )
+            on.configure(dataset, resources.light)
+            labels = components.label_telemetry(
+                dataset_uri=dataset.outputs["dataset_uri"],
+                reports_path=reports_path,
+                reports_fingerprint=listing.outputs["reports_fingerprint"],
+                report_columns=report_columns,
+                strict_reports=strict_reports,
+            )
+            on.configure(labels, resources.data)
+            parts = components.create_train_val_test_split(
+                dataset_uri=dataset.outputs["dataset_uri"],
+                labels_uri=labels.outputs["labels_uri"],
+                window_hours=window_hours,
+                block_hours=block_hours,
+                val_fraction=val_fraction,
+                seed=seed,
+            )
+            on.configure(parts, resources.data)
+            scaler = components.fit_scaler(train_uri=parts.outputs["train_uri"], scaler_type=scaler_type)
+            on.configure(scaler, resources.data)
+            scaled = components.scale_dataframes(
+                train_uri=parts.outputs["train_uri"],
+                val_uri=parts.outputs["val_uri"],
+                test_uri=parts.outputs["test_uri"],
+                scaler=scaler.outputs["scaler"],
+            )
+            on.configure(scaled, resources.data)
+            tuning = components.run_katib_experiment(
+                train_uri=scaled.outputs["scaled_train_uri"],
+                val_uri=scaled.outputs["scaled_val_uri"],
+                latent_dims=latent_dims,
+                hidden_dims=hidden_dims,
+                betas=betas,
+                lrs=lrs,
+                batch_sizes=batch_sizes,
+                algorithm=tuning_algorithm,
+                max_trials=max_trials,
+                parallel_trials=parallel_trials,
+                max_failed_trials=max_failed_trials,
+                max_epochs=tuning_max_epochs,
+                early_stopping_patience=early_stopping_patience,
+                trial_timeout=limits.trial_hours * 3600,
+                seed=seed,
+                **on.training_pods(namespace),
+                backend=backend,
+            )
+            on.configure(tuning, resources.light, limits.tuning_hours)
+            training = components.run_pytorchjob(
+                train_uri=scaled.outputs["scaled_train_uri"],
+                val_uri=scaled.outputs["scaled_val_uri"],
+                hyperparameters=tuning.outputs["best_hyperparameters"],
+                max_epochs=max_epochs,
+                early_stopping_patience=early_stopping_patience,
+                num_gpu_nodes=num_gpu_nodes,
+                smoothing_window=smoothing_window,
+                alarm_quantile=alarm_quantile,
+                job_timeout=limits.training_hours * 3600,
+                seed=seed,
+                **on.training_pods(namespace),
+                backend=backend,
+            )
+            on.configure(training, resources.light, limits.training_hours + _LAUNCH_MARGIN)
+            evaluation = components.run_evaluation(
+                model=training.outputs["model"],
+                val_uri=scaled.outputs["scaled_val_uri"],
+                test_uri=scaled.outputs["scaled_test_uri"],
+            )
+            on.configure(evaluation, resources.data)
+            report = components.visualize_results(
+                model=training.outputs["model"],
+                evaluation=evaluation.outputs["evaluation"],
+                trials=tuning.outputs["trials"],
+                scores_uri=evaluation.outputs["scores_uri"],
+            )
+            on.configure(report, resources.data)
+            deploy_if_good(
+                composite_f1=evaluation.outputs["composite_f1"],
+                min_composite_f1=min_composite_f1,
+                model=training.outputs["model"],
+                test_uri=scaled.outputs["scaled_test_uri"],
+                service_name=service_name,
+                namespace=namespace,
+                backend=backend,
+            )
 
     return columbus_eclss_ad_pipeline
 
@@ -170,14 +193,53 @@ class _Platform:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
-    def configure(self, task: dsl.PipelineTask, resources: StepResources) -> dsl.PipelineTask:
-        """Set a task's image and resources, and give it the S3 credentials from the Secret."""
-        task.set_container_image(self.settings.image.reference)
+    def configure(
+        self, task: dsl.PipelineTask, resources: StepResources, hours: float | None = None, repeatable: bool = True
+    ) -> dsl.PipelineTask:
+        """Set a task's image, resources, limits and identity, and give it the S3 credentials from the Secret.
+
+        Steps are repeatable: they empty their outputs first, their results follow from their inputs, and what they
+        start is named after the run, so that the next attempt adopts it. Only the deployment is not: a model that was
+        rolled back would get traffic once more. CPU is not limited, because throttling slows more than it shares.
+        """
+        image, limits = self.settings.image, self.settings.limits
+        task.set_container_image(image.reference)
         task.set_cpu_request(resources.cpu).set_memory_request(resources.memory).set_memory_limit(resources.memory)
+        if repeatable and limits.retries:
+            task.set_retry(limits.retries, backoff_duration="30s", backoff_factor=2.0, backoff_max_duration="600s")
+        kubernetes.set_image_pull_policy(task, image.pull_policy)
+        kubernetes.set_timeout(task, round((hours or limits.step_hours) * 3600))
+        kubernetes.add_pod_label(task, "app.kubernetes.io/part-of", "columbus-eclss-ad")
+        for variable, field in _POD_FIELDS.items():
+            kubernetes.use_field_path_as_env(task, variable, field)
         secret = self.settings.platform.s3_secret
         return kubernetes.use_secret_as_env(
             task, secret_name=secret, secret_key_to_env={name: name for name in S3_ENVIRONMENT}, optional=True
         )
+
+    def pods(self, namespace: Any, resources: StepResources, image_name: str = "image") -> dict[str, Any]:
+        """Arguments of a launching step: how the pods run that it starts.
+
+        Args:
+            namespace: The pipeline's parameter.
+            resources: Of each pod.
+            image_name: What the step calls the image.
+        """
+        return {
+            "namespace": namespace,
+            image_name: self.settings.image.reference,
+            "image_pull_policy": self.settings.image.pull_policy,
+            "s3_secret": self.settings.platform.s3_secret,
+            "service_account": self.settings.platform.service_account,
+            "cpu": resources.cpu,
+            "memory": resources.memory,
+        }
+
+    def training_pods(self, namespace: Any) -> dict[str, Any]:
+        """Arguments of a step that starts trainings."""
+        training = self.settings.resources.training
+        special = training.model_dump(include={"gpus", "gpu_resource", "shared_memory"})
+        return {**self.pods(namespace, training), **special}
 
 
 def _build_split_archives(on: _Platform) -> base_component.BaseComponent:
@@ -212,7 +274,6 @@ def _build_deploy_if_good(on: _Platform) -> base_component.BaseComponent:
         test_uri: str,
         service_name: str,
         namespace: str,
-        image: str,
         backend: str,
     ) -> None:
         with dsl.If(composite_f1 >= min_composite_f1):
@@ -220,10 +281,10 @@ def _build_deploy_if_good(on: _Platform) -> base_component.BaseComponent:
                 model=model,
                 test_uri=test_uri,
                 service_name=service_name,
-                namespace=namespace,
-                image=image,
+                deployment_mode=on.settings.platform.deployment_mode,
+                **on.pods(namespace, on.settings.resources.serving),
                 backend=backend,
             )
-            on.configure(deployment, on.settings.resources.light).set_caching_options(False)
+            on.configure(deployment, on.settings.resources.light, repeatable=False).set_caching_options(False)
 
     return deploy_if_good

@@ -3,10 +3,11 @@
 import click
 
 from container_component_src.cli.options import backend_option
+from container_component_src.scratch import RUN_ID_VARIABLE
 
 
 @click.command()
-@click.option("--run-id", required=True, help="The run, as the pipeline names it.")
+@click.option("--run-id", envvar=RUN_ID_VARIABLE, required=True, help="The run, as the pipeline names it.")
 @backend_option
 def cleanup(run_id: str, backend_name: str) -> None:
     """Delete what a run left behind; nothing happens where nothing is left."""

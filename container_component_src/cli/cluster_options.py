@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from container_component_src.cli.options import WholeNumber
 from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.model.arguments import checked
 
@@ -45,7 +46,8 @@ def cluster_options(image_option: str = "--image") -> Callable[[F], F]:
         for name in reversed(_HELP):
             flag = image_option if name == "image" else f"--{name.replace('_', '-')}"
             default = PodSettings.model_fields[name].default
-            option = click.option(flag, name, default=default, show_default=default != "", help=_HELP[name])
+            kind = WholeNumber(0) if name == "gpus" else click.STRING
+            option = click.option(flag, name, type=kind, default=default, show_default=default != "", help=_HELP[name])
             decorated = option(decorated)
         return decorated  # type: ignore[no-any-return]
 

@@ -75,7 +75,7 @@ def _create_or_adopt(
             ) from error
     if found is not None and _adoptable(found, manifest) and not failed(found):
         logger.info("adopting %s %s, which an earlier attempt of this step started", kind.name, name)
-        return _adopted(cluster, step, kind, found)
+        return _adopted(cluster, kind, found, manifest)
     logger.info("replacing %s %s, which an earlier attempt of this step left", kind.name, name)
     _delete_and_wait(cluster, kind, name)
     return cluster.create(kind, manifest)
@@ -88,10 +88,10 @@ def _adoptable(found: Manifest, manifest: Manifest) -> bool:
     return same and "deletionTimestamp" not in metadata
 
 
-def _adopted(cluster: Cluster, step: Step, kind: Kind, found: Manifest) -> Manifest:
+def _adopted(cluster: Cluster, kind: Kind, found: Manifest, manifest: Manifest) -> Manifest:
     """Add this attempt's pod to the owners: Kubernetes deletes what has owners when the last of them is gone."""
     owners = found["metadata"].get("ownerReferences", [])
-    new = [owner for owner in step.owner_references if owner not in owners]
+    new = [owner for owner in manifest["metadata"].get("ownerReferences", []) if owner not in owners]
     if not new:
         return found
     return cluster.patch(kind, found["metadata"]["name"], {"metadata": {"ownerReferences": owners + new}})

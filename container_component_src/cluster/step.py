@@ -10,8 +10,9 @@ from typing import Any
 from container_component_src.cluster.kinds import Kind
 from container_component_src.scratch import RUN_ID_VARIABLE, checked_run_id
 
-POD_NAME_VARIABLE = "PIPELINE_POD_NAME"  # the pipeline sets both from the pod's own fields
+POD_NAME_VARIABLE = "PIPELINE_POD_NAME"  # the pipeline sets these from the pod's own fields
 POD_UID_VARIABLE = "PIPELINE_POD_UID"
+POD_NAMESPACE_VARIABLE = "PIPELINE_POD_NAMESPACE"
 RUN_LABEL = "pipeline/runid"  # the key that Kubeflow Pipelines has on its own pods
 MANAGED_BY = {"app.kubernetes.io/managed-by": "columbus-eclss-ad"}
 _DIGEST = 10  # hexadecimal characters that tell runs apart
@@ -24,6 +25,7 @@ class Step:
     run_id: str
     pod_name: str = ""  # empty where this runs in no pod of a pipeline
     pod_uid: str = ""
+    pod_namespace: str = ""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Step":
@@ -34,7 +36,10 @@ class Step:
         """
         run_id = environment.get(RUN_ID_VARIABLE) or f"manual-{uuid.uuid4().hex[:8]}"
         return cls(
-            checked_run_id(run_id), environment.get(POD_NAME_VARIABLE, ""), environment.get(POD_UID_VARIABLE, "")
+            checked_run_id(run_id),
+            environment.get(POD_NAME_VARIABLE, ""),
+            environment.get(POD_UID_VARIABLE, ""),
+            environment.get(POD_NAMESPACE_VARIABLE, ""),
         )
 
     @property
@@ -59,12 +64,16 @@ class Step:
         ]
 
     def metadata(self, name: str, namespace: str) -> dict[str, Any]:
-        """The metadata of an object that lives no longer than the run."""
+        """The metadata of an object that lives no longer than the run.
+
+        In another namespace than the step's pod it has no owner: Kubernetes would not find that, and delete the object.
+        """
+        owners = self.owner_references if self.pod_namespace in ("", namespace) else []
         return {
             "name": name,
             "namespace": namespace,
             "labels": self.labels,
-            **({"ownerReferences": self.owner_references} if self.owner_references else {}),
+            **({"ownerReferences": owners} if owners else {}),
         }
 
     def name(self, prefix: str, kind: Kind) -> str:

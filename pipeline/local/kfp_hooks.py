@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import re
-import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -113,13 +112,12 @@ class StepRunner:
         return outputs, status
 
     def _run(self, original: Callable[..., tuple[dict[str, Any], Status]], **task: Any) -> tuple[Any, Status]:
-        """Stand in for `run_single_task_implementation`: one attempt, before anything goes into the cache."""
+        """Stand in for `run_single_task_implementation`: a task, before anything goes into the cache."""
         root = executor_input_utils.construct_local_task_root(
             pipeline_root=task["pipeline_root"],
             pipeline_resource_name=task["pipeline_resource_name"],
             task_resource_name=executor_input_utils.get_local_task_resource_name(task["component_name"]),
         )
-        shutil.rmtree(root, ignore_errors=True)  # what a failed attempt left must not pass for an output
         Path(root).mkdir(parents=True)
         outputs, status = original(**task)
         if status is Status.SUCCESS:

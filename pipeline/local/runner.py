@@ -82,6 +82,7 @@ def run_locally(options: LocalRunOptions, console: Console | None = None) -> Run
     """
     console = console or Console()
     pipeline_spec = load_pipeline_spec(options.yaml_path)
+    _try_once(pipeline_spec)
     arguments = parse_arguments(pipeline_spec.root, options.arguments)
     progress = Progress(console)
     board = StepBoard(plan_steps(pipeline_spec), progress.changed)
@@ -123,6 +124,13 @@ def load_pipeline_spec(yaml_path: Path) -> Any:
         raise InputError(f"{yaml_path} cannot be read ({error.strerror}): compile the pipeline first") from error
     except (ValueError, TypeError, LookupError, AttributeError, yaml.YAMLError) as error:
         raise InputError(f"{yaml_path} holds no compiled pipeline: compile it again") from error
+
+
+def _try_once(pipeline_spec: Any) -> None:
+    """Drop the retries, which are for trouble of a cluster: here a failed step is shown at once."""
+    for component in [pipeline_spec.root, *pipeline_spec.components.values()]:
+        for task in component.dag.tasks.values():
+            task.ClearField("retry_policy")
 
 
 def _run(

@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import subprocess
@@ -9,10 +10,15 @@ from typing import Any
 import click
 import pytest
 import yaml
+from google.protobuf import json_format
 from kfp import components as kfp_components
+from kfp.kubernetes import kubernetes_executor_config_pb2
+from kfp.pipeline_spec import pipeline_spec_pb2
 
+from container_component_src.cluster.step import Step
 from container_component_src.main import COMMANDS
-from container_component_src.settings import load_settings
+from container_component_src.settings import Settings, load_settings
+from container_component_src.storage import S3_ENVIRONMENT
 from pipeline.compile_and_run_pipeline import compile_pipeline
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,6 +55,28 @@ def executors(spec: dict[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
+def container_tasks(spec: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Task that runs a container by its name."""
+    dags = [spec["root"]["dag"], *(c["dag"] for c in spec["components"].values() if "dag" in c)]
+    return {
+        name: task
+        for dag in dags
+        for name, task in dag["tasks"].items()
+        if "executorLabel" in spec["components"][task["componentRef"]["name"]]
+    }
+
+
+def platform_configs(documents: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Settings for Kubernetes by component name."""
+    spec, platform = documents
+    configs = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    return {
+        name: configs[component["executorLabel"]]
+        for name, component in spec["components"].items()
+        if "executorLabel" in component
+    }
+
+
 def options_of(container: dict[str, Any]) -> tuple[click.Command, dict[str, str]]:
     """The click command that a container runs, and the options that it is given."""
     command, *rest = container["args"]
@@ -58,7 +86,7 @@ def options_of(container: dict[str, Any]) -> tuple[click.Command, dict[str, str]
 
 def test_every_step_runs_a_command_of_the_one_program(spec: dict[str, Any]) -> None:
     steps = executors(spec)
-    assert len(steps) == 12
+    assert len(steps) == 13
     for container in steps.values():
         assert container["command"] == ["python", "container_component_src/main.py"]
         assert container["image"] == load_settings(ROOT / "config.toml").image.reference
@@ -69,10 +97,11 @@ def test_options_exist_and_required_ones_are_given(spec: dict[str, Any]) -> None
     for name, container in executors(spec).items():
         command, given = options_of(container)
         known = {flag for parameter in command.params for flag in parameter.opts}
-        required = {parameter.opts[0] for parameter in command.params if parameter.required}
+        required = {parameter.opts[0] for parameter in command.params if parameter.required and not parameter.envvar}
         assert set(given) <= known, name
         assert required <= set(given), name
-        assert given["--executor-input"] == "{{$}}", name
+        if name != "comp-cleanup":  # which has no outputs
+            assert given["--executor-input"] == "{{$}}", name
 
 
 def test_parameter_types_fit_the_options(spec: dict[str, Any]) -> None:
@@ -95,27 +124,148 @@ def test_no_argument_mixes_text_and_placeholders(spec: dict[str, Any]) -> None:
             assert "{{" not in argument or re.fullmatch(r"\{\{[^{}]*\}\}", argument), argument
 
 
-def test_only_listing_and_deployment_always_run(spec: dict[str, Any]) -> None:
-    dags = [spec["root"]["dag"], *(c["dag"] for c in spec["components"].values() if "dag" in c)]
+def test_only_listing_deployment_and_cleanup_always_run(spec: dict[str, Any]) -> None:
     uncached = {
-        name
-        for dag in dags
-        for name, task in dag["tasks"].items()
-        if not task.get("cachingOptions", {}).get("enableCache")
-        and "executorLabel" in spec["components"][task["componentRef"]["name"]]
+        name for name, task in container_tasks(spec).items() if not task.get("cachingOptions", {}).get("enableCache")
     }
-    assert uncached == {"list-archives", "deploy-to-kserve"}
+    assert uncached == {"list-archives", "deploy-to-kserve", "cleanup"}
 
 
 def test_credentials_come_from_the_secret_alone(documents: list[dict[str, Any]]) -> None:
+    for name, config in platform_configs(documents).items():
+        (secret,) = config["secretAsEnv"]
+        assert secret["secretName"] == "s3creds", name
+        assert secret["keyToEnv"] == [{"secretKey": key, "envVar": key} for key in S3_ENVIRONMENT], name
+    for container in executors(documents[0]).values():
+        assert "env" not in container
+
+
+def test_file_has_nothing_that_backends_do_not_know(documents: list[dict[str, Any]]) -> None:
     spec, platform = documents
-    for name, component in spec["components"].items():
-        if "executorLabel" in component:
-            config = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"][component["executorLabel"]]
-            secret = config["secretAsEnv"][0]
-            assert secret["secretName"] == "s3creds", name
-            keys = {pair["secretKey"] for pair in secret["keyToEnv"]}
-            assert {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} <= keys
+    json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
+    json_format.ParseDict(platform, pipeline_spec_pb2.PlatformSpec())
+    assert set(platform["platforms"]["kubernetes"]) == {"deploymentSpec"}  # no newer `pipelineConfig`
+    for config in platform_configs(documents).values():
+        json_format.ParseDict(config, kubernetes_executor_config_pb2.KubernetesExecutorConfig())
+
+
+def test_every_task_has_resources_a_time_limit_a_pull_policy_and_a_label(documents: list[dict[str, Any]]) -> None:
+    for name, container in executors(documents[0]).items():
+        resources = container["resources"]
+        assert resources["resourceMemoryRequest"] == resources["resourceMemoryLimit"], name
+        assert resources["resourceCpuRequest"], name
+        assert "resourceCpuLimit" not in resources, name
+    hours = {"run-katib-experiment": 48, "run-pytorchjob": 25}
+    for name, config in platform_configs(documents).items():
+        limit = hours.get(name.removeprefix("comp-"), 6) * 3600
+        assert int(config["activeDeadlineSeconds"]) == limit, name
+        assert config["imagePullPolicy"] == "IfNotPresent", name
+        assert config["podMetadata"]["labels"] == {"app.kubernetes.io/part-of": "columbus-eclss-ad"}, name
+
+
+def test_every_task_knows_its_run_and_its_pod(documents: list[dict[str, Any]]) -> None:
+    fields = {
+        "metadata.name": "pod",
+        "metadata.uid": "uid",
+        "metadata.namespace": "telemetry",
+        "metadata.labels['pipeline/runid']": "run",
+    }
+    for name, config in platform_configs(documents).items():
+        environment = {entry["name"]: fields[entry["fieldPath"]] for entry in config["fieldPathAsEnv"]}
+        assert Step.from_environment(environment) == Step("run", "pod", "uid", "telemetry"), name
+
+
+def test_all_steps_but_the_deployment_are_tried_again(spec: dict[str, Any]) -> None:
+    for name, task in container_tasks(spec).items():
+        if name == "deploy-to-kserve":
+            assert "retryPolicy" not in task
+        else:
+            assert task["retryPolicy"] == {
+                "maxRetryCount": 2,
+                "backoffDuration": "30s",
+                "backoffFactor": 2.0,
+                "backoffMaxDuration": "600s",
+            }, name
+
+
+def test_cleanup_ends_every_run(spec: dict[str, Any]) -> None:
+    tasks = spec["root"]["dag"]["tasks"]
+    assert set(tasks) == {"cleanup", "exit-handler-1"}
+    assert tasks["cleanup"]["triggerPolicy"] == {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}
+    assert tasks["cleanup"]["dependentTasks"] == ["exit-handler-1"]
+
+
+def test_parameters_are_given_explicitly_and_never_as_null(spec: dict[str, Any]) -> None:
+    for name, task in container_tasks(spec).items():
+        definitions = spec["components"][task["componentRef"]["name"]].get("inputDefinitions", {})
+        given = task.get("inputs", {}).get("parameters", {})
+        assert set(given) == set(definitions.get("parameters", {})), name
+        constants = [value["runtimeValue"]["constant"] for value in given.values() if "runtimeValue" in value]
+        assert None not in constants, name
+        assert not [text for text in constants if isinstance(text, str) and "{{" in text], name
+
+
+LAUNCHING = ["run-dask-preprocessing", "run-katib-experiment", "run-pytorchjob", "deploy-to-kserve"]
+
+
+@pytest.mark.parametrize("name", LAUNCHING)
+def test_launched_pods_are_as_the_configuration_says(name: str, tmp_path: Path) -> None:
+    values = load_settings(ROOT / "config.toml").model_dump(by_alias=True)
+    values["image"] |= {"tag": "1.2", "pull_policy": "Always"}
+    values["platform"] |= {"s3_secret": "bucket", "service_account": "jobs", "deployment_mode": "Knative"}
+    values["resources"] |= {"dask_worker": {"cpu": "3", "memory": "3Gi"}, "serving": {"cpu": "5", "memory": "5Gi"}}
+    special = {"gpus": 2, "gpu_resource": "amd.com/gpu", "shared_memory": "4Gi"}
+    values["resources"]["training"] = {"cpu": "7", "memory": "7Gi", **special}
+    output = tmp_path / "pipeline.yaml"
+    compile_pipeline(Settings.model_validate(values), output)
+    spec = next(yaml.safe_load_all(output.read_text()))
+    command, options = launch_options(spec, name)
+    size = {"run-dask-preprocessing": "3", "deploy-to-kserve": "5"}.get(name, "7")
+    expected = {
+        "namespace": "from-parameter",
+        "image": "columbus-eclss-ad:1.2",
+        "image_pull_policy": "Always",
+        "s3_secret": "bucket",
+        "service_account": "jobs",
+        "cpu": size,
+        "memory": f"{size}Gi",
+        **(special if size == "7" else {}),
+    }
+    given = command.make_context(name, [text for pair in options.items() for text in pair]).params
+    assert {key: given[key] for key in expected} == expected
+    assert given.get("deployment_mode", "Knative") == "Knative"
+    assert given.get("trial_timeout", 21_600) == 21_600
+    assert given.get("job_timeout", 86_400) == 86_400
+
+
+def launch_options(spec: dict[str, Any], name: str) -> tuple[click.Command, dict[str, str]]:
+    """The command of a task, and its options with constants as the backend fills them in, and examples for the rest."""
+    task = container_tasks(spec)[name]
+    component = spec["components"][task["componentRef"]["name"]]
+    command, options = options_of(executors(spec)[task["componentRef"]["name"]])
+    for option, text in options.items():
+        if match := INPUT.fullmatch(text):
+            value = task["inputs"]["parameters"][match[1]]
+            if "runtimeValue" in value:
+                constant = value["runtimeValue"]["constant"]
+                options[option] = constant if isinstance(constant, str) else json.dumps(constant)
+            else:
+                kind = component["inputDefinitions"]["parameters"][match[1]]["parameterType"]
+                examples = {
+                    "namespace": "from-parameter",
+                    "backend": "kubernetes",
+                    "algorithm": "tpe",
+                    "hyperparameters": "{}",
+                }
+                options[option] = examples.get(match[1], EXPRESSION_TYPES[kind])
+    return command, options
+
+
+def test_no_retries_if_none_are_wanted(tmp_path: Path) -> None:
+    settings = load_settings(ROOT / "config.toml")
+    output = tmp_path / "pipeline.yaml"
+    compile_pipeline(settings.model_copy(update={"limits": settings.limits.model_copy(update={"retries": 0})}), output)
+    assert "maxRetryCount" not in output.read_text()
 
 
 def test_compiling_is_offline_deterministic_and_leaks_nothing(tmp_path: Path) -> None:

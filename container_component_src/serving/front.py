@@ -26,7 +26,6 @@ _PATHS = re.compile(
     r"|v2/models/(?P<v2_model>[^/]+)(?:/versions/(?P<version>[^/]+))?(?:/(?P<v2_verb>infer|ready))?"
     r"|(?P<metrics>metrics))"
 )
-_METHODS = {"predict": "POST", "explain": "POST", "infer": "POST"}
 _TEXT = {"content-type": "text/plain; version=0.0.4; charset=utf-8"}
 
 logger = logging.getLogger(__name__)
@@ -112,7 +111,7 @@ class Front(FastAPI):
 
     def _describe(self, method: str, found: dict[str, Any], verb: str) -> Reply:
         """Answer what needs no rows."""
-        _check_method(method, _METHODS.get(verb, "GET"))
+        _check_method(method, "POST" if verb == "explain" else "GET")
         self._check_model(found)
         if verb == "explain":
             raise HttpError(404, "there is no explainer; every prediction names the channels that contribute most")

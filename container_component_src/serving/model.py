@@ -22,7 +22,7 @@ from container_component_src.serving.offload import offload
 from container_component_src.serving.parts import Answer, Part, RowService, ServingOptions
 from container_component_src.serving.requests_log import RequestLog
 from container_component_src.serving.scorers import PredictorError, Scored
-from container_component_src.serving.tensors import DATATYPES
+from container_component_src.serving.tensors import datatype_of
 
 JSON = {"content-type": "application/json"}
 _REQUEST_ID_LENGTH = 128
@@ -104,11 +104,11 @@ class AnomalyModel(Model):  # type: ignore[misc]
     ) -> tuple[Any, dict[str, str]]:
         """Answer a request of KServe's gRPC server; those over HTTP come another way (see `front`)."""
         headers = dict(headers or {})
-        headers.setdefault("x-request-id", request_id(headers))
+        headers["x-request-id"] = request_id(headers)
         with self.log.request("grpc", headers) as entry:
             try:
                 if not self.ready:
-                    raise Unavailable("the server is about to stop")
+                    raise PredictorError("The server is about to stop.")
                 reply = await self.answer_grpc(body, headers)
             except RequestError as error:
                 raise entry.failed(400, InvalidInput(str(error))) from error
@@ -127,11 +127,7 @@ class AnomalyModel(Model):  # type: ignore[misc]
         row = np.zeros((1, channels), dtype=np.float32)
         outputs = self.service.answer(Rows(row.astype(np.float64)), Scored(row, row)).tensors()
         return [
-            {
-                "name": name,
-                "datatype": "BYTES" if array.dtype == object else DATATYPES[array.dtype],
-                "shape": [-1, *array.shape[1:]],
-            }
+            {"name": name, "datatype": datatype_of(array), "shape": [-1, *array.shape[1:]]}
             for name, array in outputs.items()
         ]
 
@@ -204,8 +200,9 @@ class _NoScorer:
 
 
 def request_id(headers: Mapping[str, str]) -> str:
-    """The id that the caller gave the request, or a new one."""
-    return headers.get("x-request-id", "")[:_REQUEST_ID_LENGTH] or uuid.uuid4().hex
+    """The id that the caller gave the request, or a new one; printable ASCII."""
+    given = headers.get("x-request-id", "")[:_REQUEST_ID_LENGTH]
+    return given if given and given.isascii() and given.isprintable() else uuid.uuid4().hex
 
 
 def _wanted(outputs: dict[str, npt.NDArray[Any]], request: v2.Request) -> dict[str, npt.NDArray[Any]]:

@@ -101,7 +101,11 @@ class RemoteScorer:
         """
         body, content_headers = encode_request({ROWS_INPUT: scaled})
         forwarded = {name: headers[name] for name in FORWARDED_HEADERS if name in headers}
-        answer = await self._post(body, forwarded | content_headers)
+        # As bytes: header values may be other texts than ASCII.
+        encoded = [
+            (name.encode(), value.encode("latin-1", "replace")) for name, value in (forwarded | content_headers).items()
+        ]
+        answer = await self._post(body, encoded)
         if answer.status_code != httpx.codes.OK:
             reason = f"The predictor answers {answer.status_code} to the scaled rows: {answer.text[:_MESSAGE_LENGTH]}"
             # Any other status (no such model, access denied, ...) is not for the one who sent the rows to mend.
@@ -121,7 +125,7 @@ class RemoteScorer:
             raise PredictorError("The predictor's answer lacks the parts of the score; deploy both from one image.")
         return Scored(parts, expected)
 
-    async def _post(self, body: bytes, headers: dict[str, str]) -> httpx.Response:
+    async def _post(self, body: bytes, headers: list[tuple[bytes, bytes]]) -> httpx.Response:
         if self._client is None:  # made in the event loop that uses it
             self._client = httpx.AsyncClient(**self._settings)
         try:

@@ -12,6 +12,7 @@ from container_component_src.serving.tensors import NUMPY_TYPES
 from container_component_src.serving.v2 import HEADER_LENGTH
 from tests.serving.bundles import CHANNELS, ROW
 from tests.serving.conftest import MODEL, Service
+from tests.serving.grpc_client import RpcError, StatusCode, messages, stub
 
 EXAMPLES = int(os.environ.get("SERVING_FUZZ_EXAMPLES", "300"))
 
@@ -80,7 +81,7 @@ PATHS = st.sampled_from(
     ]
 )  # fmt: skip
 METHODS = st.sampled_from(["POST"] * 8 + ["GET", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"])
-HEADER_TEXTS = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=12)
+HEADER_TEXTS = st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_categories=["Cc"]), max_size=12)
 HEADERS = st.dictionaries(
     st.sampled_from(
         ["content-type", "content-encoding", "ce-id", "ce-specversion", "ce-type", "ce-source", "ce-contenttype",
@@ -114,10 +115,49 @@ def test_no_request_is_answered_500(
     if length is not None:
         headers = {**headers, HEADER_LENGTH: length}
     try:
-        answer = server.client.request(method, server.url + path, content=body, headers=headers)
+        encoded = {name.encode(): value.encode("latin-1") for name, value in headers.items()}
+        answer = server.client.request(method, server.url + path, content=body, headers=encoded)
     except httpx.LocalProtocolError:  # no such request can be sent
         return
     assert answer.status_code < 500, answer.text
     if answer.status_code == 400 and method == "POST" and "Invalid HTTP request" not in answer.text:
         assert answer.json()["error"]
     assert server.client.get(f"{server.url}/v1/models/{MODEL}").status_code == 200
+
+
+GRPC_TENSORS = st.fixed_dictionaries(
+    {
+        "name": st.sampled_from([*CHANNELS, "rows", "timestamps", "x"]),
+        "datatype": st.sampled_from([*NUMPY_TYPES, "BYTES", "", "fp32"]),
+        "shape": st.lists(st.sampled_from([0, 1, 3, -1, 2**31, 2**62]), max_size=3) | st.just([1, 3]),
+    },
+    optional={
+        "contents": st.fixed_dictionaries(
+            {},
+            optional={
+                "fp64_contents": st.lists(st.floats(), max_size=6),
+                "int64_contents": st.lists(st.integers(-(2**63), 2**63 - 1), max_size=3),
+                "bytes_contents": st.lists(st.binary(max_size=5), max_size=3),
+                "bool_contents": st.lists(st.booleans(), max_size=3),
+            },
+        )
+    },
+)
+
+
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
+@given(
+    part=st.sampled_from(["combined", "predictor"]),
+    inputs=st.lists(GRPC_TENSORS, max_size=4),
+    raw=st.lists(st.binary(max_size=24), max_size=4),
+    outputs=st.lists(st.fixed_dictionaries({"name": st.sampled_from(["score", "x"])}), max_size=2),
+)
+def test_no_grpc_request_ends_in_an_internal_error(
+    service: Service, part: str, inputs: list[Any], raw: list[bytes], outputs: list[Any]
+) -> None:
+    request = messages.ModelInferRequest(model_name=MODEL, inputs=inputs, raw_input_contents=raw, outputs=outputs)
+    with stub(getattr(service, part).grpc_port) as methods:
+        try:
+            methods.ModelInfer(request)
+        except RpcError as error:
+            assert error.code() is StatusCode.INVALID_ARGUMENT, error.details()

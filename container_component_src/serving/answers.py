@@ -12,6 +12,7 @@ from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.serving.inputs import Rows
 
 TOP_CHANNELS = 5
+_MOST_NATS = 1e12  # of a channel in a row; sums over rows keep their digits
 
 Floats = npt.NDArray[np.float64]
 Narrow = npt.NDArray[np.float32]
@@ -89,7 +90,8 @@ def assess(info: BundleInfo, rows: Rows, parts: Narrow, expected: Narrow, top_ch
 
     A channel contributes what its part of the score exceeds its mean part in the validation data by: the parts of
     noisy channels are always high, and those of exact ones low. An alarm is a score above the threshold, with
-    timestamps a smoothed one: it is for these that the threshold was calibrated.
+    timestamps a smoothed one: it is for these that the threshold was calibrated. Contributions then are means over the
+    window of the smoothing, because an alarm is about all of its rows.
 
     Args:
         info: Of the bundle that scored them.
@@ -100,13 +102,15 @@ def assess(info: BundleInfo, rows: Rows, parts: Narrow, expected: Narrow, top_ch
     """
     usual = info.thresholds.channel_nats
     excess = parts - np.array(usual, dtype=np.float32) if usual else parts
+    scores = parts.sum(axis=1)
+    smoothed = None if rows.timestamps is None else _smooth(info, rows.timestamps, scores)
+    if smoothed is not None and info.thresholds.smoothing_window > 1:
+        excess = _window_means(excess, smoothed.window_rows)
     top = _largest(excess, min(top_channels, len(info.channels)))
     positive = np.maximum(excess, 0.0)
     total = positive.sum(axis=1, keepdims=True, dtype=np.float64)
     largest = np.take_along_axis(positive, top, axis=1)
     shares = np.divide(largest, total, out=np.zeros(top.shape), where=total > 0)
-    scores = parts.sum(axis=1)
-    smoothed = None if rows.timestamps is None else _smooth(info, rows.timestamps, scores)
     reconstructed = np.take_along_axis(expected, top, axis=1).astype(np.float64)
     if info.scaler is not None:
         reconstructed = reconstructed * np.asarray(info.scaler.scale)[top] + np.asarray(info.scaler.centre)[top]
@@ -127,6 +131,15 @@ def _smooth(info: BundleInfo, timestamps: npt.NDArray[np.int64], scores: npt.NDA
     window, max_gap_ns = info.thresholds.smoothing_window, info.thresholds.max_gap_ns
     since_gap = np.arange(len(timestamps)) - segment_starts(timestamps, max_gap_ns) + 1
     return Smoothed(Smoother(window, max_gap_ns).push(timestamps, scores), np.minimum(since_gap, window))
+
+
+def _window_means(excess: Narrow, window_rows: npt.NDArray[np.int64]) -> Narrow:
+    """Mean of each row and those before it in its window, [rows, channels]."""
+    sums = np.zeros((len(excess) + 1, excess.shape[1]))
+    np.cumsum(np.minimum(excess, _MOST_NATS), axis=0, dtype=np.float64, out=sums[1:])
+    ends = np.arange(1, len(excess) + 1)
+    means: Floats = (sums[ends] - sums[ends - window_rows]) / window_rows[:, np.newaxis]
+    return means.astype(np.float32)
 
 
 def _largest(values: Narrow, count: int) -> npt.NDArray[np.int64]:

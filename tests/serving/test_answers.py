@@ -69,6 +69,17 @@ def test_with_timestamps_alarms_follow_the_smoothed_score() -> None:
     assert (answer["score"], answer["smoothed_score"], answer["window_rows"]) == (9.0, 9.0, 3)
 
 
+def test_with_timestamps_contributions_are_those_of_the_window() -> None:
+    parts = np.zeros((6, 3), dtype=np.float32)
+    parts[:3, 2] = 1e30  # the fault ends, the alarm lasts a row longer
+    parts[:, 1] = [0, 0, 0, 3, 3, 3]
+    timestamps = np.arange(6) * SECOND
+    found = assess(info(score=5.0, smoothing_window=3), Rows(np.zeros((6, 3)), timestamps), parts, parts, 1)
+    assert found.alarms.tolist() == [True, True, True, True, False, False]
+    assert [CHANNELS[column] for column in found.top[:, 0]] == [CHANNELS[2]] * 5 + [CHANNELS[1]]
+    np.testing.assert_allclose(found.shares[5], 1.0)
+
+
 def test_tensors_say_the_same_as_objects() -> None:
     parts = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)
     rows = Rows(SCALER.inverse_transform(parts).astype(float), np.arange(4) * SECOND)

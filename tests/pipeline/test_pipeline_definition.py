@@ -10,6 +10,7 @@ from typing import Any
 import click
 import pytest
 import yaml
+from click.testing import CliRunner
 from google.protobuf import json_format
 from kfp import components as kfp_components
 from kfp.kubernetes import kubernetes_executor_config_pb2
@@ -222,7 +223,7 @@ def test_launched_pods_are_as_the_configuration_says(name: str, tmp_path: Path) 
     command, options = launch_options(spec, name)
     size = {"run-dask-preprocessing": "3", "deploy-to-kserve": "5"}.get(name, "7")
     expected = {
-        "namespace": "from-parameter",
+        "namespace": "columbus-eclss",
         "image": "columbus-eclss-ad:1.2",
         "image_pull_policy": "Always",
         "s3_secret": "bucket",
@@ -238,26 +239,38 @@ def test_launched_pods_are_as_the_configuration_says(name: str, tmp_path: Path) 
     assert given.get("job_timeout", 86_400) == 86_400
 
 
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [("run-dask-preprocessing", "dask"), ("run-katib-experiment", "tuning"), ("run-pytorchjob", "training")],
+)
+def test_dry_run_of_what_a_step_is_given(name: str, part: str, spec: dict[str, Any]) -> None:
+    pytest.importorskip(f"container_component_src.backends.kubernetes.{part}")
+    command, options = launch_options(spec, name)
+    result = CliRunner().invoke(command, [*(text for pair in options.items() for text in pair), "--dry-run"])
+    assert result.exit_code == 0, result.output
+    manifest = yaml.safe_load(result.stdout)
+    assert manifest["metadata"]["namespace"] == "columbus-eclss"
+    assert "columbus-eclss-ad:latest" in result.stdout
+
+
 def launch_options(spec: dict[str, Any], name: str) -> tuple[click.Command, dict[str, str]]:
-    """The command of a task, and its options with constants as the backend fills them in, and examples for the rest."""
+    """The command of a task, and its options with constants and defaults filled in."""
     task = container_tasks(spec)[name]
     component = spec["components"][task["componentRef"]["name"]]
+    defaults = spec["root"]["inputDefinitions"]["parameters"]
     command, options = options_of(executors(spec)[task["componentRef"]["name"]])
     for option, text in options.items():
         if match := INPUT.fullmatch(text):
-            value = task["inputs"]["parameters"][match[1]]
-            if "runtimeValue" in value:
-                constant = value["runtimeValue"]["constant"]
-                options[option] = constant if isinstance(constant, str) else json.dumps(constant)
-            else:
+            given = task["inputs"]["parameters"][match[1]]
+            if "runtimeValue" in given:
+                value = given["runtimeValue"]["constant"]
+            elif "componentInputParameter" in given:
+                inner = given["componentInputParameter"].removeprefix("pipelinechannel--")
+                value = defaults.get(inner, {}).get("defaultValue", "text")
+            else:  # the output of another task
                 kind = component["inputDefinitions"]["parameters"][match[1]]["parameterType"]
-                examples = {
-                    "namespace": "from-parameter",
-                    "backend": "kubernetes",
-                    "algorithm": "tpe",
-                    "hyperparameters": "{}",
-                }
-                options[option] = examples.get(match[1], EXPRESSION_TYPES[kind])
+                value = {"LIST": ["a"], "STRUCT": {}}.get(kind, "text")
+            options[option] = value if isinstance(value, str) else json.dumps(value)
     return command, options
 
 

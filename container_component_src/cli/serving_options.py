@@ -1,6 +1,8 @@
 """Options that the two serving commands share."""
 
+import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any, TypeVar
 
 import click
@@ -10,12 +12,16 @@ from container_component_src.cli.options import WholeNumber
 F = TypeVar("F", bound=Callable[..., Any])
 
 # KServe appends arguments of its own, spelled with underscores; those without an option here it parses itself.
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus-client looks for it when it is imported
 KSERVE_ARGUMENTS = {"ignore_unknown_options": True, "allow_extra_args": True}
 
 
 def server_options(command: F) -> F:
     """What every server is told: bundle, name, ports and limit."""
     for option in (
+        click.option(
+            "--workers", type=WholeNumber(1), default=1, show_default=True, help="Processes that answer HTTP requests."
+        ),
         click.option(
             "--max-body-mib",
             type=WholeNumber(1),
@@ -63,18 +69,23 @@ def top_channels_option(command: F) -> F:
     )(command)
 
 
-def start(part: str, max_body_mib: int, **options: Any) -> None:
+def start(part: str, max_body_mib: int, workers: int, **options: Any) -> None:
     """Serve until the process is told to stop.
 
     Args:
         part: Which of the parts the server is.
         max_body_mib: As on the command line.
+        workers: As on the command line, where KServe reads it once more.
         options: The rest of the options.
     """
+    from container_component_src.scratch import scratch_directory
     from container_component_src.serving.parts import MEBIBYTE, Part, ServingOptions, load
 
     serving = ServingOptions(part=Part(part), max_body_bytes=max_body_mib * MEBIBYTE, **options)
     load(serving)  # before KServe is imported, which takes seconds, so that a broken bundle is reported at once
-    from container_component_src.serving.server import serve
+    with ExitStack() as stack:
+        if workers > 1:  # their metrics are added up through files
+            os.environ[METRICS_FOLDER] = str(stack.enter_context(scratch_directory()))
+        from container_component_src.serving.server import serve
 
-    serve(serving)
+        serve(serving)

@@ -19,7 +19,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from container_component_src.model.bundle_info import BundleInfo
 
-SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # environment variable of prometheus-client; set where there are workers
+# Environment variable of prometheus-client, which looks for it when it is imported; set where there are workers.
+SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 DRIFT_ROWS = 10_000  # rows after which a row counts for 1/e in the drift
 _LOW, _HIGH = "0.01", "0.99"  # quantiles of the training data that inputs are compared with
 # Edges of the score histogram: 0 is the mean validation score, 1 the threshold.

@@ -6,7 +6,6 @@ need no handling here. Import this module only in a process that is to serve.
 
 import asyncio
 import logging
-import os
 from contextlib import closing
 
 from kserve import ModelServer, PredictorConfig, context, model_server
@@ -16,8 +15,7 @@ from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 from uvicorn.config import STARTUP_FAILURE
 
 from container_component_src.errors import InputError, StepError
-from container_component_src.scratch import scratch_directory
-from container_component_src.serving import logs, metrics
+from container_component_src.serving import logs
 from container_component_src.serving.front import Front
 from container_component_src.serving.inputs import RequestError
 from container_component_src.serving.model import AnomalyModel
@@ -71,15 +69,7 @@ def serve(options: ServingOptions) -> None:
         InputError: There is no bundle, or it is damaged, or gives no numbers.
         StepError: The server could not start.
     """
-    if kserve_arguments.workers > 1:
-        with scratch_directory() as folder:
-            os.environ[metrics.SHARED_FOLDER] = str(folder)
-            _serve(build_model(options), options)
-    else:
-        _serve(build_model(options), options)
-
-
-def _serve(model: AnomalyModel, options: ServingOptions) -> None:
+    model = build_model(options)
     grpc_port = options.grpc_port or (_GRPC_PORT if options.http_port == _HTTP_PORT else None)
     server = ModelServer(
         http_port=options.http_port,

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from container_component_src.backends.local.processes import LOOPBACK, free_port
 from container_component_src.backends.local.serving import Server, running, wait_until_ready
 from tests.serving.bundles import CHANNELS, ROW, make_bundle
 from tests.serving.conftest import MODEL, Service
+from tests.serving.grpc_client import messages, stub
 
 TIMEOUT = 60.0  # generous: nothing here asserts on time
 LARGE = 60_000  # rows that take a server a while
@@ -109,24 +111,37 @@ def test_a_request_in_flight_is_finished_when_the_server_is_stopped(tmp_path: Pa
 
 def test_workers_share_requests_and_metrics(tmp_path: Path) -> None:
     make_bundle(tmp_path, threshold=-100.0)  # all rows are alarms
-    (port,) = free_ports(1)
-    command = ("serve_predictor", "--combined", "--model-dir", str(tmp_path), "--model_name", MODEL, "--workers", "2")
-    requests = 40
+    port, grpc_port = free_ports(2)
+    command = (
+        "serve_predictor", "--combined", "--model-dir", str(tmp_path), "--model_name", MODEL, "--workers", "2",
+        "--grpc_port", str(grpc_port),
+    )  # fmt: skip
+    body = {"instances": [ROW, ROW]}
+    requests, deadline = 0, time.monotonic() + TIMEOUT
     with ready(port, *command) as server:
-        workers = set()
-        for _ in range(requests):  # each on a connection of its own, which any worker may take
-            assert httpx.post(url(port), json={"instances": [ROW, ROW]}, trust_env=False).status_code == 200
+        workers: set[int] = set()
+        while len(workers) < 2:  # any of them may take a connection, and each has to start first
+            assert time.monotonic() < deadline
+            with ThreadPoolExecutor(4) as pool:
+                asked = [pool.submit(httpx.post, url(port), json=body, trust_env=False) for _ in range(8)]
+            assert {answer.result().status_code for answer in asked} == {200}
+            requests += len(asked)
+            logged = [json.loads(line) for line in server.log_file.read_text().splitlines()]
+            workers = {content["process"] for content in logged if content["message"] == "request"}
+        request = messages.ModelInferRequest(model_name=MODEL)
+        request.inputs.add(name="rows", datatype="FP64", shape=[1, 3]).contents.fp64_contents.extend([1.0, 2.0, 3.0])
+        with stub(grpc_port) as methods:
+            methods.ModelInfer(request)
         found = samples(httpx.get(f"http://{LOOPBACK}:{port}/metrics", trust_env=False).text)
-        for line in server.log_file.read_text().splitlines():
-            content = json.loads(line)
-            if content["message"] == "request":
-                workers.add(content["process"])
-                assert content["request_id"]
-                assert (content["status"], content["rows"], content["alarms"]) == (200, 2, 2)
-    assert len(workers) == 2
+    for content in logged:
+        if content["message"] == "request":
+            assert content["request_id"]
+            assert (content["status"], content["rows"], content["alarms"]) == (200, 2, 2)
     assert found["anomaly_requests_total", ("v1", "200")] == requests
-    assert found["anomaly_rows_total", ()] == found["anomaly_alarms_total", ()] == 2 * requests
-    assert found["anomaly_score_bucket", ("+Inf",)] == 2 * requests
+    assert found["anomaly_requests_total", ("grpc", "200")] == 1
+    rows = 2 * requests + 1
+    assert found["anomaly_rows_total", ()] == found["anomaly_alarms_total", ()] == rows
+    assert found["anomaly_score_bucket", ("+Inf",)] == rows
 
 
 def test_metrics_count_requests_rows_alarms_and_drift(service: Service) -> None:

@@ -1,5 +1,6 @@
 """Requests and answers of the Open Inference Protocol (V2) over REST."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -23,6 +24,7 @@ from container_component_src.serving.tensors import (
 
 ROWS_INPUT = "rows"  # all channels in one tensor of shape [rows, channels]
 TIMESTAMPS_INPUT = "timestamps"
+_KEYS = ("id", "parameters", "inputs", "outputs", "model_name", "model_version")  # the last two are KServe's
 HEADER_LENGTH = "inference-header-content-length"  # HTTP header: bytes of JSON before the binary data
 
 
@@ -76,6 +78,14 @@ def decode_request(body: bytes, json_length: str | None) -> Request:
     """
     length = _json_length(body, json_length)
     content = json_of(body[:length])
+    unknown = sorted(content.keys() - set(_KEYS))
+    if unknown:
+        raise RequestError(f"the request has an unknown key {unknown[0]!r}; send {', '.join(_KEYS)} only")
+    if body.count(b":", 0, length) != _pairs(content):  # a name may stand twice, or a text hold a colon
+        try:
+            json.loads(body[:length], object_pairs_hook=_unique)
+        except ValueError as error:  # the two parsers differ in what they take for JSON
+            raise RequestError(f"the request is not JSON ({error})") from error
     inputs = _objects(content, "inputs")
     if not inputs:
         raise RequestError('"inputs" is empty; send at least one tensor')
@@ -160,6 +170,20 @@ def _json_length(body: bytes, header: str | None) -> int:
     if not header.isdecimal() or not header.isascii() or int(header[:18]) > len(body):
         raise RequestError(f"header {HEADER_LENGTH}: {header[:40]!r} is no length of the JSON in the body")
     return int(header[:18])
+
+
+def _pairs(content: object) -> int:
+    """Names in an object and in those within it; lists are taken to hold objects only if they begin with one."""
+    if isinstance(content, dict):
+        return len(content) + sum(map(_pairs, content.values()))
+    return sum(map(_pairs, content)) if isinstance(content, list) and content and isinstance(content[0], dict) else 0
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> None:
+    names = [name for name, _ in pairs]
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise RequestError(f"{twice!r} stands twice in an object of the request; send it once")
 
 
 def _matrix(tensor: Tensor, channels: int) -> npt.NDArray[np.float64]:

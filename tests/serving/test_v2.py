@@ -104,6 +104,25 @@ def test_bytes_have_to_fit_the_shape_and_end_with_the_last_input() -> None:
         read(matrix, tail=bytes(15))
 
 
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b'{"inputs": [], "inputs": []}', "'inputs' stands twice"),
+        (
+            b'{"inputs": [{"name": "rows", "data": [1], "shape": [1], "datatype": "FP64", "data": [2]}]}',
+            "'data' stands",
+        ),
+        (b'{"inputs": [], "timestamps": []}', "unknown key 'timestamps'"),
+        (b'{"inputs": [{"name": "a:b", "data": [1], "shape": [1], "datatype": "FP64"}]}', "'cabin_pressure': missing"),
+    ],
+    ids=["twice", "twice within", "unknown", "colon"],
+)
+def test_what_a_parser_would_drop_is_refused(body: bytes, message: str) -> None:
+    with pytest.raises(RequestError) as error:
+        decode_request(body, None).rows(CHANNELS)
+    assert message in str(error.value)
+
+
 @pytest.mark.parametrize("length", ["", "-1", "x", "1e3", "99999", "٣"])
 def test_a_wrong_length_of_the_json_is_refused(length: str) -> None:
     with pytest.raises(RequestError, match="no length of the JSON"):

@@ -35,10 +35,10 @@ CHOICES = JsonValue(list)
 @click.option("--batch-sizes", type=CHOICES, default="[512, 1024]", show_default=True, help="Batch sizes, in rows.")
 @click.option(
     "--algorithm",
-    type=click.Choice(["random", "tpe", "grid"]),
+    type=click.Choice(["random", "tpe", "grid", "bayesian"]),
     default="random",
     show_default=True,
-    help="How points of the search space are chosen; none is tried twice.",
+    help="How points of the search space are chosen; bayesian is for clusters only.",
 )
 @click.option("--max-trials", type=WholeNumber(1), default=6, show_default=True, help="Trials altogether.")
 @click.option("--parallel-trials", type=WholeNumber(1), default=2, show_default=True, help="Trials at the same time.")
@@ -52,6 +52,13 @@ CHOICES = JsonValue(list)
     default=2,
     show_default=True,
     help="Epochs without a better loss that end a trial.",
+)
+@click.option(
+    "--trial-early-stopping",
+    type=click.Choice(["none", "medianstop"]),
+    default="none",
+    show_default=True,
+    help="Stop trials that are worse than the median of earlier ones; for clusters only.",
 )
 @click.option("--trial-timeout", type=POSITIVE, default=21600, show_default=True, help="Seconds that a trial may take.")
 @click.option(

@@ -4,12 +4,37 @@ from typing import Any
 
 from kubernetes import client
 
+from container_component_src import storage
 from container_component_src.cluster.pod_settings import PodSettings
+from container_component_src.errors import InputError
 from container_component_src.scratch import RUN_ID_VARIABLE
 from container_component_src.storage import S3_ENVIRONMENT
 
 SIDECAR_OFF = {"sidecar.istio.io/inject": "false"}  # a mesh's proxy keeps jobs from ending and nodes from meeting
 SHARED_MEMORY = "shared-memory"  # name of the volume
+
+
+def check(settings: PodSettings, what: str) -> None:
+    """Refuse settings without which no pod can be made.
+
+    Raises:
+        InputError: Namespace or image is missing; the message names the option.
+    """
+    for option in ("namespace", "image"):
+        if not getattr(settings, option):
+            raise InputError(f"{what} needs --{option}")
+
+
+def reachable(uri: str) -> str:
+    """The address of an object store that pods can use too.
+
+    Raises:
+        InputError: It is a path of this machine.
+    """
+    location = storage.resolve(uri)
+    if location.is_local:
+        raise InputError(f"{uri}: pods cannot reach this machine's files; give an s3:// address")
+    return location.uri
 
 
 def s3_environment(settings: PodSettings) -> list[client.V1EnvVar]:
@@ -58,6 +83,26 @@ def container(name: str, settings: PodSettings, command: list[str], run_id: str,
             seccomp_profile=client.V1SeccompProfile(type="RuntimeDefault"),
         ),
         **options,
+    )
+
+
+def pod_template(settings: PodSettings, main: client.V1Container, labels: dict[str, str]) -> client.V1PodTemplateSpec:
+    """A pod that runs one container to its end, with shared memory and without a mesh's proxy.
+
+    Args:
+        settings: Service account and size of the shared memory.
+        main: The container; gets the mount of the shared memory.
+        labels: Of the pod.
+    """
+    main.volume_mounts = [*(main.volume_mounts or []), shared_memory_mount()]
+    return client.V1PodTemplateSpec(
+        metadata=pod_metadata(labels),
+        spec=client.V1PodSpec(
+            containers=[main],
+            restart_policy="Never",
+            service_account_name=settings.service_account or None,
+            volumes=[shared_memory_volume(settings)],
+        ),
     )
 
 

@@ -76,14 +76,19 @@ def checked(kind: type[F], values: Mapping[str, Any]) -> F:
         raise InputError(describe(error)) from error
 
 
-def training_command(arguments: TrainingArguments) -> list[str]:
+def training_command(arguments: TrainingArguments, placeholders: Mapping[str, str] | None = None) -> list[str]:
     """The command line of a training run: what trials, training jobs and local runs start.
 
     No value that is made here needs quoting in a shell, because Katib joins the parts by blanks.
+
+    Args:
+        arguments: Of the run.
+        placeholders: What stands in place of the values of some arguments, by their names.
     """
+    texts = placeholders or {}
     command = ["python", "container_component_src/main.py", "run_training"]
     for name in TrainingArguments.model_fields:
-        command += [f"--{name.replace('_', '-')}", _text(getattr(arguments, name))]
+        command += [f"--{name.replace('_', '-')}", texts.get(name) or _text(getattr(arguments, name))]
     return command
 
 

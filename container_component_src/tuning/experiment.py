@@ -20,6 +20,14 @@ class Algorithm(StrEnum):
     RANDOM = "random"
     TPE = "tpe"  # tree-structured Parzen estimator (Bergstra et al. 2011)
     GRID = "grid"  # every point, in order
+    BAYESIAN = "bayesian"  # Gaussian processes; Katib only
+
+
+class EarlyStopping(StrEnum):
+    """Which trials are stopped before they end by themselves."""
+
+    NONE = "none"
+    MEDIAN = "medianstop"  # those that are worse than the median of earlier ones at the same epoch; Katib only
 
 
 class Experiment(Frozen):
@@ -36,6 +44,7 @@ class Experiment(Frozen):
     early_stopping_patience: Size  # epochs
     seed: int = Field(ge=0, lt=2**32)  # of the algorithm and of every trial
     trial_timeout: float = Field(gt=0, allow_inf_nan=False)  # seconds
+    trial_early_stopping: EarlyStopping = EarlyStopping.NONE
 
     @property
     def trial_count(self) -> int:
@@ -66,6 +75,7 @@ class TrialState(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     TIMEOUT = "timeout"
+    EARLY_STOPPED = "early-stopped"
 
 
 class Trial(Frozen):

@@ -10,12 +10,19 @@ import psutil
 
 from container_component_src import storage
 from container_component_src.backends.local.processes import process_groups, start_process
-from container_component_src.errors import StepError
+from container_component_src.errors import InputError, StepError
 from container_component_src.limits import usable_cores
 from container_component_src.model.arguments import Hyperparameters, TrainingArguments, training_command
 from container_component_src.scratch import scratch_directory
 from container_component_src.tuning.collector import OBJECTIVE, MetricsUnavailableError, collect, objective
-from container_component_src.tuning.experiment import Experiment, Trial, TrialState, TuningResult
+from container_component_src.tuning.experiment import (
+    Algorithm,
+    EarlyStopping,
+    Experiment,
+    Trial,
+    TrialState,
+    TuningResult,
+)
 from container_component_src.tuning.sampling import make_sampler
 from container_component_src.tuning.search_space import to_dict
 
@@ -38,8 +45,10 @@ def tune(experiment: Experiment, trial_command: TrialCommand = training_command)
         trial_command: Builds the command line of a trial.
 
     Raises:
+        InputError: The experiment asks for what only Katib has.
         StepError: More trials failed than the experiment allows, or none succeeded.
     """
+    _check(experiment)
     uris = {name: storage.resolve(getattr(experiment, name)).uri for name in ("train_df_path", "val_df_path")}
     experiment = experiment.model_copy(update=uris)
     sampler = make_sampler(experiment)
@@ -55,6 +64,13 @@ def tune(experiment: Experiment, trial_command: TrialCommand = training_command)
                 _log_trial(trials, experiment)
             _check_failures(trials, experiment, scratch)
     return TuningResult(trials=tuple(trials))
+
+
+def _check(experiment: Experiment) -> None:
+    if experiment.algorithm is Algorithm.BAYESIAN:
+        raise InputError("--algorithm bayesian is Katib's; use tpe, random or grid with --backend local")
+    if experiment.trial_early_stopping is not EarlyStopping.NONE:
+        raise InputError("--trial-early-stopping is Katib's; use none with --backend local")
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,8 @@ class Front(FastAPI):
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer a request."""
         match = _PATHS.fullmatch(scope["path"]) if scope["type"] == "http" else None
-        if match is None:
+        # KServe's own answer on readiness may ask the predictor, too; it knows no versions.
+        if match is None or (match["v2_verb"] == "ready" and match["version"] is None):
             await super().__call__(scope, receive, send)
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}

@@ -8,9 +8,11 @@ import asyncio
 import logging
 from contextlib import closing
 
+import httpx
 from kserve import ModelServer, PredictorConfig, context, model_server
 from kserve.errors import InvalidInput
 from kserve.model_server import args as kserve_arguments
+from kserve.protocol.dataplane import DataPlane
 from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 from uvicorn.config import STARTUP_FAILURE
 
@@ -35,6 +37,17 @@ class FixedRepository(ModelRepositoryExtension):  # type: ignore[misc]  # kserve
         raise InvalidInput(f"model {model_name[:80]}: this server loads its one model when it starts")
 
     unload = load
+
+
+class HonestDataPlane(DataPlane):  # type: ignore[misc]
+    """A server that waits for its predictor is not ready, rather than in error, while that is away."""
+
+    async def ready(self) -> bool:
+        """Whether the server can answer."""
+        try:
+            return bool(await super().ready())
+        except httpx.HTTPError:
+            return False
 
 
 def build_model(options: ServingOptions) -> AnomalyModel:
@@ -78,6 +91,7 @@ def serve(options: ServingOptions) -> None:
         grace_period=GRACE_PERIOD,
         predictor_config=model.predictor_config,
     )
+    server.dataplane = HonestDataPlane(server.registered_models)
     server.model_repository_extension = FixedRepository(server.registered_models)
     try:
         server.start([model])

@@ -90,6 +90,26 @@ def test_a_killed_predictor_is_answered_503_until_it_is_back(tmp_path: Path) -> 
     assert all("predictor does not answer" in text for code, text in answers if code == 503)
 
 
+def test_a_transformer_may_be_ready_only_with_its_predictor(tmp_path: Path) -> None:
+    make_bundle(tmp_path)
+    predictor_port, port = free_ports(2)
+    common = ("--model-dir", str(tmp_path), "--model-name", MODEL)
+    command = ("serve_transformer", *common, "--predictor-host", f"{LOOPBACK}:{predictor_port}")
+    paths = (f"/v1/models/{MODEL}", f"/v2/models/{MODEL}/ready", "/v2/health/ready")
+    root = f"http://{LOOPBACK}:{port}"
+    with running({port: (*command, "--enable_predictor_health_check")}), httpx.Client(trust_env=False) as client:
+        deadline = time.monotonic() + 2 * TIMEOUT
+        while True:
+            try:
+                client.get(root).raise_for_status()
+                break
+            except httpx.ConnectError:
+                assert time.monotonic() < deadline
+        assert [client.get(root + path).status_code for path in paths] == [503] * 3
+        with ready(predictor_port, "serve_predictor", *common):
+            assert [client.get(root + path).status_code for path in paths] == [200] * 3
+
+
 def test_a_request_in_flight_is_finished_when_the_server_is_stopped(tmp_path: Path) -> None:
     make_bundle(tmp_path)
     (port,) = free_ports(1)

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import optuna
 
+from container_component_src.errors import InputError
 from container_component_src.model.arguments import Hyperparameters
 from container_component_src.tuning.experiment import Algorithm, Experiment, Trial
 from container_component_src.tuning.search_space import SearchSpace, to_dict
@@ -22,8 +23,14 @@ class Sampler(Protocol):
 
 
 def make_sampler(experiment: Experiment) -> Sampler:
-    """The sampler of an experiment's algorithm."""
+    """The sampler of an experiment's algorithm.
+
+    Raises:
+        InputError: Only Katib has one.
+    """
     space = experiment.search_space
+    if experiment.algorithm is Algorithm.BAYESIAN:
+        raise InputError("--algorithm bayesian is Katib's; use tpe, random or grid with --backend local")
     if experiment.algorithm is Algorithm.TPE:
         return TpeSampler(space, experiment.seed)
     if experiment.algorithm is Algorithm.RANDOM:

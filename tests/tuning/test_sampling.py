@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from container_component_src.errors import InputError
 from container_component_src.model.arguments import Hyperparameters
 from container_component_src.tuning.experiment import Algorithm, Experiment, Trial, TrialState
 from container_component_src.tuning.sampling import make_sampler, shuffled_points
@@ -28,7 +29,12 @@ def chosen(algorithm: Algorithm, seed: int, space: SearchSpace = SPACE, fails: b
     return points
 
 
-@pytest.mark.parametrize("algorithm", list(Algorithm))
+def test_katibs_own_algorithm_is_refused() -> None:
+    with pytest.raises(InputError, match="use tpe, random or grid with --backend local"):
+        chosen(Algorithm.BAYESIAN, seed=1)
+
+
+@pytest.mark.parametrize("algorithm", [Algorithm.RANDOM, Algorithm.TPE, Algorithm.GRID])
 def test_every_point_is_chosen_once_and_the_seed_decides_the_order(algorithm: Algorithm) -> None:
     points = chosen(algorithm, seed=1)
     assert len(set(points)) == len(points) == SPACE.size

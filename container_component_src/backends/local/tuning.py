@@ -16,7 +16,6 @@ from container_component_src.model.arguments import Hyperparameters, TrainingArg
 from container_component_src.scratch import scratch_directory
 from container_component_src.tuning.collector import OBJECTIVE, MetricsUnavailableError, collect, objective
 from container_component_src.tuning.experiment import (
-    Algorithm,
     EarlyStopping,
     Experiment,
     Trial,
@@ -67,8 +66,6 @@ def tune(experiment: Experiment, trial_command: TrialCommand = training_command)
 
 
 def _check(experiment: Experiment) -> None:
-    if experiment.algorithm is Algorithm.BAYESIAN:
-        raise InputError("--algorithm bayesian is Katib's; use tpe, random or grid with --backend local")
     if experiment.trial_early_stopping is not EarlyStopping.NONE:
         raise InputError("--trial-early-stopping is Katib's; use none with --backend local")
 

@@ -6,7 +6,7 @@ import psutil
 import pytest
 
 from container_component_src.backends.local.tuning import TrialCommand, tune
-from container_component_src.errors import StepError
+from container_component_src.errors import InputError, StepError
 from container_component_src.model.arguments import TrainingArguments, checked
 from container_component_src.tuning.experiment import Experiment, TrialState, TuningResult
 from container_component_src.tuning.search_space import SearchSpace
@@ -166,3 +166,8 @@ def test_an_interrupt_leaves_nothing_behind(
     assert len(started) == 2
     assert not any(is_running(pid) for pid in started)
     assert not list(scratch.iterdir())
+
+
+def test_what_only_katib_has_is_refused() -> None:
+    with pytest.raises(InputError, match="use none with --backend local"):
+        tune(experiment(trial_early_stopping="medianstop"), program(REPORT))

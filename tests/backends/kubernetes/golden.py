@@ -1,0 +1,18 @@
+"""Whole manifests to compare with."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from container_component_src.cluster.pod_settings import PodSettings
+from container_component_src.cluster.step import Step
+
+FOLDER = Path(__file__).resolve().parents[2] / "golden"
+PODS = PodSettings(namespace="telemetry", image="registry.example.org/eclss:1.0")
+STEP = Step("5a0c0b5e-0000-4000-8000-000000000001", "step-pod", "00000000-0000-4000-8000-0000000000aa")
+
+
+def golden(name: str) -> Any:
+    """A manifest of tests/golden."""
+    return yaml.safe_load((FOLDER / f"{name}.yaml").read_text())

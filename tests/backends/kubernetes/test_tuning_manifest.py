@@ -1,0 +1,118 @@
+"""The Experiment: whole manifests, and the rules that Katib's webhook has beyond the schema."""
+
+import re
+import shlex
+from typing import Any
+
+import pytest
+from kubernetes import client
+
+from container_component_src.backends.kubernetes.tuning import manifest
+from container_component_src.cluster.access import to_manifest
+from container_component_src.cluster.step import Step
+from container_component_src.errors import InputError
+from container_component_src.model.arguments import checked
+from container_component_src.tuning.experiment import Experiment
+from container_component_src.tuning.search_space import SearchSpace
+from tests.backends.kubernetes.golden import PODS, STEP, golden
+from tests.cluster.schemas import api_type, needs_schemas, problems
+
+SPACE = SearchSpace.from_options([4, 8], ["16,8"], [0.5, 1.0], [1e-05, 0.003], [32])
+VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "random": ({}, {}),
+    "grid": ({"gpus": 1, "service_account": "trainer"}, {"algorithm": "grid", "max_trials": 99}),
+    "medianstop": ({}, {"algorithm": "bayesian", "trial_early_stopping": "medianstop"}),
+}
+
+
+def experiment(**changes: Any) -> Experiment:
+    values: dict[str, Any] = {
+        "search_space": SPACE, "algorithm": "random", "max_trials": 3, "parallel_trials": 2, "max_failed_trials": 1,
+        "train_df_path": "minio://data/train", "val_df_path": "s3://data/val", "max_epochs": 2,
+        "early_stopping_patience": 1, "seed": 5, "trial_timeout": 60.0,
+    }  # fmt: skip
+    return checked(Experiment, values | changes)
+
+
+def built(variant: str = "random", step: Step = STEP) -> dict[str, Any]:
+    pods, changes = VARIANTS[variant]
+    return manifest(step, PODS.model_copy(update=pods), experiment(**changes))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_manifests_are_the_golden_ones(variant: str) -> None:
+    assert built(variant) == golden(f"experiment_{variant}")
+
+
+@needs_schemas
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_manifests_are_what_the_api_takes(variant: str) -> None:
+    made = built(variant)
+    assert problems(made) == []
+    job = made["spec"]["trialTemplate"]["trialSpec"]
+    validator = __import__("jsonschema").Draft202012Validator(api_type("io.k8s.api.core.v1.PodSpec"))
+    assert list(validator.iter_errors(job["spec"]["template"]["spec"])) == []
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_trial_is_a_job_that_kubernetes_decodes_strictly(variant: str) -> None:
+    job = built(variant)["spec"]["trialTemplate"]["trialSpec"]
+    assert "metadata" not in job  # Katib sets name and namespace
+    known = client.V1JobSpec.attribute_map.values()
+    assert set(job) == {"apiVersion", "kind", "spec"}
+    assert set(job["spec"]) <= set(known)
+    assert to_manifest(job) == job
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_manifests_keep_the_rules_of_katibs_webhook(variant: str) -> None:
+    made = built(variant)
+    spec = made["spec"]
+    template = spec["trialTemplate"]
+    (container,) = template["trialSpec"]["spec"]["template"]["spec"]["containers"]
+    assert len(made["metadata"]["name"]) <= 40
+    assert re.fullmatch(r"[a-z]([-a-z0-9]*[a-z0-9])?", made["metadata"]["name"])
+    assert spec["parallelTrialCount"] <= spec["maxTrialCount"]
+    assert spec["maxFailedTrialCount"] <= spec["maxTrialCount"]
+    used = set(re.findall(r"\$\{trialParameters\.(.+?)\}", " ".join(container["command"])))
+    assert used == {item["name"] for item in template["trialParameters"]}
+    searched = {item["name"] for item in spec["parameters"]}
+    assert searched == {item["reference"] for item in template["trialParameters"]}
+    assert template["primaryContainerName"] == container["name"]
+    for item in spec["parameters"]:
+        assert all(isinstance(choice, str) for choice in item["feasibleSpace"]["list"])
+    (pattern,) = spec["metricsCollectorSpec"]["source"]["filter"]["metricsFormat"]
+    assert re.compile(pattern).groups == 2
+    assert ";" not in pattern
+
+
+def test_grid_has_no_more_trials_than_points() -> None:
+    assert built("grid")["spec"]["maxTrialCount"] == SPACE.size == 8
+
+
+def test_the_command_survives_katibs_shell() -> None:
+    """Katib joins the command with blanks and hands it to `sh -c`, after it has put the values in place."""
+    (container,) = built()["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"]
+    command = container["command"]
+    for name, choices in SPACE.choices().items():
+        command = [part.replace(f"${{trialParameters.{name}}}", str(choices[0])) for part in command]
+    assert shlex.split(" ".join(command)) == command
+    assert command[command.index("--hidden-dims") + 1] == "16,8"
+    assert command[command.index("--train-df-path") + 1] == "s3://data/train"
+
+
+def test_runs_do_not_collide() -> None:
+    assert built()["metadata"]["name"] != built(step=Step("another-run"))["metadata"]["name"]
+
+
+@pytest.mark.parametrize(
+    ("pods", "changes", "message"),
+    [
+        ({"namespace": ""}, {}, "a Katib experiment needs --namespace"),
+        ({"image": ""}, {}, "a Katib experiment needs --image"),
+        ({}, {"train_df_path": "local_data/train"}, "local_data/train: pods cannot reach this machine's files"),
+    ],
+)
+def test_what_pods_cannot_use_is_refused(pods: dict[str, str], changes: dict[str, str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        manifest(STEP, PODS.model_copy(update=pods), experiment(**changes))

@@ -1,11 +1,19 @@
 """Logs of pods: followed while they run, and their last lines when they have failed."""
 
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from container_component_src.cluster.access import Cluster
+import urllib3
+from kubernetes.client.exceptions import ApiException
+
+from container_component_src.cluster.access import TIMEOUT, Cluster
 from container_component_src.errors import StepError
 
 SHOWN_LINES = 5  # of a failed pod, in the error
+RECONNECT_INTERVAL = 2.0  # seconds
+LAST_WORDS_TIME = 15.0  # seconds that the end of a log may take once the pod has ended
 
 
 def pods(cluster: Cluster, label_selector: str) -> list[Any]:
@@ -32,3 +40,74 @@ def last_lines(cluster: Cluster, pod: str, container: str, count: int = SHOWN_LI
         return [str(error)]
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-count:] or ["no output"]
+
+
+@contextmanager
+def followed(cluster: Cluster, pod: str, container: str, write: Callable[[str], object]) -> Iterator[None]:
+    """Hand on the lines of a container's log as they come; when the block has ended, those that are left.
+
+    Args:
+        cluster: Where the pod is, or will be.
+        pod: Its name.
+        container: In the pod.
+        write: Takes each line once, from another thread.
+    """
+    follower = _Follower(cluster, pod, container, write)
+    thread = threading.Thread(target=follower.run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        follower.ended.set()
+    thread.join(LAST_WORDS_TIME)
+
+
+class _Follower:
+    """Reads a log in as many connections as it takes."""
+
+    def __init__(self, cluster: Cluster, pod: str, container: str, write: Callable[[str], object]) -> None:
+        self.ended = threading.Event()
+        self._cluster = cluster
+        self._pod = pod
+        self._container = container
+        self._write = write
+        self._last = ("", "")  # time stamp of the last line
+
+    def run(self) -> None:
+        """Read until the log ends after the pod has, whatever connection breaks meanwhile."""
+        while True:
+            last_time = self.ended.is_set()
+            whole = self._read()
+            if last_time or (whole and self.ended.is_set()):
+                return
+            self.ended.wait(RECONNECT_INTERVAL)
+
+    def _read(self) -> bool:
+        """Read from the beginning in one connection, and hand on what is new; False if it broke."""
+        try:
+            answer = self._cluster.core.read_namespaced_pod_log(
+                self._pod,
+                self._cluster.namespace,
+                container=self._container,
+                follow=True,
+                timestamps=True,
+                _preload_content=False,
+                _request_timeout=TIMEOUT,
+            )
+            rest = b""
+            for chunk in answer.stream():
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    self._hand_on(line.decode(errors="replace"))
+            self._hand_on(rest.decode(errors="replace"))
+        except (ApiException, urllib3.exceptions.HTTPError):  # not started yet, gone, or cut off: tried again
+            return False
+        return True
+
+    def _hand_on(self, line: str) -> None:
+        stamp, _, text = line.partition(" ")
+        second, _, fraction = stamp.removesuffix("Z").partition(".")
+        time = (second, fraction.ljust(9, "0"))  # Kubernetes leaves out trailing zeros
+        if line and time > self._last:
+            self._last = time
+            self._write(text)

@@ -292,7 +292,10 @@ class _Api(kmock.KubernetesEmulator):  # type: ignore[misc]
         key = (_resource("Pod"), request.namespace, request.name)
         if key not in self._objects or self._objects[key].deleted:
             return _status(404, f'pods "{request.name}" not found')
+        if self._objects[key].get("status", {}).get("phase") == "Pending":
+            return _status(400, "the container is waiting to start: ContainerCreating")
         log = self.logs.setdefault(str(request.name), Log())
+        stamps = request.params.get("timestamps", "").lower() == "true"
         if request.params.get("follow", "").lower() != "true":
             lines = log.text.splitlines(keepends=True)[-int(request.params.get("tailLines", "1000000")) :]
             return aiohttp.web.Response(text="".join(lines))
@@ -300,14 +303,14 @@ class _Api(kmock.KubernetesEmulator):  # type: ignore[misc]
         await response.prepare(request._raw_request)
         sent = 0
         while True:
-            text, going_on = log.text, log.open
+            going_on, text = log.open, _stamped(log.text) if stamps else log.text
             await response.write(text[sent:].encode())
             sent = len(text)
             if log.drops and sent:
                 log.drops -= 1
                 request._raw_request.transport.abort()
                 return response
-            if not going_on and sent == len(log.text):
+            if not going_on:
                 await response.write_eof()
                 return response
             await asyncio.sleep(0.02)
@@ -341,6 +344,12 @@ def running() -> Iterator[Emulator]:
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join(timeout=30)
+
+
+def _stamped(text: str) -> str:
+    """Each line with a time stamp as Kubernetes writes it, one second after the other."""
+    lines = enumerate(text.splitlines(keepends=True))
+    return "".join(f"2026-01-01T00:{number // 60:02d}:{number % 60:02d}.5Z {line}" for number, line in lines)
 
 
 def _problems(body: dict[str, Any]) -> list[str]:

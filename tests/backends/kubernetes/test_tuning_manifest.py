@@ -4,6 +4,7 @@ import re
 import shlex
 from typing import Any
 
+import jsonschema
 import pytest
 from kubernetes import client
 
@@ -50,7 +51,7 @@ def test_manifests_are_what_the_api_takes(variant: str) -> None:
     made = built(variant)
     assert problems(made) == []
     job = made["spec"]["trialTemplate"]["trialSpec"]
-    validator = __import__("jsonschema").Draft202012Validator(api_type("io.k8s.api.core.v1.PodSpec"))
+    validator = jsonschema.Draft202012Validator(api_type("io.k8s.api.core.v1.PodSpec"))
     assert list(validator.iter_errors(job["spec"]["template"]["spec"])) == []
 
 

@@ -1,0 +1,44 @@
+"""What the status of a pod says: why it does not start, and how it ended."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+_USUAL = {"ContainerCreating", "PodInitializing"}  # reasons of waiting that pass
+
+
+@dataclass(frozen=True)
+class Termination:
+    """How a container ended."""
+
+    exit_code: int
+    reason: str  # Error, OOMKilled, …
+    finished_at: datetime
+
+
+def termination(pod: Any, container: str) -> Termination | None:
+    """How a container of a pod (`V1Pod`) ended; None if it has not."""
+    for status in pod.status.container_statuses or []:
+        end = status.state.terminated if status.state else None
+        if status.name == container and end is not None:
+            finished = end.finished_at or datetime.min.replace(tzinfo=UTC)
+            return Termination(end.exit_code, end.reason or "no reason given", finished)
+    return None
+
+
+def obstacles(pods: Iterable[Any]) -> list[str]:
+    """Why pods (`V1Pod`) do not start, one line each: no node has room, the image cannot be pulled."""
+    found = []
+    for pod in pods:
+        name = pod.metadata.name
+        found += [
+            f"pod {name} waits for a node: {condition.message}"
+            for condition in pod.status.conditions or []
+            if condition.type == "PodScheduled" and condition.status == "False"
+        ]
+        for status in [*(pod.status.init_container_statuses or []), *(pod.status.container_statuses or [])]:
+            waiting = status.state.waiting if status.state else None
+            if waiting is not None and waiting.reason not in _USUAL:
+                found.append(f"pod {name} does not start: {waiting.reason} ({waiting.message or 'no message'})")
+    return found

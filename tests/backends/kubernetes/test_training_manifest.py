@@ -1,0 +1,82 @@
+"""The PyTorchJob: whole manifests, and the rules that the operator's webhook has beyond the schema."""
+
+import re
+from typing import Any
+
+import jsonschema
+import pytest
+
+from container_component_src.backends.kubernetes.training import manifest
+from container_component_src.cluster.step import Step
+from container_component_src.errors import InputError
+from container_component_src.model.arguments import TrainingArguments, TrainingJob, checked
+from tests.backends.kubernetes.golden import PODS, STEP, golden
+from tests.cluster.schemas import api_type, needs_schemas, problems
+
+VARIANTS: dict[str, tuple[dict[str, Any], int]] = {
+    "one_node": ({}, 1),
+    "three_nodes": ({"service_account": "trainer"}, 3),
+    "gpu": ({"gpus": 1, "cpu": "4", "memory": "16Gi", "shared_memory": "4Gi", "gpu_resource": "amd.com/gpu"}, 2),
+}
+
+
+def job(nodes: int = 1, **changes: Any) -> TrainingJob:
+    paths = {"train_df_path": "minio://data/train", "val_df_path": "s3://data/val", "model_output_file": "s3://data/m"}
+    arguments = checked(TrainingArguments, {**paths, "num_gpu_nodes": nodes, **changes})
+    return TrainingJob(arguments=arguments, timeout=3600.0)
+
+
+def built(variant: str = "one_node", step: Step = STEP) -> dict[str, Any]:
+    pods, nodes = VARIANTS[variant]
+    return manifest(step, PODS.model_copy(update=pods), job(nodes))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_manifests_are_the_golden_ones(variant: str) -> None:
+    assert built(variant) == golden(f"pytorchjob_{variant}")
+
+
+@needs_schemas
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_manifests_are_what_the_api_takes(variant: str) -> None:
+    made = built(variant)
+    assert problems(made) == []
+    validator = jsonschema.Draft202012Validator(api_type("io.k8s.api.core.v1.PodSpec"))
+    for replicas in made["spec"]["pytorchReplicaSpecs"].values():
+        assert list(validator.iter_errors(replicas["template"]["spec"])) == []
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_manifests_keep_the_rules_of_the_operators_webhook(variant: str) -> None:
+    made = built(variant)
+    replicas = made["spec"]["pytorchReplicaSpecs"]
+    assert re.fullmatch(r"[a-z]([-a-z0-9]*[a-z0-9])?", made["metadata"]["name"])
+    assert len(made["metadata"]["name"] + "-worker-9999") <= 63
+    assert set(replicas) <= {"Master", "Worker"}
+    assert replicas["Master"]["replicas"] == 1
+    for part in replicas.values():
+        assert part["replicas"] >= 1
+        assert [container["name"] for container in part["template"]["spec"]["containers"]] == ["pytorch"]
+        assert part["template"]["metadata"]["annotations"]["sidecar.istio.io/inject"] == "false"
+    assert sum(part["replicas"] for part in replicas.values()) == VARIANTS[variant][1]
+
+
+@pytest.mark.parametrize(("nodes", "distributed"), [(1, "false"), (2, "true")])
+def test_one_node_needs_no_rendezvous(nodes: int, distributed: str) -> None:
+    (container,) = manifest(STEP, PODS, job(nodes))["spec"]["pytorchReplicaSpecs"]["Master"]["template"]["spec"][
+        "containers"
+    ]
+    command = container["command"]
+    assert command[command.index("--run-as-pytorchjob") + 1] == distributed
+    assert command[command.index("--train-df-path") + 1] == "s3://data/train"
+
+
+def test_runs_do_not_collide() -> None:
+    assert built()["metadata"]["name"] != built(step=Step("another-run"))["metadata"]["name"]
+
+
+def test_what_pods_cannot_use_is_refused() -> None:
+    with pytest.raises(InputError, match="a PyTorchJob needs --image"):
+        manifest(STEP, PODS.model_copy(update={"image": ""}), job())
+    with pytest.raises(InputError, match="local_data/model: pods cannot reach this machine's files"):
+        manifest(STEP, PODS, job(model_output_file="local_data/model"))

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 from typing import Any, NoReturn
 
@@ -17,6 +18,8 @@ from container_component_src.telemetry.scaler import Scaler
 
 _NUMBERS = {int, float}  # the types that JSON numbers become; bool is another one
 _V1_KEYS = ("instances", "timestamps", "signature_name")  # the last one is TensorFlow Serving's, and means nothing here
+
+_HALF_OF_LARGEST = float(np.finfo(np.float32).max) / 2
 
 Floats = npt.NDArray[np.float64]
 
@@ -155,12 +158,14 @@ def scaled(values: Floats, channels: Sequence[str], scaler: Scaler | None) -> np
     """
     with np.errstate(over="ignore", invalid="ignore"):
         narrow = values.astype(np.float32)
-        # The scaler takes what is not finite for missing and puts the centre there, which would hide the fault.
-        fits = np.isfinite(narrow)
-        if scaler is not None:
-            fits &= np.isfinite((narrow - np.asarray(scaler.centre, np.float32)) / np.asarray(scaler.scale, np.float32))
-    if not fits.all():
-        refuse_value(values, ~fits, channels)
+        if not np.abs(narrow).max(initial=0.0) < _safe_magnitude(scaler):  # also where there is a NaN
+            # The scaler takes what is not finite for missing and puts the centre there, which would hide the fault.
+            fits = np.isfinite(narrow)
+            if scaler is not None:
+                centre, scale = np.asarray(scaler.centre, np.float32), np.asarray(scaler.scale, np.float32)
+                fits &= np.isfinite((narrow - centre) / scale)
+            if not fits.all():
+                refuse_value(values, ~fits, channels)
     return scaler.transform(narrow) if scaler else narrow
 
 
@@ -175,6 +180,14 @@ def refuse_value(values: npt.NDArray[np.floating], mask: npt.NDArray[np.bool_], 
     raise RequestError(
         f"{place}: {values[row, column]:g} is not finite, or too large for 32-bit floats; send a plausible value"
     )
+
+
+@lru_cache(maxsize=8)
+def _safe_magnitude(scaler: Scaler | None) -> float:
+    """Values below it stay finite whatever their channel."""
+    if scaler is None:
+        return _HALF_OF_LARGEST
+    return min(1.0, *scaler.scale) * _HALF_OF_LARGEST - max(map(abs, scaler.centre))
 
 
 def kind(value: object) -> str:

@@ -22,6 +22,7 @@ from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.step import Step
 from container_component_src.model.bundle import Bundle
 from container_component_src.serving.deployment import make_service
+from tests.backends.kubernetes.containers import environment_of
 from tests.backends.kubernetes.kserve_controller import KServe, Manifest, playing
 from tests.cluster.emulator import NAMESPACE, Emulator
 from tests.helpers import RunCommand
@@ -49,7 +50,7 @@ class RunningKServe(KServe):
             process = psutil.Popen(
                 [sys.executable, *container["command"][1:], *arguments],
                 cwd=PROJECT_ROOT,
-                env={"PATH": os.environ["PATH"], **environment_of(container)},
+                env={"PATH": os.environ["PATH"], **environment_of(container, os.environ)},
                 stdout=subprocess.DEVNULL,
             )
             self.processes.callback(process.wait)
@@ -60,17 +61,6 @@ class RunningKServe(KServe):
             wait_for(f"http://{LOOPBACK}:{port}{probe['path']}")
         self.url = f"http://{LOOPBACK}:{ports['transformer']}"
         super().reconcile(service)
-
-
-def environment_of(container: Manifest) -> dict[str, str]:
-    """The variables of a container; this process has what the Secret holds."""
-    found = {}
-    for variable in container["env"]:
-        reference = variable.get("valueFrom", {}).get("secretKeyRef", {})
-        value = os.environ.get(reference["key"]) if reference else variable["value"]
-        if value is not None:
-            found[variable["name"]] = value
-    return found
 
 
 def wait_for(url: str) -> None:

@@ -1,0 +1,117 @@
+"""The containers of trials and training jobs as processes, with what their manifests and the operators give them."""
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from container_component_src.backends.kubernetes import training, tuning
+from container_component_src.backends.local.processes import LOOPBACK, PROJECT_ROOT, free_ports
+from container_component_src.cluster.step import Step
+from container_component_src.model.bundle import Bundle
+from container_component_src.model.scoring import scores
+from container_component_src.storage import S3_ENVIRONMENT
+from container_component_src.tuning.collector import OBJECTIVE, collect, objective
+from container_component_src.tuning.search_space import SearchSpace
+from tests.backends.kubernetes.containers import environment_of
+from tests.backends.kubernetes.golden import PODS
+from tests.backends.kubernetes.test_training_manifest import job
+from tests.backends.kubernetes.test_tuning_manifest import experiment
+from tests.helpers import write_dataset
+from tests.model.datasets import CHANNELS, make_values
+
+DEADLINE = 120  # seconds
+STEP = Step("a-run")
+
+
+@pytest.fixture
+def store(bucket: str) -> str:
+    """A bucket with training and validation data, as KFP addresses it."""
+    write_dataset(f"{bucket}/train", make_values(300, seed=1), CHANNELS, partition_rows=150)
+    write_dataset(f"{bucket}/val", make_values(200, seed=2), CHANNELS, partition_rows=100)
+    return bucket.replace("s3://", "minio://")
+
+
+def secret() -> dict[str, str]:
+    """What the Secret holds: the way to the test's store."""
+    return {name: os.environ[name] for name in S3_ENVIRONMENT if name in os.environ}
+
+
+def start(command: list[str], environment: Mapping[str, str]) -> subprocess.Popen[str]:
+    """Start a container's command with its own variables and nothing else."""
+    path = {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
+    return subprocess.Popen(
+        command,
+        cwd=PROJECT_ROOT,
+        env={**path, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def injected(manifest: Mapping[str, Any], rank: int, port: int) -> dict[str, str]:
+    """What the training operator adds to the pod of a rank; pods have this machine's address here."""
+    size = str(sum(part["replicas"] for part in manifest["spec"]["pytorchReplicaSpecs"].values()))
+    return {
+        "PYTHONUNBUFFERED": "1",
+        "MASTER_ADDR": LOOPBACK,
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": size,
+        "RANK": str(rank),
+        "PET_MASTER_ADDR": LOOPBACK,
+        "PET_MASTER_PORT": str(port),
+        "PET_NNODES": size,
+        "PET_NODE_RANK": str(rank),
+        "PET_NPROC_PER_NODE": "1",
+    }
+
+
+@pytest.mark.parametrize("nodes", [1, 2])
+def test_the_replicas_of_a_job_write_the_bundle_to_object_storage(store: str, nodes: int) -> None:
+    paths = {"train_df_path": f"{store}/train", "val_df_path": f"{store}/val", "model_output_file": f"{store}/model"}
+    small = {"batch_size": 50, "latent_dim": 2, "hidden_dims": (8, 4), "max_epochs": 2}
+    manifest = training.manifest(STEP, PODS, job(nodes, **paths, **small))
+    (port,) = free_ports(1)
+    containers = [
+        part["template"]["spec"]["containers"][0]
+        for part in manifest["spec"]["pytorchReplicaSpecs"].values()
+        for _ in range(part["replicas"])
+    ]
+    processes = [
+        start(container["command"], {**environment_of(container, secret()), **injected(manifest, rank, port)})
+        for rank, container in enumerate(containers)
+    ]
+    outputs = [process.communicate(timeout=DEADLINE)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0] * nodes, outputs
+    assert outputs[0].count("val_loss=") == 2
+    bundle = Bundle.load(f"{store}/model")
+    assert bundle.info.training.nodes == nodes
+    assert scores(bundle.model, make_values(4, seed=3)).shape == (4,)
+
+
+def test_a_trial_reports_its_objective_through_katibs_shell(store: str, tmp_path: Path) -> None:
+    """Katib puts the chosen values in place, and runs the joined command with its output in a file."""
+    space = SearchSpace.from_options([2], ["8,4"], [0.5], [0.01], [50])
+    manifest = tuning.manifest(
+        STEP, PODS, experiment(search_space=space, train_df_path=f"{store}/train", val_df_path=f"{store}/val")
+    )
+    template = manifest["spec"]["trialTemplate"]
+    (container,) = template["trialSpec"]["spec"]["template"]["spec"]["containers"]
+    command = " ".join(container["command"])
+    for item in manifest["spec"]["parameters"]:
+        command = command.replace(f"${{trialParameters.{item['name']}}}", item["feasibleSpace"]["list"][0])
+    log = tmp_path / "metrics.log"
+    environment = {**environment_of(container, secret()), "TMPDIR": str(tmp_path)}
+    command = command.replace("/tmp/bundle", str(tmp_path / "bundle"))
+    process = start(["sh", "-c", f"{command} 1>{shlex.quote(str(log))} 2>&1"], environment)
+    output, _ = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0, output + log.read_text()
+    lines = log.read_text().split("\n")
+    assert len(collect(lines, OBJECTIVE)) == 2
+    assert objective(lines) == min(collect(lines, OBJECTIVE))

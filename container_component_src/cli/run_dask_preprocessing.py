@@ -31,6 +31,16 @@ if TYPE_CHECKING:
 @timestamp_col_option
 @minio_endpoint_option
 @click.option("--num-dask-workers", type=WholeNumber(1), default=2, show_default=True, help="Number of workers.")
+@click.option(
+    "--min-workers",
+    type=WholeNumber(0),
+    default=0,
+    show_default=True,
+    help="Workers that are always there, with --max-workers in place of a fixed number.",
+)
+@click.option(
+    "--max-workers", type=WholeNumber(0), default=0, show_default=True, help="Workers at most, as the work asks for."
+)
 @cluster_options(image_option="--dask-worker-image")
 @backend_option
 @executor_input_option
@@ -41,6 +51,8 @@ def run_dask_preprocessing(
     timestamp_col: str,
     minio_endpoint: str,
     num_dask_workers: int,
+    min_workers: int,
+    max_workers: int,
     pods: "PodSettings",
     dry_run: bool,
     backend_name: str,
@@ -52,7 +64,7 @@ def run_dask_preprocessing(
     from container_component_src.dask_preprocessor.cluster import ClusterSpec
     from container_component_src.dask_preprocessor.preprocessor import preprocess
 
-    spec = ClusterSpec(num_dask_workers)
+    spec = ClusterSpec(num_dask_workers, min_workers, max_workers)
     if dry_run:
         print_manifest(pods, spec)
         return

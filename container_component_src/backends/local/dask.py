@@ -14,13 +14,15 @@ from container_component_src.dask_preprocessor.cluster import ClusterSpec
 def dask_client(spec: ClusterSpec) -> Iterator[Client]:
     """Start a local cluster, hand out its client, and stop both when the block is left."""
     cluster = LocalCluster(
-        n_workers=spec.num_workers,
+        n_workers=spec.first_workers,
         threads_per_worker=1,
         dashboard_address=":0",  # two runs on one machine would compete for a fixed port
         silence_logs=logging.WARNING,
     )
     with cluster, Client(cluster) as client:
         client.register_plugin(_LogToStdout())
+        if spec.adaptive:
+            cluster.adapt(minimum=spec.min_workers, maximum=spec.max_workers)
         yield client
 
 

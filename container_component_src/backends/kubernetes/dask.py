@@ -1,0 +1,199 @@
+"""Preprocessing on a cluster: scheduler and workers that the Dask operator runs."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import kr8s
+from dask_kubernetes.operator import KubeCluster
+from distributed import Client
+from kubernetes import client
+from kubernetes.utils.quantity import parse_quantity
+
+from container_component_src.cluster.access import Cluster, Manifest, to_manifest
+from container_component_src.cluster.children import child
+from container_component_src.cluster.conditions import states
+from container_component_src.cluster.kinds import DASK_CLUSTER
+from container_component_src.cluster.logs import last_lines, pods
+from container_component_src.cluster.pod_settings import PodSettings
+from container_component_src.cluster.pod_states import obstacles
+from container_component_src.cluster.pods import SIDECAR_OFF, check, container
+from container_component_src.cluster.step import Step
+from container_component_src.dask_preprocessor.cluster import ClusterSpec
+from container_component_src.errors import StepError
+
+CLUSTER_LABEL, COMPONENT_LABEL = "dask.org/cluster-name", "dask.org/component"  # that the operator gives to pods
+COMM_PORT, HTTP_PORT = 8786, 8787
+IDLE_TIMEOUT = 1_800  # seconds without work after which the operator deletes a cluster that nobody does
+START_TIMEOUT = 900.0  # seconds for images to be pulled, and for nodes to be added
+_FAILED_PHASE = "Error"
+
+logger = logging.getLogger(__name__)
+
+
+def manifest(step: Step, pods: PodSettings, spec: ClusterSpec) -> Manifest:
+    """The DaskCluster of a preprocessing.
+
+    The operator hands labels and annotations on to the pods. Commands stand in `args`, where it looks for them; the
+    image has no entry point of its own.
+
+    Raises:
+        InputError: An option that a cluster needs is missing.
+    """
+    check(pods, "a Dask cluster")
+    name = step.name("dask", DASK_CLUSTER)
+    metadata = step.metadata(name, pods.namespace)
+    threads = max(1, int(parse_quantity(pods.cpu)))  # by default there would be one for each core of the node
+    worker = ["dask", "worker", "--name", "$(DASK_WORKER_NAME)", "--nthreads", str(threads), "--no-dashboard"]
+    return {
+        "apiVersion": DASK_CLUSTER.api_version,
+        "kind": DASK_CLUSTER.name,
+        "metadata": {**metadata, "annotations": dict(SIDECAR_OFF)},
+        "spec": {
+            "idleTimeout": IDLE_TIMEOUT,
+            "worker": {"replicas": spec.first_workers, "spec": _pod_spec(step, pods, "worker", worker)},
+            "scheduler": {
+                "spec": _pod_spec(
+                    step,
+                    pods,
+                    "scheduler",
+                    ["dask", "scheduler", "--host", "0.0.0.0"],  # noqa: S104 - the pod's own address
+                    ports=[
+                        client.V1ContainerPort(name="tcp-comm", container_port=COMM_PORT),
+                        client.V1ContainerPort(name="http-dashboard", container_port=HTTP_PORT),
+                    ],
+                    readiness_probe=client.V1Probe(
+                        http_get=client.V1HTTPGetAction(path="/health", port="http-dashboard"), period_seconds=1
+                    ),
+                ),
+                "service": _service(name),
+            },
+        },
+    }
+
+
+@contextmanager
+def dask_client(cluster: Cluster, step: Step, pods: PodSettings, spec: ClusterSpec) -> Iterator[Client]:
+    """A client of a Dask cluster that is deleted when the block is left.
+
+    Raises:
+        InputError: The cluster cannot be built as the options say.
+        StepError: The API refused something, pods did not start in time, or they run other versions than this process.
+    """
+    wanted = manifest(step, pods, spec)
+    name = wanted["metadata"]["name"]
+    with child(cluster, step, DASK_CLUSTER, wanted, failed=_has_failed):
+        _await_scheduler(cluster, name)
+        with _connected(name, cluster.namespace) as kube, Client(kube) as dask:
+            _scale(kube, spec)
+            _await_workers(cluster, dask, name, spec.first_workers)
+            check_versions(dask.get_versions())
+            logger.info("Dask cluster %s is ready", name)
+            yield dask
+
+
+def check_versions(versions: Mapping[str, Any]) -> None:
+    """Compare what runs on scheduler and workers with what runs here.
+
+    Args:
+        versions: As `Client.get_versions` returns them.
+
+    Raises:
+        StepError: A package differs; data and functions are sent pickled, which only equal versions understand.
+    """
+    here = versions["client"]["packages"]
+    for place, found in {"scheduler": versions["scheduler"], **versions["workers"]}.items():
+        for package, version in found["packages"].items():
+            if package in here and version != here[package]:
+                raise StepError(
+                    f"the Dask {place if place == 'scheduler' else 'worker'} has {package} {version}, this step "
+                    f"{here[package]}; give --dask-worker-image the image that the step runs in"
+                )
+
+
+def _pod_spec(step: Step, pods: PodSettings, name: str, arguments: list[str], **options: Any) -> Manifest:
+    main = container(name, pods, [], step.run_id, **options)
+    main.command, main.args = None, arguments
+    return to_manifest(
+        client.V1PodSpec(containers=[main], service_account_name=pods.service_account or None, restart_policy="Always")
+    )
+
+
+def _service(name: str) -> Manifest:
+    ports = {"tcp-comm": COMM_PORT, "http-dashboard": HTTP_PORT}
+    return to_manifest(
+        client.V1ServiceSpec(
+            type="ClusterIP",
+            selector={CLUSTER_LABEL: name, COMPONENT_LABEL: "scheduler"},
+            ports=[
+                client.V1ServicePort(name=port, port=number, target_port=port, protocol="TCP")
+                for port, number in ports.items()
+            ],
+        )
+    )
+
+
+def _has_failed(found: Manifest) -> bool:
+    return bool(found.get("status", {}).get("phase") == _FAILED_PHASE)
+
+
+def _await_scheduler(cluster: Cluster, name: str) -> None:
+    """KubeCluster waits without an end for a scheduler that does not start."""
+    reasons: list[str] = []
+    try:
+        for found in states(cluster, DASK_CLUSTER, name, START_TIMEOUT, f"the scheduler of Dask cluster {name}"):
+            if _has_failed(found):
+                raise StepError(f"the Dask operator refuses cluster {name}; read its log")
+            schedulers = pods(cluster, f"{CLUSTER_LABEL}={name},{COMPONENT_LABEL}=scheduler")
+            phase = found.get("status", {}).get("phase")
+            if phase == "Running" and any(_is_ready(pod) for pod in schedulers):
+                return
+            reasons = obstacles(schedulers) or ([] if phase else ["the Dask operator does not run; install it"])
+    except StepError as error:
+        raise StepError("; ".join([str(error), *reasons])) from error
+
+
+def _is_ready(pod: Any) -> bool:
+    return any(condition.type == "Ready" and condition.status == "True" for condition in pod.status.conditions or [])
+
+
+@contextmanager
+def _connected(name: str, namespace: str) -> Iterator[KubeCluster]:
+    """The cluster as Dask sees it; it is not deleted with this connection."""
+    try:
+        kube = KubeCluster.from_name(name, namespace=namespace, quiet=True, resource_timeout=START_TIMEOUT)
+    except (kr8s.ServerError, kr8s.NotFoundError, httpx.HTTPError, OSError, ValueError) as error:
+        raise StepError(f"cannot connect to Dask cluster {name}: {_one_line(error)}; see docs/cluster.md") from error
+    with kube:
+        yield kube
+
+
+def _scale(kube: KubeCluster, spec: ClusterSpec) -> None:
+    try:
+        if spec.adaptive:
+            kube.adapt(minimum=spec.min_workers, maximum=spec.max_workers)
+        else:
+            kube.scale(spec.num_workers)  # an adopted cluster may have another size
+    except (kr8s.ServerError, kr8s.NotFoundError, httpx.HTTPError) as error:
+        raise StepError(f"cannot scale Dask cluster {kube.name}: {_one_line(error)}; apply deploy/rbac.yaml") from error
+
+
+def _await_workers(cluster: Cluster, dask: Client, name: str, count: int) -> None:
+    try:
+        dask.wait_for_workers(count, timeout=START_TIMEOUT)
+    except TimeoutError as error:
+        here = len(dask.scheduler_info()["workers"])
+        workers = pods(cluster, f"{CLUSTER_LABEL}={name},{COMPONENT_LABEL}=worker")
+        reasons = obstacles(workers) or [
+            f"pod {pod.metadata.name}: {' | '.join(last_lines(cluster, pod.metadata.name, 'worker'))}"
+            for pod in workers[:1]
+        ]
+        raise StepError(
+            "; ".join([f"{here} of {count} workers of Dask cluster {name} came in {START_TIMEOUT:g} s", *reasons])
+        ) from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

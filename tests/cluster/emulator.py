@@ -35,6 +35,7 @@ RESOURCES = {
     "apps/v1/deployments": "Deployment",
     "batch/v1/jobs": "Job",
 }
+VERBS = {"create", "delete", "get", "list", "patch", "update", "watch"}
 
 
 @dataclass
@@ -137,7 +138,33 @@ class _Api(kmock.KubernetesEmulator):  # type: ignore[misc]
         self.denied: set[tuple[str, str]] = set()  # (verb, resource) that access reviews refuse
         self._version = 0
         for resource, kind in RESOURCES.items():
-            self.resources[resource] = {"kind": kind, "namespaced": kind != "Namespace"}
+            self.resources[resource] = {
+                "kind": kind,
+                "singular": kind.lower(),
+                "namespaced": kind != "Namespace",
+                "verbs": VERBS,
+                "subresources": {"status"},
+            }
+
+    async def __call__(self, raw_request: aiohttp.web.BaseRequest) -> aiohttp.web.StreamResponse:
+        """Answer a request; kmock takes the address of namespaces for the beginning of another one."""
+        if raw_request.path.rstrip("/") == "/version":
+            return aiohttp.web.json_response({"major": "1", "minor": "31", "gitVersion": "v1.31.0"})
+        match = re.fullmatch(r"/api/v1/namespaces(?:/([^/]+))?", raw_request.path)
+        if match is None:
+            response: aiohttp.web.StreamResponse = await super().__call__(raw_request)
+            return response
+        found, name = self.existing("Namespace"), match[1]
+        if name is not None:
+            return aiohttp.web.json_response(found[name]) if name in found else _status(404, f'"{name}" not found')
+        if raw_request.query.get("watch") != "true":
+            body = {"kind": "NamespaceList", "apiVersion": "v1", "items": list(found.values())}
+            return aiohttp.web.json_response({**body, "metadata": {"resourceVersion": str(self._version)}})
+        response = aiohttp.web.StreamResponse()
+        await response.prepare(raw_request)
+        while not (raw_request.transport is None or raw_request.transport.is_closing()):
+            await asyncio.sleep(0.1)  # nothing changes
+        return response
 
     async def _handle(self, request: Any) -> aiohttp.web.StreamResponse:
         self.seen.append(request)
@@ -283,7 +310,10 @@ class _Api(kmock.KubernetesEmulator):  # type: ignore[misc]
     async def _serve_list(self, request: Any) -> Any:
         listing = await super()._serve_list(request)
         listing["items"] = [
-            item for item in listing["items"] if _selected(item, request.params.get("labelSelector", ""))
+            item
+            for item in listing["items"]
+            if _selected(item, request.params.get("labelSelector", ""))
+            and _has_fields(item, request.params.get("fieldSelector", ""))
         ]
         listing["metadata"]["resourceVersion"] = str(self._version)
         return listing
@@ -362,6 +392,17 @@ def _selected(item: dict[str, Any], selector: str) -> bool:
     for term in filter(None, selector.split(",")):
         name, _, value = term.partition("=")
         if labels.get(name) != value.removeprefix("="):
+            return False
+    return True
+
+
+def _has_fields(item: dict[str, Any], selector: str) -> bool:
+    for term in filter(None, selector.split(",")):
+        path, _, value = term.partition("=")
+        found: Any = item
+        for name in path.split("."):
+            found = found.get(name, {})
+        if found != value:
             return False
     return True
 

@@ -148,6 +148,8 @@ class _Api(kmock.KubernetesEmulator):  # type: ignore[misc]
 
     async def __call__(self, raw_request: aiohttp.web.BaseRequest) -> aiohttp.web.StreamResponse:
         """Answer a request; kmock takes the address of namespaces for the beginning of another one."""
+        if raw_request.path.rstrip("/") == "/api":
+            return aiohttp.web.json_response({"kind": "APIVersions", "versions": ["v1"]})
         if raw_request.path.rstrip("/") == "/version":
             return aiohttp.web.json_response({"major": "1", "minor": "31", "gitVersion": "v1.31.0"})
         match = re.fullmatch(r"/api/v1/namespaces(?:/([^/]+))?", raw_request.path)

@@ -1,0 +1,140 @@
+"""The real Dask operator on the emulated cluster, and a helper that runs its Deployments as local processes."""
+
+import os
+import random
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from container_component_src.backends.local.processes import PROJECT_ROOT
+from tests.backends.kubernetes.containers import environment_of
+from tests.cluster.emulator import NAMESPACE, Emulator
+
+Manifest = dict[str, Any]
+# Names of services of the cluster lead to the address of its scheduler here.
+RESOLVER = """
+import os, socket, sys
+sys.modules["uvloop"] = None  # kopf would take it where it is installed, and resolve names in its own way
+_original = socket.getaddrinfo
+def _resolve(host, *arguments, **options):
+    name = host.decode() if isinstance(host, bytes) else host
+    if name and name.split(".")[1:2] == ["{namespace}"]:
+        host = os.environ["SCHEDULER_ADDRESS"]
+    return _original(host, *arguments, **options)
+socket.getaddrinfo = _resolve
+"""
+
+
+@dataclass
+class Kubelet:
+    """Starts the container of each Deployment as a process, and says so in a pod."""
+
+    emulator: Emulator
+    folder: Path
+    waiting: dict[str, Manifest] = field(default_factory=dict)  # by component, status of pods that do not start
+    address: str = field(default_factory=lambda: f"127.0.{random.randrange(1, 250)}.{random.randrange(1, 250)}")
+    processes: dict[str, psutil.Popen] = field(default_factory=dict)
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        (self.folder / "sitecustomize.py").write_text(RESOLVER.format(namespace=NAMESPACE))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """With which programs find services of the cluster."""
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        modules = os.pathsep.join([str(self.folder), str(PROJECT_ROOT)])
+        return {"PATH": path, "PYTHONPATH": modules, "SCHEDULER_ADDRESS": self.address}
+
+    def run(self) -> None:
+        """Look at all Deployments again and again."""
+        seen: set[str] = set()
+        while not self.stopped.wait(0.05):
+            deployments = self.emulator.objects("Deployment")
+            for name in seen - set(deployments):
+                self.stop(name)
+            for name in set(deployments) - seen:
+                self.start(name, deployments[name])
+            seen = set(deployments)
+        for name in seen:
+            self.stop(name)
+
+    def start(self, name: str, deployment: Manifest) -> None:
+        """Start the one pod of a Deployment."""
+        template = deployment["spec"]["template"]
+        labels = template["metadata"]["labels"]
+        component = labels["dask.org/component"]
+        status = self.waiting.get(component)
+        if status is None:
+            (container,) = template["spec"]["containers"]
+            variables = {**self.environment, **environment_of(container, os.environ)}
+            # A pod has an address of its own, and Kubernetes puts variables in place.
+            arguments = [part.replace("0.0.0.0", self.address) for part in container["args"]]
+            arguments = [
+                part.replace("$(DASK_WORKER_NAME)", variables.get("DASK_WORKER_NAME", "")) for part in arguments
+            ]
+            if component == "scheduler":
+                arguments += ["--dashboard-address", f"{self.address}:8787"]
+            with (self.folder / f"{name}.log").open("w") as log:
+                self.processes[name] = psutil.Popen(
+                    arguments, env=variables, cwd=self.folder, stdout=log, stderr=subprocess.STDOUT
+                )
+            ready = [{"type": kind, "status": "True"} for kind in ("Ready", "ContainersReady")]
+            status = {"phase": "Running", "conditions": ready}
+        self.emulator.put(
+            "Pod",
+            {
+                "apiVersion": "v1",
+                "metadata": {
+                    "name": name,
+                    "labels": labels,
+                    "ownerReferences": [
+                        {
+                            "apiVersion": "apps/v1",
+                            "kind": "Deployment",
+                            "name": name,
+                            "uid": deployment["metadata"]["uid"],
+                        }
+                    ],
+                },
+                "spec": {"containers": template["spec"]["containers"]},
+                "status": status,
+            },
+        )
+        if component == "scheduler" and status["phase"] == "Running":
+            for service in self.emulator.objects("Service"):
+                self.emulator.patch("Service", service, {"status": {"loadBalancer": {}}})
+
+    def stop(self, name: str) -> None:
+        """End the process of a Deployment."""
+        process = self.processes.pop(name, None)
+        if process is not None:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+@contextmanager
+def running(kubelet: Kubelet) -> Iterator[Kubelet]:
+    """Run the operator, which is kopf's, and the helper until the block is left."""
+    kubelet.emulator.put("Namespace", {"apiVersion": "v1", "metadata": {"name": NAMESPACE}})
+    thread = threading.Thread(target=kubelet.run)
+    thread.start()
+    command = ["kopf", "run", "--standalone", "--namespace", NAMESPACE]
+    controller = ["-m", "dask_kubernetes.operator.controller.controller"]
+    with (kubelet.folder / "operator.log").open("w") as log:
+        environment = {**os.environ, **kubelet.environment}
+        operator = subprocess.Popen([*command, *controller], env=environment, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        yield kubelet
+    finally:
+        operator.kill()
+        operator.wait()
+        kubelet.stopped.set()
+        thread.join()

@@ -1,0 +1,86 @@
+"""The DaskCluster: whole manifests, and the rules of the operator beyond the schema."""
+
+from typing import Any
+
+import jsonschema
+import pytest
+
+from container_component_src.backends.kubernetes.dask import check_versions, manifest
+from container_component_src.cluster.step import Step
+from container_component_src.dask_preprocessor.cluster import ClusterSpec
+from container_component_src.errors import InputError, StepError
+from tests.backends.kubernetes.golden import PODS, STEP, golden
+from tests.cluster.schemas import api_type, needs_schemas, problems
+
+VARIANTS: dict[str, tuple[dict[str, Any], ClusterSpec]] = {
+    "fixed": ({}, ClusterSpec(3)),
+    "adaptive": ({"service_account": "reader", "cpu": "2500m", "memory": "8Gi"}, ClusterSpec(3, 1, 8)),
+}
+
+
+def built(variant: str = "fixed", step: Step = STEP) -> dict[str, Any]:
+    pods, spec = VARIANTS[variant]
+    return manifest(step, PODS.model_copy(update=pods), spec)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_manifests_are_the_golden_ones(variant: str) -> None:
+    assert built(variant) == golden(f"daskcluster_{variant}")
+
+
+@needs_schemas
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_manifests_are_what_the_api_takes(variant: str) -> None:
+    made = built(variant)
+    assert problems(made) == []
+    validator = jsonschema.Draft202012Validator(api_type("io.k8s.api.core.v1.PodSpec"))
+    for part in ("scheduler", "worker"):
+        assert list(validator.iter_errors(made["spec"][part]["spec"])) == []
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_manifests_are_what_the_operator_and_kubecluster_look_for(variant: str) -> None:
+    made = built(variant)
+    name, spec = made["metadata"]["name"], made["spec"]
+    assert len(name) <= 53
+    assert spec["idleTimeout"] > 0
+    for part in ("scheduler", "worker"):
+        (container,) = spec[part]["spec"]["containers"]
+        assert container["name"] == part
+        assert container["args"][:2] == ["dask", part]  # without an entry point these are the command
+        assert "command" not in container
+    assert spec["scheduler"]["service"]["selector"]["dask.org/cluster-name"] == name
+    assert {port["name"] for port in spec["scheduler"]["service"]["ports"]} == {"tcp-comm", "http-dashboard"}
+    assert made["metadata"]["annotations"]["sidecar.istio.io/inject"] == "false"
+
+
+def test_workers_have_a_thread_for_each_whole_core_that_they_ask_for() -> None:
+    arguments = built("adaptive")["spec"]["worker"]["spec"]["containers"][0]["args"]
+    assert arguments[arguments.index("--nthreads") + 1] == "2"
+    halved = manifest(STEP, PODS.model_copy(update={"cpu": "500m"}), ClusterSpec(1))
+    arguments = halved["spec"]["worker"]["spec"]["containers"][0]["args"]
+    assert arguments[arguments.index("--nthreads") + 1] == "1"
+
+
+def test_runs_do_not_collide() -> None:
+    assert built()["metadata"]["name"] != built(step=Step("another-run"))["metadata"]["name"]
+
+
+def test_what_cannot_be_built_is_refused() -> None:
+    with pytest.raises(InputError, match="a Dask cluster needs --namespace"):
+        manifest(STEP, PODS.model_copy(update={"namespace": ""}), ClusterSpec(1))
+
+
+@pytest.mark.parametrize("bounds", [(0, 4), (3, 2), (2, 0)])
+def test_bounds_that_are_no_range_are_refused(bounds: tuple[int, int]) -> None:
+    with pytest.raises(InputError, match=f"--min-workers {bounds[0]} and --max-workers {bounds[1]} are no range"):
+        ClusterSpec(2, *bounds)
+
+
+def test_versions_that_differ_are_named() -> None:
+    here = {"packages": {"python": "3.11.2", "dask": "2026.5.0", "own": "1"}}
+    worker = {"packages": {"python": "3.11.2", "dask": "2026.1.0", "other": "2"}}
+    check_versions({"client": here, "scheduler": here, "workers": {"tcp://1": here}})
+    message = r"the Dask worker has dask 2026.1.0, this step 2026.5.0; give --dask-worker-image the image"
+    with pytest.raises(StepError, match=message):
+        check_versions({"client": here, "scheduler": here, "workers": {"tcp://1": here, "tcp://2": worker}})

@@ -375,6 +375,6 @@ def deploy_to_kserve(
 
 
 @dsl.container_component
-def cleanup(backend: str) -> dsl.ContainerSpec:
+def cleanup(namespace: str, backend: str) -> dsl.ContainerSpec:
     """Delete what the run left behind; its pod's environment names the run."""
-    return _command("cleanup", backend=backend)
+    return _command("cleanup", namespace=namespace, backend=backend)

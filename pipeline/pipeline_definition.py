@@ -77,7 +77,7 @@ def build_pipeline(settings: Settings) -> base_component.BaseComponent:
         service_name: str = settings.platform.inference_service,
         seed: int = 42,
     ) -> None:
-        cleaning = components.cleanup(backend=backend)
+        cleaning = components.cleanup(namespace=namespace, backend=backend)
         on.configure(cleaning, resources.light).set_caching_options(False)
         with dsl.ExitHandler(cleaning, name="steps"):
             listing = components.list_archives(

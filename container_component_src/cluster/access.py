@@ -183,7 +183,7 @@ class Cluster:
         where = f"{thing} in namespace {self.namespace}"
         match error.status:
             case HTTPStatus.NOT_FOUND if verb in ("create", "list"):
-                return StepError(f"cannot {verb} {where}: the cluster does not know the kind; install {missing}")
+                return UnknownKindError(f"cannot {verb} {where}: the cluster does not know the kind; install {missing}")
             case HTTPStatus.NOT_FOUND:
                 return NotFoundError(f"there is no {where}")
             case HTTPStatus.CONFLICT:
@@ -199,6 +199,10 @@ class Cluster:
 
 class NotFoundError(StepError):
     """There is no such object."""
+
+
+class UnknownKindError(StepError):
+    """The cluster does not know the kind of object."""
 
 
 class ExistsError(StepError):

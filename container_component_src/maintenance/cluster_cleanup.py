@@ -1,0 +1,38 @@
+"""Deletes what a run left on a cluster: the jobs that its steps started."""
+
+from container_component_src.cluster.access import Cluster, UnknownKindError
+from container_component_src.cluster.kinds import DASK_CLUSTER, EXPERIMENT, PYTORCH_JOB
+from container_component_src.cluster.step import Step
+from container_component_src.errors import StepError
+from container_component_src.scratch import checked_run_id
+
+KINDS = (DASK_CLUSTER, EXPERIMENT, PYTORCH_JOB)  # an InferenceService is to outlive its run
+
+
+def clean_up_cluster(cluster: Cluster, run_id: str) -> list[str]:
+    """Delete the jobs of a run, found by their labels; may be repeated.
+
+    Args:
+        cluster: Access to the namespace of the run's pods.
+        run_id: Of the run.
+
+    Returns:
+        What was removed, one line each.
+
+    Raises:
+        InputError: The run id is not one.
+        StepError: The API refused something; all kinds have been tried by then.
+    """
+    selector = ",".join(f"{name}={value}" for name, value in Step(checked_run_id(run_id)).labels.items())
+    removed, failures = [], []
+    for kind in KINDS:
+        try:
+            names = sorted(found["metadata"]["name"] for found in cluster.list(kind, selector))
+            removed += [f"{kind.name} {name}" for name in names if cluster.delete(kind, name)]
+        except UnknownKindError:  # what is not installed has left nothing
+            continue
+        except StepError as error:
+            failures.append(str(error))
+    if failures:
+        raise StepError("; ".join(failures))
+    return removed

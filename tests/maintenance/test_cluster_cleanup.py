@@ -1,0 +1,70 @@
+from typing import Any
+
+import pytest
+
+from container_component_src.cluster.kinds import DASK_CLUSTER, EXPERIMENT, INFERENCE_SERVICE, PYTORCH_JOB, Kind
+from container_component_src.cluster.step import Step
+from tests.cluster.emulator import NAMESPACE, Emulator
+from tests.helpers import Invoke, assert_refused
+
+RUN = "5a0c0b5e-0000-4000-8000-000000000001"
+JOBS = (DASK_CLUSTER, EXPERIMENT, PYTORCH_JOB)
+COMMAND = ("cleanup", "--run-id", RUN, "--backend", "kubernetes", "--namespace", NAMESPACE)
+
+
+def put(emulator: Emulator, kind: Kind, name: str, labels: dict[str, str]) -> None:
+    metadata: dict[str, Any] = {"name": name, "labels": labels}
+    emulator.put(kind.name, {"apiVersion": kind.api_version, "metadata": metadata, "spec": {}})
+
+
+@pytest.fixture
+def left_behind(emulator: Emulator) -> Emulator:
+    """A cluster with jobs of the run, and with others that look alike."""
+    mine = Step(RUN).labels
+    for kind in JOBS:
+        put(emulator, kind, "mine", mine)
+        put(emulator, kind, "of-another-run", Step("another-run").labels)
+        put(emulator, kind, "of-another-program", {"pipeline/runid": RUN})
+    put(emulator, INFERENCE_SERVICE, "mine", mine)
+    return emulator
+
+
+def names(emulator: Emulator, kind: Kind) -> set[str]:
+    return set(emulator.objects(kind.name))
+
+
+def test_the_jobs_of_a_run_are_deleted_and_nothing_else(left_behind: Emulator, invoke: Invoke) -> None:
+    outcome = invoke(*COMMAND)
+    assert outcome.stdout.splitlines() == [
+        "removed DaskCluster mine",
+        "removed Experiment mine",
+        "removed PyTorchJob mine",
+    ]
+    for kind in JOBS:
+        assert names(left_behind, kind) == {"of-another-run", "of-another-program"}
+    assert names(left_behind, INFERENCE_SERVICE) == {"mine"}
+    assert invoke(*COMMAND).stdout == f"nothing left of run {RUN}\n"
+
+
+def test_what_is_not_installed_has_left_nothing(left_behind: Emulator, invoke: Invoke) -> None:
+    left_behind.fail("GET", "/daskclusters$", 404, times=9)
+    assert invoke(*COMMAND).stdout.splitlines() == ["removed Experiment mine", "removed PyTorchJob mine"]
+
+
+def test_a_refusal_comes_after_all_kinds_were_tried(left_behind: Emulator, invoke: Invoke) -> None:
+    left_behind.fail("GET", "/experiments$", 403, times=9)
+    assert_refused(invoke(*COMMAND), "not allowed to list Experiment", "apply deploy/rbac.yaml", code=1)
+    assert "mine" in names(left_behind, EXPERIMENT)
+    assert "mine" not in names(left_behind, PYTORCH_JOB)
+
+
+def test_a_broken_connection_is_tried_again(left_behind: Emulator, invoke: Invoke) -> None:
+    fault = left_behind.fail("DELETE", "/pytorchjobs/", 0, times=1)
+    assert "removed PyTorchJob mine" in invoke(*COMMAND).stdout
+    assert fault.seen == 1
+
+
+@pytest.mark.parametrize(("changed", "message"), [({"--namespace": ""}, "--namespace"), ({"--run-id": "*"}, "run id")])
+def test_bad_options_are_refused(emulator: Emulator, invoke: Invoke, changed: dict[str, str], message: str) -> None:
+    options = {"--run-id": RUN, "--namespace": NAMESPACE, "--backend": "kubernetes", **changed}
+    assert_refused(invoke("cleanup", *(part for pair in options.items() for part in pair)), message)

@@ -63,6 +63,7 @@ class Kubelet:
             for name in set(deployments) - seen:
                 self.start(name, deployments[name])
             seen = set(deployments)
+            self.serve()
         for name in seen:
             self.stop(name)
 
@@ -108,9 +109,12 @@ class Kubelet:
                 "status": status,
             },
         )
-        if component == "scheduler" and status["phase"] == "Running":
-            for service in self.emulator.objects("Service"):
-                self.emulator.patch("Service", service, {"status": {"loadBalancer": {}}})
+
+    def serve(self) -> None:
+        """Give each Service its status, by which the operator knows that it is there."""
+        for name, service in self.emulator.objects("Service").items():
+            if "status" not in service:
+                self.emulator.patch("Service", name, {"status": {"loadBalancer": {}}})
 
     def stop(self, name: str) -> None:
         """End the process of a Deployment."""

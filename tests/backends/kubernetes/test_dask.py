@@ -32,7 +32,7 @@ UNSCHEDULABLE = {
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits look again soon."""
-    monkeypatch.setattr(conditions, "POLL_INTERVAL", 0.05)
+    monkeypatch.setattr(conditions, "POLL_INTERVAL", 0.2)
 
 
 @pytest.fixture
@@ -105,9 +105,9 @@ def test_nothing_is_left_of_a_step_that_failed_or_was_told_to_stop(
     [
         (
             "scheduler",
-            r"waited 8 s for the scheduler of Dask cluster \S+; pod \S+ waits for a node: exceeded quota: cpu",
+            r"waited 15 s for the scheduler of Dask cluster \S+; pod \S+ waits for a node: exceeded quota: cpu",
         ),
-        ("worker", r"0 of 2 workers of Dask cluster \S+ came in 8 s; pod \S+ waits for a node: exceeded quota: cpu"),
+        ("worker", r"0 of 2 workers of Dask cluster \S+ came in 15 s; pod \S+ waits for a node: exceeded quota: cpu"),
     ],
 )
 def test_pods_without_a_place_are_named(
@@ -120,7 +120,7 @@ def test_pods_without_a_place_are_named(
     message: str,
 ) -> None:
     kubelet.waiting[component] = UNSCHEDULABLE
-    monkeypatch.setattr(dask, "START_TIMEOUT", 8.0)
+    monkeypatch.setattr(dask, "START_TIMEOUT", 15.0)
     with pytest.raises(StepError, match=message), dask.dask_client(cluster, step, PODS, ClusterSpec(2)):
         pass
     assert left(emulator) == {}

@@ -1,0 +1,39 @@
+"""The manifests that an administrator applies say what the code needs, and no more."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from kubernetes import client
+
+from container_component_src.cluster.pod_settings import PodSettings
+from container_component_src.cluster.rights import RIGHTS
+from container_component_src.storage import S3_ENVIRONMENT
+
+FOLDER = Path(__file__).resolve().parents[2] / "deploy"
+
+
+def documents(name: str) -> list[Any]:
+    return list(yaml.safe_load_all((FOLDER / name).read_text()))
+
+
+def test_the_role_grants_what_the_code_does_and_nothing_else() -> None:
+    role, binding = documents("rbac.yaml")
+    granted = {
+        (group, resource, verb)
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    assert granted == {(right.group, right.resource, verb) for right in RIGHTS for verb in right.verbs}
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+
+
+def test_the_secret_has_the_keys_that_pods_ask_for() -> None:
+    secret, account = documents("secret.example.yaml")
+    assert set(secret["stringData"]) == set(S3_ENVIRONMENT)
+    assert secret["metadata"]["name"] == PodSettings().s3_secret
+    assert account["secrets"] == [{"name": secret["metadata"]["name"]}]
+    assert set(secret) - {"apiVersion", "kind"} <= set(client.V1Secret.attribute_map.values())
+    assert all(isinstance(value, str) for value in secret["stringData"].values())

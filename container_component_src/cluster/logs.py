@@ -72,6 +72,7 @@ class _Follower:
         self._container = container
         self._write = write
         self._last = ("", "")  # time stamp of the last line
+        self._replaying = False  # lines that an earlier connection has handed on
 
     def run(self) -> None:
         """Read until the log ends after the pod has, whatever connection breaks meanwhile."""
@@ -84,6 +85,7 @@ class _Follower:
 
     def _read(self) -> bool:
         """Read from the beginning in one connection, and hand on what is new; False if it broke."""
+        self._replaying = True
         try:
             answer = self._cluster.core.read_namespaced_pod_log(
                 self._pod,
@@ -108,6 +110,7 @@ class _Follower:
         stamp, _, text = line.partition(" ")
         second, _, fraction = stamp.removesuffix("Z").partition(".")
         time = (second, fraction.ljust(9, "0"))  # Kubernetes leaves out trailing zeros
-        if line and time > self._last:
+        self._replaying = self._replaying and time <= self._last
+        if line and not self._replaying:
             self._last = time
             self._write(text)

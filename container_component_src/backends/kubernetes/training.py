@@ -12,7 +12,7 @@ from container_component_src.cluster.conditions import condition_of, holds, stat
 from container_component_src.cluster.kinds import PYTORCH_JOB
 from container_component_src.cluster.logs import followed, last_lines, pods
 from container_component_src.cluster.pod_settings import PodSettings
-from container_component_src.cluster.pod_states import obstacles, termination
+from container_component_src.cluster.pod_states import Termination, obstacles, termination
 from container_component_src.cluster.pods import check, container, pod_template, reachable
 from container_component_src.cluster.step import Step
 from container_component_src.errors import InputError, StepError
@@ -48,7 +48,8 @@ def manifest(step: Step, pods: PodSettings, job: TrainingJob) -> Manifest:
                 pytorch_replica_specs=replicas,
                 run_policy=models.KubeflowOrgV1RunPolicy(
                     active_deadline_seconds=math.ceil(job.timeout),
-                    backoff_limit=0,
+                    # No backoff limit: where it is exceeded the operator deletes all pods, with the log of the one
+                    # that failed (kubeflow/trainer#3419). Replicas that are never restarted need none.
                     clean_pod_policy="Running",  # the logs of those that ended are still read
                     ttl_seconds_after_finished=KEPT_AFTER_END,
                 ),
@@ -105,15 +106,27 @@ def _wait(cluster: Cluster, name: str, timeout: float) -> Manifest:
 def _failure(cluster: Cluster, ended: Manifest) -> StepError | InputError:
     """Why a job failed: the first pod that did, with its last lines, or else what the operator says."""
     name, said = ended["metadata"]["name"], condition_of(ended, "Failed")
+    found = pods(cluster, f"{JOB_LABEL}={name}")
     ends = [
-        (end, pod.metadata.name)
-        for pod in pods(cluster, f"{JOB_LABEL}={name}")
-        if (end := termination(pod, CONTAINER)) is not None and end.exit_code
+        (end, pod.metadata.name) for pod in found if (end := termination(pod, CONTAINER)) is not None and end.exit_code
     ]
     if not ends:
+        lost = [
+            f"pod {pod.metadata.name}: {pod.status.reason} {pod.status.message or ''}".rstrip()
+            for pod in found
+            if pod.status.phase == "Failed"
+        ]
         mend = "; raise --job-timeout" if "deadline" in f"{said.get('reason')} {said.get('message')}".lower() else ""
-        return StepError(f"PyTorchJob {name} failed: {said.get('message') or said.get('reason')}{mend}")
-    end, pod = min(ends, key=lambda item: (item[0].finished_at, item[1]))
+        return StepError(
+            "; ".join([f"PyTorchJob {name} failed: {said.get('message') or said.get('reason')}{mend}", *lost])
+        )
+    # Times have whole seconds, and replicas fail soon after the one that they wait for.
+    end, pod = min(ends, key=lambda item: (item[0].finished_at, _is_consequence(item[0]), item[1]))
     ending = " | ".join(last_lines(cluster, pod, CONTAINER))
     kind = InputError if end.exit_code == InputError.exit_code else StepError
     return kind(f"pod {pod} of the training ended with code {end.exit_code} ({end.reason}): {ending}")
+
+
+def _is_consequence(end: Termination) -> bool:
+    """Whether a replica may have failed only because another did: not of bad input, nor killed."""
+    return end.exit_code == StepError.exit_code

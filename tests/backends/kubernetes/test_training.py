@@ -88,6 +88,14 @@ def test_a_failed_replica_tells_why(
     assert type(caught.value) is kind
 
 
+def test_the_cause_is_named_where_replicas_end_in_the_same_second(
+    cluster: Cluster, step: Step, operator: TrainingOperator
+) -> None:
+    operator.exit_codes = {"worker-0": 1, "worker-1": 2}
+    with pytest.raises(InputError, match=r"pod \S+-worker-1 of the training ended with code 2"):
+        training.train(cluster, step, PODS, job(3))
+
+
 def test_a_job_over_its_deadline_names_the_option(cluster: Cluster, step: Step, operator: TrainingOperator) -> None:
     operator.overdue = True
     with pytest.raises(StepError, match="active longer than deadline; raise --job-timeout"):

@@ -13,7 +13,7 @@ import pytest
 from container_component_src.example_data import ExampleDataSpec, generate
 
 ROOT = Path(__file__).resolve().parents[1]
-ALWAYS_RUN = {"list_archives", "deploy_to_kserve"}
+ALWAYS_RUN = {"list_archives", "deploy_to_kserve", "cleanup"}
 PARAMETERS = {
     "window_hours": 0.25,
     "block_hours": 0.5,
@@ -73,7 +73,7 @@ def test_pipeline_goes_from_archives_to_a_deployed_model(first: dict[str, Any]) 
     assert first["pipeline"] == "columbus-eclss-ad-pipeline"
     assert first["deployed"] is True
     assert {step["status"] for step in first["steps"]} == {"succeeded"}
-    assert len(first["steps"]) == 13
+    assert len(first["steps"]) == 14
     assert "<html" in Path(first["report"]).read_text()
     assert (Path(first["model"]) / "model.safetensors").is_file()
     assert 0.5 < first["metrics"]["metrics"]["roc_auc"] <= 1

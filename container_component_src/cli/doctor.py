@@ -25,11 +25,13 @@ def doctor(archives_path: str, reports_path: str, work_dir: Path, timestamp_col:
     from rich.table import Column, Table
     from rich.text import Text
 
-    from container_component_src.backends.base import get_backend
-    from container_component_src.errors import StepError
+    from container_component_src.errors import InputError, StepError
     from container_component_src.maintenance.doctor import run_checks
 
-    get_backend(backend_name)
+    if backend_name == "kubernetes":
+        raise InputError(
+            "doctor checks this machine, its store and data; for a cluster see docs/cluster.md"
+        )
     checks = run_checks(archives_path, reports_path, work_dir, timestamp_col)
     table = Table("check", "", Column("detail", overflow="fold"), Column("mend", overflow="fold"))
     for check in checks:

@@ -70,3 +70,7 @@ def test_the_command_succeeds_where_all_is_well(tmp_path: Path, invoke: Invoke) 
     assert (outcome.code, outcome.stderr) == (0, "")
     assert "1 archives" in outcome.stdout
     assert "failed" not in outcome.stdout
+
+
+def test_a_cluster_is_not_checked(invoke: Invoke) -> None:
+    assert_refused(invoke("doctor", "--backend", "kubernetes"), "docs/cluster.md")

@@ -29,9 +29,7 @@ def doctor(archives_path: str, reports_path: str, work_dir: Path, timestamp_col:
     from container_component_src.maintenance.doctor import run_checks
 
     if backend_name == "kubernetes":
-        raise InputError(
-            "doctor checks this machine, its store and data; for a cluster see docs/cluster.md"
-        )
+        raise InputError("doctor checks this machine, its store and data; for a cluster see docs/cluster.md")
     checks = run_checks(archives_path, reports_path, work_dir, timestamp_col)
     table = Table("check", "", Column("detail", overflow="fold"), Column("mend", overflow="fold"))
     for check in checks:

@@ -147,10 +147,10 @@ def _await_scheduler(cluster: Cluster, name: str) -> None:
             if _has_failed(found):
                 raise StepError(f"the Dask operator refuses cluster {name}; read its log")
             schedulers = pods(cluster, f"{CLUSTER_LABEL}={name},{COMPONENT_LABEL}=scheduler")
-            phase = found.get("status", {}).get("phase")
-            if phase == "Running" and any(_is_ready(pod) for pod in schedulers):
-                return
-            reasons = obstacles(schedulers) or ([] if phase else ["the Dask operator does not run; install it"])
+            if any(_is_ready(pod) for pod in schedulers):
+                return  # whatever the phase: the operator's "Pending" may come after its "Running", and stays then
+            acted = found.get("status", {}).get("phase")
+            reasons = obstacles(schedulers) or ([] if acted else ["the Dask operator does not run; install it"])
     except StepError as error:
         raise StepError("; ".join([str(error), *reasons])) from error
 

@@ -28,7 +28,7 @@ class ExampleDataSpec:
     channels: int = 44
     years: tuple[int, ...] = (2022, 2023)
     anomalies: int = 28
-    row_group_rows: int = 20_000
+    row_group_rows: int = 50_000
 
     def __post_init__(self) -> None:
         """Refuse values that cannot be met.

@@ -301,6 +301,7 @@ def run_pytorchjob(
 @dsl.container_component
 def run_evaluation(
     model: dsl.Input[dsl.Model],
+    train_uri: str,
     val_uri: str,
     test_uri: str,
     scores: dsl.Output[dsl.Dataset],
@@ -314,6 +315,7 @@ def run_evaluation(
     return _step(
         "run_evaluation",
         bundle_path=model.path,
+        train_df_path=train_uri,
         val_df_path=val_uri,
         test_df_path=test_uri,
         scores_path=scores.uri,

@@ -163,6 +163,7 @@ def build_pipeline(settings: Settings) -> base_component.BaseComponent:
             on.configure(training, resources.light, limits.training_hours + _LAUNCH_MARGIN)
             evaluation = components.run_evaluation(
                 model=training.outputs["model"],
+                train_uri=scaled.outputs["scaled_train_uri"],
                 val_uri=scaled.outputs["scaled_val_uri"],
                 test_uri=scaled.outputs["scaled_test_uri"],
             )

@@ -9,6 +9,7 @@ from container_component_src.cli.options import executor_input_option
 @click.option("--bundle-path", required=True, help="The model bundle.")
 @click.option("--val-df-path", required=True, help="The scaled validation dataset.")
 @click.option("--test-df-path", required=True, help="The scaled, labelled test dataset.")
+@click.option("--train-df-path", default="", help="The scaled training dataset: baselines are fitted on it.")
 @click.option("--scores-path", required=True, help="Folder of the dataset with the scores of the test rows.")
 @click.option("--evaluation-path", required=True, help="JSON file of the evaluation.")
 @executor_input_option
@@ -16,6 +17,7 @@ def run_evaluation(
     bundle_path: str,
     val_df_path: str,
     test_df_path: str,
+    train_df_path: str,
     scores_path: str,
     evaluation_path: str,
     executor_input: str,
@@ -26,7 +28,7 @@ def run_evaluation(
     from container_component_src.evaluation.metadata import classification_metadata, evaluation_metadata
     from container_component_src.telemetry.dataset import Dataset
 
-    result = evaluate(bundle_path, val_df_path, test_df_path, scores_path)
+    result = evaluate(bundle_path, val_df_path, test_df_path, scores_path, train_df_path)
     result.write(evaluation_path)
     outputs.publish(
         executor_input,

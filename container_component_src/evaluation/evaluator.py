@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from container_component_src.errors import InputError
-from container_component_src.evaluation.downsampling import keep_shape, spread
+from container_component_src.evaluation.bootstrap import resample
+from container_component_src.evaluation.comparison import Comparison
+from container_component_src.evaluation.curves import curve_over_threshold, pr_curve, roc_curve
 from container_component_src.evaluation.metrics import (
-    Curve,
     LabelledScores,
     at_threshold,
     pr_auc,
@@ -19,14 +20,13 @@ from container_component_src.evaluation.metrics import (
 )
 from container_component_src.evaluation.result import (
     SCORE_CHANNELS,
+    BaselineResult,
     ChannelExcess,
     Counts,
     EvaluationResult,
     EventResult,
-    PrCurve,
+    Interval,
     Quantiles,
-    RocCurve,
-    ThresholdCurve,
     ThresholdMetrics,
 )
 from container_component_src.evaluation.scoring import Smoother
@@ -35,7 +35,6 @@ from container_component_src.model.scoring import score_parts
 from container_component_src.telemetry.dataset import Dataset, DatasetWriter, Frame, to_iso
 from container_component_src.telemetry.events import Event
 
-CURVE_POINTS = 200
 TOP_CHANNELS = 5
 MEDIAN_ROWS = 20_000  # validation rows, evenly spread, from which the usual part of each channel is taken
 QUANTILE_LEVELS = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999, 1.0)
@@ -46,23 +45,27 @@ Columns = npt.NDArray[np.float32]  # score and smoothed score, shape [rows, 2]
 _log = logging.getLogger(__name__)
 
 
-def evaluate(bundle_uri: str, val_uri: str, test_uri: str, scores_out_uri: str) -> EvaluationResult:
+def evaluate(
+    bundle_uri: str, val_uri: str, test_uri: str, scores_out_uri: str, train_uri: str = ""
+) -> EvaluationResult:
     """Score the validation and test data and judge the scores of the latter.
 
-    Both are read partition by partition; of the test data two scores a row stay in memory.
+    All are read partition by partition; of the test data a few scores a row stay in memory.
 
     Args:
         bundle_uri: The model bundle.
         val_uri: Scaled validation dataset.
         test_uri: Scaled, labelled test dataset.
         scores_out_uri: Where the dataset with the scores of the test rows goes.
+        train_uri: Scaled training dataset, which the baselines are fitted on; without it there are none.
 
     Raises:
         InputError: An input is absent or damaged, the channels do not fit the model, or the labels are degenerate.
     """
     bundle = Bundle.load(bundle_uri)
     val, test = Dataset.open(val_uri), Dataset.open(test_uri)
-    for dataset in (val, test):
+    train = Dataset.open(train_uri) if train_uri else None
+    for dataset in filter(None, (train, val, test)):
         _check_fits(bundle, dataset)
     if not test.manifest.labelled:
         raise InputError(f"{test_uri}: the test data has no labels; name the test dataset of the split step")
@@ -74,8 +77,18 @@ def evaluate(bundle_uri: str, val_uri: str, test_uri: str, scores_out_uri: str) 
         test_smoothed = _write_scores(writer, _score_test(bundle, test, event_parts))
         labelled = LabelledScores(*test_smoothed, test.manifest.events)
         scores = writer.commit(events=test.manifest.events, notes={"threshold": bundle.info.thresholds.score})
-    top_channels = event_parts.top_channels(test.channels, usual_parts)
-    return _judge(bundle, scores, labelled, val_smoothed, top_channels)
+    thresholds, seed = bundle.info.thresholds, bundle.info.seed
+    resamples = resample(labelled, thresholds.score, seed)
+    comparison = Comparison(train, val, test, labelled, resamples, thresholds, seed) if train else None
+    return _judge(
+        bundle,
+        scores,
+        labelled,
+        val_smoothed,
+        top_channels=event_parts.top_channels(test.channels, usual_parts),
+        intervals=resamples.intervals() if resamples else {},
+        baselines=comparison.run() if comparison else (),
+    )
 
 
 @dataclass
@@ -181,7 +194,10 @@ def _judge(
     scores: Dataset,
     labelled: LabelledScores,
     val_smoothed: npt.NDArray[np.float32],
+    *,
     top_channels: dict[Event, tuple[ChannelExcess, ...]],
+    intervals: dict[str, Interval],
+    baselines: tuple[BaselineResult, ...],
 ) -> EvaluationResult:
     calibrated = at_threshold(labelled, bundle.info.thresholds.score)
     curve = threshold_curve(labelled)
@@ -196,8 +212,12 @@ def _judge(
         pr_auc=pr_auc(labelled),
         counts=_counts(labelled, len(val_smoothed), len(bundle.info.channels)),
         quantiles=_quantiles(labelled, val_smoothed),
-        **_curves(curve, float(labelled.scores.max())),
+        roc=roc_curve(curve, float(labelled.scores.max())),
+        pr=pr_curve(curve),
+        threshold_curve=curve_over_threshold(curve),
         events=_events(labelled, calibrated, top_channels),
+        intervals=intervals,
+        baselines=baselines,
     )
 
 
@@ -226,37 +246,6 @@ def _quantiles(labelled: LabelledScores, val_smoothed: npt.NDArray[np.float32]) 
             "test_anomalous": of(labelled.scores[~labelled.is_normal]),
         }
     )
-
-
-def _curves(curve: Curve, top_score: float) -> dict[str, RocCurve | PrCurve | ThresholdCurve]:
-    """The three curves with at most `CURVE_POINTS` points each."""
-    roc = keep_shape([curve.false_positive_rate, curve.recall], CURVE_POINTS - 1)[::-1]
-    pr = keep_shape([curve.recall, curve.precision], CURVE_POINTS)[::-1]
-    rates = [curve.precision, curve.recall, curve.f1, curve.event_recall, curve.composite_f1]
-    over_threshold = keep_shape([spread(curve.threshold), *rates], CURVE_POINTS - 1)
-    over_threshold = np.union1d(over_threshold, curve.best)
-
-    def column(values: npt.NDArray[np.float64], rows: npt.NDArray[np.int64]) -> tuple[float, ...]:
-        return tuple(values[rows].tolist())
-
-    return {
-        "roc": RocCurve(
-            threshold=(top_score, *column(curve.threshold, roc)),  # no row exceeds the top score
-            false_positive_rate=(0.0, *column(curve.false_positive_rate, roc)),
-            recall=(0.0, *column(curve.recall, roc)),
-        ),
-        "pr": PrCurve(
-            threshold=column(curve.threshold, pr),
-            recall=column(curve.recall, pr),
-            precision=column(curve.precision, pr),
-        ),
-        "threshold_curve": ThresholdCurve(
-            **{
-                name: column(getattr(curve, name), over_threshold)
-                for name in ("threshold", "precision", "recall", "f1", "event_recall", "composite_f1")
-            }
-        ),
-    }
 
 
 def _events(

@@ -113,6 +113,11 @@ class LabelledScores:
         """Days observed; a gap counts as one usual time step."""
         return float(np.sum(self._durations) / NANOSECONDS_PER_DAY)
 
+    @property
+    def days(self) -> Floats:
+        """Days that each row stands for, shape [rows]."""
+        return self._durations / NANOSECONDS_PER_DAY
+
     @cached_property
     def _durations(self) -> Counts:
         """Nanoseconds that each row stands for, shape [rows]."""
@@ -129,9 +134,13 @@ class LabelledScores:
 
     def false_alarms(self, threshold: float) -> int:
         """Alarms that begin outside of anomalies: rising edges, where an alarm after a gap begins anew."""
+        return int(np.count_nonzero(self.alarm_begins(threshold) & self.is_normal))
+
+    def alarm_begins(self, threshold: float) -> npt.NDArray[np.bool_]:
+        """Rows with an alarm that the row before does not have, shape [rows]; after a gap every alarm begins."""
         alarm = self._alarm(threshold)
         before = np.concatenate([[False], (alarm & ~self._before_gap)[:-1]])
-        return int(np.count_nonzero(alarm & ~before & self.is_normal))
+        return np.asarray(alarm & ~before)
 
     def delays(self, threshold: float) -> list[float | None]:
         """Seconds from each event's start to its first alarm, None for events without one."""

@@ -83,6 +83,26 @@ class EventResult(Frozen):
     top_channels: tuple[ChannelExcess, ...]  # largest first
 
 
+class Interval(Frozen):
+    """The central 95 % of a metric over resamples of the events."""
+
+    low: Finite
+    high: Finite
+
+
+class BaselineResult(Frozen):
+    """How good a classical detector is, fitted, smoothed and calibrated on the same rows as the model."""
+
+    name: str
+    calibrated: ThresholdMetrics
+    best: ThresholdMetrics
+    roc_auc: Fraction
+    pr_auc: Fraction
+    advantage: dict[str, Interval]  # of the model over it, in `roc_auc` and `pr_auc`; empty with a single event
+    roc: RocCurve
+    pr: PrCurve
+
+
 class Quantiles(Frozen):
     """Quantiles of smoothed scores."""
 
@@ -122,12 +142,18 @@ class EvaluationResult(Frozen):
     pr: PrCurve
     threshold_curve: ThresholdCurve
     events: tuple[EventResult, ...]  # by start
+    intervals: dict[str, Interval]  # by metric, of the calibrated threshold where it has one; empty with a single event
+    baselines: tuple[BaselineResult, ...]  # empty where no training data was given
 
     def scalars(self) -> dict[str, float]:
         """The metrics as flat numbers; undefined ones are left out."""
         values: dict[str, Any] = {"roc_auc": self.roc_auc, "pr_auc": self.pr_auc}
         for name, metrics in (("calibrated", self.calibrated), ("best", self.best)):
             values |= {f"{name}_{key}": value for key, value in metrics.model_dump().items()}
+        for name, interval in self.intervals.items():
+            values |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
+        for baseline in self.baselines:
+            values |= {f"{baseline.name}_roc_auc": baseline.roc_auc, f"{baseline.name}_pr_auc": baseline.pr_auc}
         values["median_detection_delay_s"] = self.calibrated.median_detection_delay_s
         values["false_alarms_per_day"] = self.calibrated.false_alarms_per_day
         return {key: float(value) for key, value in values.items() if value is not None}

@@ -1,0 +1,80 @@
+"""The bootstrap on data whose resamples are known."""
+
+import numpy as np
+import pytest
+
+from container_component_src.evaluation import bootstrap
+from container_component_src.evaluation.metrics import LabelledScores, at_threshold, pr_auc, roc_auc
+from container_component_src.telemetry.events import Event
+
+SECOND = 10**9
+THRESHOLD = 2.5
+BLOCK_SCORES = (0.0, 3.0, 1.0, 4.0, 2.0, 6.0, 0.0, 0.0, 1.0, 2.0)  # of rows 3 to 5 an event
+BLOCK_LABELS = (0, 0, 0, 1, 1, 1, 0, 0, 0, 0)
+
+
+def event(first: int, stop: int) -> Event:
+    return Event(id=str(first), start=first * SECOND, end=stop * SECOND)
+
+
+def labelled(scores: tuple[float, ...], labels: tuple[int, ...], events: list[Event]) -> LabelledScores:
+    timestamps = np.arange(len(scores), dtype=np.int64) * SECOND
+    return LabelledScores(timestamps, np.array(scores, dtype=np.float32), np.array(labels, dtype=np.int8), events)
+
+
+def repeated(blocks: int) -> LabelledScores:
+    """The same event and the same rows about it, again and again."""
+    events = [event(10 * block + 3, 10 * block + 6) for block in range(blocks)]
+    return labelled(BLOCK_SCORES * blocks, BLOCK_LABELS * blocks, events)
+
+
+def test_blocks_begin_halfway_between_events() -> None:
+    labels = (0, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1, 0)
+    data = labelled(tuple(map(float, range(12))), labels, [event(1, 3), event(7, 10), event(9, 11)])
+    assert bootstrap.block_starts(data).tolist() == [0, 5]
+
+
+def test_equal_blocks_leave_no_doubt() -> None:
+    data = repeated(4)
+    metrics = at_threshold(data, THRESHOLD)
+    resamples = bootstrap.resample(data, THRESHOLD, seed=1)
+    assert resamples is not None
+    expected = {
+        "roc_auc": roc_auc(data),
+        "pr_auc": pr_auc(data),
+        "precision": metrics.precision,
+        "recall": metrics.recall,
+        "f1": metrics.f1,
+        "event_recall": 1.0,
+        "composite_f1": metrics.composite_f1,
+        "false_alarms_per_day": metrics.false_alarms_per_day,
+    }
+    intervals = resamples.intervals()
+    assert intervals.keys() == expected.keys()
+    for name, value in expected.items():
+        assert (intervals[name].low, intervals[name].high) == pytest.approx((value, value)), name
+
+
+def test_the_share_of_events_found_varies_as_events_are_drawn() -> None:
+    scores = (*BLOCK_SCORES, *(3.0 if score == 3 else 0.0 for score in BLOCK_SCORES))  # the second event is missed
+    data = labelled(scores, BLOCK_LABELS * 2, [event(3, 6), event(13, 16)])
+    resamples = bootstrap.resample(data, THRESHOLD, seed=1)
+    assert resamples is not None
+    found = resamples.values["event_recall"]
+    assert set(found) == {0.0, 0.5, 1.0}
+    assert np.mean(found) == pytest.approx(0.5, abs=0.05)
+    # Of the rows in alarm, those of the found event; each block has one false alarm besides.
+    np.testing.assert_allclose(resamples.values["precision"], 2 * found / (2 * found + 1))
+    assert (resamples.intervals()["event_recall"].low, resamples.intervals()["event_recall"].high) == (0.0, 1.0)
+
+
+def test_no_detector_has_an_advantage_over_itself() -> None:
+    first, second = (bootstrap.resample(repeated(3), THRESHOLD, seed=5) for _ in range(2))
+    assert first is not None
+    assert second is not None
+    for interval in first.differences(second).values():
+        assert (interval.low, interval.high) == (0.0, 0.0)
+
+
+def test_a_single_event_says_nothing() -> None:
+    assert bootstrap.resample(repeated(1), THRESHOLD, seed=1) is None

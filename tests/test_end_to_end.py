@@ -28,6 +28,7 @@ PARAMETERS = {
     "max_epochs": 2,
     "smoothing_window": 3,
     "alarm_quantile": 0.99,
+    "threshold_method": "quantile",
 }
 
 

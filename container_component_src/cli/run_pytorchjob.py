@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     "num_gpu_nodes",
     "smoothing_window",
     "alarm_quantile",
+    "threshold_method",
     "model_output_file",
 )
 @click.option(

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from container_component_src.cli.options import F, HiddenDims, WholeNumber
-from container_component_src.model.arguments import TrainingArguments
+from container_component_src.model.arguments import ThresholdMethod, TrainingArguments
 
 _OPTIONS: dict[str, tuple[click.ParamType[Any], str]] = {
     "train_df_path": (click.STRING, "Dataset to learn from."),
@@ -27,6 +27,7 @@ _OPTIONS: dict[str, tuple[click.ParamType[Any], str]] = {
     "model_output_file": (click.STRING, "Folder of the model bundle."),
     "smoothing_window": (WholeNumber(1), "Time steps of the rolling median over scores; 1 = none."),
     "alarm_quantile": (click.FLOAT, "Quantile of the validation scores that is the alarm threshold."),
+    "threshold_method": (click.Choice([*ThresholdMethod]), "How that quantile is found; the other fits the tail."),
     "memory_share": (click.FLOAT, "Share of the memory that a dataset may take; a larger one is streamed."),
 }
 

@@ -1,9 +1,13 @@
 """What the bundle says about the data that its model knows: the alarm threshold, and statistics of every channel."""
 
 import numpy as np
+import numpy.typing as npt
+from scipy.stats import genpareto
 
+from container_component_src.errors import InputError
 from container_component_src.evaluation.scoring import GAP_SAMPLE, Smoother, default_max_gap
 from container_component_src.model import scoring
+from container_component_src.model.arguments import ThresholdMethod, TrainingArguments
 from container_component_src.model.bundle_info import ChannelStatistics, Thresholds
 from container_component_src.model.vae import TimeStampVAE
 from container_component_src.telemetry.dataset import Dataset, Timestamps
@@ -11,19 +15,24 @@ from container_component_src.telemetry.scaling import Moments
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 STATISTICS_ROWS = 200_000  # evenly spaced rows that quantiles are taken from
+TAIL_START = 0.98  # quantile of the scores above which they are the tail
+TAIL_SCORES = 10  # different ones that a fit needs
+_ELSE = "or use --threshold-method quantile"
 
 
-def calibrate(model: TimeStampVAE, val: Dataset, smoothing_window: int, quantile: float) -> Thresholds:
+def calibrate(model: TimeStampVAE, val: Dataset, arguments: TrainingArguments) -> Thresholds:
     """Take the alarm threshold from the validation scores, smoothed as scores are in operation.
 
     Args:
         model: Trained network.
         val: Validation rows; of them one score each stays in memory.
-        smoothing_window: Time steps of the causal rolling median.
-        quantile: Share of the validation rows that lie at or below the threshold.
+        arguments: Of the training; they say how scores are smoothed and which threshold is wanted.
+
+    Raises:
+        InputError: The tail of the scores has no distribution that can be fitted.
     """
     max_gap_ns = default_max_gap(_first_timestamps(val))
-    smoother = Smoother(smoothing_window, max_gap_ns)
+    smoother = Smoother(arguments.smoothing_window, max_gap_ns)
     smoothed = np.empty(val.manifest.rows, dtype=np.float64)
     position = 0
     channel_nats = np.zeros(len(val.channels), dtype=np.float64)
@@ -33,15 +42,45 @@ def calibrate(model: TimeStampVAE, val: Dataset, smoothing_window: int, quantile
         channel_nats += parts.sum(axis=0, dtype=np.float64)
         smoothed[part] = smoother.push(frame.timestamps, parts.sum(axis=1))
         position += len(frame)
+    quantile, method = arguments.alarm_quantile, arguments.threshold_method
+    by_tail = method is ThresholdMethod.PEAKS_OVER_THRESHOLD
     return Thresholds(
-        score=float(np.quantile(smoothed, quantile, overwrite_input=True)),
-        method="quantile of the smoothed validation scores",
+        score=tail_quantile(smoothed, quantile) if by_tail else float(np.quantile(smoothed, quantile)),
+        method=f"{method.replace('_', ' ')} of the smoothed validation scores",
         quantile=quantile,
-        smoothing_window=smoothing_window,
+        smoothing_window=arguments.smoothing_window,
         max_gap_ns=max_gap_ns,
         val_rows=val.manifest.rows,
         channel_nats=tuple((channel_nats / val.manifest.rows).tolist()),
     )
+
+
+def tail_quantile(scores: npt.NDArray[np.float64], quantile: float) -> float:
+    """A quantile by extreme value theory, which may lie beyond the highest score.
+
+    The excesses over a high score follow a generalised Pareto distribution (Pickands 1975, "Statistical Inference Using
+    Extreme Order Statistics"), fitted here by maximum likelihood; as a threshold for alarms: Siffer et al. 2017,
+    "Anomaly Detection in Streams with Extreme Value Theory".
+
+    Args:
+        scores: Shape [rows].
+        quantile: Above `TAIL_START`.
+
+    Raises:
+        InputError: The quantile is not in the tail, or the tail holds too few different scores.
+    """
+    if quantile <= TAIL_START:
+        raise InputError(
+            f"alarm quantile {quantile} is not above {TAIL_START}, where the tail begins; raise it, {_ELSE}"
+        )
+    start = float(np.quantile(scores, TAIL_START))
+    excesses = scores[scores > start] - start
+    if len(np.unique(excesses)) < TAIL_SCORES:
+        raise InputError(
+            f"fewer than {TAIL_SCORES} validation scores lie in the tail; use more validation rows, {_ELSE}"
+        )
+    shape, _, scale = genpareto.fit(excesses, floc=0)
+    return start + float(genpareto.isf((1 - quantile) * len(scores) / len(excesses), shape, scale=scale))
 
 
 def channel_statistics(train: Dataset) -> dict[str, ChannelStatistics]:

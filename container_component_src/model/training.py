@@ -83,7 +83,7 @@ def train(arguments: TrainingArguments) -> TrainingSummary:
             architecture=architecture,
             channels=train_set.channels,
             scaler=train_set.manifest.scaler,
-            thresholds=calibrate(model, val_set, arguments.smoothing_window, arguments.alarm_quantile),
+            thresholds=calibrate(model, val_set, arguments),
             training=summary,
             channel_statistics=channel_statistics(train_set),
             seed=arguments.seed,

@@ -4,7 +4,13 @@ import pytest
 
 from container_component_src.cli.run_training import run_training
 from container_component_src.errors import InputError
-from container_component_src.model.arguments import Hyperparameters, TrainingArguments, checked, training_command
+from container_component_src.model.arguments import (
+    Hyperparameters,
+    ThresholdMethod,
+    TrainingArguments,
+    checked,
+    training_command,
+)
 
 PATHS = {"train_df_path": "s3://bucket/train", "val_df_path": "s3://bucket/val", "model_output_file": "s3://bucket/b"}
 
@@ -49,6 +55,7 @@ def test_the_command_line_carries_every_argument() -> None:
     arguments = TrainingArguments(
         **PATHS, seed=7, batch_size=256, latent_dim=3, hidden_dims=(12, 6), beta=0.25, lr=1e-5, num_gpu_nodes=2,
         early_stopping_patience=2, max_epochs=9, run_as_pytorchjob=True, smoothing_window=30, alarm_quantile=0.99,
+        threshold_method=ThresholdMethod.PEAKS_OVER_THRESHOLD,
     )  # fmt: skip
     command = training_command(arguments)
     assert command[:3] == ["python", "container_component_src/main.py", "run_training"]

@@ -3,8 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from container_component_src.errors import InputError
 from container_component_src.model import calibration
-from container_component_src.model.calibration import channel_statistics
+from container_component_src.model.calibration import channel_statistics, tail_quantile
 from container_component_src.telemetry.dataset import Dataset
 from tests.model.datasets import write_dataset
 
@@ -19,3 +20,28 @@ def test_channel_statistics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert (statistics["constant"].std, statistics["constant"].quantiles["0.99"]) == (0, 3)
     monkeypatch.setattr(calibration, "STATISTICS_ROWS", 11)
     assert channel_statistics(dataset)["ramp"].quantiles["0.5"] == pytest.approx(50)
+
+
+def test_the_tail_of_an_exponential_distribution() -> None:
+    probabilities = (np.arange(200_000) + 0.5) / 200_000
+    scores = 5 - 3 * np.log1p(-probabilities)
+    for quantile in (0.99, 0.999, 0.9999999):  # the last lies beyond all scores
+        assert tail_quantile(scores, quantile) == pytest.approx(5 - 3 * np.log(1 - quantile), rel=0.01)
+    assert tail_quantile(scores, 0.9999999) > scores.max()
+
+
+def test_the_tail_of_a_bounded_distribution_stays_within_its_bounds() -> None:
+    assert 0.999 < tail_quantile(np.linspace(0, 1, 100_000), 0.99999) <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("scores", "quantile", "message"),
+    [
+        (np.arange(1000.0), 0.98, "alarm quantile 0.98 is not above 0.98"),
+        (np.arange(100.0), 0.99, "fewer than 10 validation scores lie in the tail"),
+        (np.ones(10_000), 0.99, "fewer than 10 validation scores"),
+    ],
+)
+def test_a_tail_that_cannot_be_fitted_is_refused(scores: np.ndarray, quantile: float, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        tail_quantile(scores, quantile)

@@ -28,8 +28,7 @@ if __name__ == "__main__":
         """Scores and parts."""
         with torch.inference_mode():
             values = torch.tensor(body.instances, dtype=torch.float32)
-            expected = model(values)
-            parts = model.nll_around(expected, values)
+            parts, expected = model(values)
             scores = parts.sum(dim=1)
         rows = zip(scores.tolist(), parts.tolist(), expected.tolist(), strict=True)
         return {"predictions": [{"score": score, "parts": part, "expected": exp} for score, part, exp in rows]}

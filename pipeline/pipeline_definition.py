@@ -59,8 +59,8 @@ def build_pipeline(settings: Settings) -> base_component.BaseComponent:
         val_fraction: float = 0.2,
         scaler_type: str = "standard",
         latent_dims: JsonList = [8, 16],  # noqa: B006 - KFP reads the default, nothing changes it
-        hidden_dims: JsonList = ["128,64"],  # noqa: B006
-        betas: JsonList = [0.3, 1.0],  # noqa: B006
+        hidden_dims: JsonList = ["128,64", "256,128"],  # noqa: B006
+        betas: JsonList = [1.0],  # noqa: B006
         lrs: JsonList = [0.003],  # noqa: B006
         batch_sizes: JsonList = [1024],  # noqa: B006
         tuning_algorithm: str = "tpe",

@@ -27,7 +27,10 @@ _OPTIONS: dict[str, tuple[click.ParamType[Any], str]] = {
     "model_output_file": (click.STRING, "Folder of the model bundle."),
     "smoothing_window": (WholeNumber(1), "Time steps of the rolling median over scores; 1 = none."),
     "alarm_quantile": (click.FLOAT, "Quantile of the validation scores that is the alarm threshold."),
-    "threshold_method": (click.Choice([*ThresholdMethod]), "How that quantile is found; the other fits the tail."),
+    "threshold_method": (
+        click.Choice([method.value for method in ThresholdMethod]),
+        "How that quantile is found; the other fits the tail.",
+    ),
     "memory_share": (click.FLOAT, "Share of the memory that a dataset may take; a larger one is streamed."),
 }
 

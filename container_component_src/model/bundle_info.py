@@ -15,7 +15,7 @@ from container_component_src.telemetry.scaler import Scaler
 
 INFO_NAME = "bundle.json"
 WEIGHTS_NAME = "model.safetensors"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1 had no linear maps beside its networks
 
 
 class Architecture(Frozen):

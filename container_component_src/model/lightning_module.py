@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from container_component_src.errors import StepError
@@ -33,11 +34,13 @@ class VAEModule(LightningModule):
     Args:
         model: The network.
         beta: Weight of the KL divergence.
-        lr: Learning rate of Adam.
+        lr: Learning rate of Adam in the first epoch; it falls to nearly zero in the last one along half a cosine
+            (Loshchilov & Hutter 2017, "SGDR").
         seed: Of the latent samples.
+        max_epochs: Epochs at most.
     """
 
-    def __init__(self, model: TimeStampVAE, beta: float, lr: float, seed: int) -> None:
+    def __init__(self, model: TimeStampVAE, beta: float, lr: float, seed: int, max_epochs: int) -> None:
         super().__init__()
         # A block of batches per step of Lightning's loop: its cost per step would exceed that of a small batch.
         self.automatic_optimization = False
@@ -45,18 +48,21 @@ class VAEModule(LightningModule):
         self._beta = beta
         self._lr = lr
         self._seed = seed
+        self._max_epochs = max_epochs
         self._noise = torch.Generator()
         self._train_sums = _Sums("train_loss")
         self._val_sums = _Sums("val_loss")
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam, with larger steps for the decoder's log-variances than for the weights."""
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """Adam, with larger steps for the decoder's log-variances than for the weights; all fall epoch by epoch."""
         weights = [parameter for name, parameter in self.model.named_parameters() if name != "log_variance"]
         groups: list[dict[str, Any]] = [
             {"params": weights},
             {"params": [self.model.log_variance], "lr": self._lr * LOG_VARIANCE_STEPS},
         ]
-        return torch.optim.Adam(groups, lr=self._lr, fused=True)
+        optimizer = torch.optim.Adam(groups, lr=self._lr, fused=True)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self._max_epochs)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule}}
 
     def on_fit_start(self) -> None:
         """Give every process latent samples of its own."""
@@ -81,6 +87,11 @@ class VAEModule(LightningModule):
         backward(loss)
         optimizer.step()
         return loss.detach() * len(batch)
+
+    def on_train_epoch_end(self) -> None:
+        """Lower the learning rate, which Lightning leaves to modules that optimise by themselves."""
+        schedule: Any = self.lr_schedulers()
+        schedule.step()
 
     def validation_step(self, rows: Tensor, index: int) -> None:
         """Add up the losses of some rows."""

@@ -1,4 +1,4 @@
-"""Scores of time steps: negative log-likelihood in nats, larger = more abnormal."""
+"""Scores of time steps: negative log-likelihood in nats by its bound, the negative ELBO; larger = more abnormal."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ _ROWS_AT_ONCE = 16_384  # activations stay within a few megabytes
 
 @torch.inference_mode()
 def score_parts(model: TimeStampVAE, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Negative log-likelihood at the latent mean per channel; the sum over channels is the score of the time step.
+    """What each channel adds to the score of a time step.
 
     Args:
         model: Trained model; it is left in the mode and on the device where it is.
@@ -59,5 +59,4 @@ def _batches(model: TimeStampVAE, values: npt.NDArray[np.float32]) -> Iterator[t
     for start in range(0, len(values), _ROWS_AT_ONCE):
         rows = slice(start, start + _ROWS_AT_ONCE)
         batch = torch.from_numpy(np.ascontiguousarray(values[rows])).to(device)
-        expected = model(batch)
-        yield rows, model.nll_around(expected, batch), expected
+        yield rows, *model(batch)

@@ -137,7 +137,7 @@ def fit(model: TimeStampVAE, train_rows: RowSource, val_rows: RowSource, argumen
     torch.set_float32_matmul_precision(acceleration.matmul_precision)
     for name in ("lightning.pytorch", "lightning.fabric"):  # their accounts of themselves
         logging.getLogger(name).setLevel(logging.ERROR)
-    module = VAEModule(model, arguments.beta, arguments.lr, arguments.seed)
+    module = VAEModule(model, arguments.beta, arguments.lr, arguments.seed, arguments.max_epochs)
     data = TelemetryDataModule(train_rows, val_rows, arguments.batch_size, arguments.seed, acceleration.pin_memory)
     history = EpochHistory()
     with scratch_directory() as folder:

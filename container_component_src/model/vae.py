@@ -13,6 +13,9 @@ class TimeStampVAE(nn.Module):
 
     The decoder's variance is learned per channel (Rybkin et al. 2021, "Simple and Effective VAE Training with
     Calibrated Decoders"), so likelihoods are in nats, and what beta means does not depend on the scale of the data.
+    Linear maps run beside both networks, from zero on: physics of many channels is mostly linear, and what remains for
+    the layers is the rest (alone they would be probabilistic PCA, Tipping & Bishop 1999). The encoder sees values
+    through asinh, which bends only outliers: it does not extrapolate far beyond what it knows.
 
     Args:
         channels: Values of a time step.
@@ -41,27 +44,39 @@ class TimeStampVAE(nn.Module):
             nn.ReLU(),
             nn.Linear(first, channels),
         )
+        self.encoder_bypass = nn.Linear(channels, latent_dim, bias=False)
+        self.decoder_bypass = nn.Linear(latent_dim, channels, bias=False)
+        for bypass in (self.encoder_bypass, self.decoder_bypass):
+            nn.init.zeros_(bypass.weight)
         self.log_variance = nn.Parameter(torch.zeros(channels))
 
     def encode(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of the approximate posterior, each [rows, latent_dim]."""
-        mean, log_variance = self.encoder(values).chunk(2, dim=-1)
-        return mean, log_variance.clamp(*_LOG_VARIANCE_RANGE)
+        bent = values.asinh()
+        mean, log_variance = self.encoder(bent).chunk(2, dim=-1)
+        return mean + self.encoder_bypass(bent), log_variance.clamp(*_LOG_VARIANCE_RANGE)
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """Mean of the decoder's Gaussian, [rows, channels]."""
+        expected: Tensor = self.decoder(latent) + self.decoder_bypass(latent)
+        return expected
 
     def variance(self) -> Tensor:
         """Variance of the decoder's Gaussian, [channels]."""
         return self.log_variance.exp() + self.variance_floor
 
-    def forward(self, values: Tensor) -> Tensor:
-        """Reconstruction at the latent mean, [rows, channels]."""
-        reconstruction: Tensor = self.decoder(self.encode(values)[0])
-        return reconstruction
+    def forward(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Score parts and reconstruction at the latent mean, both [rows, channels].
 
-    def nll_parts(self, values: Tensor, latent: Tensor) -> Tensor:
-        """Negative log-likelihood in nats given the latent, per channel: [rows, channels]."""
-        return self.nll_around(self.decoder(latent), values)
+        The parts of a row sum to its negative ELBO, a bound on its negative log-likelihood. The KL divergence in it,
+        which says how unusual the latent is, belongs to no channel and is shared among them.
+        """
+        mean, log_variance = self.encode(values)
+        expected = self.decode(mean)
+        shared = kl_divergence(mean, log_variance) / values.shape[-1]
+        return self._nll_parts(expected, values) + shared.unsqueeze(-1), expected
 
-    def nll_around(self, expected: Tensor, values: Tensor) -> Tensor:
+    def _nll_parts(self, expected: Tensor, values: Tensor) -> Tensor:
         """Negative log-likelihood in nats given the decoder's mean, per channel: [rows, channels]."""
         variance = self.variance()
         return 0.5 * ((values - expected).square() / variance + (variance.log() + math.log(2 * math.pi)))
@@ -79,7 +94,7 @@ class TimeStampVAE(nn.Module):
         if generator is not None:
             noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
             latent = mean + noise * (0.5 * log_variance).exp()
-        return self.nll_parts(values, latent).sum(dim=-1) + beta * kl_divergence(mean, log_variance)
+        return self._nll_parts(self.decode(latent), values).sum(dim=-1) + beta * kl_divergence(mean, log_variance)
 
 
 def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:

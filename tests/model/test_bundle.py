@@ -113,7 +113,7 @@ def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     ("old", "new", "message"),
     [
         ('"channels"', '"chanels"', "chanels"),
-        ('"format_version": 1', '"format_version": 99', "format 99"),
+        ('"format_version": 2', '"format_version": 99', "format 99"),
         ('"latent_dim": 2', '"latent_dim": 3', "bundle.json: changed after the training"),
         ("{", "", "damaged"),
     ],

@@ -11,7 +11,8 @@ def make_model() -> TimeStampVAE:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         model = TimeStampVAE(CHANNELS, LATENT, (7, 4), variance_floor=0.01)
-        torch.nn.init.normal_(model.log_variance)
+        for parameter in (model.log_variance, model.encoder_bypass.weight, model.decoder_bypass.weight):
+            torch.nn.init.normal_(parameter)
     return model.double()
 
 
@@ -30,9 +31,11 @@ def elbo_by_hand(model: TimeStampVAE, rows: torch.Tensor, beta: float, noise: np
         return values
 
     x = rows.numpy()
-    encoded = layers("encoder", x)
-    mean, log_variance = encoded[:, :LATENT], encoded[:, LATENT:]
-    reconstruction = layers("decoder", mean + noise * np.exp(log_variance / 2))
+    bent = np.arcsinh(x)
+    encoded = layers("encoder", bent)
+    mean, log_variance = encoded[:, :LATENT] + bent @ weights["encoder_bypass.weight"].T, encoded[:, LATENT:]
+    latent = mean + noise * np.exp(log_variance / 2)
+    reconstruction = layers("decoder", latent) + latent @ weights["decoder_bypass.weight"].T
     variance = np.exp(weights["log_variance"]) + 0.01
     densities = np.exp(-((x - reconstruction) ** 2) / (2 * variance)) / np.sqrt(2 * np.pi * variance)
     kl = -0.5 * (1 + log_variance - mean**2 - np.exp(log_variance)).sum(axis=1)
@@ -48,6 +51,26 @@ def test_elbo_is_that_of_the_definition(beta: float) -> None:
     noise = torch.randn(6, LATENT, generator=torch.Generator().manual_seed(8), dtype=torch.float64).numpy()
     np.testing.assert_allclose(sampled, elbo_by_hand(model, rows, beta, noise), rtol=1e-12)
     np.testing.assert_allclose(at_mean, elbo_by_hand(model, rows, beta, np.zeros((6, LATENT))), rtol=1e-12)
+
+
+def test_parts_sum_to_the_elbo_and_share_its_divergence() -> None:
+    model, rows = make_model(), make_rows(6)
+    with torch.no_grad():
+        parts, expected = model(rows)
+        mean, log_variance = model.encode(rows)
+        densities = torch.distributions.Normal(expected, model.variance().sqrt()).log_prob(rows)
+        torch.testing.assert_close(parts.sum(dim=1), model.negative_elbo(rows, beta=1.0))
+        torch.testing.assert_close(expected, model.decode(mean))
+        shared = kl_divergence(mean, log_variance)[:, None] / CHANNELS
+        torch.testing.assert_close(parts + densities, shared.expand_as(parts))
+
+
+def test_an_untrained_network_has_no_linear_part() -> None:
+    model, rows = TimeStampVAE(CHANNELS, LATENT, (7, 4)).double(), make_rows(6)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            model.decode(model.encode(rows)[0]), model.decoder(model.encoder(rows.asinh())[:, :LATENT])
+        )
 
 
 def test_what_beta_means_does_not_depend_on_the_batch_size() -> None:
@@ -80,5 +103,5 @@ def test_far_outliers_have_a_finite_loss() -> None:
 def test_both_halves_have_two_hidden_layers() -> None:
     model = TimeStampVAE(CHANNELS, LATENT, (7, 4))
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items() if name.endswith("weight")}
-    assert list(shapes.values()) == [(7, 5), (4, 7), (4, 4), (4, 2), (7, 4), (5, 7)]
-    assert model(torch.zeros(3, CHANNELS)).shape == (3, CHANNELS)
+    assert list(shapes.values()) == [(7, 5), (4, 7), (4, 4), (4, 2), (7, 4), (5, 7), (2, 5), (5, 2)]
+    assert [output.shape for output in model(torch.zeros(3, CHANNELS))] == [(3, CHANNELS)] * 2

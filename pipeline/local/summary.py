@@ -60,6 +60,7 @@ class RunSummary:
         metrics: Metadata of the metrics artifacts by artifact name.
         report: Path of the report.
         model: Path of the model.
+        artifacts: Where each artifact lies, by name; of those of a loop the last one.
         deployed: Whether the model was deployed by this run.
         message: Why the run failed, unless a step says so.
         last_run: Directory with summary.json, the copy of the report and the logs.
@@ -71,6 +72,7 @@ class RunSummary:
     metrics: dict[str, dict[str, Any]]
     report: str | None
     model: str | None
+    artifacts: dict[str, str]
     deployed: bool
     message: str
     last_run: Path
@@ -108,7 +110,9 @@ def summarize(
     """
     metrics: dict[str, dict[str, Any]] = {}
     paths: dict[str, str] = {}
+    artifacts: dict[str, str] = {}
     for name, artifact in _artifacts(records):
+        artifacts[name] = artifact.uri
         paths[artifact.schema_title] = artifact.uri
         if artifact.schema_title == rules.metrics_type:
             metrics.setdefault(name, {}).update(artifact.metadata)
@@ -119,6 +123,7 @@ def summarize(
         metrics=metrics,
         report=paths.get(rules.report_type),
         model=paths.get(rules.model_type),
+        artifacts=artifacts,
         deployed=any(r.planned.name == rules.deploy_step and r.state is StepState.SUCCEEDED for r in records),
         message=message,
         last_run=last_run,
@@ -150,6 +155,7 @@ def write_summary(summary: RunSummary) -> None:
         "metrics": {name: dict(sorted(values.items())) for name, values in summary.metrics.items()},
         "report": summary.report,
         "model": summary.model,
+        "artifacts": summary.artifacts,
         "deployed": summary.deployed,
     }
     temporary = summary.last_run / "summary.json.tmp"

@@ -102,6 +102,7 @@ def test_summary_file_holds_the_outcome(bench: Bench) -> None:
     }
     assert document["metrics"] == {"metrics": {"f1": 0.75}}
     assert (document["report"], document["model"]) == (summary.report, summary.model)
+    assert document["artifacts"]["model"] == summary.model
     assert [step["name"] for step in document["steps"]] == list(ALL_RUN)
     assert all(step["status"] == "succeeded" and not step["cached"] for step in document["steps"])
     assert all(step["seconds"] > 0 and Path(step["log"]).exists() for step in document["steps"])

@@ -13,7 +13,16 @@ from container_component_src.evaluation.result import SCORE_CHANNELS
 from container_component_src.evaluation.scoring import smooth
 from container_component_src.telemetry.dataset import Dataset, DatasetWriter
 from container_component_src.telemetry.scaler import Scaler, ScalerType
-from tests.evaluation.cases import CHANNELS, ROWS, SECOND, Case, anomalous_frame, normal_frame, write_case
+from tests.evaluation.cases import (
+    CHANNELS,
+    ROWS,
+    SECOND,
+    Case,
+    anomalous_frame,
+    normal_frame,
+    write_case,
+    write_dataset,
+)
 
 
 def run(case: Case) -> Dataset:
@@ -93,6 +102,34 @@ def test_the_partitioning_does_not_matter(tmp_path: Path, cuts: tuple[int, ...])
     left, right = expected.scalars(), result.scalars()
     assert left.keys() == right.keys()
     assert all(left[name] == pytest.approx(right[name], rel=1e-5) for name in left)
+
+
+def test_baselines_are_judged_on_the_same_rows(tmp_path: Path) -> None:
+    case = write_case(tmp_path, window=1)
+    write_dataset(tmp_path / "train", normal_frame(4, labelled=False), (100,))
+    result = evaluate(case.bundle, case.val, case.test, str(case.out), str(tmp_path / "train"))
+    names = [baseline.name for baseline in result.baselines]
+    assert names == ["z_score", "mahalanobis", "pca_residual", "isolation_forest"]
+    z_score = result.baselines[0]
+    # The channels are independent standard normal variables, so the model's score is half the sum of their squares.
+    assert z_score.roc_auc == pytest.approx(result.roc_auc, abs=0.01)
+    assert z_score.best.composite_f1 == pytest.approx(result.best.composite_f1, abs=0.05)
+    validation = (normal_frame(1, labelled=False).values.astype(np.float64) ** 2).sum(axis=1)
+    assert z_score.calibrated.threshold == pytest.approx(np.quantile(validation, 0.999), rel=0.2)
+    for baseline in result.baselines:
+        for metric, interval in baseline.advantage.items():
+            gain = getattr(result, metric) - getattr(baseline, metric)
+            assert interval.low - 1e-3 <= gain <= interval.high + 1e-3
+    assert result.scalars()["mahalanobis_pr_auc"] == result.baselines[1].pr_auc
+
+
+def test_intervals_hold_what_they_are_of(tmp_path: Path) -> None:
+    case = write_case(tmp_path)
+    result = evaluate(case.bundle, case.val, case.test, str(case.out))
+    assert result.baselines == ()
+    assert result.intervals["roc_auc"].low <= result.roc_auc <= result.intervals["roc_auc"].high
+    assert result.intervals["event_recall"].high == result.calibrated.event_recall == 1.0
+    assert result.scalars()["roc_auc_low"] == result.intervals["roc_auc"].low
 
 
 def test_refuses_channels_that_the_model_does_not_know(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.ensemble import IsolationForest
 
+from container_component_src.limits import usable_cores
 from container_component_src.telemetry.dataset import Dataset, Values
 
 EXPLAINED_VARIANCE = 0.9  # of the principal components; the residual is what they leave
@@ -78,7 +79,9 @@ def fit_baselines(train: Dataset, seed: int) -> dict[str, Detector]:
     residual = len(variances) - 1 - int(np.searchsorted(explained, EXPLAINED_VARIANCE))
     spread = np.diag(covariance)
     usable = np.flatnonzero(spread > RELATIVE_RANK_TOLERANCE * spread.max())
-    forest = IsolationForest(n_estimators=TREES, max_samples=min(TREE_ROWS, len(sample)), random_state=seed)
+    forest = IsolationForest(
+        n_estimators=TREES, max_samples=min(TREE_ROWS, len(sample)), random_state=seed, n_jobs=usable_cores()
+    )
     return {
         "z_score": QuadraticDetector(mean, np.eye(len(spread))[:, usable] / np.sqrt(spread[usable])),
         "mahalanobis": QuadraticDetector(mean, directions[:, real] / np.sqrt(variances[real])),

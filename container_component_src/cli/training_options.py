@@ -1,7 +1,7 @@
 """The options of the training program, which takes all of them, and of its launcher, which takes some."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -28,7 +28,7 @@ _OPTIONS: dict[str, tuple[click.ParamType[Any], str]] = {
     "smoothing_window": (WholeNumber(1), "Time steps of the rolling median over scores; 1 = none."),
     "alarm_quantile": (click.FLOAT, "Quantile of the validation scores that is the alarm threshold."),
     "threshold_method": (
-        click.Choice([method.value for method in ThresholdMethod]),
+        click.Choice(get_args(ThresholdMethod)),
         "How that quantile is found; the other fits the tail.",
     ),
     "memory_share": (click.FLOAT, "Share of the memory that a dataset may take; a larger one is streamed."),

@@ -1,22 +1,15 @@
 """Arguments of the training program and the command line that carries them."""
 
 from collections.abc import Mapping
-from enum import StrEnum
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from container_component_src.errors import InputError
 from container_component_src.settings import Frozen, NonEmpty, describe
 
-
-class ThresholdMethod(StrEnum):
-    """How a quantile of the validation scores is found."""
-
-    QUANTILE = "quantile"  # among the scores there are
-    PEAKS_OVER_THRESHOLD = "peaks_over_threshold"  # from their tail's distribution, also beyond the highest of them
-
-
+# How a quantile of the validation scores is found: among those there are, or from a distribution fitted to their tail.
+ThresholdMethod = Literal["quantile", "peaks_over_threshold"]
 Size = Annotated[int, Field(ge=1)]
 F = TypeVar("F", bound=Frozen)
 
@@ -48,7 +41,7 @@ class TrainingArguments(Hyperparameters):
     run_as_pytorchjob: bool = False  # take part in a distributed run, as the environment of the training operator says
     smoothing_window: Size = 1  # time steps of the causal rolling median over the scores
     alarm_quantile: float = Field(default=0.99, gt=0, lt=1)  # of the validation scores: the calibrated threshold
-    threshold_method: ThresholdMethod = ThresholdMethod.QUANTILE
+    threshold_method: ThresholdMethod = "quantile"
 
     memory_share: float = Field(default=0.25, ge=0, le=1)  # of the memory that a dataset may take; else it is streamed
 

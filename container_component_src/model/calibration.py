@@ -7,7 +7,7 @@ from scipy.stats import genpareto
 from container_component_src.errors import InputError
 from container_component_src.evaluation.scoring import GAP_SAMPLE, Smoother, default_max_gap
 from container_component_src.model import scoring
-from container_component_src.model.arguments import ThresholdMethod, TrainingArguments
+from container_component_src.model.arguments import TrainingArguments
 from container_component_src.model.bundle_info import ChannelStatistics, Thresholds
 from container_component_src.model.vae import TimeStampVAE
 from container_component_src.telemetry.dataset import Dataset, Timestamps
@@ -43,7 +43,7 @@ def calibrate(model: TimeStampVAE, val: Dataset, arguments: TrainingArguments) -
         smoothed[part] = smoother.push(frame.timestamps, parts.sum(axis=1))
         position += len(frame)
     quantile, method = arguments.alarm_quantile, arguments.threshold_method
-    by_tail = method is ThresholdMethod.PEAKS_OVER_THRESHOLD
+    by_tail = method == "peaks_over_threshold"
     return Thresholds(
         score=tail_quantile(smoothed, quantile) if by_tail else float(np.quantile(smoothed, quantile)),
         method=f"{method.replace('_', ' ')} of the smoothed validation scores",

@@ -6,7 +6,6 @@ from container_component_src.cli.run_training import run_training
 from container_component_src.errors import InputError
 from container_component_src.model.arguments import (
     Hyperparameters,
-    ThresholdMethod,
     TrainingArguments,
     checked,
     training_command,
@@ -55,7 +54,7 @@ def test_the_command_line_carries_every_argument() -> None:
     arguments = TrainingArguments(
         **PATHS, seed=7, batch_size=256, latent_dim=3, hidden_dims=(12, 6), beta=0.25, lr=1e-5, num_gpu_nodes=2,
         early_stopping_patience=2, max_epochs=9, run_as_pytorchjob=True, smoothing_window=30, alarm_quantile=0.99,
-        threshold_method=ThresholdMethod.PEAKS_OVER_THRESHOLD,
+        threshold_method="peaks_over_threshold",
     )  # fmt: skip
     command = training_command(arguments)
     assert command[:3] == ["python", "container_component_src/main.py", "run_training"]

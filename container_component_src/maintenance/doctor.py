@@ -17,7 +17,7 @@ GIB = 2**30
 MIN_DISK = 5 * GIB  # example data with all outputs of a run, and some room
 MIN_MEMORY = 2 * GIB
 MIN_SHARED_MEMORY = 2**26  # what Docker gives a container
-PYTHONS = ((3, 11), (3, 12))
+PYTHONS = ((3, 11), (3, 12), (3, 13))
 PACKAGES = {  # distribution: module
     "dask": "dask",
     "distributed": "distributed",

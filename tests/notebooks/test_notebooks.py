@@ -1,0 +1,82 @@
+"""The notebooks, executed as a user would, on small data."""
+
+import ast
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from container_component_src.example_data import ExampleDataSpec, generate
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+PLOT = "application/vnd.plotly.v1+json"
+
+
+class Executed:
+    """A notebook with its outputs.
+
+    Args:
+        name: Of its file.
+        environment: Its parameters.
+        probe: An expression of literals that is evaluated after the last cell.
+    """
+
+    def __init__(self, name: str, environment: dict[str, str], probe: str) -> None:
+        notebook = nbformat.read(ROOT / "notebooks" / name, as_version=4)  # type: ignore[no-untyped-call]
+        notebook.cells.append(nbformat.v4.new_code_cell(probe))  # type: ignore[no-untyped-call]
+        client = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(ROOT / "notebooks")}})
+        client.execute(env={**os.environ, "PLOTLY_RENDERER": "plotly_mimetype", **environment})
+        *self.outputs, (probed,) = [cell.outputs for cell in notebook.cells if cell.cell_type == "code"]
+        self.found: Any = ast.literal_eval(probed["data"]["text/plain"])
+
+    @property
+    def plots(self) -> int:
+        """How many plots it shows."""
+        return sum(PLOT in output.get("data", {}) for outputs in self.outputs for output in outputs)
+
+    @property
+    def warnings(self) -> str:
+        """What its cells write to stderr."""
+        return "".join(output.text for outputs in self.outputs for output in outputs if output.get("name") == "stderr")
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A configuration of example data and a working directory of its own."""
+    generate(tmp_path / "data", ExampleDataSpec(rows=3000, channels=20, anomalies=4, row_group_rows=500))
+    text = (ROOT / "config.toml").read_text(encoding="utf-8")
+    text = text.replace("local_data/example", str(tmp_path / "data")).replace('"local_data"', f'"{tmp_path / "work"}"')
+    path = tmp_path / "config.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_is_stripped(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    notebook = json.loads(text)
+    assert notebook["metadata"] == METADATA
+    for cell in notebook["cells"]:
+        assert cell["metadata"] == {}, cell["id"]
+        assert (cell.get("outputs", []), cell.get("execution_count")) == ([], None), cell["id"]
+    assert text == json.dumps(notebook, ensure_ascii=False, indent=1, sort_keys=True) + "\n"  # as Jupyter saves it
+
+
+def test_exploration(config: Path) -> None:
+    probe = "len(timestamps), len(channels), telemetry.npartitions, len(segments), events['id'].tolist(), shifts.shape"
+    notebook = Executed("01_exploration.ipynb", {"NOTEBOOK_CONFIG": str(config)}, probe)
+    rows, channels, row_groups, segments, events, shifts = notebook.found
+    assert (rows, channels, row_groups) == (3000, 20, 6)
+    assert segments > 2  # one a year, and gaps within
+    assert events == [f"COL-AR-{number:04d}" for number in range(1, 5)]
+    assert shifts == (4, 20)
+    assert (notebook.plots, notebook.warnings) == (6, "")

@@ -8,7 +8,9 @@ from container_component_src.maintenance.checks import Check
 from tests.helpers import Invoke, assert_refused, report, write_archive, write_reports
 
 
-@pytest.mark.parametrize(("running", "ok"), [((3, 10), False), ((3, 11), True), ((3, 12), True), ((3, 13), True), ((3, 14), False)])
+@pytest.mark.parametrize(
+    ("running", "ok"), [((3, 10), False), ((3, 11), True), ((3, 12), True), ((3, 13), True), ((3, 14), False)]
+)
 def test_python(running: tuple[int, int], ok: bool) -> None:
     assert doctor.check_python(running).ok == ok
 

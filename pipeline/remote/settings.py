@@ -51,6 +51,11 @@ class Trust:
         if self.ca_bundle and not self.ca_bundle.is_file():
             raise InputError(f"--ca-bundle {self.ca_bundle}: no such file; name a PEM file with the authority")
 
+    @property
+    def authorities(self) -> str | None:
+        """PEM file with the authorities that are trusted; None stands for the well-known ones."""
+        return str(self.ca_bundle) if self.ca_bundle else os.environ.get("SSL_CERT_FILE")
+
 
 @dataclass(frozen=True)
 class Login:

@@ -1,0 +1,53 @@
+"""What may go wrong between here and the platform, each as one line that names the mend."""
+
+from container_component_src.errors import StepError
+
+
+class PlatformError(StepError):
+    """The platform cannot be reached, or refuses.
+
+    Attributes:
+        status: HTTP status of the answer; 0 if there was none, -1 if the certificate is not trusted.
+    """
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the same request may succeed a little later."""
+        return self.status in _PASSING
+
+
+_NO_TRUST = -1
+_PASSING = {0, 408, 425, 429, 500, 502, 503, 504}
+
+
+def untrusted(host: str, reason: str) -> PlatformError:
+    """The certificate could not be verified; waiting does not help."""
+    return PlatformError(
+        f"{host}: the certificate is not trusted ({reason}): "
+        "name its authority with --ca-bundle FILE, or trust any certificate with --insecure",
+        status=_NO_TRUST,
+    )
+
+
+def unreachable(host: str, reason: str) -> PlatformError:
+    """No connection came about."""
+    return PlatformError(f"{host}: not reachable ({reason}): check the address, the network and the port-forward")
+
+
+def too_slow(host: str, seconds: float) -> PlatformError:
+    """No answer came in time."""
+    return PlatformError(f"{host}: no answer within {seconds:g} s: try again, or ask who runs the platform")
+
+
+def broken_off(host: str) -> PlatformError:
+    """The connection broke while the answer was waited for."""
+    return PlatformError(f"{host}: the connection broke before the answer: try again")
+
+
+def failing(host: str, status: int, reason: str) -> PlatformError:
+    """The platform itself has a problem (5xx)."""
+    return PlatformError(f"{host}: answers {status} {reason}: try again, or ask who runs the platform", status)

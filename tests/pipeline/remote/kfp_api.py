@@ -1,0 +1,259 @@
+"""The KFP v2beta1 API as the tests play it, with the answers of the real one."""
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+NEVER = "0001-01-01T00:00:00Z"
+CREATED = "2026-01-02T03:04:05Z"
+USER: web.RequestKey[str] = web.RequestKey("user", str)
+CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 500: 13}  # of gRPC, by HTTP status
+
+
+@dataclass
+class Task:
+    """A task of a run at one moment."""
+
+    state: str
+    error: str = ""
+    pod: str = ""
+
+
+@dataclass
+class Moment:
+    """A run as one request for it finds it."""
+
+    state: str
+    tasks: Mapping[str, Task] = field(default_factory=dict)
+    error: str = ""
+
+
+class PipelinesApi:
+    """The API server's state.
+
+    Attributes:
+        multi_user: Whether resources belong to namespaces.
+        members: Namespaces by user.
+        story: What successive requests for a run find; the last one stays.
+        pod_logs: Logs by pod, as the UI serves them.
+    """
+
+    def __init__(self) -> None:
+        self.multi_user = True
+        self.members = {"user@example.com": {"user", "team"}, "anna": {"anna"}}
+        self.experiments: list[dict[str, Any]] = []
+        self.runs: list[dict[str, Any]] = []
+        self.schedules: list[dict[str, Any]] = []
+        self.pipelines: list[dict[str, Any]] = []
+        self.versions: list[dict[str, Any]] = []
+        self.story: list[Moment] = [Moment("SUCCEEDED")]
+        self.pod_logs: dict[str, str] = {}
+
+    def routes(self, prefix: str) -> list[web.RouteDef]:
+        base = f"{prefix}/apis/v2beta1"
+        return [
+            web.get(f"{base}/healthz", self.healthz),
+            web.get(f"{base}/experiments", self.list_experiments),
+            web.post(f"{base}/experiments", self.create_experiment),
+            web.post(f"{base}/runs", self.create_run),
+            web.get(f"{base}/runs/{{run_id}}", self.get_run),
+            web.get(f"{base}/recurringruns", self.list_schedules),
+            web.post(f"{base}/recurringruns", self.create_schedule),
+            web.post(f"{base}/recurringruns/{{name}}:disable", self.disable_schedule),
+            web.get(f"{base}/pipelines", self.list_pipelines),
+            web.post(f"{base}/pipelines/upload", self.upload),
+            web.post(f"{base}/pipelines/upload_version", self.upload_version),
+            web.get(f"{prefix}/k8s/pod/logs", self.pod_log),
+        ]
+
+    async def healthz(self, request: web.Request) -> web.Response:
+        return web.json_response({"multi_user": self.multi_user} if self.multi_user else {})
+
+    async def list_experiments(self, request: web.Request) -> web.Response:
+        return self._list(request, "experiments", self.experiments)
+
+    async def create_experiment(self, request: web.Request) -> web.Response:
+        given = await request.json()
+        self._authorize(request, given.get("namespace", ""), "create", "experiments")
+        if any(item["display_name"] == given["display_name"] for item in self.experiments):
+            raise problem(409, f"Already exist error: Experiment {given['display_name']} already exists")
+        experiment = {
+            "experiment_id": str(uuid.uuid4()),
+            "display_name": given["display_name"],
+            "created_at": CREATED,
+            "namespace": given.get("namespace", ""),
+            "storage_state": "AVAILABLE",
+            "last_run_created_at": NEVER,
+        }
+        self.experiments.append(experiment)
+        return web.json_response(experiment)
+
+    async def create_run(self, request: web.Request) -> web.Response:
+        given = await request.json()
+        experiment = self._experiment(given["experiment_id"])
+        self._authorize(request, experiment["namespace"], "create", "runs")
+        run = {
+            **given,
+            "run_id": str(uuid.uuid4()),
+            "storage_state": "AVAILABLE",
+            "service_account": "default-editor",
+            "created_at": CREATED,
+            "scheduled_at": CREATED,
+            "finished_at": NEVER,
+            "state": "PENDING",
+            "state_history": [{"update_time": CREATED, "state": "PENDING"}],
+        }
+        self.runs.append(run)
+        return web.json_response(run)
+
+    async def get_run(self, request: web.Request) -> web.Response:
+        run_id = request.match_info["run_id"]
+        found = [run for run in self.runs if run["run_id"] == run_id]
+        if not found:
+            raise problem(404, f"Failed to get a run: ResourceNotFoundError: Run {run_id} not found")
+        moment = self.story.pop(0) if len(self.story) > 1 else self.story[0]
+        run = {**found[0], "state": moment.state}
+        if moment.error:
+            run["error"] = {"code": 13, "message": moment.error}
+        if moment.tasks:
+            run["run_details"] = {
+                "task_details": [_task(run_id, name, task) for name, task in moment.tasks.items()],
+            }
+        return web.json_response(run)
+
+    async def list_schedules(self, request: web.Request) -> web.Response:
+        return self._list(request, "recurringRuns", self.schedules)
+
+    async def create_schedule(self, request: web.Request) -> web.Response:
+        given = await request.json()
+        if len(given["trigger"]["cron_schedule"]["cron"].split()) != 6:
+            raise problem(400, "Invalid input error: Expected exactly 6 fields in the cron expression")
+        namespace = self._experiment(given["experiment_id"])["namespace"]
+        self._authorize(request, namespace, "create", "jobs")
+        schedule = {
+            **given,
+            "recurring_run_id": str(uuid.uuid4()),
+            "created_at": CREATED,
+            "status": "ENABLED",
+            "namespace": namespace,
+        }
+        self.schedules.append(schedule)
+        return web.json_response(schedule)
+
+    async def disable_schedule(self, request: web.Request) -> web.Response:
+        (schedule,) = [item for item in self.schedules if item["recurring_run_id"] == request.match_info["name"]]
+        schedule["status"], schedule["mode"] = "DISABLED", "DISABLE"
+        return web.json_response({})
+
+    async def list_pipelines(self, request: web.Request) -> web.Response:
+        return self._list(request, "pipelines", self.pipelines)
+
+    async def upload(self, request: web.Request) -> web.Response:
+        query = request.query
+        namespace = query.get("namespace", "")
+        self._authorize(request, namespace, "create", "pipelines")
+        if any((item["display_name"], item["namespace"]) == (query["name"], namespace) for item in self.pipelines):
+            raise problem(409, f"Already exist error: The name {query['name']} already exist")
+        pipeline = {
+            "pipeline_id": str(uuid.uuid4()),
+            "display_name": query["name"],
+            "name": query["name"],
+            "created_at": CREATED,
+            "namespace": namespace,
+        }
+        self.pipelines.append(pipeline)
+        await self._add_version(request, pipeline["pipeline_id"])
+        return web.json_response(pipeline)
+
+    async def upload_version(self, request: web.Request) -> web.Response:
+        return web.json_response(await self._add_version(request, request.query["pipelineid"]))
+
+    async def _add_version(self, request: web.Request, pipeline_id: str) -> dict[str, Any]:
+        name = request.query["name"]
+        if any((item["pipeline_id"], item["display_name"]) == (pipeline_id, name) for item in self.versions):
+            raise problem(409, f"Already exist error: The name {name} already exist")
+        uploaded = (await request.post())["uploadfile"]
+        assert isinstance(uploaded, web.FileField)
+        version = {
+            "pipeline_id": pipeline_id,
+            "pipeline_version_id": str(uuid.uuid4()),
+            "display_name": name,
+            "name": name,
+            "created_at": CREATED,
+        }
+        self.versions.append({**version, "yaml": uploaded.file.read().decode()})
+        return version
+
+    async def pod_log(self, request: web.Request) -> web.Response:
+        log = self.pod_logs.get(request.query["podname"])
+        if log is None:
+            return web.Response(text="Could not get main container logs: Error: 404", status=500)
+        return web.Response(text=log)
+
+    def _experiment(self, experiment_id: str) -> dict[str, Any]:
+        return next(item for item in self.experiments if item["experiment_id"] == experiment_id)
+
+    def _authorize(self, request: web.Request, namespace: str, verb: str, resource: str) -> None:
+        """Refuse as the API server does: it does not say whether the namespace exists."""
+        if not self.multi_user:
+            if namespace:
+                raise problem(
+                    400,
+                    "Invalid input error: In single-user mode, CreateExperimentRequest shouldn't "
+                    "contain resource references.",
+                )
+            return
+        if not namespace:
+            raise problem(400, "Invalid input error: Namespace is required in multi-user mode")
+        if namespace not in self.members.get(request[USER], set()):
+            raise problem(
+                403,
+                f"Failed to authorize with API: PermissionDenied: User '{request['user']}' is not "
+                f"authorized with reason:  (request: &ResourceAttributes{{Namespace:{namespace},"
+                f"Verb:{verb},Group:pipelines.kubeflow.org,Version:v1beta1,Resource:{resource},}})",
+            )
+
+    def _list(self, request: web.Request, key: str, items: list[dict[str, Any]]) -> web.Response:
+        namespace = request.query.get("namespace", "")
+        self._authorize(request, namespace, "list", key)
+        found = [item for item in items if item.get("namespace", "") == namespace]
+        for predicate in json.loads(request.query.get("filter") or "{}").get("predicates", []):
+            assert predicate["operation"] == "EQUALS"
+            found = [item for item in found if item[predicate["key"]] == predicate["stringValue"]]
+        first = int(request.query.get("page_token") or 0)
+        last = first + int(request.query.get("page_size") or 20)
+        answer: dict[str, Any] = {"total_size": len(found)}
+        if found[first:last]:
+            answer[key] = found[first:last]
+        if last < len(found):
+            answer["next_page_token"] = str(last)
+        return web.json_response(answer if found else {})
+
+
+def _task(run_id: str, name: str, task: Task) -> dict[str, Any]:
+    detail: dict[str, Any] = {
+        "run_id": run_id,
+        "task_id": str(uuid.uuid5(uuid.NAMESPACE_URL, name)),
+        "display_name": name,
+        "create_time": CREATED,
+        "start_time": CREATED,
+        "end_time": "2026-01-02T03:05:35Z" if task.state in {"SUCCEEDED", "FAILED"} else NEVER,
+        "state": task.state,
+        "state_history": [{"update_time": CREATED, "state": task.state}],
+    }
+    if task.error:
+        detail["error"] = {"code": 2, "message": task.error}
+    if task.pod:
+        detail["child_tasks"] = [{"pod_name": task.pod}]
+    return detail
+
+
+def problem(status: int, message: str) -> web.HTTPException:
+    """An error as grpc-gateway writes it."""
+    text = json.dumps({"error": message, "code": CODES[status], "message": message, "details": []})
+    kinds = {400: web.HTTPBadRequest, 403: web.HTTPForbidden, 404: web.HTTPNotFound, 409: web.HTTPConflict}
+    return kinds[status](text=text, content_type="application/json")

@@ -1,0 +1,224 @@
+import logging
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import trustme
+from pydantic import SecretStr
+
+from container_component_src.errors import InputError
+from pipeline import auth_session
+from pipeline.auth_session import AuthSession
+from pipeline.remote.problems import PlatformError
+from pipeline.remote.settings import Login, RemoteSettings, Trust
+from tests.pipeline.remote.gateways import (
+    LDAP_PASSWORD,
+    LDAP_USERNAME,
+    PASSWORD,
+    TOKEN,
+    USERNAME,
+    LoginOptions,
+)
+from tests.pipeline.remote.platform_server import Platform, serving
+
+USER = Login(USERNAME, SecretStr(PASSWORD))
+ANNA = Login(LDAP_USERNAME, SecretStr(LDAP_PASSWORD), connector="ldap")
+BOTH = {"local": {USERNAME: PASSWORD}, "ldap": {LDAP_USERNAME: LDAP_PASSWORD}}
+LDAP_ONLY = {"ldap": {LDAP_USERNAME: LDAP_PASSWORD}}
+
+
+def session_at(platform: Platform, login: Login = USER, trust: Trust | None = None) -> AuthSession:
+    return AuthSession(RemoteSettings(platform.endpoint, login, "user", "", trust or Trust()))
+
+
+def user_of(platform: Platform, session: AuthSession) -> str:
+    """Whom the platform takes the session for."""
+    answer = httpx.get(f"{platform.endpoint}/pipeline/apis/v2beta1/healthz", headers=session.headers(), verify=False)
+    assert answer.json() == {"multi_user": True}
+    return next(iter(platform.gateway.sessions.values()))
+
+
+@pytest.mark.parametrize("approval", [True, False])
+@pytest.mark.parametrize(
+    ("gateway", "sign_in_page"), [("oauth2-proxy", True), ("oauth2-proxy", False), ("oidc-authservice", False)]
+)
+@pytest.mark.parametrize(("connectors", "login"), [({"local": BOTH["local"]}, USER), (BOTH, USER), (BOTH, ANNA)])
+def test_login(
+    gateway: str, sign_in_page: bool, approval: bool, connectors: dict[str, dict[str, str]], login: Login
+) -> None:
+    with serving(LoginOptions(gateway, sign_in_page, connectors, approval)) as platform:
+        session = session_at(platform, login)
+        assert user_of(platform, session) == login.username
+        assert platform.gateway.logins == 1
+
+
+def test_the_only_connector_is_taken_without_being_named() -> None:
+    with serving(LoginOptions(connectors=LDAP_ONLY)) as platform:
+        login = Login(LDAP_USERNAME, SecretStr(LDAP_PASSWORD))
+        assert user_of(platform, session_at(platform, login)) == LDAP_USERNAME
+
+
+def test_forgotten_session_logs_in_anew(platform: Platform) -> None:
+    session = session_at(platform)
+    first = session.headers()
+    assert session.headers() == first
+    session.forget()
+    assert session.headers() != first
+    assert platform.gateway.logins == 2
+
+
+def test_platform_without_login_needs_no_cookie() -> None:
+    with serving(LoginOptions(gateway="none")) as platform:
+        assert session_at(platform).headers() == {}
+
+
+def test_token_stands_for_the_login(platform: Platform) -> None:
+    session = session_at(platform, Login(token=SecretStr(TOKEN)))
+    assert session.headers() == {"Authorization": f"Bearer {TOKEN}"}
+    assert not session.can_renew
+    assert platform.seen == []
+
+
+@pytest.mark.parametrize("status", [200, 401])
+@pytest.mark.parametrize("gateway", ["oauth2-proxy", "oidc-authservice"])
+def test_wrong_password_is_said(gateway: str, status: int) -> None:
+    with (
+        serving(LoginOptions(gateway, wrong_password_status=status)) as platform,
+        pytest.raises(InputError, match="wrong user name or password at connector 'local': check KUBEFLOW_USERNAME"),
+    ):
+        session_at(platform, Login(USERNAME, SecretStr("guess"))).headers()
+    assert len([path for method, path in platform.seen if method == "POST"]) == 1  # no lock-out by trying again
+
+
+@pytest.mark.parametrize(
+    ("connectors", "wanted", "message"),
+    [
+        (BOTH, "github", "KUBEFLOW_CONNECTOR=github: the login offers ldap, local"),
+        (LDAP_ONLY, "local", "KUBEFLOW_CONNECTOR=local: the login offers ldap"),
+        ({"ldap": {"a": "b"}, "crowd": {"a": "b"}}, "", "several connectors: name one of crowd, ldap"),
+        ({"local": {}}, "", "no form for user name and password"),
+        ({**BOTH, "github": {}}, "github", "no form for user name and password"),
+    ],
+)
+def test_wrong_connector_is_said(connectors: dict[str, dict[str, str]], wanted: str, message: str) -> None:
+    with (
+        serving(LoginOptions(connectors=connectors)) as platform,
+        pytest.raises(InputError, match=message),
+    ):
+        session_at(platform, Login(USERNAME, SecretStr(PASSWORD), connector=wanted)).headers()
+
+
+def test_session_that_does_not_stick_is_said() -> None:
+    with (
+        serving(LoginOptions(keep_session=False)) as platform,
+        pytest.raises(PlatformError, match="takes the login but does not keep it"),
+    ):
+        session_at(platform).headers()
+
+
+@pytest.mark.parametrize(
+    ("path", "fault", "message"),
+    [
+        ("/pipeline/", "loop", "goes round in circles"),
+        ("/dex/auth", "loop", "goes round in circles"),
+        ("/pipeline/", 404, r"no Kubeflow Pipelines there \(404"),
+        ("/pipeline/", 503, "answers 503 Service Unavailable"),
+        ("/dex/auth/local/login", 500, "answers 500 Internal Server Error"),
+        ("/oauth2/callback", 403, r"this user may not enter \(403\)"),
+        ("/oauth2/start", 403, r"refuses without a login page \(403\)"),
+        ("/dex/auth", "reset", "the connection broke"),
+        ("/dex/auth", "slow", "no answer within 0.2 s"),
+    ],
+)
+def test_fault_on_the_way_is_one_line(
+    platform: Platform, path: str, fault: int | str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if fault == "slow":
+        monkeypatch.setattr(auth_session, "_TIMEOUT", httpx.Timeout(0.2))
+    platform.faults[path] = [fault]
+    with pytest.raises(PlatformError, match=message) as caught:
+        session_at(platform).headers()
+    assert "\n" not in str(caught.value)
+
+
+def test_nobody_at_the_address() -> None:
+    with serving() as platform:
+        pass
+    with pytest.raises(PlatformError, match=r"not reachable \(.*refused\): check the address"):
+        session_at(platform).headers()
+
+
+def test_password_goes_to_no_other_host() -> None:
+    with (
+        serving(LoginOptions(form_action="http://127.0.0.2/")) as platform,
+        pytest.raises(PlatformError, match=r"sends passwords to http://127\.0\.0\.2: nothing was sent"),
+    ):
+        session_at(platform).headers()
+
+
+def test_password_is_not_handed_on_by_a_redirect() -> None:
+    with serving(LoginOptions(hand_on="/foreign/login")) as platform:
+        with pytest.raises(PlatformError, match="hands the password on"):
+            session_at(platform).headers()
+        assert ("POST", "/foreign/login") not in platform.seen
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def https(authority: trustme.CA) -> Iterator[Platform]:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(context)
+    with serving(tls=context) as platform:
+        yield platform
+
+
+@pytest.fixture
+def bundle(authority: trustme.CA, tmp_path: Path) -> Path:
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    return tmp_path / "ca.pem"
+
+
+def test_unknown_authority_is_not_trusted(https: Platform) -> None:
+    with pytest.raises(PlatformError, match=r"certificate is not trusted \(.*local issuer.*\): name .* --ca-bundle"):
+        session_at(https).headers()
+    assert https.seen == []
+
+
+def test_authority_of_the_bundle_is_trusted(https: Platform, bundle: Path) -> None:
+    assert user_of(https, session_at(https, trust=Trust(bundle))) == USERNAME
+
+
+def test_any_certificate_if_asked_for(https: Platform) -> None:
+    assert user_of(https, session_at(https, trust=Trust(verify=False))) == USERNAME
+
+
+def test_bundle_does_not_excuse_another_name(https: Platform, bundle: Path) -> None:
+    https.endpoint = https.endpoint.replace("localhost", "127.0.0.1")
+    with pytest.raises(PlatformError, match="not trusted"):
+        session_at(https, trust=Trust(bundle)).headers()
+
+
+def test_bundle_without_certificates_is_named(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.pem"
+    empty.touch()
+    with pytest.raises(InputError, match=r"empty\.pem: holds no certificates"):
+        auth_session.ssl_context(RemoteSettings("https://localhost", USER, "user", "", Trust(empty)))
+
+
+def test_logs_and_reprs_hold_no_secret(platform: Platform, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    session = session_at(platform)
+    cookie = session.headers()["Cookie"].partition("=")[2]
+    platform.faults["/dex/"] = [500]
+    session.forget()
+    with pytest.raises(PlatformError) as caught:
+        session.headers()
+    told = caplog.text + repr(vars(session)) + str(caught.getrepr(style="long", showlocals=False))
+    codes = list(platform.dex.codes)
+    assert not [secret for secret in (PASSWORD, cookie[:20], *codes) if secret in told]

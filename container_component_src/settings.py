@@ -62,7 +62,7 @@ class Image(Frozen):
     """The one container image that every step runs."""
 
     repository: NonEmpty
-    tag: NonEmpty
+    tag: NonEmpty  # of local containers; whoever submits a run takes that of the commit, or names one
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
 
     @property

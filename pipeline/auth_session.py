@@ -1,7 +1,6 @@
 """Login at Kubeflow from outside: Dex behind oauth2-proxy (Kubeflow 1.9 and later) or oidc-authservice, or a token."""
 
 import logging
-import re
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from pydantic import SecretStr
 
 from container_component_src.errors import InputError
 from pipeline.remote.login_pages import ApprovalPage, ConnectorPage, Form, PasswordPage, SignInPage, read_page
-from pipeline.remote.problems import PlatformError, broken_off, failing, too_slow, unreachable, untrusted
+from pipeline.remote.problems import PlatformError, broken_off, failing, one_line, too_slow, unreachable, untrusted
 from pipeline.remote.settings import CONNECTOR, ENDPOINT, PASSWORD, TOKEN, USERNAME, RemoteSettings
 
 HOME = "/pipeline/"  # a page, for a path below /apis/ is answered with 401 instead of the way to the login
@@ -204,16 +203,10 @@ def _translated_errors(endpoint: str) -> Iterator[None]:
         raise too_slow(endpoint, _TIMEOUT.read or 0) from error
     except httpx.ConnectError as error:
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
-            raise untrusted(endpoint, _reason(error)) from error
-        raise unreachable(endpoint, _reason(error)) from error
+            raise untrusted(endpoint, one_line(str(error))) from error
+        raise unreachable(endpoint, one_line(str(error))) from error
     except (httpx.TransportError, httpx.DecodingError) as error:
         raise broken_off(endpoint) from error
-
-
-def _reason(error: Exception) -> str:
-    """The part of an error of OpenSSL or the system that says something to users."""
-    text = str(error).splitlines()[0]
-    return re.sub(r"\[[^\]]*\] ?|\(_ssl\.c:\d+\)|certificate verify failed: ", "", text).strip(" .")
 
 
 @contextmanager

@@ -1,6 +1,7 @@
-"""Compile the pipeline, and run it on this machine."""
+"""Compile the pipeline, and run it: here, on the cluster of this notebook, or on one far away."""
 
 import logging
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -20,6 +21,7 @@ PIPELINE_FILE = "columbus_eclss_ad_pipeline.yaml"
 @click.command(context_settings={"max_content_width": 120})
 @click.option("--local", is_flag=True, help="Run the compiled pipeline on this machine.")
 @click.option("--containers", is_flag=True, help="With --local: run every step in a container of the image.")
+@click.option("--remote", is_flag=True, help="Submit from outside of the cluster, with the login in .env.")
 @click.option("--compile-only", is_flag=True, help="Only compile, for the upload in the Kubeflow UI.")
 @click.option(
     "--output",
@@ -37,38 +39,112 @@ PIPELINE_FILE = "columbus_eclss_ad_pipeline.yaml"
 )
 @click.option("--param", "parameters", multiple=True, metavar="NAME=VALUE", help="Override a pipeline parameter.")
 @click.option("--no-cache", is_flag=True, help="Run every step, whatever earlier runs have left.")
+@click.option("--image-tag", default="", help="Tag of the image; else IMAGE_TAG, else the commit's short hash.")
+@click.option("--experiment", default="columbus-eclss-ad", show_default=True, help="Gathers the runs on a platform.")
+@click.option("--run-name", default="", help="Of the run, schedule or version; image tag and time by default.")
+@click.option("--wait", is_flag=True, help="Wait for the run, and end as it ends.")
+@click.option("--upload", is_flag=True, help="Upload the pipeline, or a new version of it, instead of running it.")
+@click.option("--schedule", "cron", default="", metavar="CRON", help="Start runs at these times, in UTC.")
+@click.option("--list-schedules", is_flag=True, help="List the schedules of the namespace.")
+@click.option("--disable-schedule", default="", metavar="NAME", help="Disable the schedule of this name.")
+@click.option("--skip-preflight", is_flag=True, help="Submit without a look at image and inputs.")
+@click.option(
+    "--ca-bundle", type=click.Path(path_type=Path), help="With --remote: PEM file with the authority to trust."
+)
+@click.option("--insecure", is_flag=True, help="With --remote: trust any certificate.")
 def compile_and_run_pipeline(
     local: bool,
     containers: bool,
+    remote: bool,
     compile_only: bool,
     output: Path,
     config_file: Path,
     parameters: tuple[str, ...],
     no_cache: bool,
+    image_tag: str,
+    experiment: str,
+    run_name: str,
+    wait: bool,
+    upload: bool,
+    cron: str,
+    list_schedules: bool,
+    disable_schedule: str,
+    skip_preflight: bool,
+    ca_bundle: Path | None,
+    insecure: bool,
 ) -> None:
-    """Compile the Columbus ECLSS anomaly detection pipeline, and run it."""
-    if local == compile_only:
-        raise InputError(
-            "say what to do with the compiled pipeline: --local runs it here, --compile-only writes the YAML"
-        )
+    """Compile the Columbus ECLSS anomaly detection pipeline, and run it.
+
+    In a Kubeflow notebook no option is needed; --remote, --local and --compile-only are for elsewhere.
+    """
+    if local + remote + compile_only > 1:
+        raise InputError("--local, --remote and --compile-only exclude each other: give one, or none in a notebook")
+    if sum(map(bool, (upload, cron, list_schedules, disable_schedule, wait))) > 1:
+        raise InputError("--wait, --upload, --schedule, --list-schedules and --disable-schedule exclude each other")
     settings = load_settings(config_file)
+    if local:
+        if image_tag:
+            settings = with_tag(settings, image_tag)
+        sys.exit(run_on_this_machine(settings, parse_parameters(parameters), cache=not no_cache, containers=containers))
+    from pipeline.remote.image_tag import resolve_image_tag
+
+    image = resolve_image_tag(image_tag, os.environ, settings.image.tag, PROJECT_ROOT)
+    settings = with_tag(settings, image.tag)
     if compile_only:
-        compile_pipeline(settings, output)
+        for warning in image.warnings:
+            click.echo(f"warning: {warning}", err=True)
+        compile_pipeline(settings, output, cache=not no_cache)
         click.echo(f"compiled: {output}")
         return
-    sys.exit(run_on_this_machine(settings, parse_parameters(parameters), cache=not no_cache, containers=containers))
+    from pipeline.remote.settings import Trust, read_environment, remote_settings
+    from pipeline.remote.submit import CompiledPipeline, RunOptions, disable, show_schedules, submit
+    from pipeline.remote.workspace import open_from_notebook, open_remote
+
+    given = parse_parameters(parameters)
+    options = RunOptions(experiment, run_name, wait, cron, upload, preflight=not skip_preflight)
+    values = read_environment(PROJECT_ROOT / ".env") if remote else dict(os.environ)
+    login = remote_settings(values, Trust(ca_bundle, not insecure)) if remote else None
+    with tempfile.TemporaryDirectory() as folder:
+        package = Path(folder) / PIPELINE_FILE
+        compile_pipeline(settings, package, cache=not no_cache)
+        CompiledPipeline(package, given)  # what does not fit is said before anyone is asked for anything
+        workspace = open_remote(login) if login else open_from_notebook()
+        if list_schedules:
+            show_schedules(workspace)
+        elif disable_schedule:
+            disable(workspace, disable_schedule)
+        else:
+            pipeline = CompiledPipeline(package, {"namespace": workspace.namespace, **given})
+            sys.exit(submit(workspace, pipeline, options, image, values, remote))
 
 
-def compile_pipeline(settings: Settings, output: Path) -> None:
-    """Write the pipeline as YAML; nothing outside this machine is asked."""
+def with_tag(settings: Settings, tag: str) -> Settings:
+    """The settings with another version of the image."""
+    return settings.model_copy(update={"image": settings.image.model_copy(update={"tag": tag})})
+
+
+def compile_pipeline(settings: Settings, output: Path, cache: bool = True) -> None:
+    """Write the pipeline as YAML; nothing outside this machine is asked.
+
+    Args:
+        settings: The configuration; its `[parameters]` become the defaults of the pipeline's.
+        output: The file.
+        cache: False makes the platform run every step, whatever earlier runs have left.
+
+    Raises:
+        InputError: A parameter of the configuration is unknown, or does not fit its type.
+    """
     from kfp import compiler
 
+    from pipeline.arguments import parse_arguments
     from pipeline.pipeline_definition import build_pipeline
 
+    pipeline = build_pipeline(settings, cache)
+    defaults = parse_arguments(pipeline.pipeline_spec.root, settings.parameters)
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".compile-") as folder:
         unfinished = Path(folder) / PIPELINE_FILE
-        compiler.Compiler().compile(build_pipeline(settings), str(unfinished))
+        compiler.Compiler().compile(pipeline, str(unfinished), pipeline_parameters=defaults)
         unfinished.replace(output)
 
 
@@ -92,7 +168,7 @@ def run_on_this_machine(settings: Settings, parameters: dict[str, str], cache: b
     make_example_data(settings, parameters, work_dir / "example")
     yaml_path = work_dir / PIPELINE_FILE
     compile_pipeline(settings, yaml_path)
-    arguments = {"backend": "local", **settings.parameters, **parameters}
+    arguments = {"backend": "local", **parameters}
     image = settings.image.reference if containers else ""
     if image:
         work_dir = work_dir / "containers"

@@ -27,10 +27,16 @@ _POD_FIELDS = {
 _LAUNCH_MARGIN = 1  # hours that a step outlives the training it waits for, to queue, to report and to tidy up
 
 
-def build_pipeline(settings: Settings) -> base_component.BaseComponent:
-    """Wire the pipeline for the names, paths and resources of some settings; all else is a pipeline parameter."""
+def build_pipeline(settings: Settings, cache: bool = True) -> base_component.BaseComponent:
+    """Wire the pipeline for the names, paths and resources of some settings; all else is a pipeline parameter.
+
+    Args:
+        settings: The configuration.
+        cache: Whether steps may be answered from earlier runs. It is said here because kfp's client, asked to do
+            without, tells the outermost tasks only.
+    """
     limits, resources, names = settings.limits, settings.resources, settings.col_names
-    on = _Platform(settings)
+    on = _Platform(settings, cache)
     report_columns_default = (
         names.report.model_dump_json()
     )  # as text: the compiler orders the keys of objects at random
@@ -193,8 +199,9 @@ def build_pipeline(settings: Settings) -> base_component.BaseComponent:
 class _Platform:
     """What the cluster must know of each task."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, cache: bool) -> None:
         self.settings = settings
+        self.cache = cache
 
     def configure(
         self, task: dsl.PipelineTask, resources: StepResources, hours: float | None = None, repeatable: bool = True
@@ -207,6 +214,8 @@ class _Platform:
         """
         image, limits = self.settings.image, self.settings.limits
         task.set_container_image(image.reference)
+        if not self.cache:
+            task.set_caching_options(False)
         task.set_cpu_request(resources.cpu).set_memory_request(resources.memory).set_memory_limit(resources.memory)
         if repeatable and limits.retries:
             task.set_retry(limits.retries, backoff_duration="30s", backoff_factor=2.0, backoff_max_duration="600s")

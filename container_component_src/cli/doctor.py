@@ -1,15 +1,28 @@
 """`doctor`: check that everything is as the pipeline needs it."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from container_component_src.cli.options import backend_option, timestamp_col_option
+from container_component_src.cli.options import JsonValue, backend_option, timestamp_col_option
+from container_component_src.cluster.pod_settings import PodSettings
+
+if TYPE_CHECKING:
+    from container_component_src.maintenance.checks import Check
+
+_COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
 
 
 @click.command()
 @click.option("--archives-path", default="", help="Folder or prefix with the parquet archives; not checked if empty.")
 @click.option("--reports-path", default="", help="The anomaly reports; not checked if empty.")
+@click.option(
+    "--report-columns",
+    type=JsonValue(dict),
+    default="{}",
+    help="Headers of the report table that differ from the Columbus ones: JSON with id, symbol, title, start, end.",
+)
 @click.option(
     "--work-dir",
     type=click.Path(path_type=Path),
@@ -17,25 +30,62 @@ from container_component_src.cli.options import backend_option, timestamp_col_op
     show_default=True,
     help="Where local runs write.",
 )
+@click.option("--namespace", default="", help="Of the steps, on a cluster.")
+@click.option("--image", default="", help="Of the steps, on a cluster; no pod is tried if empty.")
+@click.option("--s3-secret", default=PodSettings().s3_secret, show_default=True, help="Of the steps, on a cluster.")
+@click.option("--service-account", default="", help="Of the steps, on a cluster; your own rights are checked if empty.")
+@click.option("--pull-image", is_flag=True, help="Start a pod of the image that looks for the inputs from there.")
 @timestamp_col_option
 @backend_option
-def doctor(archives_path: str, reports_path: str, work_dir: Path, timestamp_col: str, backend_name: str) -> None:
-    """Check this machine, the store and the data, and say what to do about what is wrong."""
+def doctor(
+    archives_path: str,
+    reports_path: str,
+    report_columns: dict[str, Any],
+    work_dir: Path,
+    namespace: str,
+    image: str,
+    s3_secret: str,
+    service_account: str,
+    pull_image: bool,
+    timestamp_col: str,
+    backend_name: str,
+) -> None:
+    """Check this machine or a namespace of a cluster, the store and the data, and say how to mend what is wrong."""
+    from container_component_src.maintenance.input_checks import Inputs
+    from container_component_src.settings import ReportColumns, validated
+
+    columns = validated(ReportColumns, report_columns, "--report-columns")
+    inputs = Inputs(archives_path, reports_path, timestamp_col, columns)
+    if backend_name == "kubernetes":
+        from container_component_src.cluster.access import connect
+        from container_component_src.maintenance.cluster_checks import run_cluster_checks
+
+        values = {"namespace": namespace, "image": image, "s3_secret": s3_secret, "service_account": service_account}
+        pods = validated(PodSettings, values, "options")
+        report(run_cluster_checks(connect(namespace), pods, inputs, pull_image))
+    else:
+        from container_component_src.maintenance.doctor import run_checks
+
+        report(run_checks(inputs, work_dir))
+
+
+def report(checks: "list[Check]") -> None:
+    """Print checks as a table.
+
+    Raises:
+        StepError: One of them says that a run cannot succeed.
+    """
     from rich.console import Console
     from rich.table import Column, Table
     from rich.text import Text
 
-    from container_component_src.errors import InputError, StepError
-    from container_component_src.maintenance.doctor import run_checks
+    from container_component_src.errors import StepError
 
-    if backend_name == "kubernetes":
-        raise InputError("doctor checks this machine, its store and data; for a cluster see docs/cluster.md")
-    checks = run_checks(archives_path, reports_path, work_dir, timestamp_col)
     table = Table("check", "", Column("detail", overflow="fold"), Column("mend", overflow="fold"))
     for check in checks:
-        status = Text("ok", "green") if check.ok else Text("failed", "red")
-        table.add_row(check.name, status, Text(check.detail), Text("" if check.ok else check.mend))
+        mend = "" if check.ok else check.mend
+        table.add_row(check.name, Text(check.state, _COLOURS[check.state]), Text(check.detail), Text(mend))
     Console().print(table)
-    failed = [check.name for check in checks if not check.ok]
+    failed = [check.name for check in checks if check.failed]
     if failed:
         raise StepError(f"{len(failed)} of {len(checks)} checks failed: {', '.join(failed)}; do what the table says")

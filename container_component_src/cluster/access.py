@@ -167,6 +167,7 @@ class Cluster:
         Raises:
             NotFoundError: There is no such object.
             ExistsError: There is one already.
+            ForbiddenError: It is not allowed.
             StepError: The API refused the request or cannot be reached.
         """
         try:
@@ -193,7 +194,7 @@ class Cluster:
             case HTTPStatus.UNAUTHORIZED:
                 return StepError(f"cannot {verb} {where}: the credentials are not accepted; renew them")
             case HTTPStatus.FORBIDDEN:
-                return StepError(f"not allowed to {verb} {where}: {reason(error)}; apply deploy/rbac.yaml")
+                return ForbiddenError(f"not allowed to {verb} {where}: {reason(error)}; apply deploy/rbac.yaml")
         return StepError(f"cannot {verb} {where}: {reason(error)} (HTTP {error.status}); see docs/cluster.md")
 
 
@@ -203,6 +204,10 @@ class NotFoundError(StepError):
 
 class UnknownKindError(StepError):
     """The cluster does not know the kind of object."""
+
+
+class ForbiddenError(StepError):
+    """The credentials lack the right, or a policy of the cluster is against it."""
 
 
 class ExistsError(StepError):

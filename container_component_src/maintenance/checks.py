@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from container_component_src.errors import PipelineError
+
 CONNECT_TIMEOUT = 5.0  # seconds
 
 
@@ -12,4 +14,21 @@ class Check:
     name: str
     ok: bool
     detail: str
-    mend: str = ""  # what to do where it failed
+    mend: str = ""  # what to do where it is not well
+    required: bool = True  # no: a run may succeed all the same, or this could not be looked at
+
+    @property
+    def failed(self) -> bool:
+        """Whether a run cannot succeed like this."""
+        return self.required and not self.ok
+
+    @property
+    def state(self) -> str:
+        """`ok`, `warning` or `failed`."""
+        return "ok" if self.ok else "failed" if self.required else "warning"
+
+
+def refused(name: str, error: PipelineError) -> Check:
+    """A check that ended with an error of ours, whose text ends with the mend."""
+    detail, _, mend = str(error).rpartition("; ")
+    return Check(name, False, detail or mend, mend if detail else "")

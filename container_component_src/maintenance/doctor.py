@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from container_component_src.maintenance.checks import CONNECT_TIMEOUT, Check
-from container_component_src.maintenance.input_checks import check_inputs
+from container_component_src.maintenance.input_checks import Inputs, check_inputs
 
 GIB = 2**30
 MIN_DISK = 5 * GIB  # example data with all outputs of a run, and some room
@@ -41,11 +41,11 @@ PACKAGES = {  # distribution: module
 }
 
 
-def run_checks(archives_path: str, reports_path: str, work_dir: Path, timestamp_col: str) -> list[Check]:
+def run_checks(inputs: Inputs, work_dir: Path) -> list[Check]:
     """All checks; those of data whose path is empty are left out."""
     checks = [check_python(sys.version_info[:2]), *(check_package(*package) for package in PACKAGES.items())]
     checks += [check_disk(work_dir), check_memory(), check_shared_memory(Path("/dev/shm")), check_loopback()]  # noqa: S108 - not a temporary file
-    return checks + check_inputs(archives_path, reports_path, timestamp_col)
+    return checks + check_inputs(inputs)
 
 
 def check_python(running: tuple[int, int]) -> Check:

@@ -2,7 +2,8 @@
 
 import os
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -11,7 +12,7 @@ from fsspec import AbstractFileSystem
 
 from container_component_src import storage
 from container_component_src.errors import InputError
-from container_component_src.maintenance.checks import CONNECT_TIMEOUT, Check
+from container_component_src.maintenance.checks import CONNECT_TIMEOUT, Check, refused
 from container_component_src.settings import ReportColumns
 from container_component_src.storage import Location
 from container_component_src.telemetry.archive import list_archives
@@ -20,15 +21,28 @@ from container_component_src.telemetry.labels import read_reports
 AWS_ENDPOINT = "https://s3.amazonaws.com"
 
 
-def check_inputs(
-    archives_path: str, reports_path: str, timestamp_col: str, environment: Mapping[str, str] = os.environ
-) -> list[Check]:
+@dataclass(frozen=True)
+class Inputs:
+    """What the pipeline reads; a path that is empty is not checked."""
+
+    archives_path: str = ""
+    reports_path: str = ""
+    timestamp_col: str = "normalizedTime"
+    report_columns: ReportColumns = field(default_factory=ReportColumns)
+
+    @property
+    def paths(self) -> list[str]:
+        """Those that are checked."""
+        return [path for path in (self.archives_path, self.reports_path) if path]
+
+
+def check_inputs(inputs: Inputs) -> list[Check]:
     """Check the inputs that are named; the data is left out if its store does not answer."""
     try:
-        locations = [storage.resolve(path, environment=environment) for path in (archives_path, reports_path) if path]
-        options = storage.s3_options(environment)
+        locations = [storage.resolve(path) for path in inputs.paths]
+        options = storage.s3_options(os.environ)
     except InputError as error:
-        return [_refused("S3 settings", error)]
+        return [refused("S3 settings", error)]
     remote = [location for location in locations if not location.is_local]
     checks = []
     if remote:
@@ -37,12 +51,10 @@ def check_inputs(
             checks += check_buckets(remote)
     if not all(check.ok for check in checks):
         return checks
-    if archives_path:
-        checks.append(_check("archives", lambda: f"{len(list_archives(archives_path, timestamp_col))} archives"))
-    if reports_path:
-        checks.append(
-            _check("reports", lambda: f"{len(read_reports(reports_path, ReportColumns()))} reported anomalies")
-        )
+    if inputs.archives_path:
+        checks.append(_check("archives", lambda: _count_archives(inputs)))
+    if inputs.reports_path:
+        checks.append(_check("reports", lambda: _count_reports(inputs)))
     return checks
 
 
@@ -70,18 +82,20 @@ def _count_entries(fs: AbstractFileSystem, bucket: str) -> str:
     return f"{len(fs.ls(bucket, refresh=True))} entries"
 
 
+def _count_archives(inputs: Inputs) -> str:
+    return f"{len(list_archives(inputs.archives_path, inputs.timestamp_col))} archives"
+
+
+def _count_reports(inputs: Inputs) -> str:
+    return f"{len(read_reports(inputs.reports_path, inputs.report_columns))} reported anomalies"
+
+
 def _check(name: str, look: Callable[[], str]) -> Check:
     """Run a check that says what it found, or raises."""
     try:
         return Check(name, True, look())
     except InputError as error:
-        return _refused(name, error)
+        return refused(name, error)
     except (OSError, BotoCoreError, ClientError) as error:
         mend = "check the name, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and their rights"
         return Check(name, False, " ".join(str(error).split()) or type(error).__name__, mend)
-
-
-def _refused(name: str, error: InputError) -> Check:
-    """A check that ended with an error of ours, whose text ends with the mend."""
-    detail, _, mend = str(error).rpartition("; ")
-    return Check(name, False, detail or mend, mend if detail else "")

@@ -2,14 +2,14 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.local.steps import StepBoard, StepRecord, StepState
+from pipeline.local.steps import StepRecord, StepState
 
 _STYLES = {
     StepState.PENDING: "dim",
@@ -41,13 +41,13 @@ class Progress:
             self._console.print(Text(line), soft_wrap=True)
 
     @contextlib.contextmanager
-    def showing(self, board: StepBoard) -> Iterator[None]:
-        """Keep the table on the terminal up to date within the context."""
+    def showing(self, records: Callable[[], Sequence[StepRecord]]) -> Iterator[None]:
+        """Keep a table of what `records` returns on the terminal up to date within the context."""
         if not self._console.is_terminal:
             yield
             return
         with Live(
-            get_renderable=lambda: step_table(board.records(), self._console.height - _FRAME_LINES),
+            get_renderable=lambda: step_table(records(), self._console.height - _FRAME_LINES),
             console=self._console,
             transient=True,
         ):

@@ -90,7 +90,7 @@ def run_locally(options: LocalRunOptions, console: Console | None = None) -> Run
     work_dir.mkdir(parents=True, exist_ok=True)
     with store.exclusive(work_dir):
         last_run = _fresh_last_run(work_dir)
-        with progress.showing(board):
+        with progress.showing(board.records):
             status, message = _run(pipeline_spec, arguments, options, board, last_run)
             board.skip_pending()
         summary = summarize(

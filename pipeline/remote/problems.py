@@ -1,6 +1,10 @@
 """What may go wrong between here and the platform, each as one line that names the mend."""
 
+import re
+
 from container_component_src.errors import StepError
+
+_LONGEST = 300  # characters of a reason
 
 
 class PlatformError(StepError):
@@ -51,3 +55,16 @@ def broken_off(host: str) -> PlatformError:
 def failing(host: str, status: int, reason: str) -> PlatformError:
     """The platform itself has a problem (5xx)."""
     return PlatformError(f"{host}: answers {status} {reason}: try again, or ask who runs the platform", status)
+
+
+def refused(host: str, status: int, reason: str) -> PlatformError:
+    """The platform does not do what it is asked for (4xx)."""
+    mend = "check KUBEFLOW_NAMESPACE and your rights there" if status == 403 else "check what is sent"
+    return PlatformError(f"{host}: refuses with {status} ({reason}): {mend}", status)
+
+
+def one_line(text: str) -> str:
+    """The part of an error of OpenSSL, the system or an API that says something to users."""
+    first = text.strip().partition("\n")[0]
+    plain = re.sub(r"\[[^\]]*\] ?|\(_ssl\.c:\d+\)|certificate verify failed: ", "", first).strip(" .")
+    return plain if len(plain) <= _LONGEST else plain[: _LONGEST - 1] + "…"

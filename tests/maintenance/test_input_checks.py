@@ -7,7 +7,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from container_component_src.maintenance.input_checks import check_endpoint, check_inputs
+from container_component_src.maintenance.input_checks import Inputs, check_endpoint, check_inputs
 from tests.helpers import REPORT_HEADERS, report, write_reports
 
 
@@ -42,7 +42,7 @@ def environment(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("environment")
 def test_a_store_that_holds_the_data() -> None:
-    checks = {check.name: check for check in check_inputs("", "s3://data/reports.csv", "time")}
+    checks = {check.name: check for check in check_inputs(Inputs("", "s3://data/reports.csv"))}
     assert list(checks) == ["S3 endpoint", "bucket data", "reports"]
     assert all(check.ok for check in checks.values()), checks
     assert checks["S3 endpoint"].detail.endswith("no TLS")
@@ -52,14 +52,14 @@ def test_a_store_that_holds_the_data() -> None:
 
 @pytest.mark.usefixtures("environment")
 def test_a_bucket_that_is_not_there_is_named_and_the_data_left_out() -> None:
-    endpoint, bucket = check_inputs("s3://nowhere/archives", "", "time")
+    endpoint, bucket = check_inputs(Inputs("s3://nowhere/archives", ""))
     assert endpoint.ok
     assert (bucket.name, bucket.ok) == ("bucket nowhere", False)
 
 
 def test_an_endpoint_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, free_port: int) -> None:
     monkeypatch.setenv("S3_ENDPOINT", f"http://127.0.0.1:{free_port}")
-    (check,) = check_inputs("s3://data/archives", "s3://data/reports.csv", "time")
+    (check,) = check_inputs(Inputs("s3://data/archives", "s3://data/reports.csv"))
     assert (check.name, check.ok) == ("S3 endpoint", False)
     assert "S3_ENDPOINT" in check.mend
 
@@ -73,17 +73,17 @@ def test_how_an_endpoint_is_secured(endpoint: str) -> None:
 
 def test_settings_that_are_not_understood(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("S3_VERIFY_SSL", "perhaps")
-    (check,) = check_inputs("s3://data/archives", "", "time")
+    (check,) = check_inputs(Inputs("s3://data/archives", ""))
     assert (check.name, check.ok, check.mend) == ("S3 settings", False, "set it to one of them")
 
 
 def test_local_inputs(tmp_path: Path) -> None:
     headers = [header.replace("TITLE", "NAME") for header in REPORT_HEADERS]
     table = write_reports(tmp_path / "reports.csv", report((0, 60)), headers)
-    archives, reports = check_inputs(str(tmp_path), str(table), "time")
+    archives, reports = check_inputs(Inputs(str(tmp_path), str(table)))
     assert not archives.ok
     assert "no archives" in archives.detail
     assert not reports.ok
     assert "no column 'TITLE'" in reports.detail
     assert reports.mend
-    assert check_inputs("", "", "time") == []
+    assert check_inputs(Inputs()) == []

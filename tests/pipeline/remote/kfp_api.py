@@ -212,7 +212,7 @@ class PipelinesApi:
         if namespace not in self.members.get(request[USER], set()):
             raise problem(
                 403,
-                f"Failed to authorize with API: PermissionDenied: User '{request['user']}' is not "
+                f"Failed to authorize with API: PermissionDenied: User '{request[USER]}' is not "
                 f"authorized with reason:  (request: &ResourceAttributes{{Namespace:{namespace},"
                 f"Verb:{verb},Group:pipelines.kubeflow.org,Version:v1beta1,Resource:{resource},}})",
             )
@@ -222,7 +222,7 @@ class PipelinesApi:
         self._authorize(request, namespace, "list", key)
         found = [item for item in items if item.get("namespace", "") == namespace]
         for predicate in json.loads(request.query.get("filter") or "{}").get("predicates", []):
-            assert predicate["operation"] == "EQUALS"
+            assert predicate["operation"] in {1, "EQUALS"}  # an enumeration of protobuf, by number or by name
             found = [item for item in found if item[predicate["key"]] == predicate["stringValue"]]
         first = int(request.query.get("page_token") or 0)
         last = first + int(request.query.get("page_size") or 20)

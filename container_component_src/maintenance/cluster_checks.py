@@ -1,0 +1,183 @@
+"""Checks that a namespace of a cluster is as the pipeline needs it."""
+
+import base64
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+
+from kubernetes import client
+
+from container_component_src.cluster.access import Cluster, ForbiddenError, NotFoundError
+from container_component_src.cluster.kinds import (
+    DASK_CLUSTER,
+    EXPERIMENT,
+    INFERENCE_SERVICE,
+    PYTORCH_JOB,
+    TRIAL,
+    Kind,
+)
+from container_component_src.cluster.pod_settings import PodSettings
+from container_component_src.cluster.pods import reachable
+from container_component_src.errors import InputError, StepError
+from container_component_src.maintenance.checks import Check, refused
+from container_component_src.maintenance.input_checks import Inputs, check_inputs
+from container_component_src.maintenance.pod_checks import check_pod
+from container_component_src.maintenance.right_checks import check_rights
+from container_component_src.storage import S3_ENVIRONMENT
+
+WORKFLOW = Kind("argoproj.io", "v1alpha1", "workflows", "Workflow", 63, "Kubeflow Pipelines")
+CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+COLLECTOR_LABEL = "katib.kubeflow.org/metrics-collector-injection"
+MESH_LABEL = "istio-injection"
+
+
+def run_cluster_checks(cluster: Cluster, pods: PodSettings, inputs: Inputs, pull_image: bool) -> list[Check]:
+    """All checks; the first alone where the API does not answer.
+
+    Args:
+        cluster: Access to the namespace of the steps.
+        pods: Image, Secret and service account of the steps; without an image no pod is tried.
+        inputs: What the pipeline reads.
+        pull_image: Whether to start a pod.
+    """
+    api = check_api(cluster)
+    if not api.ok:
+        return [api]
+    kinds = (DASK_CLUSTER, EXPERIMENT, TRIAL, PYTORCH_JOB, INFERENCE_SERVICE)
+    secret, values = check_secret(cluster, pods.s3_secret)
+    return [
+        api,
+        *(check_kind(cluster, kind) for kind in kinds),
+        replace(check_kind(cluster, WORKFLOW), required=False),  # steps can be started without it
+        *check_namespace(cluster),
+        *check_rights(cluster, pods.service_account),
+        secret,
+        *check_store(inputs, values),
+        *(check_pod(cluster, pods, inputs, pull_image) if pods.image else []),
+    ]
+
+
+def check_api(cluster: Cluster) -> Check:
+    """Whether the API answers."""
+    try:
+        version = cluster.request(client.VersionApi(cluster.api_client).get_code, "ask for", "the version")
+    except StepError as error:
+        return refused("API server", error)
+    return Check("API server", True, f"{version.git_version} at {cluster.api_client.configuration.host}")
+
+
+def check_kind(cluster: Cluster, kind: Kind) -> Check:
+    """Whether a kind is served in the version that the manifests have; not whether its operator runs."""
+    name, mend = f"{kind.name} {kind.api_version}", f"install {kind.operator} in a version that docs/cluster.md names"
+    call = client.CustomObjectsApi(cluster.api_client).get_api_resources
+    try:
+        found = cluster.request(call, "read", f"the resources of {kind.api_version}", kind.group, kind.version)
+    except NotFoundError:
+        return Check(name, False, "not served", mend)
+    except StepError as error:
+        return refused(name, error)
+    served = any(resource.name == kind.plural for resource in found.resources)
+    return Check(name, served, "served" if served else "not served", mend)
+
+
+def check_namespace(cluster: Cluster) -> list[Check]:
+    """Whether the namespace is there, and has the labels that operators go by."""
+    name = f"namespace {cluster.namespace}"
+    try:
+        found = cluster.request(cluster.core.read_namespace, "read", name, cluster.namespace)
+    except ForbiddenError:
+        mend = "let someone run doctor who may get the namespace"
+        return [Check(name, False, "these credentials may not read it and its labels", mend, required=False)]
+    except NotFoundError:
+        return [Check(name, False, "not there", f"kubectl create namespace {cluster.namespace}")]
+    except StepError as error:
+        return [refused(name, error)]
+    if found.metadata.deletion_timestamp is not None:
+        return [Check(name, False, "is being deleted", "create it again once it is gone")]
+    labels = found.metadata.labels or {}
+    collector, mesh = labels.get(COLLECTOR_LABEL), labels.get(MESH_LABEL)
+    return [
+        Check(name, True, "there"),
+        Check(
+            "metrics of trials",
+            collector == "enabled",
+            f"label {COLLECTOR_LABEL}: {collector or 'none'}",
+            f"kubectl label --overwrite namespace {cluster.namespace} {COLLECTOR_LABEL}=enabled",
+        ),
+        Check("mesh", True, f"label {MESH_LABEL}: {mesh or 'none'}; jobs run without its proxies in any case"),
+    ]
+
+
+def check_secret(cluster: Cluster, name: str) -> tuple[Check, dict[str, str] | None]:
+    """Whether the Secret is there with its keys.
+
+    Returns:
+        The check, which names keys and no values, and what pods get of the Secret; None where it cannot be read.
+    """
+    thing = f"Secret {name}"
+    try:
+        found = cluster.request(cluster.core.read_namespaced_secret, "read", thing, name, cluster.namespace)
+    except ForbiddenError:
+        mend = "let someone run doctor who may get the Secret"
+        return Check(thing, False, "these credentials may not read it", mend, required=False), None
+    except NotFoundError:
+        mend = "fill in and apply deploy/secret.example.yaml, or name another with --s3-secret"
+        return Check(thing, False, "not there", mend), None
+    except StepError as error:
+        return refused(thing, error), None
+    data = found.data or {}
+    values = {key: base64.b64decode(data[key]).decode(errors="replace") for key in S3_ENVIRONMENT if key in data}
+    return _check_keys(thing, values), values
+
+
+def _check_keys(thing: str, values: Mapping[str, str]) -> Check:
+    if missing := [key for key in CREDENTIALS if not values.get(key)]:
+        return Check(thing, False, f"no {', '.join(missing)}", "add it as deploy/secret.example.yaml shows")
+    if padded := [key for key, value in values.items() if value != value.strip()]:
+        mend = "encode it without the line break, or put it under stringData"
+        return Check(thing, False, f"blanks around {', '.join(padded)}", mend)
+    if not values.get("S3_ENDPOINT"):
+        mend = "add S3_ENDPOINT unless the data lies there"
+        return Check(thing, False, "no S3_ENDPOINT: the store of AWS is used", mend, required=False)
+    return Check(thing, True, f"keys {', '.join(values)}")
+
+
+def check_store(inputs: Inputs, values: Mapping[str, str] | None) -> list[Check]:
+    """Whether the inputs are there, seen from this machine with the S3 settings that pods get.
+
+    Args:
+        inputs: What the pipeline reads.
+        values: Of the Secret; None leaves those of this process.
+    """
+    try:
+        for path in inputs.paths:
+            reachable(path)
+        with _settings(values):
+            checks = check_inputs(inputs)
+    except InputError as error:
+        return [refused("inputs", error)]
+    if "KUBERNETES_SERVICE_HOST" in os.environ:
+        return checks
+    # The names of a cluster mean nothing outside of it, where this runs.
+    mend = "see with --pull-image whether pods reach it, or run doctor in a pod"
+    return [
+        replace(check, required=False, mend=mend) if check.name == "S3 endpoint" and not check.ok else check
+        for check in checks
+    ]
+
+
+@contextmanager
+def _settings(values: Mapping[str, str] | None) -> Iterator[None]:
+    """Put the S3 settings of the Secret, and no others, into the environment while the block runs."""
+    if values is None:
+        yield
+        return
+    before = {key: os.environ.pop(key) for key in S3_ENVIRONMENT if key in os.environ}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for key in S3_ENVIRONMENT:
+            os.environ.pop(key, None)
+        os.environ.update(before)

@@ -1,0 +1,113 @@
+"""Checks that pods of the steps can be started: they are admitted, their image can be pulled, and its program runs."""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from kubernetes import client
+
+from container_component_src.cluster.access import Cluster, ExistsError, NotFoundError
+from container_component_src.cluster.logs import last_lines
+from container_component_src.cluster.pod_settings import PodSettings
+from container_component_src.cluster.pod_states import obstacles, termination
+from container_component_src.cluster.pods import container, pod_template
+from container_component_src.cluster.rights import Right
+from container_component_src.cluster.step import MANAGED_BY
+from container_component_src.cluster.waiting import polls
+from container_component_src.errors import StepError
+from container_component_src.maintenance.checks import Check, refused
+from container_component_src.maintenance.input_checks import Inputs
+from container_component_src.maintenance.right_checks import is_allowed
+from container_component_src.signals import signals_deferred
+
+POD_TIMEOUT = 900  # seconds to find a node, pull the image, which is large, and look at the inputs
+POLL_INTERVAL = 2.0  # seconds
+_CREATE_PODS = Right("", "pods", ("create",))
+
+
+def check_pod(cluster: Cluster, settings: PodSettings, inputs: Inputs, pull_image: bool) -> list[Check]:
+    """Whether a pod like those of the steps is admitted and, if asked for, what comes of one.
+
+    Args:
+        cluster: Access to the namespace of the steps.
+        settings: Image, Secret and service account of the pod.
+        inputs: What it looks for.
+        pull_image: Whether to start it.
+    """
+    pod = doctor_pod(settings, inputs)
+    admission = _check_admission(cluster, pod)
+    return [admission, _check_run(cluster, pod)] if pull_image and admission.ok else [admission]
+
+
+def doctor_pod(settings: PodSettings, inputs: Inputs) -> client.V1Pod:
+    """A pod that runs `doctor` in the image, as far from the rest of the cluster as the steps' pods are."""
+    command = ["python", "container_component_src/main.py", "doctor", "--backend", "local", "--work-dir", "/tmp"]  # noqa: S108 - of the pod
+    command += ["--archives-path", inputs.archives_path, "--reports-path", inputs.reports_path]
+    command += ["--timestamp-col", inputs.timestamp_col, "--report-columns", inputs.report_columns.model_dump_json()]
+    name = f"doctor-{uuid.uuid4().hex[:8]}"
+    template = pod_template(settings, container("doctor", settings, command, name), MANAGED_BY)
+    template.spec.active_deadline_seconds = POD_TIMEOUT  # it ends even if nobody is left to delete it
+    template.metadata.name = name
+    return client.V1Pod(api_version="v1", kind="Pod", metadata=template.metadata, spec=template.spec)
+
+
+def _check_admission(cluster: Cluster, pod: client.V1Pod) -> Check:
+    """Let the API server go through the creation without doing it: quota, policies and webhooks take part."""
+    try:
+        if not is_allowed(cluster, _CREATE_PODS, "create"):
+            mend = "let someone run doctor who may create pods"
+            return Check("pod admission", False, "these credentials may not create pods", mend, required=False)
+        _create(cluster, pod, dry_run="All")
+    except StepError as error:
+        return refused("pod admission", error)
+    image = pod.spec.containers[0].image
+    return Check("pod admission", True, f"admitted; whether nodes can pull {image} is seen with --pull-image only")
+
+
+def _check_run(cluster: Cluster, pod: client.V1Pod) -> Check:
+    try:
+        with _started(cluster, pod):
+            return _outcome(cluster, pod.metadata.name, pod.spec.containers[0].name)
+    except StepError as error:
+        return refused("image", error)
+
+
+def _create(cluster: Cluster, pod: client.V1Pod, **options: str) -> None:
+    name = f"pod {pod.metadata.name}"
+    create = cluster.core.create_namespaced_pod
+    cluster.request(create, "create", name, cluster.namespace, pod, field_validation="Strict", **options)
+
+
+@contextmanager
+def _started(cluster: Cluster, pod: client.V1Pod) -> Iterator[None]:
+    """A pod that is deleted however the block ends."""
+    name = pod.metadata.name
+    try:
+        with signals_deferred(), suppress(ExistsError):  # no other has this name: an answer got lost
+            _create(cluster, pod)
+        yield
+    finally:
+        with signals_deferred(), suppress(NotFoundError):
+            cluster.request(cluster.core.delete_namespaced_pod, "delete", f"pod {name}", name, cluster.namespace)
+
+
+def _outcome(cluster: Cluster, name: str, container_name: str) -> Check:
+    """Wait until a pod has ended, or cannot start."""
+    mend = "check --image, and the pull secret of the service account"
+    try:
+        for _ in polls(POD_TIMEOUT, POLL_INTERVAL, f"pod {name} to end"):
+            pod = cluster.request(cluster.core.read_namespaced_pod, "read", f"pod {name}", name, cluster.namespace)
+            end = termination(pod, container_name)
+            if end is not None and end.exit_code == 0:
+                return Check("image", True, "pulled, and doctor in it has nothing to find fault with")
+            if end is not None:
+                said = " | ".join(last_lines(cluster, name, container_name, 1))
+                detail = f"pulled; doctor in it ended with code {end.exit_code}: {said}"
+                return Check("image", False, detail, "mend what it names, or make the image again (make image)")
+            if pod.status.phase == "Failed":
+                return Check("image", False, f"{pod.status.reason or 'failed'}: {pod.status.message or ''}", mend)
+            if pod.spec.node_name and (found := obstacles([pod])):  # without a node it may still find one
+                return Check("image", False, "; ".join(found), mend)
+    except NotFoundError:
+        pass
+    return Check("image", False, f"pod {name} was deleted meanwhile", "run doctor again")

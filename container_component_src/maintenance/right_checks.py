@@ -1,0 +1,70 @@
+"""Checks of the rights that the steps need on a cluster."""
+
+from contextlib import suppress
+
+from kubernetes import client
+
+from container_component_src.cluster.access import Cluster, ForbiddenError, NotFoundError
+from container_component_src.cluster.rights import RIGHTS, Right
+from container_component_src.errors import StepError
+from container_component_src.maintenance.checks import Check, refused
+
+
+def check_rights(cluster: Cluster, service_account: str) -> list[Check]:
+    """Whether a service account, or whoever asks where none is named, has the rights that the steps need."""
+    who = f"service account {service_account}" if service_account else "these credentials"
+    try:
+        if service_account:
+            with suppress(ForbiddenError):  # what is asked next needs no right to read it
+                read = cluster.core.read_namespaced_service_account
+                cluster.request(read, "read", who, service_account, cluster.namespace)
+        return [_check_right(cluster, service_account, who, right) for right in RIGHTS]
+    except NotFoundError:
+        return [Check("rights", False, f"there is no {who}", "name that of the steps with --service-account")]
+    except ForbiddenError:
+        mend = "let someone run doctor who may create localsubjectaccessreviews, or run it in a pod of that account"
+        return [Check("rights", False, f"these credentials may not ask for those of {who}", mend, required=False)]
+    except StepError as error:
+        return [refused("rights", error)]
+
+
+def is_allowed(cluster: Cluster, right: Right, verb: str, service_account: str = "") -> bool:
+    """Whether a service account of the namespace, or whoever asks where none is named, has a right.
+
+    Raises:
+        StepError: The API does not say.
+    """
+    resource, _, subresource = right.resource.partition("/")
+    attributes = client.V1ResourceAttributes(
+        namespace=cluster.namespace, group=right.group, resource=resource, subresource=subresource, verb=verb
+    )
+    api = client.AuthorizationV1Api(cluster.api_client)
+    if not service_account:
+        own = client.V1SelfSubjectAccessReview(
+            spec=client.V1SelfSubjectAccessReviewSpec(resource_attributes=attributes)
+        )
+        answer = cluster.request(api.create_self_subject_access_review, "ask for", "own rights", own)
+    else:
+        # Of the namespace, because who administers that may ask it, but not for the whole cluster.
+        review = client.V1LocalSubjectAccessReview(
+            metadata=client.V1ObjectMeta(namespace=cluster.namespace),
+            spec=client.V1SubjectAccessReviewSpec(
+                user=f"system:serviceaccount:{cluster.namespace}:{service_account}",
+                groups=[
+                    "system:serviceaccounts",
+                    f"system:serviceaccounts:{cluster.namespace}",
+                    "system:authenticated",
+                ],
+                resource_attributes=attributes,
+            ),
+        )
+        call = api.create_namespaced_local_subject_access_review
+        answer = cluster.request(call, "ask for", "rights", cluster.namespace, review)
+    return bool(answer.status.allowed)
+
+
+def _check_right(cluster: Cluster, service_account: str, who: str, right: Right) -> Check:
+    missing = [verb for verb in right.verbs if not is_allowed(cluster, right, verb, service_account)]
+    detail = f"{who} may not {', '.join(missing)}" if missing else ", ".join(right.verbs)
+    mend = "apply deploy/rbac.yaml, with the account of the steps among its subjects"
+    return Check(f"right to {'.'.join(filter(None, (right.resource, right.group)))}", not missing, detail, mend)

@@ -1,0 +1,72 @@
+"""What is looked at before a run is submitted, so that it does not fail an hour later."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from google.protobuf import json_format
+
+from container_component_src.cluster.pods import reachable
+from container_component_src.errors import InputError
+from container_component_src.maintenance.checks import Check
+from container_component_src.maintenance.input_checks import Inputs, check_inputs
+from container_component_src.settings import ReportColumns
+from pipeline.remote.image_tag import ImageTag
+from pipeline.remote.settings import has_s3_settings, s3_environment
+
+
+def run_preflight(
+    root: Any, arguments: Mapping[str, object], image: ImageTag, values: Mapping[str, str], required_store: bool
+) -> list[Check]:
+    """Check the image and the inputs; who asks has been let into the namespace before.
+
+    Args:
+        root: kfp's ComponentSpec message of the pipeline.
+        arguments: Its arguments, in their types.
+        image: The image's tag.
+        values: Settings of the object storage among others.
+        required_store: Whether settings of the object storage must be there.
+
+    Raises:
+        InputError: Some of them are missing.
+    """
+    checks = [Check("image", True, f"tag {image.tag}, from {image.source}")]
+    checks += [Check("image", False, warning, required=False) for warning in image.warnings]
+    inputs = _inputs({**_defaults(root), **arguments})
+    for path in inputs.paths:
+        try:
+            reachable(path)
+        except InputError as error:
+            return [*checks, Check("inputs", False, str(error), "name s3:// addresses under [paths], or with --param")]
+    if not required_store and not has_s3_settings(values):
+        detail = "not looked at: this pod has no settings of the object storage"
+        return [*checks, Check("inputs", False, detail, required=False)]
+    with _in_environment(s3_environment(values)):
+        return [*checks, *check_inputs(inputs)]
+
+
+def _defaults(root: Any) -> dict[str, Any]:
+    parameters = root.input_definitions.parameters
+    return {name: json_format.MessageToDict(spec.default_value) for name, spec in parameters.items()}
+
+
+def _inputs(arguments: Mapping[str, Any]) -> Inputs:
+    return Inputs(
+        arguments["archives_path"],
+        arguments["reports_path"],
+        arguments["timestamp_col"],
+        ReportColumns.model_validate_json(arguments["report_columns"]),
+    )
+
+
+@contextmanager
+def _in_environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables of this process while the block runs: the S3 libraries read their settings there."""
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

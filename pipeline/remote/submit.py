@@ -1,0 +1,155 @@
+"""What `compile_and_run_pipeline.py` does on a platform, and what it prints."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from kfp import components
+from rich.console import Console
+
+from container_component_src.errors import StepError
+from container_component_src.maintenance.checks import Check
+from pipeline.arguments import parse_arguments
+from pipeline.local.steps import plan_steps
+from pipeline.remote.image_tag import ImageTag
+from pipeline.remote.preflight import run_preflight
+from pipeline.remote.submission import (
+    Submission,
+    create_run,
+    create_schedule,
+    disable_schedules,
+    list_schedules,
+    normalise_cron,
+    upload,
+)
+from pipeline.remote.waiting import describe_failure, wait_for_run
+from pipeline.remote.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run is submitted.
+
+    Attributes:
+        experiment: The experiment that runs are gathered in.
+        run_name: Of the run or schedule; made of image tag and time if empty.
+        wait: Whether to wait for the end of the run.
+        cron: Start runs at these times instead of one now.
+        upload: Upload the pipeline instead of running it.
+        preflight: Whether to check image and inputs before.
+    """
+
+    experiment: str
+    run_name: str = ""
+    wait: bool = False
+    cron: str = ""
+    upload: bool = False
+    preflight: bool = True
+
+    def name(self, image: ImageTag) -> str:
+        """The name of what is submitted."""
+        return self.run_name or f"{self.experiment} {image.tag} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+class CompiledPipeline:
+    """A compiled pipeline with the arguments of a run, checked before anything is sent.
+
+    Args:
+        package: The YAML.
+        arguments: Values by parameter name, as text or in their types.
+
+    Raises:
+        InputError: An argument is unknown, or does not fit its type.
+    """
+
+    def __init__(self, package: Path, arguments: Mapping[str, object]) -> None:
+        spec: Any = components.load_component_from_file(str(package)).pipeline_spec
+        self.package = package
+        self.root = spec.root
+        self.name = str(spec.pipeline_info.name)
+        self.steps = plan_steps(spec)
+        self.arguments = parse_arguments(spec.root, arguments)
+
+
+def submit(
+    workspace: Workspace,
+    pipeline: CompiledPipeline,
+    options: RunOptions,
+    image: ImageTag,
+    values: Mapping[str, str],
+    remote: bool,
+) -> int:
+    """Upload, schedule or run the pipeline.
+
+    Args:
+        workspace: Where.
+        pipeline: What.
+        options: How.
+        image: The tag of the image that the pipeline names.
+        values: Settings of the object storage among others.
+        remote: Whether this is outside of the cluster, where settings of the object storage are asked for.
+
+    Returns:
+        The exit code: 0, or 1 if the run that was waited for failed.
+
+    Raises:
+        PipelineError: The preflight found something, or the platform refuses.
+    """
+    cron = normalise_cron(options.cron) if options.cron else ""
+    if options.preflight and not options.upload:
+        _report(run_preflight(pipeline.root, pipeline.arguments, image, values, required_store=remote))
+    if options.upload:
+        version = upload(workspace, pipeline.package, pipeline.name, options.name(image))
+        click.echo(f"uploaded: pipeline {pipeline.name}, version {version}")
+        return 0
+    submission = Submission(pipeline.package, pipeline.arguments, options.experiment, options.name(image))
+    if cron:
+        create_schedule(workspace, submission, cron)
+        click.echo(f"scheduled: {submission.name} ({cron})")
+        return 0
+    run_id = create_run(workspace, submission)
+    click.echo(f"run: {submission.name}\n{workspace.run_url(run_id)}")
+    return _wait(workspace, run_id, pipeline) if options.wait else 0
+
+
+def show_schedules(workspace: Workspace) -> None:
+    """Print the recurring runs of the namespace."""
+    for schedule in list_schedules(workspace):
+        click.echo(f"{schedule.name}\t{schedule.cron}\t{'enabled' if schedule.enabled else 'disabled'}")
+
+
+def disable(workspace: Workspace, name: str) -> None:
+    """Disable the recurring runs of a name."""
+    click.echo(f"disabled: {disable_schedules(workspace, name)} of '{name}'")
+
+
+def _report(checks: list[Check]) -> None:
+    """Print what the preflight found.
+
+    Raises:
+        StepError: A run cannot succeed like this.
+    """
+    for check in checks:
+        if not check.ok:
+            click.echo(f"{check.state}: {check.name}: {check.detail}{check.mend and f': {check.mend}'}", err=True)
+    failed = [check.name for check in checks if check.failed]
+    if failed:
+        raise StepError(f"not submitted: {', '.join(failed)}: mend it, or try all the same with --skip-preflight")
+    click.echo(f"preflight: {sum(check.ok for check in checks)} of {len(checks)} checks well")
+
+
+def _wait(workspace: Workspace, run_id: str, pipeline: CompiledPipeline) -> int:
+    try:
+        run = wait_for_run(workspace, run_id, pipeline.steps, Console())
+    except KeyboardInterrupt:
+        raise StepError(f"no longer waiting; the run goes on: {workspace.run_url(run_id)}") from None
+    if run.state == "SUCCEEDED":
+        click.echo("the run succeeded")
+        return 0
+    for line in describe_failure(workspace, run, pipeline.steps):
+        click.echo(line, err=True)
+    click.echo(f"error: the run ended as {run.state}: see {workspace.run_url(run_id)}", err=True)
+    return 1

@@ -1,0 +1,48 @@
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pipeline.remote.image_tag import resolve_image_tag
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "init.defaultBranch=main"]
+    return subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A clone whose commit is pushed."""
+    git(tmp_path, "init", "--bare", "remote")
+    git(tmp_path, "clone", "remote", "checkout")
+    checkout = tmp_path / "checkout"
+    (checkout / "file").write_text("1")
+    git(checkout, "add", "file")
+    git(checkout, "commit", "-m", "one")
+    git(checkout, "push", "origin", "HEAD")
+    return checkout
+
+
+def test_what_is_named_wins(checkout: Path) -> None:
+    assert resolve_image_tag("1.0", {"IMAGE_TAG": "2.0"}, "latest", checkout).tag == "1.0"
+    assert resolve_image_tag("", {"IMAGE_TAG": "2.0"}, "latest", checkout).tag == "2.0"
+
+
+def test_commit_as_ci_tags_it(checkout: Path) -> None:
+    image = resolve_image_tag("", {"IMAGE_TAG": ""}, "latest", checkout)
+    assert image.tag == git(checkout, "rev-parse", "HEAD")[:8]
+    assert image.warnings == ()
+
+
+def test_changes_and_unpushed_commits_are_warned_about(checkout: Path) -> None:
+    (checkout / "file").write_text("2")
+    (dirty,) = resolve_image_tag("", {}, "latest", checkout).warnings
+    assert "not committed" in dirty
+    git(checkout, "commit", "-am", "two")
+    (unpushed,) = resolve_image_tag("", {}, "latest", checkout).warnings
+    assert "not pushed" in unpushed
+
+
+def test_configured_tag_outside_of_a_checkout(tmp_path: Path) -> None:
+    assert resolve_image_tag("", {}, "latest", tmp_path).tag == "latest"

@@ -30,10 +30,22 @@ RESOURCES = {
     "v1/pods": "Pod",
     "v1/services": "Service",
     "v1/secrets": "Secret",
+    "v1/serviceaccounts": "ServiceAccount",
     "v1/events": "Event",
     "v1/namespaces": "Namespace",
     "apps/v1/deployments": "Deployment",
     "batch/v1/jobs": "Job",
+}
+VERSION = {
+    "major": "1",
+    "minor": "31",
+    "gitVersion": "v1.31.0",
+    "gitCommit": "9edcffcde5595e8a5b1a35f88c421764e575afce",
+    "gitTreeState": "clean",
+    "buildDate": "2024-08-13T07:28:49Z",
+    "goVersion": "go1.22.5",
+    "compiler": "gc",
+    "platform": "linux/amd64",
 }
 VERBS = {"create", "delete", "get", "list", "patch", "update", "watch"}
 
@@ -151,7 +163,7 @@ class _Api(kmock.KubernetesEmulator):  # type: ignore[misc]
         if raw_request.path.rstrip("/") == "/api":
             return aiohttp.web.json_response({"kind": "APIVersions", "versions": ["v1"]})
         if raw_request.path.rstrip("/") == "/version":
-            return aiohttp.web.json_response({"major": "1", "minor": "31", "gitVersion": "v1.31.0"})
+            return aiohttp.web.json_response(VERSION)
         match = re.fullmatch(r"/api/v1/namespaces(?:/([^/]+))?", raw_request.path)
         if match is None:
             response: aiohttp.web.StreamResponse = await super().__call__(raw_request)
@@ -178,7 +190,7 @@ class _Api(kmock.KubernetesEmulator):  # type: ignore[misc]
             ):
                 fault.seen += 1
                 return self._fail(request, fault.status)
-        if request.url.path.endswith("/selfsubjectaccessreviews"):
+        if request.url.path.endswith(("/selfsubjectaccessreviews", "/localsubjectaccessreviews")):
             return self._review(request)
         if request.resource is not None and request.resource.plural == "pods" and request.subresource == "log":
             return await self._log(request)
@@ -205,6 +217,10 @@ class _Api(kmock.KubernetesEmulator):  # type: ignore[misc]
         if request.action == kmock.action.CREATE:
             if request.params.get("fieldValidation") == "Strict" and (wrong := _problems(body)):
                 return _status(422, "; ".join(wrong))
+            if request.params.get("dryRun") == "All":
+                return aiohttp.web.json_response(body, status=201)
+            if body.get("kind") == "Pod":
+                body["status"] = {"phase": "Pending"}
             generated = body["metadata"].get("generateName")
             if generated and "name" not in body["metadata"]:
                 body["metadata"]["name"] = generated + uuid.uuid4().hex[:5]

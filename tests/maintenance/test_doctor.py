@@ -74,5 +74,5 @@ def test_the_command_succeeds_where_all_is_well(tmp_path: Path, invoke: Invoke) 
     assert "failed" not in outcome.stdout
 
 
-def test_a_cluster_is_not_checked(invoke: Invoke) -> None:
-    assert_refused(invoke("doctor", "--backend", "kubernetes"), "docs/cluster.md")
+def test_a_cluster_is_checked_by_namespace(invoke: Invoke) -> None:
+    assert_refused(invoke("doctor", "--backend", "kubernetes"), "--namespace")

@@ -90,9 +90,9 @@ def compile_and_run_pipeline(
 
     image = resolve_image_tag(image_tag, os.environ, settings.image.tag, PROJECT_ROOT)
     settings = with_tag(settings, image.tag)
+    for warning in () if list_schedules or disable_schedule else image.warnings:
+        click.echo(f"warning: {warning}", err=True)
     if compile_only:
-        for warning in image.warnings:
-            click.echo(f"warning: {warning}", err=True)
         compile_pipeline(settings, output, cache=not no_cache)
         click.echo(f"compiled: {output}")
         return

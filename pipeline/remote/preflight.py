@@ -32,7 +32,6 @@ def run_preflight(
         InputError: Some of them are missing.
     """
     checks = [Check("image", True, f"tag {image.tag}, from {image.source}")]
-    checks += [Check("image", False, warning, required=False) for warning in image.warnings]
     inputs = _inputs({**_defaults(root), **arguments})
     for path in inputs.paths:
         try:

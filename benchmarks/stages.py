@@ -133,6 +133,10 @@ def _evaluate(work: Workspace) -> list[Command]:
     return [["run_evaluation", "--bundle-path", work.path("model"), *inputs, *outputs]]
 
 
+def _evaluate_with_baselines(work: Workspace) -> list[Command]:
+    return [[*command, "--train-df-path", work.path("scaled/train")] for command in _evaluate(work)]
+
+
 def _bare_inference(work: Workspace) -> dict[str, float]:
     paths = (work.path(name) for name in ("model", "scaled/val", "scaled/test"))
     return {"inference": in_new_process("benchmarks.loops:inference_floor", *paths)}
@@ -202,6 +206,13 @@ STAGES = (
         writes=lambda work: [work.files("scores")],
         computes=_bare_inference,
         details="benchmarks.evaluation_details:evaluation",
+    ),
+    Stage(
+        "run_evaluation, baselines",
+        _evaluate_with_baselines,
+        reads=lambda work: [work.files(*SCALED), work.files("scaled/val", "scaled/test")],
+        writes=lambda work: [work.files("scores")],
+        computes=_bare_inference,
     ),
     Stage("visualize_results", _visualize, reads=lambda work: [work.files("scores")]),
 )

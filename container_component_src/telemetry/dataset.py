@@ -29,6 +29,7 @@ LABEL_COL = "Anomaly"
 MANIFEST_NAME = "_manifest.json"
 _OWN_FILE = re.compile(rf"(part-\d{{5,}}\.parquet|{re.escape(MANIFEST_NAME)})(\.\w+\.tmp)?")  # whole, or not
 _WRITE_AGAIN = "write the dataset again"
+_TRANSPOSED_ROWS = 8_192  # of columns at a time: a copy of a whole partition would be the peak of every reader
 TIMESTAMP_TYPE = pa.timestamp("ns", tz="UTC")
 # Float telemetry hardly repeats: dictionaries cost time and save nothing.
 WRITE_OPTIONS: Mapping[str, Any] = {"compression": "lz4", "use_dictionary": False, "write_statistics": False}
@@ -295,11 +296,17 @@ def timestamps_of(column: pa.ChunkedArray) -> Timestamps:
 
 def values_of(table: pa.Table, channels: Sequence[str]) -> Values:
     """Float columns as one float32 array of shape [rows, channels]; nulls become NaN."""
-    by_channel = np.empty((len(channels), table.num_rows), dtype=np.float32)
+    values = np.empty((table.num_rows, len(channels)), dtype=np.float32)
+    if not channels:
+        return values
+    position = 0
     with np.errstate(over="ignore"):  # doubles beyond the range of float32 become infinite, and count as missing
-        for position, name in enumerate(channels):
-            by_channel[position] = table.column(name).to_numpy()
-    return np.ascontiguousarray(by_channel.T)
+        for batch in table.select(channels).to_batches(max_chunksize=_TRANSPOSED_ROWS):
+            rows = values[position : position + batch.num_rows]
+            columns = [column.to_numpy(zero_copy_only=False) for column in batch.columns]
+            np.stack(columns, axis=1, out=rows, casting="same_kind")
+            position += batch.num_rows
+    return values
 
 
 def to_iso(timestamp: int) -> str:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from container_component_src.model.vae import TimeStampVAE, kl_divergence
+from container_component_src.model.vae import TimeStampVAE, bend, kl_divergence
 
 CHANNELS, LATENT = 5, 2
 
@@ -51,6 +51,12 @@ def test_elbo_is_that_of_the_definition(beta: float) -> None:
     noise = torch.randn(6, LATENT, generator=torch.Generator().manual_seed(8), dtype=torch.float64).numpy()
     np.testing.assert_allclose(sampled, elbo_by_hand(model, rows, beta, noise), rtol=1e-12)
     np.testing.assert_allclose(at_mean, elbo_by_hand(model, rows, beta, np.zeros((6, LATENT))), rtol=1e-12)
+
+
+def test_values_of_any_size_are_bent() -> None:
+    sizes = np.concatenate([[0.0], np.logspace(-30, 38, 200)])
+    values = np.concatenate([sizes, -sizes]).astype(np.float32)
+    np.testing.assert_allclose(bend(torch.from_numpy(values)).numpy(), np.arcsinh(values), rtol=1e-6)
 
 
 def test_parts_sum_to_the_elbo_and_share_its_divergence() -> None:

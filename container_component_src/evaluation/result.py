@@ -151,7 +151,8 @@ class EvaluationResult(Frozen):
         for name, metrics in (("calibrated", self.calibrated), ("best", self.best)):
             values |= {f"{name}_{key}": value for key, value in metrics.model_dump().items()}
         for name, interval in self.intervals.items():
-            values |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
+            metric = name if name in values else f"calibrated_{name}"
+            values |= {f"{metric}_low": interval.low, f"{metric}_high": interval.high}
         for baseline in self.baselines:
             values |= {f"{baseline.name}_roc_auc": baseline.roc_auc, f"{baseline.name}_pr_auc": baseline.pr_auc}
         values["median_detection_delay_s"] = self.calibrated.median_detection_delay_s

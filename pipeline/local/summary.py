@@ -198,13 +198,24 @@ def _print_failure(step: StepRecord, console: Console) -> None:
 
 
 def _metrics_table(metrics: dict[str, dict[str, Any]]) -> Table:
+    """A row a metric; `x_low` and `x_high` stand beside `x` as its interval."""
     table = Table("metric", show_edge=False, pad_edge=False)
-    table.add_column("value", justify="right")
+    for column in ("value", "interval"):
+        table.add_column(column, justify="right")
     for artifact, values in metrics.items():
-        for name, value in sorted(values.items()):
+        bounds = {name: (f"{name}_low", f"{name}_high") for name in values}
+        intervals = {name: pair for name, pair in bounds.items() if {*pair} <= {*values}}
+        for name in sorted({*values}.difference(*intervals.values())):
             label = f"{artifact}: {name}" if len(metrics) > 1 else name
-            table.add_row(Text(label), Text(f"{value:.4g}" if isinstance(value, float) else str(value)))
+            interval = " to ".join(_number(values[bound]) for bound in intervals.get(name, ()))
+            table.add_row(Text(label), _number(values[name]), interval)
     return table
+
+
+def _number(value: object) -> str:
+    if not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.4g}"
 
 
 def _places(summary: RunSummary) -> Iterator[tuple[str, object]]:

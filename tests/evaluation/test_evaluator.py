@@ -129,7 +129,9 @@ def test_intervals_hold_what_they_are_of(tmp_path: Path) -> None:
     assert result.baselines == ()
     assert result.intervals["roc_auc"].low <= result.roc_auc <= result.intervals["roc_auc"].high
     assert result.intervals["event_recall"].high == result.calibrated.event_recall == 1.0
-    assert result.scalars()["roc_auc_low"] == result.intervals["roc_auc"].low
+    scalars = result.scalars()
+    assert scalars["roc_auc_low"] == result.intervals["roc_auc"].low
+    assert scalars["calibrated_event_recall_high"] == scalars["calibrated_event_recall"] == 1.0
 
 
 def test_refuses_channels_that_the_model_does_not_know(tmp_path: Path) -> None:

@@ -79,10 +79,14 @@ def _label(work: Workspace) -> list[Command]:
     return [["label_telemetry", *options]]
 
 
+def _part_paths(work: Workspace) -> list[str]:
+    return [text for part in PARTS for text in (f"--{part}-df-path", work.path(part))]
+
+
 def _three_way_split(work: Workspace) -> list[Command]:
     window, block = work.split_hours()
     inputs = ["--df-path", work.path("dataset"), "--labels-path", work.path("labels")]
-    outputs = [text for part in PARTS for text in (f"--{part}-df-path", work.path(part))]
+    outputs = _part_paths(work)
     return [
         ["create_train_val_test_split", *inputs, *outputs, "--window-hours", str(window), "--block-hours", str(block)]
     ]
@@ -93,7 +97,7 @@ def _fit_scaler(work: Workspace) -> list[Command]:
 
 
 def _scale(work: Workspace) -> list[Command]:
-    inputs = [text for part in PARTS for text in (f"--{part}-df-path", work.path(part))]
+    inputs = _part_paths(work)
     outputs = [text for part in PARTS for text in (f"--scaled-{part}-df-path", work.path(f"scaled/{part}"))]
     return [["scale_dataframes", "--scaler-path", work.path("scaler.json"), *inputs, *outputs]]
 
@@ -143,8 +147,10 @@ def _bare_inference(work: Workspace) -> dict[str, float]:
 
 
 def _visualize(work: Workspace) -> list[Command]:
+    telemetry = ["--df-path", work.path("dataset"), *_part_paths(work)]
     inputs = ["--scores-path", work.path("scores"), "--evaluation-path", work.path("evaluation.json")]
-    return [["visualize_results", *inputs, "--bundle-path", work.path("model"), "--report-path", work.path("r.html")]]
+    outputs = ["--bundle-path", work.path("model"), "--report-path", work.path("r.html")]
+    return [["visualize_results", *telemetry, *inputs, *outputs]]
 
 
 STAGES = (
@@ -175,7 +181,7 @@ STAGES = (
         _three_way_split,
         reads=lambda work: [work.files("dataset"), work.files("labels")],
         writes=lambda work: [work.files(*PARTS)],
-        obsolete=("dataset", "labels"),
+        obsolete=("labels",),
     ),
     Stage("fit_scaler", _fit_scaler, reads=lambda work: [work.files("train")]),
     Stage(
@@ -184,7 +190,6 @@ STAGES = (
         reads=lambda work: [work.files(*PARTS)],
         writes=lambda work: [work.files(*SCALED)],
         details="benchmarks.data_details:scaling",
-        obsolete=PARTS,
     ),
     Stage(
         "run_training",
@@ -214,5 +219,9 @@ STAGES = (
         writes=lambda work: [work.files("scores")],
         computes=_bare_inference,
     ),
-    Stage("visualize_results", _visualize, reads=lambda work: [work.files("scores")]),
+    Stage(
+        "visualize_results",
+        _visualize,
+        reads=lambda work: [work.files("scores"), work.files(*PARTS, columns=[TIMESTAMP_COL])],
+    ),
 )

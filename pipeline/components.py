@@ -330,12 +330,20 @@ def visualize_results(
     model: dsl.Input[dsl.Model],
     evaluation: dsl.Input[dsl.Artifact],
     trials: dsl.Input[dsl.Artifact],
+    dataset_uri: str,
+    train_uri: str,
+    val_uri: str,
+    test_uri: str,
     scores_uri: str,
     report: dsl.Output[dsl.HTML],
 ) -> dsl.ContainerSpec:
     """One self-contained HTML report."""
     return _step(
         "visualize_results",
+        df_path=dataset_uri,
+        train_df_path=train_uri,
+        val_df_path=val_uri,
+        test_df_path=test_uri,
         scores_path=scores_uri,
         evaluation_path=evaluation.path,
         bundle_path=model.path,

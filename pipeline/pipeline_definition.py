@@ -180,6 +180,10 @@ def build_pipeline(settings: Settings, cache: bool = True) -> base_component.Bas
                 model=training.outputs["model"],
                 evaluation=evaluation.outputs["evaluation"],
                 trials=tuning.outputs["trials"],
+                dataset_uri=dataset.outputs["dataset_uri"],
+                train_uri=parts.outputs["train_uri"],
+                val_uri=parts.outputs["val_uri"],
+                test_uri=parts.outputs["test_uri"],
                 scores_uri=evaluation.outputs["scores_uri"],
             )
             on.configure(report, resources.data)

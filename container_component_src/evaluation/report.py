@@ -1,7 +1,8 @@
 """The evaluation as one HTML file that needs nothing else: data, styles, scripts and plotly.js are inside."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from importlib import resources
 from string import Template
@@ -13,9 +14,11 @@ from plotly.offline import get_plotlyjs
 from container_component_src import storage
 from container_component_src.errors import InputError
 from container_component_src.evaluation import report_tables
+from container_component_src.evaluation.report_baselines import baseline_section, judgement
 from container_component_src.evaluation.report_figures import result_figures
-from container_component_src.evaluation.report_series import Axis, Series, read_series
-from container_component_src.evaluation.report_text import utc, whole
+from container_component_src.evaluation.report_overview import Overview, read_overview, split_figure
+from container_component_src.evaluation.report_series import Axis, Series, Window, event_windows, read_series
+from container_component_src.evaluation.report_signals import Signal, read_signals
 from container_component_src.evaluation.report_time import event_views
 from container_component_src.evaluation.report_trials import read_trials, trial_facts, trial_figures
 from container_component_src.evaluation.result import EvaluationResult
@@ -23,12 +26,23 @@ from container_component_src.model.bundle_info import BundleInfo, open_info
 from container_component_src.telemetry.dataset import Dataset
 
 
+@dataclass(frozen=True)
+class Telemetry:
+    """URIs of the data that the evaluation goes back to, in the units of the archives."""
+
+    whole: str  # dataset before the split
+    train: str  # its parts, before they were scaled
+    val: str
+    test: str
+
+
 def write_report(
-    scores_uri: str, evaluation_uri: str, bundle_uri: str, trials_uri: str, report_uri: str
+    telemetry: Telemetry, scores_uri: str, evaluation_uri: str, bundle_uri: str, trials_uri: str, report_uri: str
 ) -> dict[str, Any]:
-    """Write the report; the scores are read once, partition by partition.
+    """Write the report; scores and timestamps are read once, partition by partition, and the signals of the events.
 
     Args:
+        telemetry: The data, unscaled.
         scores_uri: Dataset of scores that the evaluation wrote.
         evaluation_uri: JSON file of the evaluation.
         bundle_uri: The model bundle that was evaluated.
@@ -53,37 +67,74 @@ def write_report(
             f"{scores_uri}: {scores.manifest.rows} rows, but the evaluation has {result.counts.test_rows}; name the "
             f"scores that it wrote"
         )
+    whole, parts = (
+        Dataset.open(telemetry.whole),
+        {
+            "train": Dataset.open(telemetry.train),
+            "val": Dataset.open(telemetry.val),
+            "test": Dataset.open(telemetry.test),
+        },
+    )
     trials = read_trials(trials_uri) if trials_uri else None
-    axis = Axis.of(result)
-    page = render(result, info, read_series(scores, result, axis), axis, trials).encode()
+    axis, windows = Axis.of(result), event_windows(result)
+    content = Content(
+        result=result,
+        info=info,
+        overview=read_overview(whole, parts, info.thresholds.max_gap_ns or 0),
+        series=read_series(scores, result, axis, windows),
+        signals=read_signals(parts["test"], result, windows, info),
+        windows=windows,
+        axis=axis,
+        trials=trials,
+    )
+    page = render(content).encode()
     storage.resolve(report_uri).write_bytes(page)
     return {"bytes": len(page), "events": result.counts.events, "trials": 0 if trials is None else len(trials)}
 
 
-def render(result: EvaluationResult, info: BundleInfo, series: Series, axis: Axis, trials: pd.DataFrame | None) -> str:
+@dataclass(frozen=True)
+class Content:
+    """Everything that the page shows."""
+
+    result: EvaluationResult
+    info: BundleInfo
+    overview: Overview
+    series: Series
+    signals: Sequence[Sequence[Signal]]  # by event
+    windows: Sequence[Window]  # by event
+    axis: Axis
+    trials: pd.DataFrame | None
+
+
+def render(content: Content) -> str:
     """The page as HTML."""
-    tuning = {} if trials is None else trial_figures(trials)
-    figures = {**result_figures(series, result, info), **tuning}
-    counts = result.counts
-    facts = (
-        f"Test data from {utc(counts.start)} to {utc(counts.end)} UTC: {whole(counts.test_rows)} rows of "
-        f"{whole(counts.channels)} channels, {whole(counts.events)} reported events"
-    )
+    result, info, overview, series = content.result, content.info, content.overview, content.series
+    tuning = {} if content.trials is None else trial_figures(content.trials)
+    figures = {"split": split_figure(overview, result.events), **result_figures(series, result, info), **tuning}
     return Template(_file("page.html")).substitute(
         style=_file("style.css"),
         script=_file("script.js"),
         plotly=get_plotlyjs(),
-        report_data=_json({"figures": figures, "axis": vars(axis), "events": event_views(series, result)}),
+        report_data=_json(
+            {
+                "figures": figures,
+                "axis": vars(content.axis),
+                "events": event_views(series, content.signals, content.windows, result),
+            }
+        ),
         verdict=report_tables.verdict(result),
-        facts=escape(facts),
+        judgement=judgement(result),
+        facts=escape(report_tables.facts(result, overview)),
         cards=report_tables.cards(result),
         comparison=report_tables.comparison(result),
+        baselines=baseline_section(result, _file("baselines.html")),
         events=report_tables.event_rows(result),
         model=report_tables.definitions(report_tables.model_summary(result, info)),
-        data=report_tables.definitions(report_tables.data_summary(result, info)),
+        data=report_tables.definitions(report_tables.data_summary(result, info, overview)),
+        split=report_tables.definitions(report_tables.split_summary(result, overview)),
         versions=report_tables.definitions(info.versions),
-        tuning=_tuning(trials, tuning),
-        tuning_link="" if trials is None else '<a href="#tuning">Tuning</a>',
+        tuning=_tuning(content.trials, tuning),
+        tuning_link="" if content.trials is None else '<a href="#tuning">Tuning</a>',
     )
 
 

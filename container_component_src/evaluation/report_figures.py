@@ -9,12 +9,20 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from container_component_src.evaluation.report_baselines import baseline_name
 from container_component_src.evaluation.report_series import Series
 from container_component_src.evaluation.report_text import short_number
 from container_component_src.evaluation.report_time import time_figure
 from container_component_src.evaluation.report_traces import Figure, count_axis, line, threshold_lines
-from container_component_src.evaluation.result import EvaluationResult
+from container_component_src.evaluation.result import BaselineResult, EvaluationResult
 from container_component_src.model.bundle_info import BundleInfo
+
+_BASELINE_LOOKS = {
+    "z_score": ("@olive", "dot"),
+    "mahalanobis": ("@violet", "dash"),
+    "pca_residual": ("@brown", "dashdot"),
+    "isolation_forest": ("@slate", "longdash"),
+}
 
 
 def result_figures(series: Series, result: EvaluationResult, info: BundleInfo) -> dict[str, Figure]:
@@ -64,8 +72,12 @@ def _roc(result: EvaluationResult) -> Figure:
     ]
     return {
         "data": [
-            {**line("Chance", "@muted", "dot", 1), "x": [0, 1], "y": [0, 1], "hoverinfo": "skip"},
-            _curve(f"ROC (area {result.roc_auc:.3f})", roc.false_positive_rate, roc.recall, roc.threshold),
+            _chance(0, 1),
+            *(
+                _baseline(item, item.roc_auc, item.roc.false_positive_rate, item.roc.recall)
+                for item in result.baselines
+            ),
+            _curve(f"Model {result.roc_auc:.3f}", roc.false_positive_rate, roc.recall, roc.threshold),
             *_operating_points(points),
         ],
         "layout": {
@@ -85,8 +97,15 @@ def _pr(result: EvaluationResult) -> Figure:
     ]
     return {
         "data": [
-            {**line("Chance", "@muted", "dot", 1), "x": [0, 1], "y": [base, base], "hoverinfo": "skip"},
-            _curve(f"Precision-recall (area {result.pr_auc:.3f})", pr.recall, pr.precision, pr.threshold),
+            {
+                **line("Chance", "@muted", "dot", 1),
+                "legendrank": 2000,
+                "x": [0, 1],
+                "y": [base, base],
+                "hoverinfo": "skip",
+            },
+            *(_baseline(item, item.pr_auc, item.pr.recall, item.pr.precision) for item in result.baselines),
+            _curve(f"Model {result.pr_auc:.3f}", pr.recall, pr.precision, pr.threshold),
             *_operating_points(points),
         ],
         "layout": {
@@ -96,13 +115,36 @@ def _pr(result: EvaluationResult) -> Figure:
     }
 
 
+def _chance(first: float, last: float) -> Figure:
+    """What guessing gives; last in the legend."""
+    return {
+        **line("Chance", "@muted", "dot", 1),
+        "legendrank": 2000,
+        "x": [0, 1],
+        "y": [first, last],
+        "hoverinfo": "skip",
+    }
+
+
 def _curve(name: str, x: Sequence[float], y: Sequence[float], threshold: Sequence[float]) -> Figure:
     return {
-        **line(name, "@score"),
+        **line(name, "@score", width=3),
+        "legendrank": 1,
         "x": list(x),
         "y": list(y),
         "customdata": list(threshold),
         "hovertemplate": "(%{x:.4f}, %{y:.4f}) at %{customdata:.4~g} nats<extra></extra>",
+    }
+
+
+def _baseline(item: BaselineResult, area: float, x: Sequence[float], y: Sequence[float]) -> Figure:
+    name = baseline_name(item)
+    colour, dash = _BASELINE_LOOKS.get(item.name, ("@muted", "solid"))
+    return {
+        **line(f"{name} {area:.3f}", colour, dash, width=1.5),
+        "x": list(x),
+        "y": list(y),
+        "hovertemplate": f"{name} (%{{x:.4f}}, %{{y:.4f}})<extra></extra>",
     }
 
 

@@ -1,18 +1,19 @@
 """The score over time in few points, and its distribution, from one pass over the scores dataset."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from container_component_src.evaluation.result import SCORE_CHANNELS, EvaluationResult, EventResult
+from container_component_src.evaluation.result import SCORE_CHANNELS, EvaluationResult
 from container_component_src.evaluation.scoring import GAP_FACTOR, NANOSECONDS_PER_DAY
 from container_component_src.telemetry.dataset import Dataset, Frame
 
 OVERVIEW_BUCKETS = 1_500  # about one for each pixel of the plot
-EVENT_BUCKETS = 400
-ALL_EVENTS_BUCKETS = 40_000  # shared by the events, which keeps the report small
-FEWEST_EVENT_BUCKETS = 50
+EVENT_BUCKETS = 300
+EVENT_POINTS = 60_000  # shared by the lines of all events, which keeps the report small
+EVENT_LINES = 4  # the score, and the signals of three channels
 EVENT_MARGIN_STEPS = 120  # shown before and after an event at least
 HISTOGRAM_BINS = 80
 MOST_GAPS = 150  # longest gaps that the time axis leaves out
@@ -93,32 +94,48 @@ class Axis:
 
 
 @dataclass(frozen=True)
-class EventWindow:
-    """The time shown when the reader zooms to an event, with its score."""
+class Window:
+    """The time shown when the reader chooses an event."""
 
     start: int  # nanoseconds since 1970 UTC
-    end: int
-    line: Line
+    end: int  # exclusive
+    step: int  # usual time step in nanoseconds
+    buckets: int  # of rows, which a line is drawn from
+
+    def collector(self) -> "WindowCollector":
+        """Gathers a line of this window."""
+        return WindowCollector(self)
 
 
-class _EventCollector:
-    """Gathers the score around one event."""
+class WindowCollector:
+    """Gathers a line of a window from rows that come in order of time."""
 
-    def __init__(self, event: EventResult, step: int, buckets: int) -> None:
-        duration = event.end - event.start
-        margin = max(duration // 2, EVENT_MARGIN_STEPS * step)
-        self._start, self._end = event.start - margin, event.end + margin
-        bucket_rows = -(-(self._end - self._start) // (step * buckets))
+    def __init__(self, window: Window) -> None:
+        bucket_rows = -(-(window.end - window.start) // (window.step * window.buckets))
+        self._window = window
         self._min_max = MinMax(bucket_rows)
-        self._longest_step = max(GAP_FACTOR, 3 * bucket_rows) * step
+        self._longest_step = max(GAP_FACTOR, 3 * bucket_rows) * window.step
 
-    def push(self, timestamps: Times, smoothed: npt.NDArray[np.floating]) -> None:
-        first, stop = np.searchsorted(timestamps, [self._start, self._end])
-        if first < stop:
-            self._min_max.push(timestamps[first:stop], smoothed[first:stop])
+    def push(self, timestamps: Times, values: npt.NDArray[np.floating]) -> None:
+        """Take those of the next rows that lie in the window; missing values are left out."""
+        first, stop = np.searchsorted(timestamps, [self._window.start, self._window.end])
+        known = np.isfinite(values[first:stop])
+        self._min_max.push(timestamps[first:stop][known], values[first:stop][known])
 
-    def window(self) -> EventWindow:
-        return EventWindow(self._start, self._end, self._min_max.line(self._longest_step))
+    def line(self) -> Line:
+        """The points, broken at gaps."""
+        return self._min_max.line(self._longest_step)
+
+
+def event_windows(result: EvaluationResult) -> tuple[Window, ...]:
+    """What is shown of each event: itself, and half of its duration before and after it at least."""
+    step = _usual_step(result)
+    buckets = min(EVENT_BUCKETS, EVENT_POINTS // (2 * EVENT_LINES * max(len(result.events), 1)))
+    windows = []
+    for event in result.events:
+        margin = max((event.end - event.start) // 2, EVENT_MARGIN_STEPS * step)
+        windows.append(Window(event.start - margin, event.end + margin, step, max(buckets, 1)))
+    return tuple(windows)
 
 
 @dataclass(frozen=True)
@@ -126,22 +143,21 @@ class Series:
     """What the plots need of the scores dataset."""
 
     overview: Line
-    events: tuple[EventWindow, ...]  # as in the evaluation
+    events: tuple[Line, ...]  # score in the window of each event
     gaps: tuple[tuple[int, int], ...]  # last timestamp before and first after each of the longest gaps
     bin_edges: Floats  # scores, shape [bins + 1], evenly spaced on the axis
     normal: npt.NDArray[np.int64]  # rows per bin, shape [bins]
     anomalous: npt.NDArray[np.int64]
 
 
-def read_series(scores: Dataset, result: EvaluationResult, axis: Axis) -> Series:
+def read_series(scores: Dataset, result: EvaluationResult, axis: Axis, windows: Sequence[Window]) -> Series:
     """Read the scores once, partition by partition."""
     rows = scores.manifest.rows
-    step = max(int(result.counts.observed_days * NANOSECONDS_PER_DAY / rows), 1)
+    step = _usual_step(result)
     bucket_rows = -(-rows // OVERVIEW_BUCKETS)
     longest_step = max(GAP_FACTOR, 3 * bucket_rows) * step  # a gap shorter than a bucket cannot be seen
     overview = MinMax(bucket_rows)
-    buckets = min(EVENT_BUCKETS, max(FEWEST_EVENT_BUCKETS, ALL_EVENTS_BUCKETS // max(len(result.events), 1)))
-    collectors = [_EventCollector(event, step, buckets) for event in result.events]
+    collectors = [window.collector() for window in windows]
     edges = _bin_edges(result, axis)
     counts = np.zeros((2, HISTOGRAM_BINS), dtype=np.int64)
     gaps = np.empty((0, 2), dtype=np.int64)
@@ -156,12 +172,17 @@ def read_series(scores: Dataset, result: EvaluationResult, axis: Axis) -> Series
         before = frame.timestamps[-1:]
     return Series(
         overview=overview.line(longest_step),
-        events=tuple(collector.window() for collector in collectors),
+        events=tuple(collector.line() for collector in collectors),
         gaps=tuple((int(start), int(end)) for start, end in gaps),
         bin_edges=edges,
         normal=counts[0],
         anomalous=counts[1],
     )
+
+
+def _usual_step(result: EvaluationResult) -> int:
+    """Mean time step of the test data in nanoseconds, gaps aside."""
+    return max(int(result.counts.observed_days * NANOSECONDS_PER_DAY / result.counts.test_rows), 1)
 
 
 def _bin_edges(result: EvaluationResult, axis: Axis) -> Floats:

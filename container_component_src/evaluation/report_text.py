@@ -2,6 +2,8 @@
 
 import pandas as pd
 
+from container_component_src.evaluation.result import Interval
+
 NONE = "\N{EN DASH}"
 _UNITS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
 
@@ -19,6 +21,11 @@ def rate(value: float | None) -> str:
 def fraction(value: float | None) -> str:
     """Three decimals, or a dash."""
     return NONE if value is None else f"{value:.3f}"
+
+
+def span(interval: Interval | None, sign: bool = False) -> str:
+    """An interval with three decimals, with signs where it is one of differences, or a dash."""
+    return NONE if interval is None else f"{interval.low:{'+' * sign}.3f} to {interval.high:{'+' * sign}.3f}"
 
 
 def whole(value: int) -> str:

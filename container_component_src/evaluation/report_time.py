@@ -5,12 +5,13 @@ from html import escape
 
 import numpy as np
 
-from container_component_src.evaluation.report_series import Line, Series
-from container_component_src.evaluation.report_traces import Figure, line, threshold_lines
+from container_component_src.evaluation.report_series import Line, Series, Window
+from container_component_src.evaluation.report_signals import Signal
+from container_component_src.evaluation.report_text import duration, short_number
+from container_component_src.evaluation.report_traces import Figure, line, milliseconds, threshold_lines
 from container_component_src.evaluation.result import EvaluationResult, EventResult
 from container_component_src.telemetry.dataset import to_iso
 
-_NANOSECONDS_PER_MILLISECOND = 1_000_000
 _MOST_SHAPES = 300  # shaded events; more would make the plot slow, and all have a marker
 _TIME_HOVER = "%{x|%Y-%m-%d %H:%M:%S} UTC<br>score %{customdata:.4~g} nats<extra></extra>"
 
@@ -34,31 +35,63 @@ def time_figure(series: Series, result: EvaluationResult) -> Figure:
             },
             "yaxis": {"title": {"text": "Score (nats)"}, "domain": [0, 0.91]},
             "yaxis2": {"domain": [0.93, 1], "range": [0, 1], "visible": False, "fixedrange": True},
-            "shapes": [*_event_shapes(result.events), *threshold_lines(result, "y")],
+            "shapes": [
+                *_window_shapes(series, result),
+                *_event_shapes(result.events),
+                *threshold_lines(result, "y"),
+            ],
             "hovermode": "closest",
         },
         "score_axis": "y",
     }
 
 
-def event_views(series: Series, result: EvaluationResult) -> list[Figure]:
-    """For each event what the plot shows when it is chosen: score, range of time and title."""
+def event_views(
+    series: Series,
+    signals: Sequence[Sequence[Signal]],
+    windows: Sequence[Window],
+    result: EvaluationResult,
+) -> list[Figure]:
+    """For each event what the plots show when it is chosen: score, signals, range of time and title.
+
+    Times are milliseconds since `start`, which takes less room.
+    """
     count = len(result.events)
     return [
         {
-            **_columns(window.line),
-            "range": [_milliseconds(window.start), _milliseconds(window.end)],
+            "start": milliseconds(window.start),
+            "end": milliseconds(window.end),
+            "event": [milliseconds(event.start), milliseconds(event.end)],
+            "detected": event.detected,
             "label": " ".join(f"Event {number} of {count}: {event.id} {event.title}".split()),
+            "outcome": _outcome(event),
+            "score": _columns(line, window.start, digits=5),
+            "signals": [
+                {
+                    "channel": signal.channel,
+                    "excess": float(short_number(signal.excess)),
+                    "usual": signal.usual,
+                    **_columns(signal.line, window.start, digits=7),
+                }
+                for signal in of_event
+            ],
         }
-        for number, (event, window) in enumerate(zip(result.events, series.events, strict=True), 1)
+        for number, (event, window, line, of_event) in enumerate(
+            zip(result.events, windows, series.events, signals, strict=True), 1
+        )
     ]
 
 
-def _columns(points: Line) -> dict[str, list[float | None]]:
-    """A line as `x` in milliseconds and `y` in nats; null breaks it."""
+def _outcome(event: EventResult) -> str:
+    peak = f"peak score {short_number(event.peak_score)} nats"
+    return f"Detected after {duration(event.delay_s)}, {peak}" if event.detected else f"Missed, {peak}"
+
+
+def _columns(points: Line, start: int = 0, digits: int = 5) -> dict[str, list[float | None]]:
+    """A line as `x` in milliseconds since the start and `y` with some significant digits; null breaks it."""
     return {
-        "x": (points.timestamps / _NANOSECONDS_PER_MILLISECOND).tolist(),
-        "y": [None if np.isnan(value) else float(f"{value:.5g}") for value in points.values.tolist()],
+        "x": ((points.timestamps - start) // 1_000_000).tolist(),
+        "y": [None if np.isnan(value) else float(f"{value:.{digits}g}") for value in points.values.tolist()],
     }
 
 
@@ -71,7 +104,7 @@ def _event_markers(events: Sequence[EventResult], detected: bool) -> Figure:
         "mode": "markers",
         "name": f"{state} event",
         "yaxis": "y2",
-        "x": [_milliseconds(event.start) for _, event in rows],
+        "x": [milliseconds(event.start) for _, event in rows],
         "y": [0.5] * len(rows),
         "marker": {
             "symbol": "triangle-down" if detected else "x",
@@ -84,6 +117,28 @@ def _event_markers(events: Sequence[EventResult], detected: bool) -> Figure:
     }
 
 
+def _window_shapes(series: Series, result: EvaluationResult) -> list[Figure]:
+    """Every other one of the stretches of test data, between which time is left out."""
+    starts = [result.counts.start, *(after for _, after in series.gaps)]
+    ends = [*(before for before, _ in series.gaps), result.counts.end]
+    return [
+        {
+            "type": "rect",
+            "layer": "below",
+            "x0": milliseconds(start),
+            "x1": milliseconds(end),
+            "yref": "paper",
+            "y0": 0,
+            "y1": 0.91,
+            "fillcolor": "@muted/0.13",
+            "line": {"width": 0},
+            "name": "Every other test window",
+            "showlegend": number == 0,
+        }
+        for number, (start, end) in enumerate(list(zip(starts, ends, strict=True))[::2])
+    ]
+
+
 def _event_shapes(events: Sequence[EventResult]) -> list[Figure]:
     shapes = []
     for event in events[:_MOST_SHAPES]:
@@ -92,8 +147,8 @@ def _event_shapes(events: Sequence[EventResult]) -> list[Figure]:
             {
                 "type": "rect",
                 "layer": "below",
-                "x0": _milliseconds(event.start),
-                "x1": _milliseconds(event.end),
+                "x0": milliseconds(event.start),
+                "x1": milliseconds(event.end),
                 "yref": "paper",
                 "y0": 0,
                 "y1": 0.91,
@@ -102,10 +157,6 @@ def _event_shapes(events: Sequence[EventResult]) -> list[Figure]:
             }
         )
     return shapes
-
-
-def _milliseconds(timestamp: int) -> float:
-    return timestamp / _NANOSECONDS_PER_MILLISECOND
 
 
 def _plotly_time(timestamp: int) -> str:

@@ -6,6 +6,8 @@ from container_component_src.evaluation.result import EvaluationResult
 
 Figure = dict[str, Any]  # of plotly.js, or a part of one
 
+_NANOSECONDS_PER_MILLISECOND = 1_000_000
+
 
 def line(name: str, colour: str, dash: str = "solid", width: float = 2) -> Figure:
     """A trace without its points."""
@@ -15,6 +17,11 @@ def line(name: str, colour: str, dash: str = "solid", width: float = 2) -> Figur
         "name": name,
         "line": {"color": colour, "width": width, "dash": dash},
     }
+
+
+def milliseconds(timestamp: int) -> int:
+    """Nanoseconds since 1970 UTC as the time axes have them."""
+    return round(timestamp / _NANOSECONDS_PER_MILLISECOND)
 
 
 def count_axis(title: str, largest: int) -> Figure:

@@ -143,6 +143,7 @@ def _parallel_layout(labels: list[str], ticks: list[Ticks]) -> Figure:
                 "showarrow": False,
                 "xanchor": "left",
                 "xshift": 8,
+                "yshift": 0 if axis == len(ticks) - 1 else 11,  # off the lines, which the last axis has none behind
                 "bgcolor": "@panel/0.8",
             }
             for axis, of_axis in enumerate(ticks)

@@ -15,7 +15,17 @@ def command(tmp_path: Path) -> list[str]:
     case = write_case(tmp_path)
     evaluation = tmp_path / "evaluation.json"
     evaluate(case.bundle, case.val, case.test, str(case.out)).write(str(evaluation))
-    inputs = ["--scores-path", str(case.out), "--evaluation-path", str(evaluation), "--bundle-path", case.bundle]
+    data = [
+        "--df-path",
+        case.whole,
+        "--train-df-path",
+        case.train,
+        "--val-df-path",
+        case.val,
+        "--test-df-path",
+        case.test,
+    ]
+    inputs = [*data, "--scores-path", str(case.out), "--evaluation-path", str(evaluation), "--bundle-path", case.bundle]
     return ["visualize_results", *inputs, "--report-path", str(tmp_path / "report.html")]
 
 

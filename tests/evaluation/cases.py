@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from container_component_src import storage
+from container_component_src.evaluation.report import Telemetry
 from container_component_src.model.arguments import Hyperparameters
 from container_component_src.model.bundle import Architecture, Bundle, BundleInfo, Epoch, Thresholds, TrainingSummary
 from container_component_src.model.vae import TimeStampVAE
@@ -25,9 +26,16 @@ class Case:
     """URIs of what an evaluation reads, and a folder for what it writes."""
 
     bundle: str
+    train: str
     val: str
     test: str
+    whole: str  # train, val and test as one
     out: Path
+
+    @property
+    def telemetry(self) -> Telemetry:
+        """What the report reads; the values are not scaled, as the bundle has no scaler."""
+        return Telemetry(self.whole, self.train, self.val, self.test)
 
 
 def make_bundle(uri: str, window: int = 3, scale: float = 1.0) -> BundleInfo:
@@ -99,9 +107,20 @@ def anomalous_frame() -> tuple[Frame, tuple[Event, ...]]:
 
 
 def write_case(folder: Path, cuts: tuple[int, ...] = (120, 305), window: int = 3) -> Case:
-    """Write a bundle, validation and test data; `cuts` are the rows at which both datasets are partitioned."""
+    """Write a bundle and its data, the test data first; `cuts` are the rows at which val and test are partitioned."""
     make_bundle(str(folder / "bundle"), window)
-    write_dataset(folder / "val", normal_frame(1, labelled=False), cuts)
     frame, events = anomalous_frame()
-    write_dataset(folder / "test", frame, cuts, events)
-    return Case(str(folder / "bundle"), str(folder / "val"), str(folder / "test"), folder / "out")
+    test = write_dataset(folder / "test", frame, cuts, events).load()
+    val = write_dataset(folder / "val", later(normal_frame(1, labelled=False), 1), cuts).load()
+    train = write_dataset(folder / "train", later(normal_frame(4, labelled=False), 2), (100,)).load()
+    with DatasetWriter(str(folder / "whole"), "normalizedTime", CHANNELS) as writer:
+        for part in (test, val, train):
+            writer.write(Frame(part.timestamps, part.values))
+        writer.commit(missing={"fan": 3}, notes={"sample_frac": 0.5})
+    uris = {name: str(folder / name) for name in ("bundle", "train", "val", "test", "whole")}
+    return Case(**uris, out=folder / "out")
+
+
+def later(frame: Frame, times: int) -> Frame:
+    """The rows after those of as many other frames."""
+    return Frame(frame.timestamps + times * ROWS * SECOND, frame.values, frame.labels)

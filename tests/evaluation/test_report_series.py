@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from container_component_src.evaluation.evaluator import evaluate
-from container_component_src.evaluation.report_series import HISTOGRAM_BINS, Axis, MinMax, Series, read_series
+from container_component_src.evaluation.report_series import HISTOGRAM_BINS, Axis, MinMax, event_windows, read_series
 from container_component_src.evaluation.result import EvaluationResult
 from container_component_src.telemetry.dataset import Dataset, DatasetWriter
 from tests.evaluation.cases import CHANNELS, SECOND, anomalous_frame, write_case
@@ -71,15 +71,16 @@ def evaluated(folder: Path) -> tuple[EvaluationResult, Dataset, Axis]:
 
 def test_all_rows_are_counted_and_events_are_shown_whole(tmp_path: Path) -> None:
     result, scores, axis = evaluated(tmp_path)
-    series = read_series(scores, result, axis)
+    windows = event_windows(result)
+    series = read_series(scores, result, axis, windows)
     assert (int(series.normal.sum()), int(series.anomalous.sum())) == (350, 50)
     assert len(series.normal) == HISTOGRAM_BINS
     smoothed = scores.load().values[:, 1]
     assert np.nanmax(series.overview.values) == smoothed.max()
-    for event, window in zip(result.events, series.events, strict=True):
+    for event, window, line in zip(result.events, windows, series.events, strict=True):
         assert window.start < event.start < event.end < window.end
-        inside = (window.line.timestamps >= event.start) & (window.line.timestamps < event.end)
-        assert np.nanmax(window.line.values[inside]) == pytest.approx(event.peak_score)
+        inside = (line.timestamps >= event.start) & (line.timestamps < event.end)
+        assert np.nanmax(line.values[inside]) == pytest.approx(event.peak_score)
 
 
 def test_gaps_of_the_time_axis_are_found_across_partitions(tmp_path: Path) -> None:
@@ -100,7 +101,7 @@ def test_gaps_of_the_time_axis_are_found_across_partitions(tmp_path: Path) -> No
             )
         writer.commit(events=moved)
     result = evaluate(case.bundle, case.val, case.test, str(case.out))
-    series: Series = read_series(Dataset.open(str(case.out)), result, Axis.of(result))
+    series = read_series(Dataset.open(str(case.out)), result, Axis.of(result), event_windows(result))
     assert series.gaps == ((int(later[199]), int(later[200])),)
     assert np.isnan(series.overview.values).sum() == 1
 

@@ -1,7 +1,7 @@
 "use strict";
 (() => {
   const report = JSON.parse(document.getElementById("report-data").textContent);
-  const plots = new Map([["time", document.getElementById("time")]]);
+  const plots = new Map(["time", "signals"].map((name) => [name, document.getElementById(name)]));
   for (const place of document.querySelectorAll("[data-figure]")) plots.set(place.dataset.figure, place);
   const rows = [...document.querySelectorAll(".events tbody tr")];
   const config = {
@@ -9,7 +9,8 @@
     modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
   };
   let compressed = true;
-  let shownEvent = null;
+  let shownEvent = null; // null: the whole period
+  let detailedEvent = loudest(); // whose signals are shown
 
   const position = (score) =>
     score === null || !compressed ? score : Math.asinh((score - report.axis.centre) / report.axis.width);
@@ -59,35 +60,104 @@
       legend: { orientation: "h", x: 0, yref: "container", y: 0, yanchor: "bottom", bgcolor: "rgba(0,0,0,0)" },
       hoverlabel: { bgcolor: "@panel", bordercolor: "@grid", font: { color: "@ink" } },
       modebar: { bgcolor: "rgba(0,0,0,0)", color: "@muted", activecolor: "@score" },
-      ...layout, xaxis: axisLook(layout.xaxis), yaxis: axisLook(layout.yaxis),
+      ...layout,
+      ...Object.fromEntries(
+        ["xaxis", "yaxis", ...Object.keys(layout).filter((key) => /^[xy]axis\d+$/.test(key))].map((key) => [key, axisLook(layout[key])]),
+      ),
     };
   }
+
+  // The event whose score is highest: the one to look at first.
+  function loudest() {
+    const peak = ({ score }) => Math.max(...score.y.filter((value) => value !== null));
+    const peaks = report.events.map(peak);
+    return peaks.indexOf(Math.max(...peaks));
+  }
+
+  const times = (event, line) => line.x.map((offset) => event.start + offset);
 
   function zoomed(figure) {
     if (shownEvent === null) return figure;
-    const { x, y, range } = report.events[shownEvent];
+    const event = report.events[shownEvent];
     const [score, ...others] = figure.data;
     return {
       ...figure,
-      data: [{ ...score, x, y }, ...others],
-      layout: { ...figure.layout, xaxis: { ...figure.layout.xaxis, range } },
+      data: [{ ...score, x: times(event, event.score), y: event.score.y }, ...others],
+      layout: { ...figure.layout, xaxis: { ...figure.layout.xaxis, range: [event.start, event.end] } },
     };
   }
 
+  // The channels of an event below each other, over the same time.
+  function signalsFigure(event) {
+    const count = event.signals.length;
+    const layout = {
+      xaxis: { type: "date", range: [event.start, event.end], anchor: "y" + count, title: { text: "Time (UTC)" } },
+      showlegend: false, hovermode: "x", shapes: [], annotations: [], margin: { l: 64, r: 16, t: 24, b: 32 },
+    };
+    const [x0, x1] = event.event;
+    const colour = event.detected ? "@detected" : "@missed";
+    const data = event.signals.map((signal, number) => {
+      const axis = number ? "y" + (number + 1) : "y";
+      const top = 1 - number / count;
+      layout["yaxis" + axis.slice(1)] = {
+        domain: [top - 0.76 / count, top - 0.05 / count], nticks: 5, range: signalRange(signal),
+      };
+      const usual = signal.usual ? ` · 98 % of the training values: ${signal.usual.map(short).join(" to ")}` : "";
+      layout.annotations.push({
+        text: `<b>${escaped(signal.channel)}</b> · ${signal.excess > 0 ? "+" : ""}${short(signal.excess)} nats${usual}`,
+        x: 0, xref: "paper", xanchor: "left", y: top - 0.05 / count, yref: "paper", yanchor: "bottom", showarrow: false,
+      });
+      layout.shapes.push({
+        type: "rect", layer: "below", xref: "x", x0, x1, yref: axis + " domain", y0: 0, y1: 1,
+        fillcolor: colour + "/0.16", line: { color: colour + "/0.4", width: 1 },
+      });
+      for (const bound of signal.usual ?? []) {
+        layout.shapes.push({
+          type: "line", xref: "paper", x0: 0, x1: 1, yref: axis, y0: bound, y1: bound,
+          line: { color: "@muted", width: 1, dash: "dot" },
+        });
+      }
+      return {
+        type: "scatter", mode: "lines", name: signal.channel, x: times(event, signal), y: signal.y, yaxis: axis,
+        line: { color: "@score", width: 1.4 }, hovertemplate: "%{y:.6~g} at %{x|%Y-%m-%d %H:%M:%S} UTC<extra></extra>",
+      };
+    });
+    return { data, layout };
+  }
+
+  // The values, and the bounds of the usual ones where these are near.
+  function signalRange({ y, usual }) {
+    const known = y.filter((value) => value !== null);
+    if (!known.length) return [0, 1];
+    const [low, high] = [Math.min(...known), Math.max(...known)];
+    const spread = high - low || Math.abs(high) / 100 || 1;
+    const shown = [low, high, ...(usual ?? []).filter((bound) => bound > low - spread && bound < high + spread)];
+    return [Math.min(...shown) - 0.08 * spread, Math.max(...shown) + 0.08 * spread];
+  }
+
+  const short = (value) => value.toLocaleString("en", { maximumSignificantDigits: 4 });
+
+  function escaped(text) {
+    return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+  }
+
+  function sourceOf(name) {
+    if (name === "signals") return signalsFigure(report.events[detailedEvent]);
+    return name === "time" ? zoomed(report.figures.time) : report.figures[name];
+  }
+
   function draw(name) {
-    const place = plots.get(name);
-    const source = name === "time" ? zoomed(report.figures[name]) : report.figures[name];
     const { data, layout } = withColours(
-      ((figure) => ({ data: figure.data, layout: laidOut(figure.layout) }))(onScoreAxis(source)),
+      ((figure) => ({ data: figure.data, layout: laidOut(figure.layout) }))(onScoreAxis(sourceOf(name))),
       getComputedStyle(document.documentElement),
     );
-    layout.uirevision = `${compressed} ${name === "time" ? shownEvent : ""}`;
-    return Plotly.react(place, data, layout, config).then(() => labelScores(name));
+    layout.uirevision = `${compressed} ${{ time: shownEvent, signals: detailedEvent }[name] ?? ""}`;
+    return Plotly.react(plots.get(name), data, layout, config).then(() => labelScores(name));
   }
 
   // On the compressed axis, round scores that are far enough apart get a tick.
   function labelScores(name) {
-    const axis = report.figures[name].score_axis;
+    const axis = report.figures[name]?.score_axis;
     if (!axis || !compressed) return null;
     const place = plots.get(name);
     const { range } = place._fullLayout[axis + "axis"];
@@ -127,7 +197,17 @@
     row?.setAttribute("aria-current", "true");
     document.getElementById("shown-period").textContent = number === null ? "Whole test period" : report.events[number].label;
     document.getElementById("whole-period").disabled = number === null;
+    if (number !== null) {
+      detailedEvent = number;
+      describe();
+      draw("signals");
+    }
     return draw("time");
+  }
+
+  function describe() {
+    const { label, outcome } = report.events[detailedEvent];
+    document.getElementById("shown-event").textContent = `${label}. ${outcome}.`;
   }
 
   function step(direction) {
@@ -175,7 +255,7 @@
       button.addEventListener("click", () => {
         press(button);
         compressed = button.dataset.compressed === "true";
-        for (const name of plots.keys()) if (report.figures[name].score_axis) draw(name);
+        for (const name of plots.keys()) if (report.figures[name]?.score_axis) draw(name);
       });
     }
     document.getElementById("whole-period").addEventListener("click", () => show(null));
@@ -185,7 +265,7 @@
       if (points[0].data.yaxis === "y2") show(points[0].customdata);
     });
     for (const [name, place] of plots) {
-      const axis = report.figures[name].score_axis + "axis";
+      const axis = report.figures[name]?.score_axis + "axis";
       place.on("plotly_relayout", (change) => {
         if (Object.keys(change).some((key) => key.startsWith(axis + ".range") || key === axis + ".autorange")) labelScores(name);
       });
@@ -195,5 +275,6 @@
     });
   }
 
+  describe();
   Promise.all([...plots.keys()].map(draw)).then(listen);
 })();

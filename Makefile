@@ -5,15 +5,19 @@ PY := $(VENV)/bin/python
 ARGS ?=
 
 # The image: make image IMAGE=registry/name TAG=1.0 ENGINE="podman --runtime runc" BUILD_OPTIONS="--secret id=ca,src=…"
+# CONTAINER_OPTIONS, from the environment, are of `run`.
 IMAGE ?= columbus-eclss-ad
 TAG ?= $(shell git rev-parse --short=8 HEAD)
 BASE_IMAGE ?= python:3.11-slim
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+REVISION ?= $(shell git describe --always --exclude '*' --abbrev=40 --dirty)
 ENGINE ?= $(firstword $(foreach name,docker podman buildah,$(if $(shell $(name) info >/dev/null 2>&1 && echo works),$(name))))
 BUILD_OPTIONS ?=
+NO_ENGINE = $(error no docker, podman or buildah: install one, or name it in ENGINE)
 AUDIT_TOOLS := pip-audit==2.10.1 cyclonedx-bom==7.5.0
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-containers test lint format lock bench compile image audit sbom clean
+.PHONY: help run run-containers test lint format lock bench compile image check-image audit sbom clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -22,7 +26,7 @@ run: $(VENV)/.run ## Run the whole pipeline on this machine; ARGS="--config FILE
 	@$(PY) pipeline/compile_and_run_pipeline.py --local $(ARGS)
 
 run-containers: $(VENV)/.run ## The same with every step in a container of the image that `make image` built
-	@CONTAINER_ENGINE="$(ENGINE)" $(PY) pipeline/compile_and_run_pipeline.py --local --containers $(ARGS)
+	@CONTAINER_ENGINE="$(filter-out buildah,$(ENGINE))" $(PY) pipeline/compile_and_run_pipeline.py --local --containers $(ARGS)
 
 test: $(VENV)/.test ## Lint, check types and run the tests
 	@$(MAKE) --no-print-directory lint
@@ -51,9 +55,12 @@ compile: $(VENV)/.run ## Write the pipeline's YAML for the Kubeflow UI
 	$(PY) pipeline/compile_and_run_pipeline.py --compile-only $(ARGS)
 
 image: ## Build the container image with docker, podman or buildah
-	$(if $(ENGINE),,$(error no docker, podman or buildah: install one, or name it in ENGINE))
-	$(ENGINE) build $(BUILD_OPTIONS) --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg REVISION=$$(git rev-parse HEAD) \
-		--build-arg VERSION=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) --tag $(IMAGE):$(TAG) --tag $(IMAGE):latest .
+	$(or $(ENGINE),$(NO_ENGINE)) build $(BUILD_OPTIONS) --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg REVISION=$(REVISION) \
+		--build-arg VERSION=$(VERSION) --tag $(IMAGE):$(TAG) --tag $(IMAGE):latest .
+
+check-image: ## Look whether the image is as pods need it: no root, no writing, no build tools, every command answers
+	$(or $(ENGINE),$(NO_ENGINE)) run --rm --interactive --read-only --tmpfs /tmp --cap-drop ALL --network none \
+		--security-opt no-new-privileges $(CONTAINER_OPTIONS) $(IMAGE):$(TAG) python - < tests/image_check.py
 
 audit: $(VENV)/.audit ## Look the locked dependencies up among the known vulnerabilities
 	$(VENV)/audit/bin/pip-audit --requirement requirements.txt --no-deps --disable-pip

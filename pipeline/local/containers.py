@@ -39,11 +39,14 @@ class ContainerLauncher(ProcessLauncher):
     """Runs each command in a container of its own that cannot write outside its output folder and /tmp.
 
     Args:
-        image: Its reference.
+        image: Its reference; it is run by its id, so that nothing is pulled and all steps run the same image.
         cwd: What relative paths in commands count from.
         env: Environment of the containers, besides what the image sets.
         grace_seconds: Time between SIGTERM and SIGKILL.
         environment: Names engine and options; of this process by default.
+
+    Raises:
+        InputError: There is no engine, or no such image.
     """
 
     def __init__(
@@ -55,9 +58,9 @@ class ContainerLauncher(ProcessLauncher):
         environment: Mapping[str, str] = os.environ,
     ) -> None:
         super().__init__(cwd, environment, grace_seconds)
-        self._image = image
         self._env = env
         self._engine = container_engine(environment)
+        self.image_id = find_image(self._engine, image, environment)
         self._options = shlex.split(environment.get(OPTIONS_VARIABLE, ""))
 
     def run(self, command: Sequence[str], log: Path, env: Mapping[str, str]) -> ProcessResult:
@@ -68,9 +71,10 @@ class ContainerLauncher(ProcessLauncher):
             if mount.writable and os.getuid() == 0:  # the container does not run as root even if this does
                 os.chown(mount.source, IMAGE_USER, IMAGE_USER)
         variables = {**self._env, **env}
-        options = ["--rm", "--name", name, *run_options(mounts, variables), *self._options]
+        options = ["--rm", "--name", name, *user_options(self._engine), *run_options(mounts, variables)]
+        options += self._options
         try:
-            result = super().run([*self._engine, "run", *options, self._image, *command], log, variables)
+            result = super().run([*self._engine, "run", *options, self.image_id, *command], log, variables)
         finally:
             # A client that was killed leaves its container running.
             subprocess.run([*self._engine, "rm", "--force", name], env=self.env, capture_output=True, check=False)
@@ -91,16 +95,38 @@ def container_engine(environment: Mapping[str, str]) -> list[str]:
     return engine
 
 
+def find_image(engine: Sequence[str], image: str, environment: Mapping[str, str]) -> str:
+    """The id of an image that the engine has.
+
+    Raises:
+        InputError: It has none of that name.
+    """
+    command = [*engine, "image", "inspect", "--format", "{{.Id}}", image]
+    inspected = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if inspected.returncode != 0:
+        said = " ".join(inspected.stderr.split())
+        raise InputError(f"{engine[0]} has no image {image} ({said}): build it with `make image`, or pull it")
+    return inspected.stdout.strip()
+
+
+def user_options(engine: Sequence[str]) -> list[str]:
+    """Options of `run` that make outputs this user's; where that is root, the image's user runs nevertheless."""
+    if os.getuid() == 0:
+        return []
+    # Podman without root would take the user for one of its subordinates, who may not write to the mounts.
+    mapping = ["--userns", "keep-id"] if Path(engine[0]).name == "podman" else []
+    return [*mapping, "--user", f"{os.getuid()}:{os.getgid()}"]
+
+
 def run_options(mounts: Sequence[Mount], variables: Iterable[str]) -> list[str]:
     """Options of `run`: no rights, a read-only root file system, the mounts, and the names of environment variables.
 
     Their values are not named: the engine takes them from its own environment, which no other user can read.
     """
-    user = [] if os.getuid() == 0 else ["--user", f"{os.getuid()}:{os.getgid()}"]
     hardening = ["--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]  # noqa: S108
     volumes = [part for mount in mounts for part in ("--volume", mount.option)]
     named = [part for name in sorted(variables) for part in ("--env", name)]
-    return [*user, *hardening, "--shm-size", "1g", *named, *volumes]
+    return [*hardening, "--shm-size", "1g", *named, *volumes]
 
 
 def mounts_of(command: Sequence[str], cwd: Path) -> list[Mount]:

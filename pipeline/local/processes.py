@@ -40,7 +40,12 @@ class ProcessLauncher:
         cwd: Working directory of the commands.
         env: Environment of the commands, whole.
         grace_seconds: Time between SIGTERM and SIGKILL.
+
+    Attributes:
+        image_id: The container image that commands run in; empty, as they run on this machine.
     """
+
+    image_id: str = ""
 
     def __init__(self, cwd: Path, env: Mapping[str, str], grace_seconds: float = 5.0) -> None:
         self.cwd = cwd

@@ -137,13 +137,13 @@ def _run(
     pipeline_spec: Any, arguments: dict[str, object], options: LocalRunOptions, board: StepBoard, last_run: Path
 ) -> tuple[RunStatus, str]:
     """Run the graph. Returns the status and, unless a step says it, why the run failed."""
-    digest = store.source_digest(options.project_root, options.env)
+    run_id = uuid.uuid4().hex[:8]
+    launcher = _launcher(options, run_id)
+    digest = store.source_digest(options.project_root, options.env, launcher.image_id)
     cache_root = last_run.parent / "cache" / digest
     outputs = last_run.parent / "outputs"
     outputs.mkdir(exist_ok=True)
     store.prune(cache_root.parent, outputs, digest)
-    run_id = uuid.uuid4().hex[:8]
-    launcher = _launcher(options, run_id)
     steps = StepRunner(board, launcher, last_run / "logs")
     started = (last_run / "logs").stat().st_mtime  # the file system's clock, as the cache entries have it
     completed, message = False, ""

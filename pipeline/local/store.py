@@ -17,20 +17,21 @@ SOURCE = ("container_component_src", "config.toml", "poetry.lock", "requirements
 KEPT_RUNS = 3
 
 
-def source_digest(project_root: Path, env: Mapping[str, str]) -> str:
+def source_digest(project_root: Path, env: Mapping[str, str], image_id: str = "") -> str:
     """Digest of whatever decides, besides a step's arguments, what the step computes.
 
     Args:
         project_root: Directory of the sources, the lock and the configuration.
         env: Variables set for the steps.
+        image_id: Container image of the steps, whose sources stand for those of the project if it is given.
 
     Returns:
         16 hexadecimal digits.
     """
     digest = hashlib.sha256()
-    for part in (sys.version, platform.machine(), json.dumps(dict(env), sort_keys=True)):
+    for part in (image_id or sys.version, platform.machine(), json.dumps(dict(env), sort_keys=True)):
         digest.update(part.encode() + b"\0")
-    for name in SOURCE:
+    for name in () if image_id else SOURCE:
         path = project_root / name
         files = [path] if path.is_file() else path.rglob("*")
         for file in sorted(file for file in files if file.is_file() and "__pycache__" not in file.parts):

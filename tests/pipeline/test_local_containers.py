@@ -8,16 +8,18 @@ from pathlib import Path
 import pytest
 
 from container_component_src.errors import InputError
-from pipeline.local.containers import ContainerLauncher, Mount, container_engine, mounts_of, run_options
+from pipeline.local.containers import ContainerLauncher, Mount, container_engine, mounts_of, run_options, user_options
 from pipeline.local.processes import RunInterruptedError
 
-# Stands in for an engine: notes how it is called and, for `run`, runs what follows the image.
+# Stands in for an engine with one image: notes how it is called and, for `run`, runs what follows the image.
 ENGINE = f"""#!{sys.executable}
 import json, os, subprocess, sys
 with open(os.environ["CALLS"], "a") as calls:
     calls.write(json.dumps(sys.argv[1:]) + "\\n")
+if "inspect" in sys.argv:
+    sys.exit(print("sha256:1") if sys.argv[-1] == "image:tag" else "no such\\nimage")
 if "run" in sys.argv:
-    sys.exit(subprocess.call(sys.argv[sys.argv.index("image:tag") + 1 :]))
+    sys.exit(subprocess.call(sys.argv[sys.argv.index("sha256:1") + 1 :]))
 """
 
 
@@ -81,7 +83,7 @@ def test_a_command_runs_in_a_container_that_is_removed(tmp_path: Path, engine: d
     result = launcher.run(step(tmp_path, sys.executable, "-c", program), tmp_path / "log", {"TASK": "two"})
     assert (result.exit_code, result.peak_rss_mib) == (3, None)
     assert (tmp_path / "log").read_text() == "one two\n"
-    started, removed = calls(tmp_path)
+    _, started, removed = calls(tmp_path)
     assert started[:2] == ["--quiet", "run"]
     assert started[started.index("--network") + 1] == "of mine"
     assert removed == ["--quiet", "rm", "--force", started[started.index("--name") + 1]]
@@ -92,7 +94,7 @@ def test_an_interrupted_container_is_removed(tmp_path: Path, engine: dict[str, s
     launcher = ContainerLauncher("image:tag", tmp_path, {}, grace_seconds=1, environment=engine)
 
     def interrupt() -> None:
-        while not (tmp_path / "calls").exists():
+        while len(calls(tmp_path)) < 2:
             time.sleep(0.05)
         launcher.interrupt()
 
@@ -100,6 +102,28 @@ def test_an_interrupted_container_is_removed(tmp_path: Path, engine: dict[str, s
     with pytest.raises(RunInterruptedError):
         launcher.run(step(tmp_path, sys.executable, "-c", "import time; time.sleep(600)"), tmp_path / "log", {})
     assert calls(tmp_path)[-1][1:3] == ["rm", "--force"]
+
+
+def test_an_image_must_be_there(tmp_path: Path, engine: dict[str, str]) -> None:
+    with pytest.raises(InputError, match=r"has no image image:other \(no such image\): build it"):
+        ContainerLauncher("image:other", tmp_path, {}, environment=engine)
+    assert ContainerLauncher("image:tag", tmp_path, {}, environment=engine).image_id == "sha256:1"
+
+
+@pytest.mark.parametrize(
+    ("user", "engine", "options"),
+    [
+        (0, "podman", []),  # the image's own user
+        (1001, "docker", ["--user", "1001:1001"]),
+        (1001, "/usr/bin/podman", ["--userns", "keep-id", "--user", "1001:1001"]),
+    ],
+)
+def test_outputs_belong_to_who_runs_the_pipeline(
+    user: int, engine: str, options: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: user)
+    monkeypatch.setattr(os, "getgid", lambda: user)
+    assert user_options([engine, "--log-level", "error"]) == options
 
 
 def test_an_engine_is_named_or_found(tmp_path: Path) -> None:

@@ -37,6 +37,14 @@ def test_digest_follows_content_names_and_environment(tmp_path: Path) -> None:
     assert len(set(digests)) == 5
 
 
+def test_digest_of_an_image_follows_the_image_and_not_the_sources_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("a = 1")
+    before = store.source_digest(tmp_path, {}, "sha256:1")
+    (tmp_path / "config.toml").write_text("a = 2")
+    assert store.source_digest(tmp_path, {}, "sha256:1") == before
+    assert store.source_digest(tmp_path, {}, "sha256:2") != before
+
+
 def test_digest_ignores_what_python_leaves_and_what_is_no_source(tmp_path: Path) -> None:
     source = tmp_path / "container_component_src"
     (source / "__pycache__").mkdir(parents=True)

@@ -1,0 +1,57 @@
+"""`make image` with stand-ins for the engines."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import tomli
+
+PROJECT = Path(__file__).resolve().parents[1]
+ENGINES = ("docker", "podman", "buildah")
+ENGINE = """#!/bin/sh
+if [ "$1" = info ]; then exit {code}; fi
+echo "{name}" "$@" >> "$CALLS"
+"""
+
+
+def make(folder: Path, working: tuple[str, ...], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run make where of the engines only some work; an engine that is installed may have no daemon."""
+    for name in ENGINES:
+        program = folder / name
+        program.write_text(ENGINE.format(name=name, code=0 if name in working else 1))
+        program.chmod(0o755)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    environment = {**inherited, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "CALLS": str(folder / "calls")}
+    command = ["make", "--no-print-directory", *arguments]
+    return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("working", "chosen"),
+    [(ENGINES, "docker"), (("podman", "buildah"), "podman"), (("buildah",), "buildah")],
+)
+def test_an_image_is_built_by_the_first_engine_that_works(
+    working: tuple[str, ...], chosen: str, tmp_path: Path
+) -> None:
+    given = ("IMAGE=registry/name", "TAG=1.0", "REVISION=abc", "BASE_IMAGE=base@sha256:1", "BUILD_OPTIONS=--layers")
+    built = make(tmp_path, working, "image", *given)
+    assert built.returncode == 0, built.stderr
+    version = tomli.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert (tmp_path / "calls").read_text() == (
+        f"{chosen} build --layers --build-arg BASE_IMAGE=base@sha256:1 --build-arg REVISION=abc "
+        f"--build-arg VERSION={version} --tag registry/name:1.0 --tag registry/name:latest .\n"
+    )
+
+
+@pytest.mark.parametrize("target", ["image", "check-image"])
+def test_without_an_engine_nothing_is_built(target: str, tmp_path: Path) -> None:
+    failed = make(tmp_path, (), target)
+    assert failed.returncode == 2
+    assert "no docker, podman or buildah: install one, or name it in ENGINE" in failed.stderr
+    assert not (tmp_path / "calls").exists()
+
+
+def test_buildah_runs_no_pipeline(tmp_path: Path) -> None:
+    printed = make(tmp_path, ("buildah",), "--dry-run", "--assume-old=.venv/.run", "run-containers")
+    assert printed.stdout.startswith('CONTAINER_ENGINE="" ')

@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 
 from container_component_src.example_data import ExampleDataSpec, generate
+from container_component_src.telemetry.dataset import Dataset
+from tests.notebooks.test_notebooks import Executed
 
 ROOT = Path(__file__).resolve().parents[1]
 ALWAYS_RUN = {"list_archives", "deploy_to_kserve", "cleanup"}
@@ -78,6 +81,18 @@ def test_pipeline_goes_from_archives_to_a_deployed_model(first: dict[str, Any]) 
     assert "<html" in Path(first["report"]).read_text()
     assert (Path(first["model"]) / "model.safetensors").is_file()
     assert 0.5 < first["metrics"]["metrics"]["roc_auc"] <= 1
+
+
+def test_the_results_notebook_shows_the_run(project: Project, first: dict[str, Any]) -> None:
+    probe = "summary['status'], len(events), float(result.roc_auc), len(measured), measured[:, 0].tolist()"
+    notebook = Executed("02_results.ipynb", {"NOTEBOOK_CONFIG": str(project.config)}, probe)
+    status, events, roc_auc, rows, measured = notebook.found
+    assert (status, roc_auc) == ("succeeded", first["metrics"]["metrics"]["roc_auc"])
+    assert events > 1
+    recorded = Dataset.open(first["artifacts"]["test"]).load().values[:, 0]
+    assert len(measured) == rows > 0
+    assert set(np.round(measured, 1)) <= set(np.round(recorded.astype(np.float64), 1))  # in the units of the archives
+    assert (notebook.plots, notebook.warnings) == (7, "")
 
 
 def test_unchanged_inputs_are_answered_from_the_cache(project: Project, first: dict[str, Any]) -> None:

@@ -123,7 +123,7 @@ def render(content: Content) -> str:
             }
         ),
         verdict=report_tables.verdict(result),
-        judgement=judgement(result),
+        judgement=escape(judgement(result)),
         facts=escape(report_tables.facts(result, overview)),
         cards=report_tables.cards(result),
         comparison=report_tables.comparison(result),

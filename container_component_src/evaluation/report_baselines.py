@@ -26,7 +26,7 @@ def judgement(result: EvaluationResult) -> str:
         return ""
     strongest = max(result.baselines, key=lambda item: item.pr_auc)
     sentences = [_lead(result, strongest), _deployed(result)]
-    return escape(" ".join(filter(None, sentences)))
+    return " ".join(filter(None, sentences))
 
 
 def _lead(result: EvaluationResult, strongest: BaselineResult) -> str:
@@ -74,7 +74,7 @@ def baseline_section(result: EvaluationResult, template: str) -> str:
     """The section with the table, or a note where there is nothing to compare with."""
     if not result.baselines:
         return '<p id="baselines" class="panel">No baselines: run_evaluation was given no training data for them.</p>'
-    return Template(template).substitute(judgement=judgement(result), rows=_rows(result))
+    return Template(template).substitute(judgement=escape(judgement(result)), rows=_rows(result))
 
 
 def _rows(result: EvaluationResult) -> str:

@@ -70,6 +70,7 @@ def log_in(settings: RemoteSettings) -> SecretStr:
     """
     with _quiet(), _translated_errors(settings.endpoint), _client(settings) as client:
         page = client.get(settings.endpoint + HOME)
+        _check_address(page, settings.endpoint)
         started = accepted = False
         for _ in range(_MOST_PAGES):
             asked = read_page(str(page.url), page.text)
@@ -171,6 +172,15 @@ def _not_kept(endpoint: str) -> PlatformError:
         f"{endpoint}: takes the login but does not keep it: "
         f"check that {ENDPOINT} is the address that browsers use, with https if they do"
     )
+
+
+def _check_address(page: httpx.Response, endpoint: str) -> None:
+    """Refuse an address that only leads to another: the login, its cookies and the API belong to one."""
+    wanted = httpx.URL(endpoint)
+    for url in (answer.url for answer in (*page.history, page)):
+        if url.path == HOME and (url.scheme, url.host, url.port) != (wanted.scheme, wanted.host, wanted.port):
+            leads_to = str(url.copy_with(path="", query=None, fragment=None)).rstrip("/")
+            raise InputError(f"{endpoint}: leads to {leads_to}: set {ENDPOINT} to that address")
 
 
 def _expect_home(page: httpx.Response, settings: RemoteSettings, accepted: bool) -> None:

@@ -2,11 +2,14 @@
 
 import logging
 import os
+import re
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 if not __package__:  # run as a script, Python looks for packages beside this file only
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -37,22 +40,29 @@ PIPELINE_FILE = "columbus_eclss_ad_pipeline.yaml"
     default=PROJECT_ROOT / "config.toml",
     help="Configuration file; config.toml of the project by default.",
 )
-@click.option("--param", "parameters", multiple=True, metavar="NAME=VALUE", help="Override a pipeline parameter.")
+@click.option("--param", "parameters", multiple=True, metavar="NAME=VALUE", help="Set a pipeline parameter.")
 @click.option("--no-cache", is_flag=True, help="Run every step, whatever earlier runs have left.")
 @click.option("--image-tag", default="", help="Tag of the image; else IMAGE_TAG, else the commit's short hash.")
-@click.option("--experiment", default="columbus-eclss-ad", show_default=True, help="Gathers the runs on a platform.")
+@click.option(
+    "--experiment", default="columbus-eclss-ad", show_default=True, help="Gathers the runs; created if absent."
+)
 @click.option("--run-name", default="", help="Of the run, schedule or version; image tag and time by default.")
 @click.option("--wait", is_flag=True, help="Wait for the run, and end as it ends.")
 @click.option("--upload", is_flag=True, help="Upload the pipeline, or a new version of it, instead of running it.")
 @click.option("--schedule", "cron", default="", metavar="CRON", help="Start runs at these times, in UTC.")
 @click.option("--list-schedules", is_flag=True, help="List the schedules of the namespace.")
 @click.option("--disable-schedule", default="", metavar="NAME", help="Disable the schedule of this name.")
-@click.option("--skip-preflight", is_flag=True, help="Submit without a look at image and inputs.")
+@click.option("--skip-preflight", is_flag=True, help="Submit without a look at the inputs.")
 @click.option(
-    "--ca-bundle", type=click.Path(path_type=Path), help="With --remote: PEM file with the authority to trust."
+    "--ca-bundle",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="With --remote: PEM file with the authority to trust.",
 )
 @click.option("--insecure", is_flag=True, help="With --remote: trust any certificate.")
+@click.pass_context
 def compile_and_run_pipeline(
+    context: click.Context,
     local: bool,
     containers: bool,
     remote: bool,
@@ -77,15 +87,13 @@ def compile_and_run_pipeline(
 
     In a Kubeflow notebook no option is needed; --remote, --local and --compile-only are for elsewhere.
     """
-    if local + remote + compile_only > 1:
-        raise InputError("--local, --remote and --compile-only exclude each other: give one, or none in a notebook")
-    if sum(map(bool, (upload, cron, list_schedules, disable_schedule, wait))) > 1:
-        raise InputError("--wait, --upload, --schedule, --list-schedules and --disable-schedule exclude each other")
+    check_options(context)
     settings = load_settings(config_file)
+    given = parse_parameters(parameters)
     if local:
         if image_tag:
             settings = with_tag(settings, image_tag)
-        sys.exit(run_on_this_machine(settings, parse_parameters(parameters), cache=not no_cache, containers=containers))
+        sys.exit(run_on_this_machine(settings, given, cache=not no_cache, containers=containers))
     from pipeline.remote.image_tag import resolve_image_tag
 
     image = resolve_image_tag(image_tag, os.environ, settings.image.tag, PROJECT_ROOT)
@@ -93,46 +101,101 @@ def compile_and_run_pipeline(
     for warning in () if list_schedules or disable_schedule else image.warnings:
         click.echo(f"warning: {warning}", err=True)
     if compile_only:
-        compile_pipeline(settings, output, cache=not no_cache)
+        compile_pipeline(settings, output, not no_cache, given)
         click.echo(f"compiled: {output}")
         return
     from pipeline.remote.settings import Trust, read_environment, remote_settings
     from pipeline.remote.submit import CompiledPipeline, RunOptions, disable, show_schedules, submit
     from pipeline.remote.workspace import open_from_notebook, open_remote
 
-    given = parse_parameters(parameters)
     options = RunOptions(experiment, run_name, wait, cron, upload, preflight=not skip_preflight)
     values = read_environment(PROJECT_ROOT / ".env") if remote else dict(os.environ)
     login = remote_settings(values, Trust(ca_bundle, not insecure)) if remote else None
     with tempfile.TemporaryDirectory() as folder:
         package = Path(folder) / PIPELINE_FILE
-        compile_pipeline(settings, package, cache=not no_cache)
+        compile_pipeline(settings, package, not no_cache)
         CompiledPipeline(package, given)  # what does not fit is said before anyone is asked for anything
         workspace = open_remote(login) if login else open_from_notebook()
+        arguments = {"namespace": workspace.namespace, **given}
         if list_schedules:
             show_schedules(workspace)
         elif disable_schedule:
             disable(workspace, disable_schedule)
         else:
-            pipeline = CompiledPipeline(package, {"namespace": workspace.namespace, **given})
-            sys.exit(submit(workspace, pipeline, options, image, values, remote))
+            if upload:  # whoever starts a run in the UI finds them as defaults
+                compile_pipeline(settings, package, not no_cache, arguments)
+            sys.exit(submit(workspace, CompiledPipeline(package, arguments), options, image, values, remote))
+
+
+# Options that do not go everywhere, by the option that they are for; none stands for a notebook.
+_ON_A_PLATFORM = ("", "remote")
+_PLACES: dict[str | None, tuple[str, ...]] = {
+    "containers": ("local",),
+    "output": ("compile_only",),
+    "ca_bundle": ("remote",),
+    "insecure": ("remote",),
+    "experiment": _ON_A_PLATFORM,
+    "run_name": _ON_A_PLATFORM,
+    "wait": _ON_A_PLATFORM,
+    "upload": _ON_A_PLATFORM,
+    "cron": _ON_A_PLATFORM,
+    "list_schedules": _ON_A_PLATFORM,
+    "disable_schedule": _ON_A_PLATFORM,
+    "skip_preflight": _ON_A_PLATFORM,
+}
+
+
+def check_options(context: click.Context) -> None:
+    """Refuse options that contradict each other, or that would have no effect.
+
+    Raises:
+        InputError: One does not go with the others.
+    """
+    given = [
+        parameter
+        for parameter in context.command.params
+        if parameter.name and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+    ]
+    names = {parameter.name for parameter in given}
+    places = names & {"local", "remote", "compile_only"}
+    if len(places) > 1:
+        raise InputError("--local, --remote and --compile-only exclude each other: give one, or none in a notebook")
+    if len(names & {"upload", "cron", "list_schedules", "disable_schedule", "wait"}) > 1:
+        raise InputError("--wait, --upload, --schedule, --list-schedules and --disable-schedule exclude each other")
+    place = next(iter(places), "") or ""
+    for parameter in given:
+        if parameter.name in {"cron", "disable_schedule"} and not context.params[parameter.name]:
+            raise InputError(f"{parameter.opts[0]} is empty: give it a value, or leave it out")
+        allowed = _PLACES.get(parameter.name, (place,))
+        if place not in allowed:
+            to = " or ".join(f"--{name.replace('_', '-')}" if name else "a notebook" for name in allowed)
+            raise InputError(f"{parameter.opts[0]} is for {to}: leave it out, or say where")
 
 
 def with_tag(settings: Settings, tag: str) -> Settings:
-    """The settings with another version of the image."""
+    """The settings with another version of the image.
+
+    Raises:
+        InputError: No image can have this tag.
+    """
+    if not re.fullmatch(r"\w[\w.-]{0,127}", tag, re.ASCII):
+        raise InputError(f"no image can have the tag '{tag}': name one of letters, digits, '_', '.' and '-'")
     return settings.model_copy(update={"image": settings.image.model_copy(update={"tag": tag})})
 
 
-def compile_pipeline(settings: Settings, output: Path, cache: bool = True) -> None:
+def compile_pipeline(
+    settings: Settings, output: Path, cache: bool = True, parameters: Mapping[str, object] | None = None
+) -> None:
     """Write the pipeline as YAML; nothing outside this machine is asked.
 
     Args:
         settings: The configuration; its `[parameters]` become the defaults of the pipeline's.
         output: The file.
         cache: False makes the platform run every step, whatever earlier runs have left.
+        parameters: Further defaults, which win over the configuration's.
 
     Raises:
-        InputError: A parameter of the configuration is unknown, or does not fit its type.
+        InputError: A parameter is unknown, or does not fit its type; or the file cannot be written.
     """
     from kfp import compiler
 
@@ -140,12 +203,15 @@ def compile_pipeline(settings: Settings, output: Path, cache: bool = True) -> No
     from pipeline.pipeline_definition import build_pipeline
 
     pipeline = build_pipeline(settings, cache)
-    defaults = parse_arguments(pipeline.pipeline_spec.root, settings.parameters)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=".compile-") as folder:
-        unfinished = Path(folder) / PIPELINE_FILE
-        compiler.Compiler().compile(pipeline, str(unfinished), pipeline_parameters=defaults)
-        unfinished.replace(output)
+    defaults = parse_arguments(pipeline.pipeline_spec.root, {**settings.parameters, **(parameters or {})})
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=output.parent, prefix=".compile-") as folder:
+            unfinished = Path(folder) / PIPELINE_FILE
+            compiler.Compiler().compile(pipeline, str(unfinished), pipeline_parameters=defaults)
+            unfinished.replace(output)
+    except OSError as error:
+        raise InputError(f"{output}: cannot be written ({error.strerror}): name another place") from error
 
 
 def run_on_this_machine(settings: Settings, parameters: dict[str, str], cache: bool, containers: bool = False) -> int:

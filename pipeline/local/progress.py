@@ -88,5 +88,5 @@ def step_table(records: Sequence[StepRecord], max_rows: int | None = None) -> Ta
 
 def _took(record: StepRecord) -> str:
     if record.state is StepState.FAILED:
-        return f" ({record.message})"
+        return f" ({record.message})" if record.message else ""
     return f" ({record.seconds:.1f} s)" if record.state is StepState.SUCCEEDED else ""

@@ -3,9 +3,11 @@
 import json
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.request import getproxies, proxy_bypass
 
 import kfp
 from kfp.client.set_volume_credentials import ServiceAccountTokenVolumeCredentials
@@ -28,13 +30,15 @@ from pipeline.remote.problems import (
     PlatformError,
     broken_off,
     failing,
+    no_api,
+    not_let_in,
     one_line,
     refused,
     too_slow,
     unreachable,
     untrusted,
 )
-from pipeline.remote.settings import RemoteSettings
+from pipeline.remote.settings import TOKEN, RemoteSettings
 
 API_IN_CLUSTER = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
 TOKEN_PATH = "/var/run/secrets/kubeflow/pipelines/token"  # noqa: S105 - a path
@@ -45,13 +49,12 @@ _REDIRECTS = range(300, 400)
 _RETRIES = Retry(total=None, connect=2, read=0, redirect=False, status=0, other=0, backoff_factor=0.5)
 
 
-def remote_client(settings: RemoteSettings, session: AuthSession, ui: str) -> kfp.Client:
+def remote_client(settings: RemoteSettings, session: AuthSession) -> kfp.Client:
     """A client that reaches the API through the platform's gateway.
 
     Args:
         settings: The platform.
         session: Who the platform takes us for.
-        ui: Address of the pages that runs are shown on.
     """
     trust = settings.trust
     with warnings.catch_warnings():
@@ -60,14 +63,14 @@ def remote_client(settings: RemoteSettings, session: AuthSession, ui: str) -> kf
             host=f"{settings.endpoint}/pipeline",
             namespace=settings.namespace,  # without one it would ask the API, five times, and keep the answer in a file
             cookies="",  # not those of another platform that a file of kfp may hold
-            ui_host=ui,
             verify_ssl=trust.verify,
             ssl_ca_cert=trust.authorities,
+            proxy=proxy_for(settings.endpoint),
         )
     return _guarded(client, settings.endpoint, session)
 
 
-def notebook_client(namespace: str, ui: str, environment: Mapping[str, str] = os.environ) -> kfp.Client:
+def notebook_client(namespace: str, environment: Mapping[str, str] = os.environ) -> kfp.Client:
     """A client for the API of the cluster that this pod runs in, with the pod's own token.
 
     Raises:
@@ -86,41 +89,57 @@ def notebook_client(namespace: str, ui: str, environment: Mapping[str, str] = os
             host=host,
             namespace=namespace,
             cookies="",
-            ui_host=ui,
             credentials=ServiceAccountTokenVolumeCredentials(str(token)),
         )
     return _guarded(client, host, session=None)
 
 
-def get_text(client: kfp.Client, path: str, query: Mapping[str, str]) -> str:
+def get_text(client: kfp.Client, path: str, query: Mapping[str, str] | None = None, host: str = "") -> str:
     """Get a text that is served beside the API.
 
+    Args:
+        client: Whose login is used.
+        path: Where.
+        query: What is asked for.
+        host: Scheme and host, where it is not below the address of the API.
+
     Raises:
+        InputError: The platform does not take the login.
         PlatformError: It cannot be had.
     """
     api_client = client.runs.api_client
-    answer = api_client.rest_client.GET(api_client.configuration.host + path, query_params=list(query.items()))
+    address = (host or api_client.configuration.host) + path
+    answer = api_client.rest_client.GET(address, query_params=list((query or {}).items()))
     return bytes(answer.data).decode(errors="replace")
+
+
+def proxy_for(endpoint: str) -> str | None:
+    """The proxy that the environment names for an address, as the login uses it too."""
+    scheme, _, host = endpoint.partition("://")
+    proxies = getproxies()
+    return None if proxy_bypass(host) else proxies.get(scheme) or proxies.get("all")
 
 
 def _guarded(client: kfp.Client, host: str, session: AuthSession | None) -> kfp.Client:
     api_client = client.runs.api_client
     api_client.configuration.retries = _RETRIES
-    api_client.rest_client = _GuardedRest(api_client.configuration, host, session)
+    rest = RESTClientObject(api_client.configuration)
+    rest.request = _Guard(rest.request, host, session).request  # all its verbs go through this method
+    api_client.rest_client = rest
     return client
 
 
-class _GuardedRest(RESTClientObject):  # type: ignore[misc]  # kfp_server_api has no types
+class _Guard:
     """Sends the requests of kfp's client: authenticated, with time limits, and again after one new login.
 
     Args:
-        configuration: Of kfp's client.
+        send: Sends one request, as `RESTClientObject.request` does.
         host: What messages call the platform.
         session: Who we are; None leaves that to kfp's client.
     """
 
-    def __init__(self, configuration: Any, host: str, session: AuthSession | None) -> None:
-        super().__init__(configuration)
+    def __init__(self, send: Callable[..., Any], host: str, session: AuthSession | None) -> None:
+        self._send = send
         self._host = host
         self._session = session
 
@@ -135,17 +154,25 @@ class _GuardedRest(RESTClientObject):  # type: ignore[misc]  # kfp_server_api ha
         """
         options["_request_timeout"] = (_CONNECT_SECONDS, _READ_SECONDS)
         try:
-            try:
-                return super().request(method, url, query_params, self._authenticated(headers), **options)
-            except ApiException as error:
-                if not _asks_for_login(url, error) or self._session is None or not self._session.can_renew:
-                    raise
-            self._session.forget()
-            return super().request(method, url, query_params, self._authenticated(headers), **options)
+            answer = self._send_again_after_login(method, url, query_params, headers, options)
         except ApiException as error:
             raise self._refusal(url, error) from None  # its text holds headers, and those may hold cookies
         except HTTPError as error:
             raise self._lost_connection(error) from None  # likewise
+        if "text/html" in answer.urllib3_response.headers.get("content-type", ""):
+            raise no_api(self._host, "a web page")
+        return answer
+
+    def _send_again_after_login(
+        self, method: str, url: str, query: Any, headers: dict[str, str] | None, options: dict[str, Any]
+    ) -> Any:
+        try:
+            return self._send(method, url, query, self._authenticated(headers), **options)
+        except ApiException as error:
+            if not _asks_for_login(url, error) or self._session is None or not self._session.can_renew:
+                raise
+        self._session.forget()
+        return self._send(method, url, query, self._authenticated(headers), **options)
 
     def _authenticated(self, headers: dict[str, str] | None) -> dict[str, str]:
         return {**(headers or {}), **(self._session.headers() if self._session else {})}
@@ -154,13 +181,18 @@ class _GuardedRest(RESTClientObject):  # type: ignore[misc]  # kfp_server_api ha
         if error.status == 0:  # kfp_server_api turns errors of TLS into this
             return untrusted(self._host, one_line(str(error.reason)))
         if _asks_for_login(url, error):
-            return PlatformError(
-                f"{self._host}: does not take the login for the API ({error.status}): renew the token", error.status
-            )
+            return not_let_in(self._host, error.status, self._mend_of_login())
         said = _message(error)
         if error.status >= 500:
             return failing(self._host, error.status, said or error.reason)
         return refused(self._host, error.status, said or error.reason)
+
+    def _mend_of_login(self) -> str:
+        if self._session is None:
+            return "create the notebook anew, with 'Allow access to Kubeflow Pipelines'"
+        if self._session.can_renew:
+            return "ask who runs the platform whether this user may use Kubeflow Pipelines"
+        return f"renew {TOKEN}, for the audience that the platform expects"
 
     def _lost_connection(self, error: HTTPError) -> PlatformError:
         cause = error.reason if isinstance(error, MaxRetryError) else error
@@ -176,16 +208,18 @@ class _GuardedRest(RESTClientObject):  # type: ignore[misc]  # kfp_server_api ha
 
 def _asks_for_login(url: str, error: ApiException) -> bool:
     """Whether a gateway stands between us and the API, in one of its ways: 401, the way to a login, or its page."""
-    if error.status == 403:
-        return isinstance(read_page(url, str(error.body or "")), SignInPage)
-    return error.status == 401 or error.status in _REDIRECTS
+    if error.status == HTTPStatus.FORBIDDEN:
+        page = bytes(error.body or b"").decode(errors="replace")
+        return isinstance(read_page(url, page), SignInPage)
+    return error.status == HTTPStatus.UNAUTHORIZED or error.status in _REDIRECTS
 
 
 def _message(error: ApiException) -> str:
-    """What the API says, without the request's details that follow on the next lines."""
+    """What the API says, without the request's details that follow on the next lines; a proxy's words otherwise."""
+    text = bytes(error.body or b"").decode(errors="replace")
     try:
-        body = json.loads(error.body)
-    except (TypeError, ValueError):
-        return ""
+        body = json.loads(text)
+    except ValueError:
+        return "" if "<" in text else one_line(text)
     said = body.get("message") or body.get("error") if isinstance(body, dict) else ""
     return one_line(str(said or ""))

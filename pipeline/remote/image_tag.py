@@ -17,11 +17,13 @@ class ImageTag:
         tag: The tag.
         source: Where it comes from, for messages.
         warnings: Why an image with this tag may not hold what lies here.
+        chosen: Whether it was named, or is that of the commit.
     """
 
     tag: str
     source: str
     warnings: tuple[str, ...] = ()
+    chosen: bool = True
 
 
 def resolve_image_tag(option: str, environment: Mapping[str, str], configured: str, root: Path) -> ImageTag:
@@ -39,7 +41,7 @@ def resolve_image_tag(option: str, environment: Mapping[str, str], configured: s
         return ImageTag(environment[IMAGE_TAG], IMAGE_TAG)
     tag = _git(root, "rev-parse", f"--short={_HASH_LENGTH}", "HEAD")
     if not tag:
-        return ImageTag(configured, "[image] of the configuration")
+        return ImageTag(configured, "[image] of the configuration", chosen=False)
     warnings = []
     if _git(root, "status", "--porcelain"):
         warnings.append("changes that are not committed are not in the image: commit them, or name its --image-tag")

@@ -14,14 +14,21 @@ from container_component_src.maintenance.input_checks import Inputs, check_input
 from container_component_src.settings import ReportColumns
 from pipeline.remote.image_tag import ImageTag
 from pipeline.remote.settings import has_s3_settings, s3_environment
+from pipeline.remote.workspace import Workspace
 
 
 def run_preflight(
-    root: Any, arguments: Mapping[str, object], image: ImageTag, values: Mapping[str, str], required_store: bool
+    workspace: Workspace,
+    root: Any,
+    arguments: Mapping[str, object],
+    image: ImageTag,
+    values: Mapping[str, str],
+    required_store: bool,
 ) -> list[Check]:
-    """Check the image and the inputs; who asks has been let into the namespace before.
+    """Check the image and the inputs, after the platform: who has a workspace has been let in.
 
     Args:
+        workspace: Where the run is to be.
         root: kfp's ComponentSpec message of the pipeline.
         arguments: Its arguments, in their types.
         image: The image's tag.
@@ -31,7 +38,11 @@ def run_preflight(
     Raises:
         InputError: Some of them are missing.
     """
-    checks = [Check("image", True, f"tag {image.tag}, from {image.source}")]
+    checks = [
+        Check("platform", True, f"{workspace.host} answers, and takes the login"),
+        Check("namespace", True, f"{workspace.namespace} ({workspace.namespace_source})"),
+        _check_image(image),
+    ]
     inputs = _inputs({**_defaults(root), **arguments})
     for path in inputs.paths:
         try:
@@ -43,6 +54,12 @@ def run_preflight(
         return [*checks, Check("inputs", False, detail, required=False)]
     with _in_environment(s3_environment(values)):
         return [*checks, *check_inputs(inputs)]
+
+
+def _check_image(image: ImageTag) -> Check:
+    """A tag that nobody named, like `latest`, does not say which version a run used."""
+    mend = "name a version with --image-tag or IMAGE_TAG"
+    return Check("image", image.chosen, f"tag {image.tag}, from {image.source}", mend, required=False)
 
 
 def _defaults(root: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ class PlatformError(StepError):
     """The platform cannot be reached, or refuses.
 
     Attributes:
-        status: HTTP status of the answer; 0 if there was none, -1 if the certificate is not trusted.
+        status: HTTP status of the answer; 0 if there was none, -1 if the wrong one answered.
     """
 
     def __init__(self, message: str, status: int = 0) -> None:
@@ -24,7 +24,8 @@ class PlatformError(StepError):
         return self.status in _PASSING
 
 
-_NO_TRUST = -1
+_NOT_THE_PLATFORM = -1
+_NO_TLS = ("wrong version number", "wrong_version_number", "record layer failure")  # how OpenSSL says it
 _PASSING = {0, 408, 425, 429, 500, 502, 503, 504}
 
 
@@ -33,13 +34,16 @@ def untrusted(host: str, reason: str) -> PlatformError:
     return PlatformError(
         f"{host}: the certificate is not trusted ({reason}): "
         "name its authority with --ca-bundle FILE, or trust any certificate with --insecure",
-        status=_NO_TRUST,
+        status=_NOT_THE_PLATFORM,
     )
 
 
 def unreachable(host: str, reason: str) -> PlatformError:
     """No connection came about."""
-    return PlatformError(f"{host}: not reachable ({reason}): check the address, the network and the port-forward")
+    mend = "check the address, the network and the port-forward"
+    if any(words in reason.lower() for words in _NO_TLS):
+        mend = f"it speaks no TLS: write {host.replace('https:', 'http:', 1)} if that is meant, as with a port-forward"
+    return PlatformError(f"{host}: not reachable ({reason}): {mend}")
 
 
 def too_slow(host: str, seconds: float) -> PlatformError:
@@ -55,6 +59,19 @@ def broken_off(host: str) -> PlatformError:
 def failing(host: str, status: int, reason: str) -> PlatformError:
     """The platform itself has a problem (5xx)."""
     return PlatformError(f"{host}: answers {status} {reason}: try again, or ask who runs the platform", status)
+
+
+def not_let_in(host: str, status: int, mend: str) -> PlatformError:
+    """The API does not know us, a new login included."""
+    return PlatformError(f"{host}: does not take the login for the API ({status}): {mend}", status)
+
+
+def no_api(host: str, instead: str) -> PlatformError:
+    """Something else is at the address."""
+    return PlatformError(
+        f"{host}: no Kubeflow Pipelines API there ({instead} instead): check KUBEFLOW_ENDPOINT",
+        status=_NOT_THE_PLATFORM,
+    )
 
 
 def refused(host: str, status: int, reason: str) -> PlatformError:

@@ -141,24 +141,24 @@ def disable_schedules(workspace: Workspace, name: str) -> int:
     return len(enabled)
 
 
-def upload(workspace: Workspace, package: Path, pipeline_name: str, version_name: str) -> str:
+def upload(workspace: Workspace, package: Path, pipeline_name: str, version_name: str) -> tuple[str, str]:
     """Upload the compiled pipeline; as a further version if the namespace has it already.
 
     Returns:
-        Name of the version.
+        Name of the version, and the address of its page.
 
     Raises:
         PlatformError: The platform refuses, or cannot be reached; a version of the name may be there already.
     """
     client, owner = workspace.client, workspace.owner
     pipelines = _all_pages(client.list_pipelines, "pipelines", namespace=owner)
-    same = [pipeline.pipeline_id for pipeline in pipelines if pipeline.display_name == pipeline_name]
+    same = next((pipeline for pipeline in pipelines if pipeline.display_name == pipeline_name), None)
     with _without_links():
-        if not same:  # the platform names the first version like the pipeline
-            client.upload_pipeline(str(package), pipeline_name, namespace=owner)
-            return pipeline_name
-        client.upload_pipeline_version(str(package), version_name, pipeline_id=same[0])
-    return version_name
+        if same is None:  # the platform names the first version like the pipeline
+            new = client.upload_pipeline(str(package), pipeline_name, namespace=owner)
+            return pipeline_name, workspace.pipeline_url(new.pipeline_id)
+        version = client.upload_pipeline_version(str(package), version_name, pipeline_id=same.pipeline_id)
+    return version_name, workspace.pipeline_url(same.pipeline_id, version.pipeline_version_id)
 
 
 def _experiment_id(workspace: Workspace, name: str) -> str:

@@ -10,7 +10,7 @@ import click
 from kfp import components
 from rich.console import Console
 
-from container_component_src.errors import StepError
+from container_component_src.errors import PipelineError, StepError
 from container_component_src.maintenance.checks import Check
 from pipeline.arguments import parse_arguments
 from pipeline.local.steps import plan_steps
@@ -27,6 +27,8 @@ from pipeline.remote.submission import (
 )
 from pipeline.remote.waiting import describe_failure, wait_for_run
 from pipeline.remote.workspace import Workspace
+
+_INTERRUPTED = 130  # exit code
 
 
 @dataclass(frozen=True)
@@ -93,22 +95,22 @@ def submit(
         remote: Whether this is outside of the cluster, where settings of the object storage are asked for.
 
     Returns:
-        The exit code: 0, or 1 if the run that was waited for failed.
+        The exit code: 0; 1 if the run that was waited for failed, 130 if the waiting was interrupted.
 
     Raises:
         PipelineError: The preflight found something, or the platform refuses.
     """
-    cron = normalise_cron(options.cron) if options.cron else ""
-    if options.preflight and not options.upload:
-        _report(run_preflight(pipeline.root, pipeline.arguments, image, values, required_store=remote))
     if options.upload:
-        version = upload(workspace, pipeline.package, pipeline.name, options.name(image))
-        click.echo(f"uploaded: pipeline {pipeline.name}, version {version}")
+        version, url = upload(workspace, pipeline.package, pipeline.name, options.name(image))
+        click.echo(f"uploaded: pipeline {pipeline.name}, version {version}\n{url}")
         return 0
+    cron = normalise_cron(options.cron) if options.cron else ""
+    if options.preflight:
+        _report(run_preflight(workspace, pipeline.root, pipeline.arguments, image, values, required_store=remote))
     submission = Submission(pipeline.package, pipeline.arguments, options.experiment, options.name(image))
     if cron:
-        create_schedule(workspace, submission, cron)
-        click.echo(f"scheduled: {submission.name} ({cron})")
+        schedule_id = create_schedule(workspace, submission, cron)
+        click.echo(f"scheduled: {submission.name} ({cron})\n{workspace.schedule_url(schedule_id)}")
         return 0
     run_id = create_run(workspace, submission)
     click.echo(f"run: {submission.name}\n{workspace.run_url(run_id)}")
@@ -133,19 +135,21 @@ def _report(checks: list[Check]) -> None:
         StepError: A run cannot succeed like this.
     """
     for check in checks:
-        if not check.ok:
-            click.echo(f"{check.state}: {check.name}: {check.detail}{check.mend and f': {check.mend}'}", err=True)
+        mend = f": {check.mend}" if check.mend and not check.ok else ""
+        click.echo(f"{check.state}: {check.name}: {check.detail}{mend}", err=not check.ok)
     failed = [check.name for check in checks if check.failed]
     if failed:
         raise StepError(f"not submitted: {', '.join(failed)}: mend it, or try all the same with --skip-preflight")
-    click.echo(f"preflight: {sum(check.ok for check in checks)} of {len(checks)} checks well")
 
 
 def _wait(workspace: Workspace, run_id: str, pipeline: CompiledPipeline) -> int:
     try:
         run = wait_for_run(workspace, run_id, pipeline.steps, Console())
     except KeyboardInterrupt:
-        raise StepError(f"no longer waiting; the run goes on: {workspace.run_url(run_id)}") from None
+        click.echo(f"no longer waiting; the run goes on: {workspace.run_url(run_id)}", err=True)
+        return _INTERRUPTED
+    except PipelineError as error:
+        raise type(error)(f"{error}; the run goes on: {workspace.run_url(run_id)}") from error
     if run.state == "SUCCEEDED":
         click.echo("the run succeeded")
         return 0

@@ -9,9 +9,9 @@ from typing import Any
 from kfp.dsl.utils import COMPONENT_NAME_PREFIX
 from rich.console import Console
 
-from pipeline.local.progress import Progress
+from pipeline.local.progress import Progress, step_table
 from pipeline.local.steps import PlannedStep, StepRecord, StepState
-from pipeline.remote.client import get_text
+from pipeline.remote.pod_logs import failed_logs
 from pipeline.remote.problems import PlatformError
 from pipeline.remote.workspace import Workspace
 
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 POLL_INTERVAL = 5.0  # seconds
 _PATIENCE = 60  # failed requests in a row: five minutes if they fail at once
-_LOG_LINES = 20
+_DRIVER = "-driver"  # Argo's node that prepares a step
 _ENDED = {"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"}
 _STATES = {
     "PENDING": StepState.PENDING,
@@ -77,8 +77,11 @@ def wait_for_run(workspace: Workspace, run_id: str, steps: Sequence[PlannedStep]
                 for record in update_records(records, tasks_of(run)):
                     progress.changed(record)
                 if run.state in _ENDED:
-                    return run
+                    break
             time.sleep(POLL_INTERVAL)
+    if console.is_terminal:
+        console.print(step_table(records))
+    return run
 
 
 def tasks_of(run: Any) -> list[Any]:
@@ -113,17 +116,18 @@ def update_records(records: Iterable[StepRecord], tasks: Sequence[Any]) -> list[
 
 
 def describe_failure(workspace: Workspace, run: Any, steps: Iterable[PlannedStep]) -> list[str]:
-    """Say why a run failed: errors of its steps and the last lines of their logs, the run's own error otherwise."""
+    """Say what failed, and why as far as the platform tells: errors of run and steps, the last lines of their logs."""
     names = {_task_name(step): step.name for step in steps}
     failed = [task for task in tasks_of(run) if task.state == "FAILED"]
-    lines = []
-    for task in failed:
-        if task.display_name in names:
-            said = task.error.message if task.error else "failed"
-            lines.append(f"{names[task.display_name]}: {said}")
-    for pod in dict.fromkeys(pod for task in failed for pod in _pods(task)):
-        lines += _last_lines(workspace, run.run_id, pod)
-    return lines or [run.error.message if run.error else f"the run ended as {run.state}"]
+    lines = [run.error.message] if run.error else []
+    lines += [
+        f"{names.get(task.display_name, task.display_name)}: {task.error.message if task.error else 'failed'}"
+        for task in failed
+        if task.display_name in names or task.display_name.endswith(_DRIVER)
+    ]
+    if failed:
+        lines += failed_logs(workspace, run.run_id, failed, names)
+    return lines
 
 
 def _task_name(step: PlannedStep) -> str:
@@ -131,20 +135,5 @@ def _task_name(step: PlannedStep) -> str:
 
 
 def _is_known(moment: datetime | None) -> bool:
-    """The API answers the year 1 for what has not happened yet."""
-    return moment is not None and moment.year > 1
-
-
-def _pods(task: Any) -> list[str]:
-    named = [task.pod_name, *(child.pod_name for child in task.child_tasks or [])]
-    return [pod for pod in named if pod]
-
-
-def _last_lines(workspace: Workspace, run_id: str, pod: str) -> list[str]:
-    """The end of a pod's log as the UI serves it; where it does not, the way to it."""
-    query = {"podname": pod, "podnamespace": workspace.namespace, "runid": run_id}
-    try:
-        log = get_text(workspace.client, "/k8s/pod/logs", query)
-    except PlatformError:
-        return [f"log: kubectl --namespace {workspace.namespace} logs {pod} --container main"]
-    return [f"  {line}" for line in log.rstrip().splitlines()[-_LOG_LINES:]]
+    """The API answers the year 1, or 1970, for what has not happened yet."""
+    return moment is not None and moment.timestamp() > 0

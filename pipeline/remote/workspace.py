@@ -1,20 +1,25 @@
 """Where runs are submitted to: a client, a namespace, and the pages that show them."""
 
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 
 import kfp
 
 from container_component_src.errors import InputError
 from pipeline.auth_session import AuthSession
-from pipeline.remote.client import notebook_client, remote_client
-from pipeline.remote.problems import PlatformError
+from pipeline.remote.client import get_text, notebook_client, remote_client
+from pipeline.remote.problems import PlatformError, no_api
 from pipeline.remote.settings import NAMESPACE, RemoteSettings
 
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+_PAGES_VARIABLE = "KF_PIPELINES_UI_ENDPOINT"  # as kfp's client reads it
 _DASHBOARD_PAGES = "/_/pipeline"  # where the dashboard shows those of Kubeflow Pipelines
+_PAGES = "/pipeline"  # where they are without the dashboard
+_NAMESPACES = "/api/workgroup/env-info"  # of the dashboard: who is logged in, and the namespaces of this user
 
 
 @dataclass(frozen=True)
@@ -23,13 +28,17 @@ class Workspace:
 
     Attributes:
         client: kfp's client.
+        host: What messages call the platform.
         namespace: Where pods of runs are started.
+        namespace_source: Where its name comes from, for messages.
         multi_user: Whether experiments and runs belong to namespaces.
         ui: Address of the pages of Kubeflow Pipelines; a path alone if this pod does not know the platform's address.
     """
 
     client: kfp.Client
+    host: str
     namespace: str
+    namespace_source: str
     multi_user: bool
     ui: str
 
@@ -40,7 +49,18 @@ class Workspace:
 
     def run_url(self, run_id: str) -> str:
         """The page of a run."""
-        return f"{self.ui}/?ns={self.namespace}#/runs/details/{run_id}"
+        return self._page(f"runs/details/{run_id}")
+
+    def schedule_url(self, schedule_id: str) -> str:
+        """The page of a recurring run."""
+        return self._page(f"recurringrun/details/{schedule_id}")
+
+    def pipeline_url(self, pipeline_id: str, version_id: str = "") -> str:
+        """The page of a pipeline, or of a version of it."""
+        return self._page(f"pipelines/details/{pipeline_id}{version_id and f'/version/{version_id}'}")
+
+    def _page(self, path: str) -> str:
+        return f"{self.ui}/{f'?ns={self.namespace}' if self.multi_user else ''}#/{path}"
 
 
 def open_remote(settings: RemoteSettings) -> Workspace:
@@ -50,9 +70,15 @@ def open_remote(settings: RemoteSettings) -> Workspace:
         InputError: The login or the namespace is wrong.
         PlatformError: The platform cannot be reached, or refuses.
     """
-    ui = settings.endpoint + _DASHBOARD_PAGES
-    client = remote_client(settings, AuthSession(settings), ui)
-    return _entered(client, settings.namespace, settings.namespace_source, ui)
+    client = remote_client(settings, AuthSession(settings))
+    return _entered(
+        client,
+        settings.endpoint,
+        settings.namespace,
+        settings.namespace_source,
+        lambda multi_user: settings.endpoint + (_DASHBOARD_PAGES if multi_user else _PAGES),
+        lambda: _namespaces_of_user(client, settings.endpoint),
+    )
 
 
 def open_from_notebook(environment: Mapping[str, str] = os.environ) -> Workspace:
@@ -62,29 +88,53 @@ def open_from_notebook(environment: Mapping[str, str] = os.environ) -> Workspace
         InputError: This is no pod with access to Kubeflow Pipelines.
         PlatformError: The API cannot be reached, or refuses.
     """
-    ui = environment.get("KF_PIPELINES_UI_ENDPOINT", _DASHBOARD_PAGES)
     namespace, source = environment.get(NAMESPACE, ""), NAMESPACE
     if not namespace and NAMESPACE_FILE.is_file():
         namespace, source = NAMESPACE_FILE.read_text(encoding="utf-8").strip(), "that of this pod"
-    client = notebook_client(namespace, ui, environment)
+    client = notebook_client(namespace, environment)
     if not namespace:
         raise InputError(f"the namespace of this pod is not known (no {NAMESPACE_FILE}): set {NAMESPACE}")
-    return _entered(client, namespace, source, ui)
+    host = client.runs.api_client.configuration.host
+    pages = environment.get(_PAGES_VARIABLE, _DASHBOARD_PAGES)
+    return _entered(client, host, namespace, source, lambda multi_user: pages, list)
 
 
-def _entered(client: kfp.Client, namespace: str, source: str, ui: str) -> Workspace:
+def _entered(
+    client: kfp.Client,
+    host: str,
+    namespace: str,
+    source: str,
+    ui: Callable[[bool], str],
+    known_namespaces: Callable[[], list[str]],
+) -> Workspace:
     """Check that the API answers, and lets us into the namespace."""
-    multi_user = bool(client.healthzs.healthz_service_get_healthz().multi_user)
+    try:
+        multi_user = bool(client.healthzs.healthz_service_get_healthz().multi_user)
+    except PlatformError as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
+        raise no_api(host, str(error.status)) from error
     if not multi_user:
         # kfp's client would put it into every request; its own way to change that writes a file in the home folder.
         client._context_setting["namespace"] = ""
-    workspace = Workspace(client, namespace, multi_user, ui)
+    workspace = Workspace(client, host, namespace, source, multi_user, ui(multi_user))
     try:
         client.list_experiments(page_size=1, namespace=workspace.owner or "")
     except PlatformError as error:
-        if error.status not in {403, 404}:
+        if error.status not in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
             raise
+        known = ", ".join(known_namespaces())
         raise InputError(
-            f"namespace '{namespace}' ({source}): there is none that this user belongs to: set {NAMESPACE}"
+            f"namespace '{namespace}' ({source}): there is none that this user belongs to: "
+            f"set {NAMESPACE}{known and f' to one of {known}'}"
         ) from error
     return workspace
+
+
+def _namespaces_of_user(client: kfp.Client, endpoint: str) -> list[str]:
+    """What the dashboard says; nothing where there is none."""
+    try:
+        told = json.loads(get_text(client, _NAMESPACES, host=endpoint))
+        return sorted(str(entry["namespace"]) for entry in told["namespaces"])
+    except (PlatformError, ValueError, LookupError, TypeError):
+        return []

@@ -1,7 +1,8 @@
-import logging
+import json
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import httpx
 import pytest
@@ -17,6 +18,7 @@ from tests.pipeline.remote.gateways import (
     LDAP_PASSWORD,
     LDAP_USERNAME,
     PASSWORD,
+    SECRETS,
     TOKEN,
     USERNAME,
     LoginOptions,
@@ -35,8 +37,9 @@ def session_at(platform: Platform, login: Login = USER, trust: Trust | None = No
 
 def user_of(platform: Platform, session: AuthSession) -> str:
     """Whom the platform takes the session for."""
-    answer = httpx.get(f"{platform.endpoint}/pipeline/apis/v2beta1/healthz", headers=session.headers(), verify=False)
-    assert answer.json() == {"multi_user": True}
+    request = Request(f"{platform.endpoint}/pipeline/apis/v2beta1/healthz", headers=session.headers())
+    with urlopen(request, context=ssl._create_unverified_context()) as answer:
+        assert json.load(answer) == {"multi_user": True}
     return next(iter(platform.gateway.sessions.values()))
 
 
@@ -150,6 +153,20 @@ def test_nobody_at_the_address() -> None:
         session_at(platform).headers()
 
 
+def test_address_that_leads_to_another_is_said_before_the_login(platform: Platform) -> None:
+    elsewhere = platform.endpoint.replace("localhost", "127.0.0.1")
+    platform.faults["/pipeline/"] = [elsewhere]
+    with pytest.raises(InputError, match=f"leads to {elsewhere}: set KUBEFLOW_ENDPOINT to that address"):
+        session_at(platform).headers()
+    assert "POST" not in [method for method, path in platform.seen]
+
+
+def test_address_with_tls_that_has_none_is_said(platform: Platform) -> None:
+    platform.endpoint = platform.endpoint.replace("http:", "https:")
+    with pytest.raises(PlatformError, match=r"not reachable \(.*\): it speaks no TLS: write http://localhost"):
+        session_at(platform).headers()
+
+
 def test_password_goes_to_no_other_host() -> None:
     with (
         serving(LoginOptions(form_action="http://127.0.0.2/")) as platform,
@@ -212,7 +229,6 @@ def test_bundle_without_certificates_is_named(tmp_path: Path) -> None:
 
 
 def test_logs_and_reprs_hold_no_secret(platform: Platform, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
     session = session_at(platform)
     cookie = session.headers()["Cookie"].partition("=")[2]
     platform.faults["/dex/"] = [500]
@@ -221,4 +237,4 @@ def test_logs_and_reprs_hold_no_secret(platform: Platform, caplog: pytest.LogCap
         session.headers()
     told = caplog.text + repr(vars(session)) + str(caught.getrepr(style="long", showlocals=False))
     codes = list(platform.dex.codes)
-    assert not [secret for secret in (PASSWORD, cookie[:20], *codes) if secret in told]
+    assert not [secret for secret in (*SECRETS, cookie[:20], *codes) if secret in told]

@@ -1,20 +1,34 @@
+import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 
 from container_component_src.errors import InputError
-from pipeline.compile_and_run_pipeline import parse_parameters
+from pipeline.compile_and_run_pipeline import check_options, compile_and_run_pipeline, parse_parameters
 
 ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: PLW1510 - the exit code is what is tested
-        [sys.executable, "pipeline/compile_and_run_pipeline.py", *arguments], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "pipeline/compile_and_run_pipeline.py", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "IMAGE_TAG": "1.0"},  # whatever state this checkout is in
+        capture_output=True,
+        text=True,
     )
+
+
+def check(*arguments: str) -> None:
+    """Read options as the command does, and check that they go together."""
+    check_options(compile_and_run_pipeline.make_context("compile_and_run_pipeline.py", list(arguments)))
 
 
 def test_parameters_are_split_at_the_first_equals_sign() -> None:
@@ -32,7 +46,7 @@ def test_malformed_parameter_is_named(text: str) -> None:
     [
         ((), "this is no Kubeflow notebook"),
         (("--local", "--remote"), "exclude each other"),
-        (("--local", "--compile-only"), "--local"),
+        (("--compile-only", "--output", "/dev/null/pipeline.yaml"), "/dev/null/pipeline.yaml: cannot be written"),
         (("--local", "--config", "absent.toml"), "absent.toml"),
         (("--local", "--param", "windowhours=1"), "windowhours"),
         (("--local", "--param", "window_hours=long"), "window_hours"),
@@ -45,16 +59,59 @@ def test_bad_use_is_one_line_and_exit_code_2(arguments: tuple[str, ...], message
     assert message in line
 
 
-def test_parameters_of_the_configuration_are_the_defaults_of_the_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--local --compile-only", "exclude each other"),
+        ("--insecure", "--insecure is for --remote"),
+        ("--local --ca-bundle ca.pem", "--ca-bundle is for --remote"),
+        ("--remote --output a.yaml", "--output is for --compile-only"),
+        ("--remote --containers", "--containers is for --local"),
+        ("--local --wait", "--wait is for a notebook or --remote"),
+        ("--compile-only --upload", "--upload is for a notebook or --remote"),
+        ("--compile-only --skip-preflight", "--skip-preflight is for"),
+        ("--remote --list-schedules --disable-schedule a", "exclude each other"),
+        ("--remote --schedule ''", "--schedule is empty"),
+        ("--disable-schedule ''", "--disable-schedule is empty"),
+    ],
+)
+def test_options_that_would_have_no_effect_are_refused(options: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        check(*shlex.split(options))
+
+
+def test_commands_of_the_documents_are_those_of_the_program() -> None:
+    told = []
+    for document in DOCUMENTS:
+        text = document.read_text(encoding="utf-8").replace("\\\n", "")
+        told += re.findall(r"^(?:\S*python|.*poetry run python) pipeline/compile_and_run_pipeline\.py(.*)$", text, re.M)
+        for target, options in re.findall(
+            r"^make (?:image && make )?(run|run-containers|compile)(?: ARGS=\"(.*)\")?", text, re.M
+        ):
+            place = {"run": "--local", "run-containers": "--local --containers", "compile": "--compile-only"}[target]
+            told.append(f"{place} {options}")
+    assert len(told) > 12
+    for options in told:
+        check(*shlex.split(options, comments=True))
+
+
+def test_every_option_is_described() -> None:
+    options = [parameter for parameter in compile_and_run_pipeline.params if isinstance(parameter, click.Option)]
+    assert [option.name for option in options if not option.help] == []
+
+
+def test_parameters_of_the_configuration_and_of_the_command_are_the_defaults_of_the_file(tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
-    config.write_text((ROOT / "config.toml").read_text() + "window_hours = 0.5\nlatent_dims = [3]\n")
+    config.write_text((ROOT / "config.toml").read_text() + "window_hours = 0.1\nlatent_dims = [3]\n")
     output = tmp_path / "out.yaml"
-    done = run("--compile-only", "--config", str(config), "--output", str(output), "--image-tag", "7")
+    more = ("--param", "max_epochs=3", "--param", "window_hours=0.5", "--image-tag", "7")
+    done = run("--compile-only", "--config", str(config), "--output", str(output), *more)
     assert (done.returncode, done.stderr) == (0, "")
     spec, _ = yaml.safe_load_all(output.read_text())
     parameters = spec["root"]["inputDefinitions"]["parameters"]
     assert parameters["window_hours"]["defaultValue"] == 0.5
     assert parameters["latent_dims"]["defaultValue"] == [3]
+    assert parameters["max_epochs"]["defaultValue"] == 3
     images = {executor["container"]["image"] for executor in spec["deploymentSpec"]["executors"].values()}
     assert images == {"columbus-eclss-ad:7"}
     config.write_text(config.read_text() + "windowhours = 0.5\n")

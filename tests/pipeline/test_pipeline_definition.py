@@ -18,6 +18,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 from container_component_src.cluster.step import Step
 from container_component_src.main import COMMANDS
+from container_component_src.scratch import RUN_ID_VARIABLE
 from container_component_src.settings import Settings, load_settings
 from container_component_src.storage import S3_ENVIRONMENT
 from pipeline.compile_and_run_pipeline import compile_pipeline
@@ -111,12 +112,22 @@ def test_parameter_types_fit_the_options(spec: dict[str, Any]) -> None:
         inputs = spec["components"][name].get("inputDefinitions", {}).get("parameters", {})
         for option, value in given.items():
             parameter = next(p for p in command.params if option in p.opts)
+            assert not getattr(parameter, "is_flag", False), option  # which takes no value
             match = INPUT.fullmatch(value)
             if match and not isinstance(parameter.type, click.Choice):
                 example = EXPRESSION_TYPES[inputs[match[1]]["parameterType"]]
                 if parameter.name == "report_columns":
                     example = EXPRESSION_TYPES["STRUCT"]  # handed on as text, since the compiler shuffles objects
                 parameter.type_cast_value(click.Context(command), example)
+
+
+def test_commands_take_the_values_that_a_run_gives_by_default(
+    spec: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(RUN_ID_VARIABLE, "run")  # as in a pod
+    for name in container_tasks(spec):
+        command, options = launch_options(spec, name)
+        command.make_context(name, [text for pair in options.items() for text in pair])
 
 
 def test_no_argument_mixes_text_and_placeholders(spec: dict[str, Any]) -> None:

@@ -11,6 +11,9 @@ from aiohttp import web
 USERNAME, PASSWORD = "user@example.com", "s3cr3t-pass&word=+%41"  # characters that forms have to escape
 LDAP_USERNAME, LDAP_PASSWORD = "anna", "ldap-s3cr3t"
 TOKEN = "bearer-s3cr3t-token"
+SESSION = "session-s3cr3t-"  # every session begins so
+S3_KEY = "s3-s3cr3t"
+SECRETS = (PASSWORD, LDAP_PASSWORD, TOKEN, SESSION, S3_KEY)
 OAUTH2_COOKIE = "oauth2_proxy_kubeflow"
 AUTHSERVICE_COOKIE = "authservice_session"
 
@@ -155,6 +158,7 @@ class Gateway:
             web.get("/oauth2/start", self.start),
             web.get("/oauth2/callback", self.callback),
             web.get("/login/oidc", self.callback),
+            web.get("/authservice/oidc/callback", self.callback),
         ]
 
     def user_of(self, request: web.Request) -> str | None:
@@ -165,22 +169,29 @@ class Gateway:
         return self.sessions.get(self._cookie_value(request))
 
     def _cookie_value(self, request: web.Request) -> str:
-        return "".join(value for name, value in sorted(request.cookies.items()) if name.startswith(self._cookie))
+        return "".join(request.cookies.get(name, "") for name in self._cookies)
 
     @property
-    def _cookie(self) -> str:
-        return f"{OAUTH2_COOKIE}_session" if self.options.gateway == "oauth2-proxy" else AUTHSERVICE_COOKIE
+    def _cookies(self) -> list[str]:
+        """Names of the session's cookies; oauth2-proxy splits those that are too long for browsers."""
+        if self.options.gateway == "oauth2-proxy":
+            return [f"{OAUTH2_COOKIE}_{index}" for index in range(2)]
+        return [AUTHSERVICE_COOKIE]
+
+    @property
+    def _csrf_cookie(self) -> str:
+        return f"{OAUTH2_COOKIE}_csrf" if self.options.gateway == "oauth2-proxy" else "oidc_state_csrf"
 
     def refuse(self, request: web.Request) -> web.Response:
         """Answer a request of nobody."""
         if self.options.gateway == "oidc-authservice":
-            raise self._to_dex(request.path_qs, "/login/oidc")
+            raise self._to_dex(request.path_qs, "/authservice/oidc/callback")
         if "/apis/" in request.path or request.headers.get("Accept") == "application/json":
-            return web.Response(text="Unauthorized\n", status=401)
+            return web.json_response({}, status=401)
         if not self.options.sign_in_page:
             raise self._to_dex(request.path_qs, "/oauth2/callback")
         return page(
-            '<div class="signin text-center"><form method="GET" action="/oauth2/start">'
+            '<div class="box block sign-in-box has-text-centered"><form method="GET" action="/oauth2/start">'
             f'<input type="hidden" name="rd" value="{html.escape(request.path_qs)}">'
             '<button type="submit" class="button block is-primary">Sign in with OpenID Connect</button></form></div>',
             403,
@@ -199,24 +210,27 @@ class Gateway:
             "scope": "profile email groups openid",
             "state": state,
         }
+        if self.options.gateway == "oauth2-proxy":
+            query |= {"prompt": "none", "code_challenge": secrets.token_urlsafe(32), "code_challenge_method": "S256"}
         found = web.HTTPFound(f"/dex/auth?{urlencode(query)}")
-        found.set_cookie(f"{OAUTH2_COOKIE}_csrf", state, httponly=True, path="/")
+        found.set_cookie(self._csrf_cookie, state, httponly=True, path="/", samesite="Lax")
         return found
 
     async def callback(self, request: web.Request) -> web.Response:
         query = parse_qs(request.query_string)
         state, code = query["state"][0], query["code"][0]
-        if request.cookies.get(f"{OAUTH2_COOKIE}_csrf") != state or code not in self._dex.codes:
+        if request.cookies.get(self._csrf_cookie) != state or code not in self._dex.codes:
             return page("<h1>403 Forbidden</h1><p>Unable to find a valid CSRF token. Please try again.</p>", 403)
         self.logins += 1
-        session = f"session-s3cr3t-{secrets.token_hex(16)}"
+        session = f"{SESSION}{secrets.token_hex(16)}"
         found = web.HTTPFound(self._states.pop(state))
         if self.options.keep_session:
             self.sessions[session] = self._dex.codes.pop(code)
-            half = len(session) // 2
-            for index, part in enumerate((session[:half], session[half:])):  # as oauth2-proxy splits long cookies
-                found.set_cookie(f"{self._cookie}_{index}", part, httponly=True, path="/")
-        found.del_cookie(f"{OAUTH2_COOKIE}_csrf", path="/")
+            length = -(-len(session) // len(self._cookies))
+            for index, name in enumerate(self._cookies):
+                part = session[index * length : (index + 1) * length]
+                found.set_cookie(name, part, httponly=True, path="/")
+        found.del_cookie(self._csrf_cookie, path="/")
         raise found
 
 

@@ -2,6 +2,7 @@
 
 import json
 import uuid
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from aiohttp import web
 
 NEVER = "0001-01-01T00:00:00Z"
+WORKFLOW = "columbus-eclss-ad-pipeline-x7k2p"
+POD_TEMPLATE = "metadata-0-1-retry-system-container-impl"
 CREATED = "2026-01-02T03:04:05Z"
 USER: web.RequestKey[str] = web.RequestKey("user", str)
 CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 500: 13}  # of gRPC, by HTTP status
@@ -16,11 +19,17 @@ CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 500: 13}  # of gRPC, by HTTP s
 
 @dataclass
 class Task:
-    """A task of a run at one moment."""
+    """A step of a run at one moment.
+
+    Attributes:
+        state: Its state.
+        attempts: How many pods it has had; none while it waits for one.
+        retried: Whether its attempts are nodes of their own.
+    """
 
     state: str
-    error: str = ""
-    pod: str = ""
+    attempts: int = 1
+    retried: bool = True
 
 
 @dataclass
@@ -39,7 +48,7 @@ class PipelinesApi:
         multi_user: Whether resources belong to namespaces.
         members: Namespaces by user.
         story: What successive requests for a run find; the last one stays.
-        pod_logs: Logs by pod, as the UI serves them.
+        pod_logs: Logs by pod, as the UI serves them; `pod_of` names pods.
     """
 
     def __init__(self) -> None:
@@ -67,8 +76,24 @@ class PipelinesApi:
             web.get(f"{base}/pipelines", self.list_pipelines),
             web.post(f"{base}/pipelines/upload", self.upload),
             web.post(f"{base}/pipelines/upload_version", self.upload_version),
-            web.get(f"{prefix}/k8s/pod/logs", self.pod_log),
         ]
+
+    def pages(self) -> list[web.RouteDef]:
+        """What the UI serves beside the API, and the dashboard."""
+        return [
+            web.get("/pipeline/k8s/pod/logs", self.pod_log),
+            web.get("/api/workgroup/env-info", self.who_is_it),
+        ]
+
+    async def who_is_it(self, request: web.Request) -> web.Response:
+        user = request[USER]
+        namespaces = [
+            {"user": user, "namespace": name, "role": "owner"} for name in sorted(self.members.get(user, set()))
+        ]
+        platform = {"kubeflowVersion": "1.11.0", "provider": "other", "providerName": "other", "logoutUrl": "/logout"}
+        return web.json_response(
+            {"user": user, "platform": platform, "namespaces": namespaces, "isClusterAdmin": False}
+        )
 
     async def healthz(self, request: web.Request) -> web.Response:
         return web.json_response({"multi_user": self.multi_user} if self.multi_user else {})
@@ -121,7 +146,7 @@ class PipelinesApi:
             run["error"] = {"code": 13, "message": moment.error}
         if moment.tasks:
             run["run_details"] = {
-                "task_details": [_task(run_id, name, task) for name, task in moment.tasks.items()],
+                "task_details": [node for name, task in moment.tasks.items() for node in _nodes(run_id, name, task)],
             }
         return web.json_response(run)
 
@@ -130,8 +155,13 @@ class PipelinesApi:
 
     async def create_schedule(self, request: web.Request) -> web.Response:
         given = await request.json()
-        if len(given["trigger"]["cron_schedule"]["cron"].split()) != 6:
-            raise problem(400, "Invalid input error: Expected exactly 6 fields in the cron expression")
+        cron = given["trigger"]["cron_schedule"]["cron"]
+        if len(cron.split()) != 6 or "61" in cron.split():
+            raise problem(
+                400,
+                "Create recurring run failed: Invalid input error: Schedule cron is not a supported format"
+                f"(https://godoc.org/github.com/robfig/cron). Error: End of range (61) above maximum (59): {cron}",
+            )
         namespace = self._experiment(given["experiment_id"])["namespace"]
         self._authorize(request, namespace, "create", "jobs")
         schedule = {
@@ -234,22 +264,45 @@ class PipelinesApi:
         return web.json_response(answer if found else {})
 
 
-def _task(run_id: str, name: str, task: Task) -> dict[str, Any]:
-    detail: dict[str, Any] = {
-        "run_id": run_id,
-        "task_id": str(uuid.uuid5(uuid.NAMESPACE_URL, name)),
-        "display_name": name,
-        "create_time": CREATED,
-        "start_time": CREATED,
-        "end_time": "2026-01-02T03:05:35Z" if task.state in {"SUCCEEDED", "FAILED"} else NEVER,
-        "state": task.state,
-        "state_history": [{"update_time": CREATED, "state": task.state}],
-    }
-    if task.error:
-        detail["error"] = {"code": 2, "message": task.error}
-    if task.pod:
-        detail["child_tasks"] = [{"pod_name": task.pod}]
-    return detail
+def pod_of(step: str, attempt: int = 0) -> str:
+    """Name of the pod of an attempt of a step."""
+    return f"{WORKFLOW}-{POD_TEMPLATE}-{_hash(step, f'executor({attempt})')}"
+
+
+def _nodes(run_id: str, name: str, task: Task) -> list[dict[str, Any]]:
+    """A step as the API server lists it: the nodes of Argo's workflow, without an error and without the pods' names.
+
+    What a node names as pods of its children are the ids of their nodes.
+    """
+
+    def node(part: str, state: str, *children: str) -> dict[str, Any]:
+        return {
+            "run_id": run_id,
+            "task_id": str(uuid.uuid5(uuid.NAMESPACE_URL, name + part)),
+            "display_name": part,
+            "create_time": CREATED,
+            "start_time": CREATED,
+            "end_time": "2026-01-02T03:05:35Z" if state in {"SUCCEEDED", "FAILED"} else NEVER,
+            "state": state,
+            "state_history": [{"update_time": CREATED, "state": state}],
+            **(
+                {"child_tasks": [{"pod_name": f"{WORKFLOW}-{_hash(name, child)}"} for child in children]}
+                if children
+                else {}
+            ),
+        }
+
+    nodes = [node(f"{name}-driver", "SUCCEEDED", name)]
+    attempts = [f"executor({attempt})" for attempt in range(task.attempts)]
+    if not task.retried:
+        return [*nodes, node(name, task.state, *attempts), node("executor", task.state)]
+    states = ["FAILED"] * (task.attempts - 1) + [task.state]
+    nodes += [node(name, task.state, "executor"), node("executor", task.state, *attempts)]
+    return nodes + [node(attempt, state) for attempt, state in zip(attempts, states, strict=True)]
+
+
+def _hash(step: str, part: str) -> int:
+    return zlib.crc32(f"{step}.{part}".encode())
 
 
 def problem(status: int, message: str) -> web.HTTPException:

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 
 from aiohttp import web
 
-from tests.pipeline.remote.gateways import Dex, Gateway, LoginOptions, page
+from tests.pipeline.remote.gateways import OAUTH2_COOKIE, SESSION, Dex, Gateway, LoginOptions, page
 from tests.pipeline.remote.kfp_api import USER, PipelinesApi
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-RESET, SLOW, LOOP = "reset", "slow", "loop"
-OPEN = ("/dex/", "/oauth2/", "/login/", "/foreign/")
+Fault = int | str | Callable[[], None]
+OPEN = ("/dex/", "/oauth2/", "/login/", "/authservice/", "/foreign/")
 
 
 class Platform:
@@ -22,8 +22,9 @@ class Platform:
 
     Attributes:
         endpoint: Scheme, host and port.
-        faults: What to do to the next requests whose path holds a text: a status, or `reset`, `slow` or `loop`;
-            requests whose list is used up are answered normally.
+        faults: What happens to the next requests whose path holds a text, until the list is used up: a status; `reset`,
+            `slow`, `loop` (back to itself), `web page`, `no right`, `cookie` (a failure that sets one), or an address
+            that the request is sent to; a function is called, and the request is answered.
         seen: Method and path of every request.
     """
 
@@ -32,7 +33,7 @@ class Platform:
         self.dex = Dex(options)
         self.gateway = Gateway(options, self.dex)
         self.api = PipelinesApi()
-        self.faults: dict[str, list[int | str]] = defaultdict(list)
+        self.faults: dict[str, list[Fault]] = defaultdict(list)
         self.seen: list[tuple[str, str]] = []
 
     def expire_sessions(self) -> None:
@@ -42,7 +43,7 @@ class Platform:
         application = web.Application(middlewares=[self._faults, self._authenticate])
         application.add_routes(self.dex.routes() + self.gateway.routes())
         application.add_routes([web.get("/pipeline/", self._home)])
-        application.add_routes(self.api.routes("/pipeline") + self.api.routes(""))
+        application.add_routes(self.api.routes("/pipeline") + self.api.routes("") + self.api.pages())
         return application
 
     async def _home(self, request: web.Request) -> web.Response:
@@ -53,18 +54,38 @@ class Platform:
         self.seen.append((request.method, request.path))
         for text, faults in self.faults.items():
             if text in request.path and faults:
-                match faults.pop(0):
-                    case "reset":
-                        assert request.transport is not None
-                        request.transport.abort()
-                    case "slow":
-                        await asyncio.sleep(30)
-                    case "loop":
-                        faults.append(LOOP)
-                        raise web.HTTPFound(request.path_qs)
-                    case int(status):
-                        return web.Response(text="upstream connect error", status=status)
+                fault = faults.pop(0)
+                if callable(fault):
+                    fault()
+                elif answer := await self._faulty_answer(request, fault):
+                    if fault == "loop":
+                        faults.append(fault)
+                    return answer
         return await handler(request)
+
+    async def _faulty_answer(self, request: web.Request, fault: int | str) -> web.StreamResponse | None:
+        answer: web.Response | None = None
+        assert request.transport is not None
+        match fault:
+            case "reset":
+                request.transport.abort()
+            case "slow":  # until nobody waits any longer
+                while not request.transport.is_closing():
+                    await asyncio.sleep(0.02)
+            case "web page":
+                answer = page('<div id="root"></div>')
+            case "no right":  # as Istio says it
+                answer = web.Response(text="RBAC: access denied", status=403)
+            case "cookie":
+                answer = web.json_response({"message": "Failed"}, status=500)
+                answer.set_cookie(OAUTH2_COOKIE, f"{SESSION}renewed")
+            case "loop":
+                answer = web.Response(status=302, headers={"Location": request.path_qs})
+            case int(status):
+                answer = web.Response(text="upstream connect error", status=status)
+            case address:
+                answer = web.Response(status=301, headers={"Location": f"{address}{request.path_qs}"})
+        return answer
 
     @web.middleware
     async def _authenticate(self, request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -1,0 +1,196 @@
+"""What goes wrong between here and a platform, as users meet it: one line, and the right exit code."""
+
+import ssl
+import traceback
+from pathlib import Path
+
+import pytest
+import trustme
+from pydantic import SecretStr
+
+from pipeline.remote.problems import PlatformError
+from pipeline.remote.settings import Login, RemoteSettings
+from pipeline.remote.workspace import open_remote
+from tests.pipeline.remote.command import run, secrets_in
+from tests.pipeline.remote.conftest import LOGIN, Submit
+from tests.pipeline.remote.gateways import PASSWORD, TOKEN, USERNAME, LoginOptions
+from tests.pipeline.remote.kfp_api import Moment, Task, pod_of
+from tests.pipeline.remote.platform_server import Fault, Platform, serving
+
+WAITING = ("--remote", "--skip-preflight", "--image-tag", "1.0", "--wait")
+STEPS = {"list-archives": Task("SUCCEEDED"), "run-pytorchjob": Task("RUNNING")}
+RUNS = "/apis/v2beta1/runs/"
+
+
+def test_wait_ends_well(platform: Platform, submit: Submit) -> None:
+    platform.api.story = [Moment("PENDING"), Moment("RUNNING", STEPS), Moment("SUCCEEDED")]
+    told = submit(platform, "--wait")
+    assert told.code == 0
+    assert "list_archives: succeeded (90.0 s)" in told.out
+    assert "run_pytorchjob: running" in told.out
+    assert told.out.endswith("the run succeeded\n")
+
+
+def test_wait_ends_with_the_failed_step_and_the_log_of_its_last_attempt(platform: Platform, tmp_path: Path) -> None:
+    failed = {**STEPS, "run-pytorchjob": Task("FAILED", attempts=3)}
+    platform.api.story = [Moment("RUNNING", STEPS), Moment("FAILED", failed)]
+    for attempt in range(3):
+        platform.api.pod_logs[pod_of("run-pytorchjob", attempt)] = (
+            f"attempt {attempt}\nerror: out of memory; give more\n"
+        )
+    told = run(tmp_path, *WAITING, KUBEFLOW_ENDPOINT=platform.endpoint, **LOGIN)
+    assert told.code == 1
+    assert told.out.splitlines()[-1].endswith("run_pytorchjob: failed")
+    assert told.error.splitlines() == [
+        "run_pytorchjob: failed",
+        f"log of {pod_of('run-pytorchjob', 2)}:",
+        "  attempt 2",
+        "  error: out of memory; give more",
+        f"error: the run ended as FAILED: see {told.out.splitlines()[1]}",
+    ]
+
+
+@pytest.mark.parametrize("retried", [True, False])
+def test_way_to_the_pods_where_the_platform_shows_no_log(platform: Platform, submit: Submit, retried: bool) -> None:
+    platform.api.story = [
+        Moment("FAILED", {"deploy-to-kserve": Task("FAILED", retried=retried)}, error="the run's own")
+    ]
+    told = submit(platform, "--wait")
+    run_id = platform.api.runs[0]["run_id"]
+    assert told.code == 1
+    assert told.error.splitlines()[:-1] == [
+        "the run's own",
+        "deploy_to_kserve: failed",
+        f"logs: kubectl --namespace user get pods --selector pipeline/runid={run_id} "
+        "--field-selector status.phase=Failed",
+    ]
+
+
+def test_ctrl_c_ends_the_waiting_but_not_the_run(platform: Platform, tmp_path: Path) -> None:
+    platform.api.story = [Moment("RUNNING", STEPS)]
+    told = run(tmp_path, *WAITING, interrupt_at="running", KUBEFLOW_ENDPOINT=platform.endpoint, **LOGIN)
+    assert told.code == 130
+    assert told.error.startswith(f"no longer waiting; the run goes on: {platform.endpoint}/_/pipeline/")
+
+
+@pytest.mark.parametrize(
+    "options", [LoginOptions(), LoginOptions(sign_in_page=False), LoginOptions("oidc-authservice")], ids=str
+)
+def test_session_that_expires_while_waiting_is_renewed_once(options: LoginOptions, submit: Submit) -> None:
+    with serving(options) as platform:
+        platform.api.story = [Moment("RUNNING", STEPS), Moment("RUNNING", STEPS), Moment("SUCCEEDED")]
+        platform.faults[RUNS] = [platform.expire_sessions]
+        told = submit(platform, "--wait")
+        assert (told.code, told.error) == (0, "")
+        assert platform.gateway.logins == 2
+        assert len([path for _, path in platform.seen if RUNS in path]) == 4  # one of them in vain
+
+
+def test_session_is_renewed_for_a_request_once_only(platform: Platform, submit: Submit) -> None:
+    platform.faults[RUNS] = [401, 401]
+    told = submit(platform, "--wait")
+    assert (told.code, platform.gateway.logins) == (1, 2)
+    (line,) = told.error.splitlines()
+    assert "does not take the login for the API (401): ask who runs the platform" in line
+    assert "; the run goes on: http" in line
+
+
+def test_password_that_changes_while_waiting_is_said(platform: Platform, submit: Submit) -> None:
+    def change_password() -> None:
+        platform.expire_sessions()
+        platform.dex.options.connectors = {"local": {USERNAME: "another"}}
+
+    platform.faults[RUNS] = [change_password]
+    told = submit(platform, "--wait")
+    assert told.code == 2
+    (line,) = told.error.splitlines()
+    assert "wrong user name or password at connector 'local'" in line
+    assert "; the run goes on: http" in line
+
+
+def test_passing_trouble_while_waiting_is_waited_out(platform: Platform, tmp_path: Path) -> None:
+    platform.faults[RUNS] = [500, 503, "reset", "slow"]
+    told = run(tmp_path, *WAITING, KUBEFLOW_ENDPOINT=platform.endpoint, **LOGIN)
+    assert told.code == 0, told.error
+    assert told.error.count("; asking again") == len(told.error.splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    ("path", "fault", "code", "message"),
+    [
+        ("healthz", 401, 1, "does not take the login for the API (401): ask who runs the platform"),
+        ("healthz", "loop", 1, "does not take the login for the API (302): ask who runs the platform"),
+        ("healthz", 404, 1, "no Kubeflow Pipelines API there (404 instead): check KUBEFLOW_ENDPOINT"),
+        ("healthz", "web page", 1, "no Kubeflow Pipelines API there (a web page instead): check KUBEFLOW_ENDPOINT"),
+        ("healthz", 503, 1, "answers 503 upstream connect error: try again"),
+        ("experiments", 403, 2, "namespace 'user' (derived from KUBEFLOW_USERNAME"),
+        ("experiments", 404, 2, "namespace 'user'"),
+        ("experiments", 409, 1, "refuses with 409"),
+        ("experiments", 500, 1, "answers 500"),
+        ("experiments", "reset", 1, "the connection broke"),
+        ("experiments", "slow", 1, "no answer within 2 s"),
+        (
+            "runs",
+            "no right",
+            1,
+            "refuses with 403 (RBAC: access denied): check KUBEFLOW_NAMESPACE and your rights there",
+        ),
+    ],
+)
+def test_trouble_before_a_run_is_one_line(
+    platform: Platform, submit: Submit, path: str, fault: Fault, code: int, message: str
+) -> None:
+    platform.faults[f"/apis/v2beta1/{path}"] = [fault] * 2
+    told = submit(platform)
+    assert told.code == code
+    (line,) = told.error.splitlines()
+    assert message in line
+    assert platform.api.runs == []
+
+
+def test_wrong_password_is_one_line(platform: Platform, submit: Submit) -> None:
+    told = submit(platform, KUBEFLOW_PASSWORD="guess")
+    assert (told.code, len(told.error.splitlines())) == (2, 1)
+    assert "wrong user name or password" in told.error
+
+
+def test_wrong_connector_is_one_line(platform: Platform, submit: Submit) -> None:
+    told = submit(platform, KUBEFLOW_CONNECTOR="ldap")
+    assert told.code == 2
+    assert told.error == "error: KUBEFLOW_CONNECTOR=ldap: the login offers local; set it to one that is offered\n"
+
+
+@pytest.mark.parametrize("path", ["/pipeline/", "/dex/auth"])
+def test_redirects_without_end_are_one_line(platform: Platform, submit: Submit, path: str) -> None:
+    platform.faults[path] = ["loop"]
+    told = submit(platform)
+    assert told.code == 1
+    (line,) = told.error.splitlines()
+    assert "the login goes round in circles: check that KUBEFLOW_ENDPOINT" in line
+
+
+@pytest.mark.parametrize(
+    "login", [{}, {"KUBEFLOW_TOKEN": TOKEN, "KUBEFLOW_NAMESPACE": "user"}], ids=["password", "token"]
+)
+def test_unknown_authority_needs_its_bundle(login: dict[str, str], submit: Submit, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    with serving(tls=context) as platform:
+        refused = submit(platform, **login)
+        assert (refused.code, refused.error.count("certificate is not trusted")) == (1, 1)
+        assert platform.seen == []
+        assert submit(platform, "--ca-bundle", str(tmp_path / "ca.pem"), **login).code == 0
+        assert submit(platform, "--insecure", **login).code == 0
+        assert len(platform.api.runs) == 2
+
+
+def test_tracebacks_hold_no_secret(platform: Platform) -> None:
+    workspace = open_remote(RemoteSettings(platform.endpoint, Login(USERNAME, SecretStr(PASSWORD)), "user", ""))
+    for fault in ("cookie", "reset", 401, 401, 403):
+        platform.faults[RUNS].append(fault)
+    for _ in range(3):
+        with pytest.raises(PlatformError) as caught:
+            workspace.client.get_run("a")
+        assert secrets_in("".join(traceback.format_exception(caught.value)), repr(caught.value)) == []

@@ -133,9 +133,11 @@ def mounts_of(command: Sequence[str], cwd: Path) -> list[Mount]:
     """What a step may see: the files and folders that its inputs name, and its output folder.
 
     Args:
-        command: Of the step, with kfp's executor input as an argument.
+        command: Of the step, with kfp's executor input as an argument; without it the step sees nothing.
         cwd: What relative paths count from.
     """
+    if "--executor-input" not in command:
+        return []
     executor_input = json.loads(command[list(command).index("--executor-input") + 1])
     output = Path(executor_input["outputs"]["outputFile"]).parent
     found = {output: Mount(output, output, writable=True)}

@@ -81,6 +81,7 @@ class StepRunner:
         """Run the command of the task that the calling thread is in; True if it succeeded."""
         record: StepRecord = self._current.record
         log = self._logs / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', record.name).strip('-')}.log"
+        log.touch()  # there to be shown, whatever becomes of the command
         self._board.start(record, log)
         result = self._launcher.run(command, log, env)
         peaks = [peak for peak in (record.peak_rss_mib, result.peak_rss_mib) if peak is not None]

@@ -1,13 +1,26 @@
-"""The platform that the tests of this folder submit to."""
+"""The platform that the tests of this folder submit to, and the container engine that they start steps with."""
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.pipeline.remote.gateways import SECRETS
 from tests.pipeline.remote.platform_server import Platform, serving
+
+# Stands in for an engine with one image: notes how it is called and, for `run`, runs what follows the image.
+ENGINE = f"""#!{sys.executable}
+import json, os, subprocess, sys
+with open(os.environ["CALLS"], "a") as calls:
+    calls.write(json.dumps(sys.argv[1:]) + "\\n")
+if "inspect" in sys.argv:
+    sys.exit(print("sha256:1") if sys.argv[-1] == "image:tag" else "no such\\nimage")
+if "run" in sys.argv:
+    sys.exit(subprocess.call(sys.argv[sys.argv.index("sha256:1") + 1 :]))
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -32,3 +45,13 @@ def platform() -> Iterator[Platform]:
     """oauth2-proxy, Dex with a static password and the API."""
     with serving() as platform:
         yield platform
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> dict[str, str]:
+    """The environment that names an engine."""
+    program = tmp_path / "engine"
+    program.write_text(ENGINE)
+    program.chmod(0o755)
+    calls = {"CALLS": str(tmp_path / "calls"), "CONTAINER_OPTIONS": "--network 'of mine'"}
+    return {**os.environ, **calls, "CONTAINER_ENGINE": f"{program} --quiet"}

@@ -11,27 +11,6 @@ from container_component_src.errors import InputError
 from pipeline.local.containers import ContainerLauncher, Mount, container_engine, mounts_of, run_options, user_options
 from pipeline.local.processes import RunInterruptedError
 
-# Stands in for an engine with one image: notes how it is called and, for `run`, runs what follows the image.
-ENGINE = f"""#!{sys.executable}
-import json, os, subprocess, sys
-with open(os.environ["CALLS"], "a") as calls:
-    calls.write(json.dumps(sys.argv[1:]) + "\\n")
-if "inspect" in sys.argv:
-    sys.exit(print("sha256:1") if sys.argv[-1] == "image:tag" else "no such\\nimage")
-if "run" in sys.argv:
-    sys.exit(subprocess.call(sys.argv[sys.argv.index("sha256:1") + 1 :]))
-"""
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> dict[str, str]:
-    """The environment that names an engine."""
-    program = tmp_path / "engine"
-    program.write_text(ENGINE)
-    program.chmod(0o755)
-    calls = {"CALLS": str(tmp_path / "calls"), "CONTAINER_OPTIONS": "--network 'of mine'"}
-    return {**os.environ, **calls, "CONTAINER_ENGINE": f"{program} --quiet"}
-
 
 def step(folder: Path, *program: str, **inputs: object) -> list[str]:
     """A command with an executor input as kfp makes it."""
@@ -67,6 +46,10 @@ def test_a_step_sees_its_inputs_and_writes_to_its_own_folder(tmp_path: Path) -> 
         Mount(tmp_path / "outputs/one", tmp_path / "outputs/one", writable=False),
         Mount(tmp_path / "outputs/two", tmp_path / "outputs/two", writable=False),
     ]
+
+
+def test_a_step_without_an_executor_input_sees_nothing(tmp_path: Path) -> None:
+    assert mounts_of(["python", "main.py", "cleanup", "--run-id", "id"], tmp_path) == []
 
 
 def test_a_container_has_no_rights_and_its_secrets_no_witness() -> None:

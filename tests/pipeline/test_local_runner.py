@@ -92,6 +92,29 @@ def test_loop_collected_outputs_gate_and_exit_task_run(bench: Bench) -> None:
     }
 
 
+def test_steps_run_in_containers_of_one_image(
+    bench: Bench, engine: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in engine.items():
+        monkeypatch.setenv(name, value)
+    summary = bench.run(local_pipelines.whole, image="image:tag")
+    assert (summary.status, states(summary)) == (RunStatus.SUCCEEDED, ALL_RUN)
+    calls = [json.loads(line) for line in Path(engine["CALLS"]).read_text().splitlines()]
+    started = [call[call.index("run") :] for call in calls if "run" in call]
+    assert len(started) == len(ALL_RUN)
+    assert all("sha256:1" in call and "image:tag" not in call for call in started)
+
+
+def test_a_step_that_cannot_be_started_is_explained(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*arguments: object) -> None:
+        raise ValueError("no such thing")
+
+    monkeypatch.setattr("pipeline.local.processes.ProcessLauncher.run", run)
+    summary = bench.run(local_pipelines.forgetful)
+    assert (summary.status, summary.steps[0].message) == (RunStatus.FAILED, "no such thing")
+    assert "forget failed: no such thing" in bench.shown
+
+
 def test_summary_file_holds_the_outcome(bench: Bench) -> None:
     summary = bench.run(local_pipelines.whole)
     document = bench.document()

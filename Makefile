@@ -62,8 +62,8 @@ check-image: ## Look whether the image is as pods need it: no root, no writing, 
 	$(or $(ENGINE),$(NO_ENGINE)) run --rm --interactive --read-only --tmpfs /tmp --cap-drop ALL --network none \
 		--security-opt no-new-privileges $(CONTAINER_OPTIONS) $(IMAGE):$(TAG) python - < tests/image_check.py
 
-audit: $(VENV)/.audit ## Look the locked dependencies up among the known vulnerabilities
-	$(VENV)/audit/bin/pip-audit --requirement requirements.txt --no-deps --disable-pip
+audit: $(VENV)/.audit ## Look the locked dependencies up among the known vulnerabilities; fails if one cannot be looked up
+	$(VENV)/audit/bin/pip-audit --strict --requirement requirements.txt --no-deps --disable-pip
 
 sbom: $(VENV)/.audit ## Write the software bill of materials, sbom.json (CycloneDX)
 	$(VENV)/audit/bin/cyclonedx-py requirements --output-reproducible \

@@ -1,11 +1,16 @@
 """The bootstrap on data whose resamples are known."""
 
 import numpy as np
+import numpy.typing as npt
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score, f1_score, precision_score, recall_score, roc_auc_score
 
 from container_component_src.evaluation import bootstrap
 from container_component_src.evaluation.metrics import LabelledScores, at_threshold, pr_auc, roc_auc
 from container_component_src.telemetry.events import Event
+from tests.evaluation.test_metrics import random_data
 
 SECOND = 10**9
 THRESHOLD = 2.5
@@ -78,3 +83,41 @@ def test_no_detector_has_an_advantage_over_itself() -> None:
 
 def test_a_single_event_says_nothing() -> None:
     assert bootstrap.resample(repeated(1), THRESHOLD, seed=1) is None
+
+
+@given(random_data(), st.floats(-3, 3), st.integers(0, 9))
+def test_resamples_equal_the_metrics_of_the_rows_drawn(data: LabelledScores, threshold: float, seed: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bootstrap, "RESAMPLES", 5)
+        resamples = bootstrap.resample(data, threshold, seed)
+    starts = bootstrap.block_starts(data)
+    assert (resamples is None) == (len(starts) < 2)
+    if resamples is None:
+        return
+    draws = np.random.default_rng(seed).multinomial(len(starts), np.full(len(starts), 1 / len(starts)), 5)
+    blocks = np.split(np.arange(len(data.scores)), starts[1:])
+    for number, draw in enumerate(draws):
+        rows = np.concatenate([np.tile(block, times) for block, times in zip(blocks, draw, strict=True)])
+        for name, value in drawn_metrics(data, rows, threshold).items():
+            assert resamples.values[name][number] == pytest.approx(value, nan_ok=True), name
+
+
+def drawn_metrics(data: LabelledScores, rows: npt.NDArray[np.int64], threshold: float) -> dict[str, float]:
+    """The metrics of rows, which may repeat, by scikit-learn; NaN where there are none."""
+    labels, scores = data.labels[rows], data.scores[rows].astype(np.float64)
+    alarm = scores > threshold
+    drawn = np.bincount(rows, minlength=len(data.scores))
+    found = [
+        (drawn[first], peak > threshold) for (first, _), peak in zip(data.event_bounds, data.event_peaks, strict=True)
+    ]
+    normal_days = data.days[rows][labels == 0].sum()
+    begins = data.alarm_begins(threshold)[rows] & (labels == 0)
+    return {
+        "roc_auc": roc_auc_score(labels, scores) if 0 < labels.sum() < len(labels) else np.nan,
+        "pr_auc": average_precision_score(labels, scores) if labels.any() else np.nan,
+        "precision": precision_score(labels, alarm) if alarm.any() else np.nan,
+        "recall": recall_score(labels, alarm) if labels.any() else np.nan,
+        "f1": f1_score(labels, alarm, zero_division=0),
+        "event_recall": sum(times * hit for times, hit in found) / sum(times for times, _ in found),
+        "false_alarms_per_day": begins.sum() / normal_days if normal_days else np.nan,
+    }

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from kfp import dsl
 from pydantic import ValidationError
 
 from container_component_src.errors import InputError
@@ -59,6 +60,16 @@ def test_the_confusion_matrix_holds_all_rows_by_what_was_reported(result: Evalua
     assert [spec["displayName"] for spec in matrix["annotationSpecs"]] == ["normal", "anomalous"]
     assert (sum(normal), sum(anomalous)) == (350, 50)
     assert anomalous[1] == result.calibrated.true_positives
+
+
+def test_the_metadata_are_what_kfp_would_log(result: EvaluationResult) -> None:
+    metadata, metrics = classification_metadata(result), result.calibrated
+    artifact = dsl.ClassificationMetrics()
+    names = ("falsePositiveRate", "recall", "confidenceThreshold")
+    artifact.log_roc_curve(*([point[name] for point in metadata["confidenceMetrics"]] for name in names))
+    rows = [[metrics.true_negatives, metrics.false_positives], [metrics.false_negatives, metrics.true_positives]]
+    artifact.log_confusion_matrix(["normal", "anomalous"], rows)
+    assert artifact.metadata == metadata
 
 
 def test_the_confidence_metrics_are_a_short_finite_curve(result: EvaluationResult) -> None:

@@ -42,7 +42,7 @@ def child(
     name = manifest["metadata"]["name"]
     try:
         with signals_deferred():  # no signal can come between the creation and the `try` that cares for deletion
-            created = _create_or_adopt(cluster, step, kind, _with_digest(manifest), failed)
+            created = _create_or_adopt(cluster, step, kind, with_digest(manifest), failed)
         yield created
     except BaseException as error:
         if not isinstance(error, ExistsError):
@@ -104,7 +104,7 @@ def _delete_and_wait(cluster: Cluster, kind: Kind, name: str) -> None:
             return
 
 
-def _with_digest(manifest: Manifest) -> Manifest:
+def with_digest(manifest: Manifest) -> Manifest:
     """The manifest with a digest of its spec: what was started with other arguments is not adopted."""
     metadata = manifest["metadata"]
     digest = hashlib.sha256(json.dumps(manifest["spec"], sort_keys=True).encode()).hexdigest()

@@ -42,3 +42,14 @@ def obstacles(pods: Iterable[Any]) -> list[str]:
             if waiting is not None and waiting.reason not in _USUAL:
                 found.append(f"pod {name} does not start: {waiting.reason} ({waiting.message or 'no message'})")
     return found
+
+
+def restarts(pods: Iterable[Any]) -> list[str]:
+    """How containers of pods (`V1Pod`) ended that Kubernetes started again, one line each."""
+    found = []
+    for pod in pods:
+        for status in pod.status.container_statuses or []:
+            end = status.last_state.terminated if status.last_state else None
+            if end is not None:
+                found.append(f"pod {pod.metadata.name} ended with code {end.exit_code} ({end.reason})")
+    return found

@@ -16,8 +16,11 @@ import kmock
 import yaml
 
 from tests.cluster import schemas
+from tests.cluster.rights import Right, granted, right_of
 
 NAMESPACE = "telemetry"
+STEPS = "steps"  # a user with the rights that deploy/rbac.yaml grants
+ADMINISTRATOR, OPERATOR = "administrator", "operator"  # may do everything; what is to fail does not for the operator
 RESOURCES = {
     "kubeflow.org/v1beta1/experiments": "Experiment",
     "kubeflow.org/v1beta1/trials": "Trial",
@@ -47,12 +50,13 @@ VERSION = {
     "compiler": "gc",
     "platform": "linux/amd64",
 }
+FIXED = {"/api": {"kind": "APIVersions", "versions": ["v1"]}, "/version": VERSION}
 VERBS = {"create", "delete", "get", "list", "patch", "update", "watch"}
 
 
 @dataclass
 class Fault:
-    """Requests that the API answers wrongly, as often as asked."""
+    """Requests of others than the operator that the API answers wrongly, as often as asked."""
 
     method: str
     path: str  # regular expression
@@ -110,7 +114,11 @@ class Emulator:
         """Method and path of every request so far."""
         return [(str(request.method.value), request.url.path) for request in list(self.api.seen)]
 
-    def kubeconfig(self, path: Path) -> Path:
+    def rights_used(self) -> set[Right]:
+        """The rights that requests of the steps took."""
+        return set(self.api.used)
+
+    def kubeconfig(self, path: Path, user: str = STEPS) -> Path:
         """Write a kubeconfig that leads here."""
         path.write_text(
             yaml.safe_dump(
@@ -121,11 +129,11 @@ class Emulator:
                     "contexts": [
                         {
                             "name": "emulator",
-                            "context": {"cluster": "emulator", "user": "tester", "namespace": NAMESPACE},
+                            "context": {"cluster": "emulator", "user": user, "namespace": NAMESPACE},
                         }
                     ],
                     "clusters": [{"name": "emulator", "cluster": {"server": self.url}}],
-                    "users": [{"name": "tester", "user": {"token": "token-of-the-tester"}}],
+                    "users": [{"name": user, "user": {"token": f"token-of-{user}"}}],
                 }
             )
         )
@@ -140,13 +148,15 @@ class Emulator:
 
 
 class _Api(kmock.KubernetesEmulator):  # type: ignore[misc]
-    """Adds to kmock's emulator: what the server sets in metadata, selectors, owners, replacement, strict schemas."""
+    """Adds to kmock's emulator: rights, what the server sets in metadata, selectors, owners, replacement, schemas."""
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
         self.faults: list[Fault] = []
         self.logs: dict[str, Log] = {}
         self.seen: list[Any] = []
+        self.used: set[Right] = set()
+        self.stopped = False  # ends the streams
         self.denied: set[tuple[str, str]] = set()  # (verb, resource) that access reviews refuse
         self._version = 0
         for resource, kind in RESOURCES.items():
@@ -160,10 +170,11 @@ class _Api(kmock.KubernetesEmulator):  # type: ignore[misc]
 
     async def __call__(self, raw_request: aiohttp.web.BaseRequest) -> aiohttp.web.StreamResponse:
         """Answer a request; kmock takes the address of namespaces for the beginning of another one."""
-        if raw_request.path.rstrip("/") == "/api":
-            return aiohttp.web.json_response({"kind": "APIVersions", "versions": ["v1"]})
-        if raw_request.path.rstrip("/") == "/version":
-            return aiohttp.web.json_response(VERSION)
+        if (fixed := FIXED.get(raw_request.path.rstrip("/"))) is not None:
+            return aiohttp.web.json_response(fixed)
+        if (lacking := self._lacking(raw_request)) is not None:
+            group, resource, verb = lacking
+            return _status(403, f"{STEPS} cannot {verb} resource {resource} in API group '{group}'")
         match = re.fullmatch(r"/api/v1/namespaces(?:/([^/]+))?", raw_request.path)
         if match is None:
             response: aiohttp.web.StreamResponse = await super().__call__(raw_request)
@@ -176,13 +187,21 @@ class _Api(kmock.KubernetesEmulator):  # type: ignore[misc]
             return aiohttp.web.json_response({**body, "metadata": {"resourceVersion": str(self._version)}})
         response = aiohttp.web.StreamResponse()
         await response.prepare(raw_request)
-        while not (raw_request.transport is None or raw_request.transport.is_closing()):
+        while not (self.stopped or raw_request.transport is None or raw_request.transport.is_closing()):
             await asyncio.sleep(0.1)  # nothing changes
         return response
 
+    def _lacking(self, request: aiohttp.web.BaseRequest) -> Right | None:
+        """The right that a request of the steps takes and they do not have."""
+        right = right_of(request.method, request.path, request.query)
+        if right is None or not _is_from(request, STEPS):
+            return None
+        self.used.add(right)
+        return None if right in granted() else right
+
     async def _handle(self, request: Any) -> aiohttp.web.StreamResponse:
         self.seen.append(request)
-        for fault in self.faults:
+        for fault in self.faults if not _is_from(request._raw_request, OPERATOR) else ():
             if (
                 fault.seen < fault.times
                 and request.method.value == fault.method
@@ -233,7 +252,7 @@ class _Api(kmock.KubernetesEmulator):  # type: ignore[misc]
         if request.action == kmock.action.UPDATE and request.name is not None:
             stored = self._stored(request)
             if stored is None:
-                return None
+                return _status(404, f"{request.name} not found")
             if "spec" in body and body["spec"] != stored.get("spec"):
                 body.setdefault("metadata", {})["generation"] = stored["metadata"].get("generation", 1) + 1
         if request.action in (kmock.action.CREATE, kmock.action.UPDATE) and isinstance(body, dict):
@@ -358,7 +377,7 @@ class _Api(kmock.KubernetesEmulator):  # type: ignore[misc]
                 log.drops -= 1
                 request._raw_request.transport.abort()
                 return response
-            if not going_on:
+            if self.stopped or not going_on:
                 await response.write_eof()
                 return response
             await asyncio.sleep(0.02)
@@ -390,8 +409,13 @@ def running() -> Iterator[Emulator]:
     try:
         yield box[0]
     finally:
+        box[0].api.stopped = True
         loop.call_soon_threadsafe(stop.set)
         thread.join(timeout=30)
+
+
+def _is_from(request: aiohttp.web.BaseRequest, user: str) -> bool:
+    return request.headers.get("Authorization") == f"Bearer token-of-{user}"
 
 
 def _stamped(text: str) -> str:

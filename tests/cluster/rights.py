@@ -1,33 +1,44 @@
-"""Which right a request to the API takes."""
+"""What deploy/rbac.yaml grants, and which right a request to the API takes."""
 
 import re
-from typing import Any
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 
-from container_component_src.cluster.rights import RIGHTS
-from tests.cluster.emulator import Emulator
+import yaml
 
+ROLE = Path(__file__).resolve().parents[2] / "deploy" / "rbac.yaml"
 _PATH = re.compile(
-    r"/(?:api/v1|apis/(?P<group>[^/]+)/[^/]+)/namespaces/[^/]+/(?P<plural>[^/]+)(?:/(?P<name>[^/]+))?(?:/(?P<sub>.+))?"
+    r"/(?:api/v1|apis/(?P<group>[^/]+)/[^/]+)(?P<inside>/namespaces/[^/]+)?/(?P<plural>[^/]+)"
+    r"(?:/(?P<name>[^/]+))?(?:/(?P<sub>.+))?"
 )
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
-_GRANTED = {(right.group, right.resource, verb) for right in RIGHTS for verb in right.verbs}
+
+Right = tuple[str, str, str]  # group, resource with its subresource, verb
 
 
-def not_granted(emulator: Emulator) -> set[tuple[str, str, str]]:
-    """What the clients of the steps asked for without a right to it: group, resource and verb."""
-    asked = {_right(request) for request in list(emulator.api.seen) if _is_a_steps(request)}
-    return {right for right in asked if right is not None and right not in _GRANTED}
+@cache
+def granted() -> frozenset[Right]:
+    """The rights of the steps."""
+    role, _ = yaml.safe_load_all(ROLE.read_text())
+    return frozenset(
+        (group, resource, verb)
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    )
 
 
-def _is_a_steps(request: Any) -> bool:
-    """Operators that tests start have other clients than the steps."""
-    return "OpenAPI-Generator" in request.headers.get("User-Agent", request.headers.get("user-agent", ""))
+def right_of(method: str, path: str, query: Mapping[str, str]) -> Right | None:
+    """The right that a request takes; None for what everybody may ask, such as the kinds that are served.
 
-
-def _right(request: Any) -> tuple[str, str, str] | None:
-    match = _PATH.fullmatch(request.url.path)
-    if match is None:
+    What is asked for all namespaces together takes a right that no role of a namespace can grant.
+    """
+    match = _PATH.fullmatch(path)
+    if match is None or match["plural"].endswith("subjectaccessreviews"):
         return None
-    resource = match["plural"] + (f"/{match['sub']}" if match["sub"] else "")
-    verb = _VERBS.get(str(request.method.value), "get" if match["name"] else "list")
-    return match["group"] or "", resource, verb
+    resource = "/".join(filter(None, (match["plural"], match["sub"])))
+    where = "" if match["inside"] else " of all namespaces"
+    read = "watch" if query.get("watch") == "true" else "get" if match["name"] else "list"
+    return match["group"] or "", resource + where, _VERBS.get(method, read)

@@ -22,7 +22,7 @@ def trial(step: Step, name: str = "one", **spec: Any) -> dict[str, Any]:
 
 def leave_behind(cluster: Cluster, step: Step, manifest: dict[str, Any]) -> dict[str, Any]:
     """What the first attempt of a step leaves that is killed: the object, which nobody deletes."""
-    return children._create_or_adopt(cluster, step, TRIAL, children._with_digest(manifest), never)
+    return children._create_or_adopt(cluster, step, TRIAL, children.with_digest(manifest), never)
 
 
 def never(found: dict[str, Any]) -> bool:

@@ -9,6 +9,7 @@ from kubernetes import client
 from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.rights import RIGHTS
 from container_component_src.storage import S3_ENVIRONMENT
+from tests.cluster.rights import granted
 
 FOLDER = Path(__file__).resolve().parents[2] / "deploy"
 
@@ -17,16 +18,9 @@ def documents(name: str) -> list[Any]:
     return list(yaml.safe_load_all((FOLDER / name).read_text()))
 
 
-def test_the_role_grants_what_the_code_does_and_nothing_else() -> None:
+def test_the_role_grants_what_doctor_asks_for_and_nothing_else() -> None:
     role, binding = documents("rbac.yaml")
-    granted = {
-        (group, resource, verb)
-        for rule in role["rules"]
-        for group in rule["apiGroups"]
-        for resource in rule["resources"]
-        for verb in rule["verbs"]
-    }
-    assert granted == {(right.group, right.resource, verb) for right in RIGHTS for verb in right.verbs}
+    assert granted() == {(right.group, right.resource, verb) for right in RIGHTS for verb in right.verbs}
     assert binding["roleRef"]["name"] == role["metadata"]["name"]
 
 

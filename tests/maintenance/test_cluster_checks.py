@@ -19,12 +19,18 @@ from container_component_src.maintenance import pod_checks
 from container_component_src.maintenance.checks import Check
 from container_component_src.maintenance.cluster_checks import check_secret, run_cluster_checks
 from container_component_src.maintenance.input_checks import Inputs
-from tests.cluster.emulator import NAMESPACE, Emulator
+from tests.cluster.emulator import ADMINISTRATOR, NAMESPACE, Emulator
 from tests.helpers import Invoke, assert_refused, report, write_reports
 
 SECRET = "very-s3cret"
 ACCOUNT = "steps"
 COMMAND = ("doctor", "--backend", "kubernetes", "--namespace", NAMESPACE, "--reports-path", "s3://doctor/reports.csv")
+
+
+@pytest.fixture(autouse=True)
+def administrator(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who runs doctor sees more than the steps."""
+    monkeypatch.setenv("KUBECONFIG", str(emulator.kubeconfig(tmp_path / "administrator", ADMINISTRATOR)))
 
 
 @pytest.fixture(scope="module")

@@ -5,20 +5,21 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import httpx
-import kr8s
-from dask_kubernetes.operator import KubeCluster
 from distributed import Client
+from distributed.client import FutureCancelledError
+from distributed.comm.core import CommClosedError
+from distributed.scheduler import KilledWorker
 from kubernetes import client
 from kubernetes.utils.quantity import parse_quantity
 
+from container_component_src.backends.kubernetes.dask_connection import connected, scale
 from container_component_src.cluster.access import Cluster, Manifest, to_manifest
 from container_component_src.cluster.children import child
 from container_component_src.cluster.conditions import states
 from container_component_src.cluster.kinds import DASK_CLUSTER
 from container_component_src.cluster.logs import last_lines, pods
 from container_component_src.cluster.pod_settings import PodSettings
-from container_component_src.cluster.pod_states import obstacles
+from container_component_src.cluster.pod_states import obstacles, restarts
 from container_component_src.cluster.pods import SIDECAR_OFF, check, container
 from container_component_src.cluster.step import Step
 from container_component_src.dask_preprocessor.cluster import ClusterSpec
@@ -86,10 +87,11 @@ def dask_client(cluster: Cluster, step: Step, pods: PodSettings, spec: ClusterSp
     name = wanted["metadata"]["name"]
     with child(cluster, step, DASK_CLUSTER, wanted, failed=_has_failed):
         _await_scheduler(cluster, name)
-        with _connected(name, cluster.namespace) as kube, Client(kube) as dask:
-            _scale(kube, spec)
+        with _losses_explained(cluster, name), connected(name, cluster.namespace) as (kube, dask):
+            scale(kube, spec)
             _await_workers(cluster, dask, name, spec.first_workers)
-            check_versions(dask.get_versions())
+            versions: Any = dask.get_versions()
+            check_versions(versions)
             logger.info("Dask cluster %s is ready", name)
             yield dask
 
@@ -160,24 +162,20 @@ def _is_ready(pod: Any) -> bool:
 
 
 @contextmanager
-def _connected(name: str, namespace: str) -> Iterator[KubeCluster]:
-    """The cluster as Dask sees it; it is not deleted with this connection."""
+def _losses_explained(cluster: Cluster, name: str) -> Iterator[None]:
+    """Say what became of scheduler and workers where Dask says only that they are gone."""
     try:
-        kube = KubeCluster.from_name(name, namespace=namespace, quiet=True, resource_timeout=START_TIMEOUT)
-    except (kr8s.ServerError, kr8s.NotFoundError, httpx.HTTPError, OSError, ValueError) as error:
-        raise StepError(f"cannot connect to Dask cluster {name}: {_one_line(error)}; see docs/cluster.md") from error
-    with kube:
-        yield kube
+        yield
+    except (CommClosedError, FutureCancelledError) as error:
+        next(states(cluster, DASK_CLUSTER, name, 0, ""))  # raises if it was deleted
+        raise _loss(cluster, name, "scheduler", "its scheduler is gone; run the step again, or raise") from error
+    except KilledWorker as error:
+        raise _loss(cluster, name, "worker", "workers died again and again over one partition; raise") from error
 
 
-def _scale(kube: KubeCluster, spec: ClusterSpec) -> None:
-    try:
-        if spec.adaptive:
-            kube.adapt(minimum=spec.min_workers, maximum=spec.max_workers)
-        else:
-            kube.scale(spec.num_workers)  # an adopted cluster may have another size
-    except (kr8s.ServerError, kr8s.NotFoundError, httpx.HTTPError) as error:
-        raise StepError(f"cannot scale Dask cluster {kube.name}: {_one_line(error)}; apply deploy/rbac.yaml") from error
+def _loss(cluster: Cluster, name: str, component: str, what: str) -> StepError:
+    found = restarts(pods(cluster, f"{CLUSTER_LABEL}={name},{COMPONENT_LABEL}={component}"))
+    return StepError("; ".join([f"Dask cluster {name}: {what} --memory", *found]))
 
 
 def _await_workers(cluster: Cluster, dask: Client, name: str, count: int) -> None:
@@ -193,7 +191,3 @@ def _await_workers(cluster: Cluster, dask: Client, name: str, count: int) -> Non
         raise StepError(
             "; ".join([f"{here} of {count} workers of Dask cluster {name} came in {START_TIMEOUT:g} s", *reasons])
         ) from error
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

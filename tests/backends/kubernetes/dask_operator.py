@@ -15,7 +15,7 @@ import psutil
 
 from container_component_src.backends.local.processes import PROJECT_ROOT
 from tests.backends.kubernetes.containers import environment_of
-from tests.cluster.emulator import NAMESPACE, Emulator
+from tests.cluster.emulator import NAMESPACE, OPERATOR, Emulator
 
 Manifest = dict[str, Any]
 # Names of services of the cluster lead to the address of its scheduler here.
@@ -133,7 +133,8 @@ def running(kubelet: Kubelet) -> Iterator[Kubelet]:
     command = ["kopf", "run", "--standalone", "--namespace", NAMESPACE]
     controller = ["-m", "dask_kubernetes.operator.controller.controller"]
     with (kubelet.folder / "operator.log").open("w") as log:
-        environment = {**os.environ, **kubelet.environment}
+        access = kubelet.emulator.kubeconfig(kubelet.folder / "operator.kubeconfig", OPERATOR)
+        environment = {**os.environ, **kubelet.environment, "KUBECONFIG": str(access)}
         operator = subprocess.Popen([*command, *controller], env=environment, stdout=log, stderr=subprocess.STDOUT)
     try:
         yield kubelet

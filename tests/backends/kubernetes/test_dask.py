@@ -1,27 +1,36 @@
 """Preprocessing on the real Dask operator, whose API is emulated and whose pods are local processes."""
 
-import logging
+import json
+import os
+import signal
 import socket
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from dask_kubernetes.operator import KubeCluster
+from distributed.comm.core import CommClosedError
+from distributed.scheduler import KilledWorker
 
-from container_component_src.backends.kubernetes import dask
+from container_component_src.backends.kubernetes import dask, dask_connection
+from container_component_src.backends.local.processes import PROJECT_ROOT
 from container_component_src.cluster import conditions
 from container_component_src.cluster.access import Cluster
 from container_component_src.cluster.step import Step
 from container_component_src.dask_preprocessor.cluster import ClusterSpec
-from container_component_src.dask_preprocessor.preprocessor import preprocess
 from container_component_src.errors import StepError
+from container_component_src.telemetry.dataset import Dataset
 from tests.backends.kubernetes.dask_operator import Kubelet, running
 from tests.backends.kubernetes.golden import PODS
 from tests.cluster.emulator import NAMESPACE, Emulator
-from tests.helpers import TIME, RunCommand, write_dataset
+from tests.helpers import TIME, RunCommand, assert_refused, write_dataset
 
+DEADLINE = 90  # seconds
 KINDS = ("DaskCluster", "DaskWorkerGroup", "DaskAutoscaler", "Deployment", "Service", "Pod")
 UNSCHEDULABLE = {
     "phase": "Pending",
@@ -33,6 +42,7 @@ UNSCHEDULABLE = {
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits look again soon."""
     monkeypatch.setattr(conditions, "POLL_INTERVAL", 0.2)
+    monkeypatch.setattr(dask_connection, "PAUSE", 0.1)
 
 
 @pytest.fixture
@@ -51,44 +61,181 @@ def kubelet(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         yield helper
 
 
+def wait_until(holds: Callable[[], bool], timeout: float = DEADLINE) -> bool:
+    """Whether something comes true in time."""
+    deadline = time.monotonic() + timeout
+    while not (found := holds()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return found
+
+
 def left(emulator: Emulator) -> dict[str, list[str]]:
     """What is there once the operator has let go of what was deleted; nothing, if all went well."""
-    deadline = time.monotonic() + 20
-    while True:
-        found = {kind: names for kind in KINDS if (names := list(emulator.objects(kind)))}
-        if not found or time.monotonic() > deadline:
-            return found
-        time.sleep(0.05)
+
+    def found() -> dict[str, list[str]]:
+        return {kind: names for kind in KINDS if (names := list(emulator.objects(kind)))}
+
+    wait_until(lambda: not found(), 20)
+    return found()
 
 
-def test_a_dataset_is_made_on_a_cluster_of_the_operator(
-    cluster: Cluster,
-    step: Step,
-    emulator: Emulator,
-    kubelet: Kubelet,
-    bucket: str,
-    caplog: pytest.LogCaptureFixture,
+COMMAND = [
+    *("run_dask_preprocessing", "--timestamp-col", TIME, "--backend", "kubernetes", "--num-dask-workers", "2"),
+    *("--namespace", NAMESPACE, "--dask-worker-image", PODS.image),
+]
+
+
+def test_the_command_makes_a_dataset_on_a_cluster_of_the_operator(
+    run_command: RunCommand, emulator: Emulator, kubelet: Kubelet, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    caplog.set_level(logging.INFO)
     values = np.arange(40.0).reshape(20, 2)
     write_dataset(f"{bucket}/split", values, partition_rows=5)
+    for name, value in kubelet.environment.items():
+        monkeypatch.setenv(name, value)
+    paths = ["--partitioned-telemetry-paths", f"{bucket}/split", "--df-out-path", f"{bucket}/dataset"]
+    outcome = run_command(*COMMAND, *paths)
+    assert (outcome.code, outcome.stderr) == (0, "")
+    np.testing.assert_array_equal(Dataset.open(f"{bucket}/dataset").load().values, values)
+    assert "4 of 4 partitions done" in outcome.stdout
+    assert left(emulator) == {}
+
+
+def test_the_command_says_what_failed_in_a_worker(
+    run_command: RunCommand, emulator: Emulator, kubelet: Kubelet, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_dataset(f"{bucket}/split", np.zeros((4, 2)))
+    write_dataset(f"{bucket}/other", np.zeros((4, 1)), channels=("other",))
+    for name, value in kubelet.environment.items():
+        monkeypatch.setenv(name, value)
+    paths = json.dumps([f"{bucket}/split", f"{bucket}/other"])
+    outcome = run_command(*COMMAND, "--partitioned-telemetry-paths", paths, "--df-out-path", f"{bucket}/dataset")
+    assert_refused(outcome, "the first file")
+    assert left(emulator) == {}
+
+
+def test_a_command_that_is_told_to_stop_leaves_nothing(
+    emulator: Emulator, kubelet: Kubelet, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits for workers that find no node."""
+    kubelet.waiting["worker"] = UNSCHEDULABLE
+    write_dataset(f"{bucket}/split", np.zeros((4, 2)))
+    paths = ["--partitioned-telemetry-paths", f"{bucket}/split", "--df-out-path", f"{bucket}/dataset"]
+    command = [sys.executable, "container_component_src/main.py", *COMMAND, *paths]
+    with subprocess.Popen(
+        command, cwd=PROJECT_ROOT, env={**os.environ, **kubelet.environment}, stdout=subprocess.PIPE, text=True
+    ) as process:
+        deadline = time.monotonic() + DEADLINE
+        while ("kubernetes.dask.org", "daskautoscalers", "delete") not in emulator.rights_used():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=DEADLINE)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert left(emulator) == {}
+
+
+def test_a_cluster_comes_up_scales_and_closes(
+    cluster: Cluster, step: Step, emulator: Emulator, kubelet: Kubelet
+) -> None:
     with dask.dask_client(cluster, step, PODS, ClusterSpec(2)) as client:
         assert len(client.scheduler_info()["workers"]) == 2
-        made = preprocess([f"{bucket}/split"], f"{bucket}/dataset", TIME, 1.0, "", client)
         (pod, *_) = emulator.objects("Pod").values()
         assert pod["metadata"]["labels"]["pipeline/runid"] == step.run_id
         assert pod["metadata"]["labels"]["sidecar.istio.io/inject"] == "false"
-    np.testing.assert_array_equal(made.load().values, values)
-    assert "4 of 4 partitions done" in caplog.text
+        dask_connection.scale(client.cluster, ClusterSpec(3))
+        client.wait_for_workers(3, timeout=DEADLINE)
+        dask_connection.scale(client.cluster, ClusterSpec(1))
+        assert wait_until(lambda: len(client.scheduler_info()["workers"]) == 1)
     assert left(emulator) == {}
 
 
-def test_an_adaptive_cluster_has_its_bounds(cluster: Cluster, step: Step, emulator: Emulator, kubelet: Kubelet) -> None:
-    with dask.dask_client(cluster, step, PODS, ClusterSpec(2, 1, 3)) as client:
+def test_an_adaptive_cluster_follows_the_work(
+    cluster: Cluster, step: Step, emulator: Emulator, kubelet: Kubelet
+) -> None:
+    with dask.dask_client(cluster, step, PODS, ClusterSpec(2, 1, 2)) as client:
         (autoscaler,) = emulator.objects("DaskAutoscaler").values()
-        assert (autoscaler["spec"]["minimum"], autoscaler["spec"]["maximum"]) == (1, 3)
-        assert len(client.scheduler_info()["workers"]) >= 1
+        assert (autoscaler["spec"]["minimum"], autoscaler["spec"]["maximum"]) == (1, 2)
+        futures = client.map(time.sleep, [0.5 + number / 1e6 for number in range(200)])
+        client.wait_for_workers(2, timeout=DEADLINE)
+        client.cancel(futures)
     assert left(emulator) == {}
+
+
+def test_passing_failures_of_the_api_are_overcome(
+    cluster: Cluster, step: Step, emulator: Emulator, kubelet: Kubelet
+) -> None:
+    requests = [("POST", "/daskclusters$"), ("GET", "/daskclusters"), ("GET", "/pods"), ("GET", "/services")]
+    requests += [("GET", "/daskworkergroups"), ("DELETE", "/daskclusters/")]
+    faults = [emulator.fail(*request, status) for request in requests for status in (429, 500, 0)]
+    faults.append(emulator.fail("PATCH", "/daskworkergroups/", 500))
+    with dask.dask_client(cluster, step, PODS, ClusterSpec(1)) as client:
+        assert client.submit(sum, [1, 2]).result() == 3
+    assert [fault.seen for fault in faults] == [1] * len(faults)
+    assert left(emulator) == {}
+
+
+def test_a_second_attempt_adopts_the_running_cluster(
+    cluster: Cluster, step: Step, emulator: Emulator, kubelet: Kubelet
+) -> None:
+    retried = Step(step.run_id, "step-pod-2", "00000000-0000-4000-8000-0000000000bb")
+    with (
+        dask.dask_client(cluster, step, PODS, ClusterSpec(1)) as first,
+        dask.dask_client(cluster, retried, PODS, ClusterSpec(1)) as second,
+    ):
+        assert second.scheduler_info()["id"] == first.scheduler_info()["id"]
+        (found,) = emulator.objects("DaskCluster").values()
+        assert [owner["uid"] for owner in found["metadata"]["ownerReferences"]] == [step.pod_uid, retried.pod_uid]
+    assert left(emulator) == {}
+
+
+def test_a_cluster_that_is_lost_in_the_middle_of_the_work_is_named(
+    cluster: Cluster, step: Step, emulator: Emulator, kubelet: Kubelet
+) -> None:
+    with (
+        pytest.raises(StepError, match=r"DaskCluster dask-\w+ was deleted while it ran; run the step again"),
+        dask.dask_client(cluster, step, PODS, ClusterSpec(1)) as client,
+    ):
+        future = client.submit(time.sleep, 5)
+        emulator.remove("DaskCluster", next(iter(emulator.objects("DaskCluster"))))
+        client.gather([future])
+    assert left(emulator) == {}
+
+
+NO_WORKER: Any = None
+OOM_KILLED = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
+
+
+@pytest.mark.parametrize(
+    ("error", "component", "message"),
+    [
+        (CommClosedError("reset"), "scheduler", "Dask cluster eclss: its scheduler is gone; run the step again, or"),
+        (KilledWorker("f", NO_WORKER, 3), "worker", "Dask cluster eclss: workers died again and again over one"),
+    ],
+)
+def test_pods_that_ran_out_of_memory_are_named(
+    cluster: Cluster, emulator: Emulator, error: Exception, component: str, message: str
+) -> None:
+    emulator.put("DaskCluster", {"apiVersion": "kubernetes.dask.org/v1", "metadata": {"name": "eclss"}})
+    labels = {"dask.org/cluster-name": "eclss", "dask.org/component": component}
+    state = {"name": component, "image": "i", "imageID": "", "ready": True, "restartCount": 1, "lastState": OOM_KILLED}
+    emulator.put(
+        "Pod",
+        {"apiVersion": "v1", "metadata": {"name": "a", "labels": labels}, "status": {"containerStatuses": [state]}},
+    )
+    message += r".* raise --memory; pod a ended with code 137 \(OOMKilled\)"
+    with pytest.raises(StepError, match=message), dask._losses_explained(cluster, "eclss"):
+        raise error
+
+
+def test_a_scheduler_that_nobody_reaches_is_named(
+    cluster: Cluster, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dask_connection, "CONNECT_TIMEOUT", 0.1)
+    monkeypatch.setattr(KubeCluster, "from_name", lambda *_, **__: time.sleep(2))
+    message = r"waited 0\.1 s for the scheduler of Dask cluster eclss to answer; see that no network policy"
+    with pytest.raises(StepError, match=message), dask_connection.connected("eclss", NAMESPACE):
+        pass
 
 
 @pytest.mark.parametrize("ending", [ValueError, SystemExit, KeyboardInterrupt])
@@ -155,11 +302,8 @@ def test_lasting_failures_of_the_api_are_named(
 
 
 def test_the_dry_run_prints_the_manifest(run_command: RunCommand, emulator: Emulator) -> None:
-    outcome = run_command(
-        *("run_dask_preprocessing", "--partitioned-telemetry-paths", "s3://data/split", "--df-out-path", "s3://data/d"),
-        *("--timestamp-col", "time", "--min-workers", "1", "--max-workers", "4", "--backend", "kubernetes"),
-        *("--namespace", NAMESPACE, "--dask-worker-image", PODS.image, "--dry-run"),
-    )
+    paths = ["--partitioned-telemetry-paths", "s3://data/split", "--df-out-path", "s3://data/d"]
+    outcome = run_command(*COMMAND, *paths, "--min-workers", "1", "--max-workers", "4", "--dry-run")
     assert outcome.code == 0, outcome.stderr
     assert outcome.stdout.startswith("apiVersion: kubernetes.dask.org/v1\nkind: DaskCluster\n")
     assert "replicas: 1" in outcome.stdout

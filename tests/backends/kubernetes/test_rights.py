@@ -1,0 +1,50 @@
+"""Each right that deploy/rbac.yaml grants is used; that no other is needed is what the emulated API sees to."""
+
+import pytest
+
+from container_component_src.backends.kubernetes import dask, training, tuning
+from container_component_src.cluster import children, conditions
+from container_component_src.cluster.access import Cluster
+from container_component_src.cluster.step import Step
+from container_component_src.dask_preprocessor.cluster import ClusterSpec
+from container_component_src.errors import StepError
+from container_component_src.maintenance.cluster_cleanup import clean_up_cluster
+from tests.backends.kubernetes import katib_controller, training_controller
+from tests.backends.kubernetes.deployments import deploy, service
+from tests.backends.kubernetes.golden import PODS
+from tests.backends.kubernetes.kserve_controller import KServe
+from tests.backends.kubernetes.test_dask import kubelet  # noqa: F401
+from tests.backends.kubernetes.test_training_manifest import job
+from tests.backends.kubernetes.test_tuning_manifest import experiment
+from tests.cluster.emulator import Emulator
+from tests.cluster.rights import granted
+
+SECOND_POD = {"pod_name": "step-pod-2", "pod_uid": "00000000-0000-4000-8000-0000000000bb"}
+
+
+@pytest.mark.usefixtures("kserve", "kubelet")
+def test_nothing_is_granted_that_is_not_used(
+    cluster: Cluster, step: Step, emulator: Emulator, kserve: KServe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conditions, "POLL_INTERVAL", 0.05)
+    retried = Step(step.run_id, **SECOND_POD)
+    with training_controller.playing(training_controller.TrainingOperator(emulator)):
+        emulator.put("PyTorchJob", children.with_digest(training.manifest(step, PODS, job())))
+        training.train(cluster, retried, PODS, job())
+    with katib_controller.playing(katib_controller.Katib(emulator)):
+        emulator.put("Experiment", children.with_digest(tuning.manifest(step, PODS, experiment())))
+        tuning.tune(cluster, retried, PODS, experiment())
+    with (
+        dask.dask_client(cluster, step, PODS, ClusterSpec(1)),
+        dask.dask_client(cluster, retried, PODS, ClusterSpec(1)),
+    ):
+        pass
+    with dask.dask_client(cluster, step, PODS, ClusterSpec(1, 1, 2)):
+        pass
+    kserve.scores["one"] = 2.0
+    with pytest.raises(StepError, match="deleted again"):
+        deploy(cluster, step, service("one"))
+    deploy(cluster, step, service("two"))
+    deploy(cluster, step, service("three"))
+    clean_up_cluster(cluster, step.run_id)
+    assert emulator.rights_used() == granted()

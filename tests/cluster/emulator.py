@@ -425,8 +425,7 @@ def _stamped(text: str) -> str:
 
 
 def _problems(body: dict[str, Any]) -> list[str]:
-    known = body.get("kind") in (*schemas.FILES, "Experiment") and schemas.available()
-    return schemas.problems(body) if known else []
+    return schemas.problems(body) if body.get("kind") in schemas.KNOWN else []
 
 
 def _selected(item: dict[str, Any], selector: str) -> bool:

@@ -1,71 +1,132 @@
-"""The real schemas of the operators' custom resources, and strict validation against them.
+"""Strict validation of manifests: unknown fields and wrong types are refused, as the API server refuses them.
 
-They are not part of the project: `CRDS` names their folder, `../shared/crds` by default, laid out as docs/cluster.md
-says. Without them these checks are skipped, except where `CI` is set.
+Two sources, of which the first is always there: the models of the operators' Python packages, and for Dask the schemas
+in its package; and the other operators' real schemas, which are no part of the project, where the folder `CRDS`
+(`../shared/crds` by default) has them. docs/cluster.md says where they come from.
 """
 
 import json
 import os
+import re
+from collections.abc import Iterator
 from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import jsonschema
-import pytest
 import yaml
+from kubeflow import katib, training
+from kubernetes import client
+
+from container_component_src.backends.kubernetes.serving_manifest import load_kserve
 
 FOLDER = Path(os.environ.get("CRDS", Path(__file__).resolve().parents[3] / "shared" / "crds"))
+DASK_FOLDER = "operator/deployment/helm/dask-kubernetes-operator/crds"
 FILES = {
     "PyTorchJob": "training-operator/kubeflow.org_pytorchjobs.yaml",
     "InferenceService": "kserve/serving.kserve.io_inferenceservices.yaml",
-    "DaskCluster": "dask-kubernetes/daskcluster.yaml",
-    "DaskWorkerGroup": "dask-kubernetes/daskworkergroup.yaml",
-    "DaskAutoscaler": "dask-kubernetes/daskautoscaler.yaml",
 }
-
-
-def available() -> bool:
-    """Whether the schemas are there; where `CI` is set, they have to be."""
-    if FOLDER.is_dir():
-        return True
-    if os.environ.get("CI"):
-        raise FileNotFoundError(f"{FOLDER}: the schemas of the custom resources are missing; set CRDS")
-    return False
-
-
-needs_schemas = pytest.mark.skipif(not available(), reason="set CRDS to a folder with the operators' schemas")
+MODELS = {
+    "PyTorchJob": (training.models, "KubeflowOrgV1PyTorchJob"),
+    "Experiment": (katib.models, "V1beta1Experiment"),
+    "Job": (client, "V1Job"),
+    "Pod": (client, "V1Pod"),
+    "InferenceService": (load_kserve(), "V1beta1InferenceService"),
+}
+DASK = ("DaskCluster", "DaskWorkerGroup", "DaskAutoscaler")
+KNOWN = (*MODELS, *DASK)
+_PLAIN = {"str": "string", "int": "integer", "float": "number", "bool": "boolean", "datetime": "string"}
+Schema = dict[str, Any]
 
 
 def problems(manifest: dict[str, Any]) -> list[str]:
-    """What the API server would refuse in a manifest, unknown fields included; empty if all is well."""
-    validator = jsonschema.Draft202012Validator(schema_of(manifest["kind"], manifest["apiVersion"].split("/")[-1]))
+    """What the API server would refuse in a manifest; empty if all is well."""
     checked = {key: value for key, value in manifest.items() if key not in ("apiVersion", "kind", "metadata")}
-    return [f"{error.json_path}: {error.message[:300]}" for error in validator.iter_errors(checked)]
+    version = manifest["apiVersion"].split("/")[-1]
+    return [problem for schema in _schemas(manifest["kind"], version) for problem in _problems(schema, checked)]
+
+
+def pod_problems(pod_spec: dict[str, Any]) -> list[str]:
+    """What Kubernetes would refuse in the `spec` of a pod."""
+    found = _problems(_model_schema("Pod"), {"spec": pod_spec})
+    if _swagger().is_file():
+        found += _problems(_swagger_type("io.k8s.api.core.v1.PodSpec"), pod_spec)
+    return found
+
+
+def _problems(schema: Schema, checked: dict[str, Any]) -> list[str]:
+    found = jsonschema.Draft202012Validator(schema).iter_errors(checked)
+    return [f"{error.json_path}: {error.message[:300]}" for error in found]
+
+
+def _schemas(kind: str, version: str) -> Iterator[Schema]:
+    if kind in DASK:
+        package = resources.files("dask_kubernetes").joinpath(DASK_FOLDER, f"{kind.lower()}.yaml")
+        yield _crd_schema(package.read_text(), version)
+        return
+    yield _model_schema(kind)
+    if "CRDS" in os.environ and not FOLDER.is_dir():
+        raise FileNotFoundError(f"CRDS: there is no folder {FOLDER}")
+    if kind in FILES and (FOLDER / FILES[kind]).is_file():
+        yield _crd_schema((FOLDER / FILES[kind]).read_text(), version)
+    if kind == "Experiment" and _swagger().is_file():
+        yield _without_head(_swagger_type("v1beta1.Experiment"))
 
 
 @cache
-def schema_of(kind: str, version: str) -> dict[str, Any]:
-    """JSON schema of a kind's `spec` and `status`, closed against unknown fields."""
-    if kind == "Experiment":
-        schema = api_type("v1beta1.Experiment")
-        return {**schema, "properties": _without_head(schema["properties"])}
-    crd = yaml.safe_load((FOLDER / FILES[kind]).read_text())
+def _model_schema(kind: str) -> Schema:
+    """JSON schema of what an SDK's model of a kind, and the models in it, have as fields."""
+    module, name = MODELS[kind]
+    definitions: dict[str, Schema] = {}
+
+    def refer(field_type: str) -> Schema:
+        if match := re.fullmatch(r"(list|dict)[\[(](?:str, )?(.+)[\])]", field_type):
+            inner = refer(match[2])
+            return (
+                {"type": "array", "items": inner}
+                if match[1] == "list"
+                else {"type": "object", "additionalProperties": inner}
+            )
+        if field_type in _PLAIN:
+            return {"type": _PLAIN[field_type]}
+        model = getattr(module, field_type, None) or getattr(client, field_type, None)
+        if model is None:  # `object`, and types that the SDK names and does not define
+            return {}
+        if field_type not in definitions:
+            definitions[field_type] = {}  # for those that contain themselves
+            fields = {model.attribute_map[field]: refer(kind) for field, kind in model.openapi_types.items()}
+            definitions[field_type] = {"type": "object", "properties": fields, "additionalProperties": False}
+        return {"$ref": f"#/$defs/{field_type}"}
+
+    return {**refer(name), "$defs": definitions}
+
+
+@cache
+def _crd_schema(text: str, version: str) -> Schema:
+    crd = yaml.safe_load(text)
     (schema,) = [served["schema"] for served in crd["spec"]["versions"] if served["name"] == version]
-    schema = schema["openAPIV3Schema"]
-    closed: dict[str, Any] = _closed({**schema, "properties": _without_head(schema["properties"])})
+    closed: Schema = _closed(_without_head(schema["openAPIV3Schema"]))
     return closed
 
 
+def _swagger() -> Path:
+    return FOLDER / "katib" / "swagger.json"
+
+
 @cache
-def api_type(name: str) -> dict[str, Any]:
-    """JSON schema of a type of Katib's or of Kubernetes' own, `io.k8s.api.core.v1.PodSpec` for example, closed."""
-    schemas = json.loads((FOLDER / "katib" / "swagger.json").read_text())["components"]["schemas"]
+def _swagger_type(name: str) -> Schema:
+    """Schema of a type of Katib's or of Kubernetes' own."""
+    schemas = json.loads(_swagger().read_text())["components"]["schemas"]
     closed = {known: _closed(schema) for known, schema in schemas.items()}
     return {**closed[name], "components": {"schemas": closed}}
 
 
-def _without_head(properties: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in properties.items() if name not in ("apiVersion", "kind", "metadata")}
+def _without_head(schema: Schema) -> Schema:
+    rest = {
+        name: value for name, value in schema["properties"].items() if name not in ("apiVersion", "kind", "metadata")
+    }
+    return {**schema, "properties": rest}
 
 
 def _closed(schema: Any) -> Any:
@@ -77,9 +138,8 @@ def _closed(schema: Any) -> Any:
     result = {
         key: value for key, value in schema.items() if not key.startswith("x-") and key not in ("nullable", "format")
     }
-    for key in ("properties",):
-        if key in result:
-            result[key] = {name: _closed(value) for name, value in result[key].items()}
+    if "properties" in result:
+        result["properties"] = {name: _closed(value) for name, value in result["properties"].items()}
     for key in ("items", "additionalProperties", "allOf", "anyOf", "oneOf", "not"):
         if key in result:
             result[key] = _closed(result[key])

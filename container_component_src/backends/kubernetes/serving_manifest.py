@@ -45,7 +45,7 @@ def manifest(step: Step, pods: PodSettings, service: Service) -> Manifest:
             reach the bundle.
     """
     _check(pods, service)
-    kserve = _kserve()
+    kserve = load_kserve()
     hosting = service.hosting
     predictor = kserve.V1beta1PredictorSpec(
         **_part(pods, service, service.predictor_command(_model_dir(service)), pods.gpus),
@@ -157,7 +157,7 @@ def _check(pods: PodSettings, service: Service) -> None:
         )
 
 
-def _kserve() -> ModuleType:
+def load_kserve() -> ModuleType:
     """The SDK, whose model server, which comes along, parses `sys.argv` when it is imported: it gets an empty one."""
     arguments, sys.argv = sys.argv, sys.argv[:1]
     try:

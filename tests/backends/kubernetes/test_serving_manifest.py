@@ -13,7 +13,7 @@ from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.step import Step
 from container_component_src.errors import InputError
 from container_component_src.serving.service import Hosting, Service, SmokeRequest
-from tests.cluster.schemas import needs_schemas, problems
+from tests.cluster.schemas import problems
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 PODS = PodSettings(namespace="telemetry", image="registry.example.org/eclss:1.0")
@@ -42,7 +42,6 @@ def test_manifests_are_the_golden_ones(variant: str) -> None:
     assert built(pods, hosting=hosting) == golden
 
 
-@needs_schemas
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_manifests_are_what_the_api_takes(variant: str) -> None:
     pods, hosting = VARIANTS[variant]

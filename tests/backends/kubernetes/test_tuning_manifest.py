@@ -4,19 +4,16 @@ import re
 import shlex
 from typing import Any
 
-import jsonschema
 import pytest
-from kubernetes import client
 
 from container_component_src.backends.kubernetes.tuning import manifest
-from container_component_src.cluster.access import to_manifest
 from container_component_src.cluster.step import Step
 from container_component_src.errors import InputError
 from container_component_src.model.arguments import checked
 from container_component_src.tuning.experiment import Experiment
 from container_component_src.tuning.search_space import SearchSpace
 from tests.backends.kubernetes.golden import PODS, STEP, golden
-from tests.cluster.schemas import api_type, needs_schemas, problems
+from tests.cluster.schemas import pod_problems, problems
 
 SPACE = SearchSpace.from_options([4, 8], ["16,8"], [0.5, 1.0], [1e-05, 0.003], [32])
 VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -45,24 +42,20 @@ def test_manifests_are_the_golden_ones(variant: str) -> None:
     assert built(variant) == golden(f"experiment_{variant}")
 
 
-@needs_schemas
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_manifests_are_what_the_api_takes(variant: str) -> None:
     made = built(variant)
     assert problems(made) == []
     job = made["spec"]["trialTemplate"]["trialSpec"]
-    validator = jsonschema.Draft202012Validator(api_type("io.k8s.api.core.v1.PodSpec"))
-    assert list(validator.iter_errors(job["spec"]["template"]["spec"])) == []
+    assert problems(job) == []
+    assert pod_problems(job["spec"]["template"]["spec"]) == []
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_trial_is_a_job_that_kubernetes_decodes_strictly(variant: str) -> None:
     job = built(variant)["spec"]["trialTemplate"]["trialSpec"]
-    assert "metadata" not in job  # Katib sets name and namespace
-    known = client.V1JobSpec.attribute_map.values()
-    assert set(job) == {"apiVersion", "kind", "spec"}
-    assert set(job["spec"]) <= set(known)
-    assert to_manifest(job) == job
+    assert set(job) == {"apiVersion", "kind", "spec"}  # Katib sets name and namespace
+    assert problems(job) == []
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

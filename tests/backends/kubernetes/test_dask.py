@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from dask_kubernetes.operator import KubeCluster
+from distributed import Client
 from distributed.comm.core import CommClosedError
 from distributed.scheduler import KilledWorker
 
@@ -21,11 +22,13 @@ from container_component_src.backends.kubernetes import dask, dask_connection
 from container_component_src.backends.local.processes import PROJECT_ROOT
 from container_component_src.cluster import conditions
 from container_component_src.cluster.access import Cluster
+from container_component_src.cluster.kinds import DASK_CLUSTER
 from container_component_src.cluster.step import Step
 from container_component_src.dask_preprocessor.cluster import ClusterSpec
 from container_component_src.errors import StepError
 from container_component_src.telemetry.dataset import Dataset
 from tests.backends.kubernetes.dask_operator import Kubelet, running
+from tests.backends.kubernetes.deployments import when
 from tests.backends.kubernetes.golden import PODS
 from tests.cluster.emulator import NAMESPACE, Emulator
 from tests.helpers import TIME, RunCommand, assert_refused, write_dataset
@@ -216,13 +219,9 @@ OOM_KILLED = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
 def test_pods_that_ran_out_of_memory_are_named(
     cluster: Cluster, emulator: Emulator, error: Exception, component: str, message: str
 ) -> None:
-    emulator.put("DaskCluster", {"apiVersion": "kubernetes.dask.org/v1", "metadata": {"name": "eclss"}})
-    labels = {"dask.org/cluster-name": "eclss", "dask.org/component": component}
+    emulator.put("DaskCluster", {"apiVersion": DASK_CLUSTER.api_version, "metadata": {"name": "eclss"}})
     state = {"name": component, "image": "i", "imageID": "", "ready": True, "restartCount": 1, "lastState": OOM_KILLED}
-    emulator.put(
-        "Pod",
-        {"apiVersion": "v1", "metadata": {"name": "a", "labels": labels}, "status": {"containerStatuses": [state]}},
-    )
+    put_pod(emulator, "eclss", component, {"containerStatuses": [state]})
     message += r".* raise --memory; pod a ended with code 137 \(OOMKilled\)"
     with pytest.raises(StepError, match=message), dask._losses_explained(cluster, "eclss"):
         raise error
@@ -247,30 +246,37 @@ def test_nothing_is_left_of_a_step_that_failed_or_was_told_to_stop(
     assert left(emulator) == {}
 
 
-@pytest.mark.parametrize(
-    ("component", "message"),
-    [
-        (
-            "scheduler",
-            r"waited 15 s for the scheduler of Dask cluster \S+; pod \S+ waits for a node: exceeded quota: cpu",
-        ),
-        ("worker", r"0 of 2 workers of Dask cluster \S+ came in 15 s; pod \S+ waits for a node: exceeded quota: cpu"),
-    ],
-)
-def test_pods_without_a_place_are_named(
-    cluster: Cluster,
-    step: Step,
-    emulator: Emulator,
-    kubelet: Kubelet,
-    monkeypatch: pytest.MonkeyPatch,
-    component: str,
-    message: str,
+def put_pod(emulator: Emulator, cluster_name: str, component: str, status: dict[str, Any]) -> None:
+    """A pod as the operator labels it."""
+    labels = {"dask.org/cluster-name": cluster_name, "dask.org/component": component}
+    (owner,) = emulator.objects("DaskCluster").values()
+    kind = {"apiVersion": DASK_CLUSTER.api_version, "kind": DASK_CLUSTER.name}
+    owners = [{**kind, "name": cluster_name, "uid": owner["metadata"]["uid"]}]
+    metadata = {"name": "a", "labels": labels, "ownerReferences": owners}
+    emulator.put("Pod", {"apiVersion": "v1", "metadata": metadata, "status": status})
+
+
+def test_a_scheduler_without_a_place_is_named(
+    cluster: Cluster, step: Step, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kubelet.waiting[component] = UNSCHEDULABLE
-    monkeypatch.setattr(dask, "START_TIMEOUT", 15.0)
+    monkeypatch.setattr(dask, "START_TIMEOUT", 2.0)
+    name = step.name("dask", DASK_CLUSTER)
+    when(lambda: emulator.objects("DaskCluster"), lambda: put_pod(emulator, name, "scheduler", UNSCHEDULABLE))
+    message = r"waited 2 s for the scheduler of Dask cluster \S+; pod a waits for a node: exceeded quota: cpu"
     with pytest.raises(StepError, match=message), dask.dask_client(cluster, step, PODS, ClusterSpec(2)):
         pass
     assert left(emulator) == {}
+
+
+def test_workers_without_a_place_are_named(
+    cluster: Cluster, emulator: Emulator, dask_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dask, "START_TIMEOUT", 0.2)
+    emulator.put("DaskCluster", {"apiVersion": DASK_CLUSTER.api_version, "metadata": {"name": "eclss"}})
+    put_pod(emulator, "eclss", "worker", UNSCHEDULABLE)
+    message = "1 of 9 workers of Dask cluster eclss came in 0.2 s; pod a waits for a node: exceeded quota: cpu"
+    with pytest.raises(StepError, match=message):
+        dask._await_workers(cluster, dask_client, "eclss", 9)
 
 
 def test_an_absent_operator_is_named(

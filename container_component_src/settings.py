@@ -7,6 +7,7 @@ import tomli
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from container_component_src.errors import InputError
+from container_component_src.quantities import Quantity
 
 M = TypeVar("M", bound=BaseModel)
 NonEmpty = Annotated[str, Field(min_length=1)]
@@ -74,8 +75,8 @@ class Image(Frozen):
 class StepResources(Frozen):
     """Kubernetes quantities of one class of steps."""
 
-    cpu: NonEmpty
-    memory: NonEmpty
+    cpu: Quantity
+    memory: Quantity
 
 
 class TrainingResources(StepResources):
@@ -83,7 +84,7 @@ class TrainingResources(StepResources):
 
     gpus: int = Field(default=0, ge=0)
     gpu_resource: NonEmpty = "nvidia.com/gpu"  # what the cluster calls its GPUs
-    shared_memory: NonEmpty = "1Gi"  # size of /dev/shm, part of `memory`
+    shared_memory: Quantity = "1Gi"  # size of /dev/shm, part of `memory`
 
 
 class Resources(Frozen):

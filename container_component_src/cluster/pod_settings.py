@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from container_component_src.quantities import Quantity
 from container_component_src.settings import Frozen, NonEmpty
 
 
@@ -15,8 +16,8 @@ class PodSettings(Frozen):
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     s3_secret: NonEmpty = "s3creds"  # noqa: S105 - the name of a Secret
     service_account: str = ""  # the namespace's default one if empty
-    cpu: NonEmpty = "1"
-    memory: NonEmpty = "2Gi"
+    cpu: Quantity = "1"
+    memory: Quantity = "2Gi"
     gpus: int = Field(default=0, ge=0)  # of each pod
     gpu_resource: NonEmpty = "nvidia.com/gpu"
-    shared_memory: NonEmpty = "1Gi"  # size limit of /dev/shm, part of `memory`
+    shared_memory: Quantity = "1Gi"  # size limit of /dev/shm, part of `memory`

@@ -25,7 +25,7 @@ from container_component_src.serving.deployment import make_service
 from tests.backends.kubernetes.containers import environment_of
 from tests.backends.kubernetes.kserve_controller import KServe, Manifest, playing
 from tests.cluster.emulator import NAMESPACE, Emulator
-from tests.helpers import RunCommand
+from tests.helpers import RunCommand, assert_refused
 from tests.serving.bundles import make_bundle
 
 DEADLINE = 90  # seconds
@@ -105,6 +105,12 @@ def test_a_model_is_deployed_by_the_command_line(
     assert list(emulator.objects("InferenceService")) == ["eclss"]
     found: Any = emulator.objects("InferenceService")["eclss"]
     assert "secret" not in str(found["spec"]).replace("secretKeyRef", "")  # the credentials of the test's store
+
+
+def test_the_command_says_what_failed(run_command: RunCommand, emulator: Emulator, bundle: str) -> None:
+    emulator.fail("POST", "/inferenceservices$", 403, times=9)
+    assert_refused(run_command(*options(bundle)), "not allowed to create InferenceService eclss", code=1)
+    assert emulator.objects("InferenceService") == {}
 
 
 def test_an_update_that_is_told_to_stop_is_rolled_back(emulator: Emulator, bundle: str) -> None:

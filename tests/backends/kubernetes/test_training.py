@@ -11,12 +11,13 @@ import pytest
 
 from container_component_src.backends.kubernetes import training
 from container_component_src.backends.local.processes import PROJECT_ROOT
-from container_component_src.cluster import conditions, logs
+from container_component_src.cluster import children, conditions, logs
 from container_component_src.cluster.access import Cluster
 from container_component_src.cluster.step import Step
 from container_component_src.errors import InputError, StepError
 from tests.backends.kubernetes.deployments import when
 from tests.backends.kubernetes.golden import PODS
+from tests.backends.kubernetes.katib_controller import condition
 from tests.backends.kubernetes.test_training_manifest import job
 from tests.backends.kubernetes.training_controller import TrainingOperator, playing
 from tests.cluster.emulator import NAMESPACE, Emulator
@@ -24,6 +25,7 @@ from tests.helpers import RunCommand
 
 EPOCHS = "".join(f"epoch {number}\n" for number in range(5))
 DEADLINE = 90  # seconds
+FAILED = condition("Failed")
 
 
 @pytest.fixture(autouse=True)
@@ -170,6 +172,27 @@ def test_lasting_failures_of_the_api_are_named(
     emulator.fail(method, path, status, times=99)
     with pytest.raises(StepError, match=message):
         training.train(cluster, step, PODS, job())
+
+
+def test_a_second_attempt_adopts_the_running_job(
+    cluster: Cluster, step: Step, operator: TrainingOperator, emulator: Emulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    retried = Step(step.run_id, "step-pod-2", "00000000-0000-4000-8000-0000000000bb")
+    operator.lines = 30
+    before = emulator.put("PyTorchJob", children.with_digest(training.manifest(step, PODS, job())))
+    training.train(cluster, retried, PODS, job())
+    assert operator.handled == {before["metadata"]["uid"]}
+    assert capsys.readouterr().out == "".join(f"epoch {number}\n" for number in range(30))
+
+
+def test_a_job_that_failed_before_is_started_anew(
+    cluster: Cluster, step: Step, operator: TrainingOperator, emulator: Emulator
+) -> None:
+    failed = {**children.with_digest(training.manifest(step, PODS, job())), "status": {"conditions": [FAILED]}}
+    before = emulator.put("PyTorchJob", failed)
+    operator.handled.add(before["metadata"]["uid"])
+    training.train(cluster, step, PODS, job())
+    assert len(operator.handled) == 2
 
 
 def test_two_runs_at_the_same_time(cluster: Cluster, operator: TrainingOperator, emulator: Emulator) -> None:

@@ -68,7 +68,7 @@ def injected(manifest: Mapping[str, Any], rank: int, port: int) -> dict[str, str
         "PET_MASTER_PORT": str(port),
         "PET_NNODES": size,
         "PET_NODE_RANK": str(rank),
-        "PET_NPROC_PER_NODE": "1",
+        "PET_NPROC_PER_NODE": "auto",  # where the job does not say
     }
 
 

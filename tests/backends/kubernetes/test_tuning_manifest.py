@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from container_component_src.backends.kubernetes.tuning import manifest
+from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.step import Step
 from container_component_src.errors import InputError
 from container_component_src.model.arguments import checked
@@ -73,11 +74,24 @@ def test_manifests_keep_the_rules_of_katibs_webhook(variant: str) -> None:
     searched = {item["name"] for item in spec["parameters"]}
     assert searched == {item["reference"] for item in template["trialParameters"]}
     assert template["primaryContainerName"] == container["name"]
+    assert spec["objective"]["type"] == "minimize"
+    assert spec["objective"]["objectiveMetricName"] not in spec["objective"].get("additionalMetricNames", [])
+    assert spec["algorithm"]["algorithmName"] in {"random", "tpe", "grid", "bayesianoptimization"}
+    assert spec["metricsCollectorSpec"]["collector"]["kind"] == "StdOut"  # which early stopping needs
     for item in spec["parameters"]:
+        assert item["parameterType"] in {"categorical", "discrete"}
+        assert set(item["feasibleSpace"]) == {"list"}  # no bounds for these types
         assert all(isinstance(choice, str) for choice in item["feasibleSpace"]["list"])
     (pattern,) = spec["metricsCollectorSpec"]["source"]["filter"]["metricsFormat"]
     assert re.compile(pattern).groups == 2
     assert ";" not in pattern
+
+
+def test_the_trial_is_the_same_when_kubernetes_has_read_and_written_it() -> None:
+    """Katib refuses it otherwise, resources apart: here the one quantity beside them."""
+    settings = checked(PodSettings, {**PODS.model_dump(), "shared_memory": "1024Mi", "memory": "8192Mi"})
+    pod = manifest(STEP, settings, experiment())["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]
+    assert pod["volumes"][0]["emptyDir"]["sizeLimit"] == "1Gi"
 
 
 def test_grid_has_no_more_trials_than_points() -> None:

@@ -36,6 +36,8 @@ class Platform(Frozen):
     inference_service: NonEmpty  # name of the deployed model
     service_account: str = ""  # of the pods that steps start; the namespace's default one if empty
     deployment_mode: Literal["Standard", "Knative", "RawDeployment", "Serverless"] = "Standard"  # of the service
+    min_replicas: int = Field(default=1, ge=0)  # pods of each part of the service; 0 with Knative only
+    max_replicas: int = Field(default=1, ge=1)
 
 
 class ReportColumns(Frozen):

@@ -11,7 +11,9 @@ from container_component_src.cluster.step import (
     POD_UID_VARIABLE,
     RUN_LABEL,
 )
+from container_component_src.model.arguments import checked
 from container_component_src.scratch import RUN_ID_VARIABLE
+from container_component_src.serving.service import Hosting
 from container_component_src.settings import Settings, StepResources
 from container_component_src.storage import S3_ENVIRONMENT
 from pipeline import components
@@ -286,7 +288,13 @@ def _build_split_archives(on: _Platform) -> base_component.BaseComponent:
 
 
 def _build_deploy_if_good(on: _Platform) -> base_component.BaseComponent:
-    """The gate is a pipeline of its own: a condition on a task's output resolves locally only as a nested input."""
+    """The gate is a pipeline of its own: a condition on a task's output resolves locally only as a nested input.
+
+    Raises:
+        InputError: The service cannot be as the settings say; this is not left to the last step of a run.
+    """
+    hosting = on.settings.platform.model_dump(include={"deployment_mode", "min_replicas", "max_replicas"})
+    checked(Hosting, hosting)
 
     @dsl.pipeline(name="deploy-if-good")
     def deploy_if_good(
@@ -303,7 +311,7 @@ def _build_deploy_if_good(on: _Platform) -> base_component.BaseComponent:
                 model=model,
                 test_uri=test_uri,
                 service_name=service_name,
-                deployment_mode=on.settings.platform.deployment_mode,
+                **hosting,
                 **on.pods(namespace, on.settings.resources.serving),
                 backend=backend,
             )

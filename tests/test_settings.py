@@ -54,6 +54,8 @@ KEYS = [(section, key) for section in VALUES if section != "parameters" for key 
 OPTIONAL = {  # with defaults, so that older files stay valid
     ("platform", "service_account"),
     ("platform", "deployment_mode"),
+    ("platform", "min_replicas"),
+    ("platform", "max_replicas"),
     ("image", "pull_policy"),
     ("resources", "dask_worker"),
     ("resources", "serving"),

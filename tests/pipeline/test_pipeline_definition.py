@@ -17,6 +17,7 @@ from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from container_component_src.cluster.step import Step
+from container_component_src.errors import InputError
 from container_component_src.main import COMMANDS
 from container_component_src.scratch import RUN_ID_VARIABLE
 from container_component_src.settings import Settings, load_settings
@@ -225,6 +226,7 @@ def test_launched_pods_are_as_the_configuration_says(name: str, tmp_path: Path) 
     values = load_settings(ROOT / "config.toml").model_dump(by_alias=True)
     values["image"] |= {"tag": "1.2", "pull_policy": "Always"}
     values["platform"] |= {"s3_secret": "bucket", "service_account": "jobs", "deployment_mode": "Knative"}
+    values["platform"] |= {"min_replicas": 0, "max_replicas": 3}
     values["resources"] |= {"dask_worker": {"cpu": "3", "memory": "3Gi"}, "serving": {"cpu": "5", "memory": "5Gi"}}
     special = {"gpus": 2, "gpu_resource": "amd.com/gpu", "shared_memory": "4Gi"}
     values["resources"]["training"] = {"cpu": "7", "memory": "7Gi", **special}
@@ -246,6 +248,7 @@ def test_launched_pods_are_as_the_configuration_says(name: str, tmp_path: Path) 
     given = command.make_context(name, [text for pair in options.items() for text in pair]).params
     assert {key: given[key] for key in expected} == expected
     assert given.get("deployment_mode", "Knative") == "Knative"
+    assert (given.get("min_replicas", 0), given.get("max_replicas", 3)) == (0, 3)
     assert given.get("trial_timeout", 21_600) == 21_600
     assert given.get("job_timeout", 86_400) == 86_400
 
@@ -284,6 +287,13 @@ def launch_options(spec: dict[str, Any], name: str) -> tuple[click.Command, dict
                 value = {"LIST": ["a"], "STRUCT": {}}.get(kind, "s3://bucket/output")
             options[option] = value if isinstance(value, str) else json.dumps(value)
     return command, options
+
+
+def test_a_service_that_cannot_be_is_refused_before_the_run(tmp_path: Path) -> None:
+    settings = load_settings(ROOT / "config.toml")
+    platform = settings.platform.model_copy(update={"min_replicas": 0})
+    with pytest.raises(InputError, match="--min-replicas 0 needs --deployment-mode Knative"):
+        compile_pipeline(settings.model_copy(update={"platform": platform}), tmp_path / "pipeline.yaml")
 
 
 def test_no_retries_if_none_are_wanted(tmp_path: Path) -> None:

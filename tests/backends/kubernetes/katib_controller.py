@@ -129,6 +129,7 @@ class Katib:
         self.emulator.log(pod).text = f"starting\nerror: dataset {number} is broken; mend it\n"
         if owner["uid"] not in [found["metadata"]["uid"] for found in self.emulator.objects("Experiment").values()]:
             self.emulator.remove("Trial", name)  # as Kubernetes does with what has lost its owner
+            self.emulator.remove("Pod", pod)
         return (name, loss) if isinstance(loss, float) else None
 
 

@@ -189,8 +189,8 @@ def test_a_job_that_failed_before_is_started_anew(
     cluster: Cluster, step: Step, operator: TrainingOperator, emulator: Emulator
 ) -> None:
     failed = {**children.with_digest(training.manifest(step, PODS, job())), "status": {"conditions": [FAILED]}}
-    before = emulator.put("PyTorchJob", failed)
-    operator.handled.add(before["metadata"]["uid"])
+    operator.handled.add("before")
+    emulator.put("PyTorchJob", {**failed, "metadata": {**failed["metadata"], "uid": "before"}})
     training.train(cluster, step, PODS, job())
     assert len(operator.handled) == 2
 

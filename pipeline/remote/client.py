@@ -192,7 +192,7 @@ class _Guard:
             return "create the notebook anew, with 'Allow access to Kubeflow Pipelines'"
         if self._session.can_renew:
             return "ask who runs the platform whether this user may use Kubeflow Pipelines"
-        return f"renew {TOKEN}, for the audience that the platform expects"
+        return f"renew {TOKEN}"
 
     def _lost_connection(self, error: HTTPError) -> PlatformError:
         cause = error.reason if isinstance(error, MaxRetryError) else error

@@ -119,13 +119,17 @@ def submit(
 
 def show_schedules(workspace: Workspace) -> None:
     """Print the recurring runs of the namespace."""
-    for schedule in list_schedules(workspace):
+    schedules = list_schedules(workspace)
+    if not schedules:
+        click.echo(f"no schedules in namespace {workspace.namespace}", err=True)
+    for schedule in schedules:
         click.echo(f"{schedule.name}\t{schedule.cron}\t{'enabled' if schedule.enabled else 'disabled'}")
 
 
 def disable(workspace: Workspace, name: str) -> None:
     """Disable the recurring runs of a name."""
-    click.echo(f"disabled: {disable_schedules(workspace, name)} of '{name}'")
+    enabled = disable_schedules(workspace, name)
+    click.echo(f"disabled: {name}" if enabled else f"disabled already: {name}")
 
 
 def _report(checks: list[Check]) -> None:

@@ -135,7 +135,8 @@ def test_schedule_is_created_listed_and_disabled_by_name(platform: Platform, sub
     twice = submit(platform, "--schedule", "30 3 * * 1", "--run-name", "weekly")
     assert (twice.code, len(platform.api.schedules)) == (2, 1)
     assert submit(platform, "--list-schedules").out == "weekly\t0 30 3 * * 1\tenabled\n"
-    assert submit(platform, "--disable-schedule", "weekly").out == "disabled: 1 of 'weekly'\n"
+    assert submit(platform, "--disable-schedule", "weekly").out == "disabled: weekly\n"
+    assert submit(platform, "--disable-schedule", "weekly").out == "disabled already: weekly\n"
     assert submit(platform, "--list-schedules").out == "weekly\t0 30 3 * * 1\tdisabled\n"
     absent = submit(platform, "--disable-schedule", "daily")
     assert absent.code == 2

@@ -2,10 +2,7 @@
 
 import json
 import os
-import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +16,6 @@ from distributed.comm.core import CommClosedError
 from distributed.scheduler import KilledWorker
 
 from container_component_src.backends.kubernetes import dask, dask_connection
-from container_component_src.backends.local.processes import PROJECT_ROOT
 from container_component_src.cluster import conditions
 from container_component_src.cluster.access import Cluster
 from container_component_src.cluster.kinds import DASK_CLUSTER
@@ -30,10 +26,10 @@ from container_component_src.telemetry.dataset import Dataset
 from tests.backends.kubernetes.dask_operator import Kubelet, running
 from tests.backends.kubernetes.deployments import when
 from tests.backends.kubernetes.golden import PODS
+from tests.backends.kubernetes.stopping import DEADLINE, stop_when
 from tests.cluster.emulator import NAMESPACE, Emulator
 from tests.helpers import TIME, RunCommand, assert_refused, write_dataset
 
-DEADLINE = 90  # seconds
 KINDS = ("DaskCluster", "DaskWorkerGroup", "DaskAutoscaler", "Deployment", "Service", "Pod")
 UNSCHEDULABLE = {
     "phase": "Pending",
@@ -116,25 +112,13 @@ def test_the_command_says_what_failed_in_a_worker(
     assert left(emulator) == {}
 
 
-def test_a_command_that_is_told_to_stop_leaves_nothing(
-    emulator: Emulator, kubelet: Kubelet, bucket: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_command_that_is_told_to_stop_leaves_nothing(emulator: Emulator, kubelet: Kubelet, bucket: str) -> None:
     """It waits for workers that find no node."""
     kubelet.waiting["worker"] = UNSCHEDULABLE
     write_dataset(f"{bucket}/split", np.zeros((4, 2)))
     paths = ["--partitioned-telemetry-paths", f"{bucket}/split", "--df-out-path", f"{bucket}/dataset"]
-    command = [sys.executable, "container_component_src/main.py", *COMMAND, *paths]
-    with subprocess.Popen(
-        command, cwd=PROJECT_ROOT, env={**os.environ, **kubelet.environment}, stdout=subprocess.PIPE, text=True
-    ) as process:
-        deadline = time.monotonic() + DEADLINE
-        while ("kubernetes.dask.org", "daskautoscalers", "delete") not in emulator.rights_used():
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=DEADLINE)
-    assert process.returncode == 128 + signal.SIGTERM
+    scaled = ("kubernetes.dask.org", "daskautoscalers", "delete")
+    stop_when(lambda: scaled in emulator.rights_used(), [*COMMAND, *paths], {**os.environ, **kubelet.environment})
     assert left(emulator) == {}
 
 

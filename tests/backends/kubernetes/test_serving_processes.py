@@ -1,7 +1,6 @@
 """`deploy_to_kserve` as a process, and the containers of the InferenceService as processes too."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from container_component_src.model.bundle import Bundle
 from container_component_src.serving.deployment import make_service
 from tests.backends.kubernetes.containers import environment_of
 from tests.backends.kubernetes.kserve_controller import KServe, Manifest, playing
+from tests.backends.kubernetes.stopping import stop_when
 from tests.cluster.emulator import NAMESPACE, Emulator
 from tests.helpers import RunCommand, assert_refused
 from tests.serving.bundles import make_bundle
@@ -120,24 +120,13 @@ def test_an_update_that_is_told_to_stop_is_rolled_back(emulator: Emulator, bundl
         Step("earlier"), PodSettings(namespace=NAMESPACE, image="registry.example.org/eclss:0.9"), service
     )
     emulator.put("InferenceService", before)
-    with subprocess.Popen(
-        [sys.executable, "container_component_src/main.py", *options(bundle)],
-        cwd=PROJECT_ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        deadline = time.monotonic() + DEADLINE
-        while ("GET", f"/api/v1/namespaces/{NAMESPACE}/pods") not in emulator.requests():
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        assert emulator.objects("InferenceService")["eclss"]["spec"] != before["spec"]
-        process.send_signal(signal.SIGTERM)
-        stdout, stderr = process.communicate(timeout=DEADLINE)
-    assert process.returncode == 128 + signal.SIGTERM
+
+    def waits_for_the_update() -> bool:
+        updated = emulator.objects("InferenceService")["eclss"]["spec"] != before["spec"]
+        return updated and ("GET", f"/api/v1/namespaces/{NAMESPACE}/pods") in emulator.requests()
+
+    stdout = stop_when(waits_for_the_update, options(bundle))
     assert "stopped: InferenceService eclss has its previous spec again" in stdout
-    assert stderr == ""
     after = emulator.objects("InferenceService")["eclss"]
     assert after["spec"] == before["spec"]
     assert after["metadata"]["annotations"] == before["metadata"]["annotations"]

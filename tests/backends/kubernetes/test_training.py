@@ -1,16 +1,10 @@
 """Training end to end against an emulated cluster where a thread plays the training operator."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 
 import pytest
 
 from container_component_src.backends.kubernetes import training
-from container_component_src.backends.local.processes import PROJECT_ROOT
 from container_component_src.cluster import children, conditions, logs
 from container_component_src.cluster.access import Cluster
 from container_component_src.cluster.step import Step
@@ -18,13 +12,13 @@ from container_component_src.errors import InputError, StepError
 from tests.backends.kubernetes.deployments import when
 from tests.backends.kubernetes.golden import PODS
 from tests.backends.kubernetes.katib_controller import condition
+from tests.backends.kubernetes.stopping import stop_when
 from tests.backends.kubernetes.test_training_manifest import job
 from tests.backends.kubernetes.training_controller import TrainingOperator, playing
 from tests.cluster.emulator import NAMESPACE, Emulator
 from tests.helpers import RunCommand
 
 EPOCHS = "".join(f"epoch {number}\n" for number in range(5))
-DEADLINE = 90  # seconds
 FAILED = condition("Failed")
 
 
@@ -229,15 +223,4 @@ def test_the_dry_run_prints_the_manifest(run_command: RunCommand, emulator: Emul
 
 def test_a_command_that_is_told_to_stop_leaves_nothing(emulator: Emulator, operator: TrainingOperator) -> None:
     operator.idle = True
-    command = [sys.executable, "container_component_src/main.py", *OPTIONS]
-    with subprocess.Popen(
-        command, cwd=PROJECT_ROOT, env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        deadline = time.monotonic() + DEADLINE
-        while not operator.handled:
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=DEADLINE)
-    assert process.returncode == 128 + signal.SIGTERM
+    stop_when(lambda: operator.handled, OPTIONS)

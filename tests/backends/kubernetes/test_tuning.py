@@ -1,11 +1,6 @@
 """Tuning end to end against an emulated cluster where a thread plays Katib."""
 
 import logging
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +9,6 @@ import numpy as np
 import pytest
 
 from container_component_src.backends.kubernetes import tuning
-from container_component_src.backends.local.processes import PROJECT_ROOT
 from container_component_src.cluster import conditions
 from container_component_src.cluster.access import Cluster
 from container_component_src.cluster.step import Step
@@ -23,12 +17,12 @@ from container_component_src.tuning.experiment import TrialState
 from tests.backends.kubernetes.deployments import when
 from tests.backends.kubernetes.golden import PODS
 from tests.backends.kubernetes.katib_controller import Katib, playing
+from tests.backends.kubernetes.stopping import stop_when
 from tests.backends.kubernetes.test_tuning_manifest import experiment
 from tests.cluster.emulator import NAMESPACE, Emulator
 from tests.helpers import RunCommand, assert_refused, write_dataset
 
 LEFT = ("Experiment", "Trial", "Pod")
-DEADLINE = 90  # seconds
 
 
 @pytest.fixture(autouse=True)
@@ -208,15 +202,4 @@ def test_the_dry_run_prints_the_manifest(run_command: RunCommand, emulator: Emul
 
 def test_a_command_that_is_told_to_stop_leaves_nothing(emulator: Emulator, katib: Katib, options: list[str]) -> None:
     katib.idle = True
-    command = [sys.executable, "container_component_src/main.py", *options]
-    with subprocess.Popen(
-        command, cwd=PROJECT_ROOT, env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        deadline = time.monotonic() + DEADLINE
-        while not katib.handled:
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=DEADLINE)
-    assert process.returncode == 128 + signal.SIGTERM
+    stop_when(lambda: katib.handled, options)

@@ -43,8 +43,8 @@ format: $(VENV)/.test ## Format the code
 	$(VENV)/bin/ruff check --fix
 	$(VENV)/bin/ruff format
 
-lock: ## Lock the dependencies anew and export them for pip (needs poetry with its export plugin)
-	poetry lock
+lock: ## Lock the dependencies and export them for pip (needs poetry with its export plugin); ARGS=--regenerate upgrades all
+	poetry lock $(ARGS)
 	poetry export --without-hashes | grep -Ev '^(nvidia-|cuda-|triton)' > requirements.txt
 	poetry export --without-hashes --only dev > tests/requirements.txt
 

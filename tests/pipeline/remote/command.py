@@ -21,15 +21,17 @@ ROOT = Path(__file__).resolve().parents[3]
 POLL_SECONDS, READ_SECONDS = 0.05, 2
 READ_BY_THE_COMMAND = ("KUBEFLOW_", "KF_PIPELINES_", "AWS_", "S3_")
 
-# The intervals are short, so that the tests are, and all loggers also write to a file; else it is the program as it is.
+# The intervals are short, so that the tests are, all loggers also write to a file, and the .env of the developer has no
+# part in it; else it is the program as it is.
 _PROGRAM = f"""
-import logging, os, sys
+import logging, pathlib, os, sys
 logging.basicConfig(level=logging.DEBUG, filename=os.environ["LOG"])
 logging.getLogger().addHandler(logging.lastResort)
+from pipeline import compile_and_run_pipeline
 from pipeline.remote import client, waiting
+compile_and_run_pipeline.PROJECT_ROOT = pathlib.Path(os.environ["LOG"]).parent
 waiting.POLL_INTERVAL, client._READ_SECONDS = {POLL_SECONDS}, {READ_SECONDS}
-from pipeline.compile_and_run_pipeline import main
-sys.exit(main())
+sys.exit(compile_and_run_pipeline.main())
 """
 
 
@@ -55,11 +57,12 @@ Command = Callable[..., Told]
 
 
 def call(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str, **variables: str
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str, **variables: str
 ) -> Told:
     """Run the command in this process.
 
     Args:
+        folder: Where it looks for a .env file.
         monkeypatch: Of the test.
         capsys: Of the test.
         arguments: Its options.
@@ -71,6 +74,7 @@ def call(
         for name, value in variables.items():
             patched.setenv(name, value)
         patched.setattr(sys, "argv", ["compile_and_run_pipeline.py", *arguments])
+        patched.setattr(compile_and_run_pipeline, "PROJECT_ROOT", folder)
         patched.setattr(waiting, "POLL_INTERVAL", POLL_SECONDS)
         patched.setattr(client, "_READ_SECONDS", READ_SECONDS)
         capsys.readouterr()
@@ -88,7 +92,7 @@ def run(folder: Path, *arguments: str, interrupt_at: str = "", **variables: str)
     """Run the command as a process; neither its log nor any command line of this machine has a secret meanwhile.
 
     Args:
-        folder: For its log.
+        folder: For its log, and where it looks for a .env file.
         arguments: Its options.
         interrupt_at: What it has written when Ctrl-C is pressed.
         variables: The environment variables that it reads.

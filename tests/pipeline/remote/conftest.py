@@ -1,6 +1,7 @@
 """The command that the tests of this folder give, and what it may be told."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -13,11 +14,11 @@ Submit = Callable[..., Told]
 
 
 @pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """The command, called in this process with options and with environment variables as keywords."""
 
     def told(*arguments: str, **variables: str) -> Told:
-        return call(monkeypatch, capsys, *arguments, **variables)
+        return call(tmp_path, monkeypatch, capsys, *arguments, **variables)
 
     return told
 

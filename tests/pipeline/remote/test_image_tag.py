@@ -32,6 +32,7 @@ def test_what_is_named_wins(checkout: Path) -> None:
 def test_commit_as_ci_tags_it(checkout: Path) -> None:
     image = resolve_image_tag("", {"IMAGE_TAG": ""}, "latest", checkout)
     assert image.tag == git(checkout, "rev-parse", "HEAD")[:8]
+    assert image.chosen
     assert image.warnings == ()
 
 
@@ -45,4 +46,5 @@ def test_changes_and_unpushed_commits_are_warned_about(checkout: Path) -> None:
 
 
 def test_configured_tag_outside_of_a_checkout(tmp_path: Path) -> None:
-    assert resolve_image_tag("", {}, "latest", tmp_path).tag == "latest"
+    image = resolve_image_tag("", {}, "latest", tmp_path)
+    assert (image.tag, image.chosen) == ("latest", False)

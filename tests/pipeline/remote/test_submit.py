@@ -66,6 +66,18 @@ def test_what_does_not_fit_is_said_before_anything_is_sent(
     assert platform.seen == []
 
 
+def test_settings_come_from_the_file_beside_the_project_and_the_environment_wins(
+    platform: Platform, command: Command, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text(
+        f"KUBEFLOW_ENDPOINT={platform.endpoint}/\nKUBEFLOW_USERNAME={USERNAME}\nKUBEFLOW_PASSWORD='{PASSWORD}'\n"
+        "KUBEFLOW_NAMESPACE=elsewhere\n"
+    )
+    told = command("--remote", "--skip-preflight", "--image-tag", "1.0", KUBEFLOW_NAMESPACE="team")
+    assert (told.code, told.error) == (0, "")
+    assert platform.api.experiments[0]["namespace"] == "team"
+
+
 def test_missing_settings_are_named(platform: Platform, submit: Submit) -> None:
     told = submit(platform, KUBEFLOW_PASSWORD="", KUBEFLOW_USERNAME="")
     assert told.code == 2

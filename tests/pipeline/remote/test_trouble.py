@@ -74,7 +74,9 @@ def test_ctrl_c_ends_the_waiting_but_not_the_run(platform: Platform, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "options", [LoginOptions(), LoginOptions(sign_in_page=False), LoginOptions("oidc-authservice")], ids=str
+    "options",
+    [LoginOptions(), LoginOptions(sign_in_page=False), LoginOptions("oidc-authservice")],
+    ids=["oauth2-proxy", "oauth2-proxy-redirecting", "oidc-authservice"],
 )
 def test_session_that_expires_while_waiting_is_renewed_once(options: LoginOptions, submit: Submit) -> None:
     with serving(options) as platform:

@@ -197,7 +197,7 @@ def model_summary(result: EvaluationResult, info: BundleInfo) -> dict[str, str]:
         "Seed": str(result.seed),
         "Epochs run, epoch of this model": f"{training.epochs}, {training.best_epoch}",
         "Validation loss": f"{training.val_loss:.5g} nats per time step",
-        "Smoothing window": f"{result.smoothing_window} time steps",
+        "Smoothing window (time steps)": str(result.smoothing_window),
         "Calibrated threshold": f"{thresholds.score:.5g} nats ({thresholds.method}: {thresholds.quantile:g})",
         "Scaling": info.scaler.type.value if info.scaler else "none",
         "Weights (SHA-256)": f"{result.bundle_digest[:16]}…",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 from plotly.offline import get_plotlyjs
 
@@ -85,6 +86,12 @@ def report(case: Case, trials: bool = True) -> Page:
     return Page(content.decode())
 
 
+def add_baselines(case: Case) -> None:
+    """Evaluate again, with training data."""
+    result = evaluate(case.bundle, case.val, case.test, str(case.out), case.train)
+    result.write(str(case.out.parent / "evaluation.json"))
+
+
 def test_the_page_is_whole_and_needs_no_network(case: Case) -> None:
     page = report(case)
     assert page.tags[0][0] == "html"
@@ -116,6 +123,16 @@ def test_every_place_has_its_figure_and_every_colour_both_themes(case: Case) -> 
     assert used
     for name in used - {"name"}:  # a comment of the script explains the notation
         assert len(re.findall(rf"--plot-{name}: #[0-9a-f]{{6}};", style)) == 2
+
+
+def test_plotly_knows_every_property_of_the_figures(case: Case) -> None:
+    """plotly.js passes over what it does not know; its Python twin refuses it."""
+    evaluate(case.bundle, case.val, case.test, str(case.out), case.train).write(
+        str(case.out.parent / "evaluation.json")
+    )
+    for figure in report(case).data["figures"].values():
+        coloured = json.loads(re.sub(r'"@[a-z]+(/[0-9.]+)?"', '"#123456"', json.dumps(figure)))
+        go.Figure(data=coloured["data"], layout=coloured["layout"])
 
 
 def test_the_figures_show_the_result(case: Case) -> None:
@@ -167,8 +184,7 @@ def contrast(first: str, second: str) -> float:
 
 
 def test_baselines_stand_in_table_and_curves(case: Case) -> None:
-    folder = case.out.parent
-    evaluate(case.bundle, case.val, case.test, str(case.out), case.train).write(str(folder / "evaluation.json"))
+    add_baselines(case)
     page = report(case)
     names = {"Z-score", "Mahalanobis distance", "PCA residual", "Isolation forest"}
     assert names <= set(page.texts)

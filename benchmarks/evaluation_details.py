@@ -10,9 +10,8 @@ from benchmarks.floors import Stopwatch, seconds_of
 from benchmarks.results import Detail
 from benchmarks.workspace import Workspace
 from container_component_src.evaluation import evaluator, metrics
-from container_component_src.model.scoring import score_parts
-from container_component_src.model.vae import TimeStampVAE
-from container_component_src.telemetry.dataset import Dataset, Values
+from container_component_src.model.scoring import SeriesScorer
+from container_component_src.telemetry.dataset import Dataset, Timestamps, Values
 from container_component_src.telemetry.labels import inside_any
 
 REPEATS = 3
@@ -22,15 +21,16 @@ def evaluation(work: Workspace) -> list[Detail]:
     """Evaluation without its inference, and the judging of a million scores."""
     inference = Stopwatch()
 
-    def timed(model: TimeStampVAE, values: Values) -> Values:
-        with inference.running():
-            return score_parts(model, values)
+    class Timed(SeriesScorer):
+        def push(self, timestamps: Timestamps, values: Values) -> Values:
+            with inference.running():
+                return super().push(timestamps, values)
 
     paths = [work.path(name) for name in ("model", "scaled/val", "scaled/test", "detail_scores")]
     beyond = []
     for _ in range(REPEATS):
         inference.seconds = 0.0
-        with patch.object(evaluator, "score_parts", timed):
+        with patch.object(evaluator, "SeriesScorer", Timed):
             beyond.append(seconds_of(lambda: evaluator.evaluate(*paths)) - inference.seconds)
     rows = Dataset.open(paths[1]).manifest.rows + Dataset.open(paths[2]).manifest.rows
     judged = _judging()

@@ -12,6 +12,7 @@ from container_component_src.cli.options import (
     backend_option,
     executor_input_option,
 )
+from container_component_src.cli.training_options import training_options
 
 if TYPE_CHECKING:
     from container_component_src.cluster.pod_settings import PodSettings
@@ -53,6 +54,7 @@ CHOICES = JsonValue(list)
     show_default=True,
     help="Epochs without a better loss that end a trial.",
 )
+@training_options("window_steps")
 @click.option(
     "--trial-early-stopping",
     type=click.Choice(["none", "medianstop"]),

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     "seed",
     "max_epochs",
     "early_stopping_patience",
+    "window_steps",
     "num_gpu_nodes",
     "smoothing_window",
     "alarm_quantile",

@@ -11,6 +11,7 @@ from container_component_src.model.arguments import ThresholdMethod, TrainingArg
 _OPTIONS: dict[str, tuple[click.ParamType[Any], str]] = {
     "train_df_path": (click.STRING, "Dataset to learn from."),
     "val_df_path": (click.STRING, "Dataset that tells when to stop and sets the alarm threshold."),
+    "window_steps": (WholeNumber(1), "Time steps that the model sees at once, the present one included."),
     "seed": (WholeNumber(0), "Of weights, order and samples."),
     "batch_size": (WholeNumber(1), "Rows a step, over all nodes."),
     "latent_dim": (WholeNumber(1), "Size of the latent space."),

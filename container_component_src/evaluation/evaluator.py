@@ -31,7 +31,7 @@ from container_component_src.evaluation.result import (
 )
 from container_component_src.evaluation.scoring import Smoother
 from container_component_src.model.bundle import Bundle
-from container_component_src.model.scoring import score_parts
+from container_component_src.model.scoring import SeriesScorer
 from container_component_src.telemetry.dataset import Dataset, DatasetWriter, Frame, to_iso
 from container_component_src.telemetry.events import Event
 
@@ -135,11 +135,11 @@ def _check_fits(bundle: Bundle, dataset: Dataset) -> None:
 
 def _score_validation(bundle: Bundle, val: Dataset) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
     """Smoothed scores, shape [rows], and the median part of each channel, shape [channels]."""
-    smoother = _smoother(bundle)
+    smoother, scorer = _smoother(bundle), _scorer(bundle)
     stride = -(-val.manifest.rows // MEDIAN_ROWS)
     smoothed, sample, offset = [], [], 0
     for frame in val.frames():
-        parts = _finite_parts(bundle, val, frame)
+        parts = _finite_parts(scorer, val, frame)
         smoothed.append(smoother.push(frame.timestamps, parts.sum(axis=1)).astype(np.float32))
         sample.append(parts[-offset % stride :: stride].copy())  # every stride-th row of the whole, wherever it is cut
         offset += len(frame)
@@ -148,9 +148,9 @@ def _score_validation(bundle: Bundle, val: Dataset) -> tuple[npt.NDArray[np.floa
 
 def _score_test(bundle: Bundle, test: Dataset, event_parts: EventParts) -> Iterator[Frame]:
     """The test rows with score and smoothed score in place of the channels."""
-    smoother = _smoother(bundle)
+    smoother, scorer = _smoother(bundle), _scorer(bundle)
     for frame in test.frames():
-        parts = _finite_parts(bundle, test, frame)
+        parts = _finite_parts(scorer, test, frame)
         event_parts.add(frame.timestamps, parts)
         scores = parts.sum(axis=1)
         columns = np.stack([scores, smoother.push(frame.timestamps, scores)], axis=1).astype(np.float32)
@@ -174,8 +174,12 @@ def _smoother(bundle: Bundle) -> Smoother:
     return Smoother(bundle.info.thresholds.smoothing_window, bundle.info.thresholds.max_gap_ns)
 
 
-def _finite_parts(bundle: Bundle, dataset: Dataset, frame: Frame) -> Parts:
-    parts = score_parts(bundle.model, frame.values)
+def _scorer(bundle: Bundle) -> SeriesScorer:
+    return SeriesScorer(bundle.model, bundle.info.thresholds.max_gap_ns)
+
+
+def _finite_parts(scorer: SeriesScorer, dataset: Dataset, frame: Frame) -> Parts:
+    parts = scorer.push(frame.timestamps, frame.values)
     bad = np.flatnonzero(~np.isfinite(parts).all(axis=1))
     if len(bad):
         row = int(bad[0])

@@ -34,6 +34,7 @@ class TrainingArguments(Hyperparameters):
     train_df_path: NonEmpty  # datasets
     val_df_path: NonEmpty
     model_output_file: NonEmpty  # the folder of the model bundle
+    window_steps: Size = 1  # time steps that the model sees at once
     seed: int = Field(default=42, ge=0, lt=2**32)
     early_stopping_patience: Size = 5  # epochs without a better val_loss
     max_epochs: Size = 30

@@ -112,4 +112,10 @@ def check_same_channels(expected: Sequence[str], names: Sequence[str], expected_
 
 def build(architecture: Architecture, channels: int) -> TimeStampVAE:
     """An untrained network."""
-    return TimeStampVAE(channels, architecture.latent_dim, architecture.hidden_dims, architecture.variance_floor)
+    return TimeStampVAE(
+        channels,
+        architecture.latent_dim,
+        architecture.hidden_dims,
+        architecture.variance_floor,
+        architecture.window_steps,
+    )

@@ -24,6 +24,7 @@ class Architecture(Frozen):
     latent_dim: int
     hidden_dims: tuple[int, int]
     variance_floor: float
+    window_steps: int = 1  # time steps that it sees at once
 
 
 class Thresholds(Frozen):

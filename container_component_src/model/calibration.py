@@ -6,11 +6,11 @@ from scipy.stats import genpareto
 
 from container_component_src.errors import InputError
 from container_component_src.evaluation.scoring import GAP_SAMPLE, Smoother, default_max_gap
-from container_component_src.model import scoring
 from container_component_src.model.arguments import TrainingArguments
 from container_component_src.model.bundle_info import ChannelStatistics, Thresholds
+from container_component_src.model.scoring import SeriesScorer
 from container_component_src.model.vae import TimeStampVAE
-from container_component_src.telemetry.dataset import Dataset, Timestamps
+from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.scaling import Moments
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
@@ -31,14 +31,15 @@ def calibrate(model: TimeStampVAE, val: Dataset, arguments: TrainingArguments) -
     Raises:
         InputError: The tail of the scores has no distribution that can be fitted.
     """
-    max_gap_ns = default_max_gap(_first_timestamps(val))
+    max_gap_ns = longest_step(val)
+    scorer = SeriesScorer(model, max_gap_ns)
     smoother = Smoother(arguments.smoothing_window, max_gap_ns)
     smoothed = np.empty(val.manifest.rows, dtype=np.float64)
     position = 0
     channel_nats = np.zeros(len(val.channels), dtype=np.float64)
     for frame in val.frames():
         part = slice(position, position + len(frame))
-        parts = scoring.score_parts(model, frame.values)
+        parts = scorer.push(frame.timestamps, frame.values)
         channel_nats += parts.sum(axis=0, dtype=np.float64)
         smoothed[part] = smoother.push(frame.timestamps, parts.sum(axis=1))
         position += len(frame)
@@ -103,12 +104,12 @@ def channel_statistics(train: Dataset) -> dict[str, ChannelStatistics]:
     }
 
 
-def _first_timestamps(dataset: Dataset) -> Timestamps:
-    """As many as tell the usual time step."""
+def longest_step(dataset: Dataset) -> int | None:
+    """The longest time step in nanoseconds that is not a gap, or None for fewer than two rows."""
     parts, rows = [], 0
     for frame in dataset.frames(channels=()):
         parts.append(frame.timestamps)
         rows += len(frame)
         if rows > GAP_SAMPLE:
             break
-    return np.concatenate(parts)
+    return default_max_gap(np.concatenate(parts))

@@ -10,12 +10,14 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from container_component_src.errors import InputError
-from container_component_src.telemetry.dataset import Dataset, Partition, Values
+from container_component_src.model.windows import Windowing
+from container_component_src.telemetry.dataset import Dataset, Frame, Partition, Values
 
 BLOCK_ROWS = 16_384  # rows gathered at once: enough to make the call cheap, few enough for the processor's cache
 # Neighbours in memory that stay together: rows gathered one by one take half as long again, see benchmarks/README.md.
 GROUP_ROWS = 8
 _LEAST_GROUPS = 1_000  # of a process; fewer rows are gathered one by one
+_NO_WINDOWS = Windowing()
 
 Block = list[Tensor]  # batches, each float32 [rows, channels]
 T = TypeVar("T")
@@ -144,33 +146,37 @@ class _Iterations(Iterable[T]):
         return self.start()
 
 
-def read_values(dataset: Dataset, partition: Partition) -> Values:
-    """Read the values of a partition, refusing those that a model cannot learn from.
+def read_frame(dataset: Dataset, partition: Partition) -> Frame:
+    """Read the rows of a partition, refusing those that a model cannot learn from.
 
     Raises:
         InputError: A value is missing or infinite; the message names its channel and partition.
     """
-    values = dataset.read(partition).values
-    finite = np.isfinite(values)
+    frame = dataset.read(partition)
+    finite = np.isfinite(frame.values)
     if not finite.all():
         channel = dataset.channels[int(np.argmin(finite.all(axis=0)))]
         raise InputError(
             f"{(dataset.location / partition.file).uri}: channel '{channel}' has missing or infinite values; "
             "scale the dataset first (scale_dataframes replaces them)"
         )
-    return values
+    return frame
 
 
-def load_values(dataset: Dataset, seed: int) -> Values:
-    """Read the values of a whole dataset in a random order, float32 [rows, channels].
+def load_values(dataset: Dataset, seed: int, windowing: Windowing = _NO_WINDOWS) -> Values:
+    """Read the windows of a whole dataset in a random order, float32 [rows, steps * channels].
+
+    They cross no partition's border, as those of a dataset that is streamed.
 
     Raises:
         InputError: A value is missing or infinite; the message names its channel and partition.
     """
-    values = np.empty((dataset.manifest.rows, len(dataset.channels)), dtype=np.float32)
+    values = np.empty((dataset.manifest.rows, windowing.steps * len(dataset.channels)), dtype=np.float32)
     places = np.random.default_rng(seed).permutation(len(values))
     position = 0
     for partition in dataset.manifest.partitions:
-        values[places[position : position + partition.rows]] = read_values(dataset, partition)
-        position += partition.rows
+        frame = read_frame(dataset, partition)
+        for windows in windowing.pieces(frame.values, frame.timestamps, BLOCK_ROWS):
+            values[places[position : position + len(windows)]] = windows
+            position += len(windows)
     return values

@@ -7,56 +7,94 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from container_component_src.evaluation.scoring import Timestamps
 from container_component_src.model.vae import TimeStampVAE
+from container_component_src.model.windows import Windowing
 
 _ROWS_AT_ONCE = 16_384  # activations stay within a few megabytes
 
+Narrow = npt.NDArray[np.float32]
+
 
 @torch.inference_mode()
-def score_parts(model: TimeStampVAE, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def score_parts(
+    model: TimeStampVAE, values: Narrow, timestamps: Timestamps | None = None, max_gap_ns: int | None = None
+) -> Narrow:
     """What each channel adds to the score of a time step.
 
     Args:
         model: Trained model; it is left in the mode and on the device where it is.
         values: Scaled time steps, float32 [rows, channels].
+        timestamps: Shape [rows], for a model that sees several time steps at once; without them each row is alone.
+        max_gap_ns: Longest time step that is not a gap; None where no step is one.
 
     Returns:
         Nats, float32 [rows, channels].
     """
     parts = np.empty(values.shape, dtype=np.float32)
-    for rows, batch_parts, _ in _batches(model, values):
+    for rows, batch_parts, _ in _batches(model, values, timestamps, max_gap_ns):
         parts[rows] = batch_parts.cpu().numpy()
     return parts
 
 
 @torch.inference_mode()
 def parts_and_expected(
-    model: TimeStampVAE, values: npt.NDArray[np.float32]
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    model: TimeStampVAE, values: Narrow, timestamps: Timestamps | None = None, max_gap_ns: int | None = None
+) -> tuple[Narrow, Narrow]:
     """What `score_parts` returns, and what the model expects in place of the values.
 
     Args:
         model: As there.
         values: As there.
+        timestamps: As there.
+        max_gap_ns: As there.
 
     Returns:
         Nats, and the reconstruction in scaled units, both float32 [rows, channels].
     """
     parts, expected = np.empty(values.shape, dtype=np.float32), np.empty(values.shape, dtype=np.float32)
-    for rows, batch_parts, batch_expected in _batches(model, values):
+    for rows, batch_parts, batch_expected in _batches(model, values, timestamps, max_gap_ns):
         parts[rows], expected[rows] = batch_parts.cpu().numpy(), batch_expected.cpu().numpy()
     return parts, expected
 
 
-def scores(model: TimeStampVAE, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Score of each time step in nats, float32 [rows]."""
+def scores(model: TimeStampVAE, values: Narrow) -> Narrow:
+    """Score in nats of each time step by itself, float32 [rows]."""
     return np.asarray(score_parts(model, values).sum(axis=1))
 
 
-def _batches(model: TimeStampVAE, values: npt.NDArray[np.float32]) -> Iterator[tuple[slice, Tensor, Tensor]]:
+class SeriesScorer:
+    """Does what `score_parts` does to a dataset that comes in parts, with the same result however it is cut.
+
+    Args:
+        model: Trained model.
+        max_gap_ns: Longest time step that is not a gap; None where no step is one.
+    """
+
+    def __init__(self, model: TimeStampVAE, max_gap_ns: int | None) -> None:
+        self._model = model
+        self._max_gap_ns = max_gap_ns
+        self._timestamps = np.empty(0, dtype=np.int64)  # the last rows before the next part
+        self._values: Narrow | None = None
+
+    def push(self, timestamps: Timestamps, values: Narrow) -> Narrow:
+        """Parts of the scores of the next rows, nats, float32 [rows, channels]."""
+        context = self._model.window_steps - 1
+        if not context:
+            return score_parts(self._model, values)
+        known = len(self._timestamps)
+        all_timestamps = np.concatenate([self._timestamps, timestamps])
+        all_values = values if self._values is None else np.concatenate([self._values, values])
+        self._timestamps, self._values = all_timestamps[-context:], all_values[-context:].copy()
+        return score_parts(self._model, all_values, all_timestamps, self._max_gap_ns)[known:]
+
+
+def _batches(
+    model: TimeStampVAE, values: Narrow, timestamps: Timestamps | None, max_gap_ns: int | None
+) -> Iterator[tuple[slice, Tensor, Tensor]]:
     """Parts and reconstructions of some rows after the other, on the model's device."""
-    device = model.log_variance.device
-    for start in range(0, len(values), _ROWS_AT_ONCE):
-        rows = slice(start, start + _ROWS_AT_ONCE)
-        batch = torch.from_numpy(np.ascontiguousarray(values[rows])).to(device)
-        yield rows, *model(batch)
+    device, first = model.log_variance.device, 0
+    for windows in Windowing(model.window_steps, max_gap_ns).pieces(values, timestamps, _ROWS_AT_ONCE):
+        rows = slice(first, first + len(windows))
+        first += len(windows)
+        yield rows, *model(torch.from_numpy(np.ascontiguousarray(windows)).to(device))

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from container_component_src.errors import InputError
-from container_component_src.model.datamodule import BLOCK_ROWS, Block, Share, block_sizes, read_values
-from container_component_src.telemetry.dataset import Dataset, Partition, Values
+from container_component_src.model.datamodule import BLOCK_ROWS, Block, Share, block_sizes, read_frame
+from container_component_src.model.windows import Windowing
+from container_component_src.telemetry.dataset import Dataset, Frame, Partition
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,12 @@ class StreamingSource:
     Attributes:
         dataset: The rows.
         buffer_rows: Rows among which one is drawn; memory holds one and a half times as many, and two partitions.
+        windowing: How rows become windows, which cross no partition's border.
     """
 
     dataset: Dataset
     buffer_rows: int
+    windowing: Windowing = field(default_factory=Windowing)
 
     def shuffled(self, batch_size: int, seed: int, epoch: int, share: Share) -> Iterator[Block]:
         """As many batches as a source in memory would give; process r fills its part of each from its partitions."""
@@ -43,8 +46,7 @@ class StreamingSource:
 
     def ordered(self, share: Share) -> Iterator[Tensor]:
         """Every world_size-th partition."""
-        for values in self._read_ahead(self.dataset.manifest.partitions[share.rank :: share.world_size]):
-            yield from torch.from_numpy(values).split(BLOCK_ROWS)
+        yield from self._windows(self.dataset.manifest.partitions[share.rank :: share.world_size])
 
     def _of_process(self, partitions: Sequence[Partition], share: Share) -> list[Partition]:
         """The partitions of a process: each goes to the one with the fewest rows so far."""
@@ -59,13 +61,12 @@ class StreamingSource:
 
     def _mixed(self, partitions: Sequence[Partition], random: np.random.Generator) -> Iterator[Tensor]:
         """All rows of the partitions once, in random order within the buffer."""
-        largest = max(partition.rows for partition in partitions)
-        capacity = min(self.buffer_rows + largest, sum(partition.rows for partition in partitions))
-        buffer = torch.empty((capacity, len(self.dataset.channels)))
+        capacity = min(self.buffer_rows + BLOCK_ROWS, sum(partition.rows for partition in partitions))
+        buffer = torch.empty((capacity, self.windowing.steps * len(self.dataset.channels)))
         filled = 0
-        for values in self._read_ahead(partitions):
-            buffer[filled : filled + len(values)] = torch.from_numpy(values)
-            filled += len(values)
+        for windows in self._windows(partitions):
+            buffer[filled : filled + len(windows)] = windows
+            filled += len(windows)
             if filled > self.buffer_rows:
                 order = torch.from_numpy(random.permutation(filled))
                 drawn, kept = order.tensor_split([filled - self.buffer_rows // 2])
@@ -75,12 +76,17 @@ class StreamingSource:
         for drawn in torch.from_numpy(random.permutation(filled)).split(BLOCK_ROWS):
             yield buffer.index_select(0, drawn)
 
-    def _read_ahead(self, partitions: Sequence[Partition]) -> Iterator[Values]:
-        """Values of the partitions, the next one being read while one is in use."""
+    def _windows(self, partitions: Sequence[Partition]) -> Iterator[Tensor]:
+        """All rows of the partitions in order, `BLOCK_ROWS` at once."""
+        for frame in self._read_ahead(partitions):
+            yield from map(torch.from_numpy, self.windowing.pieces(frame.values, frame.timestamps, BLOCK_ROWS))
+
+    def _read_ahead(self, partitions: Sequence[Partition]) -> Iterator[Frame]:
+        """Rows of the partitions, the next one being read while one is in use."""
         with ThreadPoolExecutor(max_workers=1) as reader:
-            upcoming: Future[Values] | None = None
+            upcoming: Future[Frame] | None = None
             for partition in partitions:
-                current, upcoming = upcoming, reader.submit(read_values, self.dataset, partition)
+                current, upcoming = upcoming, reader.submit(read_frame, self.dataset, partition)
                 if current:
                     yield current.result()
             if upcoming:

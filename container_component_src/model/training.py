@@ -27,13 +27,14 @@ from container_component_src.model.bundle import (
     build,
     check_same_channels,
 )
-from container_component_src.model.calibration import calibrate, channel_statistics
+from container_component_src.model.calibration import calibrate, channel_statistics, longest_step
 from container_component_src.model.callbacks import EpochHistory, SafetensorsIO
 from container_component_src.model.datamodule import RowSource, TelemetryDataModule, TensorSource, load_values
 from container_component_src.model.hardware import Acceleration, useful_threads
 from container_component_src.model.lightning_module import VAEModule
 from container_component_src.model.streaming import StreamingSource
 from container_component_src.model.vae import TimeStampVAE
+from container_component_src.model.windows import Windowing
 from container_component_src.scratch import scratch_directory
 from container_component_src.telemetry.dataset import Dataset
 
@@ -58,13 +59,17 @@ def train(arguments: TrainingArguments) -> TrainingSummary:
     check_datasets(train_set, val_set, arguments.batch_size)
     nodes, rank = _place(arguments)
     architecture = Architecture(
-        latent_dim=arguments.latent_dim, hidden_dims=arguments.hidden_dims, variance_floor=_VARIANCE_FLOOR
+        latent_dim=arguments.latent_dim,
+        hidden_dims=arguments.hidden_dims,
+        variance_floor=_VARIANCE_FLOOR,
+        window_steps=arguments.window_steps,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(arguments.seed)
         model = build(architecture, len(train_set.channels))
+    windowing = Windowing(arguments.window_steps, longest_step(val_set))
     train_rows, val_rows = (
-        row_source(dataset, arguments.memory_share, arguments.seed) for dataset in (train_set, val_set)
+        row_source(dataset, arguments.memory_share, arguments.seed, windowing) for dataset in (train_set, val_set)
     )
     epochs = fit(model, train_rows, val_rows, arguments)
     best = min(epochs, key=lambda epoch: epoch.val_loss)
@@ -165,15 +170,15 @@ def fit(model: TimeStampVAE, train_rows: RowSource, val_rows: RowSource, argumen
     return history.epochs
 
 
-def row_source(dataset: Dataset, memory_share: float, seed: int) -> RowSource:
-    """The rows of a dataset: in memory if they fit into the share of it that they may take, else streamed."""
-    size = dataset.manifest.rows * len(dataset.channels) * np.dtype(np.float32).itemsize
+def row_source(dataset: Dataset, memory_share: float, seed: int, windowing: Windowing) -> RowSource:
+    """The rows of a dataset: in memory if their windows fit into the share that they may take of it, else streamed."""
+    size = dataset.manifest.rows * windowing.steps * len(dataset.channels) * np.dtype(np.float32).itemsize
     allowed = int(memory_share * usable_memory())
     place, uri = "in memory" if size <= allowed else "streamed", dataset.location.uri
     logger.info("%s: %s, %.0f MiB of %.0f MiB allowed", uri, place, size / 2**20, allowed / 2**20)
     if size <= allowed:
-        return TensorSource(torch.from_numpy(load_values(dataset, seed)))
-    return StreamingSource(dataset, SHUFFLE_BUFFER_BYTES // (size // dataset.manifest.rows))
+        return TensorSource(torch.from_numpy(load_values(dataset, seed, windowing)))
+    return StreamingSource(dataset, SHUFFLE_BUFFER_BYTES // (size // dataset.manifest.rows), windowing)
 
 
 def _place(arguments: TrainingArguments) -> tuple[int, int]:

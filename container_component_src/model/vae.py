@@ -1,4 +1,4 @@
-"""The variational autoencoder of single time steps."""
+"""The variational autoencoder of time steps."""
 
 import math
 
@@ -17,21 +17,32 @@ class TimeStampVAE(nn.Module):
     the layers is the rest (alone they would be probabilistic PCA, Tipping & Bishop 1999). The encoder sees values
     through asinh, which bends only outliers: it does not extrapolate far beyond what it knows.
 
+    A model of several time steps reconstructs the whole window. Its likelihood is that of the window by its steps: nats
+    per time step, as for one.
+
     Args:
         channels: Values of a time step.
         latent_dim: Size of the latent space.
         hidden_dims: Sizes of the encoder's hidden layers; the decoder has them in reverse.
         variance_floor: Least variance of a channel, so that one that hardly varies does not take over the score.
+        window_steps: Time steps that the model sees at once, the present one last.
     """
 
     def __init__(
-        self, channels: int, latent_dim: int, hidden_dims: tuple[int, int], variance_floor: float = 1e-4
+        self,
+        channels: int,
+        latent_dim: int,
+        hidden_dims: tuple[int, int],
+        variance_floor: float = 1e-4,
+        window_steps: int = 1,
     ) -> None:
         super().__init__()
         first, second = hidden_dims
+        inputs = window_steps * channels
         self.variance_floor = variance_floor
+        self.window_steps = window_steps
         self.encoder = nn.Sequential(
-            nn.Linear(channels, first),
+            nn.Linear(inputs, first),
             nn.ReLU(),
             nn.Linear(first, second),
             nn.ReLU(),
@@ -42,10 +53,10 @@ class TimeStampVAE(nn.Module):
             nn.ReLU(),
             nn.Linear(second, first),
             nn.ReLU(),
-            nn.Linear(first, channels),
+            nn.Linear(first, inputs),
         )
-        self.encoder_bypass = nn.Linear(channels, latent_dim, bias=False)
-        self.decoder_bypass = nn.Linear(latent_dim, channels, bias=False)
+        self.encoder_bypass = nn.Linear(inputs, latent_dim, bias=False)
+        self.decoder_bypass = nn.Linear(latent_dim, inputs, bias=False)
         for bypass in (self.encoder_bypass, self.decoder_bypass):
             nn.init.zeros_(bypass.weight)
         self.log_variance = nn.Parameter(torch.zeros(channels))
@@ -57,7 +68,7 @@ class TimeStampVAE(nn.Module):
         return mean + self.encoder_bypass(bent), log_variance.clamp(*_LOG_VARIANCE_RANGE)
 
     def decode(self, latent: Tensor) -> Tensor:
-        """Mean of the decoder's Gaussian, [rows, channels]."""
+        """Mean of the decoder's Gaussian, [rows, window_steps * channels]."""
         expected: Tensor = self.decoder(latent) + self.decoder_bypass(latent)
         return expected
 
@@ -66,26 +77,35 @@ class TimeStampVAE(nn.Module):
         return self.log_variance.exp() + self.variance_floor
 
     def forward(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Score parts and reconstruction at the latent mean, both [rows, channels].
+        """Score parts, and reconstruction of the present time step, at the latent mean.
 
         The parts of a row sum to its negative ELBO, a bound on its negative log-likelihood. The KL divergence in it,
         which says how unusual the latent is, belongs to no channel and is shared among them.
+
+        Args:
+            values: Windows of time steps, [rows, window_steps * channels].
+
+        Returns:
+            Both [rows, channels].
         """
         mean, log_variance = self.encode(values)
         expected = self.decode(mean)
         shared = kl_divergence(mean, log_variance) / values.shape[-1]
-        return self._nll_parts(expected, values) + shared.unsqueeze(-1), expected
+        parts = self._nll_parts(expected, values) + shared.unsqueeze(-1)
+        return parts, expected[:, -parts.shape[-1] :]
 
     def _nll_parts(self, expected: Tensor, values: Tensor) -> Tensor:
-        """Negative log-likelihood in nats given the decoder's mean, per channel: [rows, channels]."""
+        """Negative log-likelihood in nats given the decoder's mean, mean over the window: [rows, channels]."""
         variance = self.variance()
-        return 0.5 * ((values - expected).square() / variance + (variance.log() + math.log(2 * math.pi)))
+        squares: Tensor = (values - expected).square()
+        squares = squares.view(len(values), self.window_steps, -1).mean(dim=1)
+        return 0.5 * (squares / variance + (variance.log() + math.log(2 * math.pi)))
 
     def negative_elbo(self, values: Tensor, beta: float, generator: torch.Generator | None = None) -> Tensor:
-        """Negative evidence lower bound per row in nats, summed over channels: [rows].
+        """Negative evidence lower bound per time step in nats, summed over channels: [rows].
 
         Args:
-            values: Time steps, [rows, channels].
+            values: Windows of time steps, [rows, window_steps * channels].
             beta: Weight of the KL divergence (Higgins et al. 2017, "beta-VAE").
             generator: Source of the latent sample; without one the latent mean takes its place.
         """
@@ -94,7 +114,8 @@ class TimeStampVAE(nn.Module):
         if generator is not None:
             noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
             latent = mean + noise * (0.5 * log_variance).exp()
-        return self._nll_parts(self.decode(latent), values).sum(dim=-1) + beta * kl_divergence(mean, log_variance)
+        divergence = kl_divergence(mean, log_variance) / self.window_steps
+        return self._nll_parts(self.decode(latent), values).sum(dim=-1) + beta * divergence
 
 
 def bend(values: Tensor) -> Tensor:

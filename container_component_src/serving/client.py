@@ -45,7 +45,7 @@ class ModelDescription:
 
     channels: tuple[str, ...]
     version: str
-    smoothing_window: int  # time steps
+    context_rows: int  # that the smoothed score of a row depends on, beside the row
     max_body_bytes: int
 
 
@@ -96,7 +96,7 @@ class ModelClient:
             return ModelDescription(
                 tuple(tensor["name"] for tensor in content["inputs"]),
                 content["versions"][0],
-                parameters["smoothing_window"],
+                parameters["smoothing_window"] + parameters["window_steps"] - 2,
                 parameters["max_body_bytes"],
             )
         except (ValueError, KeyError, TypeError, IndexError) as error:

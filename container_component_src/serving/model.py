@@ -15,6 +15,7 @@ from kserve import InferRequest, Model
 from kserve.errors import InvalidInput, ServerNotReady
 from kserve.model import InferenceVerb
 
+from container_component_src.evaluation.scoring import Timestamps
 from container_component_src.serving import grpc, v2
 from container_component_src.serving.inputs import RequestError, Rows
 from container_component_src.serving.metrics import Metrics
@@ -143,6 +144,7 @@ class AnomalyModel(Model):  # type: ignore[misc]
             "parameters": {
                 "part": self.service.options.part,
                 "threshold": thresholds.score,
+                "window_steps": self.service.info.architecture.window_steps,
                 "smoothing_window": thresholds.smoothing_window,
                 "max_gap_ns": thresholds.max_gap_ns,
                 "max_body_bytes": self.service.options.max_body_bytes,
@@ -174,7 +176,7 @@ class AnomalyModel(Model):  # type: ignore[misc]
             return rows, self.service.scaled(rows)
 
         rows, scaled = await offload(size, prepare)
-        scored = await self.service.scorer.score(scaled, headers)
+        scored = await self.service.scorer.score(scaled, rows.timestamps, headers)
         answer = await offload(size, self.service.answer, rows, scored)
         self.metrics.rows(scaled, answer.scores, int(answer.alarms.sum()))
         return rows, answer
@@ -195,7 +197,9 @@ class AnomalyModel(Model):  # type: ignore[misc]
 class _NoScorer:
     """Stands in for a predictor while a transformer warms up."""
 
-    async def score(self, scaled: npt.NDArray[np.float32], headers: dict[str, str]) -> Scored:
+    async def score(
+        self, scaled: npt.NDArray[np.float32], timestamps: Timestamps | None, headers: dict[str, str]
+    ) -> Scored:
         return Scored(np.zeros_like(scaled), np.zeros_like(scaled))
 
 

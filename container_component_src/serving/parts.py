@@ -108,9 +108,10 @@ class RowService:
         """What the model sees, [rows, channels].
 
         Raises:
-            RequestError: A value is not finite; or the rows have timestamps, which a predictor has no use for.
+            RequestError: A value is not finite; or the rows have timestamps, and the server has no use for them.
         """
-        if rows.timestamps is not None and not self.takes_telemetry:
+        windowed = self.info.architecture.window_steps > 1
+        if rows.timestamps is not None and not (self.takes_telemetry or windowed):
             raise RequestError("the predictor takes no timestamps; send them to the transformer, or leave them out")
         return scaled(rows.values, self.info.channels, self._scaler)
 
@@ -136,8 +137,6 @@ def load(options: ServingOptions, predictor_url: str = "", timeout: float = 600,
     """
     if options.part is Part.TRANSFORMER:
         info = open_info(options.model_dir)
-        return RowService(
-            options, info, RemoteScorer(predictor_url, options.model_name, info.version, timeout, retries)
-        )
+        return RowService(options, info, RemoteScorer(predictor_url, options.model_name, info, timeout, retries))
     bundle = Bundle.load(options.model_dir)
     return RowService(options, bundle.info, LocalScorer(bundle))

@@ -51,8 +51,7 @@ class Answered:
 def ask(client: ModelClient, query: Query) -> Iterator[Answered]:
     """Send all rows of a file.
 
-    With timestamps, each batch takes along the last rows of the one before, so that smoothed scores are those of the
-    whole file.
+    With timestamps, each batch takes along the last rows of the one before, so that scores are those of the whole file.
 
     Args:
         client: Leads to the model.
@@ -64,7 +63,7 @@ def ask(client: ModelClient, query: Query) -> Iterator[Answered]:
     """
     model = client.describe()
     most = max(1, (model.max_body_bytes - _HEADER_ROOM) // (_BYTES_PER_VALUE * (len(model.channels) + 1)))
-    context = _Context(model.smoothing_window - 1)
+    context = _Context(model.context_rows)
     batch_rows = min(query.batch_rows, max(1, most - context.size))
     first = 0
     with _open(query) as file:

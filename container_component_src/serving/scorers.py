@@ -9,11 +9,18 @@ import httpx
 import numpy as np
 import numpy.typing as npt
 
-from container_component_src.model.bundle import Bundle
+from container_component_src.evaluation.scoring import Timestamps
+from container_component_src.model.bundle import Bundle, BundleInfo
 from container_component_src.model.scoring import parts_and_expected
 from container_component_src.serving.inputs import RequestError, refuse_value
 from container_component_src.serving.offload import offload
-from container_component_src.serving.v2 import HEADER_LENGTH, ROWS_INPUT, decode_response, encode_request
+from container_component_src.serving.v2 import (
+    HEADER_LENGTH,
+    ROWS_INPUT,
+    TIMESTAMPS_INPUT,
+    decode_response,
+    encode_request,
+)
 
 Narrow = npt.NDArray[np.float32]
 
@@ -40,8 +47,8 @@ class Scored:
 class Scorer(Protocol):
     """Scores scaled rows."""
 
-    async def score(self, scaled: Narrow, headers: dict[str, str]) -> Scored:
-        """Score rows of shape [rows, channels]; headers are those of the request."""
+    async def score(self, scaled: Narrow, timestamps: Timestamps | None, headers: dict[str, str]) -> Scored:
+        """Score rows of shape [rows, channels], with timestamps [rows] if known; headers are those of the request."""
         ...
 
 
@@ -51,17 +58,18 @@ class LocalScorer:
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
 
-    async def score(self, scaled: Narrow, headers: dict[str, str]) -> Scored:
+    async def score(self, scaled: Narrow, timestamps: Timestamps | None, headers: dict[str, str]) -> Scored:
         """Score rows.
 
         Raises:
             RequestError: A row scores as infinite; the message names it and its largest value.
         """
-        return await offload(scaled.nbytes, self._score, scaled)
+        return await offload(scaled.nbytes, self._score, scaled, timestamps)
 
-    def _score(self, scaled: Narrow) -> Scored:
+    def _score(self, scaled: Narrow, timestamps: Timestamps | None) -> Scored:
+        max_gap_ns = self._bundle.info.thresholds.max_gap_ns
         with np.errstate(over="ignore", invalid="ignore"):
-            parts, expected = parts_and_expected(self._bundle.model, scaled)
+            parts, expected = parts_and_expected(self._bundle.model, scaled, timestamps, max_gap_ns)
             finite = np.isfinite(parts.sum(axis=1)) & np.isfinite(expected).all(axis=1)
         if not finite.all():
             largest = np.abs(scaled) == np.abs(scaled).max(axis=1, keepdims=True)
@@ -75,14 +83,15 @@ class RemoteScorer:
     Args:
         url: `http://host:port` of the predictor.
         model: Name of the model there.
-        version: Of the bundle that it has to serve.
+        info: Of the bundle that it has to serve.
         timeout: Seconds for the answer.
         retries: How often a refused connection is tried again.
     """
 
-    def __init__(self, url: str, model: str, version: str, timeout: float, retries: int) -> None:
+    def __init__(self, url: str, model: str, info: BundleInfo, timeout: float, retries: int) -> None:
         self._url = f"{url}/v2/models/{model}/infer"
-        self._version = version
+        self._version = info.version
+        self._sends_timestamps = info.architecture.window_steps > 1
         ca_file = os.environ.get(CA_VARIABLE)
         self._settings: dict[str, Any] = {
             "timeout": httpx.Timeout(timeout, connect=CONNECT_TIMEOUT),
@@ -92,14 +101,17 @@ class RemoteScorer:
         }
         self._client: httpx.AsyncClient | None = None
 
-    async def score(self, scaled: Narrow, headers: dict[str, str]) -> Scored:
+    async def score(self, scaled: Narrow, timestamps: Timestamps | None, headers: dict[str, str]) -> Scored:
         """Have the predictor score rows.
 
         Raises:
             RequestError: The predictor refuses the rows.
             PredictorError: It does not answer, or serves another bundle.
         """
-        body, content_headers = encode_request({ROWS_INPUT: scaled})
+        inputs: dict[str, npt.NDArray[Any]] = {ROWS_INPUT: scaled}
+        if timestamps is not None and self._sends_timestamps:
+            inputs[TIMESTAMPS_INPUT] = timestamps
+        body, content_headers = encode_request(inputs)
         forwarded = {name: headers[name] for name in FORWARDED_HEADERS if name in headers}
         # As bytes: header values may be other texts than ASCII.
         encoded = [

@@ -42,6 +42,7 @@ class Experiment(Frozen):
     val_df_path: NonEmpty
     max_epochs: Size  # of one trial
     early_stopping_patience: Size  # epochs
+    window_steps: Size = 1  # time steps that the models see at once
     seed: int = Field(ge=0, lt=2**32)  # of the algorithm and of every trial
     trial_timeout: float = Field(gt=0, allow_inf_nan=False)  # seconds
     trial_early_stopping: EarlyStopping = EarlyStopping.NONE
@@ -64,6 +65,7 @@ class Experiment(Frozen):
             val_df_path=self.val_df_path,
             max_epochs=self.max_epochs,
             early_stopping_patience=self.early_stopping_patience,
+            window_steps=self.window_steps,
             seed=self.seed,
             model_output_file=model_output_file,
         )

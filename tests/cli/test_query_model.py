@@ -31,7 +31,7 @@ ROWS, WINDOW = 230, 7
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Bundle, str]]:
     """A bundle and the URL of its server."""
     folder = tmp_path_factory.mktemp("bundle")
-    bundle = make_bundle(folder, smoothing_window=WINDOW)
+    bundle = make_bundle(folder, smoothing_window=WINDOW, window_steps=3)
     (port,) = free_ports(1)
     command = ("serve_predictor", "--combined", "--model-dir", str(folder), "--model-name", MODEL)
     with running({port: command}) as servers, httpx.Client(trust_env=False) as http:
@@ -53,9 +53,10 @@ def frame() -> pd.DataFrame:
 def expected(bundle: Bundle, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Scores and smoothed scores."""
     values = frame[list(CHANNELS)].to_numpy(np.float32)
-    scores = score_parts(bundle.model, SCALER.transform(values)).sum(axis=1)
     times = np.asarray(pd.DatetimeIndex(frame[TIME]).as_unit("ns").astype(np.int64))
-    return scores, smooth(times, scores, WINDOW, bundle.info.thresholds.max_gap_ns)
+    max_gap_ns = bundle.info.thresholds.max_gap_ns
+    scores = score_parts(bundle.model, SCALER.transform(values), times, max_gap_ns).sum(axis=1)
+    return scores, smooth(times, scores, WINDOW, max_gap_ns)
 
 
 def close(found: Any, wanted: np.ndarray) -> None:
@@ -101,8 +102,8 @@ def test_stdin_is_scored_and_printed(
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
     outcome = invoke("query_model", "--url", served[1], "--model-name", MODEL)
     assert outcome.code == 0, outcome
-    scores, _ = expected(served[0], frame.head(3))
-    for score in scores:
+    rows = SCALER.transform(frame.head(3)[list(CHANNELS)].to_numpy(np.float32))  # without timestamps each is alone
+    for score in score_parts(served[0].model, rows).sum(axis=1):
         assert f"{score:.4g}" in outcome.stdout
     assert "smoothed_score" not in outcome.stdout
     assert "3 rows" in outcome.stdout

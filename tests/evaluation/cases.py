@@ -38,14 +38,14 @@ class Case:
         return Telemetry(self.whole, self.train, self.val, self.test)
 
 
-def make_bundle(uri: str, window: int = 3, scale: float = 1.0) -> BundleInfo:
-    model = TimeStampVAE(len(CHANNELS), latent_dim=1, hidden_dims=(4, 4))
+def make_bundle(uri: str, window: int = 3, scale: float = 1.0, window_steps: int = 1) -> BundleInfo:
+    model = TimeStampVAE(len(CHANNELS), latent_dim=1, hidden_dims=(4, 4), window_steps=window_steps)
     for parameter in model.parameters():
         parameter.data.zero_()  # the reconstruction is 0 and the score is that of a normal distribution
     model.log_variance.data.fill_(2 * math.log(scale))
     epochs = tuple(Epoch(epoch=epoch, train_loss=9.0 - epoch, val_loss=9.5 - epoch) for epoch in range(3))
     info = BundleInfo(
-        architecture=Architecture(latent_dim=1, hidden_dims=(4, 4), variance_floor=0.0),
+        architecture=Architecture(latent_dim=1, hidden_dims=(4, 4), variance_floor=0.0, window_steps=window_steps),
         channels=CHANNELS,
         scaler=None,
         thresholds=Thresholds(

@@ -19,6 +19,7 @@ from tests.evaluation.cases import (
     SECOND,
     Case,
     anomalous_frame,
+    make_bundle,
     normal_frame,
     write_case,
     write_dataset,
@@ -42,6 +43,14 @@ def test_the_scores_are_those_of_the_model_smoothed(tmp_path: Path) -> None:
     np.testing.assert_array_equal(written.labels, frame.labels)
     np.testing.assert_allclose(written.values[:, 0], expected, rtol=1e-5)
     np.testing.assert_allclose(written.values[:, 1], smooth(frame.timestamps, expected, 3, 10 * SECOND), rtol=1e-5)
+
+
+def test_a_model_of_two_time_steps_sees_the_row_before_also_in_another_partition(tmp_path: Path) -> None:
+    case = write_case(tmp_path)
+    make_bundle(case.bundle, window_steps=2)
+    single = 0.5 * (anomalous_frame()[0].values.astype(np.float64) ** 2 + math.log(2 * math.pi)).sum(axis=1)
+    before = np.concatenate([single[:1], single[:-1]])
+    np.testing.assert_allclose(run(case).load().values[:, 0], (single + before) / 2, rtol=1e-5)
 
 
 def test_the_result_is_that_of_the_scores_written(tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ from container_component_src.model import training
 from container_component_src.model.arguments import TrainingArguments, TrainingJob
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.datamodule import TensorSource
-from container_component_src.model.scoring import scores
+from container_component_src.model.scoring import score_parts
 from container_component_src.model.streaming import StreamingSource
 from container_component_src.model.training import row_source, train
+from container_component_src.model.windows import Windowing
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.scaler import Scaler, ScalerType
 from tests.model.datasets import CHANNELS, SECOND, make_values, write_dataset
@@ -41,8 +42,9 @@ def make_arguments(folder: Path, **changes: object) -> TrainingArguments:
     return TrainingArguments.model_validate(values | changes)
 
 
-def test_training_writes_a_bundle_that_describes_itself(tmp_path: Path) -> None:
-    arguments = make_arguments(tmp_path, seed=11, smoothing_window=3, alarm_quantile=0.95)
+@pytest.mark.parametrize("window_steps", [1, 3])
+def test_training_writes_a_bundle_that_describes_itself(tmp_path: Path, window_steps: int) -> None:
+    arguments = make_arguments(tmp_path, seed=11, smoothing_window=3, alarm_quantile=0.95, window_steps=window_steps)
     summary = train(arguments)
     bundle = Bundle.load(arguments.model_output_file)
     info = bundle.info
@@ -53,8 +55,10 @@ def test_training_writes_a_bundle_that_describes_itself(tmp_path: Path) -> None:
     assert set(info.channel_statistics) == set(CHANNELS)
     thresholds = info.thresholds
     assert (thresholds.quantile, thresholds.smoothing_window, thresholds.val_rows) == (0.95, 3, 200)
-    smoothed = smooth(TIMES, scores(bundle.model, make_values(200, seed=2)), 3, thresholds.max_gap_ns)
-    assert np.mean(smoothed > thresholds.score) == pytest.approx(0.05)
+    assert info.architecture.window_steps == window_steps
+    parts = score_parts(bundle.model, make_values(200, seed=2), TIMES, thresholds.max_gap_ns)
+    smoothed = smooth(TIMES, parts.sum(axis=1), 3, thresholds.max_gap_ns)
+    assert thresholds.score == pytest.approx(np.quantile(smoothed, 0.95), rel=1e-5)
 
 
 def test_metrics_are_printed_as_katib_reads_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -155,8 +159,8 @@ def test_a_diverging_training_fails(tmp_path: Path, capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize("nodes", [1, 2])
 def test_streamed_rows_train_as_well_as_those_in_memory(tmp_path: Path, nodes: int) -> None:
     """The order of rows differs, so weights do; what is learnt does not."""
-    in_memory = train(make_arguments(tmp_path, max_epochs=6))
-    arguments = make_arguments(tmp_path, max_epochs=6, memory_share=0.0, num_gpu_nodes=nodes)
+    in_memory = train(make_arguments(tmp_path, max_epochs=6, window_steps=nodes))
+    arguments = make_arguments(tmp_path, max_epochs=6, window_steps=nodes, memory_share=0.0, num_gpu_nodes=nodes)
     if nodes == 1:
         train(arguments)
     else:
@@ -169,7 +173,7 @@ def test_streamed_rows_train_as_well_as_those_in_memory(tmp_path: Path, nodes: i
 
 def test_the_place_of_the_rows_follows_their_size(tmp_path: Path) -> None:
     dataset = Dataset.open(write_dataset(tmp_path / "data", make_values(100, seed=1)))
-    assert isinstance(row_source(dataset, memory_share=0.5, seed=0), TensorSource)
-    streamed = row_source(dataset, memory_share=0.0, seed=0)
+    assert isinstance(row_source(dataset, 0.5, 0, Windowing(2)), TensorSource)
+    streamed = row_source(dataset, 0.0, 0, Windowing(2))
     assert isinstance(streamed, StreamingSource)
-    assert streamed.buffer_rows == training.SHUFFLE_BUFFER_BYTES // (len(CHANNELS) * 4)
+    assert streamed.buffer_rows == training.SHUFFLE_BUFFER_BYTES // (2 * len(CHANNELS) * 4)

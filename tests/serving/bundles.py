@@ -30,10 +30,10 @@ SCALER = Scaler(
 ROW = {"cabin_pressure": 1012.5, "coolant_temperature": 17.75, "fan_speed": 3510.0}
 
 
-def bundle_info(seed: int = 0, threshold: float = 4.0, smoothing_window: int = 1) -> BundleInfo:
+def bundle_info(seed: int = 0, threshold: float = 4.0, smoothing_window: int = 1, window_steps: int = 1) -> BundleInfo:
     quantiles = {"0.01": -2.3, "0.5": 0.0, "0.99": 2.3}
     return BundleInfo(
-        architecture=Architecture(latent_dim=2, hidden_dims=(8, 4), variance_floor=1e-4),
+        architecture=Architecture(latent_dim=2, hidden_dims=(8, 4), variance_floor=1e-4, window_steps=window_steps),
         channels=CHANNELS,
         scaler=SCALER,
         thresholds=Thresholds(
@@ -50,9 +50,11 @@ def bundle_info(seed: int = 0, threshold: float = 4.0, smoothing_window: int = 1
     )  # fmt: skip
 
 
-def make_bundle(folder: Path, seed: int = 0, threshold: float = 4.0, smoothing_window: int = 1) -> Bundle:
+def make_bundle(
+    folder: Path, seed: int = 0, threshold: float = 4.0, smoothing_window: int = 1, window_steps: int = 1
+) -> Bundle:
     torch.manual_seed(seed)
-    info = bundle_info(seed, threshold, smoothing_window)
+    info = bundle_info(seed, threshold, smoothing_window, window_steps)
     model = build(info.architecture, len(CHANNELS)).eval()
     model.log_variance.data = torch.tensor([-1.0, 0.0, 0.5])
     return Bundle(Bundle(info, model).save(storage.resolve(str(folder))), model)

@@ -42,7 +42,7 @@ class Service:
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = str(tmp_path_factory.mktemp("service") / "bundle")
-    bundle = make_bundle(Path(folder), smoothing_window=5)
+    bundle = make_bundle(Path(folder), smoothing_window=5, window_steps=2)
     ports = free_ports(6)
 
     def command(name: str, grpc_port: int, *arguments: str) -> tuple[str, ...]:

@@ -100,9 +100,10 @@ def test_telemetry_is_scored_as_by_the_model(service: Service, name: str, ask: A
     timestamps = START + np.arange(ROWS) * SECOND
     timestamps[ROWS // 2 :] += 60 * SECOND  # longer than a gap may be
     answer = ask(getattr(service, name), telemetry, timestamps)
-    expected = score_parts(service.bundle.model, SCALER.transform(telemetry.astype(np.float32))).sum(axis=1)
-    close(answer["score"], expected)
     thresholds = service.bundle.info.thresholds
+    scaled = SCALER.transform(telemetry.astype(np.float32))
+    expected = score_parts(service.bundle.model, scaled, timestamps, thresholds.max_gap_ns).sum(axis=1)
+    close(answer["score"], expected)
     smoothed = smooth(timestamps, expected, thresholds.smoothing_window, thresholds.max_gap_ns)
     close(answer["smoothed_score"], smoothed)
     np.testing.assert_array_equal(answer["alarm"], answer["smoothed_score"] > thresholds.score)

@@ -39,11 +39,11 @@ def test_impossible_experiments_are_refused(change: dict[str, Any]) -> None:
 
 
 def test_arguments_of_a_trial() -> None:
-    arguments = experiment().arguments(SPACE.point(3), "bundle")
+    arguments = experiment(window_steps=3).arguments(SPACE.point(3), "bundle")
     assert arguments.hyperparameters == SPACE.point(3)
     assert (arguments.train_df_path, arguments.val_df_path) == ("train", "val")
     assert (arguments.max_epochs, arguments.early_stopping_patience, arguments.seed) == (2, 1, 5)
-    assert arguments.model_output_file == "bundle"
+    assert (arguments.model_output_file, arguments.window_steps) == ("bundle", 3)
 
 
 def test_best_is_the_first_of_the_smallest_objectives() -> None:

@@ -1,0 +1,101 @@
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from container_component_src.model.datamodule import Share, load_values
+from container_component_src.model.scoring import SeriesScorer, parts_and_expected, score_parts
+from container_component_src.model.streaming import StreamingSource
+from container_component_src.model.vae import TimeStampVAE
+from container_component_src.model.windows import Windowing
+from container_component_src.telemetry.dataset import Dataset, DatasetWriter, Frame
+
+SECOND = 10**9
+CHANNELS, STEPS = 3, 4
+TIMES = SECOND * np.array([0, 1, 2, 20, 21, 22, 23], dtype=np.int64)  # a gap before the fourth
+NUMBERS = np.arange(7, dtype=np.float32).reshape(-1, 1)
+
+
+def windows(steps: int, timestamps: np.ndarray | None, rows_at_once: int) -> list[list[float]]:
+    pieces = Windowing(steps, max_gap_ns=10 * SECOND).pieces(NUMBERS, timestamps, rows_at_once)
+    return [window for piece in pieces for window in piece.tolist()]
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 2, 100])
+def test_windows_end_at_their_row_and_cross_no_gap(rows_at_once: int) -> None:
+    assert windows(3, TIMES, rows_at_once) == [
+        [0, 0, 0], [0, 0, 1], [0, 1, 2],
+        [3, 3, 3], [3, 3, 4], [3, 4, 5], [4, 5, 6],
+    ]  # fmt: skip
+    assert windows(2, None, rows_at_once) == [[row, row] for row in range(7)]
+    assert windows(1, TIMES, rows_at_once) == [[row] for row in range(7)]
+
+
+def test_a_window_has_its_time_steps_one_after_the_other() -> None:
+    values = np.arange(6, dtype=np.float32).reshape(3, 2)
+    (found,) = Windowing(2).pieces(values, TIMES[:3], 10)
+    assert found.tolist() == [[0, 1, 0, 1], [0, 1, 2, 3], [2, 3, 4, 5]]
+
+
+def make_model(steps: int) -> TimeStampVAE:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        model = TimeStampVAE(CHANNELS, 2, (7, 4), variance_floor=0.01, window_steps=steps)
+        torch.nn.init.normal_(model.log_variance)
+    return model.eval()
+
+
+def test_the_likelihood_of_a_window_is_shared_among_its_time_steps() -> None:
+    """A window of steps is a time step of so many more channels, whose negative ELBO has to be divided."""
+    model, wide = make_model(STEPS), TimeStampVAE(STEPS * CHANNELS, 2, (7, 4), variance_floor=0.01)
+    weights = model.state_dict()
+    wide.load_state_dict(weights | {"log_variance": weights["log_variance"].repeat(STEPS)})
+    rows = torch.from_numpy(np.random.default_rng(1).standard_normal((6, STEPS * CHANNELS)).astype(np.float32))
+    with torch.no_grad():
+        parts, expected = model(rows)
+        wide_parts, wide_expected = wide(rows)
+        torch.testing.assert_close(model.negative_elbo(rows, 0.5), wide.negative_elbo(rows, 0.5) / STEPS)
+        torch.testing.assert_close(parts, wide_parts.view(6, STEPS, CHANNELS).mean(dim=1))
+        torch.testing.assert_close(parts.sum(dim=1), model.negative_elbo(rows, 1.0))
+        torch.testing.assert_close(expected, wide_expected[:, -CHANNELS:])
+
+
+@given(steps=st.integers(1, 5), cuts=st.lists(st.integers(0, 40), max_size=5), gap=st.integers(0, 40))
+def test_scores_do_not_depend_on_how_a_series_is_cut(steps: int, cuts: list[int], gap: int) -> None:
+    values = np.random.default_rng(2).standard_normal((40, CHANNELS)).astype(np.float32)
+    times = SECOND * (np.arange(40, dtype=np.int64) + 60 * (np.arange(40) >= gap))
+    model, scorer = make_model(steps), SeriesScorer(make_model(steps), 10 * SECOND)
+    bounds = [0, *sorted(cuts), 40]
+    parts = [scorer.push(times[a:b], values[a:b]) for a, b in pairwise(bounds)]
+    np.testing.assert_allclose(
+        np.concatenate(parts), score_parts(model, values, times, 10 * SECOND), rtol=1e-5, atol=1e-5
+    )
+
+
+def test_scores_are_those_of_the_windows_by_hand() -> None:
+    model = make_model(2)
+    values = np.random.default_rng(2).standard_normal((3, CHANNELS)).astype(np.float32)
+    by_hand = np.stack([np.r_[values[0], values[0]], np.r_[values[0], values[1]], np.r_[values[2], values[2]]])
+    parts, expected = parts_and_expected(model, values, SECOND * np.array([0, 1, 90]), 10 * SECOND)
+    with torch.no_grad():
+        wanted = model(torch.from_numpy(by_hand))
+    np.testing.assert_allclose(parts, wanted[0], rtol=1e-5)
+    np.testing.assert_allclose(expected, wanted[1], rtol=1e-5)
+
+
+def test_streamed_windows_are_those_in_memory_and_cross_no_partition(tmp_path: Path) -> None:
+    with DatasetWriter(str(tmp_path / "data"), "time", ("row",)) as writer:
+        for rows in (slice(0, 2), slice(2, 7)):
+            writer.write(Frame(TIMES[rows], NUMBERS[rows]))
+        dataset: Dataset = writer.commit()
+    wanted = [[0, 0], [0, 1], [2, 2], [3, 3], [3, 4], [4, 5], [5, 6]]
+    windowing = Windowing(2, 10 * SECOND)
+    source = StreamingSource(dataset, buffer_rows=3, windowing=windowing)
+    assert [window for block in source.ordered(Share()) for window in block.tolist()] == wanted
+    drawn = [window for block in source.shuffled(3, 0, 0, Share()) for batch in block for window in batch.tolist()]
+    assert sorted(drawn) == wanted
+    assert sorted(load_values(dataset, 0, windowing).tolist()) == wanted

@@ -23,15 +23,11 @@ RUN useradd --uid 1000 --home-dir /tmp --no-create-home --shell /bin/sh app
 # HOME: the one place that can be written where the root file system is read-only. USER: for a user without a name.
 ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp USER=app
 WORKDIR /app
-COPY --from=dependencies /opt/venv /opt/venv
-COPY container_component_src container_component_src
 USER 1000:1000
-ARG BASE_IMAGE
-ARG VERSION=unknown
-ARG REVISION=unknown
+# Before the large layer, of which a builder without overlays makes a copy for every later instruction. `make image` adds
+# version, commit and base: as arguments, builders would take those of an earlier build from their cache.
 LABEL org.opencontainers.image.title="columbus-eclss-ad" \
       org.opencontainers.image.description="Anomaly detection on ISS Columbus telemetry with Kubeflow" \
-      org.opencontainers.image.licenses="MIT" \
-      org.opencontainers.image.version=$VERSION \
-      org.opencontainers.image.revision=$REVISION \
-      org.opencontainers.image.base.name=$BASE_IMAGE
+      org.opencontainers.image.licenses="MIT"
+COPY --from=dependencies /opt/venv /opt/venv
+COPY container_component_src container_component_src

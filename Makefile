@@ -13,6 +13,7 @@ VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 REVISION ?= $(shell git describe --always --exclude '*' --abbrev=40 --dirty)
 ENGINE ?= $(firstword $(foreach name,docker podman buildah,$(if $(shell $(name) info >/dev/null 2>&1 && echo works),$(name))))
 BUILD_OPTIONS ?=
+OCI := org.opencontainers.image
 NO_ENGINE = $(error no docker, podman or buildah: install one, or name it in ENGINE)
 AUDIT_TOOLS := pip-audit==2.10.1 cyclonedx-bom==7.5.0
 
@@ -55,8 +56,9 @@ compile: $(VENV)/.run ## Write the pipeline's YAML for the Kubeflow UI
 	$(PY) pipeline/compile_and_run_pipeline.py --compile-only $(ARGS)
 
 image: ## Build the container image with docker, podman or buildah
-	$(or $(ENGINE),$(NO_ENGINE)) build $(BUILD_OPTIONS) --build-arg BASE_IMAGE=$(BASE_IMAGE) --build-arg REVISION=$(REVISION) \
-		--build-arg VERSION=$(VERSION) --tag $(IMAGE):$(TAG) --tag $(IMAGE):latest .
+	$(or $(ENGINE),$(NO_ENGINE)) build $(BUILD_OPTIONS) --build-arg BASE_IMAGE=$(BASE_IMAGE) \
+		--label $(OCI).version=$(VERSION) --label $(OCI).revision=$(REVISION) --label $(OCI).base.name=$(BASE_IMAGE) \
+		--tag $(IMAGE):$(TAG) --tag $(IMAGE):latest .
 
 check-image: ## Look whether the image is as pods need it: no root, no writing, no build tools, every command answers
 	$(or $(ENGINE),$(NO_ENGINE)) run --rm --interactive --read-only --tmpfs /tmp --cap-drop ALL --network none \

@@ -38,9 +38,11 @@ def test_an_image_is_built_by_the_first_engine_that_works(
     built = make(tmp_path, working, "image", *given)
     assert built.returncode == 0, built.stderr
     version = tomli.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    oci = "org.opencontainers.image"
     assert (tmp_path / "calls").read_text() == (
-        f"{chosen} build --layers --build-arg BASE_IMAGE=base@sha256:1 --build-arg REVISION=abc "
-        f"--build-arg VERSION={version} --tag registry/name:1.0 --tag registry/name:latest .\n"
+        f"{chosen} build --layers --build-arg BASE_IMAGE=base@sha256:1 "
+        f"--label {oci}.version={version} --label {oci}.revision=abc --label {oci}.base.name=base@sha256:1 "
+        "--tag registry/name:1.0 --tag registry/name:latest .\n"
     )
 
 

@@ -219,10 +219,11 @@ class _Api(kmock.KubernetesEmulator):  # type: ignore[misc]
             refusal = self._prepare(request)
             if refusal is not None:
                 return refusal
-        owned = self._owned(request) if request.action == kmock.action.DELETE else []
+        uid = self._uid(request)
         response: aiohttp.web.StreamResponse = await super()._handle(request)
-        for kind, name in owned:
-            await self.remove(kind, name)
+        if uid is not None and self._stored(request) is None:  # not before its finalizers are gone
+            for kind, name in self._dependents(uid):
+                await self.remove(kind, name)
         return response
 
     def _fail(self, request: Any, status: int) -> aiohttp.web.Response:
@@ -288,10 +289,11 @@ class _Api(kmock.KubernetesEmulator):  # type: ignore[misc]
         found = self._objects[key] if key in self._objects else None  # noqa: SIM401 - it has no `get`
         return None if found is None or found.deleted else found
 
-    def _owned(self, request: Any) -> list[tuple[str, str]]:
-        """What only the object that is being deleted owns, and what that owns in turn."""
-        stored = self._stored(request)
-        return [] if stored is None else self._dependents(stored["metadata"].get("uid"))
+    def _uid(self, request: Any) -> str | None:
+        """Of the object that a request may end."""
+        stored = self._stored(request) if request.resource is not None and request.name is not None else None
+        uid: str | None = None if stored is None else stored["metadata"].get("uid")
+        return uid
 
     def _dependents(self, uid: str | None) -> list[tuple[str, str]]:
         found = []

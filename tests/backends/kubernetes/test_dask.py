@@ -30,6 +30,7 @@ from tests.backends.kubernetes.stopping import DEADLINE, stop_when
 from tests.cluster.emulator import NAMESPACE, Emulator
 from tests.helpers import TIME, RunCommand, assert_refused, write_dataset
 
+RELIST = 180  # seconds, after which the operator has listed anew whatever event it may have missed
 KINDS = ("DaskCluster", "DaskWorkerGroup", "DaskAutoscaler", "Deployment", "Service", "Pod")
 UNSCHEDULABLE = {
     "phase": "Pending",
@@ -74,7 +75,7 @@ def left(emulator: Emulator) -> dict[str, list[str]]:
     def found() -> dict[str, list[str]]:
         return {kind: names for kind in KINDS if (names := list(emulator.objects(kind)))}
 
-    wait_until(lambda: not found(), 20)
+    wait_until(lambda: not found(), RELIST)
     return found()
 
 

@@ -98,7 +98,8 @@ class TimeStampVAE(nn.Module):
         """Negative log-likelihood in nats given the decoder's mean, mean over the window: [rows, channels]."""
         variance = self.variance()
         squares: Tensor = (values - expected).square()
-        squares = squares.view(len(values), self.window_steps, -1).mean(dim=1)
+        if self.window_steps > 1:  # the mean over a single step would copy it
+            squares = squares.view(len(values), self.window_steps, -1).mean(dim=1)
         return 0.5 * (squares / variance + (variance.log() + math.log(2 * math.pi)))
 
     def negative_elbo(self, values: Tensor, beta: float, generator: torch.Generator | None = None) -> Tensor:

@@ -140,17 +140,24 @@ def single_rows(ports: dict[str, int], values: np.ndarray, requests: int, rounds
 
 
 def batches(bundle: Bundle, ports: dict[str, int], values: np.ndarray, rounds: int) -> list[Detail]:
-    """Rows per second in binary batches, beside the model in this process, with one thread of PyTorch each."""
+    """Rows per second in binary batches, beside the model in this process, with one thread of PyTorch each.
+
+    Every model sees the same scaled rows: the predictor gets them as they are, the combined server scales its own.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as many as the servers have
-    narrow = values.astype(np.float32)
-    endpoints = {name: binary_rows(ports[name], narrow) for name in ("predictor", "combined")}
+    telemetry = values.astype(np.float32)
+    scaled = bundle.info.scaler.transform(telemetry) if bundle.info.scaler else telemetry
+    endpoints = {
+        "predictor": binary_rows(ports["predictor"], scaled),
+        "combined": binary_rows(ports["combined"], telemetry),
+    }
     bare: list[float] = []
     served: dict[str, list[float]] = {name: [] for name in endpoints}
     for _ in range(rounds):
         start = time.perf_counter()
         for _ in range(10):
-            score_parts(bundle.model, narrow)
+            score_parts(bundle.model, scaled)
         bare.append((time.perf_counter() - start) / 10)
         for name, endpoint in endpoints.items():
             (seconds,) = in_turns([endpoint], 10, 1)

@@ -24,8 +24,10 @@ Send = Callable[[Message], Awaitable[None]]
 _PATHS = re.compile(
     r"/(?:v1/models/(?P<v1_model>[^/]+):(?P<v1_verb>predict|explain)"
     r"|v2/models/(?P<v2_model>[^/]+)(?:/versions/(?P<version>[^/]+))?(?:/(?P<v2_verb>infer|ready))?"
+    r"|v2/repository/models/(?P<loaded>[^/]+)/(?:un)?load"
     r"|(?P<metrics>metrics))"
 )
+FIXED_MODEL = "this server loads its one model when it starts"
 _TEXT = {"content-type": "text/plain; version=0.0.4; charset=utf-8"}
 
 logger = logging.getLogger(__name__)
@@ -75,6 +77,8 @@ class Front(FastAPI):
             if found["metrics"]:
                 _check_method(scope["method"], "GET")
                 reply = Reply(self._model.metrics.exposition(), _TEXT, 0, 0)
+            elif found["loaded"]:
+                raise HttpError(400, FIXED_MODEL)
             elif verb in ("predict", "infer"):
                 reply = await self._infer(scope["method"], found, headers, receive)
             else:

@@ -35,13 +35,18 @@ def decode_request(request: InferRequest) -> Request:
     return Request(inputs, request.id or "", wanted or None, raw)
 
 
-def encode_response(outputs: Mapping[str, npt.NDArray[Any]], request: Request, fields: Mapping[str, str]) -> Any:
+def encode_response(
+    outputs: Mapping[str, npt.NDArray[Any]], request: Request, fields: Mapping[str, str]
+) -> tuple[Any, dict[str, str]]:
     """Write a gRPC answer: raw contents to a request with such, else typed ones.
 
     Args:
         outputs: Numbers, booleans or texts (as objects) by name.
         request: What is answered.
         fields: Name and version of the model, and the id of the request.
+
+    Returns:
+        The message, and no headers: it says itself what it holds.
     """
     response = ModelInferResponse(**fields)
     for name, array in outputs.items():
@@ -53,4 +58,4 @@ def encode_response(outputs: Mapping[str, npt.NDArray[Any]], request: Request, f
             flat = array.ravel()
             values = [text.encode() for text in flat] if array.dtype == np.dtype(object) else flat.tolist()
             getattr(tensor.contents, _CONTENTS[datatype]).extend(values)
-    return response
+    return response, {}

@@ -22,6 +22,7 @@ _V1_KEYS = ("instances", "timestamps", "signature_name")  # the last one is Tens
 _HALF_OF_LARGEST = float(np.finfo(np.float32).max) / 2
 
 Floats = npt.NDArray[np.float64]
+Narrow = npt.NDArray[np.float32]
 
 
 class RequestError(Exception):
@@ -32,7 +33,7 @@ class RequestError(Exception):
 class Rows:
     """Ordered rows of a request, in the units in which they were sent."""
 
-    values: Floats  # shape [rows, channels]
+    values: Floats | Narrow  # shape [rows, channels]
     timestamps: npt.NDArray[np.int64] | None = None  # nanoseconds since 1970 UTC, ascending, shape [rows]
 
 
@@ -145,7 +146,7 @@ def timestamps(times: Sequence[object], rows: int) -> npt.NDArray[np.int64]:
         raise RequestError(str(error)) from error
 
 
-def scaled(values: Floats, channels: Sequence[str], scaler: Scaler | None) -> npt.NDArray[np.float32]:
+def scaled(values: Floats | Narrow, channels: Sequence[str], scaler: Scaler | None) -> Narrow:
     """Scale checked rows as the training data were.
 
     Args:
@@ -157,8 +158,9 @@ def scaled(values: Floats, channels: Sequence[str], scaler: Scaler | None) -> np
         RequestError: A value is not finite, or overflows 32-bit floats when scaled.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        narrow = values.astype(np.float32)
-        if not np.abs(narrow).max(initial=0.0) < _safe_magnitude(scaler):  # also where there is a NaN
+        narrow = np.require(values, np.float32, ("ALIGNED", "WRITEABLE"))  # as PyTorch wants them
+        safe = _safe_magnitude(scaler)
+        if not (narrow.max(initial=0.0) < safe and narrow.min(initial=0.0) > -safe):  # also where there is a NaN
             # The scaler takes what is not finite for missing and puts the centre there, which would hide the fault.
             fits = np.isfinite(narrow)
             if scaler is not None:

@@ -2,17 +2,20 @@
 
 import logging
 import sys
+import time
 
 import orjson
 
 
 class JsonFormatter(logging.Formatter):
-    """Time, level, logger and message, and the fields that a record has in `extra={"fields": ...}`."""
+    """Time (UTC), level, logger and message, and the fields that a record has in `extra={"fields": ...}`."""
+
+    converter = staticmethod(time.gmtime)
 
     def format(self, record: logging.LogRecord) -> str:
         """One line."""
         content: dict[str, object] = {
-            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{record.msecs:03.0f}",
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03}Z",
             "level": record.levelname,
             "logger": record.name,
             "process": record.process,

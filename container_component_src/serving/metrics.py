@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -55,6 +56,7 @@ class Metrics:
         usual = sum(info.thresholds.channel_nats) if info.thresholds.channel_nats else threshold - len(info.channels)
         self._edges = usual + np.array(_SCORE_EDGES) * max(threshold - usual, 1.0)
         self._tally = Tally(len(_SCORE_EDGES) + 1, len(info.channels))
+        self._lock = Lock()  # large requests are answered in a thread of their own
 
     def reset(self) -> None:
         """Forget the rows counted so far: those of the warm-up."""
@@ -74,14 +76,19 @@ class Metrics:
             alarms: How many of them are alarms.
         """
         own = self._tally.own
-        own.totals[:] += (len(scores), alarms, scores.sum(dtype=np.float64))
-        np.add.at(own.buckets, np.searchsorted(self._edges, scores), 1)
+        totals = (len(scores), alarms, scores.sum(dtype=np.float64))
+        buckets = np.bincount(np.searchsorted(self._edges, scores), minlength=len(own.buckets))
+        sums = scaled.sum(axis=0, dtype=np.float64)
+        outside = ((scaled < self._low) | (scaled > self._high)).sum(axis=0)
         decay = math.exp(-len(scores) / DRIFT_ROWS)
-        own.drift_rows *= decay
-        own.drift_rows += len(scores)
-        own.drift_sums *= decay
-        own.drift_sums += scaled.sum(axis=0, dtype=np.float64)
-        own.outside += ((scaled < self._low) | (scaled > self._high)).sum(axis=0)
+        with self._lock:
+            own.totals[:] += totals
+            own.buckets += buckets
+            own.drift_rows *= decay
+            own.drift_rows += len(scores)
+            own.drift_sums *= decay
+            own.drift_sums += sums
+            own.outside += outside
 
     def collect(self) -> Iterator[Metric]:
         """What is counted here, of all workers together."""

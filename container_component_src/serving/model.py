@@ -6,7 +6,7 @@ KServe reads `sys.argv` when it is imported. Import this module only in a proces
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,14 +19,15 @@ from container_component_src.evaluation.scoring import Timestamps
 from container_component_src.serving import grpc, v2
 from container_component_src.serving.inputs import RequestError, Rows
 from container_component_src.serving.metrics import Metrics
-from container_component_src.serving.offload import offload
 from container_component_src.serving.parts import Answer, Part, RowService, ServingOptions
 from container_component_src.serving.requests_log import RequestLog
-from container_component_src.serving.scorers import PredictorError, Scored
+from container_component_src.serving.scorers import PredictorError, Preparation, Scored, T
 from container_component_src.serving.tensors import datatype_of
 
 JSON = {"content-type": "application/json"}
 _REQUEST_ID_LENGTH = 128
+
+Encoder: TypeAlias = Callable[[Answer], tuple[Any, dict[str, str]]]  # content and headers of an answer
 
 
 class Unavailable(ServerNotReady):  # type: ignore[misc]  # kserve has no types
@@ -74,18 +75,16 @@ class AnomalyModel(Model):  # type: ignore[misc]
             RequestError: The request is at fault.
             PredictorError: The predictor is.
         """
-        rows, answer = await self._answer(lambda: self.service.rows_of_json(body), len(body), headers)
-        content = await offload(len(body), self._v1_content, answer)
-        return Reply(content, JSON, len(rows.values), int(answer.alarms.sum()))
+        return await self._reply(lambda: (self.service.rows_of_json(body), self._v1_content), len(body), headers)
 
     async def answer_v2(self, body: bytes, headers: dict[str, str]) -> Reply:
         """Answer a V2 request over REST; errors as in `answer_v1`."""
-        request = await offload(len(body), v2.decode_request, body, headers.get(v2.HEADER_LENGTH))
-        rows, answer = await self._answer(lambda: self.service.rows_of_tensors(request), len(body), headers)
-        outputs = _wanted(answer.tensors(), request)
-        fields = self._fields(request, headers)
-        content, content_headers = await offload(len(body), v2.encode_response, outputs, request, fields)
-        return Reply(content, content_headers, len(rows.values), int(answer.alarms.sum()))
+
+        def decode() -> tuple[Rows, Encoder]:
+            request = v2.decode_request(body, headers.get(v2.HEADER_LENGTH))
+            return self.service.rows_of_tensors(request), self._encoder(v2.encode_response, request, headers)
+
+        return await self._reply(decode, len(body), headers)
 
     async def answer_grpc(self, message: InferRequest, headers: dict[str, str]) -> Reply:
         """Answer a V2 request over gRPC; errors as in `answer_v1`."""
@@ -93,9 +92,8 @@ class AnomalyModel(Model):  # type: ignore[misc]
             raise RequestError(f"version '{message.model_version[:80]}': this server has {self.version} only")
         request = grpc.decode_request(message)
         size = sum(len(tensor.raw or tensor.data or ()) for tensor in request.inputs)
-        rows, answer = await self._answer(lambda: self.service.rows_of_tensors(request), size, headers)
-        content = grpc.encode_response(_wanted(answer.tensors(), request), request, self._fields(request, headers))
-        return Reply(content, {}, len(rows.values), int(answer.alarms.sum()))
+        encode = self._encoder(grpc.encode_response, request, headers)
+        return await self._reply(lambda: (self.service.rows_of_tensors(request), encode), size, headers)
 
     async def __call__(
         self,
@@ -170,37 +168,48 @@ class AnomalyModel(Model):  # type: ignore[misc]
         self.metrics.reset()
         self.ready = True
 
-    async def _answer(self, decode: Callable[[], Rows], size: int, headers: dict[str, str]) -> tuple[Rows, Answer]:
-        def prepare() -> tuple[Rows, npt.NDArray[np.float32]]:
-            rows = decode()
-            return rows, self.service.scaled(rows)
+    async def _reply(self, decode: Callable[[], tuple[Rows, Encoder]], size: int, headers: dict[str, str]) -> Reply:
+        """Answer a request of which `decode` gives the rows, and what writes their answer."""
 
-        rows, scaled = await offload(size, prepare)
-        scored = await self.service.scorer.score(scaled, rows.timestamps, headers)
-        answer = await offload(size, self.service.answer, rows, scored)
-        self.metrics.rows(scaled, answer.scores, int(answer.alarms.sum()))
-        return rows, answer
+        def prepare() -> tuple[npt.NDArray[np.float32], Timestamps | None, Callable[[Scored], Reply]]:
+            rows, encode = decode()
+            scaled = self.service.scaled(rows)
 
-    def _v1_content(self, answer: Answer) -> bytes:
-        return orjson.dumps(
-            {"predictions": answer.predictions(), "model_name": self.name, "model_version": self.version}
-        )
+            def finish(scored: Scored) -> Reply:
+                answer = self.service.answer(rows, scored)
+                content, content_headers = encode(answer)
+                alarms = int(answer.alarms.sum())
+                self.metrics.rows(scaled, answer.scores, alarms)
+                return Reply(content, content_headers, len(scaled), alarms)
 
-    def _fields(self, request: v2.Request, headers: Mapping[str, str]) -> dict[str, str]:
-        return {
+            return scaled, rows.timestamps, finish
+
+        return await self.service.scorer.score(prepare, size, headers)
+
+    def _v1_content(self, answer: Answer) -> tuple[bytes, dict[str, str]]:
+        content = {"predictions": answer.predictions(), "model_name": self.name, "model_version": self.version}
+        return orjson.dumps(content), JSON
+
+    def _encoder(
+        self,
+        encode: Callable[[Mapping[str, npt.NDArray[Any]], v2.Request, Mapping[str, str]], tuple[Any, dict[str, str]]],
+        request: v2.Request,
+        headers: Mapping[str, str],
+    ) -> Encoder:
+        fields = {
             "model_name": self.name,
             "model_version": self.version,
             "id": request.id or headers.get("x-request-id", ""),
         }
+        return lambda answer: encode(_wanted(answer.tensors(), request), request, fields)
 
 
 class _NoScorer:
     """Stands in for a predictor while a transformer warms up."""
 
-    async def score(
-        self, scaled: npt.NDArray[np.float32], timestamps: Timestamps | None, headers: dict[str, str]
-    ) -> Scored:
-        return Scored(np.zeros_like(scaled), np.zeros_like(scaled))
+    async def score(self, prepare: Preparation[T], size: int, headers: dict[str, str]) -> T:
+        scaled, _, finish = prepare()
+        return finish(Scored(np.zeros_like(scaled), np.zeros_like(scaled)))
 
 
 def request_id(headers: Mapping[str, str]) -> str:

@@ -38,12 +38,14 @@ class Printed:
         self._parts: list[pd.DataFrame] = []
         self._room = rows
         self._rows = self._alarms = 0
-        self._version = ""
+        self._version = self._threshold = ""
 
     def add(self, batch: Answered) -> None:
         """Take the answers of a batch."""
         table = batch.table
         self._version = batch.version
+        if "threshold" in table:  # the same for all rows
+            self._threshold = f", threshold {table['threshold'].iloc[0]:.4g} nats"
         self._alarms += int(table["alarm"].sum()) if "alarm" in table else 0
         table.index = pd.RangeIndex(self._rows, self._rows + len(table))
         self._rows += len(table)
@@ -55,15 +57,18 @@ class Printed:
     def summary(self, output: str = "") -> str:
         """One line about all rows."""
         written = f"; written: {output}" if output else ""
-        return f"{self._rows:,} rows, {self._alarms:,} alarms, model version {self._version[:12]}{written}"
+        model = f"model version {self._version[:12]}{self._threshold}"
+        return f"{self._rows:,} rows, {self._alarms:,} alarms, {model}{written}"
 
     def table(self) -> str:
         """The first rows, and the summary."""
         if not self._parts:
             return self.summary()
         frame = pd.concat(self._parts)
-        table = Table("row", *(name for name in frame.columns if frame[name].map(pd.api.types.is_scalar).all()))
-        names = [str(column.header) for column in table.columns[1:]]
+        names = [
+            name for name in frame.columns if name != "threshold" and frame[name].map(pd.api.types.is_scalar).all()
+        ]
+        table = Table("row", *names)
         if "top_channel" in frame:
             table.add_column("contributing most (share)")
         for index, row in frame.iterrows():
@@ -77,4 +82,6 @@ class Printed:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, pd.Timestamp):
+        return value.isoformat().replace("+00:00", "Z")
     return f"{value:.4g}" if isinstance(value, float) else str(value)

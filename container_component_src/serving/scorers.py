@@ -2,8 +2,9 @@
 
 import os
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import httpx
 import numpy as np
@@ -44,11 +45,22 @@ class Scored:
     expected: Narrow  # what the model expects instead of the values, scaled, shape [rows, channels]
 
 
-class Scorer(Protocol):
-    """Scores scaled rows."""
+T = TypeVar("T")
+# Reads a request: scaled rows [rows, channels], timestamps [rows] if known, and what makes the answer of the scores.
+Preparation: TypeAlias = Callable[[], tuple[Narrow, Timestamps | None, Callable[[Scored], T]]]
 
-    async def score(self, scaled: Narrow, timestamps: Timestamps | None, headers: dict[str, str]) -> Scored:
-        """Score rows of shape [rows, channels], with timestamps [rows] if known; headers are those of the request."""
+
+class Scorer(Protocol):
+    """Answers requests; it knows in which threads that is best done."""
+
+    async def score(self, prepare: Preparation[T], size: int, headers: dict[str, str]) -> T:
+        """Answer a request.
+
+        Args:
+            prepare: Reads it.
+            size: Its bytes, by which the work is estimated.
+            headers: Its headers.
+        """
         ...
 
 
@@ -58,13 +70,18 @@ class LocalScorer:
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
 
-    async def score(self, scaled: Narrow, timestamps: Timestamps | None, headers: dict[str, str]) -> Scored:
-        """Score rows.
+    async def score(self, prepare: Preparation[T], size: int, headers: dict[str, str]) -> T:
+        """Answer a request, all of it in one thread.
 
         Raises:
             RequestError: A row scores as infinite; the message names it and its largest value.
         """
-        return await offload(scaled.nbytes, self._score, scaled, timestamps)
+
+        def work() -> T:
+            scaled, timestamps, finish = prepare()
+            return finish(self._score(scaled, timestamps))
+
+        return await offload(size, work)
 
     def _score(self, scaled: Narrow, timestamps: Timestamps | None) -> Scored:
         max_gap_ns = self._bundle.info.thresholds.max_gap_ns
@@ -101,13 +118,17 @@ class RemoteScorer:
         }
         self._client: httpx.AsyncClient | None = None
 
-    async def score(self, scaled: Narrow, timestamps: Timestamps | None, headers: dict[str, str]) -> Scored:
-        """Have the predictor score rows.
+    async def score(self, prepare: Preparation[T], size: int, headers: dict[str, str]) -> T:
+        """Answer a request with what the predictor says of its rows.
 
         Raises:
             RequestError: The predictor refuses the rows.
             PredictorError: It does not answer, or serves another bundle.
         """
+        scaled, timestamps, finish = await offload(size, prepare)
+        return await offload(size, finish, await self._ask(scaled, timestamps, headers))
+
+    async def _ask(self, scaled: Narrow, timestamps: Timestamps | None, headers: dict[str, str]) -> Scored:
         inputs: dict[str, npt.NDArray[Any]] = {ROWS_INPUT: scaled}
         if timestamps is not None and self._sends_timestamps:
             inputs[TIMESTAMPS_INPUT] = timestamps

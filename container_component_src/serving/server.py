@@ -17,8 +17,8 @@ from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 from uvicorn.config import STARTUP_FAILURE
 
 from container_component_src.errors import InputError, StepError
-from container_component_src.serving import logs
-from container_component_src.serving.front import Front
+from container_component_src.serving import logs, workers
+from container_component_src.serving.front import FIXED_MODEL, Front
 from container_component_src.serving.inputs import RequestError
 from container_component_src.serving.model import AnomalyModel
 from container_component_src.serving.parts import Part, ServingOptions, load
@@ -34,7 +34,7 @@ class FixedRepository(ModelRepositoryExtension):  # type: ignore[misc]  # kserve
 
     async def load(self, model_name: str) -> None:
         """Refuse."""
-        raise InvalidInput(f"model {model_name[:80]}: this server loads its one model when it starts")
+        raise InvalidInput(FIXED_MODEL)
 
     unload = load
 
@@ -83,6 +83,7 @@ def serve(options: ServingOptions) -> None:
         StepError: The server could not start.
     """
     model = build_model(options)
+    workers.install()
     grpc_port = options.grpc_port or (_GRPC_PORT if options.http_port == _HTTP_PORT else None)
     server = ModelServer(
         http_port=options.http_port,

@@ -38,8 +38,11 @@ class Tensor:
         if len(self.shape) > _MOST_DIMENSIONS or not all(0 <= size <= _LARGEST_SIZE for size in self.shape):
             raise RequestError(f"input '{self.name}': shape {list(self.shape[:_MOST_DIMENSIONS])} is none; mend it")
 
-    def array(self) -> Array:
+    def array(self, columns: Sequence[str] = ()) -> Array:
         """The values as numbers or booleans; texts as objects.
+
+        Args:
+            columns: Names of the columns of a tensor of shape [rows, columns], for messages.
 
         Raises:
             RequestError: Their number does not fit the shape, or a value not the data type.
@@ -53,7 +56,9 @@ class Tensor:
         allowed = _allowed_types(self.datatype)
         if not allowed.issuperset(map(type, data)):
             index, value = next((index, value) for index, value in enumerate(data) if type(value) not in allowed)
-            raise RequestError(f"{self.place(index)}: {kind(value)} in a tensor of type {self.datatype}; mend it")
+            raise RequestError(
+                f"{self._place(index, columns)}: {kind(value)} in a tensor of type {self.datatype}; mend it"
+            )
         if self.datatype == "BYTES":
             return np.array([_text(value) for value in data], dtype=object).reshape(self.shape)
         try:  # 32-bit numbers in JSON may have more digits than their type: none is cut off here
@@ -62,10 +67,10 @@ class Tensor:
         except OverflowError as error:
             raise RequestError(f"input '{self.name}': a number too large for {self.datatype}; mend it") from error
 
-    def place(self, index: int) -> str:
+    def _place(self, index: int, columns: Sequence[str]) -> str:
         """Where the value with this flat index is."""
-        row = index // math.prod(self.shape[1:]) if len(self.shape) > 1 and index else index
-        return f"input '{self.name}', row {row}"
+        row, column = divmod(index, math.prod(self.shape[1:]))  # not of 0: there is a value
+        return f"input '{self.name}', row {row}" + (f", channel '{columns[column]}'" if columns else "")
 
     def _from_bytes(self, count: int) -> Array:
         raw = self.raw or b""

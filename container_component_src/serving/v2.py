@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import orjson
 
 from container_component_src.serving.inputs import RequestError, Rows, json_of, kind, timestamps
@@ -53,7 +52,7 @@ class Request:
             raise RequestError(f"input '{next(name for name in names if names.count(name) > 1)}': given twice")
         times = inputs.pop(TIMESTAMPS_INPUT, None)
         if set(inputs) == {ROWS_INPUT} and ROWS_INPUT not in channels:
-            values = _matrix(inputs[ROWS_INPUT], len(channels))
+            values = _matrix(inputs[ROWS_INPUT], channels)
         else:
             values = _columns(inputs, channels, ignored)
         if not len(values):
@@ -186,15 +185,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> None:
         raise RequestError(f"{twice!r} stands twice in an object of the request; send it once")
 
 
-def _matrix(tensor: Tensor, channels: int) -> npt.NDArray[np.float64]:
-    if len(tensor.shape) != 2 or tensor.shape[1] != channels:
-        raise RequestError(f"input '{tensor.name}': shape {list(tensor.shape)}; send [rows, {channels}]")
-    return _numbers(tensor)
+def _matrix(tensor: Tensor, channels: Sequence[str]) -> Array:
+    if len(tensor.shape) != 2 or tensor.shape[1] != len(channels):
+        raise RequestError(f"input '{tensor.name}': shape {list(tensor.shape)}; send [rows, {len(channels)}]")
+    return _numbers(tensor, channels)
 
 
-def _columns(
-    inputs: Mapping[str, Tensor], channels: Sequence[str], ignored: AbstractSet[str]
-) -> npt.NDArray[np.float64]:
+def _columns(inputs: Mapping[str, Tensor], channels: Sequence[str], ignored: AbstractSet[str]) -> Array:
     missing = next((name for name in channels if name not in inputs), None)
     if missing is not None:
         raise RequestError(f"channel '{missing}': missing; send a tensor for every channel, or one named 'rows'")
@@ -209,11 +206,11 @@ def _columns(
     return np.column_stack([_numbers(inputs[name]).ravel() for name in channels])
 
 
-def _numbers(tensor: Tensor) -> npt.NDArray[np.float64]:
-    array = tensor.array()
+def _numbers(tensor: Tensor, columns: Sequence[str] = ()) -> Array:
+    array = tensor.array(columns)
     if array.dtype.kind not in "iuf":
         raise RequestError(f"input '{tensor.name}': {tensor.datatype} values are no numbers; send FP64 or FP32")
-    return array.astype(np.float64)
+    return array if array.dtype == np.float32 else array.astype(np.float64)
 
 
 def _objects(content: dict[str, Any], key: str) -> list[dict[str, Any]]:

@@ -37,7 +37,10 @@ class Scaler(Frozen):
         """Scale values of shape [rows, len(channels)]; NaN and infinite ones become 0."""
         scaled = values - np.asarray(self.centre, np.float32)
         scaled /= np.asarray(self.scale, np.float32)
-        return np.nan_to_num(scaled, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+        finite = np.isfinite(scaled)
+        if not finite.all():
+            scaled[~finite] = 0.0
+        return scaled
 
     def inverse_transform(self, scaled: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Back to engineering units, shape [rows, len(channels)]."""

@@ -192,6 +192,7 @@ def test_metadata_name_inputs_and_version(service: Service) -> None:
         ("POST", "/v2/models/eclss/versions/1/infer", 404),
         ("POST", "/v2/repository/models/eclss/unload", 400),
         ("POST", "/v2/repository/models/eclss/load", 400),
+        ("GET", "/v2/repository/models/eclss/load", 400),
         ("GET", "/v2/models/eclss/ready", 200),
         ("GET", "/v2/health/ready", 200),
         ("GET", "/nothing", 404),

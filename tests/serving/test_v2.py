@@ -68,7 +68,10 @@ BAD: dict[str, tuple[list[dict[str, Any]], str]] = {
     "width": ([tensor("rows", [1, 2], shape=[1, 2])], "input 'rows': shape [1, 2]; send [rows, 3]"),
     "count": ([tensor("rows", [1, 2], shape=[1, 3])], "input 'rows': 2 values for shape [1, 3]"),
     "null": ([*COLUMNS[:2], tensor("fan_speed", [1.0, None])], "input 'fan_speed', row 1: null"),
-    "text": ([tensor("rows", [1, 2, 3, 4, "5", 6], shape=[2, 3])], "input 'rows', row 1: a text"),
+    "text": (
+        [tensor("rows", [1, 2, 3, 4, "5", 6], shape=[2, 3])],
+        "input 'rows', row 1, channel 'coolant_temperature': a text",
+    ),
     "boolean": ([*COLUMNS[:2], tensor("fan_speed", [1.0, True])], "input 'fan_speed', row 1: a boolean"),
     "fraction": ([*COLUMNS[:2], tensor("fan_speed", [1, 1.5], "INT32")], "row 1: a number in a tensor of type INT32"),
     "beyond its type": ([*COLUMNS[:2], tensor("fan_speed", [1, 300], "INT8")], "too large for INT8"),

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from container_component_src.example_data import ExampleDataSpec, generate
+from container_component_src.model.bundle import Bundle
 from container_component_src.telemetry.dataset import Dataset
 from tests.notebooks.test_notebooks import Executed
 
@@ -93,6 +94,16 @@ def test_the_results_notebook_shows_the_run(project: Project, first: dict[str, A
     assert len(measured) == rows > 0
     assert set(np.round(measured, 1)) <= set(np.round(recorded.astype(np.float64), 1))  # in the units of the archives
     assert (notebook.plots, notebook.warnings) == (7, "")
+
+
+def test_the_query_notebook_asks_the_model_of_the_run(project: Project, first: dict[str, Any]) -> None:
+    probe = "model.version, len(telemetry), len(answers), first['score'] < second['score'], refused.status_code"
+    notebook = Executed("03_query_model.ipynb", {"NOTEBOOK_CONFIG": str(project.config)}, probe)
+    version, rows, answered, more_abnormal, status = notebook.found
+    assert version == Bundle.load(first["model"]).info.version
+    assert 0 < answered <= rows
+    assert (more_abnormal, status) == (True, 400)
+    assert (notebook.plots, notebook.warnings) == (2, "")
 
 
 def test_unchanged_inputs_are_answered_from_the_cache(project: Project, first: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 import safetensors.torch
+import torch
 
 from container_component_src import storage
 from container_component_src.errors import InputError
@@ -72,9 +73,12 @@ class Bundle:
             raise InputError(
                 f"{file.uri}: the weights are not those that {INFO_NAME} describes (SHA-256 differs); train again"
             )
-        model = build(info.architecture, len(info.channels))
         try:
-            model.load_state_dict(safetensors.torch.load(weights))
+            tensors = safetensors.torch.load(weights)
+            with torch.device("meta"):  # which takes no memory, whatever sizes the description claims
+                build(info.architecture, len(info.channels)).load_state_dict(tensors, assign=True)
+            model = build(info.architecture, len(info.channels))
+            model.load_state_dict(tensors)
         except (RuntimeError, safetensors.SafetensorError) as error:
             raise InputError(
                 f"{file.uri}: the weights do not fit the architecture in {INFO_NAME}; train again"

@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from container_component_src import storage
 from container_component_src.errors import InputError
@@ -18,13 +18,16 @@ WEIGHTS_NAME = "model.safetensors"
 FORMAT_VERSION = 2  # 1 had no linear maps beside its networks
 
 
+Size = Annotated[int, Field(ge=1, le=2**20)]  # of a layer
+
+
 class Architecture(Frozen):
     """What the network is built from, beside the number of channels."""
 
-    latent_dim: int
-    hidden_dims: tuple[int, int]
-    variance_floor: float
-    window_steps: int = 1  # time steps that it sees at once
+    latent_dim: Size
+    hidden_dims: tuple[Size, Size]
+    variance_floor: float = Field(ge=0)
+    window_steps: Size = 1  # time steps that it sees at once
 
 
 class Thresholds(Frozen):
@@ -33,8 +36,8 @@ class Thresholds(Frozen):
     score: float  # nats; an alarm is a smoothed score above it
     method: str
     quantile: float  # of the smoothed validation scores
-    smoothing_window: int  # time steps of the causal rolling median
-    max_gap_ns: int | None  # the median starts anew after a longer step; None: never
+    smoothing_window: int = Field(ge=1)  # time steps of the causal rolling median
+    max_gap_ns: int | None = Field(ge=0)  # the median starts anew after a longer step; None: never
     val_rows: int
     channel_nats: tuple[float, ...] = ()  # mean part of each channel in the validation scores, in order; (): unknown
 
@@ -73,7 +76,7 @@ class BundleInfo(Frozen):
 
     format_version: int = FORMAT_VERSION
     architecture: Architecture
-    channels: tuple[str, ...]  # in the order of the model's inputs
+    channels: tuple[str, ...] = Field(min_length=1)  # in the order of the model's inputs
     scaler: Scaler | None  # None: the model takes the values as they are
     thresholds: Thresholds
     training: TrainingSummary
@@ -82,6 +85,16 @@ class BundleInfo(Frozen):
     versions: dict[str, str]  # of Python and the libraries
     weights_sha256: str = ""  # digest of the weights file, filled in when the bundle is saved
     version: str = ""  # digest of all of the above, the weights' digest included; filled in when the bundle is saved
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "BundleInfo":
+        if len(set(self.channels)) != len(self.channels):
+            raise ValueError("a channel is there twice")
+        if self.scaler is not None and self.scaler.channels != self.channels:
+            raise ValueError("the channels of the scaler are not those of the model")
+        if len(self.thresholds.channel_nats) not in (0, len(self.channels)):
+            raise ValueError("channel_nats are not one for each channel")
+        return self
 
     def signed(self) -> "BundleInfo":
         """The same description with its version."""

@@ -82,6 +82,31 @@ def test_a_changed_bundle_is_not_served(
     assert service.info == BundleInfo.model_validate_json(files[INFO_NAME])
 
 
+INFO = bundle_info()
+WRONG = {
+    "no channels": {"channels": ()},
+    "a channel twice": {"channels": ("cabin_pressure", "cabin_pressure", "fan_speed")},
+    "channels of another scaler": {"channels": ("a", "b", "c")},
+    "contributions of other channels": {"thresholds": INFO.thresholds.model_copy(update={"channel_nats": (1.0, 2.0)})},
+    "no window": {"thresholds": INFO.thresholds.model_copy(update={"smoothing_window": 0})},
+    "no latent": {"architecture": INFO.architecture.model_copy(update={"latent_dim": -1})},
+    "beyond all sizes": {"architecture": INFO.architecture.model_copy(update={"hidden_dims": (2**70, 4)})},
+    "beyond memory": {"architecture": INFO.architecture.model_copy(update={"hidden_dims": (2**20, 2**20)})},
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
+def test_a_description_that_makes_no_sense_is_refused_though_its_digest_fits(
+    wrong: dict[str, object], bundle: tuple[dict[str, bytes], Path], tmp_path: Path
+) -> None:
+    files, _ = bundle
+    info = BundleInfo.model_validate_json(files[INFO_NAME]).model_copy(update=wrong).signed()
+    (tmp_path / WEIGHTS_NAME).write_bytes(files[WEIGHTS_NAME])
+    (tmp_path / INFO_NAME).write_bytes(info.model_dump_json(warnings=False).encode())
+    with pytest.raises(InputError, match=r"damaged model bundle|do not fit the architecture"):
+        load_from(tmp_path)
+
+
 @pytest.mark.parametrize("part", [Part.PREDICTOR, Part.COMBINED])
 def test_a_pickle_in_place_of_the_weights_is_not_run_though_its_digest_fits(part: Part, tmp_path: Path) -> None:
     marker = tmp_path / "run"

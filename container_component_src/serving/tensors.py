@@ -61,11 +61,15 @@ class Tensor:
             )
         if self.datatype == "BYTES":
             return np.array([_text(value) for value in data], dtype=object).reshape(self.shape)
-        try:  # 32-bit numbers in JSON may have more digits than their type: none is cut off here
-            numpy_type = np.float64 if self.datatype.startswith("FP") else np.dtype(NUMPY_TYPES[self.datatype])
+        # 32-bit numbers in JSON may have more digits than their type: none is cut off here.
+        numpy_type = np.dtype(np.float64 if self.datatype.startswith("FP") else NUMPY_TYPES[self.datatype])
+        try:
             return np.array(data, dtype=numpy_type).reshape(self.shape)
         except OverflowError as error:
-            raise RequestError(f"input '{self.name}': a number too large for {self.datatype}; mend it") from error
+            place = self._place(
+                next(index for index, value in enumerate(data) if _overflows(value, numpy_type)), columns
+            )
+            raise RequestError(f"{place}: a number too large for {self.datatype}; mend it") from error
 
     def _place(self, index: int, columns: Sequence[str]) -> str:
         """Where the value with this flat index is."""
@@ -86,6 +90,14 @@ class Tensor:
                 f"which takes {count * dtype.itemsize}; mend the shape or the data"
             )
         return np.frombuffer(raw, dtype=dtype).reshape(self.shape)
+
+
+def _overflows(value: object, numpy_type: "np.dtype[Any]") -> bool:
+    try:
+        np.array(value, dtype=numpy_type)
+    except OverflowError:
+        return True
+    return False
 
 
 def _allowed_types(datatype: str) -> set[type]:

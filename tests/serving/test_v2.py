@@ -74,7 +74,7 @@ BAD: dict[str, tuple[list[dict[str, Any]], str]] = {
     ),
     "boolean": ([*COLUMNS[:2], tensor("fan_speed", [1.0, True])], "input 'fan_speed', row 1: a boolean"),
     "fraction": ([*COLUMNS[:2], tensor("fan_speed", [1, 1.5], "INT32")], "row 1: a number in a tensor of type INT32"),
-    "beyond its type": ([*COLUMNS[:2], tensor("fan_speed", [1, 300], "INT8")], "too large for INT8"),
+    "beyond its type": ([*COLUMNS[:2], tensor("fan_speed", [1, 300], "INT8")], "row 1: a number too large for INT8"),
     "texts": ([*COLUMNS[:2], tensor("fan_speed", ["a", "b"], "BYTES")], "BYTES values are no numbers"),
     "booleans": ([*COLUMNS[:2], tensor("fan_speed", [True, False], "BOOL")], "BOOL values are no numbers"),
     "datatype": ([*COLUMNS[:2], tensor("fan_speed", [1, 2], "FP128")], "unknown datatype 'FP128'"),

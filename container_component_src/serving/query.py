@@ -37,6 +37,11 @@ class Query:
     batch_rows: int = 1000
     skip_missing: bool = False  # leave rows out in which a value is missing, instead of refusing the file
 
+    @property
+    def name(self) -> str:
+        """Of the source, for messages."""
+        return "stdin" if self.source == STDIN else self.source
+
 
 @dataclass(frozen=True)
 class Answered:
@@ -78,7 +83,7 @@ def ask(client: ModelClient, query: Query) -> Iterator[Answered]:
                 head, outputs = client.score(np.concatenate([before, values]), sent_times)
             except InputError as error:
                 raise InputError(
-                    f"{error} (row 0 of the request is row {first - len(before)} of {query.source})"
+                    f"{error} (row 0 of the request is row {first - len(before)} of {query.name})"
                 ) from error
             first += len(frame)
             answers = {name: array[len(before) :] for name, array in outputs.items()}
@@ -139,7 +144,7 @@ def _frames(file: IO[bytes], query: Query, rows: int) -> Iterator[tuple[pd.DataF
     source_format = query.source_format or _format_of(file)
     try:
         if source_format == "parquet":
-            with readable(storage.resolve("stdin" if query.source == STDIN else query.source), "check the file"):
+            with readable(storage.resolve(query.name), "check the file"):
                 parquet = pq.ParquetFile(file)
                 for batch in parquet.iter_batches(batch_size=rows):
                     # pandas puts a stored index back, where the timestamp may be
@@ -154,7 +159,7 @@ def _frames(file: IO[bytes], query: Query, rows: int) -> Iterator[tuple[pd.DataF
             for start in range(0, len(frame), rows):
                 yield frame.iloc[start : start + rows], len(frame)
     except (ValueError, UnicodeDecodeError) as error:  # what pandas says of damaged text
-        raise InputError(f"{query.source}: not readable as {source_format} ({error}); check --input-format") from error
+        raise InputError(f"{query.name}: not readable as {source_format} ({error}); check --input-format") from error
 
 
 def _format_of(file: IO[bytes]) -> str:
@@ -183,16 +188,16 @@ def _selected(frame: pd.DataFrame, model: ModelDescription, query: Query, first:
     """Timestamps, and values of the model's channels, of the rows that are to be sent."""
     missing = [name for name in model.channels if name not in frame.columns]
     if missing:
-        raise InputError(f"{query.source}: channel '{missing[0]}' of the model is missing; use telemetry that has it")
+        raise InputError(f"{query.name}: channel '{missing[0]}' of the model is missing; use telemetry that has it")
     try:
         values = frame.loc[:, list(model.channels)].to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{query.source}: a channel holds other things than numbers ({error}); mend it") from error
+        raise InputError(f"{query.name}: a channel holds other things than numbers ({error}); mend it") from error
     whole = np.isfinite(values).all(axis=1)
     if not whole.all() and not query.skip_missing:
         row, column = np.argwhere(~np.isfinite(values))[0]
         raise InputError(
-            f"{query.source}: row {first + row}, channel '{model.channels[column]}': no finite value; fill it, "
+            f"{query.name}: row {first + row}, channel '{model.channels[column]}': no finite value; fill it, "
             "or leave such rows out with --skip-missing"
         )
     times = None
@@ -208,7 +213,7 @@ def _nanoseconds(column: "pd.Series[Any]", query: Query, first: int) -> Times:
     try:
         return timestamps_of(column.tolist())
     except ValueError as error:
-        raise InputError(f"{query.source}: {error} (rows count from row {first} of the file)") from error
+        raise InputError(f"{query.name}: {error} (rows count from row {first} of the file)") from error
 
 
 def _table(

@@ -106,7 +106,15 @@ def test_stdin_is_scored_and_printed(
     for score in score_parts(served[0].model, rows).sum(axis=1):
         assert f"{score:.4g}" in outcome.stdout
     assert "smoothed_score" not in outcome.stdout
-    assert "3 rows" in outcome.stdout
+    alarms = int((scores > 4.0).sum())
+    assert f"3 rows, {alarms} alarms, model version {served[0].info.version[:12]}, threshold 4 nats" in outcome.stdout
+
+
+def test_what_is_wrong_with_stdin_is_said_of_it(
+    served: tuple[Bundle, str], invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"{")))
+    assert_refused(invoke("query_model", "--url", served[1], "--model-name", MODEL), "stdin: not readable as json")
 
 
 def test_rows_with_missing_values_are_refused_or_left_out(

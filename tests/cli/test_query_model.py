@@ -103,7 +103,8 @@ def test_stdin_is_scored_and_printed(
     outcome = invoke("query_model", "--url", served[1], "--model-name", MODEL)
     assert outcome.code == 0, outcome
     rows = SCALER.transform(frame.head(3)[list(CHANNELS)].to_numpy(np.float32))  # without timestamps each is alone
-    for score in score_parts(served[0].model, rows).sum(axis=1):
+    scores = score_parts(served[0].model, rows).sum(axis=1)
+    for score in scores:
         assert f"{score:.4g}" in outcome.stdout
     assert "smoothed_score" not in outcome.stdout
     alarms = int((scores > 4.0).sum())

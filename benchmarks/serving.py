@@ -218,8 +218,8 @@ def kill(folder: Path, values: np.ndarray) -> list[Detail]:
 
         def ask() -> None:
             found = load(json_rows(port, values[:1]), LOAD_CONNECTIONS, 3.0)
-            for mine, theirs in ((answers.statuses, found.statuses), (answers.ends, found.ends)):
-                mine.extend(theirs)  # type: ignore[arg-type]
+            answers.statuses.extend(found.statuses)
+            answers.ends.extend(found.ends)
             answers.seconds.extend(found.seconds)
 
         with running({predictor_port: ("serve_predictor", *common)}) as predictors:

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -42,14 +42,16 @@ def cluster_options(image_option: str = "--image") -> Callable[[F], F]:
             values = {name: options.pop(name) for name in _HELP}
             return command(pods=checked(PodSettings, values), **options)
 
-        decorated: Any = click.option("--dry-run", is_flag=True, help="Print the manifest, start nothing.")(with_pods)
+        decorated = click.option("--dry-run", is_flag=True, help="Print the manifest, start nothing.")(
+            cast(F, with_pods)
+        )
         for name in reversed(_HELP):
             flag = image_option if name == "image" else f"--{name.replace('_', '-')}"
             default = PodSettings.model_fields[name].default
             kind = WholeNumber(0) if name == "gpus" else click.STRING
             option = click.option(flag, name, type=kind, default=default, show_default=default != "", help=_HELP[name])
             decorated = option(decorated)
-        return decorated  # type: ignore[no-any-return]
+        return decorated
 
     return decorate
 

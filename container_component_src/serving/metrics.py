@@ -125,7 +125,7 @@ class Metrics:
         registry = CollectorRegistry()
         registry.register(self)
         if os.environ.get(SHARED_FOLDER):
-            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+            MultiProcessCollector(registry)
             return generate_latest(registry)
         return generate_latest(REGISTRY) + generate_latest(registry)
 

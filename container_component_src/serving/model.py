@@ -30,7 +30,7 @@ _REQUEST_ID_LENGTH = 128
 Encoder: TypeAlias = Callable[[Answer], tuple[Any, dict[str, str]]]  # content and headers of an answer
 
 
-class Unavailable(ServerNotReady):  # type: ignore[misc]  # kserve has no types
+class Unavailable(ServerNotReady):
     """The predictor cannot score now; KServe's gRPC server looks for the reason under this name."""
 
     def __init__(self, reason: str) -> None:
@@ -48,7 +48,7 @@ class Reply:
     alarms: int
 
 
-class AnomalyModel(Model):  # type: ignore[misc]
+class AnomalyModel(Model):
     """Serves the rows of requests."""
 
     def __init__(self, service: RowService) -> None:

@@ -29,7 +29,7 @@ GRACE_PERIOD = 30  # seconds for the requests in flight when the server is told 
 logger = logging.getLogger(__name__)
 
 
-class FixedRepository(ModelRepositoryExtension):  # type: ignore[misc]  # kserve has no types
+class FixedRepository(ModelRepositoryExtension):
     """The one model of a server is neither loaded nor unloaded by requests."""
 
     async def load(self, model_name: str) -> None:
@@ -39,7 +39,7 @@ class FixedRepository(ModelRepositoryExtension):  # type: ignore[misc]  # kserve
     unload = load
 
 
-class HonestDataPlane(DataPlane):  # type: ignore[misc]
+class HonestDataPlane(DataPlane):
     """A server that waits for its predictor is not ready, rather than in error, while that is away."""
 
     async def ready(self) -> bool:

@@ -19,11 +19,12 @@ def timestamps_of(times: Sequence[object]) -> npt.NDArray[np.int64]:
     Raises:
         ValueError: Names the first row whose time is none, or is not after the one before it.
     """
-    if all(type(time) is int for time in times):
-        row = next((row for row, time in enumerate(times) if not _EARLIEST <= time <= _LATEST), None)  # type: ignore[operator]
+    numbers = [time for time in times if type(time) is int]
+    if len(numbers) == len(times):
+        row = next((row for row, time in enumerate(numbers) if not _EARLIEST <= time <= _LATEST), None)
         if row is not None:
             raise ValueError(f"row {row}, timestamp {times[row]}: no nanoseconds since 1970; send them, or ISO 8601")
-        found = np.array(times, dtype=np.int64)
+        found = np.array(numbers, dtype=np.int64)
     else:
         found = _parsed(times)
     late = np.flatnonzero(np.diff(found) <= 0)

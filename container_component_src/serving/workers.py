@@ -8,7 +8,7 @@ from kserve.protocol.rest.multiprocess import server as kserve_workers
 _START_SECONDS = 300.0  # to import the libraries and to load the bundle, on few and busy cores
 
 
-class PatientProcess(kserve_workers.RESTServerProcess):  # type: ignore[misc]  # kserve has no types
+class PatientProcess(kserve_workers.RESTServerProcess):
     """A worker that may answer its first ping late.
 
     KServe kills one that has not answered within five seconds of its start, and starts the next: on a slow machine

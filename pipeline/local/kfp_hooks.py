@@ -139,7 +139,7 @@ class StepRunner:
         return bool(holds)
 
 
-class ContainerTaskHandler(subprocess_task_handler.SubprocessTaskHandler):  # type: ignore[misc]
+class ContainerTaskHandler(subprocess_task_handler.SubprocessTaskHandler):
     """Runs a container component's command as a process of this machine; the image is ignored.
 
     Args:
@@ -163,7 +163,7 @@ class ContainerTaskHandler(subprocess_task_handler.SubprocessTaskHandler):  # ty
         return Status.SUCCESS if succeeded else Status.FAILURE
 
 
-class RecencyCache(cache.LocalCache):  # type: ignore[misc]
+class RecencyCache(cache.LocalCache):
     """kfp.local's cache, the modification time of whose entries tells when they were last used."""
 
     def get(self, key: str) -> dict[str, Any] | None:

@@ -147,7 +147,7 @@ class Emulator:
         return asyncio.run_coroutine_threadsafe(run(), self.loop).result(timeout=30)
 
 
-class _Api(kmock.KubernetesEmulator):  # type: ignore[misc]
+class _Api(kmock.KubernetesEmulator):
     """Adds to kmock's emulator: rights, what the server sets in metadata, selectors, owners, replacement, schemas."""
 
     def __attrs_post_init__(self) -> None:

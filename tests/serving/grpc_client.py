@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
-import grpc  # type: ignore[import-untyped]
+import grpc
 from grpc import RpcError, StatusCode
 
 with mock.patch.object(sys, "argv", ["pytest"]):  # kserve would parse the arguments of pytest

@@ -216,6 +216,7 @@ def run_katib_experiment(
     shared_memory: str,
     backend: str,
     trials: dsl.Output[dsl.Artifact],
+    trials_page: dsl.Output[dsl.HTML],
     best_hyperparameters: dsl.OutputPath(JsonDict),
 ) -> dsl.ContainerSpec:
     """Hyperparameters with the lowest validation loss."""
@@ -239,6 +240,7 @@ def run_katib_experiment(
         trial_timeout=trial_timeout,
         seed=seed,
         trials_path=trials.path,
+        trials_page_path=trials_page.path,
         namespace=namespace,
         image=image,
         image_pull_policy=image_pull_policy,

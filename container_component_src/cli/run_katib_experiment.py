@@ -67,6 +67,7 @@ CHOICES = JsonValue(list)
     "--seed", type=WholeNumber(0), default=42, show_default=True, help="Seed of the algorithm and of every trial."
 )
 @click.option("--trials-path", required=True, help="CSV file of all trials to write.")
+@click.option("--trials-page-path", default="", help="HTML file with a picture of all trials, if there is to be one.")
 @cluster_options()
 @backend_option
 @executor_input_option
@@ -79,6 +80,7 @@ def run_katib_experiment(
     lrs: list[Any],
     batch_sizes: list[Any],
     trials_path: str,
+    trials_page_path: str,
     pods: "PodSettings",
     dry_run: bool,
     backend_name: str,
@@ -88,6 +90,7 @@ def run_katib_experiment(
     """Search for the hyperparameters with the smallest validation loss."""
     from container_component_src import outputs, storage
     from container_component_src.backends.base import get_backend
+    from container_component_src.evaluation.trials_page import write_trials_page
     from container_component_src.model.arguments import checked
     from container_component_src.telemetry.dataset import Dataset
     from container_component_src.tuning.experiment import Experiment
@@ -103,8 +106,11 @@ def run_katib_experiment(
         Dataset.open(path)  # an absent dataset is reported here, and not by every trial
     result = get_backend(backend_name, pods).tune(experiment)
     storage.resolve(trials_path).write_bytes(result.trials_table.encode())
+    artifacts = {"trials": result.metadata()}
+    if trials_page_path:
+        artifacts["trials_page"] = write_trials_page(trials_path, trials_page_path)
     outputs.publish(
         executor_input,
         parameters={"best_hyperparameters": to_dict(result.best.hyperparameters)},
-        artifacts={"trials": result.metadata()},
+        artifacts=artifacts,
     )

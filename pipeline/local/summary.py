@@ -38,13 +38,13 @@ class SummaryRules:
 
     Attributes:
         metrics_type: Artifact type whose metadata are metrics.
-        report_type: Artifact type of the report; the last one counts.
+        report: Name of the report's artifact.
         model_type: Artifact type of the model; the last one counts.
         deploy_step: Step that has deployed the model if it ran.
     """
 
     metrics_type: str = dsl.Metrics.schema_title
-    report_type: str = dsl.HTML.schema_title
+    report: str = "report"
     model_type: str = dsl.Model.schema_title
     deploy_step: str = "deploy_to_kserve"
 
@@ -121,7 +121,7 @@ def summarize(
         pipeline=pipeline,
         steps=tuple(records),
         metrics=metrics,
-        report=paths.get(rules.report_type),
+        report=artifacts.get(rules.report),
         model=paths.get(rules.model_type),
         artifacts=artifacts,
         deployed=any(r.planned.name == rules.deploy_step and r.state is StepState.SUCCEEDED for r in records),

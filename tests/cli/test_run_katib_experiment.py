@@ -46,16 +46,21 @@ def arguments(options: dict[str, str]) -> list[str]:
 
 
 def test_real_trials(options: dict[str, str], tmp_path: Path, invoke: Invoke) -> None:
-    metadata: dict[str, Any] = {"name": "trials", "uri": str(tmp_path / "trials")}
+    entries: dict[str, Any] = {
+        name: {"artifacts": [{"name": name, "uri": str(tmp_path / name)}]} for name in ("trials", "trials_page")
+    }
     executor_input = {
         "outputs": {
             "parameters": {"best_hyperparameters": {"outputFile": str(tmp_path / "best")}},
-            "artifacts": {"trials": {"artifacts": [metadata]}},
+            "artifacts": entries,
             "outputFile": str(tmp_path / "executor_output.json"),
         }
     }
-    outcome = invoke(*arguments(options | {"--executor-input": json.dumps(executor_input)}))
+    page = tmp_path / "trials_page"
+    more = {"--trials-page-path": str(page), "--executor-input": json.dumps(executor_input)}
+    outcome = invoke(*arguments(options | more))
     assert (outcome.code, outcome.stderr) == (0, "")
+    assert "2 of 2 trials finished." in page.read_text(encoding="utf-8")
     with Path(options["--trials-path"]).open(newline="") as file:
         trials = list(csv.DictReader(file))
     assert [(trial["trial"], trial["state"], trial["latent_dim"]) for trial in trials] == [

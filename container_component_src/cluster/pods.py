@@ -97,12 +97,25 @@ def pod_template(settings: PodSettings, main: client.V1Container, labels: dict[s
     main.volume_mounts = [*(main.volume_mounts or []), shared_memory_mount()]
     return client.V1PodTemplateSpec(
         metadata=pod_metadata(labels),
-        spec=client.V1PodSpec(
-            containers=[main],
-            restart_policy="Never",
-            service_account_name=settings.service_account or None,
-            volumes=[shared_memory_volume(settings)],
-        ),
+        spec=pod_spec(settings, main, "Never", volumes=[shared_memory_volume(settings)]),
+    )
+
+
+def pod_spec(settings: PodSettings, main: client.V1Container, restart_policy: str, **options: Any) -> client.V1PodSpec:
+    """A pod of one container, without a token for the API of Kubernetes, which only steps ask.
+
+    Args:
+        settings: Service account.
+        main: The container.
+        restart_policy: `Never` or `Always`.
+        options: Further fields of `V1PodSpec`.
+    """
+    return client.V1PodSpec(
+        containers=[main],
+        restart_policy=restart_policy,
+        service_account_name=settings.service_account or None,
+        automount_service_account_token=False,
+        **options,
     )
 
 

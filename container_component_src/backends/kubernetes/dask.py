@@ -20,7 +20,7 @@ from container_component_src.cluster.kinds import DASK_CLUSTER
 from container_component_src.cluster.logs import last_lines, pods
 from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.pod_states import obstacles, restarts
-from container_component_src.cluster.pods import SIDECAR_OFF, check, container
+from container_component_src.cluster.pods import SIDECAR_OFF, check, container, pod_spec
 from container_component_src.cluster.step import Step
 from container_component_src.dask_preprocessor.cluster import ClusterSpec
 from container_component_src.errors import StepError
@@ -118,9 +118,7 @@ def check_versions(versions: Mapping[str, Any]) -> None:
 def _pod_spec(step: Step, pods: PodSettings, name: str, arguments: list[str], **options: Any) -> Manifest:
     main = container(name, pods, [], step.run_id, **options)
     main.command, main.args = None, arguments
-    return to_manifest(
-        client.V1PodSpec(containers=[main], service_account_name=pods.service_account or None, restart_policy="Always")
-    )
+    return to_manifest(pod_spec(pods, main, "Always"))
 
 
 def _service(name: str) -> Manifest:

@@ -7,7 +7,7 @@ from typing import Literal
 from container_component_src.limits import usable_cores
 from container_component_src.model.vae import TimeStampVAE
 
-MULTIPLICATIONS_PER_THREAD = 20_000_000  # of one step; measured on two cores, see benchmarks/README.md
+MULTIPLICATIONS_PER_THREAD = 100_000_000  # of one step; measured on two cores, see benchmarks/README.md
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class Acceleration:
 def useful_threads(model: TimeStampVAE, batch_size: int) -> int:
     """Threads that a step of this size keeps busy, among the cores there are.
 
-    Small steps are slower on more threads, which wait for each other, many times so beside other busy processes.
+    Small steps gain little by more threads, which wait for each other: beside other busy processes they lose most of
+    their speed.
 
     Args:
         model: The network.

@@ -90,7 +90,6 @@ def run_katib_experiment(
     """Search for the hyperparameters with the smallest validation loss."""
     from container_component_src import outputs, storage
     from container_component_src.backends.base import get_backend
-    from container_component_src.evaluation.trials_page import write_trials_page
     from container_component_src.model.arguments import checked
     from container_component_src.telemetry.dataset import Dataset
     from container_component_src.tuning.experiment import Experiment
@@ -108,6 +107,8 @@ def run_katib_experiment(
     storage.resolve(trials_path).write_bytes(result.trials_table.encode())
     artifacts = {"trials": result.metadata()}
     if trials_page_path:
+        from container_component_src.evaluation.trials_page import write_trials_page
+
         artifacts["trials_page"] = write_trials_page(trials_path, trials_page_path)
     outputs.publish(
         executor_input,

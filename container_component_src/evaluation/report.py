@@ -67,14 +67,8 @@ def write_report(
             f"{scores_uri}: {scores.manifest.rows} rows, but the evaluation has {result.counts.test_rows}; name the "
             f"scores that it wrote"
         )
-    whole, parts = (
-        Dataset.open(telemetry.whole),
-        {
-            "train": Dataset.open(telemetry.train),
-            "val": Dataset.open(telemetry.val),
-            "test": Dataset.open(telemetry.test),
-        },
-    )
+    whole = Dataset.open(telemetry.whole)
+    parts = {name: Dataset.open(getattr(telemetry, name)) for name in ("train", "val", "test")}
     trials = read_trials(trials_uri) if trials_uri else None
     axis, windows = Axis.of(result), event_windows(result)
     content = Content(

@@ -114,17 +114,16 @@ def compile_and_run_pipeline(
     with tempfile.TemporaryDirectory() as folder:
         package = Path(folder) / PIPELINE_FILE
         compile_pipeline(settings, package, not no_cache)
-        CompiledPipeline(package, given)  # what does not fit is said before anyone is asked for anything
+        pipeline = CompiledPipeline(package, given)  # what does not fit is said before anyone is asked for anything
         workspace = open_remote(login) if login else open_from_notebook()
-        arguments = {"namespace": workspace.namespace, **given}
         if list_schedules:
             show_schedules(workspace)
         elif disable_schedule:
             disable(workspace, disable_schedule)
         else:
             if upload:  # whoever starts a run in the UI finds them as defaults
-                compile_pipeline(settings, package, not no_cache, arguments)
-            sys.exit(submit(workspace, CompiledPipeline(package, arguments), options, image, values, remote))
+                compile_pipeline(settings, package, not no_cache, given)
+            sys.exit(submit(workspace, pipeline, options, image, values, remote))
 
 
 # Options that do not go everywhere, by the option that they are for; none stands for a notebook.

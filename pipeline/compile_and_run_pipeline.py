@@ -233,7 +233,10 @@ def run_on_this_machine(settings: Settings, parameters: dict[str, str], cache: b
     make_example_data(settings, parameters, work_dir / "example")
     yaml_path = work_dir / PIPELINE_FILE
     compile_pipeline(settings, yaml_path)
-    arguments = {"backend": "local", **parameters}
+    data_root = str(parameters.get("data_root", settings.parameters.get("data_root", settings.paths.data_root)))
+    if data_root and "://" not in data_root:  # steps in containers have another working directory
+        data_root = str(PROJECT_ROOT / data_root)
+    arguments = {"backend": "local", **parameters, "data_root": data_root}
     image = settings.image.reference if containers else ""
     if image:
         work_dir = work_dir / "containers"

@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from container_component_src.cli.cluster_options import cluster_options, print_manifest
-from container_component_src.cli.options import POSITIVE, JsonValue, backend_option, data_root_option, executor_input_option
+from container_component_src.cli.options import (
+    POSITIVE,
+    JsonValue,
+    backend_option,
+    data_root_option,
+    executor_input_option,
+)
 from container_component_src.cli.training_options import training_options
 
 if TYPE_CHECKING:

@@ -131,6 +131,28 @@ def test_commands_take_the_values_that_a_run_gives_by_default(
         command.make_context(name, [text for pair in options.items() for text in pair])
 
 
+def test_steps_that_write_datasets_take_the_data_root_and_no_argument_names_the_run(spec: dict[str, Any]) -> None:
+    """A run id among the inputs of a task would keep the cache from ever finding it again."""
+    root = spec["root"]["inputDefinitions"]["parameters"]["data_root"]
+    assert root == {"defaultValue": "", "isOptional": True, "parameterType": "STRING"}
+    steps = executors(spec)
+    for name, container in steps.items():
+        outputs = spec["components"][name].get("outputDefinitions", {}).get("artifacts", {}).values()
+        large = {"system.Dataset", "system.Model"} & {output["artifactType"]["schemaTitle"] for output in outputs}
+        assert ("--data-root" in container["args"]) == bool(large or name == "comp-list-archives"), name
+        assert not [text for text in container["args"] if "{{$.pipeline" in text or "{{workflow" in text], name
+    tasks = container_tasks(spec)
+    for name, task in tasks.items():
+        given = task.get("inputs", {}).get("parameters", {})
+        if "data_root" in given:
+            assert given["data_root"]["componentInputParameter"].endswith("data_root"), name
+        constants = [str(value["runtimeValue"]["constant"]) for value in given.values() if "runtimeValue" in value]
+        assert not [text for text in constants if "{{" in text], name
+    assert (
+        "model" not in spec["components"]["comp-deploy-to-kserve"]["inputDefinitions"]
+    )  # servers read with the Secret
+
+
 def test_no_argument_mixes_text_and_placeholders(spec: dict[str, Any]) -> None:
     for container in executors(spec).values():
         for argument in container["args"]:
@@ -315,13 +337,18 @@ def test_compiling_is_offline_deterministic_and_leaks_nothing(tmp_path: Path) ->
             "S3_ENDPOINT": "leaked-host",
         }
         subprocess.run(
-            [sys.executable, "pipeline/compile_and_run_pipeline.py", "--compile-only", "--output", str(output)],
+            [
+                *(sys.executable, "pipeline/compile_and_run_pipeline.py", "--compile-only", "--output", str(output)),
+                *("--param", "data_root=s3://bucket/runs"),
+            ],
             cwd=ROOT,
             env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONHASHSEED": seed, **secrets},
             check=True,
         )
         texts.add(output.read_text())
     (text,) = texts
+    lines = [line for line in text.splitlines() if not line.startswith("#")]  # the parameters again, for readers
+    assert sum("s3://bucket/runs" in line for line in lines) == 1  # the default of the parameter
     assert "leaked" not in text
     assert str(ROOT) not in text
     assert str(tmp_path) not in text

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from container_component_src.cluster.access import RETRIES, Cluster, connect
+from container_component_src.cluster.access import Cluster, connect
 from container_component_src.cluster.step import Step
 from tests.cluster.emulator import NAMESPACE, Emulator, running
 
@@ -20,8 +20,8 @@ def emulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulat
 
 @pytest.fixture
 def cluster(emulator: Emulator) -> Cluster:
-    """Access to the emulated cluster, with short pauses between tries."""
-    return connect(NAMESPACE, RETRIES.new(backoff_factor=0.01))
+    """Access to the emulated cluster, patient for a few seconds."""
+    return connect(NAMESPACE, patience=3.0)
 
 
 @pytest.fixture

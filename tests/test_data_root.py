@@ -37,6 +37,7 @@ def test_where_no_place_can_be_found(data_root: str, environment: dict[str, str]
 def test_a_run_marks_the_root_once_and_its_own_folder(bucket: str) -> None:
     uri = f"{bucket}/runs"
     root = storage.resolve(uri)
+    (root / "doctor-write-probe").write_bytes(b"")  # stays where nothing may be deleted
     begin_run(uri, "profile", RUN)
     first = (root / ROOT_MARKER).read_bytes()
     begin_run(uri, "", {"PIPELINE_RUN_ID": "run-2"})

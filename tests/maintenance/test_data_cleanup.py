@@ -9,7 +9,6 @@ import pytest
 from container_component_src import storage
 from container_component_src.cluster.kinds import INFERENCE_SERVICE
 from container_component_src.data_root import RUN_MARKER, RunMarker, begin_run
-from container_component_src.maintenance import data_cleanup
 from tests.cluster.emulator import NAMESPACE, Emulator
 from tests.helpers import Invoke, assert_refused
 
@@ -130,7 +129,7 @@ def test_runs_in_a_bucket(bucket: str, invoke: Invoke, monkeypatch: pytest.Monke
     def refuse(self: storage.Location) -> None:
         raise PermissionError("Access Denied")
 
-    monkeypatch.setattr(data_cleanup.Location, "remove", refuse)
+    monkeypatch.setattr(storage.Location, "remove", refuse)
     assert_refused(invoke(*command(uri, age="0h")), f"{uri}/a-run: not deleted", "keys that may delete", code=1)
 
 

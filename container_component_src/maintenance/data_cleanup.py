@@ -74,7 +74,7 @@ def clean_up_data(
         else:
             try:
                 _remove(folder.location)
-            except (OSError, BotoCoreError, ClientError) as error:
+            except (StepError, OSError, BotoCoreError, ClientError) as error:
                 failures.append(f"{folder.location.uri}: not deleted ({' '.join(str(error).split())})")
             else:
                 yield f"removed {what}"

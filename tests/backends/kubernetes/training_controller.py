@@ -171,14 +171,14 @@ class TrainingOperator:
         self.change_pod(f"{name}-{pod}", {**status, **({"reason": killed, "message": "so it is"} if killed else {})})
 
     def fail(self, name: str, conditions: list[Manifest], *pods: str) -> None:
-        """Say that replicas failed, and delete the pods that have not ended."""
+        """Say that replicas failed, and then delete the pods that have not ended."""
         counts = {kind: sum(pod.startswith(kind.lower()) for pod in pods) for kind in ("Master", "Worker")}
         replicas = {kind: {"failed": count} for kind, count in counts.items() if count}
         what = " ".join(f"{count} {kind} replica(s)" for kind, count in counts.items() if count)
         failed = condition("Failed", f"PyTorchJob {name} is failed because {what} failed.")
-        self.remove_running(name)
         # The condition that holds is not the last one.
         self.patch(name, [conditions[0], failed, *conditions[1:]], replicas)
+        self.remove_running(name)
 
     def remove_running(self, name: str) -> None:
         """Delete the pods of a job that have not ended, as its policy says."""

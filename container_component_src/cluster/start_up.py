@@ -37,13 +37,14 @@ class StartUp:
         self._since: dict[str, float] = {}
         self._said: set[str] = set()
 
-    def look(self, pods: Iterable[Any], expected: int, names: Iterable[str]) -> None:
+    def look(self, pods: Iterable[Any], expected: int, names: Iterable[str], needed: int | None = None) -> None:
         """Say what holds pods up that has not been said, and fail where a limit is over.
 
         Args:
             pods: Those that exist (`V1Pod`).
             expected: How many should.
             names: Of the objects whose events explain missing pods, as in `warnings_about`.
+            needed: How many the job cannot do without, so that the limit holds for them; all by default.
 
         Raises:
             StepError: No pod came into being, or an image could not be pulled, for longer than the limit.
@@ -51,10 +52,10 @@ class StartUp:
         pods = list(pods)
         missing = expected - len(pods)
         events = warnings_about(self._cluster, names) if missing > 0 else []
-        self._warn([*obstacles(pods), *events])
-        self._limit(
-            "pods", missing > 0, f"{missing} of {expected} pods of {self._what} did not come into being", events
-        )
+        reasons = [*obstacles(pods), *events]
+        self._warn(reasons)
+        lacking = len(pods) < (expected if needed is None else needed)
+        self._limit("pods", lacking, f"{missing} of {expected} pods of {self._what} did not come into being", reasons)
         problems = image_problems(pods)
         self._limit("image", bool(problems), f"an image of {self._what} cannot be pulled", problems)
 

@@ -1,3 +1,4 @@
+from datetime import UTC, datetime
 from typing import Any
 
 from container_component_src.cluster.access import Cluster
@@ -32,6 +33,13 @@ def test_the_newest_warning_of_each_object_and_reason_is_told_first(cluster: Clu
         "Job tuning-a: Other (number 3)",
         "Job tuning-a-xyz: FailedCreate (exceeded quota)",
     ]
+
+
+def test_events_before_a_time_do_not_count(cluster: Cluster, emulator: Emulator) -> None:
+    put_event(emulator, 1, "a", reason="Old")
+    put_event(emulator, 2, "a", reason="New")
+    since = datetime(2026, 1, 1, 0, 0, 2, tzinfo=UTC)
+    assert warnings_about(cluster, ["a"], since=since) == ["Job a: New (number 2)"]
 
 
 def test_other_objects_other_kinds_and_normal_events_do_not_count(cluster: Cluster, emulator: Emulator) -> None:

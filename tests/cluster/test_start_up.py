@@ -42,6 +42,17 @@ def test_missing_pods_fail_the_step_with_the_newest_event(cluster: Cluster, emul
         start_up.look([], 1, ["job"])
 
 
+def test_pods_that_the_job_can_do_without_may_be_missing(
+    cluster: Cluster, emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    put_event(emulator, 1, "job", message="exceeded quota")
+    start_up = StartUp(cluster, "Job job", no_pod_limit=0.0)
+    start_up.look([pod()], 2, ["job"], needed=1)
+    assert caplog.messages == ["Job job: FailedCreate (exceeded quota)"]
+    with pytest.raises(StepError, match="2 of 2 pods of Job job"):
+        start_up.look([], 2, ["job"], needed=1)
+
+
 def test_an_image_that_cannot_be_pulled_fails_the_step(cluster: Cluster) -> None:
     start_up = StartUp(cluster, "Job job", image_limit=0.0)
     with pytest.raises(

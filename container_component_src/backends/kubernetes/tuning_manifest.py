@@ -111,7 +111,7 @@ def _trial_template(step: Step, pods: PodSettings, experiment: Experiment) -> ka
     arguments = experiment.model_copy(update=data).arguments(experiment.search_space.point(0), _BUNDLE)
     command = training_command(arguments, {name: f"${{trialParameters.{name}}}" for name in names})
     template = pod_template(pods, container(CONTAINER, pods, command, step.run_id), step.labels)
-    # Unlike that of the Job, the deadline of a pod keeps the pod, and so the log, and does not count the wait for a node.
+    # The deadline of a Job deletes the pod with its log; that of a pod keeps both, and begins when a node has taken it.
     template.spec.active_deadline_seconds = math.ceil(experiment.trial_timeout)
     template.spec.security_context = _user(experiment)
     job = client.V1Job(

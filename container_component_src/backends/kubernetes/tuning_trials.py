@@ -144,7 +144,7 @@ def split_log(log: list[str]) -> tuple[list[str], str]:
             continue  # the collector's own: the report of the metrics has more than one line
         severity, text = match.groups()
         if severity == "F":
-            complaint = text
+            complaint = f"metrics collector: {text}"
         elif severity == "I" and text and not text.startswith(_OWN_TEXTS):
             lines.append(text)
     return lines, complaint

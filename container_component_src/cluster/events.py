@@ -1,5 +1,6 @@
 """Warning events: where Kubernetes says why something that it was asked for does not come into being."""
 
+import re
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -39,11 +40,16 @@ def warnings_about(
     for event in sorted(found.items, key=_time, reverse=True):
         item = event.involved_object
         if _time(event) >= since and _matches(item.name or "", wanted) and (not kinds or item.kind in kinds):
-            message = " ".join((event.message or "no message").split())
+            message = _without_suffixes(" ".join((event.message or "no message").split()), item.name)
             lines.setdefault(
                 (item.kind, item.name, event.reason), f"{item.kind} {item.name}: {event.reason} ({message})"
             )
     return list(lines.values())[:SHOWN_EVENTS]
+
+
+def _without_suffixes(message: str, name: str) -> str:
+    """A message without the random suffixes of refused pods: each attempt to create one has another."""
+    return re.sub(rf"\b{re.escape(name)}-[a-z0-9]{{5}}\b", f"{name}-*", message)
 
 
 def _matches(name: str, wanted: tuple[str, ...]) -> bool:

@@ -1,6 +1,7 @@
 """Pods that are waited for: what holds them up is said once, and has a limit where it does not pass by itself."""
 
 import logging
+import re
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -12,6 +13,7 @@ from container_component_src.errors import StepError
 
 NO_POD_LIMIT = 900.0  # seconds for which no pod at all may be missing: a quota may be freed by a neighbour's job
 IMAGE_LIMIT = 600.0  # seconds for which an image may fail to be pulled: a registry may be away
+_PORT = re.compile(r":\d+")  # of a connection that failed: each attempt has another
 
 logger = logging.getLogger(__name__)
 
@@ -61,9 +63,10 @@ class StartUp:
 
     def _warn(self, lines: list[str]) -> None:
         for line in lines:
-            if line not in self._said:
+            gist = _PORT.sub("", line)
+            if gist not in self._said:
                 logger.warning("%s", line)
-                self._said.add(line)
+                self._said.add(gist)
 
     def _limit(self, name: str, holds: bool, problem: str, reasons: list[str]) -> None:
         if not holds:

@@ -50,6 +50,12 @@ def test_other_objects_other_kinds_and_normal_events_do_not_count(cluster: Clust
     assert len(warnings_about(cluster, ["tuning-a"])) == 1
 
 
+def test_refused_pods_of_a_job_are_told_alike(cluster: Cluster, emulator: Emulator) -> None:
+    """Each attempt to create one has another name."""
+    put_event(emulator, 1, "a-1", message='pods "a-1-x7f2k" is forbidden: exceeded quota')
+    assert warnings_about(cluster, ["a"]) == ['Job a-1: FailedCreate (pods "a-1-*" is forbidden: exceeded quota)']
+
+
 def test_events_of_newer_controllers_are_ordered_by_their_own_fields(cluster: Cluster, emulator: Emulator) -> None:
     put_event(emulator, 1, "a", reason="Old")
     put_event(emulator, 2, "a", reason="New", lastTimestamp=None, eventTime="2026-02-01T00:00:00.000000Z")

@@ -1,6 +1,7 @@
 """The manifest of a tuning: a Katib Experiment whose trials are Jobs of the training program."""
 
 import math
+from collections.abc import Callable
 from typing import TypeVar
 
 from kubeflow import katib
@@ -88,7 +89,7 @@ def _early_stopping(experiment: Experiment) -> katib.V1beta1EarlyStoppingSpec | 
     )
 
 
-def _settings(kind: type[T], **values: int) -> list[T]:
+def _settings(kind: Callable[..., T], **values: int) -> list[T]:
     """Settings of an algorithm, whose values Katib takes as text."""
     return [kind(name=name, value=str(value)) for name, value in values.items()]
 

@@ -23,7 +23,7 @@ COLLECTOR = "metrics-logger-and-collector"  # the container that it adds to them
 
 _BAD_CONDITIONS = ("Failed", "MetricsUnavailable", "Killed")
 _DEADLINE = "DeadlineExceeded"
-_LATE = "had not ended after {:g} s, its --trial-timeout and the time for a node to have room for its pod"
+_LATE = f"had not ended after {{:g}} s: its --trial-timeout, and {NO_POD_LIMIT:g} s for a node to take its pod"
 _READ_LINES = 50  # of a log: the last lines may be the collector's own
 # A line of the collector: severity, date, time, process, file and line, text. It prints the lines of the trial as its
 # own of severity I; between those are few that it really has to say itself.

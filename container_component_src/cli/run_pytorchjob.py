@@ -44,7 +44,11 @@ if TYPE_CHECKING:
     "--model-copy-path", default="", help="With a data root: folder of a copy of the bundle, for the pipeline's store."
 )
 @click.option(
-    "--job-timeout", type=POSITIVE, default=86_400.0, show_default=True, help="Seconds that the training may take."
+    "--job-timeout",
+    type=POSITIVE,
+    default=86_400.0,
+    show_default=True,
+    help="Seconds that the training may take, the time until its pods have nodes included.",
 )
 @cluster_options()
 @backend_option
@@ -66,6 +70,7 @@ def run_pytorchjob(
     from container_component_src.data_root import place
     from container_component_src.model.arguments import Hyperparameters, TrainingArguments, TrainingJob, checked
     from container_component_src.model.bundle_info import copy_bundle, open_info
+    from container_component_src.model.data_access import check_access
 
     chosen = checked(Hyperparameters, hyperparameters)
     options["model_output_file"] = place(options["model_output_file"], data_root, "run_pytorchjob", "model")
@@ -74,6 +79,7 @@ def run_pytorchjob(
     if dry_run:
         print_manifest(pods, job)
         return
+    check_access(arguments)  # for hours this process only waits, and needs the store again in the end
     get_backend(backend_name, pods).train(job)
     bundle = storage.resolve(arguments.model_output_file)
     info = open_info(bundle.uri)

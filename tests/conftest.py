@@ -37,6 +37,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("S3_", "AWS_", "PIPELINE_")):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("S3_RETRY_SECONDS", "1")  # a store that is away is away for good
 
 
 @pytest.fixture

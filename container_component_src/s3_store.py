@@ -80,8 +80,8 @@ class S3Store(S3FileSystem):  # type: ignore[misc] # s3fs has no types
                 pause = min(2 * pause or 0.25, LONGEST_PAUSE) * random.uniform(0.8, 1.0)
                 if time.monotonic() + pause > deadline:
                     raise StepError(
-                        f"{_uri(kwargs)}: the store at {self.endpoint} {_state(cause)}, in {patience:.0f} s; check "
-                        "that it runs, and that S3_ENDPOINT, S3_USE_HTTPS and --minio-endpoint lead there"
+                        f"{_uri(kwargs)}: the store at {self.endpoint} {_state(cause)}, still after {patience:.0f} s; "
+                        "check that it runs, and that S3_ENDPOINT, S3_USE_HTTPS and --minio-endpoint lead there"
                     ) from cause
                 self._warn(cause, deadline - time.monotonic())
                 await asyncio.sleep(pause)
@@ -232,4 +232,6 @@ def _said(answer: ClientError) -> str:
 
 
 def _text(cause: BaseException) -> str:
-    return " ".join(str(cause).split()) or type(cause).__name__
+    """What happened, without the URL of the request that botocore puts before it."""
+    origin = getattr(cause, "kwargs", {}).get("error") or cause
+    return " ".join(str(origin).split()) or type(origin).__name__

@@ -12,14 +12,17 @@ from container_component_src.cli.options import executor_input_option, timestamp
 @executor_input_option
 def list_archives(archives_path: str, reports_path: str, timestamp_col: str, executor_input: str) -> None:
     """List the archives and fingerprint them and the reports, so that changed data is never answered from the cache."""
-    from container_component_src import outputs
+    from container_component_src import outputs, storage
     from container_component_src.telemetry import archive
 
-    archives = archive.list_archives(archives_path, timestamp_col)
+    # The first step of a run does not wait for a store: where none answers, the address is probably wrong.
+    with storage.patience(storage.QUICK_SECONDS):
+        archives = archive.list_archives(archives_path, timestamp_col)
+        reports_fingerprint = archive.file_fingerprint(reports_path)
     outputs.publish(
         executor_input,
         parameters={
             "archives": [{"uri": item.uri, "fingerprint": item.fingerprint} for item in archives],
-            "reports_fingerprint": archive.file_fingerprint(reports_path),
+            "reports_fingerprint": reports_fingerprint,
         },
     )

@@ -189,7 +189,8 @@ def _remove(files: Sequence[Location]) -> None:
     try:
         storage.remove_all(files)
     except (PipelineError, OSError) as error:
-        logger.info("%d files that no dataset needs stay where they are: %s", len(files), error)
+        logger.info("%d files that no dataset needs stay: they could not be deleted", len(files))
+        logger.debug("the first of them: %s", error)
 
 
 def _pandas_metadata(schema: pa.Schema, timestamp_col: str) -> Mapping[bytes, bytes]:

@@ -4,14 +4,13 @@ The errors of s3fs do not name the store, and its `isfile` and `exists` take mos
 FileNotFoundError alone means absent. Imported only where an S3 address is opened, because s3fs is slow to import.
 """
 
-import asyncio
 import io
 import logging
-import random
 import time
 from collections.abc import Sequence
 from typing import Any
 
+import tenacity
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -34,6 +33,7 @@ AWS_ENDPOINT = "https://s3.amazonaws.com"
 LONGEST_PAUSE = 15.0  # seconds between two tries
 WARNING_INTERVAL = 60.0  # seconds
 
+FAULTS = (OSError, BotoCoreError, *S3_RETRYABLE_ERRORS)  # of a request
 _PASSING_CODES = {"SlowDown", "RequestTimeout", "OperationAborted", "Throttling", "TooManyRequests"}
 _REFUSALS = {"AccessDenied", "ExpiredToken", "InvalidToken", "TokenRefreshRequired"}  # whatever their status
 _REGION_CODES = {"AuthorizationHeaderMalformed", "PermanentRedirect", "301"}
@@ -68,27 +68,24 @@ class S3Store(S3FileSystem):  # type: ignore[misc] # s3fs has no types
         """
         # What is given up may stay behind: whoever gives it up has waited long enough.
         patience = min(self.patience, QUICK_SECONDS) if method == "abort_multipart_upload" else self.patience
-        deadline = pause = 0.0
-        while True:
-            try:
-                answer = await self._answer(method, *akwarglist, **kwargs)
-            except (OSError, BotoCoreError, *S3_RETRYABLE_ERRORS) as error:
-                cause = error.__cause__ if isinstance(error.__cause__, ClientError) else error
-                deadline = deadline or time.monotonic() + patience
-                if not _is_passing(cause):
-                    raise self._explained(error, cause, kwargs) from cause
-                pause = min(2 * pause or 0.25, LONGEST_PAUSE) * random.uniform(0.8, 1.0)
-                if time.monotonic() + pause > deadline:
-                    raise StepError(
-                        f"{_uri(kwargs)}: the store at {self.endpoint} {_state(cause)}, still after {patience:.0f} s; "
-                        "check that it runs, and that S3_ENDPOINT, S3_USE_HTTPS and --minio-endpoint lead there"
-                    ) from cause
-                self._warn(cause, deadline - time.monotonic())
-                await asyncio.sleep(pause)
-            else:
-                if deadline:
-                    logger.info("the store at %s answers again", self.endpoint)
-                return answer
+        retrying = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception(lambda error: _is_passing(_cause(error))),
+            # Twice at least: the connection may have been closed since it was last used.
+            stop=tenacity.stop_all(tenacity.stop_after_attempt(2), tenacity.stop_after_delay(patience)),
+            wait=tenacity.wait_exponential_jitter(multiplier=0.2, max=LONGEST_PAUSE, jitter=0.2),
+            before_sleep=lambda state: self._warn(state, patience),
+            reraise=True,
+        )
+        try:
+            return await retrying(self._answer, method, *akwarglist, **kwargs)
+        except FAULTS as error:
+            cause = _cause(error)
+            if _is_passing(cause):
+                raise StepError(
+                    f"{_uri(kwargs)}: the store at {self.endpoint} {_state(cause)}, for {patience:.0f} s; "
+                    "check that it runs, and that S3_ENDPOINT, S3_USE_HTTPS and --minio-endpoint lead there"
+                ) from cause
+            raise self._explained(error, cause, kwargs) from cause
 
     call_s3 = sync_wrapper(_call_s3)  # as s3fs defines it, which would call its own
 
@@ -173,11 +170,14 @@ class S3Store(S3FileSystem):  # type: ignore[misc] # s3fs has no types
             )
         return StepError(f"{uri}: {store} answers {said}; check S3_ENDPOINT and S3_USE_HTTPS, and the store's log")
 
-    def _warn(self, cause: BaseException, seconds: float) -> None:
+    def _warn(self, state: tenacity.RetryCallState, patience: float) -> None:
         """Say that a request is waiting, once a minute for all requests."""
-        if (now := time.monotonic()) >= self._next_warning:
+        error = state.outcome.exception() if state.outcome else None
+        if error and (now := time.monotonic()) >= self._next_warning:
             self._next_warning = now + WARNING_INTERVAL
-            logger.warning("the store at %s %s; trying for another %.0f s", self.endpoint, _state(cause), seconds)
+            logger.warning(
+                "the store at %s %s; trying for %.0f s in all", self.endpoint, _state(_cause(error)), patience
+            )
 
 
 _KEY_MEND = (
@@ -197,6 +197,11 @@ class _Content:
 
     def close(self) -> None:
         self._content.close()
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What the store answered, where s3fs has turned that into an error of its own."""
+    return error.__cause__ if isinstance(error.__cause__, ClientError) else error
 
 
 def _is_passing(cause: BaseException) -> bool:

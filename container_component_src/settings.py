@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 import tomli
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from container_component_src.errors import InputError
 from container_component_src.quantities import Quantity
@@ -26,6 +26,11 @@ class Paths(Frozen):
     archives: NonEmpty  # prefix that holds the parquet archives
     reports: NonEmpty  # the anomaly reports (.xls, .xlsx or .csv)
     work_dir: Path  # outputs, cache and logs of local runs
+
+    @field_validator("work_dir")
+    @classmethod
+    def _expand_home(cls, path: Path) -> Path:
+        return path.expanduser() if path.parts[:1] == ("~",) else path
 
 
 class Platform(Frozen):

@@ -1,7 +1,8 @@
 """One place for files: local paths and S3 objects behind the same few calls.
 
-Accepted URIs: a path, `file://…`, `s3://bucket/key`, and the two forms in which KFP hands out objects of its artifact
-store, `minio://bucket/key` and `/minio/bucket/key` (the object, unless the launcher keeps a copy on the pod's disk).
+Accepted URIs: a path (also `~/…`), `file://…`, `s3://bucket/key`, and the two forms in which KFP hands out objects of
+its artifact store, `minio://bucket/key` and `/minio/bucket/key` (the object, unless the launcher keeps a copy on the
+pod's disk).
 S3 settings come from the environment, see `s3_settings`. A store that is away is waited for, and only a file that is
 truly absent counts as absent, see `s3_store`.
 """
@@ -172,7 +173,10 @@ def resolve(uri: str, endpoint: str = "", environment: Mapping[str, str] = os.en
             return Location(S3Store(**s3_options(environment, endpoint)), path)
     if "://" in uri and not uri.startswith("file://"):
         raise InputError(f"{uri}: unknown kind of address; use a path, file://, s3:// or minio://")
-    return Location(fsspec.filesystem("file"), str(Path(uri.removeprefix("file://")).absolute()))
+    path = Path(uri.removeprefix("file://"))
+    if uri.startswith("~/"):  # no shell has expanded it where it stands in a configuration file
+        path = path.expanduser()
+    return Location(fsspec.filesystem("file"), str(path.absolute()))
 
 
 def remove_all(files: Sequence[Location]) -> None:

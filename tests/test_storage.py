@@ -26,7 +26,15 @@ def _names(folder: str) -> list[str]:
 
 def test_local_forms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for uri in ("data/x", f"{tmp_path}/data/x", f"file://{tmp_path}/data/x", "./data/x", f"{tmp_path}/data/x/"):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for uri in (
+        "~/data/x",
+        "data/x",
+        f"{tmp_path}/data/x",
+        f"file://{tmp_path}/data/x",
+        "./data/x",
+        f"{tmp_path}/data/x/",
+    ):
         location = resolve(uri)
         assert location.is_local
         assert (location.path, location.uri, location.name) == (f"{tmp_path}/data/x", f"{tmp_path}/data/x", "x")

@@ -115,6 +115,12 @@ class S3Store(S3FileSystem):  # type: ignore[misc] # s3fs has no types
         except FileNotFoundError:
             return False
 
+    def names(self, path: str) -> list[str]:
+        """Paths of what lies directly below a folder; s3fs itself lists the folder above where there is nothing."""
+        return [entry["name"] for entry in self._list(path)]
+
+    _list = sync_wrapper(S3FileSystem._lsdir)
+
     def delete(self, paths: Sequence[str]) -> None:
         """Delete objects of one bucket; s3fs's own `rm` passes over those that the store refuses to delete.
 

@@ -74,7 +74,7 @@ class Location:
     def children(self) -> list["Location"]:
         """Files and folders directly below, sorted by name; none where there is no such folder."""
         try:
-            found = self.fs.ls(self.path, detail=False, refresh=True)
+            found = self.fs.ls(self.path, detail=False) if self.is_local else self.fs.names(self.path)
         except (FileNotFoundError, NotADirectoryError):
             return []
         return [
@@ -173,10 +173,10 @@ def resolve(uri: str, endpoint: str = "", environment: Mapping[str, str] = os.en
             return Location(S3Store(**s3_options(environment, endpoint)), path)
     if "://" in uri and not uri.startswith("file://"):
         raise InputError(f"{uri}: unknown kind of address; use a path, file://, s3:// or minio://")
-    path = Path(uri.removeprefix("file://"))
+    file = Path(uri.removeprefix("file://"))
     if uri.startswith("~/"):  # no shell has expanded it where it stands in a configuration file
-        path = path.expanduser()
-    return Location(fsspec.filesystem("file"), str(path.absolute()))
+        file = file.expanduser()
+    return Location(fsspec.filesystem("file"), str(file.absolute()))
 
 
 def remove_all(files: Sequence[Location]) -> None:

@@ -79,7 +79,7 @@ class Front:
 @contextmanager
 def s3_front(port: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[Front]:
     """A front on this machine; the objects are those of every other server in this process."""
-    from moto.server import DomainDispatcherApplication, create_backend_app
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
     front = Front("")
     application = front.application(DomainDispatcherApplication(create_backend_app))

@@ -221,6 +221,11 @@ def test_keys_without_rights_to_list(bucket: str, front: Front) -> None:
     )
 
 
+def test_keys_that_may_list_their_own_folder_only(bucket: str, front: Front) -> None:
+    front.answer = lambda request: refusal(403, "AccessDenied") if request.args.get("prefix") == "own/" else None
+    assert storage.resolve(f"{bucket}/own/folder").children() == []
+
+
 def test_no_key(bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)

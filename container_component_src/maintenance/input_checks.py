@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from urllib.parse import urlsplit
 
-from botocore.exceptions import BotoCoreError, ClientError
 from fsspec import AbstractFileSystem
 
 from container_component_src import storage
-from container_component_src.errors import InputError
+from container_component_src.errors import InputError, PipelineError
 from container_component_src.maintenance.checks import CONNECT_TIMEOUT, Check, refused
 from container_component_src.settings import ReportColumns
 from container_component_src.storage import Location
@@ -37,7 +36,12 @@ class Inputs:
 
 
 def check_inputs(inputs: Inputs) -> list[Check]:
-    """Check the inputs that are named; the data is left out if its store does not answer."""
+    """Check the inputs that are named, without waiting; the data is left out if its store does not answer."""
+    with storage.patience(storage.QUICK_SECONDS):
+        return _check_inputs(inputs)
+
+
+def _check_inputs(inputs: Inputs) -> list[Check]:
     try:
         locations = [storage.resolve(path) for path in inputs.paths]
         options = storage.s3_options(os.environ)
@@ -94,8 +98,7 @@ def _check(name: str, look: Callable[[], str]) -> Check:
     """Run a check that says what it found, or raises."""
     try:
         return Check(name, True, look())
-    except InputError as error:
+    except PipelineError as error:
         return refused(name, error)
-    except (OSError, BotoCoreError, ClientError) as error:
-        mend = "check the name, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and their rights"
-        return Check(name, False, " ".join(str(error).split()) or type(error).__name__, mend)
+    except OSError as error:
+        return Check(name, False, " ".join(str(error).split()) or type(error).__name__, "check the name and the rights")

@@ -28,7 +28,7 @@ PURPOSES = {
     "AWS_SECRET_ACCESS_KEY": "the object storage that holds the archives",
 }
 _S3_REQUIRED = ("S3_ENDPOINT", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-_S3_ALSO = ("AWS_CA_BUNDLE", "AWS_DEFAULT_REGION")
+_S3_ALSO = ("AWS_CA_BUNDLE",)  # a path, which means nothing in a pod
 _NO_SECRET = SecretStr("")
 _LONGEST_NAMESPACE = 63  # characters of a DNS label
 

@@ -71,7 +71,13 @@ def test_missing_setting_of_the_storage_is_named(name: str) -> None:
 
 
 def test_storage_gets_its_own_settings_alone() -> None:
-    assert s3_environment({**COMPLETE, **STORAGE, "S3_VERIFY_SSL": "false"}) == {**STORAGE, "S3_VERIFY_SSL": "false"}
+    optional = {
+        "S3_VERIFY_SSL": "false",
+        "AWS_SESSION_TOKEN": "t",
+        "AWS_DEFAULT_REGION": "r",
+        "AWS_CA_BUNDLE": "ca.pem",
+    }
+    assert s3_environment({**COMPLETE, **STORAGE, **optional}) == {**STORAGE, **optional}
 
 
 def test_token_needs_no_password_but_a_namespace() -> None:

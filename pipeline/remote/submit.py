@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 from kfp import components
-from rich.console import Console
 
 from container_component_src.errors import PipelineError, StepError
 from container_component_src.maintenance.checks import Check
 from pipeline.arguments import parse_arguments
 from pipeline.local.steps import plan_steps
+from pipeline.remote.following import follow_run, retry_run
 from pipeline.remote.image_tag import ImageTag
 from pipeline.remote.preflight import run_preflight
 from pipeline.remote.submission import (
@@ -25,7 +25,6 @@ from pipeline.remote.submission import (
     normalise_cron,
     upload,
 )
-from pipeline.remote.waiting import describe_failure, wait_for_run
 from pipeline.remote.workspace import Workspace
 
 _INTERRUPTED = 130  # exit code
@@ -42,6 +41,7 @@ class RunOptions:
         cron: Start runs at these times instead of one now.
         upload: Upload the pipeline instead of running it.
         preflight: Whether to check image and inputs before.
+        retries: How often a run that is waited for is retried where the cluster took a step's pod away.
     """
 
     experiment: str
@@ -50,6 +50,7 @@ class RunOptions:
     cron: str = ""
     upload: bool = False
     preflight: bool = True
+    retries: int = 0
 
     def name(self, image: ImageTag) -> str:
         """The name of what is submitted."""
@@ -114,7 +115,21 @@ def submit(
         return 0
     run_id = create_run(workspace, submission)
     click.echo(f"run: {submission.name}\n{workspace.run_url(run_id)}")
-    return _wait(workspace, run_id, pipeline) if options.wait else 0
+    return _wait(workspace, run_id, pipeline, options.retries) if options.wait else 0
+
+
+def retry(workspace: Workspace, run_id: str, pipeline: CompiledPipeline, options: RunOptions) -> int:
+    """Let a failed run go on at the steps that failed, and wait for it if asked.
+
+    Returns:
+        The exit code, as of `submit`.
+
+    Raises:
+        PipelineError: There is no such run, it has not failed, or the platform refuses.
+    """
+    restarts = retry_run(workspace, run_id)
+    click.echo(f"retried: {run_id}\n{workspace.run_url(run_id)}")
+    return _wait(workspace, run_id, pipeline, options.retries, restarts) if options.wait else 0
 
 
 def show_schedules(workspace: Workspace) -> None:
@@ -146,18 +161,11 @@ def _report(checks: list[Check]) -> None:
         raise StepError(f"not submitted: {', '.join(failed)}: mend it, or try all the same with --skip-preflight")
 
 
-def _wait(workspace: Workspace, run_id: str, pipeline: CompiledPipeline) -> int:
+def _wait(workspace: Workspace, run_id: str, pipeline: CompiledPipeline, retries: int, restarts: int = 0) -> int:
     try:
-        run = wait_for_run(workspace, run_id, pipeline.steps, Console())
+        return follow_run(workspace, run_id, pipeline.steps, retries, restarts)
     except KeyboardInterrupt:
         click.echo(f"no longer waiting; the run goes on: {workspace.run_url(run_id)}", err=True)
         return _INTERRUPTED
     except PipelineError as error:
         raise type(error)(f"{error}; the run goes on: {workspace.run_url(run_id)}") from error
-    if run.state == "SUCCEEDED":
-        click.echo("the run succeeded")
-        return 0
-    for line in describe_failure(workspace, run, pipeline.steps):
-        click.echo(line, err=True)
-    click.echo(f"error: the run ended as {run.state}: see {workspace.run_url(run_id)}", err=True)
-    return 1

@@ -3,17 +3,19 @@
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
 
 import kfp
+import urllib3
 
+from container_component_src.cluster.access import Cluster, connect
 from container_component_src.errors import InputError
 from pipeline.auth_session import AuthSession
 from pipeline.remote.client import get_text, notebook_client, remote_client
 from pipeline.remote.problems import PlatformError, no_api
-from pipeline.remote.settings import NAMESPACE, RemoteSettings
+from pipeline.remote.settings import ENDPOINT, NAMESPACE, RemoteSettings, normalise_endpoint
 
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _PAGES_VARIABLE = "KF_PIPELINES_UI_ENDPOINT"  # as kfp's client reads it
@@ -33,6 +35,7 @@ class Workspace:
         namespace_source: Where its name comes from, for messages.
         multi_user: Whether experiments and runs belong to namespaces.
         ui: Address of the pages of Kubeflow Pipelines; a path alone if this pod does not know the platform's address.
+        cluster: Access to the namespace with the rights of this pod; None outside of the cluster.
     """
 
     client: kfp.Client
@@ -41,6 +44,7 @@ class Workspace:
     namespace_source: str
     multi_user: bool
     ui: str
+    cluster: Cluster | None = None
 
     @property
     def owner(self) -> str | None:
@@ -95,8 +99,18 @@ def open_from_notebook(environment: Mapping[str, str] = os.environ) -> Workspace
     if not namespace:
         raise InputError(f"the namespace of this pod is not known (no {NAMESPACE_FILE}): set {NAMESPACE}")
     host = client.runs.api_client.configuration.host
-    pages = environment.get(_PAGES_VARIABLE, _DASHBOARD_PAGES)
-    return _entered(client, host, namespace, source, lambda multi_user: pages, list)
+    endpoint = normalise_endpoint(environment[ENDPOINT]) if environment.get(ENDPOINT) else ""
+    pages = environment.get(_PAGES_VARIABLE, endpoint + _DASHBOARD_PAGES)
+    entered = _entered(client, host, namespace, source, lambda multi_user: pages, list)
+    return replace(entered, cluster=_cluster_of_pod(namespace))
+
+
+def _cluster_of_pod(namespace: str) -> Cluster | None:
+    """Access to Kubernetes, which tells more than Kubeflow Pipelines where the pod's account may ask."""
+    try:
+        return connect(namespace, urllib3.Retry(total=1))
+    except InputError:
+        return None
 
 
 def _entered(

@@ -54,12 +54,14 @@ def test_session_that_expires_while_waiting_is_renewed_once(options: LoginOption
         assert len([path for _, path in platform.seen if RUNS in path]) == 4  # one of them in vain
 
 
-def test_session_is_renewed_for_a_request_once_only(platform: Platform, submit: Submit) -> None:
+def test_session_is_renewed_for_a_request_once_only(
+    platform: Platform, submit: Submit, caplog: pytest.LogCaptureFixture
+) -> None:
     platform.faults[RUNS] = [401, 401, 503]
     platform.faults["/apis/v1beta1/runs/"] = [403, 403]
     told = submit(platform, "--wait")
     assert (told.code, platform.gateway.logins) == (0, 2)
-    login, failing = told.error.splitlines()
+    login, failing = (record.getMessage() for record in caplog.records if record.levelname == "WARNING")
     assert "does not take the login for the API (401): ask who runs the platform" in login
     assert "answers 503" in failing
 

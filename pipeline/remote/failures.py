@@ -45,12 +45,15 @@ def describe_failure(
 
 
 def interruptions(workflow: Workflow | None) -> list[str]:
-    """What the cluster did to the tasks that failed, if none of them failed by itself.
+    """What the cluster did to the steps that failed, if none of them failed by itself.
+
+    What became of the exit task counts only where no step failed.
 
     Returns:
         A line for each; empty if there is none, or if a retry of the run would only repeat another failure.
     """
     failures = workflow.failures() if workflow else []
+    failures = [node for node in failures if not node.is_after_the_run] or failures
     if not all(node.phase == "Error" and _INTERRUPTION.search(node.message) for node in failures):
         return []
     return [f"{node.step}: {node.message}" for node in failures]

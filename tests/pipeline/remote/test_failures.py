@@ -30,5 +30,8 @@ def test_only_what_the_cluster_did_is_an_interruption() -> None:
     assert interruptions(None) == []
     assert interruptions(read_workflow(manifest("1", {"fit-scaler": Task()}))) == []
     assert interruptions(read_workflow(manifest("1", {"fit-scaler": deleted}))) == ["fit_scaler: pod deleted"]
-    failed_too = {"fit-scaler": deleted, "cleanup": Task("Failed", message="pod deleted")}
-    assert interruptions(read_workflow(manifest("1", failed_too))) == []
+    consequence = {"fit-scaler": deleted, "cleanup": Task("Failed", message="Error (exit code 1)")}
+    assert interruptions(read_workflow(manifest("1", consequence))) == ["fit_scaler: pod deleted"]
+    cause = {"fit-scaler": deleted, "run-evaluation": Task("Failed", message="pod deleted")}
+    assert interruptions(read_workflow(manifest("1", cause))) == []
+    assert interruptions(read_workflow(manifest("1", {"cleanup": deleted}))) == ["cleanup: pod deleted"]

@@ -45,7 +45,10 @@ def test_pod_asks_kubernetes_where_it_may(pod: dict[str, str], tmp_path: Path, m
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "absent"))
     assert open_from_notebook(pod).cluster is None
     config = {"current-context": "a", "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}]}
-    users = {"clusters": [{"name": "a", "cluster": {"server": "http://localhost"}}], "users": [{"name": "a", "user": {"token": "t"}}]}
+    users = {
+        "clusters": [{"name": "a", "cluster": {"server": "http://localhost"}}],
+        "users": [{"name": "a", "user": {"token": "t"}}],
+    }
     (tmp_path / "kubeconfig").write_text(json.dumps({**config, **users}))
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
     cluster = open_from_notebook(pod).cluster

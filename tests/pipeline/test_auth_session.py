@@ -39,7 +39,7 @@ def user_of(platform: Platform, session: AuthSession) -> str:
     """Whom the platform takes the session for."""
     request = Request(f"{platform.endpoint}/pipeline/apis/v2beta1/healthz", headers=session.headers())
     with urlopen(request, context=ssl._create_unverified_context()) as answer:
-        assert json.load(answer) == {"multi_user": True}
+        assert json.load(answer)["multi_user"]
     return next(iter(platform.gateway.sessions.values()))
 
 

@@ -1,6 +1,7 @@
 """The KFP v2beta1 API as the tests play it, with the answers of the real one."""
 
 import json
+import re
 import uuid
 import zlib
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ NEVER = "0001-01-01T00:00:00Z"
 WORKFLOW = "columbus-eclss-ad-pipeline-x7k2p"
 POD_TEMPLATE = "metadata-0-1-retry-system-container-impl"
 CREATED = "2026-01-02T03:04:05Z"
+PROFILE = "kubeflow-user-example-com"  # the namespace that a distribution gives user@example.com
 USER: web.RequestKey[str] = web.RequestKey("user", str)
 CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 500: 13}  # of gRPC, by HTTP status
 
@@ -46,14 +48,21 @@ class PipelinesApi:
 
     Attributes:
         multi_user: Whether resources belong to namespaces.
-        members: Namespaces by user.
+        members: Roles by namespace by user.
+        ready_after: How often the pages' server still says that the API server is not ready.
+        store: Where pipelines are kept: `database`, or `kubernetes`, whose names are those of its objects.
         story: What successive requests for a run find; the last one stays.
         pod_logs: Logs by pod, as the UI serves them; `pod_of` names pods.
     """
 
     def __init__(self) -> None:
         self.multi_user = True
-        self.members = {"user@example.com": {"user", "team"}, "anna": {"anna"}}
+        self.members = {
+            "user@example.com": {PROFILE: "owner", "team": "contributor"},
+            "anna": {"anna": "owner"},
+        }
+        self.ready_after = 0
+        self.store = "database"
         self.experiments: list[dict[str, Any]] = []
         self.runs: list[dict[str, Any]] = []
         self.schedules: list[dict[str, Any]] = []
@@ -88,7 +97,7 @@ class PipelinesApi:
     async def who_is_it(self, request: web.Request) -> web.Response:
         user = request[USER]
         namespaces = [
-            {"user": user, "namespace": name, "role": "owner"} for name in sorted(self.members.get(user, set()))
+            {"user": user, "namespace": name, "role": role} for name, role in self.members.get(user, {}).items()
         ]
         platform = {"kubeflowVersion": "1.11.0", "provider": "other", "providerName": "other", "logoutUrl": "/logout"}
         return web.json_response(
@@ -96,7 +105,19 @@ class PipelinesApi:
         )
 
     async def healthz(self, request: web.Request) -> web.Response:
-        return web.json_response({"multi_user": self.multi_user} if self.multi_user else {})
+        told = {"multi_user": self.multi_user} if self.multi_user else {}
+        if not request.path.startswith("/pipeline/"):
+            return web.json_response({"commit_sha": "a", "tag_name": "2.16.1", **told})
+        # The server of the pages answers itself, from what the API server told it within a second.
+        self.ready_after -= 1
+        ready = self.ready_after < 0
+        return web.json_response(
+            {
+                "apiServerReady": ready,
+                "frontendTagName": "2.16.1",
+                **({"apiServerCommitHash": "a", **told} if ready else {}),
+            }
+        )
 
     async def list_experiments(self, request: web.Request) -> web.Response:
         return self._list(request, "experiments", self.experiments)
@@ -186,8 +207,9 @@ class PipelinesApi:
         query = request.query
         namespace = query.get("namespace", "")
         self._authorize(request, namespace, "create", "pipelines")
+        self._check_name("pipeline", query["name"])
         if any((item["display_name"], item["namespace"]) == (query["name"], namespace) for item in self.pipelines):
-            raise problem(409, f"Already exist error: The name {query['name']} already exist")
+            raise upload_problem(409, f"Already exist error: The name {query['name']} already exist")
         pipeline = {
             "pipeline_id": str(uuid.uuid4()),
             "display_name": query["name"],
@@ -204,8 +226,9 @@ class PipelinesApi:
 
     async def _add_version(self, request: web.Request, pipeline_id: str) -> dict[str, Any]:
         name = request.query["name"]
+        self._check_name("pipeline version", name)
         if any((item["pipeline_id"], item["display_name"]) == (pipeline_id, name) for item in self.versions):
-            raise problem(409, f"Already exist error: The name {name} already exist")
+            raise upload_problem(409, f"Already exist error: The name {name} already exist")
         uploaded = (await request.post())["uploadfile"]
         assert isinstance(uploaded, web.FileField)
         version = {
@@ -217,6 +240,14 @@ class PipelinesApi:
         }
         self.versions.append({**version, "yaml": uploaded.file.read().decode()})
         return version
+
+    def _check_name(self, kind: str, name: str) -> None:
+        if self.store == "kubernetes" and not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", name):
+            raise upload_problem(
+                500,
+                f"Failed to create a {kind}: BadRequestError: Invalid {kind} name: {kind} names must consist of lower "
+                "case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character",
+            )
 
     async def pod_log(self, request: web.Request) -> web.Response:
         log = self.pod_logs.get(request.query["podname"])
@@ -308,5 +339,20 @@ def _hash(step: str, part: str) -> int:
 def problem(status: int, message: str) -> web.HTTPException:
     """An error as grpc-gateway writes it."""
     text = json.dumps({"error": message, "code": CODES[status], "message": message, "details": []})
-    kinds = {400: web.HTTPBadRequest, 403: web.HTTPForbidden, 404: web.HTTPNotFound, 409: web.HTTPConflict}
+    return _exception(status, text)
+
+
+def upload_problem(status: int, message: str) -> web.HTTPException:
+    """An error as the endpoints for uploads write it."""
+    return _exception(status, json.dumps({"error_message": message, "error_details": f"{message}\nmain.upload"}))
+
+
+def _exception(status: int, text: str) -> web.HTTPException:
+    kinds = {
+        400: web.HTTPBadRequest,
+        403: web.HTTPForbidden,
+        404: web.HTTPNotFound,
+        409: web.HTTPConflict,
+        500: web.HTTPInternalServerError,
+    }
     return kinds[status](text=text, content_type="application/json")

@@ -14,6 +14,7 @@ import yaml
 from tests.pipeline.remote.command import Command, run, secrets_in
 from tests.pipeline.remote.conftest import LOGIN, Submit
 from tests.pipeline.remote.gateways import LDAP_PASSWORD, LDAP_USERNAME, PASSWORD, S3_KEY, TOKEN, USERNAME, LoginOptions
+from tests.pipeline.remote.kfp_api import PROFILE
 from tests.pipeline.remote.platform_server import Platform, serving
 
 
@@ -24,8 +25,8 @@ def test_run_is_created_in_its_experiment_and_its_address_is_printed(platform: P
     (created,), (experiment,) = platform.api.runs, platform.api.experiments
     assert created["display_name"] == "first"
     assert created["experiment_id"] == experiment["experiment_id"]
-    assert (experiment["display_name"], experiment["namespace"]) == ("columbus-eclss-ad", "user")
-    assert created["runtime_config"]["parameters"] == {"namespace": "user", "max_epochs": 3, "lrs": [0.1]}
+    assert (experiment["display_name"], experiment["namespace"]) == ("columbus-eclss-ad", PROFILE)
+    assert created["runtime_config"]["parameters"] == {"namespace": PROFILE, "max_epochs": 3, "lrs": [0.1]}
     images = {
         executor["container"]["image"]
         for executor in created["pipeline_spec"]["pipeline_spec"]["deploymentSpec"]["executors"].values()
@@ -34,7 +35,7 @@ def test_run_is_created_in_its_experiment_and_its_address_is_printed(platform: P
     assert secrets_in(str(created)) == []
     assert told.out.splitlines() == [
         "run: first",
-        f"{platform.endpoint}/_/pipeline/?ns=user#/runs/details/{created['run_id']}",
+        f"{platform.endpoint}/_/pipeline/?ns={PROFILE}#/runs/details/{created['run_id']}",
     ]
 
 
@@ -89,7 +90,7 @@ def test_namespace_of_others_is_refused_and_the_own_ones_are_named(platform: Pla
     assert (told.code, platform.api.runs) == (2, [])
     assert told.error == (
         "error: namespace 'elsewhere' (KUBEFLOW_NAMESPACE): there is none that this user belongs to: "
-        "set KUBEFLOW_NAMESPACE to one of team, user\n"
+        "set KUBEFLOW_NAMESPACE to one of kubeflow-user-example-com, team\n"
     )
 
 
@@ -123,13 +124,13 @@ def test_upload_makes_a_pipeline_and_then_versions(platform: Platform, submit: S
     first = submit(platform, "--upload", "--run-name", "a")
     second = submit(platform, "--upload", "--run-name", "b", "--param", "max_epochs=7")
     (pipeline,), (_, version) = platform.api.pipelines, platform.api.versions
-    page = f"{platform.endpoint}/_/pipeline/?ns=user#/pipelines/details/{pipeline['pipeline_id']}"
+    page = f"{platform.endpoint}/_/pipeline/?ns={PROFILE}#/pipelines/details/{pipeline['pipeline_id']}"
     named = "uploaded: pipeline columbus-eclss-ad-pipeline, version"
     assert (first.code, first.out) == (0, f"{named} columbus-eclss-ad-pipeline\n{page}\n")
     assert second.out == f"{named} b\n{page}/version/{version['pipeline_version_id']}\n"
-    assert pipeline["namespace"] == "user"
+    assert pipeline["namespace"] == PROFILE
     defaults = next(yaml.safe_load_all(version["yaml"]))["root"]["inputDefinitions"]["parameters"]
-    assert (defaults["max_epochs"]["defaultValue"], defaults["namespace"]["defaultValue"]) == (7, "user")
+    assert (defaults["max_epochs"]["defaultValue"], defaults["namespace"]["defaultValue"]) == (7, PROFILE)
     assert secrets_in(version["yaml"]) == []
     again = submit(platform, "--upload", "--run-name", "b")
     assert again.code == 1
@@ -139,10 +140,10 @@ def test_upload_makes_a_pipeline_and_then_versions(platform: Platform, submit: S
 def test_schedule_is_created_listed_and_disabled_by_name(platform: Platform, submit: Submit) -> None:
     created = submit(platform, "--schedule", "30 3 * * 1", "--run-name", "weekly", "--param", "max_epochs=7")
     (schedule,) = platform.api.schedules
-    page = f"{platform.endpoint}/_/pipeline/?ns=user#/recurringrun/details/{schedule['recurring_run_id']}"
+    page = f"{platform.endpoint}/_/pipeline/?ns={PROFILE}#/recurringrun/details/{schedule['recurring_run_id']}"
     assert (created.code, created.out) == (0, f"scheduled: weekly (0 30 3 * * 1)\n{page}\n")
     assert schedule["trigger"]["cron_schedule"]["cron"] == "0 30 3 * * 1"
-    assert schedule["runtime_config"]["parameters"] == {"namespace": "user", "max_epochs": 7}
+    assert schedule["runtime_config"]["parameters"] == {"namespace": PROFILE, "max_epochs": 7}
     assert (schedule["max_concurrency"], schedule["no_catchup"]) == (1, True)
     twice = submit(platform, "--schedule", "30 3 * * 1", "--run-name", "weekly")
     assert (twice.code, len(platform.api.schedules)) == (2, 1)
@@ -152,7 +153,7 @@ def test_schedule_is_created_listed_and_disabled_by_name(platform: Platform, sub
     assert submit(platform, "--list-schedules").out == "weekly\t0 30 3 * * 1\tdisabled\n"
     absent = submit(platform, "--disable-schedule", "daily")
     assert absent.code == 2
-    assert "no schedule 'daily' in namespace user: there is weekly" in absent.error
+    assert f"no schedule 'daily' in namespace {PROFILE}: there is weekly" in absent.error
 
 
 @pytest.mark.parametrize(
@@ -176,7 +177,7 @@ def notebook(tmp_path: Path) -> Iterator[tuple[Platform, dict[str, str]]]:
     token.write_text(TOKEN)
     with serving() as platform:
         variables = {"KF_PIPELINES_SA_TOKEN_PATH": str(token), "KF_PIPELINES_ENDPOINT": platform.endpoint}
-        yield platform, {**variables, "KUBEFLOW_NAMESPACE": "user"}
+        yield platform, {**variables, "KUBEFLOW_NAMESPACE": PROFILE}
 
 
 def test_from_a_notebook(notebook: tuple[Platform, dict[str, str]], tmp_path: Path) -> None:
@@ -185,7 +186,7 @@ def test_from_a_notebook(notebook: tuple[Platform, dict[str, str]], tmp_path: Pa
     told = run(tmp_path, "--image-tag", "1.0", *s3, **variables)
     assert told.code == 0, told.error
     assert "warning: inputs: not looked at" in told.error
-    assert platform.api.runs[0]["runtime_config"]["parameters"]["namespace"] == "user"
+    assert platform.api.runs[0]["runtime_config"]["parameters"]["namespace"] == PROFILE
     assert platform.gateway.logins == 0
 
 
@@ -218,7 +219,7 @@ def test_preflight_finds_all_well(platform: Platform, storage: dict[str, str], t
     assert (told.code, told.error) == (0, "")
     assert told.out.splitlines()[:-2] == [
         f"ok: platform: {platform.endpoint} answers, and takes the login",
-        "ok: namespace: user (derived from KUBEFLOW_USERNAME; set KUBEFLOW_NAMESPACE for another)",
+        f"ok: namespace: {PROFILE} (as the dashboard says; set KUBEFLOW_NAMESPACE for another)",
         "ok: image: tag 1.0, from --image-tag",
         f"ok: S3 endpoint: {storage['S3_ENDPOINT']}, no TLS",
         "ok: bucket preflight: 2 entries",

@@ -10,22 +10,23 @@ from pipeline.remote.client import proxy_for
 from pipeline.remote.problems import PlatformError
 from pipeline.remote.workspace import open_from_notebook
 from tests.pipeline.remote.gateways import TOKEN
+from tests.pipeline.remote.kfp_api import PROFILE
 from tests.pipeline.remote.platform_server import Platform
 
 
 @pytest.fixture
 def pod(platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The environment of a pod of the namespace `user`, with a token for the API."""
+    """The environment of a pod of a profile's namespace, with a token for the API."""
     (tmp_path / "token").write_text(TOKEN)
-    (tmp_path / "namespace").write_text("user\n")
+    (tmp_path / "namespace").write_text(f"{PROFILE}\n")
     monkeypatch.setattr(workspace, "NAMESPACE_FILE", tmp_path / "namespace")
     return {"KF_PIPELINES_SA_TOKEN_PATH": str(tmp_path / "token"), "KF_PIPELINES_ENDPOINT": platform.endpoint}
 
 
 def test_pod_uses_its_own_token_and_namespace(platform: Platform, pod: dict[str, str]) -> None:
     opened = open_from_notebook(pod)
-    assert (opened.namespace, opened.owner, opened.namespace_source) == ("user", "user", "that of this pod")
-    assert opened.run_url("1") == "/_/pipeline/?ns=user#/runs/details/1"
+    assert (opened.namespace, opened.owner, opened.namespace_source) == (PROFILE, PROFILE, "that of this pod")
+    assert opened.run_url("1") == f"/_/pipeline/?ns={PROFILE}#/runs/details/1"
     assert platform.gateway.logins == 0
 
 
@@ -38,10 +39,10 @@ def test_pod_may_name_another_namespace_and_the_address_of_the_pages(pod: dict[s
 def test_token_is_read_anew_for_each_request(pod: dict[str, str], tmp_path: Path) -> None:
     opened = open_from_notebook(pod)
     (tmp_path / "token").write_text("outdated")
-    with pytest.raises(PlatformError, match=r"does not take the login for the API \(401\): create the notebook anew"):
-        opened.client.list_experiments(namespace="user")
+    with pytest.raises(PlatformError, match=r"login for the API \(401, .*\): apply deploy/poddefault.yaml"):
+        opened.client.list_experiments(namespace=PROFILE)
     (tmp_path / "token").write_text(TOKEN)
-    assert opened.client.list_experiments(namespace="user").total_size is None
+    assert opened.client.list_experiments(namespace=PROFILE).total_size is None
 
 
 def test_what_a_pod_lacks_is_named(pod: dict[str, str], tmp_path: Path) -> None:
@@ -51,7 +52,10 @@ def test_what_a_pod_lacks_is_named(pod: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="the namespace of this pod is not known"):
         open_from_notebook(pod)
     (tmp_path / "token").unlink()
-    with pytest.raises(InputError, match="create the notebook with 'Allow access to Kubeflow Pipelines'"):
+    with pytest.raises(
+        InputError,
+        match="apply deploy/poddefault.yaml .*, and create a notebook with 'Allow access to Kubeflow Pipelines'",
+    ):
         open_from_notebook(pod)
 
 

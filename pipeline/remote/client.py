@@ -123,7 +123,9 @@ def get_text(client: kfp.Client, path: str, query: Mapping[str, str] | None = No
     """
     api_client = client.runs.api_client
     address = (host or api_client.configuration.host) + path
-    answer = api_client.rest_client.GET(address, query_params=list((query or {}).items()))
+    token = api_client.configuration.get_api_key_with_prefix("authorization")  # of a pod; read anew from its file
+    headers = {"authorization": token} if token else {}
+    answer = api_client.rest_client.GET(address, query_params=list((query or {}).items()), headers=headers)
     return bytes(answer.data).decode(errors="replace")
 
 

@@ -32,7 +32,7 @@ PURPOSES = {
 }
 _S3_REQUIRED = ("S3_ENDPOINT", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 _S3_IN_HEADERS = ("AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN")
-_S3_ALSO = ("AWS_CA_BUNDLE", "AWS_DEFAULT_REGION")
+_S3_ALSO = ("AWS_CA_BUNDLE", "AWS_DEFAULT_REGION", "AWS_SESSION_TOKEN")
 _NO_SECRET = SecretStr("")
 # An address as users give it: without a scheme, with the path of the pipelines' API, or a page of the dashboard.
 _ADDRESS = re.compile(

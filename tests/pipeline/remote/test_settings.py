@@ -79,7 +79,7 @@ def test_token_needs_no_password() -> None:
 
 @pytest.mark.parametrize("inside", ["\n", "\r\n", " ", "\u00e9"])
 def test_token_that_no_header_takes_is_refused_without_repeating_it(inside: str) -> None:
-    with pytest.raises(InputError, match="^KUBEFLOW_TOKEN: holds a blank, a line break") as caught:
+    with pytest.raises(InputError, match=r"^KUBEFLOW_TOKEN: holds a blank, a line break") as caught:
         remote_settings({"KUBEFLOW_ENDPOINT": "host", "KUBEFLOW_TOKEN": f"abc{inside}hunter2"}, Trust())
     assert "hunter2" not in str(caught.value)
 

@@ -54,7 +54,7 @@ def test_what_a_pod_lacks_is_named(pod: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "token").unlink()
     with pytest.raises(
         InputError,
-        match="apply deploy/poddefault.yaml .*, and create a notebook with 'Allow access to Kubeflow Pipelines'",
+        match=r"apply deploy/poddefault\.yaml .* 'Allow access to Kubeflow Pipelines'",
     ):
         open_from_notebook(pod)
 

@@ -57,12 +57,12 @@ def doctor(
     columns = validated(ReportColumns, report_columns, "--report-columns")
     inputs = Inputs(archives_path, reports_path, timestamp_col, columns)
     if backend_name == "kubernetes":
-        from container_component_src.cluster.access import connect
+        from container_component_src.cluster.access import CHECK_PATIENCE, connect
         from container_component_src.maintenance.cluster_checks import run_cluster_checks
 
         values = {"namespace": namespace, "image": image, "s3_secret": s3_secret, "service_account": service_account}
         pods = validated(PodSettings, values, "options")
-        report(run_cluster_checks(connect(namespace), pods, inputs, pull_image))
+        report(run_cluster_checks(connect(namespace, patience=CHECK_PATIENCE), pods, inputs, pull_image))
     else:
         from container_component_src.maintenance.doctor import run_checks
 

@@ -1,13 +1,15 @@
 """The one place where credentials of a cluster are loaded and its API is called."""
 
 import json
+import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any, TypeVar
 
+import tenacity
 import urllib3
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
@@ -20,17 +22,28 @@ T = TypeVar("T")
 Manifest = dict[str, Any]
 
 TIMEOUT = (10, 60)  # seconds to connect, and to wait for an answer
-RETRIES = urllib3.Retry(
-    total=5,
-    backoff_factor=0.5,
-    status_forcelist=[429, 500, 502, 503, 504],
-    allowed_methods=None,  # creation too: names are deterministic, so its repetition finds what it made
-    raise_on_status=False,
-)
+PATIENCE = 900.0  # seconds for which a step waits for an API server that is away: an upgrade of it takes minutes
+CHECK_PATIENCE = 10.0  # seconds where a person waits for the result of a check
+HASTE = 1.0  # seconds where the kernel ends this process soon: KFP's pods get one second after SIGTERM
+LONGEST_PAUSE = 15.0  # seconds between two attempts
+_TOLD_ATTEMPT = 5  # with which the user learns that something is waited for, after about three seconds
+_PASSING = {
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT,
+}
+
+logger = logging.getLogger(__name__)
 
 
-def connect(namespace: str, retries: urllib3.Retry = RETRIES) -> "Cluster":
+def connect(namespace: str, patience: float = PATIENCE) -> "Cluster":
     """Access to a namespace with the credentials of the kubeconfig, or of the pod this runs in.
+
+    Args:
+        namespace: The one that requests are for.
+        patience: Seconds for which a request is repeated while the API server is away or overloaded.
 
     Raises:
         InputError: There are no credentials, or no namespace is named.
@@ -47,8 +60,8 @@ def connect(namespace: str, retries: urllib3.Retry = RETRIES) -> "Cluster":
         raise InputError(
             f"no credentials of a cluster ({error}); run in a pod, set KUBECONFIG, or use --backend local"
         ) from error
-    configuration.retries = retries
-    return Cluster(client.ApiClient(configuration), namespace)
+    configuration.retries = False  # `Cluster.request` repeats, for as long as it is meant to
+    return Cluster(client.ApiClient(configuration), namespace, patience)
 
 
 def to_manifest(model: object) -> Manifest:
@@ -63,6 +76,12 @@ class Cluster:
 
     api_client: client.ApiClient
     namespace: str
+    patience: float = PATIENCE  # seconds for which a request is repeated while the API server is away or overloaded
+
+    @cached_property
+    def in_haste(self) -> "Cluster":
+        """The same access for a process that is about to be killed: requests are repeated for a second at most."""
+        return replace(self, patience=min(self.patience, HASTE))
 
     @cached_property
     def core(self) -> client.CoreV1Api:
@@ -118,8 +137,13 @@ class Cluster:
         """Merge changes into an object (JSON merge patch)."""
         return self._call(self._custom.patch_namespaced_custom_object, "patch", kind, name=name, body=changes)
 
-    def delete(self, kind: Kind, name: str) -> bool:
-        """Delete an object and, in the background, all that it owns.
+    def delete(self, kind: Kind, name: str, propagation: str = "Background") -> bool:
+        """Delete an object and all that it owns.
+
+        Args:
+            kind: Of the object.
+            name: Of the object.
+            propagation: `Background`, or `Foreground`: then the object is there until all that it owns is gone.
 
         Returns:
             False if there was none.
@@ -130,7 +154,7 @@ class Cluster:
                 "delete",
                 kind,
                 name=name,
-                body=client.V1DeleteOptions(propagation_policy="Background"),
+                body=client.V1DeleteOptions(propagation_policy=propagation),
             )
         except NotFoundError:
             return False
@@ -154,7 +178,9 @@ class Cluster:
     def request(
         self, call: Callable[..., T], verb: str, thing: str, *arguments: Any, missing: str = "", **options: Any
     ) -> T:
-        """Make a request with time-outs, and say in one line what went wrong.
+        """Make a request, repeat it while the API server is away or overloaded, and say in one line what went wrong.
+
+        Repeating a creation is safe: names are deterministic, so the repetition finds what the first one made.
 
         Args:
             call: Method of an API class.
@@ -168,17 +194,34 @@ class Cluster:
             NotFoundError: There is no such object.
             ExistsError: There is one already.
             ForbiddenError: It is not allowed.
-            StepError: The API refused the request or cannot be reached.
+            PassingError: The API server was away or overloaded for longer than `patience`.
+            StepError: The API refused the request.
         """
-        try:
-            return call(*arguments, _request_timeout=TIMEOUT, **options)
-        except ApiException as error:
-            raise self._refusal(error, verb, thing, missing) from error
-        except urllib3.exceptions.HTTPError as error:
-            host, problem = self.api_client.configuration.host, type(error).__name__
-            raise StepError(
-                f"cannot {verb} {thing}: the cluster at {host} does not answer ({problem}); check the network"
-            ) from error
+
+        def attempt() -> T:
+            try:
+                return call(*arguments, _request_timeout=TIMEOUT, **options)
+            except ApiException as error:
+                raise self._refusal(error, verb, thing, missing) from error
+            except urllib3.exceptions.HTTPError as error:
+                host, problem = self.api_client.configuration.host, type(error).__name__
+                raise PassingError(
+                    f"cannot {verb} {thing}: the cluster at {host} does not answer ({problem}); check the network"
+                ) from error
+
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(PassingError),
+            stop=tenacity.stop_after_delay(self.patience),
+            wait=tenacity.wait_exponential(multiplier=0.1, max=LONGEST_PAUSE),
+            before_sleep=self._warn,
+            reraise=True,
+        )
+        return retrying(attempt)
+
+    def _warn(self, state: tenacity.RetryCallState) -> None:
+        """Say once what is waited for; the first attempts are fast and often enough."""
+        if state.attempt_number == _TOLD_ATTEMPT and state.outcome is not None:
+            logger.warning("%s; waiting up to %g s for it", state.outcome.exception(), self.patience)
 
     def _refusal(self, error: ApiException, verb: str, thing: str, missing: str) -> StepError:
         where = f"{thing} in namespace {self.namespace}"
@@ -195,7 +238,12 @@ class Cluster:
                 return StepError(f"cannot {verb} {where}: the credentials are not accepted; renew them")
             case HTTPStatus.FORBIDDEN:
                 return ForbiddenError(f"not allowed to {verb} {where}: {reason(error)}; apply deploy/rbac.yaml")
-        return StepError(f"cannot {verb} {where}: {reason(error)} (HTTP {error.status}); see docs/cluster.md")
+        kind = PassingError if error.status in _PASSING else StepError
+        return kind(f"cannot {verb} {where}: {reason(error)} (HTTP {error.status}); see docs/cluster.md")
+
+
+class PassingError(StepError):
+    """The API server is away or overloaded: what runs on the cluster goes on without it."""
 
 
 class NotFoundError(StepError):

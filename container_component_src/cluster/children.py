@@ -6,7 +6,8 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from container_component_src.cluster.access import Cluster, ExistsError, Manifest
+from container_component_src.cluster.access import Cluster, ExistsError, Manifest, PassingError
+from container_component_src.cluster.eviction import is_evicted, workflow_of
 from container_component_src.cluster.kinds import Kind
 from container_component_src.cluster.step import RUN_LABEL, Step
 from container_component_src.cluster.waiting import polls
@@ -22,9 +23,18 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def child(
-    cluster: Cluster, step: Step, kind: Kind, manifest: Manifest, failed: Callable[[Manifest], bool]
+    cluster: Cluster,
+    step: Step,
+    kind: Kind,
+    manifest: Manifest,
+    failed: Callable[[Manifest], bool],
+    resumable: bool = False,
 ) -> Iterator[Manifest]:
     """Create an object, or adopt the one that an earlier attempt of this step left, and delete it in the end.
+
+    It is not deleted where that would throw away work that can go on: when the API server is away, and, if it is
+    resumable, when the step's pod is evicted while the run goes on. The next attempt of the step adopts it then; if
+    there is none, the run's exit task deletes it, or the end of its owner does.
 
     Args:
         cluster: Where it is created.
@@ -32,6 +42,7 @@ def child(
         kind: Of the object.
         manifest: With the metadata of `step.metadata`.
         failed: Says of an object found whether it has failed, so that it cannot be adopted.
+        resumable: Whether the object's work goes on without this process.
 
     Yields:
         The object as the API returned it.
@@ -40,23 +51,37 @@ def child(
         StepError: A request was refused, or the name is taken by another run.
     """
     name = manifest["metadata"]["name"]
+    owner = workflow_of(cluster, step)
+    wanted = with_digest(_owned(manifest, owner))
     try:
         with signals_deferred():  # no signal can come between the creation and the `try` that cares for deletion
-            created = _create_or_adopt(cluster, step, kind, with_digest(manifest), failed)
+            created = _create_or_adopt(cluster, step, kind, wanted, failed)
         yield created
     except BaseException as error:
-        if not isinstance(error, ExistsError):
+        if isinstance(error, PassingError):
+            logger.warning("%s %s goes on; the next attempt of this step adopts it", kind.name, name)
+        elif resumable and isinstance(error, SystemExit) and owner and is_evicted(cluster.in_haste, step, owner):
+            logger.warning("this pod is evicted: %s %s goes on for the next attempt of this step", kind.name, name)
+        elif not isinstance(error, ExistsError):
             _delete_after_failure(cluster, kind, name)
         raise
     with signals_deferred():
         cluster.delete(kind, name)
 
 
+def _owned(manifest: Manifest, owner: Manifest | None) -> Manifest:
+    """A manifest whose owner, where it has one, is the workflow of the run instead of the step's pod."""
+    metadata = manifest["metadata"]
+    if owner is None or "ownerReferences" not in metadata:
+        return manifest
+    return {**manifest, "metadata": {**metadata, "ownerReferences": [owner]}}
+
+
 def _delete_after_failure(cluster: Cluster, kind: Kind, name: str) -> None:
-    """Delete without hiding the failure that led here."""
+    """Delete without hiding the failure that led here, and before the kernel ends a process that was told to stop."""
     with signals_deferred():
         try:
-            cluster.delete(kind, name)
+            cluster.in_haste.delete(kind, name)
         except StepError as error:
             logger.warning("%s", error)
 
@@ -98,7 +123,8 @@ def _adopted(cluster: Cluster, kind: Kind, found: Manifest, manifest: Manifest) 
 
 
 def _delete_and_wait(cluster: Cluster, kind: Kind, name: str) -> None:
-    cluster.delete(kind, name)
+    """Delete with all that it owns: a new object of the name would get the pods and trials of the old one."""
+    cluster.delete(kind, name, propagation="Foreground")
     for _ in polls(DELETION_TIMEOUT, _POLL_INTERVAL, f"{kind.name} {name} to be gone; delete it by hand"):
         if cluster.get(kind, name) is None:
             return

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 _USUAL = {"ContainerCreating", "PodInitializing"}  # reasons of waiting that pass
+_IMAGE_REASONS = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,28 @@ def obstacles(pods: Iterable[Any]) -> list[str]:
             for condition in pod.status.conditions or []
             if condition.type == "PodScheduled" and condition.status == "False"
         ]
-        for status in [*(pod.status.init_container_statuses or []), *(pod.status.container_statuses or [])]:
-            waiting = status.state.waiting if status.state else None
-            if waiting is not None and waiting.reason not in _USUAL:
-                found.append(f"pod {name} does not start: {waiting.reason} ({waiting.message or 'no message'})")
+        found += [
+            f"pod {name} does not start: {waiting.reason} ({waiting.message or 'no message'})"
+            for waiting in _waiting(pod)
+            if waiting.reason not in _USUAL
+        ]
     return found
+
+
+def image_problems(pods: Iterable[Any]) -> list[str]:
+    """Why images of pods (`V1Pod`) cannot be pulled, one line each."""
+    return [
+        f"pod {pod.metadata.name}: {waiting.reason} ({waiting.message or 'no message'})"
+        for pod in pods
+        for waiting in _waiting(pod)
+        if waiting.reason in _IMAGE_REASONS
+    ]
+
+
+def _waiting(pod: Any) -> list[Any]:
+    """The states of containers of a pod that have not started."""
+    statuses = [*(pod.status.init_container_statuses or []), *(pod.status.container_statuses or [])]
+    return [status.state.waiting for status in statuses if status.state and status.state.waiting]
 
 
 def restarts(pods: Iterable[Any]) -> list[str]:

@@ -32,4 +32,6 @@ RIGHTS = (
     Right("", "services", ("get", "list")),
     Right("", "pods", ("get", "list")),
     Right("", "pods/log", ("get",)),
+    Right("", "events", ("list",)),  # why pods do not come into being
+    Right("argoproj.io", "workflows", ("get",)),  # whether the run goes on when the step's pod is deleted
 )

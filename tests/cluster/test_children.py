@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -6,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from container_component_src.cluster import children
-from container_component_src.cluster.access import Cluster
+from container_component_src.cluster.access import Cluster, PassingError
 from container_component_src.cluster.children import child
 from container_component_src.cluster.kinds import DASK_CLUSTER, EXPERIMENT, PYTORCH_JOB, Kind
 from container_component_src.cluster.step import Step
@@ -98,8 +99,22 @@ def test_passing_failures_are_tried_again(cluster: Cluster, emulator: Emulator, 
 
 def test_lasting_failure_is_one_line(cluster: Cluster, emulator: Emulator, step: Step) -> None:
     emulator.fail("POST", "/experiments", 500, times=99)
-    with pytest.raises(StepError, match="injected failure"), child(cluster, step, EXPERIMENT, experiment(step), never):
+    impatient = replace(cluster, patience=0.5)
+    with (
+        pytest.raises(PassingError, match="injected failure"),
+        child(impatient, step, EXPERIMENT, experiment(step), never),
+    ):
         pass
+
+
+def test_what_runs_is_not_deleted_because_the_api_server_is_away(
+    cluster: Cluster, emulator: Emulator, step: Step
+) -> None:
+    impatient = replace(cluster, patience=0.5)
+    with pytest.raises(PassingError), child(impatient, step, EXPERIMENT, experiment(step), never):
+        emulator.fail("GET", "/experiments", 0, times=99)
+        impatient.get(EXPERIMENT, "one")
+    assert list(emulator.objects("Experiment")) == ["one"]
 
 
 DERIVED = {  # the longest name that operators and Kubernetes make of one, and how long it may be

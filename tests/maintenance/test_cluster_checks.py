@@ -12,7 +12,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from container_component_src.cli import doctor as doctor_command
-from container_component_src.cluster.access import RETRIES, connect
+from container_component_src.cluster.access import connect
 from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.rights import RIGHTS
 from container_component_src.maintenance import pod_checks
@@ -191,7 +191,7 @@ def test_api_that_does_not_answer_is_the_only_line(
     config = emulator.kubeconfig(tmp_path / "nowhere")
     config.write_text(config.read_text().replace(emulator.url, f"http://127.0.0.1:{free_port}"))
     monkeypatch.setenv("KUBECONFIG", str(config))
-    cluster = connect(NAMESPACE, RETRIES.new(total=0))
+    cluster = connect(NAMESPACE, patience=0.0)
     (check,) = run_cluster_checks(cluster, PodSettings(), Inputs(), pull_image=False)
     assert (check.name, check.state) == ("API server", "failed")
 

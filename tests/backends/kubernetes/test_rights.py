@@ -5,6 +5,8 @@ import pytest
 from container_component_src.backends.kubernetes import dask, training, tuning
 from container_component_src.cluster import children, conditions
 from container_component_src.cluster.access import Cluster
+from container_component_src.cluster.events import warnings_about
+from container_component_src.cluster.eviction import is_evicted
 from container_component_src.cluster.step import Step
 from container_component_src.dask_preprocessor.cluster import ClusterSpec
 from container_component_src.errors import StepError
@@ -47,4 +49,6 @@ def test_nothing_is_granted_that_is_not_used(
     deploy(cluster, step, service("two"))
     deploy(cluster, step, service("three"))
     clean_up_cluster(cluster, step.run_id)
+    warnings_about(cluster, ["one"])
+    assert not is_evicted(cluster, step, {"name": "run-1"})
     assert emulator.rights_used() == granted()

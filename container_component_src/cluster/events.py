@@ -1,0 +1,54 @@
+"""Warning events: where Kubernetes says why something that it was asked for does not come into being."""
+
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from container_component_src.cluster.access import Cluster
+from container_component_src.errors import StepError
+
+SHOWN_EVENTS = 3
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+def warnings_about(cluster: Cluster, names: Iterable[str], kinds: Collection[str] = ()) -> list[str]:
+    """The newest Warning events of objects and of what their controllers named after them, one line each.
+
+    Quotas, admission policies and operators refuse pods without a trace in the status of a job: only events tell. They
+    are a help and no more: where they cannot be read, the reason why is the only line.
+
+    Args:
+        cluster: Where the objects are.
+        names: Of objects; events of objects whose names start with one of them and a hyphen count too.
+        kinds: Of the objects that count, such as `Job` and `Pod`; all by default.
+
+    Returns:
+        At most `SHOWN_EVENTS` lines, the newest first; one for each object and reason.
+    """
+    wanted = tuple(names)
+    try:
+        found = cluster.request(
+            cluster.core.list_namespaced_event, "list", "events", cluster.namespace, field_selector="type=Warning"
+        )
+    except StepError as error:
+        return [str(error)]
+    lines: dict[tuple[str, str, str], str] = {}
+    for event in sorted(found.items, key=_time, reverse=True):
+        item = event.involved_object
+        if _matches(item.name or "", wanted) and (not kinds or item.kind in kinds):
+            message = " ".join((event.message or "no message").split())
+            lines.setdefault(
+                (item.kind, item.name, event.reason), f"{item.kind} {item.name}: {event.reason} ({message})"
+            )
+    return list(lines.values())[:SHOWN_EVENTS]
+
+
+def _matches(name: str, wanted: tuple[str, ...]) -> bool:
+    return any(name == prefix or name.startswith(f"{prefix}-") for prefix in wanted)
+
+
+def _time(event: Any) -> datetime:
+    """When an event (`CoreV1Event`) was last seen; newer controllers fill other fields than older ones."""
+    series = event.series.last_observed_time if event.series else None
+    seen = series or event.last_timestamp or event.event_time or event.metadata.creation_timestamp or _NEVER
+    return seen if isinstance(seen, datetime) else _NEVER

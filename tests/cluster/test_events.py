@@ -1,0 +1,60 @@
+from typing import Any
+
+from container_component_src.cluster.access import Cluster
+from container_component_src.cluster.events import SHOWN_EVENTS, warnings_about
+from tests.cluster.emulator import NAMESPACE, Emulator
+
+
+def put_event(emulator: Emulator, number: int, name: str, reason: str = "FailedCreate", **fields: Any) -> None:
+    """An event as the controllers of Kubernetes write it."""
+    emulator.put(
+        "Event",
+        {
+            "apiVersion": "v1",
+            "metadata": {"name": f"event-{number}"},
+            "type": "Warning",
+            "reason": reason,
+            "message": f"number {number}",
+            "involvedObject": {"kind": "Job", "name": name, "namespace": NAMESPACE},
+            "lastTimestamp": f"2026-01-01T00:00:{number:02d}Z",
+            **fields,
+        },
+    )
+
+
+def test_the_newest_warning_of_each_object_and_reason_is_told_first(cluster: Cluster, emulator: Emulator) -> None:
+    put_event(emulator, 1, "tuning-a")
+    put_event(emulator, 2, "tuning-a-xyz", message="exceeded\nquota")
+    put_event(emulator, 3, "tuning-a", reason="Other")
+    put_event(emulator, 4, "tuning-a")
+    assert warnings_about(cluster, ["tuning-a"]) == [
+        "Job tuning-a: FailedCreate (number 4)",
+        "Job tuning-a: Other (number 3)",
+        "Job tuning-a-xyz: FailedCreate (exceeded quota)",
+    ]
+
+
+def test_other_objects_other_kinds_and_normal_events_do_not_count(cluster: Cluster, emulator: Emulator) -> None:
+    put_event(emulator, 1, "tuning-ab")
+    put_event(emulator, 2, "tuning-a", type="Normal")
+    put_event(emulator, 3, "tuning-a")
+    assert warnings_about(cluster, ["tuning-a"], kinds={"Pod"}) == []
+    assert len(warnings_about(cluster, ["tuning-a"])) == 1
+
+
+def test_events_of_newer_controllers_are_ordered_by_their_own_fields(cluster: Cluster, emulator: Emulator) -> None:
+    put_event(emulator, 1, "a", reason="Old")
+    put_event(emulator, 2, "a", reason="New", lastTimestamp=None, eventTime="2026-02-01T00:00:00.000000Z")
+    assert warnings_about(cluster, ["a"])[0] == "Job a: New (number 2)"
+
+
+def test_a_flood_of_events_is_cut(cluster: Cluster, emulator: Emulator) -> None:
+    for number in range(SHOWN_EVENTS + 2):
+        put_event(emulator, number, "a", reason=f"Reason{number}")
+    assert len(warnings_about(cluster, ["a"])) == SHOWN_EVENTS
+
+
+def test_events_that_may_not_be_read_are_said_to_be_so(cluster: Cluster, emulator: Emulator) -> None:
+    emulator.fail("GET", "/events", 403)
+    (line,) = warnings_about(cluster, ["a"])
+    assert "not allowed to list events" in line

@@ -1,0 +1,58 @@
+import logging
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from container_component_src.cluster.access import Cluster
+from container_component_src.cluster.start_up import StartUp
+from container_component_src.errors import StepError
+from tests.cluster.emulator import Emulator
+from tests.cluster.test_events import put_event
+
+
+def pod(reason: str = "") -> Any:
+    """A pod as the client of Kubernetes returns it, with one container that waits for some reason."""
+    waiting = SimpleNamespace(reason=reason, message="not found") if reason else None
+    status = SimpleNamespace(state=SimpleNamespace(waiting=waiting))
+    return SimpleNamespace(
+        metadata=SimpleNamespace(name="worker-0"),
+        status=SimpleNamespace(conditions=[], init_container_statuses=None, container_statuses=[status]),
+    )
+
+
+def test_what_holds_pods_up_is_said_once(
+    cluster: Cluster, emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    put_event(emulator, 1, "job", message="exceeded quota")
+    start_up = StartUp(cluster, "Job job")
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            start_up.look([pod("ErrImagePull")], 2, ["job"])
+    assert caplog.messages == [
+        "pod worker-0 does not start: ErrImagePull (not found)",
+        "Job job: FailedCreate (exceeded quota)",
+    ]
+
+
+def test_missing_pods_fail_the_step_with_the_newest_event(cluster: Cluster, emulator: Emulator) -> None:
+    put_event(emulator, 1, "job", message="exceeded quota")
+    start_up = StartUp(cluster, "Job job", no_pod_limit=0.0)
+    with pytest.raises(StepError, match=r"1 of 1 pods of Job job did not come into being .*exceeded quota"):
+        start_up.look([], 1, ["job"])
+
+
+def test_an_image_that_cannot_be_pulled_fails_the_step(cluster: Cluster) -> None:
+    start_up = StartUp(cluster, "Job job", image_limit=0.0)
+    with pytest.raises(
+        StepError, match=r"image of Job job cannot be pulled .*worker-0: ImagePullBackOff \(not found\)"
+    ):
+        start_up.look([pod("ImagePullBackOff")], 1, ["job"])
+
+
+def test_limits_begin_anew_when_an_obstacle_has_passed(cluster: Cluster) -> None:
+    start_up = StartUp(cluster, "Job job", no_pod_limit=60.0, image_limit=60.0)
+    start_up.look([], 1, ["job"])
+    start_up.look([pod("ErrImagePull")], 1, ["job"])
+    start_up.look([pod()], 1, ["job"])
+    assert start_up._since == {}

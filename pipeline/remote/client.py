@@ -47,7 +47,7 @@ _CONNECT_SECONDS, _READ_SECONDS = 15, 60
 # kfp's client takes an empty namespace and "kubeflow" for "not given", and asks the API before it can log in.
 _UNKNOWN_NAMESPACE = "-"
 _REDIRECTS = range(300, 400)
-_NEW_NOTEBOOK = (
+NEW_NOTEBOOK = (
     "apply deploy/poddefault.yaml in your namespace, and create a notebook with 'Allow access to Kubeflow Pipelines'"
 )
 _TOKEN_OVERLAYS = "m2m-dex-and-kind or m2m-dex-and-eks"  # noqa: S105 - of oauth2-proxy in the manifests of Kubeflow
@@ -85,7 +85,7 @@ def notebook_client(environment: Mapping[str, str] = os.environ) -> kfp.Client:
     token = Path(environment.get(TOKEN_PATH_VARIABLE, TOKEN_PATH))
     if not token.is_file():
         raise InputError(
-            f"this is no Kubeflow notebook with access to pipelines (no token at {token}): {_NEW_NOTEBOOK}; "
+            f"this is no Kubeflow notebook with access to pipelines (no token at {token}): {NEW_NOTEBOOK}; "
             "elsewhere choose --local, --remote or --compile-only"
         )
     host = environment.get("KF_PIPELINES_ENDPOINT", API_IN_CLUSTER)
@@ -205,7 +205,7 @@ class _Guard:
 
     def _mend_of_login(self, said: str) -> str:
         if self._session is None:
-            return _NEW_NOTEBOOK
+            return NEW_NOTEBOOK
         if self._session.can_renew:
             return "ask who runs the platform whether this user may use Kubeflow Pipelines"
         if "expired" in said:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from google.protobuf import json_format
-from urllib3 import Retry
 
 from container_component_src.cluster.access import connect
 from container_component_src.cluster.pods import reachable
@@ -20,6 +19,7 @@ from pipeline.remote.image_tag import ImageTag
 from pipeline.remote.settings import has_s3_settings, s3_environment
 from pipeline.remote.workspace import Workspace
 
+_PATIENCE = 5.0  # seconds for an API server that is away
 _DOCTOR = "`main.py doctor --backend kubernetes --namespace`"
 
 
@@ -85,7 +85,7 @@ def _check_with_own_keys(inputs: Inputs, values: Mapping[str, str], s3_secret: s
 def _read_secret(name: str, namespace: str) -> tuple[Check, dict[str, str] | None]:
     """Look at the steps' Secret with the rights of this pod; None stands for keys that cannot be read."""
     try:
-        cluster = connect(namespace, Retry(total=1))
+        cluster = connect(namespace, _PATIENCE)
     except InputError:
         detail = "not looked at: this pod has no credentials of the cluster"
         return Check(f"Secret {name}", False, detail, required=False), None

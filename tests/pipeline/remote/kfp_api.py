@@ -50,6 +50,7 @@ class PipelinesApi:
         multi_user: Whether resources belong to namespaces.
         members: Roles by namespace by user.
         ready_after: How often the pages' server still says that the API server is not ready.
+        versions_refused: Why no version of a pipeline can be made; none is refused if empty.
         store: Where pipelines are kept: `database`, or `kubernetes`, whose names are those of its objects.
         story: What successive requests for a run find; the last one stays.
         pod_logs: Logs by pod, as the UI serves them; `pod_of` names pods.
@@ -63,6 +64,7 @@ class PipelinesApi:
         }
         self.ready_after = 0
         self.store = "database"
+        self.versions_refused = ""
         self.experiments: list[dict[str, Any]] = []
         self.runs: list[dict[str, Any]] = []
         self.schedules: list[dict[str, Any]] = []
@@ -227,6 +229,8 @@ class PipelinesApi:
     async def _add_version(self, request: web.Request, pipeline_id: str) -> dict[str, Any]:
         name = request.query["name"]
         self._check_name("pipeline version", name)
+        if self.versions_refused:
+            raise upload_problem(500, self.versions_refused)
         if any((item["pipeline_id"], item["display_name"]) == (pipeline_id, name) for item in self.versions):
             raise upload_problem(409, f"Already exist error: The name {name} already exist")
         uploaded = (await request.post())["uploadfile"]

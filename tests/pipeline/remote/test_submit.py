@@ -1,19 +1,15 @@
 """Runs, schedules and uploads on a platform that speaks HTTP on a real socket."""
 
-import io
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
-import boto3
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from pipeline.compile_and_run_pipeline import PIPELINE_FILE
 from tests.pipeline.remote.command import Command, run, secrets_in
 from tests.pipeline.remote.conftest import LOGIN, Submit
-from tests.pipeline.remote.gateways import LDAP_PASSWORD, LDAP_USERNAME, PASSWORD, S3_KEY, TOKEN, USERNAME, LoginOptions
+from tests.pipeline.remote.gateways import LDAP_PASSWORD, LDAP_USERNAME, PASSWORD, TOKEN, USERNAME, LoginOptions
 from tests.pipeline.remote.kfp_api import PROFILE
 from tests.pipeline.remote.platform_server import Platform, serving
 
@@ -99,7 +95,14 @@ def test_token_instead_of_a_login(platform: Platform, submit: Submit) -> None:
     assert (told.code, platform.gateway.logins) == (0, 0), told.error
     told = submit(platform, KUBEFLOW_TOKEN="old", KUBEFLOW_NAMESPACE="team")
     assert told.code == 1
-    assert "does not take the login for the API (401): renew KUBEFLOW_TOKEN" in told.error
+    assert told.error == (
+        f"error: {platform.endpoint}: does not take the login for the API (401, Jwt issuer is not configured): renew "
+        "KUBEFLOW_TOKEN, or use KUBEFLOW_USERNAME and KUBEFLOW_PASSWORD; Kubernetes' own tokens are taken only where "
+        "oauth2-proxy is installed with overlay m2m-dex-and-kind or m2m-dex-and-eks\n"
+    )
+    platform.gateway.options.refused_token = "Jwt is expired"
+    told = submit(platform, KUBEFLOW_TOKEN="old", KUBEFLOW_NAMESPACE="team")
+    assert "(401, Jwt is expired): renew KUBEFLOW_TOKEN\n" in told.error
 
 
 def test_ldap_connector(submit: Submit) -> None:
@@ -133,8 +136,22 @@ def test_upload_makes_a_pipeline_and_then_versions(platform: Platform, submit: S
     assert (defaults["max_epochs"]["defaultValue"], defaults["namespace"]["defaultValue"]) == (7, PROFILE)
     assert secrets_in(version["yaml"]) == []
     again = submit(platform, "--upload", "--run-name", "b")
-    assert again.code == 1
-    assert "already exist" in again.error
+    assert (again.code, again.error) == (2, "error: there is a version 'b' already: choose another --run-name\n")
+
+
+def test_names_suit_both_kinds_of_pipeline_store(platform: Platform, submit: Submit) -> None:
+    platform.api.store = "kubernetes"
+    assert [submit(platform, "--upload").code for _ in range(2)] == [0, 0]
+    assert [pipeline["name"] for pipeline in platform.api.pipelines] == [Path(PIPELINE_FILE).stem]  # as the UI proposes
+    assert platform.api.versions[1]["name"].startswith("columbus-eclss-ad-1.0-")
+
+
+def test_reason_for_a_refused_upload_is_that_of_the_server(platform: Platform, submit: Submit) -> None:
+    platform.api.store = "kubernetes"
+    platform.api.versions_refused = "exceeds the 253-character limit"
+    told = submit(platform, "--upload")
+    assert told.code == 1
+    assert "answers 500 exceeds the 253-character limit: try again" in told.error
 
 
 def test_schedule_is_created_listed_and_disabled_by_name(platform: Platform, submit: Submit) -> None:
@@ -158,7 +175,10 @@ def test_schedule_is_created_listed_and_disabled_by_name(platform: Platform, sub
 
 @pytest.mark.parametrize(
     ("cron", "code", "message"),
-    [("0 3 *", 2, "--schedule '0 3 *': give five fields"), ("61 3 * * *", 1, "refuses with 400 (Create recurring run")],
+    [
+        ("0 3 *", 2, "--schedule '0 3 *': give five fields"),
+        ("61 3 * * *", 2, "--schedule '61 3 * * *': '61' is no minute"),
+    ],
 )
 def test_schedule_that_is_none_is_refused(
     platform: Platform, submit: Submit, cron: str, code: int, message: str
@@ -167,7 +187,7 @@ def test_schedule_that_is_none_is_refused(
     assert told.code == code
     (line,) = told.error.splitlines()
     assert message in line
-    assert platform.api.schedules == []
+    assert platform.seen == []
 
 
 @pytest.fixture
@@ -190,24 +210,6 @@ def test_from_a_notebook(notebook: tuple[Platform, dict[str, str]], tmp_path: Pa
     assert platform.gateway.logins == 0
 
 
-@pytest.fixture
-def storage(s3_endpoint: str) -> dict[str, str]:
-    """The variables for a bucket with an archive and a report."""
-    endpoint = f"http://{s3_endpoint}"
-    client = boto3.client(
-        "s3", endpoint_url=endpoint, aws_access_key_id="key", aws_secret_access_key="s", region_name="us-east-1"
-    )
-    client.create_bucket(Bucket="preflight")
-    times = pa.array([datetime(2022, 1, 1, tzinfo=UTC)], pa.timestamp("us", "UTC"))
-    archive = io.BytesIO()
-    pq.write_table(pa.table({"normalizedTime": times, "pressure": [1.0]}), archive)
-    client.put_object(Bucket="preflight", Key="archives/2022.parquet", Body=archive.getvalue())
-    header = "ID,SYMBOL,TITLE,EVENT GMT (DOY/HH:MM:SS),Duration/End GMT"
-    report = f"{header}\n1,LEAK,Leak,2022/001/00:00:00,2022/001/01:00:00\n"
-    client.put_object(Bucket="preflight", Key="reports.csv", Body=report.encode())
-    return {"S3_ENDPOINT": endpoint, "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": S3_KEY}
-
-
 def inputs(archives: str, reports: str) -> tuple[str, ...]:
     return ("--param", f"archives_path={archives}", "--param", f"reports_path={reports}")
 
@@ -221,6 +223,8 @@ def test_preflight_finds_all_well(platform: Platform, storage: dict[str, str], t
         f"ok: platform: {platform.endpoint} answers, and takes the login",
         f"ok: namespace: {PROFILE} (as the dashboard says; set KUBEFLOW_NAMESPACE for another)",
         "ok: image: tag 1.0, from --image-tag",
+        "ok: S3 keys: key, of the environment or .env; the steps use those of Secret s3creds in namespace "
+        f"{PROFILE}, which `main.py doctor --backend kubernetes --namespace {PROFILE}` checks",
         f"ok: S3 endpoint: {storage['S3_ENDPOINT']}, no TLS",
         "ok: bucket preflight: 2 entries",
         "ok: archives: 1 archives",

@@ -20,7 +20,6 @@ from pipeline.remote.settings import has_s3_settings, s3_environment
 from pipeline.remote.workspace import Workspace
 
 _PATIENCE = 5.0  # seconds for an API server that is away
-_DOCTOR = "`main.py doctor --backend kubernetes --namespace`"
 
 
 def run_preflight(
@@ -76,7 +75,7 @@ def _check_with_own_keys(inputs: Inputs, values: Mapping[str, str], s3_secret: s
     environment = s3_environment(values)
     whose = (
         f"{environment['AWS_ACCESS_KEY_ID']}, of the environment or .env; the steps use those of Secret {s3_secret} "
-        f"in namespace {namespace}, which {_DOCTOR} {namespace} checks"
+        f"in namespace {namespace}, which {_doctor(namespace)} checks"
     )
     with _in_environment(environment):
         return [Check("S3 keys", True, whose), *check_inputs(inputs)]
@@ -94,9 +93,14 @@ def _read_secret(name: str, namespace: str) -> tuple[Check, dict[str, str] | Non
         return replace(check, detail=f"{check.detail}: the inputs are looked for with them, as steps do"), keys
     mend = (
         "fill in and apply deploy/secret.example.yaml, or name another under [platform]; "
-        f"{_DOCTOR} {namespace} checks it"
+        f"{_doctor(namespace)} checks it"
     )
-    return replace(check, detail=f"{check.detail}, in namespace {namespace}", mend=mend), keys
+    detail = f"{check.detail}, in namespace {namespace}"
+    return replace(check, detail=detail, mend=mend if check.failed else check.mend), keys
+
+
+def _doctor(namespace: str) -> str:
+    return f"`main.py doctor --backend kubernetes --namespace {namespace}`"
 
 
 def _check_image(image: ImageTag) -> Check:

@@ -1,5 +1,6 @@
 """What the preflight finds in a notebook, whose pod may read the Secret of the steps."""
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,7 +37,8 @@ def notebook(platform: Platform, cluster: Emulator, tmp_path: Path) -> dict[str,
 
 
 def put_secret(cluster: Emulator, values: dict[str, str]) -> None:
-    cluster.put("Secret", {"metadata": {"name": "s3creds"}, "stringData": values})
+    data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+    cluster.put("Secret", {"metadata": {"name": "s3creds"}, "data": data})
 
 
 def test_inputs_are_looked_for_with_the_keys_of_the_steps(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -46,6 +47,7 @@ TOKEN_PATH_VARIABLE = "KF_PIPELINES_SA_TOKEN_PATH"  # noqa: S105 - the variable'
 _CONNECT_SECONDS, _READ_SECONDS = 15, 60
 # kfp's client takes an empty namespace and "kubeflow" for "not given", and asks the API before it can log in.
 _UNKNOWN_NAMESPACE = "-"
+_PROXY = re.compile(r"https?://([^/?#\s]*@)?([\w.-]+|\[[0-9a-fA-F:]+\])(:\d{1,5})?/?", re.ASCII)
 _REDIRECTS = range(300, 400)
 NEW_NOTEBOOK = (
     "apply deploy/poddefault.yaml in your namespace, and create a notebook with 'Allow access to Kubeflow Pipelines'"
@@ -130,10 +132,23 @@ def get_text(client: kfp.Client, path: str, query: Mapping[str, str] | None = No
 
 
 def proxy_for(endpoint: str) -> str | None:
-    """The proxy that the environment names for an address, as the login uses it too."""
+    """The proxy that the environment names for an address, as the login uses it too.
+
+    Raises:
+        InputError: It is no address of a proxy; it is not repeated, for it may hold a password.
+    """
     scheme, _, host = endpoint.partition("://")
     proxies = getproxies()
-    return None if proxy_bypass(host) else proxies.get(scheme) or proxies.get("all")
+    proxy = proxies.get(scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(host):
+        return None
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    if not _PROXY.fullmatch(proxy):
+        raise InputError(
+            f"the environment's proxy for {scheme} is no address like http://proxy.example.com:3128: "
+            f"set {scheme}_proxy, with a password's special characters escaped"
+        )
+    return proxy
 
 
 def _guarded(client: kfp.Client, host: str, session: AuthSession | None) -> kfp.Client:

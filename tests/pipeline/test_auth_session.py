@@ -131,6 +131,7 @@ def test_session_that_does_not_stick_is_said() -> None:
         ("/dex/auth/local/login", 500, "answers 500 Internal Server Error"),
         ("/oauth2/callback", 403, r"this user may not enter \(403\)"),
         ("/oauth2/start", 403, r"refuses without a login page \(403\)"),
+        ("/oauth2/start", "away", r"refuses without a word, .* \(403\): try again"),
         ("/dex/auth", "reset", "the connection broke"),
         ("/dex/auth", "slow", "no answer within 0.2 s"),
     ],

@@ -70,6 +70,22 @@ def test_api_is_reached_through_the_proxy_of_the_environment(monkeypatch: pytest
     assert proxy_for("http://kubeflow.example.com") is None
 
 
+@pytest.mark.parametrize(
+    "proxy", ["http://user:hunter2/x@proxy:3128", "http://u:hun ter2@proxy", "socks5://u:hunter2@a"]
+)
+def test_proxy_that_is_none_is_not_repeated(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", proxy)
+    with pytest.raises(InputError, match="the environment's proxy for https is no address") as caught:
+        proxy_for("https://kubeflow.example.com")
+    assert "hunter2" not in str(caught.value)
+    assert "ter2" not in str(caught.value)
+
+
+def test_proxy_may_have_a_login_and_no_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "user:pass%2Fword@proxy.example.com:3128")
+    assert proxy_for("https://kubeflow.example.com") == "http://user:pass%2Fword@proxy.example.com:3128"
+
+
 def enter(platform: Platform, **values: str) -> Workspace:
     """Log in from outside, without KUBEFLOW_NAMESPACE unless it is given."""
     return open_remote(remote_settings({"KUBEFLOW_ENDPOINT": platform.endpoint, **LOGIN, **values}, Trust()))

@@ -23,7 +23,7 @@ class Platform:
     Attributes:
         endpoint: Scheme, host and port.
         faults: What happens to the next requests whose path holds a text, until the list is used up: a status; `reset`,
-            `slow`, `away`, `loop` (back to itself), `web page`, `no right`, `cookie` (a failure that sets one), or an address
+            `slow`, `loop` (back to itself), `web page`, `no right`, `cookie` (a failure that sets one), or an address
             that the request is sent to; a function is called, and the request is answered.
         seen: Method and path of every request.
     """
@@ -74,8 +74,6 @@ class Platform:
                     await asyncio.sleep(0.02)
             case "web page":
                 answer = page('<div id="root"></div>')
-            case "away":  # the gateway, while oauth2-proxy is
-                answer = web.Response(status=403)
             case "no right":  # as Istio says it
                 answer = web.Response(text="RBAC: access denied", status=403)
             case "cookie":
@@ -83,6 +81,8 @@ class Platform:
                 answer.set_cookie(OAUTH2_COOKIE, f"{SESSION}renewed")
             case "loop":
                 answer = web.Response(status=302, headers={"Location": request.path_qs})
+            case 403:  # of the gateway while it cannot ask oauth2-proxy
+                answer = web.Response(status=403)
             case int(status):
                 answer = web.Response(text="upstream connect error", status=status)
             case address:

@@ -12,13 +12,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import fsspec
-import pyarrow.fs
 from fsspec import AbstractFileSystem
 
 from container_component_src.errors import NO_ROOM, InputError, StepError
+
+if TYPE_CHECKING:
+    import pyarrow.fs
 
 _S3_PREFIXES = ("s3://", "minio://", "/minio/")
 # Also the keys of the Secret that fills these variables on a cluster.
@@ -49,8 +51,10 @@ class Location:
         return self.path.rstrip("/").rsplit("/", 1)[-1]
 
     @property
-    def arrow_fs(self) -> pyarrow.fs.FileSystem:
+    def arrow_fs(self) -> "pyarrow.fs.FileSystem":
         """The file system for pyarrow: its own for local files, this one behind an adapter for the rest."""
+        import pyarrow.fs  # noqa: PLC0415 - whoever only submits runs has no pyarrow
+
         if self.is_local:
             return pyarrow.fs.LocalFileSystem()
         return pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(self.fs))

@@ -6,19 +6,35 @@ import re
 import sys
 import tempfile
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
-
-import click
-from click.core import ParameterSource
 
 if not __package__:  # run as a script, Python looks for packages beside this file only
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from container_component_src.errors import InputError, PipelineError
-from container_component_src.settings import Settings, load_settings
+
+def not_installed(error: ModuleNotFoundError) -> str:
+    """What to say where a library is missing; a missing module of this project is a fault of its own, and raised."""
+    if not error.name or error.name.startswith(("container_component_src", "pipeline")):
+        raise error
+    requirements = "requirements.txt" if "--local" in sys.argv else "requirements-submit.txt"
+    return f"error: {error.name} is not installed: pip install --requirement {requirements}"
+
+
+try:
+    import click
+    from click.core import ParameterSource
+
+    from container_component_src.errors import InputError, PipelineError
+    from container_component_src.settings import Settings, load_settings
+except ModuleNotFoundError as missing:
+    if __name__ != "__main__":
+        raise
+    print(not_installed(missing), file=sys.stderr)  # noqa: T201 - click may be what is missing
+    sys.exit(2)
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
-PIPELINE_FILE = "columbus_eclss_ad_pipeline.yaml"
+PIPELINE_FILE = "columbus-eclss-ad-pipeline.yaml"  # the UI proposes its name for the pipeline: that of --upload
 
 
 @click.command(context_settings={"max_content_width": 120})
@@ -110,8 +126,17 @@ def compile_and_run_pipeline(
     from pipeline.remote.submit import CompiledPipeline, RunOptions, disable, retry, show_schedules, submit
     from pipeline.remote.workspace import open_from_notebook, open_remote
 
-    options = RunOptions(experiment, run_name, wait, cron, upload, not skip_preflight, settings.limits.retries)
-    values = read_environment(PROJECT_ROOT / ".env") if remote else dict(os.environ)
+    options = RunOptions(
+        experiment,
+        run_name,
+        wait,
+        cron,
+        upload,
+        not skip_preflight,
+        s3_secret=settings.platform.s3_secret,
+        retries=settings.limits.retries,
+    )
+    values = read_environment(PROJECT_ROOT / ".env" if remote else None)
     login = remote_settings(values, Trust(ca_bundle, not insecure)) if remote else None
     with tempfile.TemporaryDirectory() as folder:
         package = Path(folder) / PIPELINE_FILE
@@ -246,7 +271,12 @@ def run_on_this_machine(settings: Settings, parameters: dict[str, str], cache: b
 
     Returns:
         The exit code: 0 succeeded, 1 failed, 130 interrupted.
+
+    Raises:
+        InputError: Libraries of the steps are not installed.
     """
+    if not containers and find_spec("torch") is None:
+        raise InputError("--local needs all dependencies: pip install --requirement requirements.txt")
     from pipeline.local import LocalRunOptions, run_locally
 
     work_dir = settings.paths.work_dir
@@ -300,6 +330,9 @@ def main() -> int:
     except PipelineError as error:
         click.echo(f"error: {error}", err=True)
         return error.exit_code
+    except ModuleNotFoundError as error:
+        click.echo(not_installed(error), err=True)
+        return 2
     except click.Abort:
         return 130
     return 0

@@ -14,7 +14,7 @@ from pipeline.remote.workspace import Workspace
 _NODE_NAME = "workflows.argoproj.io/node-name"  # annotation of the pods of a Workflow
 _CONTAINER = "main"
 _LINES = 500  # that are asked for; the launcher writes some after the step's own
-_ABSENT = re.compile(r"not ?found|does not exist|no such", re.I)
+_ABSENT = re.compile(r"not ?found|does not exist|no such|\b404\b", re.I)
 
 
 def node_log(workspace: Workspace, run_id: str, node: Node) -> str:
@@ -28,7 +28,7 @@ def node_log(workspace: Workspace, run_id: str, node: Node) -> str:
     return (
         _from_kubernetes(workspace, run_id, node)
         or _log_or_error(workspace, run_id, node)[0]
-        or _from_pages(workspace, run_id, node)
+        or _shown_or_error(workspace, run_id, node)[0]
         or _from_store(workspace, node)
     )
 
@@ -36,6 +36,8 @@ def node_log(workspace: Workspace, run_id: str, node: Node) -> str:
 def is_pod_absent(workspace: Workspace, run_id: str, node: Node) -> bool:
     """Whether Kubeflow Pipelines finds neither the pod of a node nor its log."""
     log, error = _log_or_error(workspace, run_id, node)
+    if not log and not _ABSENT.search(error):  # a platform may give its API's users the log on its pages alone
+        log, error = _shown_or_error(workspace, run_id, node)
     return not log and bool(_ABSENT.search(error))
 
 
@@ -76,13 +78,13 @@ def _log_or_error(workspace: Workspace, run_id: str, node: Node) -> tuple[str, s
     return text, ""
 
 
-def _from_pages(workspace: Workspace, run_id: str, node: Node) -> str:
-    """As the UI shows it, which looks into the store where the pod is gone."""
+def _shown_or_error(workspace: Workspace, run_id: str, node: Node) -> tuple[str, str]:
+    """What the pages show, which look into the store where the pod is gone."""
     query = {"podname": node.pod, "podnamespace": workspace.namespace, "runid": run_id}
     try:
-        return get_text(workspace.client, "/k8s/pod/logs", query).strip()
-    except PipelineError:
-        return ""
+        return get_text(workspace.client, "/k8s/pod/logs", query).strip(), ""
+    except PipelineError as error:
+        return "", str(error)
 
 
 def _from_store(workspace: Workspace, node: Node) -> str:

@@ -75,9 +75,20 @@ def failing(host: str, status: int, reason: str) -> PlatformError:
     return PlatformError(f"{host}: answers {status} {reason}: try again, or ask who runs the platform", status)
 
 
-def not_let_in(host: str, status: int, mend: str) -> PlatformError:
-    """The API does not know us, a new login included."""
-    return PlatformError(f"{host}: does not take the login for the API ({status}): {mend}", status)
+def not_let_in(host: str, status: int, said: str, mend: str) -> PlatformError:
+    """The API does not know us, not even after a new login."""
+    return PlatformError(
+        f"{host}: does not take the login for the API ({status}{said and f', {said}'}): {mend}", status
+    )
+
+
+def not_ready(host: str) -> PlatformError:
+    """The pages of Kubeflow Pipelines answer, but not the API server behind them."""
+    return PlatformError(
+        f"{host}: the API server of Kubeflow Pipelines is not ready: try again in a minute, or ask who runs the "
+        "platform to look at deployment ml-pipeline",
+        HTTPStatus.SERVICE_UNAVAILABLE,
+    )
 
 
 def no_api(host: str, instead: str) -> PlatformError:

@@ -13,16 +13,18 @@ from container_component_src.errors import PipelineError, StepError
 from container_component_src.maintenance.checks import Check
 from pipeline.arguments import parse_arguments
 from pipeline.local.steps import plan_steps
+from pipeline.remote.cron import normalise_cron
 from pipeline.remote.following import follow_run, retry_run
 from pipeline.remote.image_tag import ImageTag
 from pipeline.remote.preflight import run_preflight
 from pipeline.remote.submission import (
     Submission,
+    as_version_name,
+    check_version_name,
     create_run,
     create_schedule,
     disable_schedules,
     list_schedules,
-    normalise_cron,
     upload,
 )
 from pipeline.remote.workspace import Workspace
@@ -34,13 +36,17 @@ _INTERRUPTED = 130  # exit code
 class RunOptions:
     """How a run is submitted.
 
+    Raises:
+        InputError: The times of a schedule, or the name of a version, are none.
+
     Attributes:
         experiment: The experiment that runs are gathered in.
-        run_name: Of the run or schedule; made of image tag and time if empty.
+        run_name: Of the run, schedule or version; made of image tag and time if empty.
         wait: Whether to wait for the end of the run.
         cron: Start runs at these times instead of one now.
         upload: Upload the pipeline instead of running it.
         preflight: Whether to check image and inputs before.
+        s3_secret: Secret that the steps have their settings of the object storage from, for the preflight.
         retries: How often a run that is waited for is retried where the cluster took a step's pod away.
     """
 
@@ -50,11 +56,23 @@ class RunOptions:
     cron: str = ""
     upload: bool = False
     preflight: bool = True
+    s3_secret: str = ""
     retries: int = 0
+
+    def __post_init__(self) -> None:
+        if self.cron:
+            normalise_cron(self.cron)
+        if self.upload and self.run_name:
+            check_version_name(self.run_name)
 
     def name(self, image: ImageTag) -> str:
         """The name of what is submitted."""
-        return self.run_name or f"{self.experiment} {image.tag} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
+        if self.run_name:
+            return self.run_name
+        now = datetime.now(UTC)
+        if self.upload:
+            return as_version_name(f"{self.experiment[:40]} {image.tag[:40]} {now:%Y%m%d %H%M%S}")
+        return f"{self.experiment} {image.tag} {now:%Y-%m-%d %H:%M:%S}"
 
 
 class CompiledPipeline:
@@ -107,7 +125,8 @@ def submit(
         return 0
     cron = normalise_cron(options.cron) if options.cron else ""
     if options.preflight:
-        _report(run_preflight(workspace, pipeline.root, pipeline.arguments, image, values, required_store=remote))
+        checks = run_preflight(workspace, pipeline.root, pipeline.arguments, image, values, options.s3_secret, remote)
+        _report(checks)
     submission = Submission(pipeline.package, pipeline.arguments, options.experiment, options.name(image))
     if cron:
         schedule_id = create_schedule(workspace, submission, cron)

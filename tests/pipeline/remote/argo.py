@@ -67,7 +67,7 @@ def manifest(run_id: str, tasks: Mapping[str, Task], phase: str = "Running", gat
         "kind": "Workflow",
         "metadata": {
             "name": WORKFLOW,
-            "namespace": "user",
+            "namespace": "kubeflow-user-example-com",
             "labels": {"pipeline/runid": run_id},
             "annotations": {"workflows.argoproj.io/pod-name-format": "v2"},
         },

@@ -1,13 +1,15 @@
 """The KFP v2beta1 API as the tests play it, with the answers of the real one."""
 
 import json
+import re
 import uuid
 from typing import Any
 
 from aiohttp import web
 
-from tests.pipeline.remote.runs_api import CREATED, NEVER, RunsApi, problem
+from tests.pipeline.remote.runs_api import CREATED, NEVER, RunsApi, json_error, problem
 
+PROFILE = "kubeflow-user-example-com"  # the namespace that a distribution gives user@example.com
 USER: web.RequestKey[str] = web.RequestKey("user", str)
 
 
@@ -16,13 +18,22 @@ class PipelinesApi(RunsApi):
 
     Attributes:
         multi_user: Whether resources belong to namespaces.
-        members: Namespaces by user.
+        members: Roles by namespace by user.
+        ready_after: How often the pages' server still says that the API server is not ready.
+        versions_refused: Why no version of a pipeline can be made; none is refused if empty.
+        store: Where pipelines are kept: `database`, or `kubernetes`, whose names are those of its objects.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.multi_user = True
-        self.members = {"user@example.com": {"user", "team"}, "anna": {"anna"}}
+        self.members = {
+            "user@example.com": {PROFILE: "owner", "team": "contributor"},
+            "anna": {"anna": "owner"},
+        }
+        self.ready_after = 0
+        self.store = "database"
+        self.versions_refused = ""
         self.experiments: list[dict[str, Any]] = []
         self.schedules: list[dict[str, Any]] = []
         self.pipelines: list[dict[str, Any]] = []
@@ -54,7 +65,7 @@ class PipelinesApi(RunsApi):
     async def who_is_it(self, request: web.Request) -> web.Response:
         user = request[USER]
         namespaces = [
-            {"user": user, "namespace": name, "role": "owner"} for name in sorted(self.members.get(user, set()))
+            {"user": user, "namespace": name, "role": role} for name, role in self.members.get(user, {}).items()
         ]
         platform = {"kubeflowVersion": "1.11.0", "provider": "other", "providerName": "other", "logoutUrl": "/logout"}
         return web.json_response(
@@ -62,7 +73,19 @@ class PipelinesApi(RunsApi):
         )
 
     async def healthz(self, request: web.Request) -> web.Response:
-        return web.json_response({"multi_user": self.multi_user} if self.multi_user else {})
+        told = {"multi_user": self.multi_user} if self.multi_user else {}
+        if not request.path.startswith("/pipeline/"):
+            return web.json_response({"commit_sha": "a", "tag_name": "2.16.1", **told})
+        # The server of the pages answers itself, from what the API server told it within a second.
+        self.ready_after -= 1
+        ready = self.ready_after < 0
+        return web.json_response(
+            {
+                "apiServerReady": ready,
+                "frontendTagName": "2.16.1",
+                **({"apiServerCommitHash": "a", **told} if ready else {}),
+            }
+        )
 
     async def list_experiments(self, request: web.Request) -> web.Response:
         return self._list(request, "experiments", self.experiments)
@@ -125,8 +148,9 @@ class PipelinesApi(RunsApi):
         query = request.query
         namespace = query.get("namespace", "")
         self._authorize(request, namespace, "create", "pipelines")
+        self._check_name("pipeline", query["name"])
         if any((item["display_name"], item["namespace"]) == (query["name"], namespace) for item in self.pipelines):
-            raise problem(409, f"Already exist error: The name {query['name']} already exist")
+            raise upload_problem(409, f"Already exist error: The name {query['name']} already exist")
         pipeline = {
             "pipeline_id": str(uuid.uuid4()),
             "display_name": query["name"],
@@ -143,8 +167,11 @@ class PipelinesApi(RunsApi):
 
     async def _add_version(self, request: web.Request, pipeline_id: str) -> dict[str, Any]:
         name = request.query["name"]
+        self._check_name("pipeline version", name)
+        if self.versions_refused:
+            raise upload_problem(500, self.versions_refused)
         if any((item["pipeline_id"], item["display_name"]) == (pipeline_id, name) for item in self.versions):
-            raise problem(409, f"Already exist error: The name {name} already exist")
+            raise upload_problem(409, f"Already exist error: The name {name} already exist")
         uploaded = (await request.post())["uploadfile"]
         assert isinstance(uploaded, web.FileField)
         version = {
@@ -156,6 +183,14 @@ class PipelinesApi(RunsApi):
         }
         self.versions.append({**version, "yaml": uploaded.file.read().decode()})
         return version
+
+    def _check_name(self, kind: str, name: str) -> None:
+        if self.store == "kubernetes" and not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", name):
+            raise upload_problem(
+                500,
+                f"Failed to create a {kind}: BadRequestError: Invalid {kind} name: {kind} names must consist of lower "
+                "case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character",
+            )
 
     def _experiment(self, experiment_id: str) -> dict[str, Any]:
         return next(item for item in self.experiments if item["experiment_id"] == experiment_id)
@@ -195,3 +230,8 @@ class PipelinesApi(RunsApi):
         if last < len(found):
             answer["next_page_token"] = str(last)
         return web.json_response(answer if found else {})
+
+
+def upload_problem(status: int, message: str) -> web.HTTPException:
+    """An error as the endpoints for uploads write it."""
+    return json_error(status, json.dumps({"error_message": message, "error_details": f"{message}\nmain.upload"}))

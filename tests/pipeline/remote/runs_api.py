@@ -168,7 +168,11 @@ class RunsApi:
 
 def problem(status: int, message: str) -> web.HTTPException:
     """An error as grpc-gateway writes it."""
-    text = json.dumps({"error": message, "code": CODES[status], "message": message, "details": []})
+    return json_error(status, json.dumps({"error": message, "code": CODES[status], "message": message, "details": []}))
+
+
+def json_error(status: int, text: str) -> web.HTTPException:
+    """An error with a body of JSON."""
     kinds: dict[int, type[web.HTTPException]] = {
         400: web.HTTPBadRequest,
         401: web.HTTPUnauthorized,

@@ -8,7 +8,8 @@ from pipeline.remote import patience, waiting, workflow_watch
 from pipeline.remote.problems import PlatformError
 from tests.pipeline.remote.argo import Task, driver_of, gate_driver, pod_of
 from tests.pipeline.remote.conftest import Follow
-from tests.pipeline.remote.platform_server import Platform
+from tests.pipeline.remote.kfp_api import PROFILE
+from tests.pipeline.remote.platform_server import Fault, Platform
 from tests.pipeline.remote.runs_api import Moment, problem
 
 RUNNING = {"list-archives": Task(), "run-pytorchjob": Task("Running")}
@@ -41,7 +42,7 @@ def test_failed_step_is_named_once_with_its_error_before_its_own_lines(platform:
         "    2026-01-02 03:04:07,000 INFO training: tidied up",
     ]
     assert told.error.splitlines()[-1].startswith(
-        f"error: the run failed: see {platform.endpoint}/_/pipeline/?ns=user#"
+        f"error: the run failed: see {platform.endpoint}/_/pipeline/?ns={PROFILE}#"
     )
 
 
@@ -87,7 +88,7 @@ def test_names_and_the_way_to_the_pods_where_the_workflow_is_not_told(platform: 
     assert told.error.splitlines()[:-1] == [
         "of the run",
         "run_pytorchjob failed",
-        f"logs: kubectl --namespace user get pods --selector pipeline/runid={run_id} "
+        f"logs: kubectl --namespace {PROFILE} get pods --selector pipeline/runid={run_id} "
         "--field-selector status.phase=Failed",
     ]
 
@@ -184,9 +185,11 @@ def test_termination_that_hangs_is_not_waited_for_for_ever(
     assert warnings(caplog) == ["somebody terminates the run; waiting for its exit task", f"cleanup waits: {image}"]
 
 
+@pytest.mark.parametrize("logs", [[], ["web page"] * 99], ids=["of the API", "of the pages alone"])
 def test_run_whose_pods_are_gone_is_not_waited_for(
-    platform: Platform, follow: Follow, monkeypatch: pytest.MonkeyPatch
+    platform: Platform, follow: Follow, monkeypatch: pytest.MonkeyPatch, logs: list[Fault]
 ) -> None:
+    platform.faults["/apis/v1alpha1/"] = logs
     monkeypatch.setattr(workflow_watch, "PROOF_INTERVAL", 0)
     told = follow(Moment("RUNNING", RUNNING))
     assert told.code == 1

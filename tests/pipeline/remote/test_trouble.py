@@ -15,6 +15,7 @@ from tests.pipeline.remote.argo import Task
 from tests.pipeline.remote.command import run, secrets_in
 from tests.pipeline.remote.conftest import LOGIN, Submit
 from tests.pipeline.remote.gateways import PASSWORD, TOKEN, USERNAME, LoginOptions
+from tests.pipeline.remote.kfp_api import PROFILE
 from tests.pipeline.remote.platform_server import Fault, Platform, serving
 from tests.pipeline.remote.runs_api import Moment
 
@@ -94,8 +95,8 @@ def test_passing_trouble_while_waiting_is_waited_out(platform: Platform, tmp_pat
         ("healthz", 404, 1, "no Kubeflow Pipelines API there (404 instead): check KUBEFLOW_ENDPOINT"),
         ("healthz", "web page", 1, "no Kubeflow Pipelines API there (a web page instead): check KUBEFLOW_ENDPOINT"),
         ("healthz", 503, 1, "answers 503 upstream connect error: try again"),
-        ("experiments", 403, 2, "namespace 'user' (derived from KUBEFLOW_USERNAME"),
-        ("experiments", 404, 2, "namespace 'user'"),
+        ("experiments", 403, 2, f"namespace '{PROFILE}' (as the dashboard says; set KUBEFLOW_NAMESPACE for another)"),
+        ("experiments", 404, 2, f"namespace '{PROFILE}'"),
         ("experiments", 409, 1, "refuses with 409"),
         ("experiments", 500, 1, "answers 500"),
         ("experiments", "reset", 1, "the connection broke"),
@@ -141,7 +142,7 @@ def test_redirects_without_end_are_one_line(platform: Platform, submit: Submit, 
 
 
 @pytest.mark.parametrize(
-    "login", [{}, {"KUBEFLOW_TOKEN": TOKEN, "KUBEFLOW_NAMESPACE": "user"}], ids=["password", "token"]
+    "login", [{}, {"KUBEFLOW_TOKEN": TOKEN, "KUBEFLOW_NAMESPACE": PROFILE}], ids=["password", "token"]
 )
 def test_unknown_authority_needs_its_bundle(login: dict[str, str], submit: Submit, tmp_path: Path) -> None:
     authority = trustme.CA()
@@ -158,7 +159,7 @@ def test_unknown_authority_needs_its_bundle(login: dict[str, str], submit: Submi
 
 
 def test_tracebacks_hold_no_secret(platform: Platform) -> None:
-    workspace = open_remote(RemoteSettings(platform.endpoint, Login(USERNAME, SecretStr(PASSWORD)), "user", ""))
+    workspace = open_remote(RemoteSettings(platform.endpoint, Login(USERNAME, SecretStr(PASSWORD)), PROFILE, ""))
     for fault in ("cookie", "reset", 401, 401, 403):
         platform.faults[RUNS].append(fault)
     for _ in range(3):

@@ -216,7 +216,7 @@ class _Guard:
             return not_let_in(self._host, error.status, said, self._mend_of_login(said))
         if error.status >= 500:
             return failing(self._host, error.status, said or error.reason)
-        return refused(self._host, error.status, said or error.reason)
+        return refused(self._host, error.status, said or error.reason, _is_from_api(error))
 
     def _mend_of_login(self, said: str) -> str:
         if self._session is None:
@@ -248,6 +248,15 @@ def _asks_for_login(url: str, error: ApiException) -> bool:
         page = bytes(error.body or b"").decode(errors="replace")
         return isinstance(read_page(url, page), SignInPage)
     return error.status == HTTPStatus.UNAUTHORIZED or error.status in _REDIRECTS
+
+
+def _is_from_api(error: ApiException) -> bool:
+    """Whether the API itself wrote an answer: its errors are JSON objects with a code of gRPC."""
+    try:
+        body = json.loads(bytes(error.body or b""))
+    except ValueError:
+        return False
+    return isinstance(body, dict) and "code" in body
 
 
 _WORDS = ("message", "error", "error_message", "error_details")  # where the API, and its upload, say what is wrong

@@ -13,20 +13,33 @@ class PlatformError(StepError):
 
     Attributes:
         status: HTTP status of the answer; 0 if there was none, -1 if the wrong one answered.
+        from_api: Whether Kubeflow Pipelines itself refuses, not a gateway before it.
     """
 
-    def __init__(self, message: str, status: int = 0) -> None:
+    def __init__(self, message: str, status: int = 0, from_api: bool = False) -> None:
         super().__init__(message)
         self.status = status
+        self.from_api = from_api
 
     @property
     def may_pass(self) -> bool:
         """Whether the same request may succeed a little later."""
         return self.status in _PASSING
 
+    @property
+    def may_pass_after_login(self) -> bool:
+        """Whether it may succeed a little later if the login has worked before.
+
+        A gateway whose login service restarts answers 403, 404 or redirects, and the API answers 401 while it cannot
+        ask Kubernetes about tokens.
+        """
+        by_gateway = self.status in _OF_GATEWAYS and not self.from_api
+        return self.may_pass or self.status == HTTPStatus.UNAUTHORIZED or by_gateway
+
 
 _NOT_THE_PLATFORM = -1
 _NO_TLS = ("wrong version number", "wrong_version_number", "record layer failure")  # how OpenSSL says it
+_OF_GATEWAYS = {301, 302, 303, 307, 308, 403, 404}
 _PASSING = {0, 408, 425, 429, 500, 502, 503, 504}
 
 
@@ -86,10 +99,10 @@ def no_api(host: str, instead: str) -> PlatformError:
     )
 
 
-def refused(host: str, status: int, reason: str) -> PlatformError:
+def refused(host: str, status: int, reason: str, from_api: bool) -> PlatformError:
     """The platform does not do what it is asked for (4xx)."""
     mend = "check KUBEFLOW_NAMESPACE and your rights there" if status == 403 else "check what is sent"
-    return PlatformError(f"{host}: refuses with {status} ({reason}): {mend}", status)
+    return PlatformError(f"{host}: refuses with {status} ({reason}): {mend}", status, from_api)
 
 
 def one_line(text: str) -> str:

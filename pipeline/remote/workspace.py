@@ -10,11 +10,12 @@ from pathlib import Path
 
 import kfp
 
+from container_component_src.cluster.access import Cluster, connect
 from container_component_src.errors import InputError
 from pipeline.auth_session import AuthSession
 from pipeline.remote.client import get_text, notebook_client, remote_client, use_namespace
 from pipeline.remote.problems import PlatformError, no_api, not_ready
-from pipeline.remote.settings import NAMESPACE, RemoteSettings
+from pipeline.remote.settings import ENDPOINT, NAMESPACE, RemoteSettings, normalise_endpoint
 
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _PAGES_VARIABLE = "KF_PIPELINES_UI_ENDPOINT"  # as kfp's client reads it
@@ -23,6 +24,7 @@ _PAGES = "/pipeline"  # where they are without the dashboard
 _NAMESPACES = "/api/workgroup/env-info"  # of the dashboard: who is logged in, and the namespaces of this user
 _HEALTH = "/apis/v2beta1/healthz"
 _READY_TRIES = 5  # the pages' server gives the API server one second, so that a busy one seems to be away
+_PATIENCE = 5.0  # seconds for a Kubernetes API that is away
 READY_PAUSE = 2.0  # seconds
 _OWNER = "owner"  # role of users in their own namespaces
 _NAMESPACE_OF_SINGLE_USER = "kubeflow"  # where a platform for a single user starts the pods of runs
@@ -39,6 +41,7 @@ class Workspace:
         namespace_source: Where its name comes from, for messages.
         multi_user: Whether experiments and runs belong to namespaces.
         ui: Address of the pages of Kubeflow Pipelines; a path alone if this pod does not know the platform's address.
+        cluster: Access to the namespace with the rights of this pod; None outside of the cluster.
     """
 
     client: kfp.Client
@@ -47,6 +50,7 @@ class Workspace:
     namespace_source: str
     multi_user: bool
     ui: str
+    cluster: Cluster | None = None
 
     @property
     def owner(self) -> str | None:
@@ -101,8 +105,18 @@ def open_from_notebook(environment: Mapping[str, str] = os.environ) -> Workspace
     if not namespace:
         raise InputError(f"the namespace of this pod is not known (no {NAMESPACE_FILE}): set {NAMESPACE}")
     host = client.runs.api_client.configuration.host
-    pages = environment.get(_PAGES_VARIABLE, _DASHBOARD_PAGES)
-    return _entered(Workspace(client, host, namespace, source, _is_multi_user(client, host), pages), dict)
+    endpoint = normalise_endpoint(environment[ENDPOINT]) if environment.get(ENDPOINT) else ""
+    ui = environment.get(_PAGES_VARIABLE, endpoint + _DASHBOARD_PAGES)
+    multi_user = _is_multi_user(client, host)
+    return _entered(Workspace(client, host, namespace, source, multi_user, ui, _cluster_of_pod(namespace)), dict)
+
+
+def _cluster_of_pod(namespace: str) -> Cluster | None:
+    """Access to Kubernetes, which tells more than Kubeflow Pipelines where the pod's account may ask."""
+    try:
+        return connect(namespace, _PATIENCE)
+    except InputError:
+        return None
 
 
 def _is_multi_user(client: kfp.Client, host: str) -> bool:
@@ -135,7 +149,7 @@ def _entered(workspace: Workspace, known_namespaces: Callable[[], Mapping[str, s
     try:
         workspace.client.list_experiments(page_size=1, namespace=workspace.owner or "")
     except PlatformError as error:
-        if error.status not in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
+        if error.status not in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND} or not error.from_api:
             raise
         try:
             known = ", ".join(sorted(known_namespaces()))

@@ -9,13 +9,24 @@ import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pydantic import SecretStr
 
+from pipeline.local.steps import PlannedStep
+from pipeline.remote import patience, workflow_watch
+from pipeline.remote.following import follow_run
+from pipeline.remote.settings import Login, RemoteSettings
+from pipeline.remote.workspace import Workspace, open_remote
 from tests.pipeline.remote.command import Command, Told, call
-from tests.pipeline.remote.gateways import PASSWORD, S3_KEY, USERNAME
+from tests.pipeline.remote.gateways import PASSWORD, PROFILE, S3_KEY, USERNAME
 from tests.pipeline.remote.platform_server import Platform
+from tests.pipeline.remote.runs_api import Moment
 
 LOGIN = {"KUBEFLOW_USERNAME": USERNAME, "KUBEFLOW_PASSWORD": PASSWORD}
 Submit = Callable[..., Told]
+Follow = Callable[..., Told]
+STEPS = [
+    PlannedStep(f"comp-{name}", False) for name in ("list-archives", "run-pytorchjob", "deploy-to-kserve", "cleanup")
+]
 
 
 @pytest.fixture
@@ -30,11 +41,35 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 @pytest.fixture
 def submit(command: Command) -> Submit:
-    """The command for a platform, with the login there and without preflight."""
+    """The command for a platform, with the login there and, for new runs, without preflight."""
 
     def told(platform: Platform, *arguments: str, **variables: str) -> Told:
         environment = {"KUBEFLOW_ENDPOINT": platform.endpoint, **LOGIN, **variables}
-        return command("--remote", "--skip-preflight", "--image-tag", "1.0", *arguments, **environment)
+        new = () if "--retry" in arguments else ("--skip-preflight", "--image-tag", "1.0")
+        return command("--remote", *new, *arguments, **environment)
+
+    return told
+
+
+@pytest.fixture
+def workspace(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """The namespace of a user who has logged in from outside; waiting is quick there."""
+    monkeypatch.setattr(patience, "POLL_INTERVAL", 0.02)
+    monkeypatch.setattr(workflow_watch, "LOOK_INTERVAL", 0)
+    return open_remote(RemoteSettings(platform.endpoint, Login(USERNAME, SecretStr(PASSWORD)), PROFILE, ""))
+
+
+@pytest.fixture
+def follow(platform: Platform, workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> Follow:
+    """Create a run, wait for it to go through some moments, and give what is printed."""
+
+    def told(*story: Moment, retries: int = 0, where: Workspace = workspace) -> Told:
+        run = platform.api.add_run({"display_name": "run"}, PROFILE)
+        platform.api.story = list(story)
+        capsys.readouterr()
+        code = follow_run(where, run["run_id"], STEPS, retries)
+        written = capsys.readouterr()
+        return Told(code, written.out, written.err)
 
     return told
 

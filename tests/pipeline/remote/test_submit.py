@@ -7,11 +7,20 @@ import pytest
 import yaml
 
 from pipeline.compile_and_run_pipeline import PIPELINE_FILE
+from tests.pipeline.remote.argo import Task
 from tests.pipeline.remote.command import Command, run, secrets_in
 from tests.pipeline.remote.conftest import LOGIN, Submit
-from tests.pipeline.remote.gateways import LDAP_PASSWORD, LDAP_USERNAME, PASSWORD, TOKEN, USERNAME, LoginOptions
-from tests.pipeline.remote.kfp_api import PROFILE
+from tests.pipeline.remote.gateways import (
+    LDAP_PASSWORD,
+    LDAP_USERNAME,
+    PASSWORD,
+    PROFILE,
+    TOKEN,
+    USERNAME,
+    LoginOptions,
+)
 from tests.pipeline.remote.platform_server import Platform, serving
+from tests.pipeline.remote.runs_api import Moment
 
 
 def test_run_is_created_in_its_experiment_and_its_address_is_printed(platform: Platform, tmp_path: Path) -> None:
@@ -258,3 +267,27 @@ def test_preflight_needs_the_settings_of_the_storage(platform: Platform, command
     assert (told.code, platform.api.runs) == (2, [])
     assert "S3_ENDPOINT (the object storage" in told.error
     assert "leave out the checks with --skip-preflight" in told.error
+
+
+def test_failed_run_is_retried_by_hand_and_waited_for(platform: Platform, submit: Submit) -> None:
+    run_id = platform.api.add_run({"display_name": "first"}, PROFILE)["run_id"]
+    platform.api.story = [Moment("FAILED", {"fit-scaler": Task("Failed")})]
+    again = ("PENDING", "RUNNING", "FAILED", "RUNNING")
+    platform.api.after_retry = [[Moment("RUNNING", history=again[:-1]), Moment("SUCCEEDED", history=again)]]
+    told = submit(platform, "--retry", run_id, "--wait")
+    assert told.code == 0, told.error
+    page = f"{platform.endpoint}/_/pipeline/?ns={PROFILE}#/runs/details/{run_id}"
+    assert told.out.splitlines() == [f"retried: {run_id}", page, "the run succeeded"]
+    assert (platform.api.retries, len(platform.api.runs)) == (1, 1)
+
+
+def test_run_that_cannot_be_retried_is_named(platform: Platform, submit: Submit) -> None:
+    ids = [platform.api.add_run({"display_name": f"run {number}"}, PROFILE)["run_id"] for number in range(7)]
+    absent = submit(platform, "--retry", "of-yesterday")
+    latest = ", ".join(f"{ids[number]} (run {number}, PENDING)" for number in (6, 5, 4, 3, 2))
+    assert absent.error == (
+        f"error: --retry of-yesterday: no such run in namespace {PROFILE}: the latest are {latest}\n"
+    )
+    succeeded = submit(platform, "--retry", ids[0])
+    assert succeeded.error == f"error: --retry {ids[0]}: the run is SUCCEEDED: only one that failed can be retried\n"
+    assert (absent.code, succeeded.code, platform.api.retries) == (2, 2, 0)

@@ -1,5 +1,6 @@
 """A notebook's pod, and what the way to a platform takes from its surroundings."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,7 @@ from pipeline.remote.problems import PlatformError
 from pipeline.remote.settings import Trust, remote_settings
 from pipeline.remote.workspace import Workspace, open_from_notebook, open_remote
 from tests.pipeline.remote.conftest import LOGIN
-from tests.pipeline.remote.gateways import TOKEN, USERNAME
-from tests.pipeline.remote.kfp_api import PROFILE
+from tests.pipeline.remote.gateways import PROFILE, TOKEN, USERNAME
 from tests.pipeline.remote.platform_server import Platform
 
 
@@ -37,6 +37,26 @@ def test_pod_may_name_another_namespace_and_the_address_of_the_pages(pod: dict[s
     pages = {"KF_PIPELINES_UI_ENDPOINT": "https://kubeflow.example.com/_/pipeline"}
     opened = open_from_notebook({**pod, **pages, "KUBEFLOW_NAMESPACE": "team"})
     assert opened.run_url("1") == "https://kubeflow.example.com/_/pipeline/?ns=team#/runs/details/1"
+
+
+def test_pod_that_is_told_the_address_of_the_platform_gives_full_links(pod: dict[str, str]) -> None:
+    opened = open_from_notebook({**pod, "KUBEFLOW_ENDPOINT": "kubeflow.example.com/"})
+    assert opened.run_url("1") == f"https://kubeflow.example.com/_/pipeline/?ns={PROFILE}#/runs/details/1"
+
+
+def test_pod_asks_kubernetes_where_it_may(pod: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "absent"))
+    assert open_from_notebook(pod).cluster is None
+    config = {"current-context": "a", "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}]}
+    users = {
+        "clusters": [{"name": "a", "cluster": {"server": "http://localhost"}}],
+        "users": [{"name": "a", "user": {"token": "t"}}],
+    }
+    (tmp_path / "kubeconfig").write_text(json.dumps({**config, **users}))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    cluster = open_from_notebook(pod).cluster
+    assert cluster is not None
+    assert cluster.namespace == PROFILE
 
 
 def test_token_is_read_anew_for_each_request(pod: dict[str, str], tmp_path: Path) -> None:

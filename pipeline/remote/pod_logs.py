@@ -6,6 +6,7 @@ import re
 from container_component_src.cluster.logs import pods
 from container_component_src.cluster.step import RUN_LABEL
 from container_component_src.errors import PipelineError, StepError
+from pipeline.remote.archived_logs import read_archived_log
 from pipeline.remote.client import get_text
 from pipeline.remote.workflow import Node
 from pipeline.remote.workspace import Workspace
@@ -28,6 +29,7 @@ def node_log(workspace: Workspace, run_id: str, node: Node) -> str:
         _from_kubernetes(workspace, run_id, node)
         or _log_or_error(workspace, run_id, node)[0]
         or _from_pages(workspace, run_id, node)
+        or _from_store(workspace, node)
     )
 
 
@@ -81,3 +83,10 @@ def _from_pages(workspace: Workspace, run_id: str, node: Node) -> str:
         return get_text(workspace.client, "/k8s/pod/logs", query).strip()
     except PipelineError:
         return ""
+
+
+def _from_store(workspace: Workspace, node: Node) -> str:
+    """Where Argo has put it, with the keys of the namespace."""
+    if workspace.cluster is None or node.archived_log is None:
+        return ""
+    return read_archived_log(workspace.cluster, node.archived_log)

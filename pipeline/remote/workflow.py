@@ -13,6 +13,7 @@ from typing import Any
 from container_component_src.cluster.kinds import Kind
 from container_component_src.cluster.step import RUN_LABEL
 from container_component_src.errors import PipelineError, StepError
+from pipeline.remote.archived_logs import ArchivedLog, find_archived_log
 from pipeline.remote.client import get_text
 from pipeline.remote.workspace import Workspace
 
@@ -37,6 +38,7 @@ class Node:
         message: Why it is so; empty where Argo does not say.
         pod: Name of its pod, if it has one.
         finished: When it ended, in ISO format; empty before.
+        archived_log: Where its log is when its pod is gone, if Argo keeps it.
     """
 
     node_id: str
@@ -46,6 +48,7 @@ class Node:
     message: str
     pod: str
     finished: str
+    archived_log: ArchivedLog | None = None
 
     @property
     def task(self) -> str:
@@ -148,13 +151,13 @@ def read_workflow(manifest: Mapping[str, Any]) -> Workflow:
     metadata = manifest["metadata"]
     like_nodes = (metadata.get("annotations") or {}).get(_POD_NAME_FORMAT) == _POD_NAMES_LIKE_NODES
     found = ((manifest.get("status") or {}).get("nodes") or {}).values()
-    return Workflow(metadata["name"], tuple(_read_node(metadata["name"], node, like_nodes) for node in found))
+    return Workflow(metadata["name"], tuple(_read_node(manifest, node, like_nodes) for node in found))
 
 
-def _read_node(workflow: str, node: Mapping[str, Any], pod_like_node: bool) -> Node:
+def _read_node(workflow: Mapping[str, Any], node: Mapping[str, Any], pod_like_node: bool) -> Node:
     """A pod is named after its workflow, then its template, then the hash that ends its node's id."""
     node_id = node["id"]
-    pod = f"{workflow}-{node.get('templateName', '')}-{node_id.rpartition('-')[2]}"
+    pod = f"{workflow['metadata']['name']}-{node.get('templateName', '')}-{node_id.rpartition('-')[2]}"
     return Node(
         node_id,
         node["name"],
@@ -163,6 +166,7 @@ def _read_node(workflow: str, node: Mapping[str, Any], pod_like_node: bool) -> N
         " ".join(str(node.get("message") or "").split()),
         "" if node.get("type") != "Pod" else node_id if pod_like_node else pod,
         str(node.get("finishedAt") or ""),
+        find_archived_log(workflow, node),
     )
 
 

@@ -1,5 +1,6 @@
 """What waiting in a notebook learns from Kubernetes: the Workflow and the pods of a run."""
 
+import base64
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
@@ -95,6 +96,39 @@ def test_account_that_may_not_ask_is_told_what_kubeflow_pipelines_knows(
     assert told.code == 0
     said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert said == [f"run_pytorchjob waits: {QUOTA}"]
+
+
+def test_log_of_a_pod_that_is_gone_comes_from_the_store_of_argo(
+    emulator: Emulator, platform: Platform, follow: Follow, notebook: Workspace, s3_endpoint: str
+) -> None:
+    import s3fs
+
+    store = s3fs.S3FileSystem(key="key", secret="secret", endpoint_url=f"http://{s3_endpoint}")
+    store.mkdir("argo-logs")
+    store.pipe_file("argo-logs/private-artifacts/user/main.log", b"x" * 100_000 + b"\nepoch 1\nerror: out of memory\n")
+    keys = {"accesskey": base64.b64encode(b"key").decode(), "secretkey": base64.b64encode(b"secret").decode()}
+    emulator.put("Secret", {"apiVersion": "v1", "metadata": {"name": "store"}, "data": keys})
+    repository = {
+        "endpoint": s3_endpoint,
+        "bucket": "argo-logs",
+        "insecure": True,
+        "accessKeySecret": {"name": "store", "key": "accesskey"},
+        "secretKeySecret": {"name": "store", "key": "secretkey"},
+    }
+
+    def fail() -> None:
+        workflow = manifest(platform.api.runs[0]["run_id"], {"run-pytorchjob": Task("Failed")}, "Failed")
+        workflow["status"]["artifactRepositoryRef"] = {"default": True, "artifactRepository": {"s3": repository}}
+        for node in workflow["status"]["nodes"].values():
+            if node["type"] == "Pod":
+                log = {"name": "main-logs", "s3": {"key": "private-artifacts/user/main.log"}}
+                node["outputs"] = {"artifacts": [log]}
+        emulator.put("Workflow", in_namespace(workflow))
+
+    platform.faults["/apis/v2beta1/runs/"] = [fail]
+    told = follow(Moment("FAILED", RUNNING), where=notebook)
+    assert "run_pytorchjob failed: out of memory" in told.error.splitlines()
+    assert "    epoch 1" in told.error.splitlines()
 
 
 def in_namespace(workflow: dict[str, dict[str, object]]) -> dict[str, dict[str, object]]:

@@ -133,8 +133,8 @@ def compile_and_run_pipeline(
         cron,
         upload,
         not skip_preflight,
-        s3_secret=settings.platform.s3_secret,
         retries=settings.limits.retries,
+        s3_secret=settings.platform.s3_secret,
     )
     values = read_environment(PROJECT_ROOT / ".env" if remote else None)
     login = remote_settings(values, Trust(ca_bundle, not insecure)) if remote else None

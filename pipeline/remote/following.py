@@ -1,6 +1,7 @@
 """A run to its end: waited for, retried where the cluster and not a step is at fault, and explained."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from http import HTTPStatus
 
 import click
@@ -37,7 +38,7 @@ def follow_run(workspace: Workspace, run_id: str, steps: Sequence[PlannedStep], 
     Raises:
         PipelineError: The platform refuses, or cannot be reached for a long time.
     """
-    ended_at = None
+    workspace, ended_at = _asking_once(workspace), None
     for retry in range(retries + 1):
         ended = wait_for_run(workspace, run_id, steps, Console(), restarts + retry, ended_at)
         lost = interruptions(ended.workflow) if ended.end is End.FAILED else []
@@ -74,6 +75,12 @@ def retry_run(workspace: Workspace, run_id: str) -> int:
         raise InputError(f"--retry {run_id}: the run is {run.state}: only one that failed can be retried")
     _send_retry(workspace, run_id)
     return restarts_of(run) + 1
+
+
+def _asking_once(workspace: Workspace) -> Workspace:
+    """The workspace without patience for Kubernetes: while a run is waited for it is asked again soon, and silently."""
+    cluster = workspace.cluster
+    return replace(workspace, cluster=cluster and replace(cluster, patience=0))
 
 
 def _send_retry(workspace: Workspace, run_id: str) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 from google.protobuf import json_format
 
-from container_component_src.cluster.access import connect
 from container_component_src.cluster.pods import reachable
 from container_component_src.errors import InputError
 from container_component_src.maintenance.checks import Check
@@ -18,8 +17,6 @@ from container_component_src.settings import ReportColumns
 from pipeline.remote.image_tag import ImageTag
 from pipeline.remote.settings import has_s3_settings, s3_environment
 from pipeline.remote.workspace import Workspace
-
-_PATIENCE = 5.0  # seconds for an API server that is away
 
 
 def run_preflight(
@@ -58,7 +55,7 @@ def run_preflight(
             return [*checks, Check("inputs", False, str(error), "name s3:// addresses under [paths], or with --param")]
     if remote:
         return checks + _check_with_own_keys(inputs, values, s3_secret, workspace.namespace)
-    secret, keys = _read_secret(s3_secret, workspace.namespace)
+    secret, keys = _read_secret(s3_secret, workspace)
     checks.append(secret)
     if secret.failed:
         return checks
@@ -81,21 +78,19 @@ def _check_with_own_keys(inputs: Inputs, values: Mapping[str, str], s3_secret: s
         return [Check("S3 keys", True, whose), *check_inputs(inputs)]
 
 
-def _read_secret(name: str, namespace: str) -> tuple[Check, dict[str, str] | None]:
+def _read_secret(name: str, workspace: Workspace) -> tuple[Check, dict[str, str] | None]:
     """Look at the steps' Secret with the rights of this pod; None stands for keys that cannot be read."""
-    try:
-        cluster = connect(namespace, _PATIENCE)
-    except InputError:
+    if workspace.cluster is None:
         detail = "not looked at: this pod has no credentials of the cluster"
         return Check(f"Secret {name}", False, detail, required=False), None
-    check, keys = check_secret(cluster, name)
+    check, keys = check_secret(workspace.cluster, name)
     if check.ok:
         return replace(check, detail=f"{check.detail}: the inputs are looked for with them, as steps do"), keys
     mend = (
         "fill in and apply deploy/secret.example.yaml, or name another under [platform]; "
-        f"{_doctor(namespace)} checks it"
+        f"{_doctor(workspace.namespace)} checks it"
     )
-    detail = f"{check.detail}, in namespace {namespace}"
+    detail = f"{check.detail}, in namespace {workspace.namespace}"
     return replace(check, detail=detail, mend=mend if check.failed else check.mend), keys
 
 

@@ -46,8 +46,8 @@ class RunOptions:
         cron: Start runs at these times instead of one now.
         upload: Upload the pipeline instead of running it.
         preflight: Whether to check image and inputs before.
-        s3_secret: Secret that the steps have their settings of the object storage from, for the preflight.
         retries: How often a run that is waited for is retried where the cluster took a step's pod away.
+        s3_secret: Secret that the steps have their settings of the object storage from, for the preflight.
     """
 
     experiment: str
@@ -56,8 +56,8 @@ class RunOptions:
     cron: str = ""
     upload: bool = False
     preflight: bool = True
-    s3_secret: str = ""
     retries: int = 0
+    s3_secret: str = ""
 
     def __post_init__(self) -> None:
         if self.cron:

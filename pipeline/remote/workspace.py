@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
@@ -24,6 +24,7 @@ _PAGES = "/pipeline"  # where they are without the dashboard
 _NAMESPACES = "/api/workgroup/env-info"  # of the dashboard: who is logged in, and the namespaces of this user
 _HEALTH = "/apis/v2beta1/healthz"
 _READY_TRIES = 5  # the pages' server gives the API server one second, so that a busy one seems to be away
+_PATIENCE = 5.0  # seconds for a Kubernetes API that is away
 READY_PAUSE = 2.0  # seconds
 _OWNER = "owner"  # role of users in their own namespaces
 _NAMESPACE_OF_SINGLE_USER = "kubeflow"  # where a platform for a single user starts the pods of runs
@@ -105,18 +106,15 @@ def open_from_notebook(environment: Mapping[str, str] = os.environ) -> Workspace
         raise InputError(f"the namespace of this pod is not known (no {NAMESPACE_FILE}): set {NAMESPACE}")
     host = client.runs.api_client.configuration.host
     endpoint = normalise_endpoint(environment[ENDPOINT]) if environment.get(ENDPOINT) else ""
-    pages = environment.get(_PAGES_VARIABLE, endpoint + _DASHBOARD_PAGES)
-    workspace = Workspace(client, host, namespace, source, _is_multi_user(client, host), pages)
-    return replace(_entered(workspace, dict), cluster=_cluster_of_pod(namespace))
+    ui = environment.get(_PAGES_VARIABLE, endpoint + _DASHBOARD_PAGES)
+    multi_user = _is_multi_user(client, host)
+    return _entered(Workspace(client, host, namespace, source, multi_user, ui, _cluster_of_pod(namespace)), dict)
 
 
 def _cluster_of_pod(namespace: str) -> Cluster | None:
-    """Access to Kubernetes, which tells more than Kubeflow Pipelines where the pod's account may ask.
-
-    Whoever waits for a run asks again and again: no request is repeated.
-    """
+    """Access to Kubernetes, which tells more than Kubeflow Pipelines where the pod's account may ask."""
     try:
-        return connect(namespace, patience=0)
+        return connect(namespace, _PATIENCE)
     except InputError:
         return None
 
@@ -151,7 +149,7 @@ def _entered(workspace: Workspace, known_namespaces: Callable[[], Mapping[str, s
     try:
         workspace.client.list_experiments(page_size=1, namespace=workspace.owner or "")
     except PlatformError as error:
-        if error.status not in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
+        if error.status not in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND} or not error.from_api:
             raise
         try:
             known = ", ".join(sorted(known_namespaces()))

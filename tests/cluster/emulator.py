@@ -39,7 +39,6 @@ RESOURCES = {
     "v1/namespaces": "Namespace",
     "apps/v1/deployments": "Deployment",
     "batch/v1/jobs": "Job",
-    "argoproj.io/v1alpha1/workflows": "Workflow",
 }
 VERSION = {
     "major": "1",

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tests.pipeline.remote.gateways import PROFILE
+
 WORKFLOW = "columbus-eclss-ad-pipeline-x7k2p"
 BEGAN, ENDED = "2026-01-02T03:04:05Z", "2026-01-02T03:05:35Z"
 STEPS = "root.exit-handler-1"
@@ -67,7 +69,7 @@ def manifest(run_id: str, tasks: Mapping[str, Task], phase: str = "Running", gat
         "kind": "Workflow",
         "metadata": {
             "name": WORKFLOW,
-            "namespace": "kubeflow-user-example-com",
+            "namespace": PROFILE,
             "labels": {"pipeline/runid": run_id},
             "annotations": {"workflows.argoproj.io/pod-name-format": "v2"},
         },

@@ -17,8 +17,7 @@ from pipeline.remote.following import follow_run
 from pipeline.remote.settings import Login, RemoteSettings
 from pipeline.remote.workspace import Workspace, open_remote
 from tests.pipeline.remote.command import Command, Told, call
-from tests.pipeline.remote.gateways import PASSWORD, S3_KEY, USERNAME
-from tests.pipeline.remote.kfp_api import PROFILE
+from tests.pipeline.remote.gateways import PASSWORD, PROFILE, S3_KEY, USERNAME
 from tests.pipeline.remote.platform_server import Platform
 from tests.pipeline.remote.runs_api import Moment
 

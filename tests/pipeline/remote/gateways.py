@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlencode
 from aiohttp import web
 
 USERNAME, PASSWORD = "user@example.com", "s3cr3t-pass&word=+%41"  # characters that forms have to escape
+PROFILE = "kubeflow-user-example-com"  # the namespace that a distribution gives this user
 LDAP_USERNAME, LDAP_PASSWORD = "anna", "ldap-s3cr3t"
 TOKEN = "bearer-s3cr3t-token"
 SESSION = "session-s3cr3t-"  # every session begins so

@@ -7,9 +7,9 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.pipeline.remote.runs_api import CREATED, NEVER, RunsApi, json_error, problem
+from tests.pipeline.remote.gateways import PROFILE
+from tests.pipeline.remote.runs_api import CREATED, NEVER, RunsApi, problem
 
-PROFILE = "kubeflow-user-example-com"  # the namespace that a distribution gives user@example.com
 USER: web.RequestKey[str] = web.RequestKey("user", str)
 
 
@@ -234,4 +234,6 @@ class PipelinesApi(RunsApi):
 
 def upload_problem(status: int, message: str) -> web.HTTPException:
     """An error as the endpoints for uploads write it."""
-    return json_error(status, json.dumps({"error_message": message, "error_details": f"{message}\nmain.upload"}))
+    text = json.dumps({"error_message": message, "error_details": f"{message}\nmain.upload"})
+    kinds = {409: web.HTTPConflict, 500: web.HTTPInternalServerError}
+    return kinds[status](text=text, content_type="application/json")

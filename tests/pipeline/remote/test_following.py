@@ -8,7 +8,7 @@ from pipeline.remote import patience, waiting, workflow_watch
 from pipeline.remote.problems import PlatformError
 from tests.pipeline.remote.argo import Task, driver_of, gate_driver, pod_of
 from tests.pipeline.remote.conftest import Follow
-from tests.pipeline.remote.kfp_api import PROFILE
+from tests.pipeline.remote.gateways import PROFILE
 from tests.pipeline.remote.platform_server import Fault, Platform
 from tests.pipeline.remote.runs_api import Moment, problem
 

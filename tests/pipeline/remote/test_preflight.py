@@ -8,8 +8,7 @@ import pytest
 
 from tests.cluster.emulator import ADMINISTRATOR, NAMESPACE, STEPS, Emulator, running
 from tests.pipeline.remote.command import Command
-from tests.pipeline.remote.gateways import S3_KEY, TOKEN
-from tests.pipeline.remote.kfp_api import PROFILE
+from tests.pipeline.remote.gateways import PROFILE, S3_KEY, TOKEN
 from tests.pipeline.remote.platform_server import Platform
 from tests.pipeline.remote.test_submit import inputs
 

@@ -10,8 +10,15 @@ from pipeline.compile_and_run_pipeline import PIPELINE_FILE
 from tests.pipeline.remote.argo import Task
 from tests.pipeline.remote.command import Command, run, secrets_in
 from tests.pipeline.remote.conftest import LOGIN, Submit
-from tests.pipeline.remote.gateways import LDAP_PASSWORD, LDAP_USERNAME, PASSWORD, TOKEN, USERNAME, LoginOptions
-from tests.pipeline.remote.kfp_api import PROFILE
+from tests.pipeline.remote.gateways import (
+    LDAP_PASSWORD,
+    LDAP_USERNAME,
+    PASSWORD,
+    PROFILE,
+    TOKEN,
+    USERNAME,
+    LoginOptions,
+)
 from tests.pipeline.remote.platform_server import Platform, serving
 from tests.pipeline.remote.runs_api import Moment
 

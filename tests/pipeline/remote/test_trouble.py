@@ -14,8 +14,7 @@ from pipeline.remote.workspace import open_remote
 from tests.pipeline.remote.argo import Task
 from tests.pipeline.remote.command import run, secrets_in
 from tests.pipeline.remote.conftest import LOGIN, Submit
-from tests.pipeline.remote.gateways import PASSWORD, TOKEN, USERNAME, LoginOptions
-from tests.pipeline.remote.kfp_api import PROFILE
+from tests.pipeline.remote.gateways import PASSWORD, PROFILE, TOKEN, USERNAME, LoginOptions
 from tests.pipeline.remote.platform_server import Fault, Platform, serving
 from tests.pipeline.remote.runs_api import Moment
 
@@ -95,8 +94,14 @@ def test_passing_trouble_while_waiting_is_waited_out(platform: Platform, tmp_pat
         ("healthz", 404, 1, "no Kubeflow Pipelines API there (404 instead): check KUBEFLOW_ENDPOINT"),
         ("healthz", "web page", 1, "no Kubeflow Pipelines API there (a web page instead): check KUBEFLOW_ENDPOINT"),
         ("healthz", 503, 1, "answers 503 upstream connect error: try again"),
-        ("experiments", 403, 2, f"namespace '{PROFILE}' (as the dashboard says; set KUBEFLOW_NAMESPACE for another)"),
-        ("experiments", 404, 2, f"namespace '{PROFILE}'"),
+        (
+            "experiments",
+            "no permission",
+            2,
+            f"namespace '{PROFILE}' (as the dashboard says; set KUBEFLOW_NAMESPACE for another)",
+        ),
+        ("experiments", 403, 1, "refuses with 403"),
+        ("experiments", 404, 1, "refuses with 404 (upstream connect error)"),
         ("experiments", 409, 1, "refuses with 409"),
         ("experiments", 500, 1, "answers 500"),
         ("experiments", "reset", 1, "the connection broke"),

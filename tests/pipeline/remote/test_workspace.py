@@ -13,8 +13,7 @@ from pipeline.remote.problems import PlatformError
 from pipeline.remote.settings import Trust, remote_settings
 from pipeline.remote.workspace import Workspace, open_from_notebook, open_remote
 from tests.pipeline.remote.conftest import LOGIN
-from tests.pipeline.remote.gateways import TOKEN, USERNAME
-from tests.pipeline.remote.kfp_api import PROFILE
+from tests.pipeline.remote.gateways import PROFILE, TOKEN, USERNAME
 from tests.pipeline.remote.platform_server import Platform
 
 

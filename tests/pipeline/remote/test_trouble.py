@@ -62,7 +62,7 @@ def test_session_is_renewed_for_a_request_once_only(
     told = submit(platform, "--wait")
     assert (told.code, platform.gateway.logins) == (0, 2)
     login, failing = (record.getMessage() for record in caplog.records if record.levelname == "WARNING")
-    assert "does not take the login for the API (401): ask who runs the platform" in login
+    assert "does not take the login for the API (401, upstream connect error): ask who runs the platform" in login
     assert "answers 503" in failing
 
 

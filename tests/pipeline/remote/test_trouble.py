@@ -89,7 +89,12 @@ def test_passing_trouble_while_waiting_is_waited_out(platform: Platform, tmp_pat
 @pytest.mark.parametrize(
     ("path", "fault", "code", "message"),
     [
-        ("healthz", 401, 1, "does not take the login for the API (401): ask who runs the platform"),
+        (
+            "healthz",
+            401,
+            1,
+            "does not take the login for the API (401, upstream connect error): ask who runs the platform",
+        ),
         ("healthz", "loop", 1, "does not take the login for the API (302): ask who runs the platform"),
         ("healthz", 404, 1, "no Kubeflow Pipelines API there (404 instead): check KUBEFLOW_ENDPOINT"),
         ("healthz", "web page", 1, "no Kubeflow Pipelines API there (a web page instead): check KUBEFLOW_ENDPOINT"),

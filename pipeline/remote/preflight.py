@@ -11,11 +11,8 @@ from google.protobuf import json_format
 from container_component_src.cluster.pods import reachable
 from container_component_src.errors import InputError
 from container_component_src.maintenance.checks import Check
-<<<<<<< HEAD
 from container_component_src.maintenance.cluster_checks import check_secret, check_store
-=======
 from container_component_src.maintenance.data_root_checks import check_data_root
->>>>>>> main
 from container_component_src.maintenance.input_checks import Inputs, check_inputs
 from container_component_src.settings import ReportColumns
 from pipeline.remote.image_tag import ImageTag
@@ -59,29 +56,38 @@ def run_preflight(
         except InputError as error:
             return [*checks, Check("inputs", False, str(error), "name s3:// addresses under [paths], or with --param")]
     if remote:
-        return checks + _check_with_own_keys(inputs, values, s3_secret, workspace.namespace)
+        return checks + _check_with_own_keys(inputs, data_root, values, s3_secret, workspace.namespace)
     secret, keys = _read_secret(s3_secret, workspace)
     checks.append(secret)
     if secret.failed:
         return checks
     if keys is not None:
-        return checks + check_store(inputs, keys)
+        found = check_store(inputs, keys)
+        with _in_environment(keys):
+            return checks + _with_data_root(found, data_root)
     if not has_s3_settings(values):
         detail = "not looked at: this pod has no settings of the object storage"
         return [*checks, Check("inputs", False, detail, required=False)]
-<<<<<<< HEAD
-    return checks + _check_with_own_keys(inputs, values, s3_secret, workspace.namespace)
+    return checks + _check_with_own_keys(inputs, data_root, values, s3_secret, workspace.namespace)
 
 
-def _check_with_own_keys(inputs: Inputs, values: Mapping[str, str], s3_secret: str, namespace: str) -> list[Check]:
-    """Look for the inputs with the keys of the environment, which may not be those of the steps."""
+def _check_with_own_keys(
+    inputs: Inputs, data_root: str, values: Mapping[str, str], s3_secret: str, namespace: str
+) -> list[Check]:
+    """Check inputs and data root with the keys of the environment, which may not be those of the steps."""
     environment = s3_environment(values)
     whose = (
         f"{environment['AWS_ACCESS_KEY_ID']}, of the environment or .env; the steps use those of Secret {s3_secret} "
         f"in namespace {namespace}, which {_doctor(namespace)} checks"
     )
     with _in_environment(environment):
-        return [Check("S3 keys", True, whose), *check_inputs(inputs)]
+        return [Check("S3 keys", True, whose), *_with_data_root(check_inputs(inputs), data_root)]
+
+
+def _with_data_root(checks: list[Check], data_root: str) -> list[Check]:
+    """Add a look at the data root, if there is one and its store answers."""
+    store_answers = all(check.ok for check in checks if check.required)
+    return [*checks, *(check_data_root(data_root) if data_root and store_answers else [])]
 
 
 def _read_secret(name: str, workspace: Workspace) -> tuple[Check, dict[str, str] | None]:
@@ -102,12 +108,6 @@ def _read_secret(name: str, workspace: Workspace) -> tuple[Check, dict[str, str]
 
 def _doctor(namespace: str) -> str:
     return f"`main.py doctor --backend kubernetes --namespace {namespace}`"
-=======
-    with _in_environment(s3_environment(values)):
-        checks += check_inputs(inputs)
-        store_answers = all(check.ok for check in checks if check.required)
-        return [*checks, *(check_data_root(data_root) if data_root and store_answers else [])]
->>>>>>> main
 
 
 def _check_image(image: ImageTag) -> Check:

@@ -14,16 +14,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import fsspec
-import pyarrow.fs
 from fsspec import AbstractFileSystem
 
 from container_component_src.errors import NO_ROOM, InputError, PipelineError, StepError
 from container_component_src.s3_settings import QUICK_SECONDS, S3_ENVIRONMENT, patience, s3_options
 
 __all__ = ["QUICK_SECONDS", "S3_ENVIRONMENT", "Location", "patience", "remove_all", "resolve", "s3_options"]
+
+if TYPE_CHECKING:
+    import pyarrow.fs
 
 _S3_PREFIXES = ("s3://", "minio://", "/minio/")
 _TEMPORARY_SUFFIX = ".tmp"
@@ -54,8 +56,10 @@ class Location:
         return self.path.rstrip("/").rsplit("/", 1)[-1]
 
     @property
-    def arrow_fs(self) -> pyarrow.fs.FileSystem:
+    def arrow_fs(self) -> "pyarrow.fs.FileSystem":
         """The file system for pyarrow: its own for local files, this one behind an adapter for the rest."""
+        import pyarrow.fs  # noqa: PLC0415 - whoever only submits runs has no pyarrow
+
         if self.is_local:
             return pyarrow.fs.LocalFileSystem()
         return pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(self.fs))

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 from fsspec import AbstractFileSystem
@@ -14,8 +15,7 @@ from container_component_src.errors import InputError, PipelineError
 from container_component_src.maintenance.checks import CONNECT_TIMEOUT, Check, refused
 from container_component_src.settings import ReportColumns
 from container_component_src.storage import Location
-from container_component_src.telemetry.archive import list_archives
-from container_component_src.telemetry.labels import read_reports
+from container_component_src.telemetry.archive_files import find_archives
 
 AWS_ENDPOINT = "https://s3.amazonaws.com"
 
@@ -87,11 +87,26 @@ def _count_entries(fs: AbstractFileSystem, bucket: str) -> str:
 
 
 def _count_archives(inputs: Inputs) -> str:
+    if not _can_read_data():
+        return f"{len(find_archives(inputs.archives_path))} archives; their columns are not checked without pyarrow"
+    from container_component_src.telemetry.archive import list_archives  # noqa: PLC0415 - needs pyarrow
+
     return f"{len(list_archives(inputs.archives_path, inputs.timestamp_col))} archives"
 
 
 def _count_reports(inputs: Inputs) -> str:
+    if not _can_read_data():
+        location = storage.resolve(inputs.reports_path)
+        location.fs.info(location.path)
+        return "there; their columns are not checked without pandas"
+    from container_component_src.telemetry.labels import read_reports  # noqa: PLC0415 - needs pandas
+
     return f"{len(read_reports(inputs.reports_path, inputs.report_columns))} reported anomalies"
+
+
+def _can_read_data() -> bool:
+    """Whether the libraries that read archives and reports are installed; whoever only submits runs needs none."""
+    return all(find_spec(name) for name in ("pandas", "pyarrow"))
 
 
 def _check(name: str, look: Callable[[], str]) -> Check:

@@ -5,6 +5,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from distributed.scheduler import KilledWorker
 
 from container_component_src.backends.kubernetes import dask, dask_connection
 from container_component_src.cluster import conditions
-from container_component_src.cluster.access import Cluster
+from container_component_src.cluster.access import PATIENCE, Cluster, PassingError
 from container_component_src.cluster.kinds import DASK_CLUSTER
 from container_component_src.cluster.step import Step
 from container_component_src.dask_preprocessor.cluster import ClusterSpec
@@ -42,7 +43,7 @@ UNSCHEDULABLE = {
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits look again soon."""
     monkeypatch.setattr(conditions, "POLL_INTERVAL", 0.2)
-    monkeypatch.setattr(dask_connection, "PAUSE", 0.1)
+    monkeypatch.setattr(dask_connection, "PAUSE", 0.02)
 
 
 @pytest.fixture
@@ -131,9 +132,9 @@ def test_a_cluster_comes_up_scales_and_closes(
         (pod, *_) = emulator.objects("Pod").values()
         assert pod["metadata"]["labels"]["pipeline/runid"] == step.run_id
         assert pod["metadata"]["labels"]["sidecar.istio.io/inject"] == "false"
-        dask_connection.scale(client.cluster, ClusterSpec(3))
+        dask_connection.scale(client.cluster, ClusterSpec(3), cluster.patience)
         client.wait_for_workers(3, timeout=DEADLINE)
-        dask_connection.scale(client.cluster, ClusterSpec(1))
+        dask_connection.scale(client.cluster, ClusterSpec(1), cluster.patience)
         assert wait_until(lambda: len(client.scheduler_info()["workers"]) == 1)
     assert left(emulator) == {}
 
@@ -156,11 +157,23 @@ def test_passing_failures_of_the_api_are_overcome(
     requests = [("POST", "/daskclusters$"), ("GET", "/daskclusters"), ("GET", "/pods"), ("GET", "/services")]
     requests += [("GET", "/daskworkergroups"), ("DELETE", "/daskclusters/")]
     faults = [emulator.fail(*request, status) for request in requests for status in (429, 500, 0)]
-    faults.append(emulator.fail("PATCH", "/daskworkergroups/", 500))
-    with dask.dask_client(cluster, step, PODS, ClusterSpec(1)) as client:
+    faults += [emulator.fail("PATCH", "/daskworkergroups/", status) for status in (500, 502, 503, 504, 429, 0)]
+    patient = replace(cluster, patience=PATIENCE)
+    with dask.dask_client(patient, step, PODS, ClusterSpec(1)) as client:
         assert client.submit(sum, [1, 2]).result() == 3
     assert [fault.seen for fault in faults] == [1] * len(faults)
     assert left(emulator) == {}
+
+
+@pytest.mark.parametrize("request_", [("GET", "/services/"), ("PATCH", "/daskworkergroups/")])
+def test_a_cluster_outlives_an_api_server_that_stays_away(
+    cluster: Cluster, step: Step, emulator: Emulator, kubelet: Kubelet, request_: tuple[str, str]
+) -> None:
+    impatient = replace(cluster, patience=1.0)
+    emulator.fail(*request_, 503, times=999)
+    with pytest.raises(PassingError, match="Dask cluster"), dask.dask_client(impatient, step, PODS, ClusterSpec(1)):
+        pass
+    assert len(emulator.objects("DaskCluster")) == 1
 
 
 def test_a_second_attempt_adopts_the_running_cluster(
@@ -218,7 +231,7 @@ def test_a_scheduler_that_nobody_reaches_is_named(
     monkeypatch.setattr(dask_connection, "CONNECT_TIMEOUT", 0.1)
     monkeypatch.setattr(KubeCluster, "from_name", lambda *_, **__: time.sleep(2))
     message = r"waited 0\.1 s for the scheduler of Dask cluster eclss to answer; see that no network policy"
-    with pytest.raises(StepError, match=message), dask_connection.connected("eclss", NAMESPACE):
+    with pytest.raises(StepError, match=message), dask_connection.connected("eclss", cluster):
         pass
 
 
@@ -247,10 +260,59 @@ def test_a_scheduler_without_a_place_is_named(
     monkeypatch.setattr(dask, "START_TIMEOUT", 2.0)
     name = step.name("dask", DASK_CLUSTER)
     when(lambda: emulator.objects("DaskCluster"), lambda: put_pod(emulator, name, "scheduler", UNSCHEDULABLE))
-    message = r"waited 2 s for the scheduler of Dask cluster \S+; pod a waits for a node: exceeded quota: cpu"
+    message = r"0 of 1 schedulers of Dask cluster \S+ came in 2 s; pod a waits for a node: exceeded quota: cpu"
     with pytest.raises(StepError, match=message), dask.dask_client(cluster, step, PODS, ClusterSpec(2)):
         pass
     assert left(emulator) == {}
+
+
+@pytest.mark.parametrize(
+    ("component", "message"),
+    [
+        (
+            "scheduler",
+            r"0 of 1 schedulers of Dask cluster \S+ came in 3 s; ReplicaSet \S+: FailedCreate .*exceeded quota",
+        ),
+        ("worker", r"0 of 1 workers of Dask cluster \S+ came in 3 s; ReplicaSet \S+: FailedCreate .*exceeded quota"),
+    ],
+)
+def test_a_quota_is_named_at_once_and_in_the_end(
+    cluster: Cluster,
+    step: Step,
+    emulator: Emulator,
+    kubelet: Kubelet,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    component: str,
+    message: str,
+) -> None:
+    monkeypatch.setattr(dask, "START_TIMEOUT", 3.0)
+    kubelet.refused = {component}
+    with pytest.raises(StepError, match=message), dask.dask_client(cluster, step, PODS, ClusterSpec(1)):
+        pass
+    told = [record.message for record in caplog.records if "exceeded quota: small" in record.message]
+    assert len(told) == 1
+    assert left(emulator) == {}
+
+
+def test_a_scheduler_that_crashes_ends_the_wait(cluster: Cluster, step: Step, emulator: Emulator) -> None:
+    """Its cluster stays `Pending`, whatever its pod does."""
+    name = step.name("dask", DASK_CLUSTER)
+    waiting = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off restarting"}}
+    last = {"terminated": {"exitCode": 1, "reason": "Error"}}
+    state = {"name": "scheduler", "image": "i", "imageID": "", "ready": False, "restartCount": 3}
+    status = {"phase": "Running", "containerStatuses": [{**state, "state": waiting, "lastState": last}]}
+    emulator.log("a").text = "No module named dask\n"
+    when(lambda: emulator.objects("DaskCluster"), lambda: put_pod(emulator, name, "scheduler", status))
+    message = r"the Dask scheduler ends again and again; pod a ended with code 1 \(Error\); No module named dask"
+    with pytest.raises(StepError, match=message), dask.dask_client(cluster, step, PODS, ClusterSpec(2)):
+        pass
+    assert left(emulator) == {}
+
+
+def test_a_cluster_is_not_idle_for_as_long_as_the_step_waits() -> None:
+    """The operator deletes an idle one even under a connected client."""
+    assert dask.IDLE_TIMEOUT > PATIENCE + dask_connection.CONNECT_TIMEOUT + dask.START_TIMEOUT
 
 
 def test_workers_without_a_place_are_named(

@@ -15,7 +15,7 @@ from container_component_src.maintenance.checks import Check
 from pipeline.arguments import parse_arguments
 from pipeline.local.steps import plan_steps
 from pipeline.remote.image_tag import ImageTag
-from pipeline.remote.preflight import run_preflight
+from pipeline.remote.preflight import check_pullable, run_preflight
 from pipeline.remote.submission import (
     Submission,
     create_run,
@@ -74,6 +74,8 @@ class CompiledPipeline:
         self.name = str(spec.pipeline_info.name)
         self.steps = plan_steps(spec)
         self.arguments = parse_arguments(spec.root, arguments)
+        executors = spec.deployment_spec["executors"].values()
+        self.image = str(next(executor["container"]["image"] for executor in executors))  # all steps have the same
 
 
 def submit(
@@ -106,7 +108,10 @@ def submit(
         return 0
     cron = normalise_cron(options.cron) if options.cron else ""
     if options.preflight:
-        _report(run_preflight(workspace, pipeline.root, pipeline.arguments, image, values, required_store=remote))
+        checks = run_preflight(workspace, pipeline.root, pipeline.arguments, image, values, required_store=remote)
+        if not any(check.failed for check in checks):  # this one takes minutes
+            checks.append(check_pullable(pipeline.image, workspace.namespace))
+        _report(checks)
     submission = Submission(pipeline.package, pipeline.arguments, options.experiment, options.name(image))
     if cron:
         schedule_id = create_schedule(workspace, submission, cron)

@@ -36,9 +36,9 @@ def check_launcher(cluster: Cluster, data_root: str, secret: str) -> tuple[list[
         root, detail = settings.get("defaultPipelineRoot") or DEFAULT_ROOT, _providers(settings)
         artifacts = Check(name, True, f"{root}{detail}: the launcher keeps small artifacts there, with its own keys")
     except NotFoundError:
-        root = DEFAULT_ROOT
-        fix = "check that this namespace is a Kubeflow profile"
-        artifacts = Check(name, False, f"no ConfigMap {LAUNCHER}; the launcher uses {root}", fix, required=False)
+        root = ""
+        detail, fix = f"no ConfigMap {LAUNCHER} says where it is", "check that this namespace is a Kubeflow profile"
+        artifacts = Check(name, False, detail, fix, required=False)
     except ForbiddenError:
         root = ""
         fix = "run doctor with credentials that may get ConfigMaps"

@@ -26,7 +26,7 @@ from container_component_src.maintenance.input_checks import Inputs, check_input
 from container_component_src.maintenance.pod_checks import check_pod
 from container_component_src.maintenance.quota_checks import Demand, check_quotas
 from container_component_src.maintenance.right_checks import check_rights
-from container_component_src.maintenance.store_checks import check_launcher
+from container_component_src.maintenance.store_checks import NO_ROOT, WRITING, check_launcher
 from container_component_src.storage import S3_ENVIRONMENT
 
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -52,8 +52,12 @@ def run_cluster_checks(
     kinds = (DASK_CLUSTER, EXPERIMENT, TRIAL, PYTORCH_JOB, INFERENCE_SERVICE)
     secret, values = check_secret(cluster, pods.s3_secret)
     stores, data_root = check_launcher(cluster, inputs.data_root, secret.name)
+    shared = not inputs.data_root
     if values is not None:  # else there are no keys to write with
         inputs = replace(inputs, data_root=data_root)
+    data = check_store(inputs, values)
+    if shared:  # what is written to is the other store then
+        data = [replace(check, mend=NO_ROOT) if check.name == WRITING else check for check in data]
     return [
         api,
         *(check_kind(cluster, kind) for kind in kinds),
@@ -63,7 +67,7 @@ def run_cluster_checks(
         *check_quotas(cluster, wanted),
         secret,
         *stores,
-        *check_store(inputs, values),
+        *data,
         *(check_pod(cluster, pods, inputs, pull_image) if pods.image else []),
     ]
 

@@ -40,7 +40,8 @@ def check_rights(cluster: Cluster, service_account: str) -> list[Check]:
             with suppress(ForbiddenError):  # what is asked next needs no right to read it
                 read = cluster.core.read_namespaced_service_account
                 cluster.request(read, "read", who, service_account, cluster.namespace)
-        return [_check_right(cluster, service_account, who, right) for right in RIGHTS]
+        rights = [_check_right(cluster, service_account, who, right) for right in RIGHTS]
+        return [Check("account", True, who), *rights]
     except NotFoundError:
         return [Check("rights", False, f"there is no {who}", "name the steps' account with --service-account")]
     except ForbiddenError:
@@ -94,6 +95,6 @@ def _described(user: str) -> str:
 
 def _check_right(cluster: Cluster, service_account: str, who: str, right: Right) -> Check:
     missing = [verb for verb in right.verbs if not is_allowed(cluster, right, verb, service_account)]
-    detail = f"{who} may not {', '.join(missing)}" if missing else f"{who}: {', '.join(right.verbs)}"
+    detail = f"{who} may not {', '.join(missing)}" if missing else ", ".join(right.verbs)
     fix = "apply deploy/rbac.yaml, with the steps' account among its subjects"
     return Check(f"right to {'.'.join(filter(None, (right.resource, right.group)))}", not missing, detail, fix)

@@ -13,7 +13,9 @@ from container_component_src.storage import Location
 
 LAUNCHER = "kfp-launcher"  # ConfigMap of a namespace that says where its runs keep artifacts
 DEFAULT_ROOT = "minio://mlpipeline/v2/artifacts"  # of the launcher, where the ConfigMap does not say
+WRITING = "data root"  # name of the check
 PROBE = "doctor-write-probe"  # one name for all, so that they do not pile up where nothing may be deleted
+NO_ROOT = "unless both are one store, set [paths] data_root to an address like s3://bucket/runs, and give it here"
 _FAILURES = (OSError, BotoCoreError, ClientError)
 
 
@@ -54,7 +56,7 @@ def check_launcher(cluster: Cluster, data_root: str, secret: str) -> tuple[list[
         "your own store",
         False,
         f"no --data-root: datasets go to {root or 'the store of Kubeflow Pipelines'} too, with the keys of {secret}",
-        "unless both are one store, set [paths] data_root to an address like s3://bucket/runs and give it here",
+        NO_ROOT,
         required=False,
     )
     return [artifacts, shared], root
@@ -72,20 +74,21 @@ def _providers(settings: dict[str, str]) -> str:
 
 def check_writing(folder: str) -> Check:
     """Whether a step can write to a folder, read it and list it; Delete is tried too, but not needed."""
-    name = "data root"
     try:
         place = storage.resolve(folder)
         content = uuid.uuid4().hex.encode()
         probe = place / PROBE
         probe.write_bytes(content)
         if probe.read_bytes() != content or probe.path not in {child.path for child in place.children()}:
-            return Check(name, False, f"{place.uri}: what was written is not there", "use a store that is consistent")
+            return Check(
+                WRITING, False, f"{place.uri}: what was written is not there", "use a store that is consistent"
+            )
     except (InputError, StepError) as error:
-        return refused(name, error)
+        return refused(WRITING, error)
     except _FAILURES as error:
         fix = "check its name, and that the keys have the rights to Put, Get and List there"
-        return Check(name, False, f"{folder}: {' '.join(str(error).split()) or type(error).__name__}", fix)
-    return Check(name, True, f"{place.uri}: Put, Get and List work; {_deleted(probe)}")
+        return Check(WRITING, False, f"{folder}: {' '.join(str(error).split()) or type(error).__name__}", fix)
+    return Check(WRITING, True, f"{place.uri}: Put, Get and List work; {_deleted(probe)}")
 
 
 def _deleted(probe: Location) -> str:

@@ -132,8 +132,8 @@ def test_a_pod_knows_its_own_account(
     ready.fail("POST", "/localsubjectaccessreviews$", 403, times=99)
     for options in ([], ["--service-account", ACCOUNT]):
         assert invoke(*COMMAND, *options).code == 0
-        rights = {check.detail for name, check in found.items() if name.startswith("right to ")}
-        assert all(detail.startswith(f"service account {ACCOUNT} of namespace {NAMESPACE}: ") for detail in rights)
+        assert found["account"].detail == f"service account {ACCOUNT} of namespace {NAMESPACE}"
+        assert len([name for name in found if name.startswith("right to ")]) == len(RIGHTS)
     assert invoke(*COMMAND, "--service-account", "other").code == 1
     assert found["rights"].detail == "there is no service account other"
 
@@ -187,6 +187,7 @@ def test_without_a_data_root_steps_write_where_the_launcher_does(
     """The keys of the Secret have to reach that too."""
     assert_refused(invoke(*COMMAND, "--data-root", ""), "checks failed: data root", code=1)
     assert found["data root"].detail.startswith("s3://mlpipeline/private-artifacts/ns/v2/artifacts/")
+    assert "[paths] data_root" in found["data root"].mend
     assert found["your own store"].state == "warning"
     assert "[paths] data_root" in found["your own store"].mend
 

@@ -216,16 +216,10 @@ def _await(
         _check_restarts(cluster, members, component)
         start_up.look(members, count, [objects])
         if time.monotonic() >= deadline:
-            acted = bool(found.get("status", {}).get("phase"))
             reasons = _reasons(cluster, members, component, count, objects)
-            raise StepError(
-                "; ".join(
-                    [
-                        f"{here} of {count} {what} came in {START_TIMEOUT:g} s",
-                        *(reasons if acted else ["the Dask operator does not run; install it"]),
-                    ]
-                )
-            )
+            if not reasons and not found.get("status", {}).get("phase"):
+                reasons = ["the Dask operator does not run; install it"]
+            raise StepError("; ".join([f"{here} of {count} {what} came in {START_TIMEOUT:g} s", *reasons]))
 
 
 def _check_restarts(cluster: Cluster, members: list[Any], component: str) -> None:

@@ -64,21 +64,20 @@ class Kubelet:
             deployments = self.emulator.objects("Deployment")
             for name in seen - set(deployments):
                 self.stop(name)
-            for name in set(deployments) - seen:
-                self.start(name, deployments[name])
-            seen = set(deployments)
+            begun = {name for name in set(deployments) - seen if self.start(name, deployments[name])}
+            seen = (seen & set(deployments)) | begun
             self.serve()
         for name in seen:
             self.stop(name)
 
-    def start(self, name: str, deployment: Manifest) -> None:
-        """Start the one pod of a Deployment."""
+    def start(self, name: str, deployment: Manifest) -> bool:
+        """Start the one pod of a Deployment; False if a quota refuses it, which is tried again."""
         template = deployment["spec"]["template"]
         labels = template["metadata"]["labels"]
         component = labels["dask.org/component"]
         if component in self.refused:
             self.refuse(name)
-            return
+            return False
         status = self.waiting.get(component)
         if status is None:
             (container,) = template["spec"]["containers"]
@@ -116,11 +115,12 @@ class Kubelet:
                 "status": status,
             },
         )
+        return True
 
     def refuse(self, name: str) -> None:
         """Say that a quota refuses the pod of a Deployment."""
         replica_set = f"{name}-5d8f7c"
-        message = f'pods "{replica_set}-x2x4" is forbidden: exceeded quota: small, requested: pods=1, used: pods=1'
+        message = f'pods "{replica_set}-x2x4b" is forbidden: exceeded quota: small, requested: pods=1, used: pods=1'
         self.emulator.put(
             "Event",
             {

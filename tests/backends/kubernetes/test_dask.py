@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -230,7 +232,7 @@ def test_a_scheduler_that_nobody_reaches_is_named(
 ) -> None:
     monkeypatch.setattr(dask_connection, "CONNECT_TIMEOUT", 0.1)
     monkeypatch.setattr(KubeCluster, "from_name", lambda *_, **__: time.sleep(2))
-    message = r"waited 0\.1 s for the scheduler of Dask cluster eclss to answer; see that no network policy"
+    message = r"waited 0\.1 s for the scheduler of Dask cluster eclss to answer; check that no network policy"
     with pytest.raises(StepError, match=message), dask_connection.connected("eclss", cluster):
         pass
 
@@ -266,33 +268,42 @@ def test_a_scheduler_without_a_place_is_named(
     assert left(emulator) == {}
 
 
-@pytest.mark.parametrize(
-    ("component", "message"),
-    [
-        (
-            "scheduler",
-            r"0 of 1 schedulers of Dask cluster \S+ came in 3 s; ReplicaSet \S+: FailedCreate .*exceeded quota",
-        ),
-        ("worker", r"0 of 1 workers of Dask cluster \S+ came in 3 s; ReplicaSet \S+: FailedCreate .*exceeded quota"),
-    ],
-)
-def test_a_quota_is_named_at_once_and_in_the_end(
+@pytest.mark.parametrize("component", ["scheduler", "worker"])
+def test_a_quota_is_named_while_it_holds_pods_up(
     cluster: Cluster,
     step: Step,
     emulator: Emulator,
     kubelet: Kubelet,
-    monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     component: str,
-    message: str,
 ) -> None:
-    monkeypatch.setattr(dask, "START_TIMEOUT", 3.0)
+    def told() -> list[str]:
+        return [record.message for record in caplog.records if "exceeded quota: small" in record.message]
+
+    def free_when_told() -> None:
+        wait_until(lambda: bool(told()), RELIST)
+        kubelet.refused.clear()
+
     kubelet.refused = {component}
-    with pytest.raises(StepError, match=message), dask.dask_client(cluster, step, PODS, ClusterSpec(1)):
-        pass
-    told = [record.message for record in caplog.records if "exceeded quota: small" in record.message]
-    assert len(told) == 1
+    threading.Thread(target=free_when_told, daemon=True).start()
+    with dask.dask_client(cluster, step, PODS, ClusterSpec(1)) as client:
+        assert len(client.scheduler_info()["workers"]) == 1
+    (line,) = told()
+    assert re.match(r"ReplicaSet dask-\S+: FailedCreate \(pods", line)
     assert left(emulator) == {}
+
+
+def test_a_quota_is_named_in_the_end(
+    cluster: Cluster, emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dask, "START_TIMEOUT", 0.2)
+    kubelet = Kubelet(emulator, tmp_path, refused={"scheduler"})
+    emulator.put("DaskCluster", {"apiVersion": DASK_CLUSTER.api_version, "metadata": {"name": "eclss"}})
+    kubelet.refuse("eclss-scheduler")
+    kubelet.refuse("another-scheduler")
+    message = r"^0 of 1 schedulers of Dask cluster eclss came in 0.2 s; ReplicaSet eclss-scheduler-\w+: FailedCreate"
+    with pytest.raises(StepError, match=message + "[^;]+exceeded quota[^;]+$"):
+        dask._await_scheduler(cluster, "eclss")
 
 
 def test_a_scheduler_that_crashes_ends_the_wait(cluster: Cluster, step: Step, emulator: Emulator) -> None:

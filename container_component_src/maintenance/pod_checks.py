@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from kubernetes import client
 
-from container_component_src.cluster.access import Cluster, ExistsError, NotFoundError, UnknownKindError
+from container_component_src.cluster.access import Cluster, ExistsError, ForbiddenError, NotFoundError, UnknownKindError
 from container_component_src.cluster.logs import last_lines
 from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.pod_states import obstacles, termination
@@ -91,6 +91,9 @@ def _check_admission(cluster: Cluster, pod: client.V1Pod) -> Check:
         host = cluster.api_client.configuration.host
         fix = "check that these are the credentials of the cluster that you mean"
         return Check("pod admission", False, f"there is no namespace {cluster.namespace} at {host}", fix)
+    except ForbiddenError as error:  # not for want of the right
+        fix = "change what refuses it: a quota, a limit range or a policy of the namespace"
+        return replace(refused("pod admission", error), mend=fix)
     except StepError as error:
         return refused("pod admission", error)
     return Check("pod admission", True, "admitted")

@@ -237,6 +237,7 @@ def test_pod_that_is_not_admitted(ready: Emulator, invoke: Invoke, found: dict[s
     ready.fail("POST", "/pods$", 403)
     assert_refused(invoke(*COMMAND, "--image", "registry/image:1", "--pull-image"), "pod admission", code=1)
     assert "injected failure" in found["pod admission"].detail
+    assert "a quota" in found["pod admission"].mend
 
 
 def test_api_that_does_not_answer_is_the_only_line(

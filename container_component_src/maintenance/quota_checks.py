@@ -47,10 +47,10 @@ def demands(settings: Settings) -> list[Demand]:
 
     resources: Resources = settings.resources
     workers = max(count("num_dask_workers"), count("max_dask_workers"))
-    children = {
+    children: dict[str, list[StepResources]] = {
         "preprocessing": [resources.dask_worker] * (1 + workers),
-        "tuning": [resources.training] * count("parallel_trials"),
-        "training": [resources.training] * count("num_gpu_nodes"),
+        "tuning": [resources.training for _ in range(count("parallel_trials"))],
+        "training": [resources.training for _ in range(count("num_gpu_nodes"))],
         "deployment": [resources.serving] * _SERVING_PODS,
     }
     launching = [Demand(step, (resources.light, *pods)) for step, pods in children.items()]

@@ -104,4 +104,5 @@ def test_the_demands_are_those_of_the_pipeline() -> None:
     assert total["preprocessing"]["pods"] == 1 + 1 + 2
     more = settings.model_copy(update={"parameters": {"max_dask_workers": 9, "parallel_trials": 5}})
     total = {demand.step: demand.total for demand in demands(more)}
-    assert (total["preprocessing"]["pods"], total["tuning"]["pods"]) == (11, 6)
+    assert total["preprocessing"]["pods"] == 11
+    assert total["tuning"]["pods"] == 6

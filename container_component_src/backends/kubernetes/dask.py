@@ -182,7 +182,9 @@ def _await_scheduler(cluster: Cluster, name: str) -> None:
 
 def _await_workers(cluster: Cluster, dask: Client, name: str, count: int) -> None:
     def arrived(_: list[Any]) -> int:
-        return len(dask.scheduler_info(n_workers=-1)["workers"])
+        if dask.status == "closed":  # it did so when it could not reconnect
+            raise CommClosedError("the client has lost its scheduler")
+        return len(dask.scheduler_info(n_workers=-1).get("workers", {}))
 
     _await(cluster, name, "worker", count, arrived, f"{name}-default")  # the operator's name of the worker group
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from dask_kubernetes.operator import KubeCluster
-from distributed import Client
+from distributed import Client, LocalCluster
 from distributed.comm.core import CommClosedError
 from distributed.scheduler import KilledWorker
 
@@ -335,6 +335,14 @@ def test_workers_without_a_place_are_named(
     message = "1 of 9 workers of Dask cluster eclss came in 0.2 s; pod a waits for a node: exceeded quota: cpu"
     with pytest.raises(StepError, match=message):
         dask._await_workers(cluster, dask_client, "eclss", 9)
+
+
+def test_a_scheduler_that_is_lost_while_workers_are_waited_for_is_named(cluster: Cluster, emulator: Emulator) -> None:
+    emulator.put("DaskCluster", {"apiVersion": DASK_CLUSTER.api_version, "metadata": {"name": "eclss"}})
+    with LocalCluster(n_workers=1, processes=False, dashboard_address=None) as local, Client(local) as client:
+        client.close()
+        with pytest.raises(StepError, match="its scheduler is gone"), dask._losses_explained(cluster, "eclss"):
+            dask._await_workers(cluster, client, "eclss", 9)
 
 
 def test_an_absent_operator_is_named(

@@ -94,6 +94,8 @@ def check_writing(folder: str) -> Check:
 def _deleted(probe: Location) -> str:
     try:
         probe.remove()
+        if not probe.exists():  # s3fs passes over objects that the store refuses to delete
+            return "Delete works too"
     except _FAILURES:
-        return f"no Delete, which nothing needs ({PROBE} stays)"
-    return "Delete works too"
+        pass
+    return f"no Delete, which nothing needs ({PROBE} stays)"

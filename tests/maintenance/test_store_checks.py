@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,10 @@ def refuse(_: Location) -> None:
     raise PermissionError("Access Denied")
 
 
+def pass_over(_: Location) -> None:
+    """As s3fs does where the store refuses some of many objects."""
+
+
 def test_a_folder_that_can_be_written(tmp_path: Path) -> None:
     check = check_writing(str(tmp_path / "runs"))
     assert check.ok
@@ -17,8 +22,11 @@ def test_a_folder_that_can_be_written(tmp_path: Path) -> None:
     assert list((tmp_path / "runs").iterdir()) == []
 
 
-def test_delete_is_not_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Location, "remove", refuse)
+@pytest.mark.parametrize("remove", [refuse, pass_over])
+def test_delete_is_not_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, remove: Callable[[Location], None]
+) -> None:
+    monkeypatch.setattr(Location, "remove", remove)
     for _ in range(2):
         check = check_writing(str(tmp_path))
         assert check.ok

@@ -1,5 +1,6 @@
 """Warning events: where Kubernetes says why something that it was asked for does not come into being."""
 
+import re
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +12,9 @@ SHOWN_EVENTS = 3
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
-def warnings_about(cluster: Cluster, names: Iterable[str], kinds: Collection[str] = ()) -> list[str]:
+def warnings_about(
+    cluster: Cluster, names: Iterable[str], kinds: Collection[str] = (), since: datetime = _NEVER
+) -> list[str]:
     """The newest Warning events of objects and of what their controllers named after them, one line each.
 
     Quotas, admission policies and operators refuse pods without a trace in the status of a job: only events tell. They
@@ -21,6 +24,7 @@ def warnings_about(cluster: Cluster, names: Iterable[str], kinds: Collection[str
         cluster: Where the objects are.
         names: Of objects; events of objects whose names start with one of them and a hyphen count too.
         kinds: Of the objects that count, such as `Job` and `Pod`; all by default.
+        since: Events that were last seen before do not count.
 
     Returns:
         At most `SHOWN_EVENTS` lines, the newest first; one for each object and reason.
@@ -35,12 +39,17 @@ def warnings_about(cluster: Cluster, names: Iterable[str], kinds: Collection[str
     lines: dict[tuple[str, str, str], str] = {}
     for event in sorted(found.items, key=_time, reverse=True):
         item = event.involved_object
-        if _matches(item.name or "", wanted) and (not kinds or item.kind in kinds):
-            message = " ".join((event.message or "no message").split())
+        if _time(event) >= since and _matches(item.name or "", wanted) and (not kinds or item.kind in kinds):
+            message = _without_suffixes(" ".join((event.message or "no message").split()), item.name)
             lines.setdefault(
                 (item.kind, item.name, event.reason), f"{item.kind} {item.name}: {event.reason} ({message})"
             )
     return list(lines.values())[:SHOWN_EVENTS]
+
+
+def _without_suffixes(message: str, name: str) -> str:
+    """A message without the random suffixes of refused pods: each attempt to create one has another."""
+    return re.sub(rf"\b{re.escape(name)}-[a-z0-9]{{5}}\b", f"{name}-*", message)
 
 
 def _matches(name: str, wanted: tuple[str, ...]) -> bool:

@@ -16,7 +16,7 @@ from container_component_src.maintenance.checks import CONNECT_TIMEOUT, Check, r
 from container_component_src.settings import ReportColumns
 from container_component_src.storage import Location
 from container_component_src.telemetry.archive import list_archives
-from container_component_src.telemetry.labels import read_reports
+from container_component_src.telemetry.reports import read_reports
 
 AWS_ENDPOINT = "https://s3.amazonaws.com"
 

@@ -1,9 +1,12 @@
 """Archives: parquet files of raw telemetry, found below a prefix and checked before anything is computed from them."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -25,7 +28,7 @@ class Archive:
 
 
 def list_archives(uri: str, timestamp_col: str) -> list[Archive]:
-    """Find the archives below a prefix and compare their schemas; no rows are read.
+    """Find the archives below a prefix, and compare their schemas and periods; no rows are read.
 
     Args:
         uri: A folder or prefix with `*.parquet` files directly below it, or one such file.
@@ -35,7 +38,7 @@ def list_archives(uri: str, timestamp_col: str) -> list[Archive]:
         The archives, sorted by name.
 
     Raises:
-        InputError: There is none, one is unreadable or lacks the timestamp, or their channels differ.
+        InputError: There is none, one is unreadable or lacks the timestamp, channels differ, or two share a period.
     """
     location = storage.resolve(uri)
     files = [location] if location.name.endswith(".parquet") and location.exists() else location.children()
@@ -45,12 +48,37 @@ def list_archives(uri: str, timestamp_col: str) -> list[Archive]:
             f"{uri}: no archives (*.parquet) found; put some there or change [paths] archives in config.toml"
         )
     expected: tuple[str, ...] | None = None
+    periods: list[tuple[int, int, str]] = []
     for file in files:
         with open_archive(file, timestamp_col) as archive:
             channels = float_channels(archive.schema_arrow, timestamp_col)
+            periods += [(*period, file.uri) for period in [_period(archive.metadata, timestamp_col)] if period]
         expected = expected or channels
         check_same_channels(file.uri, channels, expected, files[0].uri)
+    _check_apart(periods)
     return [Archive(file.uri, file.fingerprint()) for file in files]
+
+
+def _period(metadata: pq.FileMetaData, timestamp_col: str) -> tuple[int, int] | None:
+    """First and last timestamp, in nanoseconds since 1970 UTC, by the statistics of the file; None without them."""
+    column = next((at for at in range(metadata.num_columns) if metadata.schema.column(at).path == timestamp_col), None)
+    if column is None:
+        return None
+    found = [metadata.row_group(group).column(column).statistics for group in range(metadata.num_row_groups)]
+    if not all(statistics is not None and statistics.has_min_max for statistics in found):
+        return None
+    ends = pd.DatetimeIndex([value for statistics in found for value in (statistics.min, statistics.max)])
+    nanoseconds = ends.as_unit("ns").astype(np.int64)
+    return int(nanoseconds.min()), int(nanoseconds.max())
+
+
+def _check_apart(periods: list[tuple[int, int, str]]) -> None:
+    for (_, end, before), (start, _, after) in pairwise(sorted(periods)):
+        if start <= end:
+            raise InputError(
+                f"{after}: starts at {to_iso(start)}, but {before} ends at {to_iso(end)}; "
+                "archives may not share rows: cut one of them"
+            )
 
 
 def file_fingerprint(uri: str) -> str:
@@ -71,8 +99,16 @@ def open_archive(file: Location, timestamp_col: str) -> pq.ParquetFile:
     Raises:
         InputError: It is absent, not parquet, truncated, or lacks one of these columns.
     """
+    if file.exists() and not file.is_file():
+        raise InputError(
+            f"{file.uri}: a folder of part files, as Spark and Dask write it, where one file is expected; name the "
+            "folder itself in [paths] archives, or write its rows to one file"
+        )
     archive = open_parquet(file, DAMAGED)
     schema = archive.schema_arrow
+    repeated = next((name for name, count in Counter(schema.names).items() if count > 1), None)
+    if repeated is not None:
+        raise InputError(f"{file.uri}: two columns are named '{repeated}'; rename or remove one")
     if not archive.metadata.num_rows:
         raise InputError(f"{file.uri}: no rows; leave the file out")
     if timestamp_col not in schema.names:

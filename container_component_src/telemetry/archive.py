@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 from container_component_src import storage
 from container_component_src.errors import InputError
 from container_component_src.storage import Location
-from container_component_src.telemetry.dataset import LABEL_COL, Timestamps, timestamps_of, to_iso
-from container_component_src.telemetry.parquet import open_parquet
+from container_component_src.telemetry.dataset import LABEL_COL, Timestamps, timestamps_of, to_iso, values_of
+from container_component_src.telemetry.parquet import open_parquet, readable
 
 DAMAGED = "check the path, or fetch the file again"
 
@@ -52,19 +52,56 @@ def list_archives(uri: str, timestamp_col: str) -> list[Archive]:
     for file in files:
         with open_archive(file, timestamp_col) as archive:
             channels = float_channels(archive.schema_arrow, timestamp_col)
-            periods += [(*period, file.uri) for period in [_period(archive.metadata, timestamp_col)] if period]
+            if period := _period(archive.metadata, timestamp_col, range(archive.num_row_groups)):
+                periods.append((*period, file.uri))
         expected = expected or channels
         check_same_channels(file.uri, channels, expected, files[0].uri)
     _check_apart(periods)
     return [Archive(file.uri, file.fingerprint()) for file in files]
 
 
-def _period(metadata: pq.FileMetaData, timestamp_col: str) -> tuple[int, int] | None:
-    """First and last timestamp, in nanoseconds since 1970 UTC, by the statistics of the file; None without them."""
-    column = next((at for at in range(metadata.num_columns) if metadata.schema.column(at).path == timestamp_col), None)
-    if column is None:
-        return None
-    found = [metadata.row_group(group).column(column).statistics for group in range(metadata.num_row_groups)]
+def read_row_group(uri: str, group: int, timestamp_col: str, channels: Sequence[str]) -> pd.DataFrame:
+    """One row group of an archive as the steps see it: UTC timestamps as a column, and float32 channels.
+
+    Raises:
+        InputError: The archive is absent or damaged.
+    """
+    file = storage.resolve(uri)
+    with open_archive(file, timestamp_col) as archive, readable(file, DAMAGED):
+        return _frame(archive.read_row_group(group, columns=[timestamp_col, *channels]), timestamp_col, channels)
+
+
+def read_period(uris: Sequence[str], timestamp_col: str, channels: Sequence[str], start: int, end: int) -> pd.DataFrame:
+    """The rows of archives from `start` to before `end`, in nanoseconds since 1970 UTC, as `read_row_group` has them.
+
+    Row groups whose statistics lie outside are not read.
+
+    Raises:
+        InputError: An archive is absent or damaged.
+    """
+    frames = [pd.DataFrame(columns=[timestamp_col, *channels])]
+    for uri in uris:
+        with open_archive(storage.resolve(uri), timestamp_col) as archive:
+            periods = [_period(archive.metadata, timestamp_col, [group]) for group in range(archive.num_row_groups)]
+        for group, period in enumerate(periods):
+            if period is None or (period[0] < end and period[1] >= start):
+                frame = read_row_group(uri, group, timestamp_col, channels)
+                times = frame[timestamp_col].astype(np.int64)
+                frames.append(frame[(times >= start) & (times < end)])
+    return pd.concat([frame for frame in frames if len(frame)] or frames, ignore_index=True)
+
+
+def _frame(table: pa.Table, timestamp_col: str, channels: Sequence[str]) -> pd.DataFrame:
+    frame = pd.DataFrame(values_of(table, channels), columns=list(channels))
+    frame.insert(0, timestamp_col, pd.to_datetime(timestamps_of(table[timestamp_col]), unit="ns", utc=True))
+    return frame
+
+
+def _period(metadata: pq.FileMetaData, timestamp_col: str, groups: Sequence[int]) -> tuple[int, int] | None:
+    """First and last timestamp of row groups, in nanoseconds since 1970 UTC, by statistics; None without them."""
+    paths = [metadata.schema.column(at).path for at in range(metadata.num_columns)]
+    column = paths.index(timestamp_col)
+    found = [metadata.row_group(group).column(column).statistics for group in groups]
     if not all(statistics is not None and statistics.has_min_max for statistics in found):
         return None
     ends = pd.DatetimeIndex([value for statistics in found for value in (statistics.min, statistics.max)])

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from container_component_src.errors import InputError
-from container_component_src.telemetry.archive import checked_timestamps, file_fingerprint, list_archives
+from container_component_src.telemetry.archive import checked_timestamps, file_fingerprint, list_archives, read_period
 from tests.helpers import TIME, telemetry, write_archive
 
 
@@ -99,3 +99,18 @@ def test_checked_timestamps_are_nanoseconds() -> None:
     checked = checked_timestamps(column, "file")
     assert checked.dtype == np.int64
     assert checked[0] == pd.Timestamp("2023-01-01 05:00", tz="UTC").value
+
+
+def test_rows_of_a_period_are_read_as_the_steps_read_them(tmp_path: Path) -> None:
+    first = telemetry(rows=100, start="2022-12-31 23:00").astype({"cabin_pressure": "Float64"})
+    first[TIME] = first[TIME].dt.tz_convert("Europe/Berlin")
+    first.to_parquet(tmp_path / "2022.parquet", row_group_size=30)
+    telemetry(rows=50, start="2023-01-01 01:00").set_index(TIME).to_parquet(tmp_path / "2023.parquet")
+    uris = [archive.uri for archive in list_archives(str(tmp_path), TIME)]
+    start, end = (pd.Timestamp(f"2023-01-01 0{hour}", tz="UTC").value for hour in (0, 2))
+    rows = read_period(uris, TIME, ["fan_speed", "cabin_pressure"], start, end)
+    assert list(rows.columns) == [TIME, "fan_speed", "cabin_pressure"]
+    assert rows[TIME].tolist() == [*pd.date_range("2023-01-01", periods=40, freq="min", tz="UTC"),
+                                   *pd.date_range("2023-01-01 01:00", periods=50, freq="min", tz="UTC")]  # fmt: skip
+    assert rows.dtypes.tolist()[1:] == [np.float32, np.float32]
+    assert read_period(uris, TIME, ["fan_speed"], end, end).empty

@@ -68,7 +68,7 @@ def _unreadable(path: Path) -> None:
 SCHEMA_FAULTS: dict[str, Fault] = {
     "not parquet": (_unreadable, ("not a parquet file",)),
     "empty file": (lambda path: path.touch(), ("not a parquet file",)),
-    "a folder": (lambda path: (path / "part").mkdir(parents=True), ("no such file",)),
+    "a folder": (lambda path: (path / "part").mkdir(parents=True), ("a folder of part files",)),
     "truncated": (_truncated, ("truncated",)),
     "no timestamp column": (
         lambda path: write_archive(path, telemetry().drop(columns=TIME)),
@@ -188,7 +188,7 @@ def test_archives_that_repeat_time(invoke: Invoke, tmp_path: Path) -> None:
     second = write_archive(tmp_path / "b.parquet", telemetry(rows=100, start="2023-01-01 01:39"))
     for paths in ([first, second], [second, first], [first, first]):
         outcome = invoke(*steps.preprocess(paths, tmp_path / "dataset"))
-        assert_refused(outcome, paths[0] if paths[0] == paths[1] else second, first, "remove the archive")
+        assert_refused(outcome, paths[0] if paths[0] == paths[1] else second, first, "may not share rows")
         assert_nothing_written(tmp_path / "dataset")
 
 

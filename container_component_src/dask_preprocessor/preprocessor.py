@@ -126,7 +126,7 @@ def _check_no_overlap(made: Sequence[tuple[Partition, Location]]) -> None:
         if after.start <= before.end:
             raise InputError(
                 f"{after_file.uri}: starts at {to_iso(after.start)}, not after {before_file.uri}, which ends at "
-                f"{to_iso(before.end)}; remove the archive that repeats this time"
+                f"{to_iso(before.end)}; archives may not share rows: cut one of them"
             )
 
 

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import lru_cache
@@ -192,6 +192,16 @@ def _safe_magnitude(scaler: Scaler | None) -> float:
     return min(1.0, *scaler.scale) * _HALF_OF_LARGEST - max(map(abs, scaler.centre))
 
 
+def first_repeated(names: Iterable[str]) -> str | None:
+    """The first name that has been there before, found in one pass; None if all differ."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
+
+
 def kind(value: object) -> str:
     """What a JSON value is, for a message."""
     names = {type(None): "null", bool: "a boolean", str: "a text", list: "a list", dict: "an object"}
@@ -217,8 +227,7 @@ def _without_duplicates(body: bytes) -> dict[str, Any]:
     def pairs(found: list[tuple[str, Any]]) -> _Pairs:
         row = _Pairs(found)
         if len(row) != len(found):
-            names = [name for name, _ in found]
-            row.duplicate = next(name for name in names if names.count(name) > 1)
+            row.duplicate = first_repeated(name for name, _ in found)
         return row
 
     try:

@@ -1,6 +1,7 @@
 """Sends a file of telemetry to a served model, batch by batch, and gathers the answers in a table."""
 
 import io
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,14 +14,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from container_component_src import storage
-from container_component_src.errors import InputError
+from container_component_src.errors import InputError, StepError
 from container_component_src.serving.client import ModelClient, ModelDescription
 from container_component_src.serving.timestamps import timestamps_of
 from container_component_src.telemetry.parquet import readable
 
+logger = logging.getLogger(__name__)
+
 STDIN = "-"
 FORMATS = ("parquet", "csv", "json")
 _BYTES_PER_VALUE = 8
+_NO_TIMESTAMPS = (
+    "%s has no column '%s': each row is scored by itself, without smoothing, so alarms differ from those of rows with "
+    "timestamps; name the column of the timestamps with --timestamp-col"
+)
 _HEADER_ROOM = 100_000  # bytes of a request that are no rows
 
 Times = npt.NDArray[np.int64]  # nanoseconds since 1970 UTC, shape [rows]
@@ -47,9 +54,9 @@ class Query:
 class Answered:
     """The answers to one batch."""
 
-    table: pd.DataFrame  # a row per row of the batch
-    version: str  # of the model
-    rows_read: int  # so far, skipped ones included
+    table: pd.DataFrame  # a row per row of the batch that was scored
+    version: str  # of the model; empty where no row of the batch was scored
+    rows_read: int  # so far, those that were left out included
     rows_known: int | None  # in all, where the format tells
 
 
@@ -64,30 +71,36 @@ def ask(client: ModelClient, query: Query) -> Iterator[Answered]:
 
     Raises:
         InputError: The file is absent, damaged, or lacks a channel; or the server refuses a row.
-        StepError: The server does not answer.
+        StepError: The server does not answer, or in every row a value is missing.
     """
     model = client.describe()
     most = max(1, (model.max_body_bytes - _HEADER_ROOM) // (_BYTES_PER_VALUE * (len(model.channels) + 1)))
     context = _Context(model.context_rows)
     batch_rows = min(query.batch_rows, max(1, most - context.size))
-    first = 0
+    first = scored = 0
     with _open(query) as file:
         for frame, known in _frames(file, query, batch_rows):
+            frame.columns = frame.columns.map(str)  # a table made of an array has numbers for names, parquet has texts
             times, values = _selected(frame, model, query, first)
-            if not len(values):
-                first += len(frame)
-                continue
+            if times is None and context.size and not first:
+                logger.warning(_NO_TIMESTAMPS, query.name, query.timestamp_col)
             before_times, before = context.add(times, values)
             sent_times = None if times is None else np.concatenate([before_times, times])
-            try:
-                head, outputs = client.score(np.concatenate([before, values]), sent_times)
-            except InputError as error:
-                raise InputError(
-                    f"{error} (row 0 of the request is row {first - len(before)} of {query.name})"
-                ) from error
+            table, version = pd.DataFrame(), ""
+            if len(values):
+                try:
+                    head, outputs = client.score(np.concatenate([before, values]), sent_times)
+                except InputError as error:
+                    raise InputError(
+                        f"{error} (row 0 of the request is row {first - len(before)} of {query.name})"
+                    ) from error
+                answers = {name: array[len(before) :] for name, array in outputs.items()}
+                table, version = _table(query, times, answers), head["model_version"]
             first += len(frame)
-            answers = {name: array[len(before) :] for name, array in outputs.items()}
-            yield Answered(_table(query, times, answers), head["model_version"], first, known)
+            scored += len(values)
+            yield Answered(table, version, first, known)
+    if first and not scored:
+        raise StepError(f"{query.name}: none of {first:,} rows was scored, a value is missing in each; fill them")
 
 
 class _Context:
@@ -120,10 +133,12 @@ def write(answers: Iterator[Answered], target: str, seen: Callable[[Answered], N
     with storage.resolve(target).open_output() as file:
         try:
             for batch in answers:
+                seen(batch)
+                if batch.table.empty:
+                    continue
                 table = pa.Table.from_pandas(batch.table, preserve_index=False)
                 writer = writer or pq.ParquetWriter(file, table.schema)
                 writer.write_table(table)
-                seen(batch)
         finally:
             if writer is not None:
                 writer.close()
@@ -155,7 +170,7 @@ def _frames(file: IO[bytes], query: Query, rows: int) -> Iterator[tuple[pd.DataF
             for frame in pd.read_csv(file, chunksize=rows):
                 yield frame, None
         else:
-            frame = _json_frame(file.read())
+            frame = _json_frame(file.read(), query.timestamp_col)
             for start in range(0, len(frame), rows):
                 yield frame.iloc[start : start + rows], len(frame)
     except (ValueError, UnicodeDecodeError) as error:  # what pandas says of damaged text
@@ -170,8 +185,11 @@ def _format_of(file: IO[bytes]) -> str:
     return "json" if start.lstrip()[:1] in (b"{", b"[") else "csv"
 
 
-def _json_frame(content: bytes) -> pd.DataFrame:
-    """A list of rows, an object with `instances` as the V1 protocol has it, or an object per line."""
+def _json_frame(content: bytes, timestamp_col: str) -> pd.DataFrame:
+    """A list of rows, an object with `instances` as the V1 protocol has it, or an object per line.
+
+    The `timestamps` of such an object become a column.
+    """
     from pydantic_core import from_json  # noqa: PLC0415 - beside what it parses
 
     try:
@@ -181,7 +199,13 @@ def _json_frame(content: bytes) -> pd.DataFrame:
     rows = found.get("instances", [found]) if isinstance(found, dict) else found
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError("rows are objects of named channels")
-    return pd.DataFrame(rows)
+    frame = pd.DataFrame(rows)
+    times = found.get("timestamps") if isinstance(found, dict) and "instances" in found else None
+    if times is not None:
+        if not isinstance(times, list) or len(times) != len(frame):
+            raise ValueError('"timestamps" is no list with one timestamp per row')
+        frame[timestamp_col] = pd.Series(times, dtype=object)
+    return frame
 
 
 def _selected(frame: pd.DataFrame, model: ModelDescription, query: Query, first: int) -> tuple[Times | None, Values]:

@@ -37,12 +37,15 @@ class Printed:
         self._alarms_only = alarms_only
         self._parts: list[pd.DataFrame] = []
         self._room = rows
-        self._rows = self._alarms = 0
+        self._rows = self._alarms = self._read = 0
         self._version = self._threshold = ""
 
     def add(self, batch: Answered) -> None:
         """Take the answers of a batch."""
         table = batch.table
+        self._read = batch.rows_read
+        if table.empty:
+            return
         self._version = batch.version
         if "threshold" in table:  # the same for all rows
             self._threshold = f", threshold {table['threshold'].iloc[0]:.4g} nats"
@@ -56,9 +59,11 @@ class Printed:
 
     def summary(self, output: str = "") -> str:
         """One line about all rows."""
+        left_out = self._read - self._rows
+        skipped = f", {left_out:,} rows not scored because a value is missing" if left_out else ""
         written = f"; written: {output}" if output else ""
         model = f"model version {self._version[:12]}{self._threshold}"
-        return f"{self._rows:,} rows, {self._alarms:,} alarms, {model}{written}"
+        return f"{self._rows:,} rows{skipped}, {self._alarms:,} alarms, {model}{written}"
 
     def table(self) -> str:
         """The first rows, and the summary."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from container_component_src.serving.inputs import RequestError, Rows, json_of, kind, timestamps
+from container_component_src.serving.inputs import RequestError, Rows, first_repeated, json_of, kind, timestamps
 from container_component_src.serving.tensors import (
     Array,
     Tensor,
@@ -46,10 +46,10 @@ class Request:
         Raises:
             RequestError: An input is missing, unknown, given twice or of another shape, or a value no number.
         """
+        repeated = first_repeated(tensor.name for tensor in self.inputs)
+        if repeated is not None:
+            raise RequestError(f"input '{repeated}': given twice")
         inputs = {tensor.name: tensor for tensor in self.inputs}
-        if len(inputs) != len(self.inputs):
-            names = [tensor.name for tensor in self.inputs]
-            raise RequestError(f"input '{next(name for name in names if names.count(name) > 1)}': given twice")
         times = inputs.pop(TIMESTAMPS_INPUT, None)
         if set(inputs) == {ROWS_INPUT} and ROWS_INPUT not in channels:
             values = _matrix(inputs[ROWS_INPUT], channels)
@@ -179,10 +179,9 @@ def _pairs(content: object) -> int:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> None:
-    names = [name for name, _ in pairs]
-    if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise RequestError(f"{twice!r} stands twice in an object of the request; send it once")
+    repeated = first_repeated(name for name, _ in pairs)
+    if repeated is not None:
+        raise RequestError(f"{repeated!r} stands twice in an object of the request; send it once")
 
 
 def _matrix(tensor: Tensor, channels: Sequence[str]) -> Array:

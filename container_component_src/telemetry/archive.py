@@ -1,9 +1,12 @@
 """Archives: parquet files of raw telemetry, found below a prefix and checked before anything is computed from them."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -11,8 +14,8 @@ from container_component_src import storage
 from container_component_src.errors import InputError
 from container_component_src.storage import Location
 from container_component_src.telemetry.archive_files import find_archives
-from container_component_src.telemetry.dataset import LABEL_COL, Timestamps, timestamps_of, to_iso
-from container_component_src.telemetry.parquet import open_parquet
+from container_component_src.telemetry.dataset import LABEL_COL, Timestamps, timestamps_of, to_iso, values_of
+from container_component_src.telemetry.parquet import open_parquet, readable
 
 DAMAGED = "check the path, or fetch the file again"
 
@@ -26,7 +29,7 @@ class Archive:
 
 
 def list_archives(uri: str, timestamp_col: str) -> list[Archive]:
-    """Find the archives below a prefix and compare their schemas; no rows are read.
+    """Find the archives below a prefix, and compare their schemas and periods; no rows are read.
 
     Args:
         uri: A folder or prefix with `*.parquet` files directly below it, or one such file.
@@ -36,16 +39,78 @@ def list_archives(uri: str, timestamp_col: str) -> list[Archive]:
         The archives, sorted by name.
 
     Raises:
-        InputError: There is none, one is unreadable or lacks the timestamp, or their channels differ.
+        InputError: There is none, one is unreadable or lacks the timestamp, channels differ, or two share a period.
     """
     files = find_archives(uri)
     expected: tuple[str, ...] | None = None
+    periods: list[tuple[int, int, str]] = []
     for file in files:
         with open_archive(file, timestamp_col) as archive:
             channels = float_channels(archive.schema_arrow, timestamp_col)
+            if period := _period(archive.metadata, timestamp_col, range(archive.num_row_groups)):
+                periods.append((*period, file.uri))
         expected = expected or channels
         check_same_channels(file.uri, channels, expected, files[0].uri)
+    _check_apart(periods)
     return [Archive(file.uri, file.fingerprint()) for file in files]
+
+
+def read_row_group(uri: str, group: int, timestamp_col: str, channels: Sequence[str]) -> pd.DataFrame:
+    """One row group of an archive as the steps see it: UTC timestamps as a column, and float32 channels.
+
+    Raises:
+        InputError: The archive is absent or damaged.
+    """
+    file = storage.resolve(uri)
+    with open_archive(file, timestamp_col) as archive, readable(file, DAMAGED):
+        return _frame(archive.read_row_group(group, columns=[timestamp_col, *channels]), timestamp_col, channels)
+
+
+def read_period(uris: Sequence[str], timestamp_col: str, channels: Sequence[str], start: int, end: int) -> pd.DataFrame:
+    """The rows of archives from `start` to before `end`, in nanoseconds since 1970 UTC, as `read_row_group` has them.
+
+    Row groups whose statistics lie outside are not read.
+
+    Raises:
+        InputError: An archive is absent or damaged.
+    """
+    frames = [pd.DataFrame(columns=[timestamp_col, *channels])]
+    for uri in uris:
+        with open_archive(storage.resolve(uri), timestamp_col) as archive:
+            periods = [_period(archive.metadata, timestamp_col, [group]) for group in range(archive.num_row_groups)]
+        for group, period in enumerate(periods):
+            if period is None or (period[0] < end and period[1] >= start):
+                frame = read_row_group(uri, group, timestamp_col, channels)
+                times = frame[timestamp_col].astype(np.int64)
+                frames.append(frame[(times >= start) & (times < end)])
+    return pd.concat([frame for frame in frames if len(frame)] or frames, ignore_index=True)
+
+
+def _frame(table: pa.Table, timestamp_col: str, channels: Sequence[str]) -> pd.DataFrame:
+    frame = pd.DataFrame(values_of(table, channels), columns=list(channels))
+    frame.insert(0, timestamp_col, pd.to_datetime(timestamps_of(table[timestamp_col]), unit="ns", utc=True))
+    return frame
+
+
+def _period(metadata: pq.FileMetaData, timestamp_col: str, groups: Sequence[int]) -> tuple[int, int] | None:
+    """First and last timestamp of row groups, in nanoseconds since 1970 UTC, by statistics; None without them."""
+    paths = [metadata.schema.column(at).path for at in range(metadata.num_columns)]
+    column = paths.index(timestamp_col)
+    found = [metadata.row_group(group).column(column).statistics for group in groups]
+    if not all(statistics is not None and statistics.has_min_max for statistics in found):
+        return None
+    ends = pd.DatetimeIndex([value for statistics in found for value in (statistics.min, statistics.max)])
+    nanoseconds = ends.as_unit("ns").astype(np.int64)
+    return int(nanoseconds.min()), int(nanoseconds.max())
+
+
+def _check_apart(periods: list[tuple[int, int, str]]) -> None:
+    for (_, end, before), (start, _, after) in pairwise(sorted(periods)):
+        if start <= end:
+            raise InputError(
+                f"{after}: starts at {to_iso(start)}, but {before} ends at {to_iso(end)}; "
+                "archives may not share rows: cut one of them"
+            )
 
 
 def file_fingerprint(uri: str) -> str:
@@ -66,8 +131,16 @@ def open_archive(file: Location, timestamp_col: str) -> pq.ParquetFile:
     Raises:
         InputError: It is absent, not parquet, truncated, or lacks one of these columns.
     """
+    if file.exists() and not file.is_file():
+        raise InputError(
+            f"{file.uri}: a folder of part files, as Spark and Dask write it, where one file is expected; name the "
+            "folder itself in [paths] archives, or write its rows to one file"
+        )
     archive = open_parquet(file, DAMAGED)
     schema = archive.schema_arrow
+    repeated = next((name for name, count in Counter(schema.names).items() if count > 1), None)
+    if repeated is not None:
+        raise InputError(f"{file.uri}: two columns are named '{repeated}'; rename or remove one")
     if not archive.metadata.num_rows:
         raise InputError(f"{file.uri}: no rows; leave the file out")
     if timestamp_col not in schema.names:

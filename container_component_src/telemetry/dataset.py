@@ -53,6 +53,7 @@ class Manifest(Frozen):
     labelled: bool = False
     missing: dict[str, int] = Field(default_factory=dict)  # NaN, infinite or null values of the channels that have any
     events: tuple[Event, ...] = ()  # reported anomalies with rows in the dataset
+    events_without_rows: tuple[Event, ...] = ()  # in its gaps, or outside of it
     scaler: Scaler | None = None  # the scaling that the values went through
     notes: dict[str, Any] = Field(default_factory=dict)  # facts about how it was made
 

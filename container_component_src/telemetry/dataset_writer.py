@@ -62,7 +62,7 @@ def commit(location: Location, manifest: Manifest) -> Dataset:
         if after.start <= before.end:
             raise InputError(
                 f"{location.uri}: {after.file} starts at {to_iso(after.start)}, not after {before.file}, which ends at "
-                f"{to_iso(before.end)}; remove the archive that repeats this time"
+                f"{to_iso(before.end)}; archives may not share rows: cut one of them"
             )
     (location / MANIFEST_NAME).write_bytes(manifest.model_dump_json(indent=1).encode())
     return Dataset(location, manifest)

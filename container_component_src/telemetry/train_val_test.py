@@ -30,7 +30,13 @@ class SplitRule:
     seed: int
 
     def assign(self, frame: Frame, events: tuple[Event, ...]) -> dict[str, Frame]:
-        """Divide rows into train, val and test, each in order; only test keeps its labels."""
+        """Divide rows into train, val and test, each in order; only test keeps its labels.
+
+        Args:
+            frame: The rows.
+            events: All that are reported. One without a row of its own, in a gap or just outside the data, still has
+                rows near it that are not nominal.
+        """
         test = inside_any(frame.timestamps, events, _nanoseconds(self.window_hours))
         blocks = frame.timestamps // _nanoseconds(self.block_hours)
         val = ~test & (uniform(blocks, self.seed) < self.val_fraction)
@@ -51,7 +57,7 @@ def split_dataset(dataset_uri: str, labels_uri: str, targets: dict[str, str], ru
         InputError: The labels belong to other data, or one of the three would be empty.
     """
     dataset, labels = Dataset.open(dataset_uri), Dataset.open(labels_uri)
-    events = labels.manifest.events
+    events, rowless = labels.manifest.events, labels.manifest.events_without_rows
     with ExitStack() as stack:
         writers: dict[str, DatasetWriter] = {}
         for name, uri in targets.items():
@@ -60,7 +66,7 @@ def split_dataset(dataset_uri: str, labels_uri: str, targets: dict[str, str], ru
             writers[name] = stack.enter_context(writer)
         rows = dict.fromkeys(writers, 0)
         for frame in _labelled(dataset, labels):
-            for name, part in rule.assign(frame, events).items():
+            for name, part in rule.assign(frame, (*events, *rowless)).items():
                 writers[name].write(part)
                 rows[name] += len(part)
         _check_none_empty(rows, dataset_uri)

@@ -128,8 +128,49 @@ def test_rows_with_missing_values_are_refused_or_left_out(
                "--output", target, "--batch-rows", 50)  # fmt: skip
     assert_refused(invoke(*command), "row 120", "fan_speed")
     assert_nothing_written(target)
-    assert invoke(*command, "--skip-missing").code == 0
+    outcome = invoke(*command, "--skip-missing")
+    assert outcome.code == 0
+    assert f"{ROWS - 1} rows, 1 rows not scored because a value is missing" in outcome.stdout
     close(pd.read_parquet(target)["smoothed_score"], expected(served[0], frame.drop(index=120))[1])
+
+
+def test_a_channel_without_any_value_is_no_success(
+    served: tuple[Bundle, str], frame: pd.DataFrame, invoke: Invoke, tmp_path: Path
+) -> None:
+    frame.assign(fan_speed=np.nan).to_csv(tmp_path / "telemetry.csv", index=False)
+    target = tmp_path / "answers.parquet"
+    command = ("query_model", "--url", served[1], "--model-name", MODEL, "--input", tmp_path / "telemetry.csv")
+    outcome = invoke(*command, "--skip-missing", "--output", target)
+    assert_refused(outcome, f"none of {ROWS} rows was scored", code=1)
+    assert_nothing_written(target)
+
+
+def test_timestamps_beside_instances_are_sent(
+    served: tuple[Bundle, str], frame: pd.DataFrame, invoke: Invoke, tmp_path: Path
+) -> None:
+    rows = frame[list(CHANNELS)].to_dict("records")
+    body = {"instances": rows, "timestamps": [time.isoformat() for time in frame[TIME]]}
+    (tmp_path / "body.json").write_text(json.dumps(body))
+    target = tmp_path / "answers.parquet"
+    command = ("query_model", "--url", served[1], "--model-name", MODEL, "--input", tmp_path / "body.json")
+    assert invoke(*command, "--output", target).code == 0
+    close(pd.read_parquet(target)["smoothed_score"], expected(served[0], frame)[1])
+    (tmp_path / "body.json").write_text(json.dumps({**body, "timestamps": body["timestamps"][1:]}))
+    assert_refused(invoke(*command), "one timestamp per row")
+
+
+def test_rows_without_timestamps_are_said_to_be_scored_alone(
+    served: tuple[Bundle, str],
+    frame: pd.DataFrame,
+    invoke: Invoke,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    frame.rename(columns={TIME: "datetime"}).to_csv(tmp_path / "telemetry.csv", index=False)
+    command = ("query_model", "--url", served[1], "--model-name", MODEL, "--input", tmp_path / "telemetry.csv")
+    assert invoke(*command, "--batch-rows", 50).code == 0
+    (warning,) = [message for message in caplog.messages if "--timestamp-col" in message]
+    assert f"no column '{TIME}'" in warning
 
 
 def test_bad_input_is_refused(served: tuple[Bundle, str], frame: pd.DataFrame, invoke: Invoke, tmp_path: Path) -> None:

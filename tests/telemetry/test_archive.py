@@ -6,18 +6,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from container_component_src.errors import InputError
-from container_component_src.telemetry.archive import checked_timestamps, file_fingerprint, list_archives
+from container_component_src.telemetry.archive import checked_timestamps, file_fingerprint, list_archives, read_period
 from tests.helpers import TIME, telemetry, write_archive
 
 
 def test_archives_are_sorted_and_other_files_ignored(tmp_path: Path) -> None:
     for name in ("2023.parquet", "2021.parquet", "2022.parquet"):
-        write_archive(tmp_path / name, telemetry(rows=10))
+        write_archive(tmp_path / name, telemetry(rows=10, start=f"{name[:4]}-01-01"))
     (tmp_path / "notes.txt").touch()
     (tmp_path / "older").mkdir()
     archives = list_archives(str(tmp_path), TIME)
@@ -40,8 +41,28 @@ def test_a_touched_archive_has_another_fingerprint(tmp_path: Path) -> None:
 
 def test_archives_differ_in_columns_that_are_no_channels(tmp_path: Path) -> None:
     write_archive(tmp_path / "1.parquet", telemetry(rows=10))
-    write_archive(tmp_path / "2.parquet", telemetry(rows=10, crew=3).drop(columns="status"))
+    write_archive(tmp_path / "2.parquet", telemetry(rows=10, start="2024-01-01", crew=3).drop(columns="status"))
     assert len(list_archives(str(tmp_path), TIME)) == 2
+
+
+def test_archives_that_share_a_period_are_named(tmp_path: Path) -> None:
+    first = write_archive(tmp_path / "2022.parquet", telemetry(rows=10))
+    second = write_archive(tmp_path / "2023.parquet", telemetry(rows=10, start="2023-01-01 00:09"))
+    with pytest.raises(InputError, match=f"{second}: starts at 2023-01-01T00:09.*but {first} ends at 2023-01-01T00:09"):
+        list_archives(str(tmp_path), TIME)
+
+
+def test_periods_are_not_compared_where_files_have_no_statistics(tmp_path: Path) -> None:
+    for name in ("1.parquet", "2.parquet"):
+        telemetry(rows=10).to_parquet(tmp_path / name, write_statistics=False)
+    assert len(list_archives(str(tmp_path), TIME)) == 2
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    table = pa.Table.from_pandas(telemetry(rows=10), preserve_index=False)
+    pq.write_table(table.append_column("fan_speed", table["fan_speed"]), tmp_path / "1.parquet")
+    with pytest.raises(InputError, match="two columns are named 'fan_speed'"):
+        list_archives(str(tmp_path), TIME)
 
 
 def _column(times: list[int | None]) -> pa.ChunkedArray:
@@ -78,3 +99,18 @@ def test_checked_timestamps_are_nanoseconds() -> None:
     checked = checked_timestamps(column, "file")
     assert checked.dtype == np.int64
     assert checked[0] == pd.Timestamp("2023-01-01 05:00", tz="UTC").value
+
+
+def test_rows_of_a_period_are_read_as_the_steps_read_them(tmp_path: Path) -> None:
+    first = telemetry(rows=100, start="2022-12-31 23:00").astype({"cabin_pressure": "Float64"})
+    first[TIME] = first[TIME].dt.tz_convert("Europe/Berlin")
+    first.to_parquet(tmp_path / "2022.parquet", row_group_size=30)
+    telemetry(rows=50, start="2023-01-01 01:00").set_index(TIME).to_parquet(tmp_path / "2023.parquet")
+    uris = [archive.uri for archive in list_archives(str(tmp_path), TIME)]
+    start, end = (pd.Timestamp(f"2023-01-01 0{hour}", tz="UTC").value for hour in (0, 2))
+    rows = read_period(uris, TIME, ["fan_speed", "cabin_pressure"], start, end)
+    assert list(rows.columns) == [TIME, "fan_speed", "cabin_pressure"]
+    assert rows[TIME].tolist() == [*pd.date_range("2023-01-01", periods=40, freq="min", tz="UTC"),
+                                   *pd.date_range("2023-01-01 01:00", periods=50, freq="min", tz="UTC")]  # fmt: skip
+    assert rows.dtypes.tolist()[1:] == [np.float32, np.float32]
+    assert read_period(uris, TIME, ["fan_speed"], end, end).empty

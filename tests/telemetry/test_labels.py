@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from container_component_src.settings import ReportColumns
 from container_component_src.telemetry.events import Event
-from container_component_src.telemetry.labels import inside_any, label_dataset, read_reports, rows_of
+from container_component_src.telemetry.labels import inside_any, label_dataset, rows_of
+from container_component_src.telemetry.reports import read_reports
 from tests.helpers import nanoseconds, report, report_time, write_dataset, write_reports
 
 COLUMNS = ReportColumns()
@@ -113,4 +114,5 @@ def test_labels_have_the_partitions_of_the_data(tmp_path: Path) -> None:
     assert frame.labels.tolist() == [0, 0, 0, 1, 1, 0, 0, 0, 0, 1]
     assert frame.values.shape == (10, 0)
     assert [event.id for event in labels.manifest.events] == ["AR-1", "AR-3"]
+    assert [event.id for event in labels.manifest.events_without_rows] == ["AR-2"]
     assert labels.manifest.notes == {"events": 2, "events_outside": 0, "events_without_rows": 1}

@@ -111,3 +111,16 @@ def test_the_written_parts(tmp_path: Path) -> None:
     for name, part in again.items():
         assert _without_files(part.manifest) == _without_files(parts[name].manifest)
         np.testing.assert_array_equal(part.load().timestamps, frames[name].timestamps)
+
+
+def test_rows_near_an_event_without_rows_are_test_rows(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "data", np.zeros((600, 2)))
+    # The second lies between two rows, the third ends before the first row.
+    reports = write_reports(tmp_path / "reports.csv", report((60, 70), (300.25, 300.75), (-20, -5)))
+    data, labels = str(tmp_path / "data"), str(tmp_path / "labels")
+    label_dataset(data, str(reports), labels, ReportColumns(), strict=False)
+    rule = SplitRule(window_hours=0.25, block_hours=0.5, val_fraction=0.2, seed=0)
+    targets = {name: str(tmp_path / name) for name in ("train", "val", "test")}
+    parts = split_dataset(data, labels, targets, rule)
+    minutes = (parts["test"].load().timestamps - nanoseconds("2023-01-01")) // MINUTE
+    assert minutes.tolist() == [*range(10), *range(45, 85), *range(286, 316)]

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from container_component_src.backends.kubernetes.serving_manifest import manifest
-from container_component_src.cluster.access import Cluster
+from container_component_src.backends.kubernetes.serving_status import NotReadyError, until
+from container_component_src.cluster.access import Cluster, PassingError
 from container_component_src.cluster.step import Step
 from container_component_src.errors import StepError
 from container_component_src.serving.service import Hosting
+from tests.backends.kubernetes import kserve_controller
 from tests.backends.kubernetes.deployments import (
     CRASHING,
     KNATIVE,
@@ -18,11 +20,13 @@ from tests.backends.kubernetes.deployments import (
     awaited,
     deploy,
     model_of,
+    of_others,
     service,
     stored,
     when,
+    writes,
 )
-from tests.backends.kubernetes.kserve_controller import KServe
+from tests.backends.kubernetes.kserve_controller import KServe, event_of
 from tests.cluster.emulator import Emulator
 
 
@@ -88,6 +92,7 @@ def test_a_pod_that_does_not_get_ready_is_quoted(
     [
         CRASHING | {"restartCount": 3},
         CRASHING | {"restartCount": 0, "state": {"waiting": {"reason": "InvalidImageName"}}},
+        CRASHING | {"restartCount": 0, "state": {"waiting": {"reason": "CreateContainerConfigError"}}},
     ],
 )
 def test_a_pod_that_fails_for_good_ends_the_wait(
@@ -166,9 +171,107 @@ def test_refusals_name_the_mend(
     assert emulator.objects("InferenceService") == {}
 
 
-def test_lasting_failures_leave_nothing(cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step) -> None:
+def test_an_api_server_that_stays_away_leaves_a_new_service_to_the_next_attempt(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
+) -> None:
     emulator.fail("GET", "/pods", 500, times=99)
-    with pytest.raises(StepError, match=r"cannot list pods .*injected failure.* deleted again"):
+    message = r"cannot list pods .*injected failure.* goes on untested: the next attempt of this step tests it"
+    with pytest.raises(PassingError, match=message):
+        deploy(cluster, step, service("one"))
+    emulator.api.faults.clear()
+    assert deploy(cluster, step, service("one")).revision == "one"
+    assert "DELETE" not in writes(emulator)
+
+
+def test_an_api_server_that_stays_away_does_not_keep_an_untested_update(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
+) -> None:
+    deploy(cluster, step, service("one"))
+    emulator.fail("GET", "/pods", 500, times=99)
+    with pytest.raises(PassingError, match=r"cannot list pods .* has its previous spec again"):
+        deploy(cluster, step, service("two"))
+    assert model_of(emulator) == "one"
+
+
+def test_the_absence_of_the_api_server_does_not_count_as_waiting() -> None:
+    attempts = []
+
+    def attempt() -> str:
+        attempts.append(None)
+        if len(attempts) == 3:
+            return "ready"
+        time.sleep(0.2)
+        raise NotReadyError("not yet")
+
+    assert until(0.1, "it", attempt, NotReadyError, outage=0.15) == "ready"
+    attempts.clear()
+    with pytest.raises(StepError, match=r"waited 0\.1 s for it: not yet"):
+        until(0.1, "it", attempt, NotReadyError)
+
+
+def test_what_kubernetes_refuses_ends_the_wait(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stands in an event of the service, and nowhere in its status."""
+    monkeypatch.setattr(kserve_controller, "CPU_LIMIT", "500m")
+    message = r"cannot start: InternalError \(.*must be less than or equal to cpu limit of 500m\).* deleted again"
+    with pytest.raises(StepError, match=message):
+        deploy(cluster, step, service("one", ready_timeout=600))
+    assert emulator.objects("InferenceService") == {}
+
+
+def test_a_cluster_without_knative_ends_the_wait(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
+) -> None:
+    kserve.knative = False
+    message = r"ServerlessModeRejected \(.*Knative Services are not available\); give --deployment-mode Standard"
+    with pytest.raises(StepError, match=message):
+        deploy(cluster, step, service("one", KNATIVE, ready_timeout=600))
+    assert emulator.objects("InferenceService") == {}
+
+
+def test_the_newest_event_is_told_but_none_of_the_spec_before(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
+) -> None:
+    emulator.put("Event", event_of("InferenceService", "eclss", "InternalError", "x is invalid: long ago"))
+    emulator.put("Event", event_of("Pod", "eclss-predictor-0", "Evicted", "long ago"))
+    deploy(cluster, step, service("one"))
+    kserve.idle = True
+    for name, kind in (("eclss-predictor-7", "ReplicaSet"), ("eclss-two", "Pod")):
+        refused = event_of(kind, name, "FailedCreate", "exceeded quota")
+        when(awaited(emulator, "two"), lambda refused=refused: emulator.put("Event", refused))  # type: ignore[misc]
+    message = r"of the spec before; ReplicaSet eclss-predictor-7: FailedCreate \(exceeded quota\); .* was rolled back"
+    with pytest.raises(StepError, match=message):
+        deploy(cluster, step, service("two", ready_timeout=1))
+
+
+@pytest.mark.parametrize("models", [("one",), ("one", "two")])
+def test_a_transformer_that_does_not_start_fails_although_the_service_is_called_ready(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, models: tuple[str, ...]
+) -> None:
+    *before, last = models
+    for model in before:
+        deploy(cluster, step, service(model))
+    kserve.failing[last], kserve.failing_parts = CRASHING, ("transformer",)
+    with pytest.raises(StepError, match=r"pod eclss-transformer-\d is not ready"):
+        deploy(cluster, step, service(last, ready_timeout=1.5))
+
+
+def test_a_deletion_that_kserve_would_never_end_ends(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
+) -> None:
+    """Its webhook refuses the removal of its own finalizer while annotation and status name the mode differently."""
+    kserve.failing["one"] = CRASHING
+    with pytest.raises(StepError, match="was deleted again"):
+        deploy(cluster, step, service("one", Hosting(deployment_mode="RawDeployment"), ready_timeout=0.5))
+    assert emulator.objects("InferenceService") == {}
+
+
+def test_a_mode_that_kserve_does_not_know_at_all_is_found_out(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(KServe, "mode", lambda *_: "ModelMesh")
+    with pytest.raises(StepError, match=r"asked for RawDeployment, KServe runs it as ModelMesh; .* deleted again"):
         deploy(cluster, step, service("one"))
     assert emulator.objects("InferenceService") == {}
 
@@ -266,26 +369,26 @@ def test_a_stop_in_the_middle_of_the_creation_leaves_nothing(
     assert emulator.objects("InferenceService") == {}
 
 
-def test_a_service_in_deletion_is_not_updated(cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step) -> None:
+def test_a_service_in_deletion_is_waited_for_and_made_anew(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
+) -> None:
     deploy(cluster, step, service("one"))
+    uid = stored(emulator)["metadata"]["uid"]
     emulator.patch("InferenceService", "eclss", {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}})
-    with pytest.raises(StepError, match=r"eclss is being deleted; deploy again when it is gone"):
-        deploy(cluster, step, service("two"))
-    assert model_of(emulator) == "one"
+    assert deploy(cluster, step, service("two")).revision == "two"
+    assert stored(emulator)["metadata"]["uid"] != uid
 
 
 def test_a_service_of_others_is_rolled_back_to_what_it_was(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
 ) -> None:
-    theirs = manifest(step, PODS, service("theirs"))
-    theirs["metadata"]["annotations"] = {"serving.kserve.io/deploymentMode": "Standard"}
-    for part in theirs["spec"].values():
-        del part["annotations"]["columbus-eclss-ad/manifest-sha256"]
+    theirs = of_others(step)
     emulator.put("InferenceService", theirs)
     while "status" not in stored(emulator):
         pass
     kserve.scores["two"] = 2.0
     with pytest.raises(StepError, match=r"was rolled back and serves the previous model"):
-        deploy(cluster, step, service("two"))
+        deploy(cluster, step, service("two", Hosting(take_over=True)))
     assert stored(emulator)["spec"] == theirs["spec"]
     assert stored(emulator)["metadata"]["annotations"] == theirs["metadata"]["annotations"]
+    assert not stored(emulator)["metadata"]["labels"]

@@ -18,7 +18,7 @@ NO_ENGINE = $(error no docker, podman or buildah: install one, or name it in ENG
 AUDIT_TOOLS := pip-audit==2.10.1 cyclonedx-bom==7.5.0
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-containers test lint format lock bench compile image check-image audit sbom clean
+.PHONY: help run run-containers test test-cluster lint format lock bench compile image check-image audit sbom clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -32,6 +32,9 @@ run-containers: $(VENV)/.run ## The same with every step in a container of the i
 test: $(VENV)/.test ## Lint, check types and run the tests
 	@$(MAKE) --no-print-directory lint
 	$(PY) -m pytest $(ARGS)
+
+test-cluster: $(VENV)/.test ## Run the launching steps, and faults, on a real cluster; see docs/cluster.md
+	TEST_CLUSTER=yes $(PY) -m pytest tests/cluster/live $(ARGS)
 
 lint: $(VENV)/.test ## Lint and check types
 	$(VENV)/bin/ruff check

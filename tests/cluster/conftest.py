@@ -1,5 +1,6 @@
 """Fixtures of a cluster that is none: an emulated API, and access to it with the real clients."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,9 @@ import pytest
 from container_component_src.cluster.access import Cluster, connect
 from container_component_src.cluster.step import Step
 from tests.cluster.emulator import NAMESPACE, Emulator, running
+
+# `make test-cluster` runs these, on a cluster that it names; `make test` has none.
+collect_ignore = [] if os.environ.get("TEST_CLUSTER") else ["live"]
 
 
 @pytest.fixture

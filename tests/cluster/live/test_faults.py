@@ -1,0 +1,165 @@
+"""What goes wrong on a cluster: how the steps end then, what they say, and that nothing is left."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from kubernetes.client.exceptions import ApiException
+
+from container_component_src.cluster.kinds import INFERENCE_SERVICE
+from container_component_src.storage import S3_ENVIRONMENT
+from tests.cluster.live.data import Commands
+from tests.cluster.live.step_pod import Session
+
+RUN = "pipeline/runid={run}"
+TRIAL = RUN + ",katib.kubeflow.org/experiment"
+MASTER = RUN + ",training.kubeflow.org/replica-type=master"
+SCHEDULER = RUN + ",dask.org/component=scheduler"
+ABSENT_IMAGE = "registry.invalid/absent:none"
+
+
+def tune(commands: Commands) -> list[str]:
+    return commands.tune()
+
+
+def train(commands: Commands) -> list[str]:
+    return commands.train(target="model-of-fault")
+
+
+def preprocess(commands: Commands) -> list[str]:
+    return commands.preprocess("dataset-of-fault")
+
+
+LAUNCHES = pytest.mark.parametrize(
+    ("launch", "pods"), [(tune, TRIAL), (train, MASTER), (preprocess, SCHEDULER)], ids=["tuning", "training", "dask"]
+)
+Launch = Callable[[Commands], list[str]]
+
+
+@LAUNCHES
+def test_a_deleted_step_takes_its_job_along(
+    session: Session, commands: Commands, run_id: str, launch: Launch, pods: str
+) -> None:
+    step = session.start(run_id, *launch(commands))
+    session.await_pod(pods.format(run=run_id))
+    session.delete_pod(step.name)
+    session.await_nothing_left(run_id)
+
+
+@pytest.mark.parametrize(("launch", "pods"), [(tune, TRIAL), (train, MASTER)], ids=["tuning", "training"])
+def test_the_job_of_a_killed_step_is_adopted(
+    session: Session, commands: Commands, run_id: str, launch: Launch, pods: str
+) -> None:
+    step = session.start(run_id, *launch(commands), killable=True)
+    session.await_pod(pods.format(run=run_id))
+    step.kill()
+    second = session.start(run_id, *launch(commands))
+    second.said("adopting")
+    assert step.ended().code == 137
+    ended = second.ended()
+    assert ended.code == 0, ended.log
+
+
+def test_a_deleted_trial_does_not_end_the_tuning(session: Session, commands: Commands, run_id: str) -> None:
+    step = session.start(run_id, *commands.tune())
+    session.delete_pod(session.await_pod(TRIAL.format(run=run_id)))
+    ended = step.ended()
+    assert ended.code == 0, ended.log
+
+
+def test_a_deleted_master_is_named(session: Session, commands: Commands, run_id: str) -> None:
+    step = session.start(run_id, *train(commands))
+    session.delete_pod(session.await_pod(MASTER.format(run=run_id)))
+    ended = step.ended()
+    assert ended.code == 1
+    assert "deleted" in ended.log.splitlines()[-1]
+
+
+def test_a_deleted_scheduler_is_named(session: Session, commands: Commands, run_id: str) -> None:
+    step = session.start(run_id, *preprocess(commands))
+    step.said("is ready")
+    session.delete_pod(session.await_pod(SCHEDULER.format(run=run_id)))
+    ended = step.ended()
+    assert ended.code == 1
+    assert "scheduler" in ended.log.splitlines()[-1]
+
+
+def test_a_wrong_key_is_named(session: Session, commands: Commands, run_id: str) -> None:
+    name, namespace = f"live-{run_id[:8]}", session.target.namespace
+    found = session.core.read_namespaced_secret(session.target.s3_secret, namespace)
+    secret = {"metadata": {"name": name}, "data": {**found.data, "AWS_SECRET_ACCESS_KEY": "d3Jvbmc="}}
+    assert set(secret["data"]) & set(S3_ENVIRONMENT)
+    session.core.create_namespaced_secret(namespace, secret)
+    try:
+        ended = session.run(run_id, *train(commands), secret=name)
+    finally:
+        session.core.delete_namespaced_secret(name, namespace)
+    assert ended.code != 0
+    error = ended.log.splitlines()[-1]
+    assert "AWS_ACCESS_KEY_ID" in error or "Secret" in error
+    assert "no such file" not in error
+
+
+@LAUNCHES
+def test_a_quota_is_named_and_waited_for(
+    session: Session, commands: Commands, run_id: str, launch: Launch, pods: str
+) -> None:
+    with _no_more_pods_than(session) as open_quota:
+        step = session.start(run_id, *launch(commands))
+        open_quota(0)
+        step.said("exceeded quota")
+    ended = step.ended()
+    assert ended.code == 0, ended.log
+
+
+@LAUNCHES
+def test_a_missing_image_is_named(session: Session, commands: Commands, run_id: str, launch: Launch, pods: str) -> None:
+    option = "--dask-worker-image" if launch is preprocess else "--image"
+    arguments = launch(commands)
+    arguments[arguments.index(option) + 1] = ABSENT_IMAGE
+    step = session.start(run_id, *arguments)
+    step.said(r"ErrImagePull|ImagePullBackOff")
+    session.delete_pod(step.name)
+
+
+def test_a_service_of_somebody_else_is_left_alone(session: Session, trained: Commands, run_id: str) -> None:
+    name, kind, namespace = f"live-{uuid.uuid4().hex[:6]}", INFERENCE_SERVICE, session.target.namespace
+    container = {"name": "kserve-container", "image": session.target.image, "command": ["sleep", "600"]}
+    foreign = {
+        "apiVersion": kind.api_version,
+        "kind": kind.name,
+        "metadata": {"name": name},
+        "spec": {"predictor": {"containers": [container]}},
+    }
+    arguments = (kind.group, kind.version, namespace, kind.plural)
+    session.custom.create_namespaced_custom_object(*arguments, foreign)
+    try:
+        ended = session.run(run_id, *trained.deploy(name))
+        found = session.custom.get_namespaced_custom_object(*arguments, name)
+    finally:
+        session.custom.delete_namespaced_custom_object(*arguments, name)
+    assert ended.code != 0
+    assert name in ended.log.splitlines()[-1]
+    assert found["spec"]["predictor"]["containers"][0]["command"] == ["sleep", "600"]
+
+
+@contextmanager
+def _no_more_pods_than(session: Session) -> Iterator[Callable[[int], None]]:
+    """A quota on pods, once the block has called what it gets with the number of pods that may be added."""
+    name, namespace = f"live-{uuid.uuid4().hex[:6]}", session.target.namespace
+
+    def close(more: int) -> None:
+        pods = session.core.list_namespaced_pod(namespace).items
+        living = sum(pod.status.phase not in ("Succeeded", "Failed") for pod in pods)  # others do not count
+        quota = {"metadata": {"name": name}, "spec": {"hard": {"pods": str(living + more)}}}
+        session.core.create_namespaced_resource_quota(namespace, quota)
+
+    try:
+        yield close
+    finally:
+        try:
+            session.core.delete_namespaced_resource_quota(name, namespace)
+        except ApiException as error:
+            if error.status != 404:
+                raise

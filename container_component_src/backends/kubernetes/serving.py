@@ -10,9 +10,9 @@ from container_component_src.backends.kubernetes.serving_events import Watch
 from container_component_src.backends.kubernetes.serving_manifest import (
     LATEST_TAG,
     PREDICTOR,
-    TAGS_ANNOTATION,
     digest_of,
     manifest,
+    merged,
 )
 from container_component_src.backends.kubernetes.serving_status import (
     LostError,
@@ -22,9 +22,9 @@ from container_component_src.backends.kubernetes.serving_status import (
     revisions,
     until,
     wait_until_ready,
+    with_newest,
 )
 from container_component_src.cluster.access import Cluster, ExistsError, Manifest, NotFoundError, PassingError
-from container_component_src.cluster.children import DIGEST_ANNOTATION
 from container_component_src.cluster.inference_services import (
     MODE_ANNOTATION,
     PASSED,
@@ -51,7 +51,6 @@ __all__ = ["deploy", "manifest"]
 SETTLING_TIME = 120.0  # seconds after readiness, until routes lead to the new model and pods on demand have started
 _ATTEMPTS = 10  # to write while KServe writes the status of the same object
 _PAUSE = 0.2  # seconds between them
-_OWN_ANNOTATIONS = {MODE_ANNOTATION, TAGS_ANNOTATION, DIGEST_ANNOTATION, RUN_ANNOTATION}
 
 logger = logging.getLogger(__name__)
 
@@ -93,6 +92,7 @@ def _rolled_out(rollout: "Rollout", service: Service) -> tuple[str, str]:
     names = names_of_mode(service.hosting.deployment_mode)
     while True:
         rollout.desired["metadata"]["annotations"][MODE_ANNOTATION] = names.pop(0)
+        rollout.await_removal()
         with signals_deferred():  # no signal can come between a change and the knowledge of it
             applied = rollout.apply()
         try:
@@ -104,7 +104,12 @@ def _rolled_out(rollout: "Rollout", service: Service) -> tuple[str, str]:
             remove(rollout.cluster, rollout.name)
             rollout.watch = Watch(rollout.cluster, rollout.name)
             continue
-        tested = _tested(ready, service)
+        try:
+            tested = _tested(ready, service)
+        except StepError as error:
+            if isinstance(error.__cause__, NotServingError):  # until the time was over
+                raise StepError(with_newest(str(error), rollout.watch.events())) from error
+            raise
         rollout.accept(ready)
         return tested
 
@@ -134,6 +139,16 @@ class Rollout:
         """The revisions of the spec before; none where nothing was changed."""
         return revisions(self.previous) if self.previous and self.changed else {}
 
+    def await_removal(self) -> None:
+        """Wait until a service that is being deleted is gone.
+
+        Raises:
+            StepError: It stays.
+        """
+        found = self.cluster.get(INFERENCE_SERVICE, self.name)
+        if found is not None and "deletionTimestamp" in found["metadata"] and is_ours(found):
+            await_removal(self.cluster, found)
+
     def apply(self) -> Manifest:
         """Create, update, or leave an InferenceService alone.
 
@@ -143,9 +158,6 @@ class Rollout:
         """
         for _ in range(_ATTEMPTS):
             found = self.cluster.get(INFERENCE_SERVICE, self.name)
-            if found is not None and "deletionTimestamp" in found["metadata"] and is_ours(found):
-                await_removal(self.cluster, found)
-                found = None
             if found is not None and digest_of(found) == digest_of(self.desired):
                 # Written by this, if it tried and the answer was lost on the way, or an earlier attempt was killed.
                 written_before = bool(self.changed) or is_untested(found, self.run_id)
@@ -184,9 +196,9 @@ class Rollout:
             In what state the InferenceService is left.
         """
         if self.created:
+            service = f"InferenceService {self.name}" + ("" if self.applied else ", if it was created,")
             return (
-                f"InferenceService {self.name} goes on untested: the next attempt of this step tests it, `cleanup` of "
-                "this run deletes it"
+                f"{service} goes on untested: the next attempt of this step tests it, `cleanup` of this run deletes it"
             )
         self.cluster = self.cluster.in_haste
         return self.undo(wait=False)
@@ -225,7 +237,7 @@ class Rollout:
                 remove(self.cluster, self.name, wait)
                 return None
             try:
-                restored = self.cluster.replace(INFERENCE_SERVICE, _merged(found, self.previous))
+                restored = self.cluster.replace(INFERENCE_SERVICE, merged(found, self.previous))
             except ExistsError:
                 time.sleep(_PAUSE)
                 continue
@@ -248,7 +260,7 @@ class Rollout:
     def _write(self, found: Manifest | None) -> Manifest:
         if found is None:
             return self.cluster.create(INFERENCE_SERVICE, self.desired)
-        return self.cluster.replace(INFERENCE_SERVICE, _merged(found, self.desired))
+        return self.cluster.replace(INFERENCE_SERVICE, merged(found, self.desired))
 
     def _is_mine(self, found: Manifest) -> bool:
         return digest_of(found) == digest_of(self.desired) and annotation(found, RUN_ANNOTATION) == self.run_id
@@ -268,26 +280,6 @@ class Rollout:
                 f"InferenceService {self.name} runs in mode {mode}, which KServe cannot change to {asked}; give "
                 f"--deployment-mode {mode}, or delete it: kubectl -n {self.cluster.namespace} delete isvc {self.name}"
             )
-
-
-def _merged(found: Manifest, wanted: Manifest) -> Manifest:
-    """What replaces an InferenceService: its spec as wanted, and of its metadata what others put there too."""
-    metadata = found["metadata"]
-    kept = {key: value for key, value in (metadata.get("annotations") or {}).items() if key not in _OWN_ANNOTATIONS}
-    # Whether the service has ever passed a test is as it was.
-    new = {key: value for key, value in (wanted["metadata"].get("annotations") or {}).items() if key != TEST_ANNOTATION}
-    annotations = {**kept, **new}
-    if found.get("status", {}).get("deploymentMode"):  # KServe 0.16 refuses the other name of the same mode
-        annotations[MODE_ANNOTATION] = mode_of(found)
-    foreign = {key: value for key, value in (metadata.get("labels") or {}).items() if key not in MANAGED_BY}
-    labels = {**foreign, **(wanted["metadata"].get("labels") or {})}
-    named = {key: value for key, value in metadata.items() if key != "managedFields"}
-    return {
-        "apiVersion": INFERENCE_SERVICE.api_version,
-        "kind": INFERENCE_SERVICE.name,
-        "metadata": {**named, "labels": labels, "annotations": annotations},
-        "spec": wanted["spec"],
-    }
 
 
 def _tested(ready: Manifest, service: Service) -> tuple[str, str]:

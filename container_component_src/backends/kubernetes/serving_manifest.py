@@ -37,6 +37,7 @@ PREDICTOR, TRANSFORMER = "predictor", "transformer"
 TAGS_ANNOTATION = "serving.kserve.io/enable-tag-routing"  # an address of its own for the newest revision
 LATEST_TAG = "latest-"
 MODEL_ANNOTATION = "columbus-eclss-ad/model-version"
+_OWN_ANNOTATIONS = {MODE_ANNOTATION, TAGS_ANNOTATION, DIGEST_ANNOTATION, RUN_ANNOTATION}
 _STORAGE_VARIABLE = "STORAGE_URI"  # where a custom part has no field for it
 _MODEL_FOLDER = "/mnt/models"  # where KServe's storage initializer puts what STORAGE_URI names
 _PORT = 8080
@@ -86,6 +87,26 @@ def manifest(step: Step, pods: PodSettings, service: Service) -> Manifest:
         )
     )
     return _signed(built, step)
+
+
+def merged(found: Manifest, wanted: Manifest) -> Manifest:
+    """What replaces an InferenceService: its spec as wanted, and of its metadata what others put there too."""
+    metadata = found["metadata"]
+    kept = {key: value for key, value in (metadata.get("annotations") or {}).items() if key not in _OWN_ANNOTATIONS}
+    # Whether the service has ever passed a test is as it was.
+    new = {key: value for key, value in (wanted["metadata"].get("annotations") or {}).items() if key != TEST_ANNOTATION}
+    annotations = {**kept, **new}
+    if found.get("status", {}).get("deploymentMode"):  # KServe 0.16 refuses the other name of the same mode
+        annotations[MODE_ANNOTATION] = str(found["status"]["deploymentMode"])
+    foreign = {key: value for key, value in (metadata.get("labels") or {}).items() if key not in MANAGED_BY}
+    labels = {**foreign, **(wanted["metadata"].get("labels") or {})}
+    named = {key: value for key, value in metadata.items() if key != "managedFields"}
+    return {
+        "apiVersion": INFERENCE_SERVICE.api_version,
+        "kind": INFERENCE_SERVICE.name,
+        "metadata": {**named, "labels": labels, "annotations": annotations},
+        "spec": wanted["spec"],
+    }
 
 
 def parts(manifest: Manifest) -> list[str]:

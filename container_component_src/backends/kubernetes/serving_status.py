@@ -111,7 +111,7 @@ def wait_until_ready(
         watch.say([*obstacles(mine), *(str(event) for event in events if event.kind != "Pod")])
         _check_refused(name, refusal(events), expected)
         _check_hopeless(cluster, name, mine, events)
-        raise NotReadyError(_with_newest("; ".join([*reasons, *_failures(cluster, running)]), events))
+        raise NotReadyError(with_newest("; ".join([*reasons, *_failures(cluster, running)]), events))
 
     what = f"InferenceService {name} to be ready; raise --ready-timeout"
     return until(timeout, what, attempt, NotReadyError, OUTAGE)
@@ -240,7 +240,7 @@ def _failing(pod: Any) -> Any | None:
     return None
 
 
-def _with_newest(problem: str, events: list[WarningEvent]) -> str:
+def with_newest(problem: str, events: list[WarningEvent]) -> str:
     """A problem with the newest event that says something else."""
     newest = [str(event) for event in events if event.message not in problem]
     return "; ".join([problem, *newest[:1]])
@@ -251,7 +251,7 @@ def _check_hopeless(cluster: Cluster, name: str, running: list[Any], events: lis
         status = _failing(pod)
         waiting = status.state.waiting if status and status.state else None
         if status and (status.restart_count >= _RESTARTS or (waiting and waiting.reason in _HOPELESS)):
-            raise StepError(_with_newest(f"InferenceService {name}: {_failure(cluster, pod)}", events))
+            raise StepError(with_newest(f"InferenceService {name}: {_failure(cluster, pod)}", events))
 
 
 def _failures(cluster: Cluster, running: list[Any]) -> list[str]:

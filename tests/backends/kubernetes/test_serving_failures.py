@@ -12,7 +12,6 @@ from container_component_src.cluster.access import Cluster, PassingError
 from container_component_src.cluster.step import Step
 from container_component_src.errors import StepError
 from container_component_src.serving.service import Hosting
-from tests.backends.kubernetes import kserve_controller
 from tests.backends.kubernetes.deployments import (
     CRASHING,
     KNATIVE,
@@ -26,7 +25,7 @@ from tests.backends.kubernetes.deployments import (
     when,
     writes,
 )
-from tests.backends.kubernetes.kserve_controller import KServe, event_of
+from tests.backends.kubernetes.kserve_controller import KServe
 from tests.cluster.emulator import Emulator
 
 
@@ -194,7 +193,7 @@ def test_an_api_server_that_stays_away_does_not_keep_an_untested_update(
 
 
 def test_the_absence_of_the_api_server_does_not_count_as_waiting() -> None:
-    attempts = []
+    attempts: list[None] = []
 
     def attempt() -> str:
         attempts.append(None)
@@ -207,42 +206,6 @@ def test_the_absence_of_the_api_server_does_not_count_as_waiting() -> None:
     attempts.clear()
     with pytest.raises(StepError, match=r"waited 0\.1 s for it: not yet"):
         until(0.1, "it", attempt, NotReadyError)
-
-
-def test_what_kubernetes_refuses_ends_the_wait(
-    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It stands in an event of the service, and nowhere in its status."""
-    monkeypatch.setattr(kserve_controller, "CPU_LIMIT", "500m")
-    message = r"cannot start: InternalError \(.*must be less than or equal to cpu limit of 500m\).* deleted again"
-    with pytest.raises(StepError, match=message):
-        deploy(cluster, step, service("one", ready_timeout=600))
-    assert emulator.objects("InferenceService") == {}
-
-
-def test_a_cluster_without_knative_ends_the_wait(
-    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
-) -> None:
-    kserve.knative = False
-    message = r"ServerlessModeRejected \(.*Knative Services are not available\); give --deployment-mode Standard"
-    with pytest.raises(StepError, match=message):
-        deploy(cluster, step, service("one", KNATIVE, ready_timeout=600))
-    assert emulator.objects("InferenceService") == {}
-
-
-def test_the_newest_event_is_told_but_none_of_the_spec_before(
-    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
-) -> None:
-    emulator.put("Event", event_of("InferenceService", "eclss", "InternalError", "x is invalid: long ago"))
-    emulator.put("Event", event_of("Pod", "eclss-predictor-0", "Evicted", "long ago"))
-    deploy(cluster, step, service("one"))
-    kserve.idle = True
-    for name, kind in (("eclss-predictor-7", "ReplicaSet"), ("eclss-two", "Pod")):
-        refused = event_of(kind, name, "FailedCreate", "exceeded quota")
-        when(awaited(emulator, "two"), lambda refused=refused: emulator.put("Event", refused))  # type: ignore[misc]
-    message = r"of the spec before; ReplicaSet eclss-predictor-7: FailedCreate \(exceeded quota\); .* was rolled back"
-    with pytest.raises(StepError, match=message):
-        deploy(cluster, step, service("two", ready_timeout=1))
 
 
 @pytest.mark.parametrize("models", [("one",), ("one", "two")])

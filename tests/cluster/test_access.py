@@ -38,7 +38,7 @@ def test_a_connection_that_is_cut_off_in_the_handshake_is_a_passing_failure(hast
 
 def test_a_certificate_that_is_not_trusted_is_none(cluster: Cluster) -> None:
     reason = "SSLError\n[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate"
-    calls = []
+    calls: list[None] = []
 
     def call(**_: object) -> None:
         calls.append(None)

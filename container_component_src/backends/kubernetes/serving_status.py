@@ -242,7 +242,7 @@ def _failing(pod: Any) -> Any | None:
 
 def with_newest(problem: str, events: list[WarningEvent]) -> str:
     """A problem with the newest event that says something else."""
-    newest = [str(event) for event in events if event.message not in problem]
+    newest = [str(event) for event in events if event.message.removeprefix("Error: ") not in problem]
     return "; ".join([problem, *newest[:1]])
 
 

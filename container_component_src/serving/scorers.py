@@ -105,8 +105,8 @@ class LocalScorer:
 class RemoteScorer:
     """Asks a predictor of the same bundle, in the V2 protocol with binary tensors.
 
-    An update replaces predictor and transformer one after the other: in between, the predictor serves another bundle, and
-    this process scores the rows itself, so that no request is refused.
+    An update replaces predictor and transformer one after the other. While the predictor serves another bundle, this
+    process scores the rows itself, so that no request is refused.
 
     Args:
         url: `http://host:port` of the predictor.

@@ -59,12 +59,13 @@ class Watch:
         new = [event for event in found if event.mark not in self._old and self._is_about(event)]
         return sorted(new, key=lambda event: event.reason == _PROBE)
 
-    def say(self, lines: Iterable[str]) -> None:
-        """Warn of what holds the service up, of everything once."""
-        for line in lines:
-            if line not in self._said:
-                logger.warning("%s", line)
-                self._said.add(line)
+    def say(self, things: Iterable[str | WarningEvent]) -> None:
+        """Warn of what holds the service up, of everything once: an event is the same whatever its message counts."""
+        for thing in things:
+            key = thing if isinstance(thing, str) else f"{thing.kind} {thing.name} {thing.reason}"
+            if key not in self._said:
+                logger.warning("%s", thing)
+                self._said.add(key)
 
     def _is_about(self, event: WarningEvent) -> bool:
         """Whether it is about the service or its parts, rather than one whose name starts as this one's."""

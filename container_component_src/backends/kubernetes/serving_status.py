@@ -108,7 +108,7 @@ def wait_until_ready(
             return found
         events = watch.events()
         mine = [pod for pod in running if _has_digest(pod, digest)]
-        watch.say([*obstacles(mine), *(str(event) for event in events if event.kind != "Pod")])
+        watch.say([*obstacles(mine), *(event for event in events if event.kind != "Pod")])
         _check_refused(name, refusal(events), expected)
         _check_hopeless(cluster, name, mine, events)
         raise NotReadyError(with_newest("; ".join([*reasons, *_failures(cluster, running)]), events))

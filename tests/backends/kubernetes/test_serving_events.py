@@ -1,5 +1,6 @@
 import pytest
 
+from container_component_src.backends.kubernetes.serving_events import Watch
 from container_component_src.cluster.access import Cluster
 from container_component_src.cluster.step import Step
 from container_component_src.errors import StepError
@@ -68,3 +69,16 @@ def test_events_that_cannot_be_read_are_done_without(
     emulator.fail("GET", "/events", 403, times=99)
     assert deploy(cluster, step, service("one")).revision == "one"
     assert caplog.text.count("not allowed to list events") == 1
+
+
+def test_an_event_that_comes_again_is_said_once(
+    cluster: Cluster, emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    watch = Watch(cluster, "eclss")
+    for number in range(2):
+        again = event_of("ReplicaSet", "eclss-predictor-7", "FailedCreate", f"pod {number} is forbidden")
+        emulator.put("Event", again)
+        watch.say(watch.events())
+    assert [record.message for record in caplog.records] == [
+        "ReplicaSet eclss-predictor-7: FailedCreate (pod 0 is forbidden)"
+    ]

@@ -11,6 +11,7 @@ from container_component_src.quantities import Quantity
 
 M = TypeVar("M", bound=BaseModel)
 NonEmpty = Annotated[str, Field(min_length=1)]
+IMAGE_USER = 1000  # that the image runs as; its group has the same number
 Hours = Annotated[float, Field(gt=0, le=8760)]  # up to a year
 
 
@@ -35,6 +36,7 @@ class Platform(Frozen):
     s3_secret: NonEmpty  # Secret with the S3 credentials and endpoint
     inference_service: NonEmpty  # name of the deployed model
     service_account: str = ""  # of the pods that steps start; the namespace's default one if empty
+    trial_user: int = Field(default=IMAGE_USER, ge=0)  # of the pods of trials; 0 where the cluster assigns users
     deployment_mode: Literal["Standard", "Knative", "RawDeployment", "Serverless"] = "Standard"  # of the service
     min_replicas: int = Field(default=1, ge=0)  # pods of each part of the service; 0 with Knative only
     max_replicas: int = Field(default=1, ge=1)
@@ -163,5 +165,5 @@ def describe(error: ValidationError) -> str:
     for item in error.errors(include_url=False):
         key = ".".join(str(part) for part in item["loc"])
         problem = problems.get(item["type"], f"is wrong: {item['msg']}")
-        lines.append(f"key '{key}' {problem}" if key else item["msg"])
+        lines.append(f"key '{key}' {problem}" if key else item["msg"].removeprefix("Value error, "))
     return "; ".join(lines)

@@ -53,6 +53,7 @@ KEYS = [(section, key) for section in VALUES if section != "parameters" for key 
 
 OPTIONAL = {  # with defaults, so that older files stay valid
     ("platform", "service_account"),
+    ("platform", "trial_user"),
     ("platform", "deployment_mode"),
     ("platform", "min_replicas"),
     ("platform", "max_replicas"),

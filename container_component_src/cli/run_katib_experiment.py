@@ -13,6 +13,7 @@ from container_component_src.cli.options import (
     executor_input_option,
 )
 from container_component_src.cli.training_options import training_options
+from container_component_src.settings import IMAGE_USER
 
 if TYPE_CHECKING:
     from container_component_src.cluster.pod_settings import PodSettings
@@ -44,7 +45,11 @@ CHOICES = JsonValue(list)
 @click.option("--max-trials", type=WholeNumber(1), default=6, show_default=True, help="Trials altogether.")
 @click.option("--parallel-trials", type=WholeNumber(1), default=2, show_default=True, help="Trials at the same time.")
 @click.option(
-    "--max-failed-trials", type=WholeNumber(0), default=1, show_default=True, help="One more fails the experiment."
+    "--max-failed-trials",
+    type=WholeNumber(0),
+    default=1,
+    show_default=True,
+    help="Trials that may fail; one more fails the experiment.",
 )
 @click.option("--max-epochs", type=WholeNumber(1), default=3, show_default=True, help="Epochs of one trial.")
 @click.option(
@@ -61,6 +66,27 @@ CHOICES = JsonValue(list)
     default="none",
     show_default=True,
     help="Stop trials that are worse than the median of earlier ones; for clusters only.",
+)
+@click.option(
+    "--medianstop-start-step",
+    type=WholeNumber(1),
+    default=2,
+    show_default=True,
+    help="Epoch after which medianstop compares a trial with others; at most --max-epochs.",
+)
+@click.option(
+    "--medianstop-min-trials-required",
+    type=WholeNumber(1),
+    default=3,
+    show_default=True,
+    help="Trials that must have succeeded before medianstop stops others; fewer than --max-trials.",
+)
+@click.option(
+    "--trial-user",
+    type=WholeNumber(0),
+    default=IMAGE_USER,
+    show_default=True,
+    help="User and group, as a number, of a trial's pod; 0 on clusters that assign users themselves.",
 )
 @click.option("--trial-timeout", type=POSITIVE, default=21600, show_default=True, help="Seconds that a trial may take.")
 @click.option(

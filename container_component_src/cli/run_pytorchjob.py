@@ -34,7 +34,11 @@ if TYPE_CHECKING:
     "model_output_file",
 )
 @click.option(
-    "--job-timeout", type=POSITIVE, default=86_400.0, show_default=True, help="Seconds that the training may take."
+    "--job-timeout",
+    type=POSITIVE,
+    default=86_400.0,
+    show_default=True,
+    help="Seconds that the training may take, the time until its pods have nodes included.",
 )
 @cluster_options()
 @backend_option
@@ -53,6 +57,7 @@ def run_pytorchjob(
     from container_component_src.backends.base import get_backend
     from container_component_src.model.arguments import Hyperparameters, TrainingArguments, TrainingJob, checked
     from container_component_src.model.bundle_info import open_info
+    from container_component_src.model.data_access import check_access
 
     chosen = checked(Hyperparameters, hyperparameters)
     arguments = checked(TrainingArguments, {**chosen.model_dump(), **options})
@@ -60,6 +65,7 @@ def run_pytorchjob(
     if dry_run:
         print_manifest(pods, job)
         return
+    check_access(arguments)  # for hours this process only waits, and needs the store again in the end
     get_backend(backend_name, pods).train(job)
     info = open_info(arguments.model_output_file)
     outputs.publish(executor_input, artifacts={"model": info.metadata()})

@@ -17,6 +17,7 @@ from container_component_src.signals import signals_deferred
 DIGEST_ANNOTATION = "columbus-eclss-ad/manifest-sha256"
 DELETION_TIMEOUT = 120.0  # seconds until an older object of the same name is gone
 _POLL_INTERVAL = 1.0  # seconds
+_OURS = ("name", "namespace", "labels", "annotations", "ownerReferences")  # the metadata that a manifest sets
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +68,30 @@ def child(
         raise
     with signals_deferred():
         cluster.delete(kind, name)
+
+
+def start_anew(
+    cluster: Cluster, step: Step, kind: Kind, found: Manifest, failed: Callable[[Manifest], bool]
+) -> Manifest:
+    """Replace the object of a `child` block by a new one of the same manifest, once all that it owned is gone.
+
+    Args:
+        cluster: Where it is.
+        step: That it belongs to.
+        kind: Of the object.
+        found: The object, as `child` yielded it.
+        failed: As for `child`.
+
+    Returns:
+        The new object.
+
+    Raises:
+        StepError: A request was refused, or the object did not go away.
+    """
+    metadata = {key: value for key, value in found["metadata"].items() if key in _OURS}
+    manifest = {**{key: found[key] for key in ("apiVersion", "kind", "spec")}, "metadata": metadata}
+    _delete_and_wait(cluster, kind, metadata["name"])
+    return _create_or_adopt(cluster, step, kind, manifest, failed)
 
 
 def _owned(manifest: Manifest, owner: Manifest | None) -> Manifest:

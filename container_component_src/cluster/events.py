@@ -1,5 +1,6 @@
 """Warning events: where Kubernetes says why something that it was asked for does not come into being."""
 
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,7 +27,9 @@ class WarningEvent:
         return f"{self.kind} {self.name}: {self.reason} ({self.message})"
 
 
-def warnings_about(cluster: Cluster, names: Iterable[str], kinds: Collection[str] = ()) -> list[str]:
+def warnings_about(
+    cluster: Cluster, names: Iterable[str], kinds: Collection[str] = (), since: datetime = _NEVER
+) -> list[str]:
     """The newest Warning events of objects and of what their controllers named after them, one line each.
 
     Quotas, admission policies and operators refuse pods without a trace in the status of a job: only events tell. They
@@ -36,17 +39,20 @@ def warnings_about(cluster: Cluster, names: Iterable[str], kinds: Collection[str
         cluster: Where the objects are.
         names: Of objects; events of objects whose names start with one of them and a hyphen count too.
         kinds: Of the objects that count, such as `Job` and `Pod`; all by default.
+        since: Events that were last seen before do not count.
 
     Returns:
         At most `SHOWN_EVENTS` lines, the newest first; one for each object and reason.
     """
     try:
-        return [str(event) for event in warning_events(cluster, names, kinds)[:SHOWN_EVENTS]]
+        return [str(event) for event in warning_events(cluster, names, kinds, since)[:SHOWN_EVENTS]]
     except StepError as error:
         return [str(error)]
 
 
-def warning_events(cluster: Cluster, names: Iterable[str], kinds: Collection[str] = ()) -> list[WarningEvent]:
+def warning_events(
+    cluster: Cluster, names: Iterable[str], kinds: Collection[str] = (), since: datetime = _NEVER
+) -> list[WarningEvent]:
     """As `warnings_about`, but all of them.
 
     Raises:
@@ -59,12 +65,17 @@ def warning_events(cluster: Cluster, names: Iterable[str], kinds: Collection[str
     newest: dict[tuple[str, str, str], WarningEvent] = {}
     for event in sorted(found.items, key=_time, reverse=True):
         item = event.involved_object
-        if _matches(item.name or "", wanted) and (not kinds or item.kind in kinds):
-            message = " ".join((event.message or "no message").split())
+        if _time(event) >= since and _matches(item.name or "", wanted) and (not kinds or item.kind in kinds):
+            message = _without_suffixes(" ".join((event.message or "no message").split()), item.name)
             mark = (event.metadata.uid or event.metadata.name, event.metadata.resource_version or "")
             warning = WarningEvent(item.kind, item.name, event.reason, message, mark)
             newest.setdefault((item.kind, item.name, event.reason), warning)
     return list(newest.values())
+
+
+def _without_suffixes(message: str, name: str) -> str:
+    """A message without the random suffixes of refused pods: each attempt to create one has another."""
+    return re.sub(rf"\b{re.escape(name)}-[a-z0-9]{{5}}\b", f"{name}-*", message)
 
 
 def _matches(name: str, wanted: tuple[str, ...]) -> bool:

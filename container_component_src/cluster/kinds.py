@@ -20,8 +20,9 @@ class Kind:
         return f"{self.group}/{self.version}"
 
 
-# Katib's webhook refuses longer names. The training operator appends `-worker-9999`, Dask `-scheduler`, and KServe
-# makes a host name of service, role and namespace, of which a label of 63 characters has to hold the first two.
+# Katib's webhook refuses longer names. The training operator appends `-worker-9999`, and takes names of more than 54
+# characters without ever giving them a status. Dask appends `-scheduler`, and KServe makes a host name of service, role
+# and namespace, of which a label of 63 characters has to hold the first two.
 EXPERIMENT = Kind("kubeflow.org", "v1beta1", "experiments", "Experiment", 40, "Katib")
 TRIAL = Kind("kubeflow.org", "v1beta1", "trials", "Trial", 63, "Katib")
 PYTORCH_JOB = Kind("kubeflow.org", "v1", "pytorchjobs", "PyTorchJob", 51, "the training operator (v1)")

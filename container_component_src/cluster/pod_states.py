@@ -28,22 +28,43 @@ def termination(pod: Any, container: str) -> Termination | None:
     return None
 
 
+def ended_by_cluster(pod: Any) -> str:
+    """Why Kubernetes ended a pod (`V1Pod`), such as its deadline or an eviction; empty if it did not."""
+    if pod.status.phase != "Failed" or not pod.status.reason:
+        return ""
+    return f"{pod.status.reason} ({pod.status.message or 'no message'})"
+
+
+def failed_init_container(pod: Any) -> str:
+    """The name of the init container that a pod (`V1Pod`) failed with; empty if there is none."""
+    for status in pod.status.init_container_statuses or []:
+        end = status.state.terminated if status.state else None
+        if end is not None and end.exit_code and pod.status.phase == "Failed":
+            return str(status.name)
+    return ""
+
+
 def obstacles(pods: Iterable[Any]) -> list[str]:
     """Why pods (`V1Pod`) do not start, one line each: no node has room, the image cannot be pulled."""
     found = []
     for pod in pods:
-        name = pod.metadata.name
         found += [
-            f"pod {name} waits for a node: {condition.message}"
+            f"pod {pod.metadata.name} waits for a node: {condition.message}"
             for condition in pod.status.conditions or []
             if condition.type == "PodScheduled" and condition.status == "False"
         ]
-        found += [
-            f"pod {name} does not start: {waiting.reason} ({waiting.message or 'no message'})"
-            for waiting in _waiting(pod)
-            if waiting.reason not in _USUAL
-        ]
+        found += start_problems([pod])
     return found
+
+
+def start_problems(pods: Iterable[Any]) -> list[str]:
+    """Why containers of pods (`V1Pod`) that have a node do not start, one line each: image, Secret, configuration."""
+    return [
+        f"pod {pod.metadata.name} does not start: {waiting.reason} ({waiting.message or 'no message'})"
+        for pod in pods
+        for waiting in _waiting(pod)
+        if waiting.reason not in _USUAL
+    ]
 
 
 def image_problems(pods: Iterable[Any]) -> list[str]:

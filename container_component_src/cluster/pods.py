@@ -86,18 +86,21 @@ def container(name: str, settings: PodSettings, command: list[str], run_id: str,
     )
 
 
-def pod_template(settings: PodSettings, main: client.V1Container, labels: dict[str, str]) -> client.V1PodTemplateSpec:
+def pod_template(
+    settings: PodSettings, main: client.V1Container, labels: dict[str, str], **options: Any
+) -> client.V1PodTemplateSpec:
     """A pod that runs one container to its end, with shared memory and without a mesh's proxy.
 
     Args:
         settings: Service account and size of the shared memory.
         main: The container; gets the mount of the shared memory.
         labels: Of the pod.
+        options: Further fields of `V1PodSpec`, such as `active_deadline_seconds`.
     """
     main.volume_mounts = [*(main.volume_mounts or []), shared_memory_mount()]
     return client.V1PodTemplateSpec(
         metadata=pod_metadata(labels),
-        spec=pod_spec(settings, main, "Never", volumes=[shared_memory_volume(settings)]),
+        spec=pod_spec(settings, main, "Never", volumes=[shared_memory_volume(settings)], **options),
     )
 
 

@@ -1,6 +1,7 @@
 """Pods that are waited for: what holds them up is said once, and has a limit where it does not pass by itself."""
 
 import logging
+import re
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -12,6 +13,7 @@ from container_component_src.errors import StepError
 
 NO_POD_LIMIT = 900.0  # seconds for which no pod at all may be missing: a quota may be freed by a neighbour's job
 IMAGE_LIMIT = 600.0  # seconds for which an image may fail to be pulled: a registry may be away
+_PORT = re.compile(r":\d+")  # of a connection that failed: each attempt has another
 
 logger = logging.getLogger(__name__)
 
@@ -37,13 +39,14 @@ class StartUp:
         self._since: dict[str, float] = {}
         self._said: set[str] = set()
 
-    def look(self, pods: Iterable[Any], expected: int, names: Iterable[str]) -> None:
+    def look(self, pods: Iterable[Any], expected: int, names: Iterable[str], needed: int | None = None) -> None:
         """Say what holds pods up that has not been said, and fail where a limit is over.
 
         Args:
             pods: Those that exist (`V1Pod`).
             expected: How many should.
             names: Of the objects whose events explain missing pods, as in `warnings_about`.
+            needed: How many the job cannot do without, so that the limit holds for them; all by default.
 
         Raises:
             StepError: No pod came into being, or an image could not be pulled, for longer than the limit.
@@ -51,18 +54,19 @@ class StartUp:
         pods = list(pods)
         missing = expected - len(pods)
         events = warnings_about(self._cluster, names) if missing > 0 else []
-        self._warn([*obstacles(pods), *events])
-        self._limit(
-            "pods", missing > 0, f"{missing} of {expected} pods of {self._what} did not come into being", events
-        )
+        reasons = [*obstacles(pods), *events]
+        self._warn(reasons)
+        lacking = len(pods) < (expected if needed is None else needed)
+        self._limit("pods", lacking, f"{missing} of {expected} pods of {self._what} did not come into being", reasons)
         problems = image_problems(pods)
         self._limit("image", bool(problems), f"an image of {self._what} cannot be pulled", problems)
 
     def _warn(self, lines: list[str]) -> None:
         for line in lines:
-            if line not in self._said:
+            gist = _PORT.sub("", line)
+            if gist not in self._said:
                 logger.warning("%s", line)
-                self._said.add(line)
+                self._said.add(gist)
 
     def _limit(self, name: str, holds: bool, problem: str, reasons: list[str]) -> None:
         if not holds:

@@ -3,13 +3,13 @@
 import csv
 import io
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from container_component_src.errors import StepError
 from container_component_src.model.arguments import Hyperparameters, Size, TrainingArguments
-from container_component_src.settings import Frozen, NonEmpty
+from container_component_src.settings import IMAGE_USER, Frozen, NonEmpty
 from container_component_src.tuning.collector import OBJECTIVE
 from container_component_src.tuning.search_space import SearchSpace, to_dict
 
@@ -19,7 +19,7 @@ class Algorithm(StrEnum):
 
     RANDOM = "random"
     TPE = "tpe"  # tree-structured Parzen estimator (Bergstra et al. 2011)
-    GRID = "grid"  # every point, in order
+    GRID = "grid"  # every point, each once
     BAYESIAN = "bayesian"  # Gaussian processes; Katib only
 
 
@@ -37,7 +37,7 @@ class Experiment(Frozen):
     algorithm: Algorithm
     max_trials: Size
     parallel_trials: Size
-    max_failed_trials: int = Field(ge=0)  # one more ends the experiment
+    max_failed_trials: int = Field(ge=0)  # so many may fail; one more ends the experiment
     train_df_path: NonEmpty  # datasets, scaled
     val_df_path: NonEmpty
     max_epochs: Size  # of one trial
@@ -46,6 +46,29 @@ class Experiment(Frozen):
     seed: int = Field(ge=0, lt=2**32)  # of the algorithm and of every trial
     trial_timeout: float = Field(gt=0, allow_inf_nan=False)  # seconds
     trial_early_stopping: EarlyStopping = EarlyStopping.NONE
+    medianstop_start_step: Size = 2  # epochs of a trial before it is compared with others
+    medianstop_min_trials_required: Size = 3  # trials that have succeeded before others are compared with them
+    trial_user: int = Field(default=IMAGE_USER, ge=0)  # of a trial's pod; 0 where the cluster assigns users
+
+    @model_validator(mode="after")
+    def _medianstop_can_stop(self) -> Self:
+        """Refuse settings with which no trial is ever stopped.
+
+        Raises:
+            ValueError: There are such.
+        """
+        if self.trial_early_stopping is EarlyStopping.MEDIAN:
+            if self.medianstop_start_step > self.max_epochs:
+                raise ValueError(
+                    f"--medianstop-start-step {self.medianstop_start_step} stops no trial of {self.max_epochs} epochs; "
+                    "lower it or raise --max-epochs"
+                )
+            if self.medianstop_min_trials_required >= self.trial_count:
+                raise ValueError(
+                    f"--medianstop-min-trials-required {self.medianstop_min_trials_required} stops none of "
+                    f"{self.trial_count} trials; lower it or raise --max-trials"
+                )
+        return self
 
     @property
     def trial_count(self) -> int:
@@ -86,7 +109,7 @@ class Trial(Frozen):
     number: int  # from 0, in the order in which points were chosen
     hyperparameters: Hyperparameters
     state: TrialState
-    objective: float | None = None  # the smallest validation loss; None unless it succeeded
+    objective: float | None = None  # the smallest validation loss; None if it failed
     seconds: float
     epochs: int = 0  # validation losses reported
     failure: str = ""  # what went wrong

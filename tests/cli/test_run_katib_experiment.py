@@ -107,6 +107,7 @@ def test_a_stopped_step_leaves_nothing_behind(options: dict[str, str], tmp_path:
         ({"--algorithm": "cmaes"}, "--algorithm"),
         ({"--max-trials": "0"}, "--max-trials"),
         ({"--seed": "99999999999"}, "seed"),
+        ({"--trial-early-stopping": "medianstop", "--medianstop-start-step": "3"}, "--medianstop-start-step 3"),
         ({"--val-df-path": "nowhere"}, "nowhere"),
     ],
 )

@@ -107,9 +107,9 @@ class Emulator:
         """Delete an object from outside."""
         self._do(lambda: self.api.remove(kind, name), wait=True)
 
-    def log(self, pod: str) -> Log:
-        """The log of a pod, to be written to."""
-        return self.api.logs.setdefault(pod, Log())
+    def log(self, pod: str, container: str = "") -> Log:
+        """The log of a pod, to be written to: of one container, or of all that have none of their own."""
+        return self.api.logs.setdefault(f"{pod}/{container}" if container else pod, Log())
 
     def requests(self) -> list[tuple[str, str]]:
         """Method and path of every request so far."""
@@ -387,7 +387,8 @@ class _Api(kmock.KubernetesEmulator):
             return _status(404, f'pods "{request.name}" not found')
         if self._objects[key].get("status", {}).get("phase") == "Pending":
             return _status(400, "the container is waiting to start: ContainerCreating")
-        log = self.logs.setdefault(str(request.name), Log())
+        container = self.logs.get(f"{request.name}/{request.params.get('container', '')}")
+        log = container or self.logs.setdefault(str(request.name), Log())
         stamps = request.params.get("timestamps", "").lower() == "true"
         if request.params.get("follow", "").lower() != "true":
             lines = log.text.splitlines(keepends=True)[-int(request.params.get("tailLines", "1000000")) :]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from container_component_src.cluster import children
 from container_component_src.cluster.access import Cluster, PassingError
-from container_component_src.cluster.children import child
+from container_component_src.cluster.children import child, start_anew
 from container_component_src.cluster.kinds import DASK_CLUSTER, EXPERIMENT, PYTORCH_JOB, Kind
 from container_component_src.cluster.step import Step
 from container_component_src.errors import StepError
@@ -69,6 +69,18 @@ def test_second_attempt_replaces_what_it_cannot_use(
     again = experiment(step, maxTrialCount=2) if reason == "other arguments" else experiment(step)
     with child(cluster, step, EXPERIMENT, again, lambda found: reason == "failed") as new:
         assert new["metadata"]["uid"] != created["metadata"]["uid"]
+
+
+def test_what_is_started_anew_is_the_same_with_the_same_owner(cluster: Cluster, emulator: Emulator, step: Step) -> None:
+    with child(cluster, step, EXPERIMENT, experiment(step), never) as created:
+        emulator.patch("Experiment", "one", {"status": {"conditions": []}})
+        new = start_anew(cluster, step, EXPERIMENT, created, never)
+        assert "status" not in new
+        assert new["metadata"]["uid"] != created["metadata"]["uid"]
+        for part in ("labels", "annotations", "ownerReferences"):
+            assert new["metadata"][part] == created["metadata"][part]
+        assert new["spec"] == created["spec"]
+    assert emulator.objects("Experiment") == {}
 
 
 def test_child_of_another_run_is_left_alone(cluster: Cluster, emulator: Emulator, step: Step) -> None:

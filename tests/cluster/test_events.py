@@ -1,3 +1,4 @@
+from datetime import UTC, datetime
 from typing import Any
 
 from container_component_src.cluster.access import Cluster
@@ -34,12 +35,25 @@ def test_the_newest_warning_of_each_object_and_reason_is_told_first(cluster: Clu
     ]
 
 
+def test_events_before_a_time_do_not_count(cluster: Cluster, emulator: Emulator) -> None:
+    put_event(emulator, 1, "a", reason="Old")
+    put_event(emulator, 2, "a", reason="New")
+    since = datetime(2026, 1, 1, 0, 0, 2, tzinfo=UTC)
+    assert warnings_about(cluster, ["a"], since=since) == ["Job a: New (number 2)"]
+
+
 def test_other_objects_other_kinds_and_normal_events_do_not_count(cluster: Cluster, emulator: Emulator) -> None:
     put_event(emulator, 1, "tuning-ab")
     put_event(emulator, 2, "tuning-a", type="Normal")
     put_event(emulator, 3, "tuning-a")
     assert warnings_about(cluster, ["tuning-a"], kinds={"Pod"}) == []
     assert len(warnings_about(cluster, ["tuning-a"])) == 1
+
+
+def test_refused_pods_of_a_job_are_told_alike(cluster: Cluster, emulator: Emulator) -> None:
+    """Each attempt to create one has another name."""
+    put_event(emulator, 1, "a-1", message='pods "a-1-x7f2k" is forbidden: exceeded quota')
+    assert warnings_about(cluster, ["a"]) == ['Job a-1: FailedCreate (pods "a-1-*" is forbidden: exceeded quota)']
 
 
 def test_events_of_newer_controllers_are_ordered_by_their_own_fields(cluster: Cluster, emulator: Emulator) -> None:

@@ -11,9 +11,9 @@ from tests.cluster.emulator import Emulator
 from tests.cluster.test_events import put_event
 
 
-def pod(reason: str = "") -> Any:
+def pod(reason: str = "", message: str = "not found") -> Any:
     """A pod as the client of Kubernetes returns it, with one container that waits for some reason."""
-    waiting = SimpleNamespace(reason=reason, message="not found") if reason else None
+    waiting = SimpleNamespace(reason=reason, message=message) if reason else None
     status = SimpleNamespace(state=SimpleNamespace(waiting=waiting))
     return SimpleNamespace(
         metadata=SimpleNamespace(name="worker-0"),
@@ -35,11 +35,30 @@ def test_what_holds_pods_up_is_said_once(
     ]
 
 
+def test_attempts_to_pull_an_image_are_told_alike(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
+    """Each has a port of its own."""
+    start_up = StartUp(cluster, "Job job")
+    for port in (53114, 45937):
+        start_up.look([pod("ErrImagePull", f"lookup: read udp 10.0.0.1:{port}->10.0.0.2:53: timeout")], 1, ["job"])
+    assert len(caplog.messages) == 1
+
+
 def test_missing_pods_fail_the_step_with_the_newest_event(cluster: Cluster, emulator: Emulator) -> None:
     put_event(emulator, 1, "job", message="exceeded quota")
     start_up = StartUp(cluster, "Job job", no_pod_limit=0.0)
     with pytest.raises(StepError, match=r"1 of 1 pods of Job job did not come into being .*exceeded quota"):
         start_up.look([], 1, ["job"])
+
+
+def test_pods_that_the_job_can_do_without_may_be_missing(
+    cluster: Cluster, emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    put_event(emulator, 1, "job", message="exceeded quota")
+    start_up = StartUp(cluster, "Job job", no_pod_limit=0.0)
+    start_up.look([pod()], 2, ["job"], needed=1)
+    assert caplog.messages == ["Job job: FailedCreate (exceeded quota)"]
+    with pytest.raises(StepError, match="2 of 2 pods of Job job"):
+        start_up.look([], 2, ["job"], needed=1)
 
 
 def test_an_image_that_cannot_be_pulled_fails_the_step(cluster: Cluster) -> None:

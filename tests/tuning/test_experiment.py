@@ -38,6 +38,26 @@ def test_impossible_experiments_are_refused(change: dict[str, Any]) -> None:
         experiment(**change)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"medianstop_start_step": 3}, "--medianstop-start-step 3 stops no trial of 2 epochs; lower it or raise"),
+        ({"max_epochs": 1}, "--medianstop-start-step 2 stops no trial of 1 epochs"),
+        ({"medianstop_min_trials_required": 3}, "--medianstop-min-trials-required 3 stops none of 3 trials"),
+        (
+            {"max_trials": 99, "medianstop_min_trials_required": 4},
+            "--medianstop-min-trials-required 4 stops none of 4 trials",
+        ),
+    ],
+)
+def test_a_medianstop_that_stops_nothing_is_refused(change: dict[str, Any], message: str) -> None:
+    medianstop = {"trial_early_stopping": "medianstop", "medianstop_min_trials_required": 2}
+    assert experiment(**medianstop).medianstop_start_step == 2
+    assert experiment(**{**medianstop, **change, "trial_early_stopping": "none"})
+    with pytest.raises(InputError, match=f"^{message}"):
+        experiment(**{**medianstop, **change})
+
+
 def test_arguments_of_a_trial() -> None:
     arguments = experiment(window_steps=3).arguments(SPACE.point(3), "bundle")
     assert arguments.hyperparameters == SPACE.point(3)

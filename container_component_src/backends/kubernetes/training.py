@@ -2,25 +2,31 @@
 
 import logging
 import math
+from typing import Any
 
 import click
 from kubeflow.training import models
 
+from container_component_src.backends.kubernetes.training_failure import (
+    CONTAINER,
+    MASTER_POD,
+    failure,
+    gave_up,
+    is_late,
+)
 from container_component_src.cluster.access import Cluster, Manifest, to_manifest
-from container_component_src.cluster.children import child
-from container_component_src.cluster.conditions import condition_of, holds, states
+from container_component_src.cluster.children import child, start_anew
+from container_component_src.cluster.conditions import holds, states
 from container_component_src.cluster.kinds import PYTORCH_JOB
-from container_component_src.cluster.logs import followed, last_lines, pods
+from container_component_src.cluster.logs import followed, pods
 from container_component_src.cluster.pod_settings import PodSettings
-from container_component_src.cluster.pod_states import Termination, obstacles, termination
 from container_component_src.cluster.pods import check, container, pod_template, reachable
+from container_component_src.cluster.start_up import StartUp
 from container_component_src.cluster.step import Step
-from container_component_src.errors import InputError, StepError
 from container_component_src.model.arguments import TrainingArguments, TrainingJob, training_command
 
-CONTAINER = "pytorch"  # the operator knows it by this name
-JOB_LABEL = "training.kubeflow.org/job-name"  # that it gives to pods
-GRACE = 120.0  # seconds that the operator has to end a job whose deadline is over
+JOB_LABEL = "training.kubeflow.org/job-name"  # that the operator gives to pods
+GRACE = 120.0  # seconds beyond the deadline of the pods, in which they and the job end
 KEPT_AFTER_END = 3_600  # seconds that an ended job is left where nobody deletes it
 
 logger = logging.getLogger(__name__)
@@ -47,7 +53,9 @@ def manifest(step: Step, pods: PodSettings, job: TrainingJob) -> Manifest:
             spec=models.KubeflowOrgV1PyTorchJobSpec(
                 pytorch_replica_specs=replicas,
                 run_policy=models.KubeflowOrgV1RunPolicy(
-                    active_deadline_seconds=math.ceil(job.timeout),
+                    # Enforced only when something happens to the job (kubeflow/trainer#3358): the deadline of the pods
+                    # counts, and keeps their logs. This one ends a job whose pods never got a node.
+                    active_deadline_seconds=math.ceil(job.timeout + GRACE),
                     # No backoff limit: where it is exceeded the operator deletes all pods, with the log of the one
                     # that failed (kubeflow/trainer#3419). Replicas that are never restarted need none.
                     clean_pod_policy="Running",  # the logs of those that ended are still read
@@ -68,19 +76,24 @@ def train(cluster: Cluster, step: Step, pods: PodSettings, job: TrainingJob) -> 
     """
     wanted = manifest(step, pods, job)
     name = wanted["metadata"]["name"]
-    with child(cluster, step, PYTORCH_JOB, wanted, failed=lambda found: holds(found, "Failed")):
+    with child(cluster, step, PYTORCH_JOB, wanted, has_failed, resumable=True) as created:
         logger.info("PyTorchJob %s: %d replicas", name, job.arguments.num_gpu_nodes)
-        with followed(cluster, f"{name}-master-0", CONTAINER, click.echo):
-            ended = _wait(cluster, name, job.timeout)
-        if holds(ended, "Failed"):
-            raise _failure(cluster, ended)
+        with followed(cluster, MASTER_POD.format(name), CONTAINER, click.echo):
+            ended, seen = _wait(cluster, step, created, job)
+        if has_failed(ended):
+            raise failure(cluster, ended, _pods_of(cluster, name), seen)
+
+
+def has_failed(found: Manifest) -> bool:
+    """Whether a job has failed, so that it cannot be adopted."""
+    return holds(found, "Failed")
 
 
 def _replicas(step: Step, pods: PodSettings, job: TrainingJob, count: int) -> models.KubeflowOrgV1ReplicaSpec:
     main = container(CONTAINER, pods, training_command(_in_pods(job.arguments)), step.run_id)
-    return models.KubeflowOrgV1ReplicaSpec(
-        replicas=count, restart_policy="Never", template=pod_template(pods, main, step.labels)
-    )
+    template = pod_template(pods, main, step.labels, active_deadline_seconds=math.ceil(job.timeout))
+    template.spec.restart_policy = None  # the operator sets the replica's, and warns about one that is here
+    return models.KubeflowOrgV1ReplicaSpec(replicas=count, restart_policy="Never", template=template)
 
 
 def _in_pods(arguments: TrainingArguments) -> TrainingArguments:
@@ -89,44 +102,30 @@ def _in_pods(arguments: TrainingArguments) -> TrainingArguments:
     return arguments.model_copy(update={**uris, "run_as_pytorchjob": arguments.num_gpu_nodes > 1})
 
 
-def _wait(cluster: Cluster, name: str, timeout: float) -> Manifest:
-    warned: set[str] = set()
+def _wait(cluster: Cluster, step: Step, created: Manifest, job: TrainingJob) -> tuple[Manifest, list[Any]]:
+    """Wait until a job has ended; one whose first replica was late is started anew, within the same time.
+
+    Returns:
+        The job as it ended, and its pods as they were before.
+    """
+    name, nodes = created["metadata"]["name"], job.arguments.num_gpu_nodes
+    start_up = StartUp(cluster, f"PyTorchJob {name}")  # its limits hold for all jobs together
+    seen: list[Any] = []
     what = f"PyTorchJob {name} to end; see that its pods start, or raise --job-timeout"
-    for found in states(cluster, PYTORCH_JOB, name, timeout + GRACE, what):
-        if holds(found, "Succeeded") or holds(found, "Failed"):
-            return found
-        if not holds(found, "Running"):
-            for obstacle in obstacles(pods(cluster, f"{JOB_LABEL}={name}")):
-                if obstacle not in warned:
-                    logger.warning("%s", obstacle)
-                    warned.add(obstacle)
+    for found in states(cluster, PYTORCH_JOB, name, job.timeout + GRACE, what):
+        if holds(found, "Succeeded"):
+            return found, seen
+        present = _pods_of(cluster, name)
+        if not has_failed(found):
+            seen = present
+            start_up.look(seen, nodes, [name])
+        elif is_late(found, present, seen):
+            logger.warning("%s; starting the job again", gave_up(cluster, found, present, seen))
+            start_anew(cluster, step, PYTORCH_JOB, created, has_failed)
+        else:
+            return found, seen
     raise AssertionError  # `states` ends with an error
 
 
-def _failure(cluster: Cluster, ended: Manifest) -> StepError | InputError:
-    """Why a job failed: the first pod that did, with its last lines, or else what the operator says."""
-    name, said = ended["metadata"]["name"], condition_of(ended, "Failed")
-    found = pods(cluster, f"{JOB_LABEL}={name}")
-    ends = [
-        (end, pod.metadata.name) for pod in found if (end := termination(pod, CONTAINER)) is not None and end.exit_code
-    ]
-    if not ends:
-        lost = [
-            f"pod {pod.metadata.name}: {pod.status.reason} {pod.status.message or ''}".rstrip()
-            for pod in found
-            if pod.status.phase == "Failed"
-        ]
-        mend = "; raise --job-timeout" if "deadline" in f"{said.get('reason')} {said.get('message')}".lower() else ""
-        return StepError(
-            "; ".join([f"PyTorchJob {name} failed: {said.get('message') or said.get('reason')}{mend}", *lost])
-        )
-    # Times have whole seconds, and replicas fail soon after the one that they wait for.
-    end, pod = min(ends, key=lambda item: (item[0].finished_at, _is_consequence(item[0]), item[1]))
-    ending = " | ".join(last_lines(cluster, pod, CONTAINER))
-    kind = InputError if end.exit_code == InputError.exit_code else StepError
-    return kind(f"pod {pod} of the training ended with code {end.exit_code} ({end.reason}): {ending}")
-
-
-def _is_consequence(end: Termination) -> bool:
-    """Whether a replica may have failed only because another did: not of bad input, nor killed."""
-    return end.exit_code == StepError.exit_code
+def _pods_of(cluster: Cluster, job: str) -> list[Any]:
+    return pods(cluster, f"{JOB_LABEL}={job}")

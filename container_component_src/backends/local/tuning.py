@@ -167,5 +167,5 @@ def _check_failures(trials: Sequence[Trial], experiment: Experiment, scratch: Pa
     ending = [line.strip() for line in _read_log(scratch, last.number) if line.strip()][-3:]
     raise StepError(
         f"{len(failed)} of {len(trials)} trials failed (--max-failed-trials is {experiment.max_failed_trials}); "
-        f"trial {last.number}: {last.failure}: {' | '.join(ending) or 'no output'}; mend its cause"
+        f"trial {last.number}: {last.failure}: {' | '.join(ending) or 'no output'}"
     )

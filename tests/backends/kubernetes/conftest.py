@@ -2,3 +2,4 @@
 
 from tests.backends.kubernetes.deployments import kserve, sigterm  # noqa: F401
 from tests.cluster.conftest import cluster, emulator, step  # noqa: F401
+from tests.cluster.test_eviction import of_workflow  # noqa: F401

@@ -1,12 +1,17 @@
 """Training end to end against an emulated cluster where a thread plays the training operator."""
 
+import signal
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
+import numpy as np
 import pytest
 
 from container_component_src.backends.kubernetes import training
 from container_component_src.cluster import children, conditions, logs
-from container_component_src.cluster.access import Cluster
+from container_component_src.cluster.access import Cluster, PassingError
+from container_component_src.cluster.start_up import StartUp
 from container_component_src.cluster.step import Step
 from container_component_src.errors import InputError, StepError
 from tests.backends.kubernetes.deployments import when
@@ -14,9 +19,10 @@ from tests.backends.kubernetes.golden import PODS
 from tests.backends.kubernetes.katib_controller import condition
 from tests.backends.kubernetes.stopping import stop_when
 from tests.backends.kubernetes.test_training_manifest import job
-from tests.backends.kubernetes.training_controller import TrainingOperator, playing
+from tests.backends.kubernetes.training_controller import UNSCHEDULABLE, TrainingOperator, container, playing
 from tests.cluster.emulator import NAMESPACE, Emulator
-from tests.helpers import RunCommand
+from tests.cluster.test_eviction import EVICTED, WORKFLOW
+from tests.helpers import RunCommand, write_dataset
 
 EPOCHS = "".join(f"epoch {number}\n" for number in range(5))
 FAILED = condition("Failed")
@@ -92,10 +98,64 @@ def test_the_cause_is_named_where_replicas_end_in_the_same_second(
         training.train(cluster, step, PODS, job(3))
 
 
-def test_a_job_over_its_deadline_names_the_option(cluster: Cluster, step: Step, operator: TrainingOperator) -> None:
+def test_the_deadline_of_the_pods_names_the_option(cluster: Cluster, step: Step, operator: TrainingOperator) -> None:
+    operator.killed = {"master-0": "DeadlineExceeded"}
+    operator.exit_codes = {"worker-0": 1}  # lost its master
+    message = (
+        r"pod \S+-master-0 .* by the cluster: DeadlineExceeded \(so it is\): .*error: master-0 .*; raise --job-timeout"
+    )
+    with pytest.raises(StepError, match=message):
+        training.train(cluster, step, PODS, job(2))
+
+
+def test_a_job_over_its_own_deadline_names_the_option(cluster: Cluster, step: Step, operator: TrainingOperator) -> None:
     operator.overdue = True
-    with pytest.raises(StepError, match="active longer than deadline; raise --job-timeout"):
+    with pytest.raises(StepError, match="active longer than specified deadline; raise --job-timeout"):
         training.train(cluster, step, PODS, job())
+
+
+def test_an_evicted_replica_is_named(cluster: Cluster, step: Step, operator: TrainingOperator) -> None:
+    operator.killed = {"worker-0": "Evicted"}
+    operator.exit_codes = {"master-0": 1}
+    with pytest.raises(StepError, match=r"pod \S+-worker-0 .* by the cluster: Evicted .*; run the step again"):
+        training.train(cluster, step, PODS, job(2))
+
+
+@pytest.mark.parametrize(
+    ("deleted", "named"),
+    [("master-0", r"pod \S+-master-0 of the training"), ("worker-1", r"a worker pod of PyTorchJob")],
+)
+def test_a_replica_deleted_from_outside_is_named(
+    cluster: Cluster, step: Step, operator: TrainingOperator, deleted: str, named: str
+) -> None:
+    operator.deleted = {deleted}
+    operator.exit_codes = {"worker-0": 1}  # lost a peer
+    with pytest.raises(StepError, match=rf"{named} .*was deleted while it ran .*; run the step again"):
+        training.train(cluster, step, PODS, job(3))
+
+
+def test_a_replica_that_refused_its_input_is_named_whatever_else_happened(
+    cluster: Cluster, step: Step, operator: TrainingOperator
+) -> None:
+    operator.deleted = {"master-0"}
+    operator.exit_codes = {"worker-0": 2}
+    with pytest.raises(InputError, match=r"pod \S+-worker-0 of the training ended with code 2"):
+        training.train(cluster, step, PODS, job(2))
+
+
+def waiting(reason: str, message: str) -> dict[str, Any]:
+    """The status of a pod that has a node and does not start."""
+    return {
+        "phase": "Pending",
+        "containerStatuses": [container("pytorch", waiting={"reason": reason, "message": message})],
+    }
+
+
+NO_IMAGE = waiting("ErrImagePull", "no such image")
+
+
+def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
 
 
 def test_pods_that_do_not_start_are_named(
@@ -105,23 +165,109 @@ def test_pods_that_do_not_start_are_named(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    waiting = {"waiting": {"reason": "ErrImagePull", "message": "no such image"}}
-    operator.pending = {
-        "phase": "Pending",
-        "conditions": [{"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available"}],
-        "containerStatuses": [
-            {"name": "pytorch", "image": "i", "imageID": "", "ready": False, "restartCount": 0, "state": waiting}
-        ],
-    }
+    operator.pending = {"master-0": UNSCHEDULABLE | NO_IMAGE}
     monkeypatch.setattr(training, "GRACE", 0.0)
     with pytest.raises(StepError, match="see that its pods start, or raise --job-timeout"):
         training.train(cluster, step, PODS, job().model_copy(update={"timeout": 0.5}))
-    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    warnings = warnings_in(caplog)
     (master,) = {warning.split()[1] for warning in warnings}
     assert warnings == [
         f"pod {master} waits for a node: 0/3 nodes are available",
         f"pod {master} does not start: ErrImagePull (no such image)",
     ]
+
+
+def test_workers_that_do_not_start_are_named_though_the_job_runs(
+    cluster: Cluster,
+    step: Step,
+    operator: TrainingOperator,
+    emulator: Emulator,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    operator.pending, operator.idle = {"worker-0": UNSCHEDULABLE}, True
+    monkeypatch.setattr(training, "GRACE", 0.0)
+    with pytest.raises(StepError, match="see that its pods start"):
+        training.train(cluster, step, PODS, job(2).model_copy(update={"timeout": 0.5}))
+    assert [warning.partition("-worker-0 ")[2] for warning in warnings_in(caplog)] == [
+        "waits for a node: 0/3 nodes are available"
+    ]
+
+
+def test_refused_pods_fail_the_step_with_the_operators_event(
+    cluster: Cluster, step: Step, operator: TrainingOperator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator.refused = {"master-0"}
+    monkeypatch.setattr(training, "StartUp", partial(StartUp, no_pod_limit=0.3))
+    message = r"1 of 2 pods of PyTorchJob \S+ did not come into being .*FailedCreatePod .*exceeded quota: few"
+    with pytest.raises(StepError, match=message):
+        training.train(cluster, step, PODS, job(2))
+
+
+def test_a_job_whose_master_starts_late_is_started_anew(
+    cluster: Cluster,
+    step: Step,
+    operator: TrainingOperator,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    operator.late = 2
+    training.train(cluster, step, PODS, job(2))
+    assert len(operator.handled) == 3
+    assert capsys.readouterr().out == EPOCHS
+    given_up = [warning for warning in warnings_in(caplog) if "gave up" in warning]
+    (name,) = {warning.split()[1].removesuffix("-worker-0") for warning in given_up}
+    assert given_up == 2 * [
+        f"pod {name}-worker-0 gave up waiting for {name}-master-0 (init container init-pytorch: waiting for master); "
+        f"pod {name}-master-0 waits for a node: 0/3 nodes are available; starting the job again"
+    ]
+
+
+@pytest.mark.parametrize("deaf", [True, False])
+def test_a_master_that_does_not_start_or_is_not_found_fails_the_step(
+    cluster: Cluster, step: Step, operator: TrainingOperator, deaf: bool
+) -> None:
+    operator.deaf = deaf
+    operator.pending = {} if deaf else {"master-0": NO_IMAGE}
+    why = "" if deaf else r"pod \S+-master-0 does not start: ErrImagePull \(no such image\); "
+    message = rf"\(init container init-pytorch: waiting for master\); {why}see that the master starts"
+    with pytest.raises(StepError, match=message):
+        training.train(cluster, step, PODS, job(2))
+    assert len(operator.handled) == 1
+
+
+@pytest.mark.usefixtures("sigterm")
+def test_the_job_of_an_evicted_step_goes_on_for_the_next_attempt(
+    cluster: Cluster, step: Step, operator: TrainingOperator, emulator: Emulator
+) -> None:
+    operator.idle = True
+    emulator.put("Workflow", {"metadata": {"name": "run-1", "uid": "workflow-uid"}, "spec": {}})
+    pod = {"name": step.pod_name, "uid": step.pod_uid, "ownerReferences": [{**WORKFLOW, "controller": True}]}
+    emulator.put("Pod", {"metadata": pod, "status": {"phase": "Running"}})
+
+    def evict() -> None:
+        emulator.patch("Pod", step.pod_name, EVICTED)
+        signal.raise_signal(signal.SIGTERM)
+
+    when(lambda: operator.handled and emulator.log(f"{the_job(emulator)}-master-0").text == EPOCHS, evict)
+    with pytest.raises(SystemExit):
+        training.train(cluster, step, PODS, job())
+    name = the_job(emulator)
+    emulator.remove("Pod", step.pod_name)
+    operator.idle = emulator.log(f"{name}-master-0").open = False
+    operator.end(name, ["master-0"])
+    training.train(cluster, Step(step.run_id, "step-pod-2", "00000000-0000-4000-8000-0000000000bb"), PODS, job())
+    assert len(operator.handled) == 1
+
+
+def test_the_job_goes_on_while_the_api_server_is_away(
+    cluster: Cluster, step: Step, operator: TrainingOperator, emulator: Emulator
+) -> None:
+    operator.idle = True
+    when(lambda: operator.handled, lambda: emulator.fail("GET", "/pytorchjobs/", 503, times=99))
+    with pytest.raises(PassingError):
+        training.train(cluster, step, PODS, job())
+    emulator.remove("PyTorchJob", the_job(emulator))
 
 
 def test_deletion_from_outside_is_named(
@@ -149,7 +295,6 @@ def test_passing_failures_of_the_api_are_overcome(
         ("POST", "/pytorchjobs$", 403, "not allowed to create PyTorchJob"),
         ("POST", "/pytorchjobs$", 404, r"install the training operator \(v1\)"),
         ("GET", "/pytorchjobs/", 403, "not allowed to get PyTorchJob"),
-        ("GET", "/pytorchjobs/", 500, "injected failure"),
     ],
 )
 def test_lasting_failures_of_the_api_are_named(
@@ -199,28 +344,42 @@ def test_two_runs_at_the_same_time(cluster: Cluster, operator: TrainingOperator,
     emulator.remove("PyTorchJob", foreign["metadata"]["name"])
 
 
-OPTIONS = [
-    *("run_pytorchjob", "--train-df-path", "s3://data/train", "--val-df-path", "s3://data/val"),
-    *("--model-output-file", "s3://data/model", "--num-gpu-nodes", "2", "--backend", "kubernetes"),
-    *("--hyperparameters", '{"batch_size": 64}', "--namespace", NAMESPACE, "--image", PODS.image),
-]
+@pytest.fixture
+def options(bucket: str) -> list[str]:
+    """A command line whose data is there."""
+    for name in ("train", "val"):
+        write_dataset(f"{bucket}/{name}", np.zeros((4, 2)))
+    return [
+        *("run_pytorchjob", "--train-df-path", f"{bucket}/train", "--val-df-path", f"{bucket}/val"),
+        *("--model-output-file", f"{bucket}/model", "--num-gpu-nodes", "2", "--backend", "kubernetes"),
+        *("--hyperparameters", '{"batch_size": 64}', "--namespace", NAMESPACE, "--image", PODS.image),
+    ]
 
 
-def test_the_command_says_what_failed(run_command: RunCommand, emulator: Emulator, operator: TrainingOperator) -> None:
+def test_the_command_says_what_failed(run_command: RunCommand, operator: TrainingOperator, options: list[str]) -> None:
     operator.exit_codes = {"master-0": 2}
-    outcome = run_command(*OPTIONS)
+    outcome = run_command(*options)
     assert outcome.code == 2
     assert outcome.stdout.endswith(EPOCHS + "error: master-0 does not like it; mend it\n")
     assert "error: master-0 does not like it; mend it" in outcome.stderr
 
 
-def test_the_dry_run_prints_the_manifest(run_command: RunCommand, emulator: Emulator) -> None:
-    outcome = run_command(*OPTIONS, "--dry-run")
+def test_no_job_is_started_whose_bundle_could_not_be_written(
+    run_command: RunCommand, emulator: Emulator, options: list[str]
+) -> None:
+    outcome = run_command(*options, "--model-output-file", "s3://no-such-bucket/model")
+    assert outcome.code != 0
+    assert "no-such-bucket/model" in outcome.stderr
+    assert emulator.requests() == []
+
+
+def test_the_dry_run_prints_the_manifest(run_command: RunCommand, emulator: Emulator, options: list[str]) -> None:
+    outcome = run_command(*options, "--dry-run")
     assert outcome.code == 0, outcome.stderr
     assert outcome.stdout.startswith("apiVersion: kubeflow.org/v1\nkind: PyTorchJob\n")
     assert emulator.requests() == []
 
 
-def test_a_command_that_is_told_to_stop_leaves_nothing(emulator: Emulator, operator: TrainingOperator) -> None:
+def test_a_command_that_is_told_to_stop_leaves_nothing(operator: TrainingOperator, options: list[str]) -> None:
     operator.idle = True
-    stop_when(lambda: operator.handled, OPTIONS)
+    stop_when(lambda: operator.handled, options)

@@ -1,25 +1,29 @@
 """Tuning end to end against an emulated cluster where a thread plays Katib."""
 
 import logging
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from container_component_src.backends.kubernetes import tuning
-from container_component_src.cluster import conditions
-from container_component_src.cluster.access import Cluster
+from container_component_src.backends.kubernetes import tuning, tuning_watch
+from container_component_src.cluster import conditions, start_up
+from container_component_src.cluster.access import Cluster, PassingError
+from container_component_src.cluster.children import with_digest
 from container_component_src.cluster.step import Step
 from container_component_src.errors import StepError
 from container_component_src.tuning.experiment import TrialState
 from tests.backends.kubernetes.deployments import when
 from tests.backends.kubernetes.golden import PODS
-from tests.backends.kubernetes.katib_controller import Katib, playing
+from tests.backends.kubernetes.katib_controller import TIMEOUT, Katib, playing
 from tests.backends.kubernetes.stopping import stop_when
 from tests.backends.kubernetes.test_tuning_manifest import experiment
 from tests.cluster.emulator import NAMESPACE, Emulator
+from tests.cluster.test_eviction import EVICTED
 from tests.helpers import RunCommand, assert_refused, write_dataset
 
 LEFT = ("Experiment", "Trial", "Pod")
@@ -29,6 +33,18 @@ LEFT = ("Experiment", "Trial", "Pod")
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits look again at once."""
     monkeypatch.setattr(conditions, "POLL_INTERVAL", 0.02)
+
+
+@pytest.fixture
+def limits(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
+    """Seconds of the limits of pods, to be shortened by the test: `pods` and `image`."""
+    values = {"pods": 60.0, "image": 60.0}
+
+    def start_up_of(cluster: Cluster, what: str) -> start_up.StartUp:
+        return start_up.StartUp(cluster, what, no_pod_limit=values["pods"], image_limit=values["image"])
+
+    monkeypatch.setattr(tuning_watch, "StartUp", start_up_of)
+    return values
 
 
 @pytest.fixture
@@ -58,21 +74,67 @@ def test_trials_that_failed_or_stopped_early_are_told_apart(cluster: Cluster, st
     states = [trial.state.value for trial in result.trials]
     assert states.count("failed") == 4
     assert states[0] == "early-stopped"
-    assert result.trials[0].objective == 2.0
-    assert next(trial for trial in result.trials if trial.objective is None).failure == "Trial has Failed"
+    assert (result.trials[0].objective, result.trials[0].seconds) == (2.0, 30.0)
+    failed = next(trial for trial in result.trials if trial.objective is None)
+    assert re.fullmatch(r"exit code 1: starting \| error: dataset \d is broken; fix it", failed.failure)
 
 
 def test_failed_trials_tell_why(cluster: Cluster, step: Step, katib: Katib) -> None:
     katib.losses = lambda chosen: None
-    message = r"max failed trials count has reached; trial \S+-00000000: starting \| error: dataset 0 is broken"
+    cause = r"exit code 1: starting \| error: dataset {0} is broken; fix it"
+    message = (
+        f"max failed count has reached; trial \\S+-00000000: {cause.format(0)}; trial \\S+-00000001: {cause.format(1)}$"
+    )
     with pytest.raises(StepError, match=message):
         tuning.tune(cluster, step, PODS, experiment())
 
 
 def test_trials_without_metrics_make_no_optimum(cluster: Cluster, step: Step, katib: Katib) -> None:
     katib.losses = lambda chosen: "unavailable"
-    with pytest.raises(StepError, match="no trial reported the objective; trial"):
+    message = (
+        r"no trial reported the objective; trial \S+: no val_loss=<number> in the output: starting \| error: dataset"
+    )
+    with pytest.raises(StepError, match=message):
         tuning.tune(cluster, step, PODS, experiment(max_failed_trials=3))
+
+
+@pytest.mark.parametrize("loss", [None, "unavailable"])
+@pytest.mark.parametrize("allowed", [0, 1, 2, 3])
+def test_as_many_trials_may_fail_as_the_option_says(
+    cluster: Cluster, step: Step, katib: Katib, loss: str | None, allowed: int
+) -> None:
+    """One that prints no objective has failed too."""
+    katib.losses = lambda chosen: loss if chosen["latent_dim"] == "4" else 1.0  # the first half of them
+    wanted = experiment(max_trials=8, max_failed_trials=allowed)
+    if allowed < 4:
+        with pytest.raises(StepError, match="max failed count has reached"):
+            tuning.tune(cluster, step, PODS, wanted)
+    else:
+        assert tuning.tune(cluster, step, PODS, wanted).best.objective == 1.0
+
+
+def test_a_trial_that_took_too_long_is_said_to_have(cluster: Cluster, step: Step, katib: Katib) -> None:
+    katib.losses = lambda chosen: TIMEOUT if chosen["beta"] == "1.0" else 2.0
+    trials = tuning.tune(cluster, step, PODS, experiment(max_trials=8, max_failed_trials=4)).trials
+    assert [trial.state for trial in trials].count(TrialState.TIMEOUT) == 4
+    late = next(trial for trial in trials if trial.state is TrialState.TIMEOUT)
+    assert late.failure.startswith("stopped after 60 s, its --trial-timeout: starting | error: dataset")
+
+
+def test_a_trial_whose_pod_was_deleted_is_said_to_be_that(cluster: Cluster, step: Step, katib: Katib) -> None:
+    katib.losses, katib.podless = (lambda chosen: None), True
+    with pytest.raises(StepError, match=r"trial \S+-00000000: its pod was deleted from outside;"):
+        tuning.tune(cluster, step, PODS, experiment())
+
+
+def test_trials_that_outlive_an_experiment_of_the_same_name_do_not_count(
+    cluster: Cluster, step: Step, katib: Katib, emulator: Emulator
+) -> None:
+    name = tuning.manifest(step, PODS, experiment())["metadata"]["name"]
+    old = {"name": name, "uid": "00000000-0000-4000-8000-0000000000cc"}
+    katib.put_trial(old, f"{name}-old", {"latent_dim": "4"}, 0)
+    assert [trial.number for trial in tuning.tune(cluster, step, PODS, experiment()).trials] == [0, 1, 2]
+    emulator.remove("Trial", f"{name}-old")
 
 
 def test_success_without_an_optimum_is_a_failure(cluster: Cluster, step: Step, katib: Katib) -> None:
@@ -85,9 +147,77 @@ def test_an_experiment_without_progress_ends(
     cluster: Cluster, step: Step, katib: Katib, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     katib.idle = True
-    monkeypatch.setattr(tuning, "START_UP_TIME", 0.1)
+    monkeypatch.setattr(tuning, "NO_POD_LIMIT", 0.1)
     with pytest.raises(StepError, match="see that its trials start, or raise --trial-timeout"):
         tuning.tune(cluster, step, PODS, experiment(trial_timeout=0.1))
+
+
+def test_an_experiment_that_starts_no_trial_fails(
+    cluster: Cluster, step: Step, katib: Katib, limits: dict[str, float]
+) -> None:
+    katib.idle = True
+    limits["pods"] = 0.1
+    with pytest.raises(StepError, match=r"1 of 2 pods of Katib experiment \S+ did not come into being in 0.1 s"):
+        tuning.tune(cluster, step, PODS, experiment())
+
+
+def test_trials_whose_pods_are_refused_are_not_said_to_run(
+    cluster: Cluster, step: Step, katib: Katib, limits: dict[str, float], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    katib.refused = "pods is forbidden: exceeded quota"
+    limits["pods"] = 0.1
+    with pytest.raises(StepError, match=r"Job tuning-\S+-00000000: FailedCreate \(pods is forbidden: exceeded quota\)"):
+        tuning.tune(cluster, step, PODS, experiment())
+    assert "trials: 0 running, 1 waiting for a pod to start, 0 succeeded" in caplog.messages
+    assert caplog.text.count("exceeded quota") == 1
+
+
+def test_an_image_that_cannot_be_pulled_ends_the_wait(
+    cluster: Cluster, step: Step, katib: Katib, emulator: Emulator, limits: dict[str, float]
+) -> None:
+    katib.idle = True
+    limits["image"] = 0.1
+    waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}
+    container = {"name": "s", "image": "i", "imageID": "", "ready": False, "restartCount": 0, "state": waiting}
+    when(
+        lambda: emulator.objects("Pod"),
+        lambda: emulator.patch(
+            "Pod",
+            next(iter(emulator.objects("Pod"))),
+            {"status": {"phase": "Pending", "containerStatuses": [container]}},
+        ),
+    )
+    with pytest.raises(StepError, match=r"image of Katib experiment \S+ cannot be pulled .*\(no such image\)"):
+        tuning.tune(cluster, step, PODS, experiment())
+
+
+def test_lasting_errors_of_the_suggestions_end_the_wait(
+    cluster: Cluster, step: Step, katib: Katib, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The experiment itself stays as it was created."""
+    katib.suggestion_error = "rpc error: code = Internal desc = no such setting"
+    monkeypatch.setattr(tuning_watch, "SUGGESTION_LIMIT", 2.0)  # events have whole seconds
+    message = (
+        r"Katib cannot suggest a trial of experiment tuning-\S+; Suggestion tuning-\S+: ReconcileError \(rpc error"
+    )
+    with pytest.raises(StepError, match=message):
+        tuning.tune(cluster, step, PODS, experiment())
+    assert caplog.text.count("no such setting") == 1
+
+
+def test_passing_errors_of_the_suggestions_do_not(
+    cluster: Cluster, step: Step, katib: Katib, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    katib.suggestion_error = "rpc error: connection refused"
+    monkeypatch.setattr(tuning_watch, "SUGGESTION_LIMIT", 2.0)
+
+    def mend() -> None:
+        katib.suggestion_error = ""
+        katib.handled.clear()
+
+    when(lambda: "connection refused" in caplog.text, mend)
+    assert tuning.tune(cluster, step, PODS, experiment()).best.objective == 4.0
 
 
 def test_deletion_from_outside_is_named(cluster: Cluster, step: Step, katib: Katib, emulator: Emulator) -> None:
@@ -117,7 +247,6 @@ def test_passing_failures_of_the_api_are_overcome(
         ("POST", "/experiments$", 404, "install Katib"),
         ("GET", "/experiments/", 403, "not allowed to get Experiment"),
         ("GET", "/trials$", 403, "not allowed to list Trial"),
-        ("GET", "/experiments/", 500, "injected failure"),
     ],
 )
 def test_lasting_failures_of_the_api_are_named(
@@ -136,33 +265,48 @@ def test_two_runs_at_the_same_time(cluster: Cluster, katib: Katib, emulator: Emu
     emulator.remove("Experiment", foreign["metadata"]["name"])
 
 
-def test_a_second_attempt_adopts_the_running_experiment(
+def test_the_attempt_after_an_eviction_adopts_the_running_experiment(
+    cluster: Cluster, of_workflow: Step, katib: Katib, emulator: Emulator
+) -> None:
+    katib.idle = True
+
+    def evict(*_: Any) -> None:
+        emulator.patch("Pod", of_workflow.pod_name, EVICTED)
+        raise SystemExit(143)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tuning, "_wait", evict)
+        with pytest.raises(SystemExit):
+            tuning.tune(cluster, of_workflow, PODS, experiment())
+    (before,) = emulator.objects("Experiment").values()
+    emulator.remove("Pod", of_workflow.pod_name)
+    katib.idle = False
+    katib.handled.clear()
+    retried = Step(of_workflow.run_id, "step-pod-2", "00000000-0000-4000-8000-0000000000bb")
+    assert tuning.tune(cluster, retried, PODS, experiment()).best.objective == 4.0
+    assert katib.handled == {before["metadata"]["uid"]}
+    emulator.remove("Workflow", "run-1")
+
+
+def test_an_api_server_that_stays_away_leaves_the_experiment_to_the_next_attempt(
     cluster: Cluster, step: Step, katib: Katib, emulator: Emulator
 ) -> None:
     katib.idle = True
-    retried = Step(step.run_id, "step-pod-2", "00000000-0000-4000-8000-0000000000bb")
+    impatient = replace(cluster, patience=0.5)
+    when(lambda: katib.handled, lambda: emulator.fail("GET", "/experiments/", 0, times=99))
+    with pytest.raises(PassingError, match="does not answer"):
+        tuning.tune(impatient, step, PODS, experiment())
+    (name,) = emulator.objects("Experiment")
+    emulator.remove("Experiment", name)
 
-    def take_over() -> None:
-        katib.idle = False
-        katib.handled.clear()
 
-    killed = KeyboardInterrupt
-
-    def kill(*_: Any) -> None:
-        raise killed
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tuning, "_wait", kill)
-        patch.setattr("container_component_src.cluster.children._delete_after_failure", lambda *_: None)
-        with pytest.raises(killed):
-            tuning.tune(cluster, step, PODS, experiment())
-    (before,) = emulator.objects("Experiment").values()
-    when(
-        lambda: len(emulator.objects("Experiment")[before["metadata"]["name"]]["metadata"]["ownerReferences"]) == 2,
-        take_over,
-    )
-    assert tuning.tune(cluster, retried, PODS, experiment()).best.objective == 4.0
-    assert [method for method, path in emulator.requests() if path.endswith("/experiments")] == ["POST", "POST"]
+def test_an_experiment_that_ended_without_a_best_trial_is_not_adopted(
+    cluster: Cluster, step: Step, katib: Katib, emulator: Emulator
+) -> None:
+    """Katib calls it a success where failures have no limit."""
+    ended = {"conditions": [{"type": "Succeeded", "status": "True"}]}
+    emulator.put("Experiment", {**with_digest(tuning.manifest(step, PODS, experiment())), "status": ended})
+    assert tuning.tune(cluster, step, PODS, experiment()).best.objective == 4.0
 
 
 @pytest.fixture
@@ -190,7 +334,7 @@ def test_the_command_says_what_failed(
     run_command: RunCommand, emulator: Emulator, katib: Katib, options: list[str]
 ) -> None:
     katib.losses = lambda chosen: None
-    assert_refused(run_command(*options), "error: dataset 0 is broken; mend it", code=1)
+    assert_refused(run_command(*options), "error: dataset 0 is broken; fix it", code=1)
 
 
 def test_the_dry_run_prints_the_manifest(run_command: RunCommand, emulator: Emulator, options: list[str]) -> None:

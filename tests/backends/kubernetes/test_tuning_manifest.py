@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
-from container_component_src.backends.kubernetes.tuning import manifest
+from container_component_src.backends.kubernetes.tuning_manifest import manifest
+from container_component_src.backends.local.processes import PROJECT_ROOT
 from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.step import Step
 from container_component_src.errors import InputError
 from container_component_src.model.arguments import checked
+from container_component_src.settings import IMAGE_USER
 from container_component_src.tuning.experiment import Experiment
 from container_component_src.tuning.search_space import SearchSpace
 from tests.backends.kubernetes.golden import PODS, STEP, golden
@@ -20,7 +22,15 @@ SPACE = SearchSpace.from_options([4, 8], ["16,8"], [0.5, 1.0], [1e-05, 0.003], [
 VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "random": ({}, {}),
     "grid": ({"gpus": 1, "service_account": "trainer"}, {"algorithm": "grid", "max_trials": 99}),
-    "medianstop": ({}, {"algorithm": "bayesian", "trial_early_stopping": "medianstop"}),
+    "medianstop": (
+        {},
+        {
+            "algorithm": "bayesian",
+            "trial_early_stopping": "medianstop",
+            "medianstop_min_trials_required": 2,
+            "max_failed_trials": 3,
+        },
+    ),
 }
 
 
@@ -68,7 +78,7 @@ def test_manifests_keep_the_rules_of_katibs_webhook(variant: str) -> None:
     assert len(made["metadata"]["name"]) <= 40
     assert re.fullmatch(r"[a-z]([-a-z0-9]*[a-z0-9])?", made["metadata"]["name"])
     assert spec["parallelTrialCount"] <= spec["maxTrialCount"]
-    assert spec["maxFailedTrialCount"] <= spec["maxTrialCount"]
+    assert spec.get("maxFailedTrialCount", 1) <= spec["maxTrialCount"]
     used = set(re.findall(r"\$\{trialParameters\.(.+?)\}", " ".join(container["command"])))
     assert used == {item["name"] for item in template["trialParameters"]}
     searched = {item["name"] for item in spec["parameters"]}
@@ -96,6 +106,29 @@ def test_the_trial_is_the_same_when_kubernetes_has_read_and_written_it() -> None
 
 def test_grid_has_no_more_trials_than_points() -> None:
     assert built("grid")["spec"]["maxTrialCount"] == SPACE.size == 8
+
+
+@pytest.mark.parametrize(("allowed", "count"), [(0, 1), (1, 2), (2, 3), (3, None), (99, None)])
+def test_katib_is_told_the_number_of_failures_that_ends_the_experiment(allowed: int, count: int | None) -> None:
+    """It fails at that number; above the number of trials its webhook refuses it."""
+    spec = manifest(STEP, PODS, experiment(max_trials=3, max_failed_trials=allowed))["spec"]
+    assert spec.get("maxFailedTrialCount") == count
+
+
+def test_a_trials_pod_keeps_its_log_at_its_deadline_and_waits_longer_for_a_node() -> None:
+    job = manifest(STEP, PODS, experiment(trial_timeout=59.2))["spec"]["trialTemplate"]["trialSpec"]["spec"]
+    assert job["template"]["spec"]["activeDeadlineSeconds"] == 60
+    assert job["activeDeadlineSeconds"] == 960
+
+
+@pytest.mark.parametrize(("user", "context"), [(1000, {"runAsUser": 1000, "runAsGroup": 1000}), (0, None)])
+def test_the_collector_gets_the_user_of_the_trial(user: int, context: dict[str, int] | None) -> None:
+    template = manifest(STEP, PODS, experiment(trial_user=user))["spec"]["trialTemplate"]
+    assert template["trialSpec"]["spec"]["template"]["spec"].get("securityContext") == context
+
+
+def test_the_user_of_trials_is_that_of_the_image() -> None:
+    assert f"USER {IMAGE_USER}:{IMAGE_USER}\n" in (PROJECT_ROOT / "Dockerfile").read_text()
 
 
 def test_the_command_survives_katibs_shell() -> None:

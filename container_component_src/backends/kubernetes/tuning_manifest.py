@@ -1,0 +1,143 @@
+"""The manifest of a tuning: a Katib Experiment whose trials are Jobs of the training program."""
+
+import math
+from collections.abc import Callable
+from typing import TypeVar
+
+from kubeflow import katib
+from kubernetes import client
+
+from container_component_src.cluster.access import Manifest, to_manifest
+from container_component_src.cluster.kinds import EXPERIMENT
+from container_component_src.cluster.pod_settings import PodSettings
+from container_component_src.cluster.pods import check, container, pod_template, reachable
+from container_component_src.cluster.start_up import NO_POD_LIMIT
+from container_component_src.cluster.step import Step
+from container_component_src.model.arguments import training_command
+from container_component_src.tuning.collector import METRIC_FILTER, OBJECTIVE
+from container_component_src.tuning.experiment import Algorithm, EarlyStopping, Experiment
+
+T = TypeVar("T")
+
+CONTAINER = "training"
+_BUNDLE = "/tmp/bundle"  # noqa: S108 - in the trial's container, which ends with the trial
+_ALGORITHMS = {Algorithm.BAYESIAN: "bayesianoptimization"}  # where Katib uses another name
+
+
+def manifest(step: Step, pods: PodSettings, experiment: Experiment) -> Manifest:
+    """The Experiment of a tuning.
+
+    Raises:
+        InputError: An option that a cluster needs is missing, or pods cannot reach the data.
+    """
+    check(pods, "a Katib experiment")
+    name = step.name("tuning", EXPERIMENT)
+    built = to_manifest(
+        katib.V1beta1Experiment(
+            api_version=EXPERIMENT.api_version,
+            kind=EXPERIMENT.name,
+            spec=katib.V1beta1ExperimentSpec(
+                objective=katib.V1beta1ObjectiveSpec(
+                    type="minimize",
+                    objective_metric_name=OBJECTIVE,
+                    metric_strategies=[katib.V1beta1MetricStrategy(name=OBJECTIVE, value="min")],
+                ),
+                algorithm=_algorithm(experiment),
+                early_stopping=_early_stopping(experiment),
+                parameters=_parameters(experiment),
+                max_trial_count=experiment.trial_count,
+                parallel_trial_count=experiment.parallel_count,
+                max_failed_trial_count=_failures_that_fail(experiment),
+                resume_policy="Never",  # nothing of the experiment is left when it has ended
+                metrics_collector_spec=katib.V1beta1MetricsCollectorSpec(
+                    collector=katib.V1beta1CollectorSpec(kind="StdOut"),
+                    source=katib.V1beta1SourceSpec(filter=katib.V1beta1FilterSpec(metrics_format=[METRIC_FILTER])),
+                ),
+                trial_template=_trial_template(step, pods, experiment),
+            ),
+        )
+    )
+    return {**built, "metadata": step.metadata(name, pods.namespace)}
+
+
+def _failures_that_fail(experiment: Experiment) -> int | None:
+    """The number of failed trials with which Katib ends an experiment: one more than may fail.
+
+    Katib refuses a number above that of the trials; without one it has no limit.
+    """
+    count = experiment.max_failed_trials + 1
+    return count if count <= experiment.trial_count else None
+
+
+def _algorithm(experiment: Experiment) -> katib.V1beta1AlgorithmSpec:
+    return katib.V1beta1AlgorithmSpec(
+        algorithm_name=_ALGORITHMS.get(experiment.algorithm, experiment.algorithm.value),
+        algorithm_settings=_settings(katib.V1beta1AlgorithmSetting, random_state=experiment.seed),
+    )
+
+
+def _early_stopping(experiment: Experiment) -> katib.V1beta1EarlyStoppingSpec | None:
+    if experiment.trial_early_stopping is EarlyStopping.NONE:
+        return None
+    return katib.V1beta1EarlyStoppingSpec(
+        algorithm_name=experiment.trial_early_stopping.value,
+        algorithm_settings=_settings(
+            katib.V1beta1EarlyStoppingSetting,
+            start_step=experiment.medianstop_start_step,
+            min_trials_required=experiment.medianstop_min_trials_required,
+        ),
+    )
+
+
+def _settings(kind: Callable[..., T], **values: int) -> list[T]:
+    """Settings of an algorithm, whose values Katib takes as text."""
+    return [kind(name=name, value=str(value)) for name, value in values.items()]
+
+
+def _parameters(experiment: Experiment) -> list[katib.V1beta1ParameterSpec]:
+    """Choices as texts, which is how Katib takes numbers too."""
+    return [
+        katib.V1beta1ParameterSpec(
+            name=name,
+            parameter_type="categorical" if isinstance(choices[0], str) else "discrete",
+            feasible_space=katib.V1beta1FeasibleSpace(list=[str(choice) for choice in choices]),
+        )
+        for name, choices in experiment.search_space.choices().items()
+    ]
+
+
+def _trial_template(step: Step, pods: PodSettings, experiment: Experiment) -> katib.V1beta1TrialTemplate:
+    names = list(experiment.search_space.choices())
+    data = {name: reachable(getattr(experiment, name)) for name in ("train_df_path", "val_df_path")}
+    arguments = experiment.model_copy(update=data).arguments(experiment.search_space.point(0), _BUNDLE)
+    command = training_command(arguments, {name: f"${{trialParameters.{name}}}" for name in names})
+    template = pod_template(pods, container(CONTAINER, pods, command, step.run_id), step.labels)
+    # The deadline of a Job deletes the pod with its log; that of a pod keeps both, and begins when a node has taken it.
+    template.spec.active_deadline_seconds = math.ceil(experiment.trial_timeout)
+    template.spec.security_context = _user(experiment)
+    job = client.V1Job(
+        api_version="batch/v1",
+        kind="Job",
+        spec=client.V1JobSpec(
+            backoff_limit=0,  # a second try of a trial would be another trial
+            active_deadline_seconds=math.ceil(experiment.trial_timeout + NO_POD_LIMIT),  # where no pod ever starts
+            template=template,
+        ),
+    )
+    return katib.V1beta1TrialTemplate(
+        primary_container_name=CONTAINER,
+        retain=True,  # Katib would delete the Job of a failed trial with its log; it goes with the experiment
+        trial_parameters=[katib.V1beta1TrialParameterSpec(name=name, reference=name) for name in names],
+        trial_spec=to_manifest(job),
+    )
+
+
+def _user(experiment: Experiment) -> client.V1PodSecurityContext | None:
+    """The user of the whole pod, so of the metrics collector that Katib adds too.
+
+    An early-stopped trial waits for ever where its collector runs as root, which is the default: the two tell each
+    other by a file that only its owner can write. A cluster that assigns users assigns the same one to both.
+    """
+    if not experiment.trial_user:
+        return None
+    return client.V1PodSecurityContext(run_as_user=experiment.trial_user, run_as_group=experiment.trial_user)

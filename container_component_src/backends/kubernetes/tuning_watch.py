@@ -1,0 +1,172 @@
+"""Watches a running Katib experiment: tells its progress, and ends the wait where nothing can come of it."""
+
+import logging
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from container_component_src.backends.kubernetes.tuning_trials import (
+    EXPERIMENT_LABEL,
+    TRIAL_LABEL,
+    Failure,
+    failure_of,
+    objective_of,
+    trials_of,
+)
+from container_component_src.cluster.access import Cluster, Manifest
+from container_component_src.cluster.events import warnings_about
+from container_component_src.cluster.logs import pods
+from container_component_src.cluster.start_up import StartUp
+from container_component_src.errors import StepError
+from container_component_src.tuning.collector import OBJECTIVE
+
+SUGGESTION_LIMIT = 120.0  # seconds for which Katib may fail to suggest a trial while none runs
+
+logger = logging.getLogger(__name__)
+
+
+class Watch:
+    """Looks at an experiment, its trials and their pods, in the loop of whoever waits for it.
+
+    Args:
+        cluster: Where the experiment is.
+        name: Of the experiment.
+        trial_timeout: Seconds that a trial may take.
+    """
+
+    def __init__(self, cluster: Cluster, name: str, trial_timeout: float) -> None:
+        self.failures: dict[str, Failure] = {}  # by the names of trials; pods that tell why may be gone in the end
+        self._cluster = cluster
+        self._name = name
+        self._trial_timeout = trial_timeout
+        self._progress = ""
+        self._start_up = StartUp(cluster, f"Katib experiment {name}")
+        self._suggestions = _Suggestions(cluster, name)
+
+    def look(self, experiment: Manifest, ended: bool) -> None:
+        """Say what has changed.
+
+        Args:
+            experiment: As it is.
+            ended: Whether it has ended, so that no pod is expected any more.
+
+        Raises:
+            StepError: For longer than the limits there is no pod of a trial, an image cannot be pulled, or Katib fails
+                to suggest a trial.
+        """
+        self._tell_failures(experiment)
+        status = experiment.get("status", {})
+        running = _names(status, "pending", "running")
+        found = pods(self._cluster, f"{EXPERIMENT_LABEL}={self._name}")
+        of_trials = [pod for pod in found if _trial_of(pod)]
+        started = {_trial_of(pod) for pod in of_trials if pod.status.phase != "Pending"}
+        self._tell_progress(status, running, started)
+        if not ended:
+            self._look_at_pods(experiment, running, of_trials, [pod for pod in found if not _trial_of(pod)])
+            self._suggestions.look(quiet=not running)
+
+    def _look_at_pods(self, experiment: Manifest, running: list[str], of_trials: list[Any], others: list[Any]) -> None:
+        """Say why pods are missing or do not start: those of trials, and that of Katib's suggestion service."""
+        active = [pod for pod in of_trials if pod.status.phase in ("Pending", "Running")]
+        with_pods = {_trial_of(pod) for pod in of_trials}
+        missing = [trial for trial in running if trial not in with_pods]
+        # There must be one trial at least. The others may wait for a quota or a node that those that run use up.
+        wanted = max(1, len(active) + len(missing))
+        service = f"{self._name}-{experiment['spec']['algorithm']['algorithmName']}"
+        names = missing or [service]
+        self._start_up.look([*others, *active], len(others) + wanted, names, needed=len(others) + 1)
+
+    def _tell_progress(self, status: Manifest, running: Iterable[str], started: set[str]) -> None:
+        progress = _progress(status, [trial in started for trial in running])
+        if progress != self._progress:
+            logger.info("%s", progress)
+            self._progress = progress
+
+    def _tell_failures(self, experiment: Manifest) -> None:
+        """Find out why trials failed as soon as they have."""
+        failed = _names(experiment.get("status", {}), "failed", "metricsUnavailable", "killed")
+        if set(failed) <= self.failures.keys():
+            return
+        for trial in trials_of(self._cluster, experiment):
+            name = trial["metadata"]["name"]
+            failure = None if name in self.failures else failure_of(self._cluster, trial, self._trial_timeout)
+            if failure is not None:
+                logger.warning("trial %s failed: %s", name, failure.text)
+                self.failures[name] = failure
+
+
+class _Suggestions:
+    """Why Katib suggests no trial: only events tell, the experiment stays as it is."""
+
+    def __init__(self, cluster: Cluster, name: str) -> None:
+        self._cluster = cluster
+        self._name = name
+        self._since: datetime | None = None  # when the last trial ended
+        self._failing_since: datetime | None = None
+        self._said: set[str] = set()
+
+    def look(self, quiet: bool) -> None:
+        """Say errors that are new.
+
+        Args:
+            quiet: Whether no trial is running or about to.
+
+        Raises:
+            StepError: There have been errors for longer than the limit.
+        """
+        if not quiet:
+            self._since = self._failing_since = None
+            return
+        now = datetime.now(UTC)
+        self._since = self._since or now
+        errors = self._errors(self._since)
+        if not errors:
+            return
+        self._say(errors)
+        self._failing_since = self._failing_since or now
+        if (now - self._failing_since).total_seconds() < SUGGESTION_LIMIT:
+            return
+        # Katib tries again at growing intervals, so there is an error in the later half if they are lasting.
+        lasting = self._errors(self._failing_since + timedelta(seconds=SUGGESTION_LIMIT / 2))
+        if lasting:
+            raise StepError(f"Katib cannot suggest a trial of experiment {self._name}; {'; '.join(lasting)}")
+        self._since, self._failing_since = now, None
+
+    def _errors(self, since: datetime) -> list[str]:
+        return warnings_about(self._cluster, [self._name], {"Suggestion"}, since)
+
+    def _say(self, errors: list[str]) -> None:
+        for line in errors:
+            if line not in self._said:
+                logger.warning("%s", line)
+                self._said.add(line)
+
+
+def _names(status: Manifest, *states: str) -> list[str]:
+    """The names of an experiment's trials in some states."""
+    return [name for state in states for name in status.get(f"{state}TrialList") or []]
+
+
+def _trial_of(pod: Any) -> str:
+    """The trial that a pod (`V1Pod`) belongs to; empty for other pods of an experiment."""
+    return str((pod.metadata.labels or {}).get(TRIAL_LABEL, ""))
+
+
+def _progress(status: Manifest, started: list[bool]) -> str:
+    """One line: trials by state, and the best so far.
+
+    Args:
+        status: Of the experiment.
+        started: For each trial that runs by Katib's account, whether it has a pod that does.
+    """
+    counts = {
+        "running": started.count(True),
+        "waiting for a pod to start": started.count(False),
+        "succeeded": status.get("trialsSucceeded", 0),
+        "failed": status.get("trialsFailed", 0),
+        "stopped early": status.get("trialsEarlyStopped", 0),
+        "without metrics": status.get("trialMetricsUnavailable", 0),
+    }
+    shown = [f"{count} {state}" for state, count in counts.items() if count or state in ("running", "succeeded")]
+    best = objective_of(status.get("currentOptimalTrial", {}))
+    return "trials: " + ", ".join(shown) + (f"; best {OBJECTIVE} {best:.6g}" if best is not None else "")

@@ -1,0 +1,29 @@
+"""Whether a training can read its data and write its bundle: tried before hours are spent on it."""
+
+import logging
+
+from container_component_src import storage
+from container_component_src.errors import PipelineError
+from container_component_src.model.arguments import TrainingArguments
+from container_component_src.telemetry.dataset import Dataset
+
+PROBE_NAME = "write-probe"
+
+logger = logging.getLogger(__name__)
+
+
+def check_access(arguments: TrainingArguments) -> None:
+    """Read the manifests of the datasets, and write a small file where the bundle will be.
+
+    Raises:
+        InputError: There is no such dataset or bucket, or a key is wrong.
+        StepError: The store does not answer, or refuses to write.
+    """
+    for uri in (arguments.train_df_path, arguments.val_df_path):
+        Dataset.open(uri)
+    probe = storage.resolve(arguments.model_output_file) / PROBE_NAME
+    probe.write_bytes(b"")
+    try:
+        probe.remove()
+    except (PipelineError, OSError) as error:  # nothing else needs the right to delete
+        logger.info("%s: an empty file that shows the right to write is left: %s", probe.uri, error)

@@ -1,0 +1,53 @@
+"""What a training needs of its store is tried before it starts."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from container_component_src.errors import InputError, PipelineError
+from container_component_src.model.arguments import TrainingArguments
+from container_component_src.model.data_access import PROBE_NAME, check_access
+from container_component_src.storage import Location, resolve
+from tests.helpers import write_dataset
+
+
+def arguments(root: Path | str, output: str = "model") -> TrainingArguments:
+    return TrainingArguments(
+        train_df_path=f"{root}/train", val_df_path=f"{root}/val", model_output_file=f"{root}/{output}"
+    )
+
+
+@pytest.fixture(params=["local", "s3"])
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A folder with the datasets of a training, on disk and in a store."""
+    folder = str(tmp_path) if request.param == "local" else request.getfixturevalue("bucket")
+    for name in ("train", "val"):
+        write_dataset(f"{folder}/{name}", np.zeros((4, 2)))
+    return folder
+
+
+def test_nothing_is_left_where_the_bundle_will_be(root: str) -> None:
+    check_access(arguments(root))
+    assert resolve(f"{root}/model").children() == []
+
+
+def test_a_missing_dataset_is_named(root: str) -> None:
+    with pytest.raises(InputError, match="/absent"):
+        check_access(arguments(root).model_copy(update={"val_df_path": f"{root}/absent"}))
+
+
+def test_a_place_that_cannot_be_written_is_named(root: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    output = f"{tmp_path}/file/model" if root == str(tmp_path) else "s3://no-such-bucket/model"
+    with pytest.raises((PipelineError, OSError), match=r"file/model|no-such-bucket"):
+        check_access(arguments(root).model_copy(update={"model_output_file": output}))
+
+
+def test_the_right_to_delete_is_not_needed(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(location: Location) -> None:
+        raise PermissionError("Access Denied")
+
+    monkeypatch.setattr(Location, "remove", refuse)
+    check_access(arguments(root))
+    assert resolve(f"{root}/model/{PROBE_NAME}").exists()

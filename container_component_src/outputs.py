@@ -8,20 +8,25 @@ values of Metrics artifacts). Run by hand, a step has none of these and shows it
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from container_component_src import storage
 from container_component_src.errors import StepError
 
+if TYPE_CHECKING:
+    from container_component_src.telemetry.dataset import Dataset
+
 Parameter = str | int | float | bool | list[Any] | dict[str, Any]
+DATA_URI = "data_uri"  # metadata of an artifact whose data is not where the pipeline keeps artifacts
 
 
 def publish(
     executor_input: str,
     parameters: Mapping[str, Parameter] | None = None,
     artifacts: Mapping[str, Mapping[str, Any]] | None = None,
+    datasets: Mapping[str, "Dataset"] | None = None,
 ) -> None:
     """Write a step's outputs where its task expects them.
 
@@ -29,11 +34,15 @@ def publish(
         executor_input: JSON of KFP's ExecutorInput, or "" when the step is run by hand.
         parameters: Output parameters by name.
         artifacts: Metadata of output artifacts by name.
+        datasets: Datasets by name: each is an artifact of this name, and its address a parameter `NAME_uri`.
 
     Raises:
         StepError: A value is NaN or infinite (the backend refuses these), or the task has no output of that name.
     """
-    parameters, artifacts = parameters or {}, artifacts or {}
+    datasets = datasets or {}
+    addresses = {name: dataset.location.uri for name, dataset in datasets.items()}
+    parameters = {**(parameters or {}), **{f"{name}_uri": address for name, address in addresses.items()}}
+    artifacts = {**(artifacts or {}), **{name: dataset.manifest.metadata() for name, dataset in datasets.items()}}
     if not executor_input:
         click.echo(_json({**parameters, **artifacts}, indent=2))
         return
@@ -44,9 +53,23 @@ def publish(
     for name, value in parameters.items():
         text = value if isinstance(value, str) else _json(value)
         _write(expected["parameters"][name]["outputFile"], text)
-    entries = {name: expected["artifacts"][name]["artifacts"][0] for name in artifacts}
-    output = {name: {"artifacts": [{**entries[name], "metadata": dict(artifacts[name])}]} for name in artifacts}
+    output = {}
+    for name, metadata in artifacts.items():
+        entry = expected["artifacts"][name]["artifacts"][0]
+        output[name] = {"artifacts": [_described(entry, metadata, addresses.get(name, ""))]}
     _write(expected["outputFile"], _json({"artifacts": output}))
+
+
+def _described(entry: Mapping[str, Any], metadata: Mapping[str, Any], address: str) -> dict[str, Any]:
+    """An artifact's entry with its metadata and, where its data is elsewhere, the address of that.
+
+    KFP's launcher fails a step that gives an artifact an address outside of the pipeline's own store, so there the
+    address goes into the metadata. A local run takes any, and then notices by itself when the data is gone.
+    """
+    if not address or storage.resolve(entry["uri"]).uri == address:
+        return {**entry, "metadata": dict(metadata)}
+    uri = entry["uri"] if "://" in entry["uri"] else address
+    return {**entry, "uri": uri, "metadata": {**metadata, DATA_URI: address}}
 
 
 def _json(value: object, indent: int | None = None) -> str:

@@ -27,12 +27,14 @@ class Paths(Frozen):
     archives: NonEmpty  # prefix that holds the parquet archives
     reports: NonEmpty  # the anomaly reports (.xls, .xlsx or .csv)
     work_dir: Path  # outputs, cache and logs of local runs
+    data_root: str = (
+        ""  # folder of the runs' datasets in a store of your own; empty: where the pipeline keeps artifacts
+    )
 
 
 class Platform(Frozen):
     """Names that the cluster knows."""
 
-    namespace: NonEmpty  # where pods of the run are created
     s3_secret: NonEmpty  # Secret with the S3 credentials and endpoint
     inference_service: NonEmpty  # name of the deployed model
     service_account: str = ""  # of the pods that steps start; the namespace's default one if empty

@@ -1,7 +1,8 @@
 """The steps of the pipeline as KFP container components: what goes in, what comes out, which command runs.
 
 Every step runs the one image through its command line. Large datasets travel as URIs (a dataset passed as an artifact
-would be downloaded whole into each pod); the artifact beside each URI is there for its metadata and for lineage. A
+would be downloaded whole into each pod); the artifact beside each URI is there for its metadata and for lineage. Steps
+that write them take `data_root`, which is the same in every run: where in it a run writes is worked out in the step. A
 `fingerprint` input is used by no option: it makes the step's cache key follow the data behind the URI.
 """
 
@@ -32,11 +33,22 @@ def list_archives(
     archives_path: str,
     reports_path: str,
     timestamp_col: str,
+    data_root: str,
+    namespace: str,
+    backend: str,
     archives: dsl.OutputPath(ArchiveList),
     reports_fingerprint: dsl.OutputPath(str),
 ) -> dsl.ContainerSpec:
-    """Find the archives and fingerprint them and the reports."""
-    return _step("list_archives", archives_path=archives_path, reports_path=reports_path, timestamp_col=timestamp_col)
+    """Find the archives and fingerprint them and the reports; mark the data root."""
+    return _step(
+        "list_archives",
+        archives_path=archives_path,
+        reports_path=reports_path,
+        timestamp_col=timestamp_col,
+        data_root=data_root,
+        namespace=namespace,
+        backend=backend,
+    )
 
 
 @dsl.container_component
@@ -46,6 +58,7 @@ def split_parquet_file(
     timestamp_col: str,
     rowgroup_limit: int,
     rowgroups_per_file: int,
+    data_root: str,
     partitions: dsl.Output[dsl.Dataset],
     partitions_uri: dsl.OutputPath(str),
 ) -> dsl.ContainerSpec:
@@ -57,6 +70,7 @@ def split_parquet_file(
         timestamp_col=timestamp_col,
         rowgroup_limit=rowgroup_limit,
         rowgroups_per_file=rowgroups_per_file,
+        data_root=data_root,
     )
 
 
@@ -77,6 +91,7 @@ def run_dask_preprocessing(
     cpu: str,
     memory: str,
     backend: str,
+    data_root: str,
     dataset: dsl.Output[dsl.Dataset],
     dataset_uri: dsl.OutputPath(str),
 ) -> dsl.ContainerSpec:
@@ -86,6 +101,7 @@ def run_dask_preprocessing(
         partitioned_telemetry_paths=partitioned_telemetry_paths,
         sample_frac=sample_frac,
         df_out_path=dataset.uri,
+        data_root=data_root,
         timestamp_col=timestamp_col,
         minio_endpoint=minio_endpoint,
         num_dask_workers=num_dask_workers,
@@ -109,6 +125,7 @@ def label_telemetry(
     reports_fingerprint: str,
     report_columns: str,
     strict_reports: bool,
+    data_root: str,
     labels: dsl.Output[dsl.Dataset],
     labels_uri: dsl.OutputPath(str),
 ) -> dsl.ContainerSpec:
@@ -118,6 +135,7 @@ def label_telemetry(
         df_path=dataset_uri,
         reports_path=reports_path,
         labels_path=labels.uri,
+        data_root=data_root,
         report_columns=report_columns,
         strict_reports=strict_reports,
     )
@@ -131,6 +149,7 @@ def create_train_val_test_split(
     block_hours: float,
     val_fraction: float,
     seed: int,
+    data_root: str,
     train: dsl.Output[dsl.Dataset],
     val: dsl.Output[dsl.Dataset],
     test: dsl.Output[dsl.Dataset],
@@ -146,6 +165,7 @@ def create_train_val_test_split(
         train_df_path=train.uri,
         val_df_path=val.uri,
         test_df_path=test.uri,
+        data_root=data_root,
         window_hours=window_hours,
         block_hours=block_hours,
         val_fraction=val_fraction,
@@ -165,6 +185,7 @@ def scale_dataframes(
     val_uri: str,
     test_uri: str,
     scaler: dsl.Input[dsl.Artifact],
+    data_root: str,
     scaled_train: dsl.Output[dsl.Dataset],
     scaled_val: dsl.Output[dsl.Dataset],
     scaled_test: dsl.Output[dsl.Dataset],
@@ -182,6 +203,7 @@ def scale_dataframes(
         scaled_train_df_path=scaled_train.uri,
         scaled_val_df_path=scaled_val.uri,
         scaled_test_df_path=scaled_test.uri,
+        data_root=data_root,
     )
 
 
@@ -286,9 +308,11 @@ def run_pytorchjob(
     gpu_resource: str,
     shared_memory: str,
     backend: str,
+    data_root: str,
     model: dsl.Output[dsl.Model],
+    model_uri: dsl.OutputPath(str),
 ) -> dsl.ContainerSpec:
-    """Distributed training with the best hyperparameters; writes the model bundle."""
+    """Distributed training with the best hyperparameters; writes the model bundle, from pods that have no launcher."""
     return _step(
         "run_pytorchjob",
         train_df_path=train_uri,
@@ -304,6 +328,8 @@ def run_pytorchjob(
         job_timeout=job_timeout,
         seed=seed,
         model_output_file=model.uri,
+        model_copy_path=model.path,
+        data_root=data_root,
         namespace=namespace,
         image=image,
         image_pull_policy=image_pull_policy,
@@ -324,6 +350,7 @@ def run_evaluation(
     train_uri: str,
     val_uri: str,
     test_uri: str,
+    data_root: str,
     scores: dsl.Output[dsl.Dataset],
     evaluation: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
@@ -339,6 +366,7 @@ def run_evaluation(
         val_df_path=val_uri,
         test_df_path=test_uri,
         scores_path=scores.uri,
+        data_root=data_root,
         evaluation_path=evaluation.path,
     )
 
@@ -372,7 +400,7 @@ def visualize_results(
 
 @dsl.container_component
 def deploy_to_kserve(
-    model: dsl.Input[dsl.Model],
+    model_uri: str,
     test_uri: str,
     service_name: str,
     deployment_mode: str,
@@ -391,7 +419,7 @@ def deploy_to_kserve(
     """Create or update the InferenceService and send it one real request."""
     return _step(
         "deploy_to_kserve",
-        bundle_path=model.uri,
+        bundle_path=model_uri,
         test_df_path=test_uri,
         service_name=service_name,
         deployment_mode=deployment_mode,

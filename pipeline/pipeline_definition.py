@@ -27,6 +27,7 @@ _POD_FIELDS = {
     RUN_ID_VARIABLE: f"metadata.labels['{RUN_LABEL}']",
 }
 _LAUNCH_MARGIN = 1  # hours that a step outlives the training it waits for, to queue, to report and to tidy up
+_RETRY_PAUSE = 30  # seconds before the first retry, twice as long before each further one
 
 
 def build_pipeline(settings: Settings, cache: bool = True) -> base_component.BaseComponent:
@@ -56,7 +57,8 @@ def build_pipeline(settings: Settings, cache: bool = True) -> base_component.Bas
         report_columns: str = report_columns_default,
         strict_reports: bool = True,
         backend: str = "kubernetes",
-        namespace: str = settings.platform.namespace,
+        namespace: str = "",
+        data_root: str = settings.paths.data_root,
         minio_endpoint: str = "",
         rowgroup_limit: int = 0,
         rowgroups_per_file: int = 4,
@@ -96,7 +98,12 @@ def build_pipeline(settings: Settings, cache: bool = True) -> base_component.Bas
         on.configure(cleaning, resources.light).set_caching_options(False)
         with dsl.ExitHandler(cleaning, name="steps"):
             listing = components.list_archives(
-                archives_path=archives_path, reports_path=reports_path, timestamp_col=timestamp_col
+                archives_path=archives_path,
+                reports_path=reports_path,
+                timestamp_col=timestamp_col,
+                data_root=data_root,
+                namespace=namespace,
+                backend=backend,
             )
             on.configure(listing, resources.light).set_caching_options(False)
             split = split_archives(
@@ -104,6 +111,7 @@ def build_pipeline(settings: Settings, cache: bool = True) -> base_component.Bas
                 timestamp_col=timestamp_col,
                 rowgroup_limit=rowgroup_limit,
                 rowgroups_per_file=rowgroups_per_file,
+                data_root=data_root,
             )
             dataset = components.run_dask_preprocessing(
                 partitioned_telemetry_paths=split.output,
@@ -115,6 +123,7 @@ def build_pipeline(settings: Settings, cache: bool = True) -> base_component.Bas
                 max_dask_workers=max_dask_workers,
                 **on.pods(namespace, resources.dask_worker, image_name="dask_worker_image"),
                 backend=backend,
+                data_root=data_root,
             )
             on.configure(dataset, resources.light)
             labels = components.label_telemetry(
@@ -123,6 +132,7 @@ def build_pipeline(settings: Settings, cache: bool = True) -> base_component.Bas
                 reports_fingerprint=listing.outputs["reports_fingerprint"],
                 report_columns=report_columns,
                 strict_reports=strict_reports,
+                data_root=data_root,
             )
             on.configure(labels, resources.data)
             parts = components.create_train_val_test_split(
@@ -132,6 +142,7 @@ def build_pipeline(settings: Settings, cache: bool = True) -> base_component.Bas
                 block_hours=block_hours,
                 val_fraction=val_fraction,
                 seed=seed,
+                data_root=data_root,
             )
             on.configure(parts, resources.data)
             scaler = components.fit_scaler(train_uri=parts.outputs["train_uri"], scaler_type=scaler_type)
@@ -141,6 +152,7 @@ def build_pipeline(settings: Settings, cache: bool = True) -> base_component.Bas
                 val_uri=parts.outputs["val_uri"],
                 test_uri=parts.outputs["test_uri"],
                 scaler=scaler.outputs["scaler"],
+                data_root=data_root,
             )
             on.configure(scaled, resources.data)
             tuning = components.run_katib_experiment(
@@ -183,6 +195,7 @@ def build_pipeline(settings: Settings, cache: bool = True) -> base_component.Bas
                 seed=seed,
                 **on.training_pods(namespace),
                 backend=backend,
+                data_root=data_root,
             )
             on.configure(training, resources.light, limits.training_hours + _LAUNCH_MARGIN)
             evaluation = components.run_evaluation(
@@ -190,6 +203,7 @@ def build_pipeline(settings: Settings, cache: bool = True) -> base_component.Bas
                 train_uri=scaled.outputs["scaled_train_uri"],
                 val_uri=scaled.outputs["scaled_val_uri"],
                 test_uri=scaled.outputs["scaled_test_uri"],
+                data_root=data_root,
             )
             on.configure(evaluation, resources.data)
             report = components.visualize_results(
@@ -206,7 +220,7 @@ def build_pipeline(settings: Settings, cache: bool = True) -> base_component.Bas
             deploy_if_good(
                 composite_f1=evaluation.outputs["composite_f1"],
                 min_composite_f1=min_composite_f1,
-                model=training.outputs["model"],
+                model_uri=training.outputs["model_uri"],
                 test_uri=scaled.outputs["scaled_test_uri"],
                 service_name=service_name,
                 namespace=namespace,
@@ -237,10 +251,16 @@ class _Platform:
         if not self.cache:
             task.set_caching_options(False)
         task.set_cpu_request(resources.cpu).set_memory_request(resources.memory).set_memory_limit(resources.memory)
+        deadline = round((hours or limits.step_hours) * 3600)
         if repeatable and limits.retries:
-            task.set_retry(limits.retries, backoff_duration="30s", backoff_factor=2.0, backoff_max_duration="600s")
+            task.set_retry(
+                limits.retries,
+                backoff_duration=f"{_RETRY_PAUSE}s",
+                backoff_factor=2.0,
+                backoff_max_duration=f"{_seconds_of_all_attempts(deadline, limits.retries)}s",
+            )
         kubernetes.set_image_pull_policy(task, image.pull_policy)
-        kubernetes.set_timeout(task, round((hours or limits.step_hours) * 3600))
+        kubernetes.set_timeout(task, deadline)
         kubernetes.add_pod_label(task, "app.kubernetes.io/part-of", "columbus-eclss-ad")
         for variable, field in _POD_FIELDS.items():
             kubernetes.use_field_path_as_env(task, variable, field)
@@ -274,12 +294,23 @@ class _Platform:
         return {**self.pods(namespace, training), **special}
 
 
+def _seconds_of_all_attempts(deadline: int, retries: int) -> int:
+    """How long a step and its retries may take together.
+
+    This is no limit of the pauses: Argo counts it from the start of the first attempt, makes no retry after it, and
+    kills the attempt that runs then. kfp cannot leave it out (it would write one hour), so it is more than all attempts
+    take to their deadlines, with as long as one of them for the time in which their pods wait for a node.
+    """
+    pauses = _RETRY_PAUSE * (2**retries - 1)
+    return (retries + 2) * deadline + pauses
+
+
 def _build_split_archives(on: _Platform) -> base_component.BaseComponent:
     """The loop is a pipeline of its own: a loop over a task's output resolves locally only as a nested input."""
 
     @dsl.pipeline(name="split-archives")
     def split_archives(
-        archives: ArchiveList, timestamp_col: str, rowgroup_limit: int, rowgroups_per_file: int
+        archives: ArchiveList, timestamp_col: str, rowgroup_limit: int, rowgroups_per_file: int, data_root: str
     ) -> JsonList:
         with dsl.ParallelFor(archives) as archive:
             split = components.split_parquet_file(
@@ -288,6 +319,7 @@ def _build_split_archives(on: _Platform) -> base_component.BaseComponent:
                 timestamp_col=timestamp_col,
                 rowgroup_limit=rowgroup_limit,
                 rowgroups_per_file=rowgroups_per_file,
+                data_root=data_root,
             )
             on.configure(split, on.settings.resources.data)
         return dsl.Collected(split.outputs["partitions_uri"])
@@ -308,7 +340,7 @@ def _build_deploy_if_good(on: _Platform) -> base_component.BaseComponent:
     def deploy_if_good(
         composite_f1: float,
         min_composite_f1: float,
-        model: dsl.Input[dsl.Model],
+        model_uri: str,
         test_uri: str,
         service_name: str,
         namespace: str,
@@ -316,7 +348,7 @@ def _build_deploy_if_good(on: _Platform) -> base_component.BaseComponent:
     ) -> None:
         with dsl.If(composite_f1 >= min_composite_f1):
             deployment = components.deploy_to_kserve(
-                model=model,
+                model_uri=model_uri,
                 test_uri=test_uri,
                 service_name=service_name,
                 **hosting,

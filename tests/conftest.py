@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from container_component_src.cluster import step
 from container_component_src.main import main
 from tests.helpers import Invoke, Outcome, RunCommand
 
@@ -37,6 +38,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("S3_", "AWS_", "PIPELINE_")):
             monkeypatch.delenv(name)
+    monkeypatch.setattr(step, "NAMESPACE_FILE", PROJECT / "no-pod")  # tests may run in one
 
 
 @pytest.fixture

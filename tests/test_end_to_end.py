@@ -11,6 +11,8 @@ import numpy as np
 import psutil
 import pytest
 
+from container_component_src import storage
+from container_component_src.data_root import run_folders
 from container_component_src.example_data import ExampleDataSpec, generate
 from container_component_src.model.bundle import Bundle
 from container_component_src.telemetry.dataset import Dataset
@@ -131,6 +133,23 @@ def test_changed_archive_is_noticed_and_the_same_seed_gives_the_same_result(
     assert sorted(splits) == [False, True]
     for name, value in first["metrics"]["metrics"].items():
         assert again["metrics"]["metrics"][name] == pytest.approx(value, rel=1e-6), name
+
+
+def test_with_a_data_root_the_datasets_and_the_deployed_model_lie_there(
+    project: Project, first: dict[str, Any]
+) -> None:
+    root = project.folder / "runs"
+    summary = project.run("--param", f"data_root={root}")
+    (folder,) = run_folders(storage.resolve(str(root)))
+    run = Path(folder.location.path)
+    assert {path.name for path in run.iterdir() if path.is_dir()} == {
+        *("split_parquet_file", "run_dask_preprocessing", "label_telemetry", "create_train_val_test_split"),
+        *("scale_dataframes", "run_pytorchjob", "run_evaluation"),
+    }
+    assert summary["artifacts"]["test"] == str(run / "create_train_val_test_split" / "test")
+    model = Bundle.load(str(run / "run_pytorchjob" / "model")).info
+    assert model == Bundle.load(summary["model"]).info  # the copy among the artifacts
+    assert summary["deployed"] is True
 
 
 def test_failing_step_fails_the_run_and_is_explained(project: Project, first: dict[str, Any]) -> None:

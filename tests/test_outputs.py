@@ -5,10 +5,13 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from container_component_src.errors import StepError
 from container_component_src.outputs import publish
+from container_component_src.telemetry.dataset import Dataset
+from tests.helpers import write_dataset
 
 PARAMETERS = ("archives", "labels_uri", "loss", "rows", "deployed", "best")
 
@@ -88,6 +91,35 @@ def test_outputs_that_the_component_does_not_declare(outputs: dict[str, Any], tm
     with pytest.raises(StepError, match=r"no output named \['size'\]"):
         _publish(tmp_path, **outputs)
     assert not (tmp_path / "kfp").exists()
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    return write_dataset(tmp_path / "root" / "run" / "step" / "labels", np.zeros((3, 2)))
+
+
+@pytest.mark.parametrize("entry", ["minio://mlpipeline/v2/artifacts/run/labels", "{tmp_path}/outputs/labels"])
+def test_a_dataset_elsewhere(entry: str, dataset: Dataset, tmp_path: Path) -> None:
+    """KFP's launcher fails a step whose artifact lies outside of its own store; locally any address goes."""
+    uri = entry.format(tmp_path=tmp_path)
+    executor_input = _executor_input(tmp_path)
+    executor_input["outputs"]["artifacts"] = {"labels": {"artifacts": [{"name": "labels", "uri": uri}]}}
+    publish(json.dumps(executor_input), datasets={"labels": dataset})
+    assert (tmp_path / "outputs" / "labels_uri" / "data").read_text() == dataset.location.uri
+    written = json.loads((tmp_path / "kfp" / "executor_output.json").read_text())
+    (artifact,) = written["artifacts"]["labels"]["artifacts"]
+    assert artifact["uri"] == (uri if "://" in uri else dataset.location.uri)
+    assert artifact["metadata"]["data_uri"] == dataset.location.uri
+    assert artifact["metadata"]["rows"] == 3
+
+
+def test_a_dataset_where_the_pipeline_says(dataset: Dataset, tmp_path: Path) -> None:
+    executor_input = _executor_input(tmp_path)
+    entry = {"name": "labels", "uri": dataset.location.uri}
+    executor_input["outputs"]["artifacts"] = {"labels": {"artifacts": [entry]}}
+    publish(json.dumps(executor_input), datasets={"labels": dataset})
+    written = json.loads((tmp_path / "kfp" / "executor_output.json").read_text())
+    assert written["artifacts"]["labels"]["artifacts"] == [{**entry, "metadata": dataset.manifest.metadata()}]
 
 
 def test_by_hand_the_outputs_are_shown(capsys: pytest.CaptureFixture[str]) -> None:

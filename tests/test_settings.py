@@ -60,9 +60,10 @@ OPTIONAL = {  # with defaults, so that older files stay valid
     ("image", "pull_policy"),
     ("resources", "dask_worker"),
     ("resources", "serving"),
+    ("paths", "data_root"),
     *(("limits", key) for key in VALUES["limits"]),
 }
-ANYTHING = {("paths", "work_dir"), ("platform", "service_account")}  # is text, or may be empty
+ANYTHING = {("paths", "work_dir"), ("paths", "data_root"), ("platform", "service_account")}  # is text, or may be empty
 
 
 @pytest.mark.parametrize("wrong", [[1], -3, ""])

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from container_component_src import storage
+from container_component_src.data_root import run_folders
 from container_component_src.telemetry.dataset import Dataset
 from tests import steps
 from tests.helpers import Invoke, assert_refused, report, telemetry, write_archive, write_reports
@@ -55,6 +56,42 @@ def test_from_listing_to_scaling(bucket: str, invoke: Invoke, tmp_path: Any) -> 
         assert len(rows) == parts[name]["rows"]
         assert np.isfinite(rows.values).all()
     assert [event.id for event in Dataset.open(scaled["scaled_test_uri"]).manifest.events] == ["AR-1", "AR-2"]
+
+
+@pytest.mark.usefixtures("thread_backend")
+def test_with_a_data_root_all_datasets_lie_below_the_run(
+    bucket: str, invoke: Invoke, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIPELINE_RUN_ID", "run-1")
+    root, elsewhere = f"{bucket}/runs", "minio://mlpipeline/of-the-launcher"  # a bucket that is not there
+    below = ("--data-root", root)
+    archive = _upload(write_archive(tmp_path / "archive.parquet", telemetry(rows=600)), f"{bucket}/raw/2022.parquet")
+    reports = _upload(write_reports(tmp_path / "reports.csv", report((300, 330))), f"{bucket}/reports.csv")
+
+    _outputs(invoke, *steps.list_archives(archive, reports), *below)
+    split = _outputs(invoke, *steps.split(archive, elsewhere), *below)["partitions_uri"]
+    dataset = _outputs(invoke, *steps.preprocess([split], elsewhere), *below)["dataset_uri"]
+    labels = _outputs(invoke, *steps.label(dataset, reports, elsewhere), *below)["labels_uri"]
+    hours = ("--window-hours", 1, "--block-hours", 0.2)
+    parts = _outputs(invoke, *steps.three_way(dataset, labels, elsewhere), *hours, *below)
+    _outputs(invoke, *steps.fit(parts["train_uri"], tmp_path / "scaler.json"))
+    sources = [parts[f"{name}_uri"] for name in steps.PARTS]
+    scaled = _outputs(invoke, *steps.scale(tmp_path / "scaler.json", sources, elsewhere), *below)
+
+    run = f"{root}/run-1"
+    assert split == f"{run}/split_parquet_file/2022"
+    assert dataset == f"{run}/run_dask_preprocessing/dataset"
+    assert labels == f"{run}/label_telemetry/labels"
+    for name in steps.PARTS:
+        assert parts[f"{name}_uri"] == f"{run}/create_train_val_test_split/{name}"
+        assert scaled[f"scaled_{name}_uri"] == f"{run}/scale_dataframes/scaled_{name}"
+    (folder,) = run_folders(storage.resolve(root))
+    assert folder.marker.run_id == "run-1"
+
+    # What a cached step wrote may have been deleted since.
+    storage.resolve(dataset).remove()
+    outcome = invoke(*steps.label(dataset, reports, elsewhere), *below)
+    assert_refused(outcome, f"{dataset}: no such dataset", "if it was deleted", "--no-cache")
 
 
 def test_a_failed_step_leaves_no_objects(bucket: str, invoke: Invoke, tmp_path: Any) -> None:

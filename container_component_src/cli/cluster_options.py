@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from container_component_src.cli.options import WholeNumber
+from container_component_src.cli.options import WholeNumber, namespace_option
 from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.model.arguments import checked
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _HELP = {
-    "namespace": "Namespace of the pods; the cluster's backend needs it.",
     "image": "Image of the pods; the cluster's backend needs it.",
     "image_pull_policy": "When the image is pulled: Always, IfNotPresent or Never.",
     "s3_secret": "Secret with the S3 credentials and endpoint.",
@@ -39,7 +38,7 @@ def cluster_options(image_option: str = "--image") -> Callable[[F], F]:
     def decorate(command: F) -> F:
         @functools.wraps(command)
         def with_pods(**options: Any) -> Any:
-            values = {name: options.pop(name) for name in _HELP}
+            values = {name: options.pop(name) for name in ("namespace", *_HELP)}
             return command(pods=checked(PodSettings, values), **options)
 
         decorated = click.option("--dry-run", is_flag=True, help="Print the manifest, start nothing.")(
@@ -51,7 +50,7 @@ def cluster_options(image_option: str = "--image") -> Callable[[F], F]:
             kind = WholeNumber(0) if name == "gpus" else click.STRING
             option = click.option(flag, name, type=kind, default=default, show_default=default != "", help=_HELP[name])
             decorated = option(decorated)
-        return decorated
+        return namespace_option(decorated)
 
     return decorate
 

@@ -2,7 +2,13 @@
 
 import click
 
-from container_component_src.cli.options import CENTURY, Number, WholeNumber, executor_input_option
+from container_component_src.cli.options import (
+    CENTURY,
+    Number,
+    WholeNumber,
+    data_root_option,
+    executor_input_option,
+)
 
 
 @click.command()
@@ -11,6 +17,7 @@ from container_component_src.cli.options import CENTURY, Number, WholeNumber, ex
 @click.option("--train-df-path", required=True, help="Folder of the train dataset; emptied first.")
 @click.option("--val-df-path", required=True, help="Folder of the validation dataset; emptied first.")
 @click.option("--test-df-path", required=True, help="Folder of the test dataset; emptied first.")
+@data_root_option
 @click.option(
     "--window-hours",
     type=Number(0, CENTURY),
@@ -40,6 +47,7 @@ def create_train_val_test_split(
     train_df_path: str,
     val_df_path: str,
     test_df_path: str,
+    data_root: str,
     window_hours: float,
     block_hours: float,
     val_fraction: float,
@@ -48,13 +56,10 @@ def create_train_val_test_split(
 ) -> None:
     """Test on the time around anomalies; train and validate on blocks of the rest."""
     from container_component_src import outputs
+    from container_component_src.data_root import place
     from container_component_src.telemetry.train_val_test import SplitRule, split_dataset
 
     rule = SplitRule(window_hours, block_hours, val_fraction, seed)
-    targets = {"train": train_df_path, "val": val_df_path, "test": test_df_path}
-    parts = split_dataset(df_path, labels_path, targets, rule)
-    outputs.publish(
-        executor_input,
-        parameters={f"{name}_uri": part.location.uri for name, part in parts.items()},
-        artifacts={name: part.manifest.metadata() for name, part in parts.items()},
-    )
+    paths = {"train": train_df_path, "val": val_df_path, "test": test_df_path}
+    targets = {name: place(path, data_root, "create_train_val_test_split", name) for name, path in paths.items()}
+    outputs.publish(executor_input, datasets=split_dataset(df_path, labels_path, targets, rule))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from container_component_src.cli.options import JsonValue, backend_option, timestamp_col_option
+from container_component_src.cli.options import JsonValue, backend_option, namespace_option, timestamp_col_option
 from container_component_src.cluster.pod_settings import PodSettings
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
     show_default=True,
     help="Where local runs write.",
 )
-@click.option("--namespace", default="", help="Of the steps, on a cluster.")
+@namespace_option
 @click.option("--image", default="", help="Of the steps, on a cluster; no pod is tried if empty.")
 @click.option("--s3-secret", default=PodSettings().s3_secret, show_default=True, help="Of the steps, on a cluster.")
 @click.option("--service-account", default="", help="Of the steps, on a cluster; your own rights are checked if empty.")

@@ -4,13 +4,14 @@ from typing import Any
 
 import click
 
-from container_component_src.cli.options import JsonValue, executor_input_option
+from container_component_src.cli.options import JsonValue, data_root_option, executor_input_option
 
 
 @click.command()
 @click.option("--df-path", required=True, help="The dataset.")
 @click.option("--reports-path", required=True, help="The anomaly reports (.xls, .xlsx or .csv).")
 @click.option("--labels-path", required=True, help="Folder of the label series; emptied first.")
+@data_root_option
 @click.option(
     "--report-columns",
     type=JsonValue(dict),
@@ -29,19 +30,18 @@ def label_telemetry(
     df_path: str,
     reports_path: str,
     labels_path: str,
+    data_root: str,
     report_columns: dict[str, Any],
     strict_reports: bool,
     executor_input: str,
 ) -> None:
     """Mark the rows that lie in a reported anomaly."""
     from container_component_src import outputs
+    from container_component_src.data_root import place
     from container_component_src.settings import ReportColumns, validated
     from container_component_src.telemetry.labels import label_dataset
 
     columns = validated(ReportColumns, report_columns, "--report-columns")
-    labels = label_dataset(df_path, reports_path, labels_path, columns, strict_reports)
-    outputs.publish(
-        executor_input,
-        parameters={"labels_uri": labels.location.uri},
-        artifacts={"labels": labels.manifest.metadata()},
-    )
+    target = place(labels_path, data_root, "label_telemetry", "labels")
+    labels = label_dataset(df_path, reports_path, target, columns, strict_reports)
+    outputs.publish(executor_input, datasets={"labels": labels})

@@ -2,19 +2,42 @@
 
 import click
 
-from container_component_src.cli.options import executor_input_option, timestamp_col_option
+from container_component_src.cli.options import (
+    backend_option,
+    data_root_option,
+    executor_input_option,
+    namespace_option,
+    timestamp_col_option,
+)
 
 
 @click.command()
 @click.option("--archives-path", required=True, help="Folder or prefix with the parquet archives.")
 @click.option("--reports-path", required=True, help="The anomaly reports.")
+@data_root_option
+@namespace_option
 @timestamp_col_option
+@backend_option
 @executor_input_option
-def list_archives(archives_path: str, reports_path: str, timestamp_col: str, executor_input: str) -> None:
-    """List the archives and fingerprint them and the reports, so that changed data is never answered from the cache."""
+def list_archives(
+    archives_path: str,
+    reports_path: str,
+    data_root: str,
+    namespace: str,
+    timestamp_col: str,
+    backend_name: str,
+    executor_input: str,
+) -> None:
+    """List the archives and fingerprint them and the reports, so that changed data is never answered from the cache.
+
+    With a data root, mark it and the run's folder there: what is wrong with it shows now, and not after hours.
+    """
     from container_component_src import outputs
+    from container_component_src.data_root import begin_run
     from container_component_src.telemetry import archive
 
+    if data_root:
+        begin_run(data_root, namespace if backend_name == "kubernetes" else "")
     archives = archive.list_archives(archives_path, timestamp_col)
     outputs.publish(
         executor_input,

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
+from container_component_src.cluster.step import own_namespace
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -104,6 +106,26 @@ def executor_input_option(command: F) -> F:
         default="",
         hidden=True,
         help="ExecutorInput JSON, filled in by the pipeline; outputs are shown on stdout without it.",
+    )(command)
+
+
+def data_root_option(command: F) -> F:
+    """`--data-root`: where the datasets of a run go, in place of the paths of the outputs."""
+    return click.option(
+        "--data-root",
+        default="",
+        help="Folder in a store of your own: large outputs go to RUN_ID/COMMAND below it, and not where the other "
+        "options say.",
+    )(command)
+
+
+def namespace_option(command: F) -> F:
+    """`--namespace`: of what runs on a cluster; in a pod its own by default."""
+    return click.option(
+        "--namespace",
+        default="",
+        callback=lambda context, option, value: own_namespace(value),
+        help="Namespace of the pods on a cluster; in a pod its own by default, elsewhere one has to be named.",
     )(command)
 
 

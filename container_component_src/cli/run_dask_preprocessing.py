@@ -10,6 +10,7 @@ from container_component_src.cli.options import (
     PathList,
     WholeNumber,
     backend_option,
+    data_root_option,
     executor_input_option,
     minio_endpoint_option,
     timestamp_col_option,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 )
 @click.option("--sample-frac", type=FRACTION, default=1.0, show_default=True, help="Share of rows to keep, in (0, 1].")
 @click.option("--df-out-path", required=True, help="Folder of the dataset; emptied first.")
+@data_root_option
 @timestamp_col_option
 @minio_endpoint_option
 @click.option("--num-dask-workers", type=WholeNumber(1), default=2, show_default=True, help="Number of workers.")
@@ -48,6 +50,7 @@ def run_dask_preprocessing(
     partitioned_telemetry_paths: list[str],
     sample_frac: float,
     df_out_path: str,
+    data_root: str,
     timestamp_col: str,
     minio_endpoint: str,
     num_dask_workers: int,
@@ -63,17 +66,13 @@ def run_dask_preprocessing(
     from container_component_src.backends.base import get_backend
     from container_component_src.dask_preprocessor.cluster import ClusterSpec
     from container_component_src.dask_preprocessor.preprocessor import preprocess
+    from container_component_src.data_root import place
 
     spec = ClusterSpec(num_dask_workers, min_workers, max_workers)
     if dry_run:
         print_manifest(pods, spec)
         return
+    target = place(df_out_path, data_root, "run_dask_preprocessing", "dataset")
     with get_backend(backend_name, pods).dask_client(spec) as client:
-        dataset = preprocess(
-            partitioned_telemetry_paths, df_out_path, timestamp_col, sample_frac, minio_endpoint, client
-        )
-    outputs.publish(
-        executor_input,
-        parameters={"dataset_uri": dataset.location.uri},
-        artifacts={"dataset": dataset.manifest.metadata()},
-    )
+        dataset = preprocess(partitioned_telemetry_paths, target, timestamp_col, sample_frac, minio_endpoint, client)
+    outputs.publish(executor_input, datasets={"dataset": dataset})

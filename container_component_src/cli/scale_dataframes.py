@@ -2,7 +2,7 @@
 
 import click
 
-from container_component_src.cli.options import executor_input_option
+from container_component_src.cli.options import data_root_option, executor_input_option
 
 
 @click.command()
@@ -13,6 +13,7 @@ from container_component_src.cli.options import executor_input_option
 @click.option("--scaled-train-df-path", required=True, help="Folder of the scaled train dataset; emptied first.")
 @click.option("--scaled-val-df-path", required=True, help="Folder of the scaled validation dataset; emptied first.")
 @click.option("--scaled-test-df-path", required=True, help="Folder of the scaled test dataset; emptied first.")
+@data_root_option
 @executor_input_option
 def scale_dataframes(
     scaler_path: str,
@@ -22,10 +23,12 @@ def scale_dataframes(
     scaled_train_df_path: str,
     scaled_val_df_path: str,
     scaled_test_df_path: str,
+    data_root: str,
     executor_input: str,
 ) -> None:
     """Scale the three datasets; missing values become 0, the centre of their channel, and are counted."""
     from container_component_src import outputs
+    from container_component_src.data_root import place
     from container_component_src.telemetry import scaling
 
     scaler = scaling.load_scaler(scaler_path)
@@ -34,9 +37,8 @@ def scale_dataframes(
         "scaled_val": (val_df_path, scaled_val_df_path),
         "scaled_test": (test_df_path, scaled_test_df_path),
     }
-    scaled = {name: scaling.scale_dataset(source, scaler, target) for name, (source, target) in pairs.items()}
-    outputs.publish(
-        executor_input,
-        parameters={f"{name}_uri": part.location.uri for name, part in scaled.items()},
-        artifacts={name: part.manifest.metadata() for name, part in scaled.items()},
-    )
+    scaled = {
+        name: scaling.scale_dataset(source, scaler, place(target, data_root, "scale_dataframes", name))
+        for name, (source, target) in pairs.items()
+    }
+    outputs.publish(executor_input, datasets=scaled)

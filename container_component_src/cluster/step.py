@@ -5,6 +5,7 @@ import os
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from container_component_src.cluster.kinds import Kind
@@ -13,9 +14,23 @@ from container_component_src.scratch import RUN_ID_VARIABLE, checked_run_id
 POD_NAME_VARIABLE = "PIPELINE_POD_NAME"  # the pipeline sets these from the pod's own fields
 POD_UID_VARIABLE = "PIPELINE_POD_UID"
 POD_NAMESPACE_VARIABLE = "PIPELINE_POD_NAMESPACE"
+NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")  # in any pod with an account
 RUN_LABEL = "pipeline/runid"  # the key that Kubeflow Pipelines has on its own pods
 MANAGED_BY = {"app.kubernetes.io/managed-by": "columbus-eclss-ad"}
 _DIGEST = 10  # hexadecimal characters that tell runs apart
+
+
+def own_namespace(named: str, environment: Mapping[str, str] = os.environ) -> str:
+    """The namespace that jobs run in: the one that is named, else that of the pod this runs in.
+
+    One compiled pipeline runs in the profile of whoever starts it that way.
+
+    Returns:
+        The name; empty outside of a pod where none is named.
+    """
+    if named or (named := environment.get(POD_NAMESPACE_VARIABLE, "")):
+        return named
+    return NAMESPACE_FILE.read_text(encoding="utf-8").strip() if NAMESPACE_FILE.is_file() else ""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, model_validator
 
 from container_component_src import storage
+from container_component_src.data_root import IF_DELETED
 from container_component_src.errors import InputError
 from container_component_src.model.arguments import Hyperparameters
 from container_component_src.settings import Frozen, describe
@@ -123,7 +124,9 @@ def read_info(location: Location) -> BundleInfo:
     """
     file = location / INFO_NAME
     if not file.exists():
-        raise InputError(f"{location.uri}: no model bundle (it has no {INFO_NAME}); run the training to its end")
+        raise InputError(
+            f"{location.uri}: no model bundle (it has no {INFO_NAME}); run the training to its end, {IF_DELETED}"
+        )
     content = file.read_bytes()
     try:
         info = BundleInfo.model_validate_json(content)
@@ -141,6 +144,12 @@ def read_info(location: Location) -> BundleInfo:
 def open_info(uri: str) -> BundleInfo:
     """`read_info` for the URI of a bundle."""
     return read_info(storage.resolve(uri))
+
+
+def copy_bundle(source: Location, target: Location) -> None:
+    """Copy a bundle; the copy is whole once its description, the last file, is there."""
+    for name in (WEIGHTS_NAME, INFO_NAME):
+        (target / name).write_bytes((source / name).read_bytes())
 
 
 def _digest(values: dict[str, Any]) -> str:

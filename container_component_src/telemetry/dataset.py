@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from pydantic import Field, ValidationError
 
 from container_component_src import storage
+from container_component_src.data_root import IF_DELETED
 from container_component_src.errors import InputError
 from container_component_src.settings import Frozen, describe
 from container_component_src.storage import Location
@@ -28,7 +29,7 @@ from container_component_src.telemetry.scaler import Scaler
 LABEL_COL = "Anomaly"
 MANIFEST_NAME = "_manifest.json"
 _OWN_FILE = re.compile(rf"(part-\d{{5,}}\.parquet|{re.escape(MANIFEST_NAME)})(\.\w+\.tmp)?")  # whole, or not
-_WRITE_AGAIN = "write the dataset again"
+_WRITE_AGAIN = f"run the step that writes the dataset again, {IF_DELETED}"
 _TRANSPOSED_ROWS = 8_192  # of columns at a time: a copy of a whole partition would be the peak of every reader
 TIMESTAMP_TYPE = pa.timestamp("ns", tz="UTC")
 # Float telemetry hardly repeats: dictionaries cost time and save nothing.
@@ -111,7 +112,9 @@ class Dataset:
         manifest = location / MANIFEST_NAME
         if not manifest.exists():
             state = "unfinished dataset" if location.exists() else "no such dataset"
-            raise InputError(f"{uri}: {state} (it has no {MANIFEST_NAME}); run the step that writes it to its end")
+            raise InputError(
+                f"{uri}: {state} (it has no {MANIFEST_NAME}); run the step that writes it to its end, {IF_DELETED}"
+            )
         try:
             return cls(location, Manifest.model_validate_json(manifest.read_bytes()))
         except ValidationError as error:

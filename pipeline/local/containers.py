@@ -130,7 +130,7 @@ def run_options(mounts: Sequence[Mount], variables: Iterable[str]) -> list[str]:
 
 
 def mounts_of(command: Sequence[str], cwd: Path) -> list[Mount]:
-    """What a step may see: the files and folders that its inputs name, and its output folder.
+    """What a step may see: the files and folders that its inputs name, its output folder, and a local data root.
 
     Args:
         command: Of the step, with kfp's executor input as an argument; without it the step sees nothing.
@@ -141,7 +141,13 @@ def mounts_of(command: Sequence[str], cwd: Path) -> list[Mount]:
     executor_input = json.loads(command[list(command).index("--executor-input") + 1])
     output = Path(executor_input["outputs"]["outputFile"]).parent
     found = {output: Mount(output, output, writable=True)}
-    for text in _texts(executor_input.get("inputs", {})):
+    inputs = executor_input.get("inputs", {})
+    data_root = inputs.get("parameterValues", {}).get("data_root", "").removeprefix("file://")
+    if data_root and "://" not in data_root:
+        root = Path(data_root)
+        root.mkdir(parents=True, exist_ok=True)
+        found[root] = Mount(root, root, writable=True)
+    for text in _texts(inputs):
         target = IMAGE_ROOT / text  # an absolute path stays as it is
         source = cwd / target.relative_to(IMAGE_ROOT) if target.is_relative_to(IMAGE_ROOT) else target
         if "/" in text and source.exists():

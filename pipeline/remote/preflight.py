@@ -10,6 +10,7 @@ from google.protobuf import json_format
 from container_component_src.cluster.pods import reachable
 from container_component_src.errors import InputError
 from container_component_src.maintenance.checks import Check
+from container_component_src.maintenance.data_root_checks import check_data_root
 from container_component_src.maintenance.input_checks import Inputs, check_inputs
 from container_component_src.settings import ReportColumns
 from pipeline.remote.image_tag import ImageTag
@@ -25,7 +26,7 @@ def run_preflight(
     values: Mapping[str, str],
     required_store: bool,
 ) -> list[Check]:
-    """Check the image and the inputs, after the platform: who has a workspace has been let in.
+    """Check the image, the inputs and the data root, after the platform: who has a workspace has been let in.
 
     Args:
         workspace: Where the run is to be.
@@ -43,8 +44,9 @@ def run_preflight(
         Check("namespace", True, f"{workspace.namespace} ({workspace.namespace_source})"),
         _check_image(image),
     ]
-    inputs = _inputs({**_defaults(root), **arguments})
-    for path in inputs.paths:
+    values_of_run = {**_defaults(root), **arguments}
+    inputs, data_root = _inputs(values_of_run), values_of_run["data_root"]
+    for path in filter(None, (*inputs.paths, data_root)):
         try:
             reachable(path)
         except InputError as error:
@@ -53,7 +55,9 @@ def run_preflight(
         detail = "not looked at: this pod has no settings of the object storage"
         return [*checks, Check("inputs", False, detail, required=False)]
     with _in_environment(s3_environment(values)):
-        return [*checks, *check_inputs(inputs)]
+        checks += check_inputs(inputs)
+        store_answers = all(check.ok for check in checks if check.required)
+        return [*checks, *(check_data_root(data_root) if data_root and store_answers else [])]
 
 
 def _check_image(image: ImageTag) -> Check:

@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import subprocess
 import sys
@@ -14,9 +15,10 @@ ROOT = Path(__file__).resolve().parents[2]
 METRIC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z (train|val)_loss=-?\d+(\.\d+)?(e[+-]\d+)?")
 
 
-def run(command: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def run(command: str, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
     program = [sys.executable, "container_component_src/main.py", command, *arguments]
-    return subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    environment = {**os.environ, **variables}
+    return subprocess.run(program, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120)
 
 
 def options(folder: Path, **changes: str) -> list[str]:
@@ -87,19 +89,39 @@ def test_the_job_publishes_its_model(tmp_path: Path) -> None:
         "uri": str(tmp_path / "bundle"),
         "metadata": {},
     }
-    outputs = {"artifacts": {"model": {"artifacts": [artifact]}}, "outputFile": str(tmp_path / "output.json")}
+    outputs = {
+        "artifacts": {"model": {"artifacts": [artifact]}},
+        "parameters": {"model_uri": {"outputFile": str(tmp_path / "model_uri")}},
+        "outputFile": str(tmp_path / "output.json"),
+    }
     chosen = {"latent_dim": 2.0, "hidden_dims": "8,4", "beta": 1.0, "lr": 0.01, "batch_size": 50.0}
     done = run(
         "run_pytorchjob", *paths, "--hyperparameters", json.dumps(chosen), "--max-epochs", "2.0",
         "--smoothing-window", "3", "--alarm-quantile", "0.99", "--executor-input", json.dumps({"outputs": outputs}),
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "model_uri").read_text() == str(tmp_path / "bundle")
     published = json.loads((tmp_path / "output.json").read_text())["artifacts"]["model"]["artifacts"][0]
     info = Bundle.load(str(tmp_path / "bundle")).info
     assert published == {**artifact, "metadata": info.metadata()}
     assert published["metadata"]["hidden_dims"] == [8, 4]
     assert published["metadata"]["val_loss"] == info.training.val_loss
     assert (info.thresholds.smoothing_window, info.thresholds.quantile) == (3, 0.99)
+
+
+def test_with_a_data_root_the_job_trains_there_and_copies_its_small_bundle(tmp_path: Path) -> None:
+    """Training pods write to the user's store, where servers read; the copy is for the pipeline's own store."""
+    given = options(tmp_path)
+    done = run(
+        *("run_pytorchjob", *given[:4], "--model-output-file", "minio://mlpipeline/model", "--max-epochs", "1"),
+        *("--data-root", str(tmp_path / "root"), "--model-copy-path", str(tmp_path / "copy")),
+        *("--hyperparameters", '{"hidden_dims": "8,4", "batch_size": 50}'),
+        PIPELINE_RUN_ID="run-1",
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    model = tmp_path / "root" / "run-1" / "run_pytorchjob" / "model"
+    assert json.loads(done.stdout[done.stdout.index("{\n") :])["model_uri"] == str(model)
+    assert Bundle.load(str(model)).info == Bundle.load(str(tmp_path / "copy")).info
 
 
 def test_a_job_with_unknown_hyperparameters_is_refused(tmp_path: Path) -> None:

@@ -48,6 +48,14 @@ def test_a_step_sees_its_inputs_and_writes_to_its_own_folder(tmp_path: Path) -> 
     ]
 
 
+def test_a_step_may_write_below_a_local_data_root(tmp_path: Path) -> None:
+    output, root = tmp_path / "outputs" / "a-step", tmp_path / "runs"
+    command = step(tmp_path, data_root=f"file://{root}", df_path=str(root))
+    assert mounts_of(command, tmp_path) == [Mount(output, output, writable=True), Mount(root, root, writable=True)]
+    assert root.is_dir()
+    assert len(mounts_of(step(tmp_path, data_root="s3://bucket/runs"), tmp_path)) == 1
+
+
 def test_a_step_without_an_executor_input_sees_nothing(tmp_path: Path) -> None:
     assert mounts_of(["python", "main.py", "cleanup", "--run-id", "id"], tmp_path) == []
 

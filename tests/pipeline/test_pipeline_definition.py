@@ -16,7 +16,7 @@ from kfp import components as kfp_components
 from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from container_component_src.cluster.step import Step
+from container_component_src.cluster.step import POD_NAMESPACE_VARIABLE, Step
 from container_component_src.errors import InputError
 from container_component_src.main import COMMANDS
 from container_component_src.scratch import RUN_ID_VARIABLE
@@ -131,6 +131,28 @@ def test_commands_take_the_values_that_a_run_gives_by_default(
         command.make_context(name, [text for pair in options.items() for text in pair])
 
 
+def test_steps_that_write_datasets_take_the_data_root_and_no_argument_names_the_run(spec: dict[str, Any]) -> None:
+    """A run id among the inputs of a task would keep the cache from ever finding it again."""
+    root = spec["root"]["inputDefinitions"]["parameters"]["data_root"]
+    assert root == {"defaultValue": "", "isOptional": True, "parameterType": "STRING"}
+    steps = executors(spec)
+    for name, container in steps.items():
+        outputs = spec["components"][name].get("outputDefinitions", {}).get("artifacts", {}).values()
+        large = {"system.Dataset", "system.Model"} & {output["artifactType"]["schemaTitle"] for output in outputs}
+        assert ("--data-root" in container["args"]) == bool(large or name == "comp-list-archives"), name
+        assert not [text for text in container["args"] if "{{$.pipeline" in text or "{{workflow" in text], name
+    tasks = container_tasks(spec)
+    for name, task in tasks.items():
+        given = task.get("inputs", {}).get("parameters", {})
+        if "data_root" in given:
+            assert given["data_root"]["componentInputParameter"].endswith("data_root"), name
+        constants = [str(value["runtimeValue"]["constant"]) for value in given.values() if "runtimeValue" in value]
+        assert not [text for text in constants if "{{" in text], name
+    assert (
+        "model" not in spec["components"]["comp-deploy-to-kserve"]["inputDefinitions"]
+    )  # servers read with the Secret
+
+
 def test_no_argument_mixes_text_and_placeholders(spec: dict[str, Any]) -> None:
     for container in executors(spec).values():
         for argument in container["args"]:
@@ -188,17 +210,18 @@ def test_every_task_knows_its_run_and_its_pod(documents: list[dict[str, Any]]) -
         assert Step.from_environment(environment) == Step("run", "pod", "uid", "telemetry"), name
 
 
-def test_all_steps_but_the_deployment_are_tried_again(spec: dict[str, Any]) -> None:
+def test_all_steps_but_the_deployment_are_tried_again(documents: list[dict[str, Any]]) -> None:
+    spec, configs = documents[0], platform_configs(documents)
     for name, task in container_tasks(spec).items():
         if name == "deploy-to-kserve":
             assert "retryPolicy" not in task
-        else:
-            assert task["retryPolicy"] == {
-                "maxRetryCount": 2,
-                "backoffDuration": "30s",
-                "backoffFactor": 2.0,
-                "backoffMaxDuration": "600s",
-            }, name
+            continue
+        policy = dict(task["retryPolicy"])
+        together = int(policy.pop("backoffMaxDuration").removesuffix("s"))
+        assert policy == {"maxRetryCount": 2, "backoffDuration": "30s", "backoffFactor": 2.0}, name
+        # Argo kills an attempt, or makes none, once this time since the first one's start is over.
+        deadline = int(configs[task["componentRef"]["name"]]["activeDeadlineSeconds"])
+        assert together > 3 * deadline + 30 + 60, name
 
 
 def test_cleanup_ends_every_run(spec: dict[str, Any]) -> None:
@@ -236,7 +259,7 @@ def test_launched_pods_are_as_the_configuration_says(name: str, tmp_path: Path) 
     command, options = launch_options(spec, name)
     size = {"run-dask-preprocessing": "3", "deploy-to-kserve": "5"}.get(name, "7")
     expected = {
-        "namespace": "columbus-eclss",
+        "namespace": "",
         "image": "columbus-eclss-ad:1.2",
         "image_pull_policy": "Always",
         "s3_secret": "bucket",
@@ -259,10 +282,11 @@ def test_launched_pods_are_as_the_configuration_says(name: str, tmp_path: Path) 
 )
 def test_dry_run_of_what_a_step_is_given(name: str, spec: dict[str, Any]) -> None:
     command, options = launch_options(spec, name)
-    result = CliRunner().invoke(command, [*(text for pair in options.items() for text in pair), "--dry-run"])
+    words = [*(text for pair in options.items() for text in pair), "--dry-run"]
+    result = CliRunner().invoke(command, words, env={POD_NAMESPACE_VARIABLE: "profile-of-a-user"})
     assert result.exit_code == 0, result.output
     manifest = yaml.safe_load(result.stdout)
-    assert manifest["metadata"]["namespace"] == "columbus-eclss"
+    assert manifest["metadata"]["namespace"] == "profile-of-a-user"
     assert "columbus-eclss-ad:latest" in result.stdout
 
 
@@ -313,13 +337,18 @@ def test_compiling_is_offline_deterministic_and_leaks_nothing(tmp_path: Path) ->
             "S3_ENDPOINT": "leaked-host",
         }
         subprocess.run(
-            [sys.executable, "pipeline/compile_and_run_pipeline.py", "--compile-only", "--output", str(output)],
+            [
+                *(sys.executable, "pipeline/compile_and_run_pipeline.py", "--compile-only", "--output", str(output)),
+                *("--param", "data_root=s3://bucket/runs"),
+            ],
             cwd=ROOT,
             env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONHASHSEED": seed, **secrets},
             check=True,
         )
         texts.add(output.read_text())
     (text,) = texts
+    lines = [line for line in text.splitlines() if not line.startswith("#")]  # the parameters again, for readers
+    assert sum("s3://bucket/runs" in line for line in lines) == 1  # the default of the parameter
     assert "leaked" not in text
     assert str(ROOT) not in text
     assert str(tmp_path) not in text

@@ -1,5 +1,7 @@
 """Each right that deploy/rbac.yaml grants is used; that no other is needed is what the emulated API sees to."""
 
+from datetime import timedelta
+
 import pytest
 
 from container_component_src.backends.kubernetes import dask, training, tuning
@@ -9,8 +11,10 @@ from container_component_src.cluster.events import warnings_about
 from container_component_src.cluster.eviction import is_evicted
 from container_component_src.cluster.step import Step
 from container_component_src.dask_preprocessor.cluster import ClusterSpec
+from container_component_src.data_root import begin_run
 from container_component_src.errors import StepError
 from container_component_src.maintenance.cluster_cleanup import clean_up_cluster
+from container_component_src.maintenance.data_cleanup import clean_up_data
 from tests.backends.kubernetes import katib_controller, training_controller
 from tests.backends.kubernetes.deployments import deploy, service
 from tests.backends.kubernetes.golden import PODS
@@ -26,7 +30,12 @@ SECOND_POD = {"pod_name": "step-pod-2", "pod_uid": "00000000-0000-4000-8000-0000
 
 @pytest.mark.usefixtures("kserve", "kubelet")
 def test_nothing_is_granted_that_is_not_used(
-    cluster: Cluster, step: Step, emulator: Emulator, kserve: KServe, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster,
+    step: Step,
+    emulator: Emulator,
+    kserve: KServe,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(conditions, "POLL_INTERVAL", 0.05)
     retried = Step(step.run_id, **SECOND_POD)
@@ -49,6 +58,9 @@ def test_nothing_is_granted_that_is_not_used(
     deploy(cluster, step, service("two"))
     deploy(cluster, step, service("three"))
     clean_up_cluster(cluster, step.run_id)
+    data_root = str(tmp_path_factory.mktemp("runs"))
+    begin_run(data_root, "", {"PIPELINE_RUN_ID": step.run_id})
+    list(clean_up_data(data_root, timedelta(0), cluster))
     warnings_about(cluster, ["one"])
     assert not is_evicted(cluster, step, {"name": "run-1"})
     assert emulator.rights_used() == granted()

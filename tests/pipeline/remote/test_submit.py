@@ -25,7 +25,7 @@ def test_run_is_created_in_its_experiment_and_its_address_is_printed(platform: P
     assert created["display_name"] == "first"
     assert created["experiment_id"] == experiment["experiment_id"]
     assert (experiment["display_name"], experiment["namespace"]) == ("columbus-eclss-ad", "user")
-    assert created["runtime_config"]["parameters"] == {"namespace": "user", "max_epochs": 3, "lrs": [0.1]}
+    assert created["runtime_config"]["parameters"] == {"max_epochs": 3, "lrs": [0.1]}
     images = {
         executor["container"]["image"]
         for executor in created["pipeline_spec"]["pipeline_spec"]["deploymentSpec"]["executors"].values()
@@ -129,7 +129,7 @@ def test_upload_makes_a_pipeline_and_then_versions(platform: Platform, submit: S
     assert second.out == f"{named} b\n{page}/version/{version['pipeline_version_id']}\n"
     assert pipeline["namespace"] == "user"
     defaults = next(yaml.safe_load_all(version["yaml"]))["root"]["inputDefinitions"]["parameters"]
-    assert (defaults["max_epochs"]["defaultValue"], defaults["namespace"]["defaultValue"]) == (7, "user")
+    assert (defaults["max_epochs"]["defaultValue"], defaults["namespace"]["defaultValue"]) == (7, "")
     assert secrets_in(version["yaml"]) == []
     again = submit(platform, "--upload", "--run-name", "b")
     assert again.code == 1
@@ -142,7 +142,7 @@ def test_schedule_is_created_listed_and_disabled_by_name(platform: Platform, sub
     page = f"{platform.endpoint}/_/pipeline/?ns=user#/recurringrun/details/{schedule['recurring_run_id']}"
     assert (created.code, created.out) == (0, f"scheduled: weekly (0 30 3 * * 1)\n{page}\n")
     assert schedule["trigger"]["cron_schedule"]["cron"] == "0 30 3 * * 1"
-    assert schedule["runtime_config"]["parameters"] == {"namespace": "user", "max_epochs": 7}
+    assert schedule["runtime_config"]["parameters"] == {"max_epochs": 7}
     assert (schedule["max_concurrency"], schedule["no_catchup"]) == (1, True)
     twice = submit(platform, "--schedule", "30 3 * * 1", "--run-name", "weekly")
     assert (twice.code, len(platform.api.schedules)) == (2, 1)
@@ -185,7 +185,7 @@ def test_from_a_notebook(notebook: tuple[Platform, dict[str, str]], tmp_path: Pa
     told = run(tmp_path, "--image-tag", "1.0", *s3, **variables)
     assert told.code == 0, told.error
     assert "warning: inputs: not looked at" in told.error
-    assert platform.api.runs[0]["runtime_config"]["parameters"]["namespace"] == "user"
+    assert "namespace" not in platform.api.runs[0]["runtime_config"]["parameters"]  # pods know it
     assert platform.gateway.logins == 0
 
 
@@ -225,6 +225,21 @@ def test_preflight_finds_all_well(platform: Platform, storage: dict[str, str], t
         "ok: archives: 1 archives",
         "ok: reports: 1 reported anomalies",
     ]
+    assert len(platform.api.runs) == 1
+
+
+def test_preflight_looks_at_the_data_root(platform: Platform, storage: dict[str, str], tmp_path: Path) -> None:
+    data = inputs("s3://preflight/archives", "s3://preflight/reports.csv")
+    variables = {"KUBEFLOW_ENDPOINT": platform.endpoint, **LOGIN, **storage}
+
+    def told(data_root: str) -> str:
+        ended = run(tmp_path, "--remote", *data, "--image-tag", "1.0", "--param", f"data_root={data_root}", **variables)
+        return ended.out if ended.code == 0 else ended.error
+
+    assert "ok: data root: s3://preflight/runs: new, the first run marks it" in told("s3://preflight/runs")
+    assert "data_root" in told("s3://preflight")
+    assert "not submitted: bucket absent-bucket" in told("s3://absent-bucket/runs")
+    assert "pods cannot reach this machine's files" in told(str(tmp_path))
     assert len(platform.api.runs) == 1
 
 

@@ -1,0 +1,29 @@
+"""Checks of the data root that look and write nothing."""
+
+from container_component_src import storage
+from container_component_src.data_root import check_unused, is_marked
+from container_component_src.errors import InputError
+from container_component_src.maintenance.checks import Check, refused
+from container_component_src.maintenance.input_checks import check_buckets
+
+NAME = "data root"
+
+
+def check_data_root(data_root: str) -> list[Check]:
+    """Whether a run can take a folder for its data root, as far as reading it tells.
+
+    Args:
+        data_root: The folder; its store is known to answer.
+    """
+    try:
+        root = storage.resolve(data_root)
+        buckets = [] if root.is_local else check_buckets([root])
+        if not all(check.ok for check in buckets):
+            return buckets
+        marked = is_marked(root)
+        if not marked:
+            check_unused(root)
+    except InputError as error:
+        return [refused(NAME, error)]
+    state = "in use by earlier runs" if marked else "new, the first run marks it"
+    return [*buckets, Check(NAME, True, f"{root.uri}: {state}")]

@@ -1,0 +1,140 @@
+"""`cleanup --data`: old runs' folders go, those that are read stay."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from container_component_src import storage
+from container_component_src.cluster.kinds import INFERENCE_SERVICE
+from container_component_src.data_root import RUN_MARKER, RunMarker, begin_run
+from tests.cluster.emulator import NAMESPACE, Emulator
+from tests.helpers import Invoke, assert_refused
+
+DAY = 86_400.0  # seconds
+CLUSTER = ("--backend", "kubernetes", "--namespace", NAMESPACE)
+
+
+def make_run(root: Path | str, run_id: str, namespace: str = "", days: float = 0) -> None:
+    """The folder of a run with 1000 bytes of data, so many days old where the root is a local folder."""
+    begin_run(str(root), "", {"PIPELINE_RUN_ID": run_id})
+    folder = storage.resolve(str(root)) / run_id
+    (folder / RUN_MARKER).write_bytes(RunMarker(run_id=run_id, namespace=namespace).model_dump_json().encode())
+    (folder / "run_evaluation" / "scores" / "part-00000.parquet").write_bytes(bytes(1000))
+    if days:
+        for file in Path(folder.path).rglob("*"):
+            os.utime(file, (time.time() - days * DAY,) * 2)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "runs"
+
+
+def command(root: Path | str, *more: str, age: str = "30d") -> tuple[object, ...]:
+    return ("cleanup", "--data", "--data-root", root, "--older-than", age, *more)
+
+
+def test_old_runs_of_this_machine_are_removed_and_nothing_else(root: Path, invoke: Invoke) -> None:
+    make_run(root, "old", days=31)
+    make_run(root, "new", days=29)
+    make_run(root, "of-a-cluster", "profile", days=31)
+    (root / "notes").mkdir()
+    (root / "notes" / "text").touch()
+    os.utime(root / "notes" / "text", (0, 0))
+    outcome = invoke(*command(root, "--dry-run"))
+    assert outcome.stdout.startswith("kept run of-a-cluster: ")
+    assert "would remove run old: 1.0" in outcome.stdout
+    assert (root / "old").is_dir()
+    outcome = invoke(*command(root))
+    assert "--backend kubernetes --namespace profile" in outcome.stdout
+    assert "removed run old: 1.0" in outcome.stdout
+    assert {path.name for path in root.iterdir()} == {"_data_root.json", "new", "notes", "of-a-cluster"}
+    assert "removed" not in invoke(*command(root)).stdout
+
+
+def test_a_file_that_was_just_written_keeps_its_run(root: Path, invoke: Invoke) -> None:
+    make_run(root, "long", days=31)
+    (root / "long" / "run_pytorchjob").mkdir()
+    (root / "long" / "run_pytorchjob" / "bundle.json").touch()
+    assert invoke(*command(root)).stdout == f"no older runs below {root}\n"
+
+
+def test_what_an_interruption_leaves_is_found_again(root: Path, invoke: Invoke) -> None:
+    make_run(root, "old", days=31)
+    for child in (root / "old").iterdir():
+        if child.name != RUN_MARKER:
+            storage.resolve(str(child)).remove()
+    assert "removed run old" in invoke(*command(root)).stdout
+    assert not (root / "old").exists()
+
+
+def test_what_a_service_or_a_pod_reads_is_kept(root: Path, emulator: Emulator, invoke: Invoke) -> None:
+    for run_id in ("served", "formerly-served", "in-use", "running", "ended", "old"):
+        make_run(root, run_id, NAMESPACE, days=31)
+
+    def containers(run_id: str) -> list[dict[str, object]]:
+        arguments = ["serve_predictor", "--model-dir", f"{root}/{run_id}/run_pytorchjob/model"]
+        return [{"name": "kserve-container", "image": "image", "args": arguments}]
+
+    def pod(name: str, run_id: str, phase: str, labels: dict[str, str] | None = None) -> None:
+        manifest = {"apiVersion": "v1", "metadata": {"name": name, "labels": labels or {}}}
+        emulator.put("Pod", {**manifest, "spec": {"containers": containers(run_id)}, "status": {"phase": phase}})
+
+    metadata = {"name": "eclss", "labels": {}}
+    service = {"apiVersion": INFERENCE_SERVICE.api_version, "metadata": metadata}
+    emulator.put(INFERENCE_SERVICE.name, {**service, "spec": {"predictor": {"containers": containers("served")}}})
+    pod("old-revision", "formerly-served", "Running")
+    pod("trial", "in-use", "Pending")
+    pod("launcher", "another", "Running", {"pipeline/runid": "running"})
+    pod("trial-of-before", "ended", "Succeeded", {"pipeline/runid": "ended"})
+    outcome = invoke(*command(root, *CLUSTER))
+    assert (outcome.code, outcome.stderr) == (0, "")
+    lines = {line.split(":")[0]: line for line in outcome.stdout.splitlines()}
+    assert set(lines) == {
+        *("kept run served", "kept run formerly-served", "kept run in-use", "kept run running"),
+        *("removed run ended", "removed run old"),
+    }
+    assert lines["kept run served"].endswith("InferenceService eclss reads it")
+    assert lines["kept run running"].endswith("pod launcher reads it")
+
+
+@pytest.mark.parametrize("kind", ["inferenceservices", "pods"])
+def test_a_cluster_that_does_not_say_keeps_everything(
+    root: Path, kind: str, emulator: Emulator, invoke: Invoke
+) -> None:
+    make_run(root, "old", days=31)
+    emulator.fail("GET", f"/{kind}$", 403, times=9)
+    assert_refused(invoke(*command(root, *CLUSTER)), "not allowed to list", code=1)
+    assert (root / "old").is_dir()
+
+
+def test_without_kserve_there_is_no_service(root: Path, emulator: Emulator, invoke: Invoke) -> None:
+    make_run(root, "old", days=31)
+    emulator.fail("GET", "/inferenceservices$", 404, times=9)
+    assert "kept run old" in invoke(*command(root, *CLUSTER)).stdout  # of one machine, all the same
+    assert "removed run old" in invoke(*command(root)).stdout
+
+
+def test_runs_in_a_bucket(bucket: str, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = f"{bucket}/runs"
+    make_run(uri, "a-run")
+    assert invoke(*command(uri, age="1h")).stdout == f"no older runs below {uri}\n"
+    assert "removed run a-run: 1.0" in invoke(*command(uri, age="0h")).stdout
+    assert not storage.resolve(f"{uri}/a-run").exists()
+
+    make_run(uri, "a-run")
+
+    def refuse(self: storage.Location) -> None:
+        raise PermissionError("Access Denied")
+
+    monkeypatch.setattr(storage.Location, "remove", refuse)
+    assert_refused(invoke(*command(uri, age="0h")), f"{uri}/a-run: not deleted", "keys that may delete", code=1)
+
+
+def test_options_that_do_not_go_together(root: Path, invoke: Invoke) -> None:
+    assert_refused(invoke("cleanup", "--data"), "--data needs --data-root and --older-than")
+    assert_refused(invoke("cleanup", "--run-id", "run", "--dry-run"), "are for --data")
+    assert_refused(invoke(*command(root, age="a month")), "'a month' is not a number of hours, days or weeks")
+    assert_refused(invoke(*command(root)), "no data root of this project")

@@ -50,6 +50,7 @@ format: $(VENV)/.test ## Format the code
 lock: ## Lock the dependencies and export them for pip (needs poetry with its export plugin); ARGS=--regenerate upgrades all
 	poetry lock $(ARGS)
 	poetry export --without-hashes | grep -Ev '^(nvidia-|cuda-|triton)' > requirements.txt
+	poetry export --without-hashes --only submit > requirements-submit.txt
 	poetry export --without-hashes --only dev > tests/requirements.txt
 
 bench: $(VENV)/.test ## Measure every stage; ARGS="--rows 100000"

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from container_component_src.telemetry.dataset import WRITE_OPTIONS
+from container_component_src.telemetry.dataset_writer import WRITE_OPTIONS
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 
 from benchmarks.floors import Files
 from container_component_src.telemetry.archive import float_channels
-from container_component_src.telemetry.dataset import WRITE_OPTIONS, Dataset
+from container_component_src.telemetry.dataset import Dataset
+from container_component_src.telemetry.dataset_writer import WRITE_OPTIONS
 
 TIMESTAMP_COL = "normalizedTime"
 ANOMALIES = 20

@@ -13,11 +13,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import Field, ValidationError
 
 from container_component_src import storage
-from container_component_src.errors import InputError, StepError
+from container_component_src.errors import InputError, PipelineError, StepError
 from container_component_src.scratch import RUN_ID_VARIABLE, checked_run_id
 from container_component_src.settings import Frozen
 from container_component_src.storage import Location
@@ -94,10 +93,10 @@ def begin_run(data_root: str, namespace: str, environment: Mapping[str, str] = o
             check_unused(root)
             _write(root / ROOT_MARKER, RootMarker())
         _write(root / run_id / RUN_MARKER, RunMarker(run_id=run_id, namespace=namespace))
-    except (OSError, BotoCoreError, ClientError) as error:
-        raise StepError(
-            f"{root.uri}: data_root cannot be written ({_said(error)}); check the bucket, and the rights of its keys"
-        ) from error
+    except PipelineError as error:
+        raise type(error)(f"data_root cannot be written: {error}") from error
+    except OSError as error:
+        raise StepError(f"{root.uri}: data_root cannot be written ({error}); check its permissions") from error
 
 
 def is_marked(root: Location) -> bool:
@@ -154,7 +153,3 @@ def _run_id(environment: Mapping[str, str]) -> str:
 
 def _write(file: Location, marker: Frozen) -> None:
     file.write_bytes(marker.model_dump_json(indent=1).encode())
-
-
-def _said(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 import tomli
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from container_component_src.errors import InputError
 from container_component_src.quantities import Quantity
@@ -30,6 +30,11 @@ class Paths(Frozen):
     data_root: str = (
         ""  # folder of the runs' datasets in a store of your own; empty: where the pipeline keeps artifacts
     )
+
+    @field_validator("work_dir")
+    @classmethod
+    def _expand_home(cls, path: Path) -> Path:
+        return path.expanduser() if path.parts[:1] == ("~",) else path
 
 
 class Platform(Frozen):

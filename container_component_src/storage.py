@@ -1,29 +1,36 @@
 """One place for files: local paths and S3 objects behind the same few calls.
 
-Accepted URIs: a path, `file://…`, `s3://bucket/key`, and the two forms in which KFP hands out objects of its artifact
-store, `minio://bucket/key` and `/minio/bucket/key` (the object, unless the launcher keeps a copy on the pod's disk).
-S3 settings come from the environment: `S3_ENDPOINT` (with or without scheme), `S3_USE_HTTPS`, `S3_VERIFY_SSL`,
-`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`.
+Accepted URIs: a path (also `~/…`), `file://…`, `s3://bucket/key`, and the two forms in which KFP hands out objects of
+its artifact store, `minio://bucket/key` and `/minio/bucket/key` (the object, unless the launcher keeps a copy on the
+pod's disk).
+S3 settings come from the environment, see `s3_settings`. A store that is away is waited for, and only a file that is
+truly absent counts as absent, see `s3_store`.
 """
 
+import logging
 import os
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import fsspec
-import pyarrow.fs
 from fsspec import AbstractFileSystem
 
-from container_component_src.errors import NO_ROOM, InputError, StepError
+from container_component_src.errors import NO_ROOM, InputError, PipelineError, StepError
+from container_component_src.s3_settings import QUICK_SECONDS, S3_ENVIRONMENT, patience, s3_options
+
+__all__ = ["QUICK_SECONDS", "S3_ENVIRONMENT", "Location", "patience", "remove_all", "resolve", "s3_options"]
+
+if TYPE_CHECKING:
+    import pyarrow.fs
 
 _S3_PREFIXES = ("s3://", "minio://", "/minio/")
-# Also the keys of the Secret that fills these variables on a cluster.
-S3_ENVIRONMENT = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "S3_ENDPOINT", "S3_USE_HTTPS", "S3_VERIFY_SSL")
 _TEMPORARY_SUFFIX = ".tmp"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -49,8 +56,10 @@ class Location:
         return self.path.rstrip("/").rsplit("/", 1)[-1]
 
     @property
-    def arrow_fs(self) -> pyarrow.fs.FileSystem:
+    def arrow_fs(self) -> "pyarrow.fs.FileSystem":
         """The file system for pyarrow: its own for local files, this one behind an adapter for the rest."""
+        import pyarrow.fs  # noqa: PLC0415 - whoever only submits runs has no pyarrow
+
         if self.is_local:
             return pyarrow.fs.LocalFileSystem()
         return pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(self.fs))
@@ -59,7 +68,7 @@ class Location:
         return Location(self.fs, f"{self.path.rstrip('/')}/{name}")
 
     def exists(self) -> bool:
-        """Whether a file or folder is there."""
+        """Whether a file or folder is there; raises what `S3Store` does where the store cannot tell."""
         return bool(self.fs.exists(self.path))
 
     def is_file(self) -> bool:
@@ -69,7 +78,7 @@ class Location:
     def children(self) -> list["Location"]:
         """Files and folders directly below, sorted by name; none where there is no such folder."""
         try:
-            found = self.fs.ls(self.path, detail=False, refresh=True)
+            found = self.fs.ls(self.path, detail=False) if self.is_local else self.fs.names(self.path)
         except (FileNotFoundError, NotADirectoryError):
             return []
         return [
@@ -94,10 +103,13 @@ class Location:
         return f"{info['size']}-{str(version).strip(chr(34))}"
 
     def remove(self) -> None:
-        """Delete the file or the whole folder; a bucket is emptied but kept, and nothing happens where nothing is."""
-        if not self.is_local and "/" not in self.path:
-            for child in self.children():
-                child.remove()
+        """Delete the file or the whole folder; a bucket is emptied but kept, and nothing happens where nothing is.
+
+        Raises:
+            InputError: The store does not let this key delete.
+        """
+        if not self.is_local:
+            self.fs.delete(self.fs.find(self.path))
         elif self.exists():
             self.fs.rm(self.path, recursive=True)
 
@@ -128,14 +140,13 @@ class Location:
         upload = self.fs.open(self.path, "wb")
         try:
             yield upload
+            try:
+                upload.close()
+            except FileNotFoundError as error:
+                raise StepError(f"{self.uri}: not written ({error}); run the step again") from error
         except BaseException:
-            upload.discard()
-            upload.closed = True  # closing would complete the upload
+            _give_up(upload, self.uri)
             raise
-        try:
-            upload.close()
-        except OSError as error:
-            raise StepError(f"{self.uri}: not written ({error}); check the bucket and its rights") from error
 
     def write_bytes(self, content: bytes) -> None:
         """Write a small file at once."""
@@ -161,41 +172,42 @@ def resolve(uri: str, endpoint: str = "", environment: Mapping[str, str] = os.en
             path = uri.removeprefix(prefix).strip("/")
             if not path:
                 raise InputError(f"{uri}: names no bucket; give an address like s3://bucket/key")
-            return Location(fsspec.filesystem("s3", **s3_options(environment, endpoint)), path)
+            from container_component_src.s3_store import S3Store  # noqa: PLC0415 - slow, and local files need it not
+
+            return Location(S3Store(**s3_options(environment, endpoint)), path)
     if "://" in uri and not uri.startswith("file://"):
         raise InputError(f"{uri}: unknown kind of address; use a path, file://, s3:// or minio://")
-    return Location(fsspec.filesystem("file"), str(Path(uri.removeprefix("file://")).absolute()))
+    file = Path(uri.removeprefix("file://"))
+    if uri.startswith("~/"):  # no shell has expanded it where it stands in a configuration file
+        file = file.expanduser()
+    return Location(fsspec.filesystem("file"), str(file.absolute()))
 
 
-def s3_options(environment: Mapping[str, str], endpoint: str = "") -> dict[str, Any]:
-    """Arguments of `s3fs.S3FileSystem` for the settings of an environment."""
-    endpoint = endpoint or environment.get("S3_ENDPOINT", "")
-    if endpoint and "://" not in endpoint:
-        endpoint = f"{'https' if _is_true(environment, 'S3_USE_HTTPS') else 'http'}://{endpoint}"
-    return {
-        "key": environment.get("AWS_ACCESS_KEY_ID"),
-        "secret": environment.get("AWS_SECRET_ACCESS_KEY"),
-        "endpoint_url": endpoint or None,
-        "client_kwargs": {
-            "region_name": environment.get("AWS_DEFAULT_REGION", "us-east-1"),
-            "verify": environment.get("AWS_CA_BUNDLE", True) if _is_true(environment, "S3_VERIFY_SSL") else False,
-        },
-        "use_listings_cache": False,  # other processes write to the same folders
-        # MinIO without a wildcard DNS entry knows buckets by path only.
-        "config_kwargs": {"s3": {"addressing_style": "path"}},
-    }
+def remove_all(files: Sequence[Location]) -> None:
+    """Delete files of one folder, in this order; those that are gone already do not matter.
+
+    Raises:
+        InputError: The store does not let this key delete.
+    """
+    for file in files:
+        if file.is_local:
+            Path(file.path).unlink(missing_ok=True)
+    if remote := [file for file in files if not file.is_local]:
+        remote[0].fs.delete([file.path for file in remote])
+
+
+def _give_up(upload: Any, uri: str) -> None:
+    """Forget an upload; a store that lets nobody delete may keep the parts that it has."""
+    upload.closed = True  # closing would complete it
+    try:
+        upload.discard()
+    except (PipelineError, OSError) as error:
+        logger.info("%s: parts of an upload that was given up are left: %s", uri, error)
 
 
 def _is_launcher_scratch(uri: str) -> bool:
     """Whether KFP's launcher made the folder of this `/minio/…` path on the pod's disk, to transfer what lies in it."""
     return uri.startswith("/minio/") and Path(uri).parent.is_dir()
-
-
-def _is_true(environment: Mapping[str, str], name: str) -> bool:
-    value = environment.get(name, "true").strip().lower()
-    if value not in {"1", "true", "yes", "0", "false", "no", ""}:
-        raise InputError(f"environment variable {name}={value!r} is neither true nor false; set it to one of them")
-    return value in {"1", "true", "yes", ""}
 
 
 def _protocols(fs: AbstractFileSystem) -> tuple[str, ...]:

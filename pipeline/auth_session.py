@@ -4,6 +4,7 @@ import logging
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from urllib.parse import urlencode, urlsplit
 
 import httpx
@@ -188,6 +189,9 @@ def _expect_home(page: httpx.Response, settings: RemoteSettings, accepted: bool)
     endpoint, status = settings.endpoint, page.status_code
     if status >= 500:
         raise failing(endpoint, status, page.reason_phrase)
+    if status == HTTPStatus.FORBIDDEN and not page.content:  # one that means this user would say so
+        reason = "refuses without a word, as it does while oauth2-proxy restarts"
+        raise PlatformError(f"{endpoint}: the gateway {reason} ({status}): try again", HTTPStatus.SERVICE_UNAVAILABLE)
     if status in {401, 403}:
         what = "this user may not enter" if accepted else "refuses without a login page"
         raise PlatformError(f"{endpoint}: {what} ({status}): check {ENDPOINT} and the user's rights", status)

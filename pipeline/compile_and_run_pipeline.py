@@ -6,19 +6,35 @@ import re
 import sys
 import tempfile
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
-
-import click
-from click.core import ParameterSource
 
 if not __package__:  # run as a script, Python looks for packages beside this file only
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from container_component_src.errors import InputError, PipelineError
-from container_component_src.settings import Settings, load_settings
+
+def not_installed(error: ModuleNotFoundError) -> str:
+    """What to say where a library is missing; a missing module of this project is a fault of its own, and raised."""
+    if not error.name or error.name.startswith(("container_component_src", "pipeline")):
+        raise error
+    requirements = "requirements.txt" if "--local" in sys.argv else "requirements-submit.txt"
+    return f"error: {error.name} is not installed: pip install --requirement {requirements}"
+
+
+try:
+    import click
+    from click.core import ParameterSource
+
+    from container_component_src.errors import InputError, PipelineError
+    from container_component_src.settings import Settings, load_settings
+except ModuleNotFoundError as missing:
+    if __name__ != "__main__":
+        raise
+    print(not_installed(missing), file=sys.stderr)  # noqa: T201 - click may be what is missing
+    sys.exit(2)
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
-PIPELINE_FILE = "columbus_eclss_ad_pipeline.yaml"
+PIPELINE_FILE = "columbus-eclss-ad-pipeline.yaml"  # the UI proposes its name for the pipeline: that of --upload
 
 
 @click.command(context_settings={"max_content_width": 120})
@@ -48,6 +64,7 @@ PIPELINE_FILE = "columbus_eclss_ad_pipeline.yaml"
 )
 @click.option("--run-name", default="", help="Of the run, schedule or version; image tag and time by default.")
 @click.option("--wait", is_flag=True, help="Wait for the run, and end as it ends.")
+@click.option("--retry", "retried_run", default="", metavar="RUN_ID", help="Let a failed run go on where it failed.")
 @click.option("--upload", is_flag=True, help="Upload the pipeline, or a new version of it, instead of running it.")
 @click.option("--schedule", "cron", default="", metavar="CRON", help="Start runs at these times, in UTC.")
 @click.option("--list-schedules", is_flag=True, help="List the schedules of the namespace.")
@@ -75,6 +92,7 @@ def compile_and_run_pipeline(
     experiment: str,
     run_name: str,
     wait: bool,
+    retried_run: str,
     upload: bool,
     cron: str,
     list_schedules: bool,
@@ -98,18 +116,27 @@ def compile_and_run_pipeline(
 
     image = resolve_image_tag(image_tag, os.environ, settings.image.tag, PROJECT_ROOT)
     settings = with_tag(settings, image.tag)
-    for warning in () if list_schedules or disable_schedule else image.warnings:
+    for warning in () if list_schedules or disable_schedule or retried_run else image.warnings:
         click.echo(f"warning: {warning}", err=True)
     if compile_only:
         compile_pipeline(settings, output, not no_cache, given)
         click.echo(f"compiled: {output}")
         return
     from pipeline.remote.settings import Trust, read_environment, remote_settings
-    from pipeline.remote.submit import CompiledPipeline, RunOptions, disable, show_schedules, submit
+    from pipeline.remote.submit import CompiledPipeline, RunOptions, disable, retry, show_schedules, submit
     from pipeline.remote.workspace import open_from_notebook, open_remote
 
-    options = RunOptions(experiment, run_name, wait, cron, upload, preflight=not skip_preflight)
-    values = read_environment(PROJECT_ROOT / ".env") if remote else dict(os.environ)
+    options = RunOptions(
+        experiment,
+        run_name,
+        wait,
+        cron,
+        upload,
+        not skip_preflight,
+        retries=settings.limits.retries,
+        s3_secret=settings.platform.s3_secret,
+    )
+    values = read_environment(PROJECT_ROOT / ".env" if remote else None)
     login = remote_settings(values, Trust(ca_bundle, not insecure)) if remote else None
     with tempfile.TemporaryDirectory() as folder:
         package = Path(folder) / PIPELINE_FILE
@@ -120,6 +147,8 @@ def compile_and_run_pipeline(
             show_schedules(workspace)
         elif disable_schedule:
             disable(workspace, disable_schedule)
+        elif retried_run:
+            sys.exit(retry(workspace, retried_run, CompiledPipeline(package, {}), options))
         else:
             if upload:  # whoever starts a run in the UI finds them as defaults
                 compile_pipeline(settings, package, not no_cache, given)
@@ -136,11 +165,24 @@ _PLACES: dict[str | None, tuple[str, ...]] = {
     "experiment": _ON_A_PLATFORM,
     "run_name": _ON_A_PLATFORM,
     "wait": _ON_A_PLATFORM,
+    "retried_run": _ON_A_PLATFORM,
     "upload": _ON_A_PLATFORM,
     "cron": _ON_A_PLATFORM,
     "list_schedules": _ON_A_PLATFORM,
     "disable_schedule": _ON_A_PLATFORM,
     "skip_preflight": _ON_A_PLATFORM,
+}
+_OF_NEW_RUNS = {
+    "parameters",
+    "no_cache",
+    "image_tag",
+    "experiment",
+    "run_name",
+    "upload",
+    "cron",
+    "list_schedules",
+    "disable_schedule",
+    "skip_preflight",
 }
 
 
@@ -161,9 +203,13 @@ def check_options(context: click.Context) -> None:
         raise InputError("--local, --remote and --compile-only exclude each other: give one, or none in a notebook")
     if len(names & {"upload", "cron", "list_schedules", "disable_schedule", "wait"}) > 1:
         raise InputError("--wait, --upload, --schedule, --list-schedules and --disable-schedule exclude each other")
+    useless = names & _OF_NEW_RUNS if "retried_run" in names else set()
+    if useless:
+        option = next(parameter.opts[0] for parameter in given if parameter.name in useless)
+        raise InputError(f"{option} has no effect with --retry, which lets a run go on as it is: leave it out")
     place = next(iter(places), "") or ""
     for parameter in given:
-        if parameter.name in {"cron", "disable_schedule"} and not context.params[parameter.name]:
+        if parameter.name in {"cron", "disable_schedule", "retried_run"} and not context.params[parameter.name]:
             raise InputError(f"{parameter.opts[0]} is empty: give it a value, or leave it out")
         allowed = _PLACES.get(parameter.name, (place,))
         if place not in allowed:
@@ -224,7 +270,12 @@ def run_on_this_machine(settings: Settings, parameters: dict[str, str], cache: b
 
     Returns:
         The exit code: 0 succeeded, 1 failed, 130 interrupted.
+
+    Raises:
+        InputError: Libraries of the steps are not installed.
     """
+    if not containers and find_spec("torch") is None:
+        raise InputError("--local needs all dependencies: pip install --requirement requirements.txt")
     from pipeline.local import LocalRunOptions, run_locally
 
     work_dir = settings.paths.work_dir
@@ -281,6 +332,9 @@ def main() -> int:
     except PipelineError as error:
         click.echo(f"error: {error}", err=True)
         return error.exit_code
+    except ModuleNotFoundError as error:
+        click.echo(not_installed(error), err=True)
+        return 2
     except click.Abort:
         return 130
     return 0

@@ -39,6 +39,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith(("S3_", "AWS_", "PIPELINE_")):
             monkeypatch.delenv(name)
     monkeypatch.setattr(step, "NAMESPACE_FILE", PROJECT / "no-pod")  # tests may run in one
+    monkeypatch.setenv("S3_RETRY_SECONDS", "1")  # a store that is away is away for good
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from container_component_src.telemetry.dataset import MANIFEST_NAME, Dataset, DatasetWriter, Frame
+from container_component_src.telemetry.dataset import MANIFEST_NAME, Dataset, Frame
+from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.events import Event
 
 TIME = "normalizedTime"

@@ -217,10 +217,11 @@ def test_an_unfinished_or_damaged_dataset(invoke: Invoke, tmp_path: Path) -> Non
     fit = ("fit_scaler", "--scaler-path", tmp_path / "s.json", "--train-df-path")
     assert_refused(invoke(*fit, tmp_path / "absent"), tmp_path / "absent", "no such dataset")
     dataset = write_dataset(tmp_path / "train", np.eye(2), partition_rows=1)
-    (tmp_path / "train" / "part-00001.parquet").write_bytes(b"PAR1")
-    assert_refused(invoke(*fit, tmp_path / "train"), tmp_path / "train" / "part-00001.parquet", "damaged")
-    (tmp_path / "train" / "part-00001.parquet").unlink()
-    assert_refused(invoke(*fit, tmp_path / "train"), tmp_path / "train" / "part-00001.parquet", "no such file")
+    partition = tmp_path / "train" / dataset.manifest.partitions[1].file
+    partition.write_bytes(b"PAR1")
+    assert_refused(invoke(*fit, tmp_path / "train"), partition, "damaged")
+    partition.unlink()
+    assert_refused(invoke(*fit, tmp_path / "train"), partition, "no such file")
     manifest = Path((dataset.location / "_manifest.json").path)
     manifest.write_text(manifest.read_text()[:-20])
     assert_refused(invoke(*fit, tmp_path / "train"), manifest, "damaged manifest")
@@ -280,7 +281,7 @@ def test_a_disk_that_fills_up_while_splitting(run_command: RunCommand, tmp_path:
     archive = write_archive(tmp_path / "2023.parquet", telemetry(rows=20_000), row_group_size=10_000)
     command = steps.split(archive, tmp_path / "parts")
     outcome = run_command(*command, before_start=_full_after(100_000))
-    assert_refused(outcome, tmp_path / "parts" / "part-00000.parquet", "no room left")
+    assert_refused(outcome, tmp_path / "parts" / "part-", "-00000.parquet", "no room left")
     assert_nothing_written(tmp_path / "parts")
 
 
@@ -289,7 +290,7 @@ def test_a_disk_that_fills_up_while_preprocessing(run_command: RunCommand, tmp_p
     small = write_archive(tmp_path / "2022.parquet", telemetry(rows=20, start="2022-01-01"))
     command = steps.preprocess([small, archive], tmp_path / "dataset")
     outcome = run_command(*command, before_start=_full_after(100_000))
-    assert_refused(outcome, tmp_path / "dataset" / "part-00001.parquet", "no room left")
+    assert_refused(outcome, tmp_path / "dataset" / "part-", "-00001.parquet", "no room left")
     assert_nothing_written(tmp_path / "dataset")
 
 
@@ -303,5 +304,5 @@ def test_a_disk_that_fills_up_while_scaling(run_command: RunCommand, invoke: Inv
 
     assert invoke(*command).code == 0
     outcome = run_command(*steps.scale(scaler, [train] * 3, tmp_path), before_start=_full_after(100_000))
-    assert_refused(outcome, tmp_path / "scaled_train" / "part-00000.parquet", "no room left")
+    assert_refused(outcome, tmp_path / "scaled_train" / "part-", "-00000.parquet", "no room left")
     assert_nothing_written(*(tmp_path / f"scaled_{name}" for name in steps.PARTS))

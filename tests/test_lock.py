@@ -14,7 +14,11 @@ PROJECT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomli.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
 LOCK_TEXT = (PROJECT / "poetry.lock").read_text(encoding="utf-8")
 LOCK = tomli.loads(LOCK_TEXT)
-FILES = {"main": PROJECT / "requirements.txt", "dev": PROJECT / "tests" / "requirements.txt"}
+FILES = {
+    "main": PROJECT / "requirements.txt",
+    "submit": PROJECT / "requirements-submit.txt",
+    "dev": PROJECT / "tests" / "requirements.txt",
+}
 CUDA = ("nvidia-", "cuda-", "triton")  # torch's CUDA build pins these itself, and its CPU build needs none
 
 Pins = set[tuple[str, str]]
@@ -58,12 +62,19 @@ def test_requirements_are_exported_from_the_lock(group: str) -> None:
 
 @pytest.mark.parametrize("group", FILES)
 def test_every_declared_dependency_is_pinned_within_its_limits(group: str) -> None:
-    declared = PYPROJECT["project"]["dependencies"] if group == "main" else PYPROJECT["dependency-groups"]["dev"]
+    declared = PYPROJECT["project"]["dependencies"] if group == "main" else PYPROJECT["dependency-groups"][group]
     pins = _pinned(group)
     for requirement in map(Requirement, declared):
         versions = [version for name, version in pins if name == canonicalize_name(requirement.name)]
         assert versions, requirement
         assert all(version in requirement.specifier for version in versions), (requirement, versions)
+
+
+def test_submitting_needs_a_part_of_the_dependencies_at_the_same_versions() -> None:
+    declared = {canonicalize_name(Requirement(text).name) for text in PYPROJECT["project"]["dependencies"]}
+    assert {canonicalize_name(name) for name in PYPROJECT["dependency-groups"]["submit"]} <= declared
+    assert _pinned("submit") < _pinned("main")
+    assert not {"torch", "numpy", "pandas", "pyarrow"} & {name for name, _ in _pinned("submit")}
 
 
 def test_no_address_stands_in_the_lock() -> None:

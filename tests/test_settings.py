@@ -40,6 +40,12 @@ def test_the_shipped_file(tmp_path: Path) -> None:
     assert load_settings(_write(tmp_path / "copy.toml", VALUES)) == settings
 
 
+def test_the_home_folder_is_meant_by_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    values = {**VALUES, "paths": {**VALUES["paths"], "work_dir": "~/runs"}}
+    assert load_settings(_write(tmp_path / "copy.toml", values)).paths.work_dir == tmp_path / "runs"
+
+
 def test_settings_are_frozen() -> None:
     settings = load_settings(SHIPPED)
     with pytest.raises(ValidationError, match="frozen"):

@@ -11,6 +11,7 @@ from container_component_src.data_root import run_folders
 from container_component_src.telemetry.dataset import Dataset
 from tests import steps
 from tests.helpers import Invoke, assert_refused, report, telemetry, write_archive, write_reports
+from tests.s3_front import always, s3_front, without_delete
 
 
 def _upload(local: Any, uri: str) -> str:
@@ -107,4 +108,59 @@ def test_a_missing_bucket_or_object(bucket: str, invoke: Invoke, tmp_path: Any) 
     outcome = invoke(*steps.split(f"{bucket}/absent.parquet", tmp_path / "split"))
     assert_refused(outcome, f"{bucket}/absent.parquet: no such file")
     outcome = invoke(*steps.split(write_archive(tmp_path / "a.parquet"), "s3://no-such-bucket/split"))
-    assert_refused(outcome, "s3://no-such-bucket/split/part-00000.parquet", "check the bucket", code=1)
+    assert_refused(outcome, "s3://no-such-bucket/split: no bucket 'no-such-bucket'", "create the bucket")
+
+
+def test_the_exit_code_tells_what_is_wrong(
+    bucket: str, invoke: Invoke, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """2 where the input or a setting is to be changed, 1 where the store is to come back."""
+    archive = _upload(write_archive(tmp_path / "a.parquet"), f"{bucket}/a.parquet")
+    monkeypatch.setenv("S3_RETRY_SECONDS", "0.3")
+    with s3_front() as front:
+        monkeypatch.setenv("S3_ENDPOINT", f"http://{front.address}")
+        assert_refused(invoke(*steps.split(f"{bucket}/b.parquet", tmp_path / "out")), "no such file")
+        front.answer = always(403, "AccessDenied")
+        assert_refused(invoke(*steps.split(archive, tmp_path / "out")), archive, front.address, "access key ID key")
+        front.answer = always(503, "SlowDown")
+        assert_refused(invoke(*steps.split(archive, tmp_path / "out")), archive, front.address, "fails (503", code=1)
+    assert_refused(invoke(*steps.split(archive, tmp_path / "out")), archive, front.address, "not answer", code=1)
+
+
+def test_listing_does_not_wait_for_a_store(
+    bucket: str, invoke: Invoke, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the first step: where the store is not there, its address is probably wrong."""
+    monkeypatch.setenv("S3_RETRY_SECONDS", "3600")
+    reports = write_reports(tmp_path / "reports.csv", report((300, 330)))
+    with s3_front() as front:
+        monkeypatch.setenv("S3_ENDPOINT", f"http://{front.address}")
+        front.answer = always(503, "SlowDown")
+        assert_refused(invoke(*steps.list_archives(f"{bucket}/raw", reports)), front.address, "SlowDown", code=1)
+
+
+@pytest.mark.usefixtures("thread_backend")
+def test_no_step_needs_the_right_to_delete(
+    bucket: str, invoke: Invoke, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every output is written twice: first with many small files, then, beside these, with fewer and other rows."""
+    reports = _upload(write_reports(tmp_path / "reports.csv", report((300, 330))), f"{bucket}/reports.csv")
+    with s3_front() as front:
+        monkeypatch.setenv("S3_ENDPOINT", f"http://{front.address}")
+        front.answer = without_delete
+        for rows, size in ((1200, 100), (600, 300)):
+            archive = _upload(
+                write_archive(tmp_path / "a.parquet", telemetry(rows=rows), row_group_size=size), f"{bucket}/a.parquet"
+            )
+            split = _outputs(invoke, *steps.split(archive, f"{bucket}/split"), "--rowgroups-per-file", 1)
+            dataset = _outputs(invoke, *steps.preprocess([split["partitions_uri"]], f"{bucket}/dataset"))["dataset_uri"]
+            labels = _outputs(invoke, *steps.label(dataset, reports, f"{bucket}/labels"))["labels_uri"]
+            parts = _outputs(
+                invoke, *steps.three_way(dataset, labels, bucket), "--window-hours", 1, "--block-hours", 0.2
+            )
+            _outputs(invoke, *steps.fit(parts["train_uri"], f"{bucket}/scaler.json"))
+            sources = [parts[f"{name}_uri"] for name in steps.PARTS]
+            scaled = _outputs(invoke, *steps.scale(f"{bucket}/scaler.json", sources, bucket))
+            assert len(Dataset.open(dataset).load()) == rows
+            assert sum(len(Dataset.open(scaled[f"scaled_{name}_uri"]).load()) for name in steps.PARTS) == rows
+        assert len(Dataset.open(dataset).location.children()) == 1 + 12 + 2  # the manifest, and both attempts' files

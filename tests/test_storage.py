@@ -10,7 +10,7 @@ import pytest
 
 from container_component_src import storage
 from container_component_src.errors import InputError
-from container_component_src.storage import Location, resolve, s3_options
+from container_component_src.storage import Location, resolve
 
 
 @pytest.fixture(params=["local", "s3"])
@@ -26,7 +26,15 @@ def _names(folder: str) -> list[str]:
 
 def test_local_forms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for uri in ("data/x", f"{tmp_path}/data/x", f"file://{tmp_path}/data/x", "./data/x", f"{tmp_path}/data/x/"):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for uri in (
+        "~/data/x",
+        "data/x",
+        f"{tmp_path}/data/x",
+        f"file://{tmp_path}/data/x",
+        "./data/x",
+        f"{tmp_path}/data/x/",
+    ):
         location = resolve(uri)
         assert location.is_local
         assert (location.path, location.uri, location.name) == (f"{tmp_path}/data/x", f"{tmp_path}/data/x", "x")
@@ -56,47 +64,6 @@ def test_minio_path_is_a_file_where_the_launcher_made_its_folder(monkeypatch: py
 def test_addresses_of_another_kind(uri: str) -> None:
     with pytest.raises(InputError, match="empty path" if not uri else f"^{uri}: "):
         resolve(uri)
-
-
-@pytest.mark.parametrize(
-    ("environment", "endpoint", "expected"),
-    [
-        ({}, "", None),
-        ({"S3_ENDPOINT": "minio:9000"}, "", "https://minio:9000"),
-        ({"S3_ENDPOINT": "minio:9000", "S3_USE_HTTPS": "false"}, "", "http://minio:9000"),
-        ({"S3_ENDPOINT": "minio:9000", "S3_USE_HTTPS": " No "}, "", "http://minio:9000"),
-        ({"S3_ENDPOINT": "minio:9000", "S3_USE_HTTPS": "0"}, "", "http://minio:9000"),
-        ({"S3_ENDPOINT": "minio:9000", "S3_USE_HTTPS": "1"}, "", "https://minio:9000"),
-        ({"S3_ENDPOINT": "minio:9000", "S3_USE_HTTPS": ""}, "", "https://minio:9000"),
-        ({"S3_ENDPOINT": "http://minio:9000", "S3_USE_HTTPS": "true"}, "", "http://minio:9000"),
-        ({"S3_ENDPOINT": "https://minio:9000", "S3_USE_HTTPS": "false"}, "", "https://minio:9000"),
-        ({"S3_ENDPOINT": "minio:9000"}, "other:1", "https://other:1"),
-        ({"S3_ENDPOINT": "minio:9000", "S3_USE_HTTPS": "false"}, "https://other:1", "https://other:1"),
-    ],
-)
-def test_endpoint(environment: dict[str, str], endpoint: str, expected: str | None) -> None:
-    assert s3_options(environment, endpoint)["endpoint_url"] == expected
-
-
-@pytest.mark.parametrize(
-    ("environment", "verify"),
-    [
-        ({}, True),
-        ({"S3_VERIFY_SSL": "TRUE"}, True),
-        ({"S3_VERIFY_SSL": "false"}, False),
-        ({"S3_VERIFY_SSL": "0", "AWS_CA_BUNDLE": "ca.pem"}, False),
-        ({"AWS_CA_BUNDLE": "ca.pem"}, "ca.pem"),
-    ],
-)
-def test_tls_is_verified_unless_told_otherwise(environment: dict[str, str], verify: bool | str) -> None:
-    assert s3_options(environment)["client_kwargs"]["verify"] == verify
-
-
-@pytest.mark.parametrize("name", ["S3_USE_HTTPS", "S3_VERIFY_SSL"])
-@pytest.mark.parametrize("value", ["maybe", "2", "-"])
-def test_switch_that_is_neither_true_nor_false(name: str, value: str) -> None:
-    with pytest.raises(InputError, match=name):
-        s3_options({name: value, "S3_ENDPOINT": "minio:9000"})
 
 
 def test_write_read_list_remove(folder: str) -> None:

@@ -32,17 +32,20 @@ def list_archives(
 
     With a data root, mark it and the run's folder there: what is wrong with it shows now, and not after hours.
     """
-    from container_component_src import outputs
+    from container_component_src import outputs, storage
     from container_component_src.data_root import begin_run
     from container_component_src.telemetry import archive
 
-    if data_root:
-        begin_run(data_root, namespace if backend_name == "kubernetes" else "")
-    archives = archive.list_archives(archives_path, timestamp_col)
+    # The first step of a run does not wait for a store: where none answers, the address is probably wrong.
+    with storage.patience(storage.QUICK_SECONDS):
+        if data_root:
+            begin_run(data_root, namespace if backend_name == "kubernetes" else "")
+        archives = archive.list_archives(archives_path, timestamp_col)
+        reports_fingerprint = archive.file_fingerprint(reports_path)
     outputs.publish(
         executor_input,
         parameters={
             "archives": [{"uri": item.uri, "fingerprint": item.fingerprint} for item in archives],
-            "reports_fingerprint": archive.file_fingerprint(reports_path),
+            "reports_fingerprint": reports_fingerprint,
         },
     )

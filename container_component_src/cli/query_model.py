@@ -51,11 +51,12 @@ def query_model(
     """Have a served model score telemetry; a bearer token is read from the variable QUERY_MODEL_TOKEN."""
     import os
 
+    from container_component_src.credentials import header_value
     from container_component_src.serving import query
     from container_component_src.serving.client import Access, ModelClient
     from container_component_src.serving.query_output import Printed, progress
 
-    token = os.environ.get(TOKEN_VARIABLE, "")
+    token = header_value(os.environ.get(TOKEN_VARIABLE, ""), TOKEN_VARIABLE)
     asked = query.Query(source, input_format or "", timestamp_col, batch_rows, skip_missing)
     printed = Printed(shown_rows, alarms_only)
     with ModelClient(Access(url, model_name, host, token, ca_file, timeout)) as client, progress(sys.stderr) as moved:

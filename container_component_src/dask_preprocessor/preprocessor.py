@@ -25,15 +25,8 @@ from container_component_src.telemetry.archive import (
     float_channels,
     open_archive,
 )
-from container_component_src.telemetry.dataset import (
-    Dataset,
-    DatasetWriter,
-    Frame,
-    Partition,
-    to_iso,
-    values_of,
-    write_partition,
-)
+from container_component_src.telemetry.dataset import Dataset, Frame, Partition, to_iso, values_of
+from container_component_src.telemetry.dataset_writer import DatasetWriter, write_partition
 from container_component_src.telemetry.hashing import uniform
 from container_component_src.telemetry.parquet import readable
 
@@ -48,12 +41,11 @@ class PartitionTask:
     """What a worker needs to know to make one partition; small, since it travels to the worker."""
 
     source_uri: str
-    target_uri: str
+    target_uri: str  # of the partition's file
     endpoint: str
     timestamp_col: str
     channels: tuple[str, ...]
     sample_frac: float
-    index: int
 
 
 @dataclass(frozen=True)
@@ -71,7 +63,7 @@ def preprocess(
 
     Args:
         paths: Folders written by the split, or parquet files.
-        target_uri: Folder of the dataset; emptied first.
+        target_uri: Folder of the dataset.
         timestamp_col: Name of the timestamp column.
         sample_frac: Share of rows to keep, in (0, 1].
         endpoint: S3 endpoint that wins over the environment's, or "".
@@ -89,7 +81,7 @@ def preprocess(
     folders = [storage.resolve(path, endpoint) for path in paths]
     with DatasetWriter(target_uri, timestamp_col, channels, endpoint, sources=folders) as target:
         tasks = [
-            PartitionTask(file.uri, target_uri, endpoint, timestamp_col, channels, sample_frac, index)
+            PartitionTask(file.uri, target.file(index).uri, endpoint, timestamp_col, channels, sample_frac)
             for index, file in enumerate(files)
         ]
         results = _run(client, tasks)
@@ -125,7 +117,7 @@ def preprocess_partition(task: PartitionTask) -> PartitionResult:
     if not len(frame):
         return PartitionResult(None, {})
     target = storage.resolve(task.target_uri, task.endpoint)
-    return PartitionResult(write_partition(target, task.timestamp_col, channels, task.index, frame), missing)
+    return PartitionResult(write_partition(target, task.timestamp_col, channels, frame), missing)
 
 
 def _check_no_overlap(made: Sequence[tuple[Partition, Location]]) -> None:
@@ -150,7 +142,7 @@ def _run(client: Client, tasks: Sequence[PartitionTask]) -> list[PartitionResult
         results: list[PartitionResult] = client.gather(futures)
     except BaseException:
         client.cancel(futures)
-        _wait_until_idle(client)  # a cancelled task writes on, and would do so into the folder that is removed next
+        _wait_until_idle(client)  # a cancelled task writes on, and its file is to be removed too
         raise
     return results
 

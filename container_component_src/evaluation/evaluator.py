@@ -32,7 +32,8 @@ from container_component_src.evaluation.result import (
 from container_component_src.evaluation.scoring import Smoother
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.scoring import SeriesScorer
-from container_component_src.telemetry.dataset import Dataset, DatasetWriter, Frame, to_iso
+from container_component_src.telemetry.dataset import Dataset, Frame, to_iso
+from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.events import Event
 
 TOP_CHANNELS = 5

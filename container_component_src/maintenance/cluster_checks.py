@@ -24,7 +24,7 @@ from container_component_src.maintenance.checks import Check, refused
 from container_component_src.maintenance.input_checks import Inputs, check_inputs
 from container_component_src.maintenance.pod_checks import check_pod
 from container_component_src.maintenance.right_checks import check_rights
-from container_component_src.storage import S3_ENVIRONMENT
+from container_component_src.s3_settings import CA_BUNDLE, S3_ENVIRONMENT
 
 WORKFLOW = Kind("argoproj.io", "v1alpha1", "workflows", "Workflow", 63, "Kubeflow Pipelines")
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -134,7 +134,7 @@ def check_secret(cluster: Cluster, name: str) -> tuple[Check, dict[str, str] | N
 def _check_keys(thing: str, values: Mapping[str, str]) -> Check:
     if missing := [key for key in CREDENTIALS if not values.get(key)]:
         return Check(thing, False, f"no {', '.join(missing)}", "add it as deploy/secret.example.yaml shows")
-    if padded := [key for key, value in values.items() if value != value.strip()]:
+    if padded := [key for key, value in values.items() if key != CA_BUNDLE and value != value.strip()]:
         mend = "encode it without the line break, or put it under stringData"
         return Check(thing, False, f"blanks around {', '.join(padded)}", mend)
     if not values.get("S3_ENDPOINT"):

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from container_component_src import storage
 from container_component_src.cluster.access import Cluster, UnknownKindError, to_manifest
 from container_component_src.cluster.kinds import INFERENCE_SERVICE
 from container_component_src.cluster.logs import pods
 from container_component_src.cluster.step import RUN_LABEL
 from container_component_src.data_root import RUN_MARKER, RunFolder, is_marked, run_folders
-from container_component_src.errors import InputError, StepError
+from container_component_src.errors import InputError, PipelineError, StepError
 from container_component_src.storage import Location
 
 _ENDED = ("Succeeded", "Failed")  # phases of pods that read nothing any more
@@ -74,7 +72,7 @@ def clean_up_data(
         else:
             try:
                 _remove(folder.location)
-            except (StepError, OSError, BotoCoreError, ClientError) as error:
+            except (PipelineError, OSError) as error:
                 failures.append(f"{folder.location.uri}: not deleted ({' '.join(str(error).split())})")
             else:
                 yield f"removed {what}"

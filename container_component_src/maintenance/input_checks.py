@@ -5,18 +5,17 @@ import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.util import find_spec
 from urllib.parse import urlsplit
 
-from botocore.exceptions import BotoCoreError, ClientError
 from fsspec import AbstractFileSystem
 
 from container_component_src import storage
-from container_component_src.errors import InputError
+from container_component_src.errors import InputError, PipelineError
 from container_component_src.maintenance.checks import CONNECT_TIMEOUT, Check, refused
 from container_component_src.settings import ReportColumns
 from container_component_src.storage import Location
-from container_component_src.telemetry.archive import list_archives
-from container_component_src.telemetry.labels import read_reports
+from container_component_src.telemetry.archive_files import find_archives
 
 AWS_ENDPOINT = "https://s3.amazonaws.com"
 
@@ -37,7 +36,12 @@ class Inputs:
 
 
 def check_inputs(inputs: Inputs) -> list[Check]:
-    """Check the inputs that are named; the data is left out if its store does not answer."""
+    """Check the inputs that are named, without waiting; the data is left out if its store does not answer."""
+    with storage.patience(storage.QUICK_SECONDS):
+        return _check_inputs(inputs)
+
+
+def _check_inputs(inputs: Inputs) -> list[Check]:
     try:
         locations = [storage.resolve(path) for path in inputs.paths]
         options = storage.s3_options(os.environ)
@@ -83,19 +87,33 @@ def _count_entries(fs: AbstractFileSystem, bucket: str) -> str:
 
 
 def _count_archives(inputs: Inputs) -> str:
+    if not _can_read_data():
+        return f"{len(find_archives(inputs.archives_path))} archives; their columns are not checked without pyarrow"
+    from container_component_src.telemetry.archive import list_archives  # noqa: PLC0415 - needs pyarrow
+
     return f"{len(list_archives(inputs.archives_path, inputs.timestamp_col))} archives"
 
 
 def _count_reports(inputs: Inputs) -> str:
+    if not _can_read_data():
+        location = storage.resolve(inputs.reports_path)
+        location.fs.info(location.path)
+        return "there; their columns are not checked without pandas"
+    from container_component_src.telemetry.labels import read_reports  # noqa: PLC0415 - needs pandas
+
     return f"{len(read_reports(inputs.reports_path, inputs.report_columns))} reported anomalies"
+
+
+def _can_read_data() -> bool:
+    """Whether the libraries that read archives and reports are installed; whoever only submits runs needs none."""
+    return all(find_spec(name) for name in ("pandas", "pyarrow"))
 
 
 def _check(name: str, look: Callable[[], str]) -> Check:
     """Run a check that says what it found, or raises."""
     try:
         return Check(name, True, look())
-    except InputError as error:
+    except PipelineError as error:
         return refused(name, error)
-    except (OSError, BotoCoreError, ClientError) as error:
-        mend = "check the name, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and their rights"
-        return Check(name, False, " ".join(str(error).split()) or type(error).__name__, mend)
+    except OSError as error:
+        return Check(name, False, " ".join(str(error).split()) or type(error).__name__, "check the name and the rights")

@@ -61,20 +61,21 @@ class ModelClient:
 
     def __init__(self, access: Access) -> None:
         self._access = access
+        url = _address(access.url)
         try:
-            url = httpx.URL(access.url.rstrip("/"))
             verify = ssl.create_default_context(cafile=access.ca_file) if access.ca_file else True
-        except (httpx.InvalidURL, OSError) as error:
-            raise InputError(f"{access.ca_file or access.url}: {error}; check the option") from error
-        if url.scheme not in ("http", "https") or not url.host:
-            raise InputError(f"{access.url}: no address of a server; give one like http://host:port")
+        except OSError as error:
+            raise InputError(f"{access.ca_file}: {error}; check --ca-file") from error
         headers = {"host": access.host} if access.host else {}
         if access.token:
             headers["authorization"] = f"Bearer {access.token}"
-        self._url = f"{url}/v2/models/{access.model}"
+        login = (url.username, url.password) if url.userinfo else None
+        self._url = f"{url.copy_with(userinfo=b'')}/v2/models/{access.model}"  # stands in messages
         # Proxies of the environment do not lead to this machine.
         trust_environment = url.host not in _LOOPBACK
-        self._http = httpx.Client(headers=headers, timeout=access.timeout, verify=verify, trust_env=trust_environment)
+        self._http = httpx.Client(
+            headers=headers, auth=login, timeout=access.timeout, verify=verify, trust_env=trust_environment
+        )
 
     def __enter__(self) -> "ModelClient":
         return self
@@ -149,6 +150,17 @@ class ModelClient:
             if answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
                 raise InputError(f"{url}: {reason}")
         raise StepError(f"{url}: {reason}; see whether the service is ready")
+
+
+def _address(text: str) -> httpx.URL:
+    """An address of a server; what is none is not repeated, for it may hold a password."""
+    try:
+        url = httpx.URL(text.rstrip("/"))
+    except httpx.InvalidURL:
+        url = httpx.URL()
+    if url.scheme not in ("http", "https") or not url.host:
+        raise InputError("--url: no address of a server; give one like http://host:port")
+    return url
 
 
 def _reason(answer: httpx.Response) -> str:

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from container_component_src import storage
 from container_component_src.errors import InputError
 from container_component_src.storage import Location
+from container_component_src.telemetry.archive_files import find_archives
 from container_component_src.telemetry.dataset import LABEL_COL, Timestamps, timestamps_of, to_iso
 from container_component_src.telemetry.parquet import open_parquet
 
@@ -37,13 +38,7 @@ def list_archives(uri: str, timestamp_col: str) -> list[Archive]:
     Raises:
         InputError: There is none, one is unreadable or lacks the timestamp, or their channels differ.
     """
-    location = storage.resolve(uri)
-    files = [location] if location.name.endswith(".parquet") and location.exists() else location.children()
-    files = [file for file in files if file.name.endswith(".parquet")]
-    if not files:
-        raise InputError(
-            f"{uri}: no archives (*.parquet) found; put some there or change [paths] archives in config.toml"
-        )
+    files = find_archives(uri)
     expected: tuple[str, ...] | None = None
     for file in files:
         with open_archive(file, timestamp_col) as archive:

@@ -2,11 +2,10 @@
 
 Every partition holds the timestamp (UTC, nanoseconds), the channels as float32 (NaN where a value is missing) and, in
 labelled datasets, the label column `Anomaly` (0 or 1). Readers go partition by partition or batch by batch, so memory
-does not grow with the number of rows. A folder without a manifest is unfinished and is refused.
+does not grow with the number of rows. A folder without a manifest, or with an empty one, is unfinished and is refused.
 """
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,12 +27,9 @@ from container_component_src.telemetry.scaler import Scaler
 
 LABEL_COL = "Anomaly"
 MANIFEST_NAME = "_manifest.json"
-_OWN_FILE = re.compile(rf"(part-\d{{5,}}\.parquet|{re.escape(MANIFEST_NAME)})(\.\w+\.tmp)?")  # whole, or not
 _WRITE_AGAIN = f"run the step that writes the dataset again, {IF_DELETED}"
 _TRANSPOSED_ROWS = 8_192  # of columns at a time: a copy of a whole partition would be the peak of every reader
 TIMESTAMP_TYPE = pa.timestamp("ns", tz="UTC")
-# Float telemetry hardly repeats: dictionaries cost time and save nothing.
-WRITE_OPTIONS: Mapping[str, Any] = {"compression": "lz4", "use_dictionary": False, "write_statistics": False}
 
 Timestamps = npt.NDArray[np.int64]  # nanoseconds since 1970 UTC, shape [rows]
 Values = npt.NDArray[np.float32]  # shape [rows, channels]
@@ -110,13 +106,15 @@ class Dataset:
         """
         location = storage.resolve(uri, endpoint)
         manifest = location / MANIFEST_NAME
-        if not manifest.exists():
+        content = manifest.read_bytes() if manifest.exists() else b""
+        if not content:
             state = "unfinished dataset" if location.exists() else "no such dataset"
             raise InputError(
-                f"{uri}: {state} (it has no {MANIFEST_NAME}); run the step that writes it to its end, {IF_DELETED}"
+                f"{uri}: {state} (it has no {MANIFEST_NAME}, or an empty one); run the step that writes it to its end, "
+                f"{IF_DELETED}"
             )
         try:
-            return cls(location, Manifest.model_validate_json(manifest.read_bytes()))
+            return cls(location, Manifest.model_validate_json(content))
         except ValidationError as error:
             raise InputError(
                 f"{manifest.uri}: damaged manifest ({describe(error)}); write the dataset again"
@@ -177,121 +175,6 @@ class Dataset:
         )
 
 
-def write_partition(
-    location: Location, timestamp_col: str, channels: Sequence[str], index: int, frame: Frame
-) -> Partition:
-    """Write one partition of at least one row; callable from several processes at once for different indices."""
-    columns: dict[str, Any] = {timestamp_col: pa.array(frame.timestamps).cast(TIMESTAMP_TYPE)}
-    by_channel = np.ascontiguousarray(frame.values.T)  # one transposition instead of a strided read per column
-    columns |= {name: pa.array(by_channel[position]) for position, name in enumerate(channels)}
-    if frame.labels is not None:
-        columns[LABEL_COL] = pa.array(frame.labels)
-    table = pa.table(columns)
-    schema = table.schema.with_metadata(_pandas_metadata(table.schema, timestamp_col))
-    file = partition_file(location, index)
-    with file.open_output() as output:
-        pq.write_table(table.cast(schema), output, **WRITE_OPTIONS)
-    return Partition(file=file.name, rows=len(frame), start=int(frame.timestamps[0]), end=int(frame.timestamps[-1]))
-
-
-def partition_file(location: Location, index: int) -> Location:
-    """Where a partition lies in the folder of its dataset."""
-    return location / f"part-{index:05d}.parquet"
-
-
-def commit(location: Location, manifest: Manifest) -> Dataset:
-    """Make a dataset whole: write its manifest.
-
-    Raises:
-        InputError: The dataset has no rows, or its partitions overlap in time.
-    """
-    if not manifest.partitions:
-        raise InputError(f"{location.uri}: no rows are left to write; widen what the step selects")
-    for before, after in zip(manifest.partitions, manifest.partitions[1:], strict=False):
-        if after.start <= before.end:
-            raise InputError(
-                f"{location.uri}: {after.file} starts at {to_iso(after.start)}, not after {before.file}, which ends at "
-                f"{to_iso(before.end)}; remove the archive that repeats this time"
-            )
-    (location / MANIFEST_NAME).write_bytes(manifest.model_dump_json(indent=1).encode())
-    return Dataset(location, manifest)
-
-
-class DatasetWriter:
-    """Writes a dataset one partition after the other; an exception inside the `with` block removes what was written."""
-
-    def __init__(
-        self,
-        uri: str,
-        timestamp_col: str,
-        channels: Sequence[str],
-        endpoint: str = "",
-        sources: Sequence[Location] = (),
-    ) -> None:
-        self.location = prepare_output(uri, endpoint, sources)
-        self._timestamp_col = timestamp_col
-        self._channels = tuple(channels)
-        self._partitions: list[Partition] = []
-        self._labelled = False
-
-    def __enter__(self) -> "DatasetWriter":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None:
-            self.location.remove()
-
-    def write(self, frame: Frame) -> None:
-        """Append a partition; nothing is written for a frame without rows."""
-        if len(frame):
-            index = len(self._partitions)
-            self._labelled = frame.labels is not None
-            self.add(write_partition(self.location, self._timestamp_col, self._channels, index, frame))
-
-    def next_file(self) -> Location:
-        """Where the file of the next partition goes, for those who write it themselves."""
-        return partition_file(self.location, len(self._partitions))
-
-    def add(self, partition: Partition) -> None:
-        """Append a partition whose file has been written already."""
-        self._partitions.append(partition)
-
-    def commit(self, **facts: Any) -> Dataset:
-        """Finish; `facts` are further fields of the manifest."""
-        manifest = Manifest(
-            timestamp_col=self._timestamp_col,
-            channels=self._channels,
-            partitions=tuple(self._partitions),
-            labelled=self._labelled,
-            **facts,
-        )
-        return commit(self.location, manifest)
-
-
-def prepare_output(uri: str, endpoint: str = "", sources: Sequence[Location] = ()) -> Location:
-    """Empty the folder of an output, so that nothing of an earlier attempt is taken for part of this one.
-
-    Args:
-        uri: The folder.
-        endpoint: S3 endpoint that wins over the environment's, or "".
-        sources: Folders that the step reads, or writes besides; these are not emptied.
-
-    Raises:
-        InputError: It is one of the sources or a file, or the folder holds something that is not a dataset.
-    """
-    location = storage.resolve(uri, endpoint)
-    if location in sources:
-        raise InputError(f"{uri}: the step has another use for this folder; name an empty or new folder as output")
-    if location.is_file():
-        raise InputError(f"{uri}: a file, where a folder is to be written; name an empty or new folder as output")
-    foreign = [child.name for child in location.children() if not _OWN_FILE.fullmatch(child.name)]
-    if foreign:
-        raise InputError(f"{uri}: the folder holds other files ({foreign[0]}); name an empty or new folder as output")
-    (location / MANIFEST_NAME).remove()  # first, so that a half-removed dataset is not taken for whole
-    location.remove()
-    return location
-
-
 def timestamps_of(column: pa.ChunkedArray) -> Timestamps:
     """A timestamp column as nanoseconds since 1970 UTC."""
     return np.asarray(column.cast(TIMESTAMP_TYPE).cast(pa.int64()).to_numpy(), dtype=np.int64)
@@ -315,9 +198,3 @@ def values_of(table: pa.Table, channels: Sequence[str]) -> Values:
 def to_iso(timestamp: int) -> str:
     """Nanoseconds since 1970 UTC as ISO 8601 text."""
     return pd.Timestamp(timestamp, unit="ns", tz="UTC").isoformat()
-
-
-def _pandas_metadata(schema: pa.Schema, timestamp_col: str) -> Mapping[bytes, bytes]:
-    """Schema metadata that lets `pandas.read_parquet` return the timestamp as the index."""
-    empty = schema.empty_table().to_pandas().set_index(timestamp_col)
-    return dict(pa.Schema.from_pandas(empty).metadata)

@@ -13,7 +13,8 @@ import pandas as pd
 from container_component_src import storage
 from container_component_src.errors import InputError
 from container_component_src.settings import ReportColumns
-from container_component_src.telemetry.dataset import Dataset, DatasetWriter, Frame, Timestamps, to_iso
+from container_component_src.telemetry.dataset import Dataset, Frame, Timestamps, to_iso
+from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.events import Event
 
 logger = logging.getLogger(__name__)

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 from container_component_src import storage
 from container_component_src.storage import Location
 from container_component_src.telemetry.archive import DAMAGED, checked_timestamps, float_channels, open_archive
-from container_component_src.telemetry.dataset import WRITE_OPTIONS, Dataset, DatasetWriter, Partition
+from container_component_src.telemetry.dataset import Dataset, Partition
+from container_component_src.telemetry.dataset_writer import WRITE_OPTIONS, DatasetWriter
 from container_component_src.telemetry.parquet import readable
 
 MAX_GROUP_ROWS = 65_536  # an archive may be one huge row group: pieces of this size keep every later step small
@@ -22,7 +23,7 @@ def split_archive(
 
     Args:
         file_uri: The archive.
-        target_uri: Folder of the files; emptied first.
+        target_uri: Folder of the files.
         timestamp_col: Name of the timestamp column.
         rowgroup_limit: Copy only so many row groups, from the first on; 0 copies all.
         rowgroups_per_file: Row groups in one file; one of more than 65,536 rows in the archive becomes several.

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from container_component_src.errors import InputError
-from container_component_src.telemetry.dataset import Dataset, DatasetWriter, Frame
+from container_component_src.telemetry.dataset import Dataset, Frame
+from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.events import Event
 from container_component_src.telemetry.hashing import uniform
 from container_component_src.telemetry.labels import inside_any

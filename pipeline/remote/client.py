@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -38,13 +39,20 @@ from pipeline.remote.problems import (
     unreachable,
     untrusted,
 )
-from pipeline.remote.settings import TOKEN, RemoteSettings
+from pipeline.remote.settings import PASSWORD, TOKEN, USERNAME, RemoteSettings
 
 API_IN_CLUSTER = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
 TOKEN_PATH = "/var/run/secrets/kubeflow/pipelines/token"  # noqa: S105 - a path
 TOKEN_PATH_VARIABLE = "KF_PIPELINES_SA_TOKEN_PATH"  # noqa: S105 - the variable's name
 _CONNECT_SECONDS, _READ_SECONDS = 15, 60
+# kfp's client takes an empty namespace and "kubeflow" for "not given", and asks the API before it can log in.
+_UNKNOWN_NAMESPACE = "-"
+_PROXY = re.compile(r"https?://([^/?#\s]*@)?([\w.-]+|\[[0-9a-fA-F:]+\])(:\d{1,5})?/?", re.ASCII)
 _REDIRECTS = range(300, 400)
+NEW_NOTEBOOK = (
+    "apply deploy/poddefault.yaml in your namespace, and create a notebook with 'Allow access to Kubeflow Pipelines'"
+)
+_TOKEN_OVERLAYS = "m2m-dex-and-kind or m2m-dex-and-eks"  # noqa: S105 - of oauth2-proxy in the manifests of Kubeflow
 # A lost connection is tried again before anything was sent; a redirect leads to a login, never to an answer.
 _RETRIES = Retry(total=None, connect=2, read=0, redirect=False, status=0, other=0, backoff_factor=0.5)
 
@@ -61,7 +69,7 @@ def remote_client(settings: RemoteSettings, session: AuthSession) -> kfp.Client:
         warnings.simplefilter("ignore", FutureWarning)  # it announces the API that this project is written for
         client = kfp.Client(
             host=f"{settings.endpoint}/pipeline",
-            namespace=settings.namespace,  # without one it would ask the API, five times, and keep the answer in a file
+            namespace=_UNKNOWN_NAMESPACE,
             cookies="",  # not those of another platform that a file of kfp may hold
             verify_ssl=trust.verify,
             ssl_ca_cert=trust.authorities,
@@ -70,7 +78,7 @@ def remote_client(settings: RemoteSettings, session: AuthSession) -> kfp.Client:
     return _guarded(client, settings.endpoint, session)
 
 
-def notebook_client(namespace: str, environment: Mapping[str, str] = os.environ) -> kfp.Client:
+def notebook_client(environment: Mapping[str, str] = os.environ) -> kfp.Client:
     """A client for the API of the cluster that this pod runs in, with the pod's own token.
 
     Raises:
@@ -79,19 +87,27 @@ def notebook_client(namespace: str, environment: Mapping[str, str] = os.environ)
     token = Path(environment.get(TOKEN_PATH_VARIABLE, TOKEN_PATH))
     if not token.is_file():
         raise InputError(
-            f"this is no Kubeflow notebook with access to pipelines (no token at {token}): create the notebook with "
-            "'Allow access to Kubeflow Pipelines', or choose --local, --remote or --compile-only"
+            f"this is no Kubeflow notebook with access to pipelines (no token at {token}): {NEW_NOTEBOOK}; "
+            "elsewhere choose --local, --remote or --compile-only"
         )
     host = environment.get("KF_PIPELINES_ENDPOINT", API_IN_CLUSTER)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         client = kfp.Client(
             host=host,
-            namespace=namespace,
+            namespace=_UNKNOWN_NAMESPACE,
             cookies="",
             credentials=ServiceAccountTokenVolumeCredentials(str(token)),
         )
     return _guarded(client, host, session=None)
+
+
+def use_namespace(client: kfp.Client, namespace: str) -> None:
+    """Let a client put a namespace into its requests, or none if empty.
+
+    The client's own way to change it writes a file in the home folder.
+    """
+    client._context_setting["namespace"] = namespace
 
 
 def get_text(client: kfp.Client, path: str, query: Mapping[str, str] | None = None, host: str = "") -> str:
@@ -109,15 +125,30 @@ def get_text(client: kfp.Client, path: str, query: Mapping[str, str] | None = No
     """
     api_client = client.runs.api_client
     address = (host or api_client.configuration.host) + path
-    answer = api_client.rest_client.GET(address, query_params=list((query or {}).items()))
+    token = api_client.configuration.get_api_key_with_prefix("authorization")  # of a pod; read anew from its file
+    headers = {"authorization": token} if token else {}
+    answer = api_client.rest_client.GET(address, query_params=list((query or {}).items()), headers=headers)
     return bytes(answer.data).decode(errors="replace")
 
 
 def proxy_for(endpoint: str) -> str | None:
-    """The proxy that the environment names for an address, as the login uses it too."""
+    """The proxy that the environment names for an address, as the login uses it too.
+
+    Raises:
+        InputError: It is no address of a proxy; it is not repeated, for it may hold a password.
+    """
     scheme, _, host = endpoint.partition("://")
     proxies = getproxies()
-    return None if proxy_bypass(host) else proxies.get(scheme) or proxies.get("all")
+    proxy = proxies.get(scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(host):
+        return None
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    if not _PROXY.fullmatch(proxy):
+        raise InputError(
+            f"the environment's proxy for {scheme} is no address like http://proxy.example.com:3128: "
+            f"set {scheme}_proxy, with a password's special characters escaped"
+        )
+    return proxy
 
 
 def _guarded(client: kfp.Client, host: str, session: AuthSession | None) -> kfp.Client:
@@ -180,19 +211,24 @@ class _Guard:
     def _refusal(self, url: str, error: ApiException) -> PlatformError:
         if error.status == 0:  # kfp_server_api turns errors of TLS into this
             return untrusted(self._host, one_line(str(error.reason)))
-        if _asks_for_login(url, error):
-            return not_let_in(self._host, error.status, self._mend_of_login())
         said = _message(error)
+        if _asks_for_login(url, error):
+            return not_let_in(self._host, error.status, said, self._mend_of_login(said))
         if error.status >= 500:
             return failing(self._host, error.status, said or error.reason)
-        return refused(self._host, error.status, said or error.reason)
+        return refused(self._host, error.status, said or error.reason, _is_from_api(error))
 
-    def _mend_of_login(self) -> str:
+    def _mend_of_login(self, said: str) -> str:
         if self._session is None:
-            return "create the notebook anew, with 'Allow access to Kubeflow Pipelines'"
+            return NEW_NOTEBOOK
         if self._session.can_renew:
             return "ask who runs the platform whether this user may use Kubeflow Pipelines"
-        return f"renew {TOKEN}"
+        if "expired" in said:
+            return f"renew {TOKEN}"
+        return (
+            f"renew {TOKEN}, or use {USERNAME} and {PASSWORD}; Kubernetes' own tokens are taken only where "
+            f"oauth2-proxy is installed with overlay {_TOKEN_OVERLAYS}"
+        )
 
     def _lost_connection(self, error: HTTPError) -> PlatformError:
         cause = error.reason if isinstance(error, MaxRetryError) else error
@@ -214,6 +250,18 @@ def _asks_for_login(url: str, error: ApiException) -> bool:
     return error.status == HTTPStatus.UNAUTHORIZED or error.status in _REDIRECTS
 
 
+def _is_from_api(error: ApiException) -> bool:
+    """Whether the API itself wrote an answer: its errors are JSON objects with a code of gRPC."""
+    try:
+        body = json.loads(bytes(error.body or b""))
+    except ValueError:
+        return False
+    return isinstance(body, dict) and "code" in body
+
+
+_WORDS = ("message", "error", "error_message", "error_details")  # where the API, and its upload, say what is wrong
+
+
 def _message(error: ApiException) -> str:
     """What the API says, without the request's details that follow on the next lines; a proxy's words otherwise."""
     text = bytes(error.body or b"").decode(errors="replace")
@@ -221,5 +269,5 @@ def _message(error: ApiException) -> str:
         body = json.loads(text)
     except ValueError:
         return "" if "<" in text else one_line(text)
-    said = body.get("message") or body.get("error") if isinstance(body, dict) else ""
+    said = next((body[key] for key in _WORDS if body.get(key)), "") if isinstance(body, dict) else ""
     return one_line(str(said or ""))

@@ -1,71 +1,94 @@
-"""The end of the logs of a run's failed pods, as the UI of Kubeflow Pipelines serves them.
+"""Logs of a run's pods: from Kubernetes where it may be asked, else from Kubeflow Pipelines, else from the store."""
 
-The API says neither why a task failed nor in which pod: its tasks are the nodes of Argo's workflow, each with the ids
-of the nodes below it. A pod is named after its workflow, then its template, then the hash that ends its node's id.
-"""
+import json
+import re
 
-from collections.abc import Container, Iterator, Sequence
-from http import HTTPStatus
-from typing import Any
-
-from container_component_src.errors import PipelineError
+from container_component_src.cluster.logs import pods
+from container_component_src.cluster.step import RUN_LABEL
+from container_component_src.errors import PipelineError, StepError
+from pipeline.remote.archived_logs import read_archived_log
 from pipeline.remote.client import get_text
-from pipeline.remote.problems import PlatformError
+from pipeline.remote.workflow import Node
 from pipeline.remote.workspace import Workspace
 
-EXECUTOR = "executor"  # Argo's node below a task's, that runs the container; attempts are `executor(0)`, `executor(1)`
-# Of steps with and without retries; newer versions also say how many annotations and labels the pods are given.
-TEMPLATES = tuple(
-    f"{metadata}{retry}system-container-impl" for retry in ("retry-", "") for metadata in ("metadata-0-1-", "")
-)
-_LINES = 20
-_NO_LOG = {HTTPStatus.NOT_FOUND, HTTPStatus.INTERNAL_SERVER_ERROR}  # there is no such pod
+_NODE_NAME = "workflows.argoproj.io/node-name"  # annotation of the pods of a Workflow
+_CONTAINER = "main"
+_LINES = 500  # that are asked for; the launcher writes some after the step's own
+_ABSENT = re.compile(r"not ?found|does not exist|no such|\b404\b", re.I)
 
 
-def failed_logs(workspace: Workspace, run_id: str, tasks: Sequence[Any], step_tasks: Container[str]) -> list[str]:
-    """The last lines of each failed step's last attempt; the way to the pods where the logs cannot be had.
+def node_log(workspace: Workspace, run_id: str, node: Node) -> str:
+    """The end of the log of a node's pod, or all of it; empty if it cannot be had.
 
     Args:
         workspace: Where the run is.
         run_id: Its id.
-        tasks: Its failed tasks, as the API lists them.
-        step_tasks: Names of the tasks that are steps.
+        node: Of its Workflow.
     """
-    lines: list[str] = []
-    try:
-        for task in tasks:
-            if task.display_name in step_tasks or task.display_name.startswith(EXECUTOR):
-                lines += _last_lines(workspace, run_id, task)
-    except PipelineError:
-        pass  # an aid, that the UI may not offer
-    return lines or [
-        f"logs: kubectl --namespace {workspace.namespace} get pods --selector pipeline/runid={run_id} "
-        "--field-selector status.phase=Failed"
-    ]
+    return (
+        _from_kubernetes(workspace, run_id, node)
+        or _log_or_error(workspace, run_id, node)[0]
+        or _shown_or_error(workspace, run_id, node)[0]
+        or _from_store(workspace, node)
+    )
 
 
-def pod_names(node: str) -> Iterator[str]:
-    """The names that the pod of one of Argo's nodes may have."""
-    workflow, _, node_hash = node.rpartition("-")
-    for template in TEMPLATES:
-        yield f"{workflow}-{template}-{node_hash}"
-    yield node  # as older versions of Argo name it
+def is_pod_absent(workspace: Workspace, run_id: str, node: Node) -> bool:
+    """Whether Kubeflow Pipelines finds neither the pod of a node nor its log."""
+    log, error = _log_or_error(workspace, run_id, node)
+    if not log and not _ABSENT.search(error):  # a platform may give its API's users the log on its pages alone
+        log, error = _shown_or_error(workspace, run_id, node)
+    return not log and bool(_ABSENT.search(error))
 
 
-def _last_lines(workspace: Workspace, run_id: str, task: Any) -> list[str]:
-    nodes = [task.pod_name, *(child.pod_name for child in task.child_tasks or [])]
-    for node in reversed([node for node in nodes if node]):
-        for pod in pod_names(node):
-            if log := _log(workspace, run_id, pod):
-                return [f"log of {pod}:", *(f"  {line}" for line in log.rstrip().splitlines()[-_LINES:])]
-    return []
-
-
-def _log(workspace: Workspace, run_id: str, pod: str) -> str:
-    query = {"podname": pod, "podnamespace": workspace.namespace, "runid": run_id}
-    try:
-        return get_text(workspace.client, "/k8s/pod/logs", query)
-    except PlatformError as error:
-        if error.status not in _NO_LOG:
-            raise
+def _from_kubernetes(workspace: Workspace, run_id: str, node: Node) -> str:
+    cluster = workspace.cluster
+    if cluster is None:
         return ""
+    try:
+        names = [
+            pod.metadata.name
+            for pod in pods(cluster, f"{RUN_LABEL}={run_id}")
+            if (pod.metadata.annotations or {}).get(_NODE_NAME) == node.name
+        ]
+        if not names:
+            return ""
+        read = cluster.core.read_namespaced_pod_log
+        where = (names[0], cluster.namespace)
+        text: str = cluster.request(
+            read, "read the log of", f"pod {names[0]}", *where, container=_CONTAINER, tail_lines=_LINES
+        )
+    except StepError:
+        return ""
+    return text.strip()
+
+
+def _log_or_error(workspace: Workspace, run_id: str, node: Node) -> tuple[str, str]:
+    """What Kubeflow Pipelines answers; its errors have a good status, too."""
+    try:
+        text = get_text(workspace.client, f"/apis/v1alpha1/runs/{run_id}/nodes/{node.pod}/log").strip()
+    except PipelineError as error:
+        return "", str(error)
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        return text, ""
+    if isinstance(answer, dict) and "error_message" in answer:
+        return "", str(answer["error_message"])
+    return text, ""
+
+
+def _shown_or_error(workspace: Workspace, run_id: str, node: Node) -> tuple[str, str]:
+    """What the pages show, which look into the store where the pod is gone."""
+    query = {"podname": node.pod, "podnamespace": workspace.namespace, "runid": run_id}
+    try:
+        return get_text(workspace.client, "/k8s/pod/logs", query).strip(), ""
+    except PipelineError as error:
+        return "", str(error)
+
+
+def _from_store(workspace: Workspace, node: Node) -> str:
+    """Where Argo has put it, with the keys of the namespace."""
+    if workspace.cluster is None or node.archived_log is None:
+        return ""
+    return read_archived_log(workspace.cluster, node.archived_log)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from google.protobuf import json_format
@@ -10,6 +11,7 @@ from google.protobuf import json_format
 from container_component_src.cluster.pods import reachable
 from container_component_src.errors import InputError
 from container_component_src.maintenance.checks import Check
+from container_component_src.maintenance.cluster_checks import check_secret, check_store
 from container_component_src.maintenance.data_root_checks import check_data_root
 from container_component_src.maintenance.input_checks import Inputs, check_inputs
 from container_component_src.settings import ReportColumns
@@ -24,7 +26,8 @@ def run_preflight(
     arguments: Mapping[str, object],
     image: ImageTag,
     values: Mapping[str, str],
-    required_store: bool,
+    s3_secret: str,
+    remote: bool,
 ) -> list[Check]:
     """Check the image, the inputs and the data root, after the platform: who has a workspace has been let in.
 
@@ -34,7 +37,8 @@ def run_preflight(
         arguments: Its arguments, in their types.
         image: The image's tag.
         values: Settings of the object storage among others.
-        required_store: Whether settings of the object storage must be there.
+        s3_secret: Secret that the steps have their settings of the object storage from.
+        remote: Whether this is outside of the cluster, where `values` must have settings of the object storage.
 
     Raises:
         InputError: Some of them are missing.
@@ -51,13 +55,59 @@ def run_preflight(
             reachable(path)
         except InputError as error:
             return [*checks, Check("inputs", False, str(error), "name s3:// addresses under [paths], or with --param")]
-    if not required_store and not has_s3_settings(values):
+    if remote:
+        return checks + _check_with_own_keys(inputs, data_root, values, s3_secret, workspace.namespace)
+    secret, keys = _read_secret(s3_secret, workspace)
+    checks.append(secret)
+    if secret.failed:
+        return checks
+    if keys is not None:
+        found = check_store(inputs, keys)
+        with _in_environment(keys):
+            return checks + _with_data_root(found, data_root)
+    if not has_s3_settings(values):
         detail = "not looked at: this pod has no settings of the object storage"
         return [*checks, Check("inputs", False, detail, required=False)]
-    with _in_environment(s3_environment(values)):
-        checks += check_inputs(inputs)
-        store_answers = all(check.ok for check in checks if check.required)
-        return [*checks, *(check_data_root(data_root) if data_root and store_answers else [])]
+    return checks + _check_with_own_keys(inputs, data_root, values, s3_secret, workspace.namespace)
+
+
+def _check_with_own_keys(
+    inputs: Inputs, data_root: str, values: Mapping[str, str], s3_secret: str, namespace: str
+) -> list[Check]:
+    """Check inputs and data root with the keys of the environment, which may not be those of the steps."""
+    environment = s3_environment(values)
+    whose = (
+        f"{environment['AWS_ACCESS_KEY_ID']}, of the environment or .env; the steps use those of Secret {s3_secret} "
+        f"in namespace {namespace}, which {_doctor(namespace)} checks"
+    )
+    with _in_environment(environment):
+        return [Check("S3 keys", True, whose), *_with_data_root(check_inputs(inputs), data_root)]
+
+
+def _with_data_root(checks: list[Check], data_root: str) -> list[Check]:
+    """Add a look at the data root, if there is one and its store answers."""
+    store_answers = all(check.ok for check in checks if check.required)
+    return [*checks, *(check_data_root(data_root) if data_root and store_answers else [])]
+
+
+def _read_secret(name: str, workspace: Workspace) -> tuple[Check, dict[str, str] | None]:
+    """Look at the steps' Secret with the rights of this pod; None stands for keys that cannot be read."""
+    if workspace.cluster is None:
+        detail = "not looked at: this pod has no credentials of the cluster"
+        return Check(f"Secret {name}", False, detail, required=False), None
+    check, keys = check_secret(workspace.cluster, name)
+    if check.ok:
+        return replace(check, detail=f"{check.detail}: the inputs are looked for with them, as steps do"), keys
+    mend = (
+        "fill in and apply deploy/secret.example.yaml, or name another under [platform]; "
+        f"{_doctor(workspace.namespace)} checks it"
+    )
+    detail = f"{check.detail}, in namespace {workspace.namespace}"
+    return replace(check, detail=detail, mend=mend if check.failed else check.mend), keys
+
+
+def _doctor(namespace: str) -> str:
+    return f"`main.py doctor --backend kubernetes --namespace {namespace}`"
 
 
 def _check_image(image: ImageTag) -> Check:

@@ -1,6 +1,7 @@
 """What may go wrong between here and the platform, each as one line that names the mend."""
 
 import re
+from http import HTTPStatus
 
 from container_component_src.errors import StepError
 
@@ -12,20 +13,33 @@ class PlatformError(StepError):
 
     Attributes:
         status: HTTP status of the answer; 0 if there was none, -1 if the wrong one answered.
+        from_api: Whether Kubeflow Pipelines itself refuses, not a gateway before it.
     """
 
-    def __init__(self, message: str, status: int = 0) -> None:
+    def __init__(self, message: str, status: int = 0, from_api: bool = False) -> None:
         super().__init__(message)
         self.status = status
+        self.from_api = from_api
 
     @property
     def may_pass(self) -> bool:
         """Whether the same request may succeed a little later."""
         return self.status in _PASSING
 
+    @property
+    def may_pass_after_login(self) -> bool:
+        """Whether it may succeed a little later if the login has worked before.
+
+        A gateway whose login service restarts answers 403, 404 or redirects, and the API answers 401 while it cannot
+        ask Kubernetes about tokens.
+        """
+        by_gateway = self.status in _OF_GATEWAYS and not self.from_api
+        return self.may_pass or self.status == HTTPStatus.UNAUTHORIZED or by_gateway
+
 
 _NOT_THE_PLATFORM = -1
 _NO_TLS = ("wrong version number", "wrong_version_number", "record layer failure")  # how OpenSSL says it
+_OF_GATEWAYS = {301, 302, 303, 307, 308, 403, 404}
 _PASSING = {0, 408, 425, 429, 500, 502, 503, 504}
 
 
@@ -61,9 +75,20 @@ def failing(host: str, status: int, reason: str) -> PlatformError:
     return PlatformError(f"{host}: answers {status} {reason}: try again, or ask who runs the platform", status)
 
 
-def not_let_in(host: str, status: int, mend: str) -> PlatformError:
-    """The API does not know us, a new login included."""
-    return PlatformError(f"{host}: does not take the login for the API ({status}): {mend}", status)
+def not_let_in(host: str, status: int, said: str, mend: str) -> PlatformError:
+    """The API does not know us, not even after a new login."""
+    return PlatformError(
+        f"{host}: does not take the login for the API ({status}{said and f', {said}'}): {mend}", status
+    )
+
+
+def not_ready(host: str) -> PlatformError:
+    """The pages of Kubeflow Pipelines answer, but not the API server behind them."""
+    return PlatformError(
+        f"{host}: the API server of Kubeflow Pipelines is not ready: try again in a minute, or ask who runs the "
+        "platform to look at deployment ml-pipeline",
+        HTTPStatus.SERVICE_UNAVAILABLE,
+    )
 
 
 def no_api(host: str, instead: str) -> PlatformError:
@@ -74,10 +99,10 @@ def no_api(host: str, instead: str) -> PlatformError:
     )
 
 
-def refused(host: str, status: int, reason: str) -> PlatformError:
+def refused(host: str, status: int, reason: str, from_api: bool) -> PlatformError:
     """The platform does not do what it is asked for (4xx)."""
     mend = "check KUBEFLOW_NAMESPACE and your rights there" if status == 403 else "check what is sent"
-    return PlatformError(f"{host}: refuses with {status} ({reason}): {mend}", status)
+    return PlatformError(f"{host}: refuses with {status} ({reason}): {mend}", status, from_api)
 
 
 def one_line(text: str) -> str:

@@ -5,10 +5,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import parse_qs
 
 from dotenv import dotenv_values
 from pydantic import SecretStr
 
+from container_component_src.credentials import header_value
 from container_component_src.errors import InputError
 from container_component_src.storage import S3_ENVIRONMENT
 
@@ -23,14 +25,22 @@ PURPOSES = {
     ENDPOINT: "the address of the Kubeflow dashboard, like https://kubeflow.example.com",
     USERNAME: "the login at Kubeflow",
     PASSWORD: f"the login at Kubeflow (or {TOKEN}, a bearer token, instead of both)",
+    NAMESPACE: "the namespace of your runs",
     "S3_ENDPOINT": "the object storage that holds the archives, like localhost:9000",
     "AWS_ACCESS_KEY_ID": "the object storage that holds the archives",
     "AWS_SECRET_ACCESS_KEY": "the object storage that holds the archives",
 }
 _S3_REQUIRED = ("S3_ENDPOINT", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-_S3_ALSO = ("AWS_CA_BUNDLE", "AWS_DEFAULT_REGION")
+_S3_IN_HEADERS = ("AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN")
+_S3_ALSO = ("AWS_CA_BUNDLE",)  # a path, which means nothing in a pod
 _NO_SECRET = SecretStr("")
-_LONGEST_NAMESPACE = 63  # characters of a DNS label
+# An address as users give it: without a scheme, with the path of the pipelines' API, or a page of the dashboard.
+_ADDRESS = re.compile(
+    r"(?P<host>https?://([\w.-]+|\[[0-9a-fA-F:]+\])(:\d{1,5})?)"
+    r"(/?|/pipeline(/[^?#]*)?|/_/[^?#]*)(\?(?P<query>[^#]*))?(#.*)?",
+    re.ASCII,
+)
+_DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 @dataclass(frozen=True)
@@ -81,7 +91,7 @@ class RemoteSettings:
     Attributes:
         endpoint: Scheme and host, without a path.
         login: Who logs in.
-        namespace: The user's namespace.
+        namespace: The user's namespace; the dashboard is asked if empty.
         namespace_source: Where its name comes from, for messages.
         trust: How certificates are verified.
     """
@@ -93,25 +103,28 @@ class RemoteSettings:
     trust: Trust = Trust()
 
 
-def read_environment(env_file: Path, environment: Mapping[str, str] | None = None) -> dict[str, str]:
+def read_environment(env_file: Path | None, environment: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment on top of a `.env` file; an empty variable counts as absent.
 
     Args:
-        env_file: Lines of `NAME=value`; it may be absent. Values are taken as they stand, `$` included.
+        env_file: Lines of `NAME=value`; it may be absent, and None leaves it out. Values are taken as they stand, `$`
+            included, without line breaks at their ends, which a shell keeps that reads a file with Windows line ends.
         environment: This process's one by default.
 
     Raises:
         InputError: The file is not readable as text.
     """
     try:
-        filed = dotenv_values(env_file, interpolate=False) if env_file.is_file() else {}
+        filed = dotenv_values(env_file, interpolate=False) if env_file and env_file.is_file() else {}
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{env_file}: not readable as text; write it anew after .env.example") from error
     own = os.environ if environment is None else environment
-    return {
-        **{name: value for name, value in filed.items() if value},
-        **{name: value for name, value in own.items() if value},
-    }
+    return {**_set_values(filed), **_set_values(own)}
+
+
+def _set_values(variables: Mapping[str, str | None]) -> dict[str, str]:
+    stripped = {name: (value or "").strip("\r\n") for name, value in variables.items()}
+    return {name: value for name, value in stripped.items() if value}
 
 
 def remote_settings(values: Mapping[str, str], trust: Trust) -> RemoteSettings:
@@ -124,20 +137,18 @@ def remote_settings(values: Mapping[str, str], trust: Trust) -> RemoteSettings:
     Raises:
         InputError: Variables are missing, which are all named with what they are for, or one does not fit.
     """
-    required = [ENDPOINT] if values.get(TOKEN) else [ENDPOINT, USERNAME, PASSWORD]
-    require(values, required)
+    token = header_value(values.get(TOKEN, ""), TOKEN)
+    require(values, [ENDPOINT] if token else [ENDPOINT, USERNAME, PASSWORD])
     login = (
-        Login(token=SecretStr(values[TOKEN]))
-        if values.get(TOKEN)
+        Login(token=SecretStr(token))
+        if token
         else Login(values[USERNAME], SecretStr(values[PASSWORD]), connector=values.get(CONNECTOR, ""))
     )
-    if values.get(NAMESPACE):
-        namespace, source = values[NAMESPACE], NAMESPACE
-    elif values.get(USERNAME):
-        namespace, source = namespace_of(values[USERNAME]), f"derived from {USERNAME}; set {NAMESPACE} for another"
-    else:
-        require(values, [NAMESPACE])
-    return RemoteSettings(normalise_endpoint(values[ENDPOINT]), login, namespace, source, trust)
+    endpoint = normalise_endpoint(values[ENDPOINT])
+    namespace, source = values.get(NAMESPACE, "").strip(), NAMESPACE
+    if not namespace:
+        namespace, source = namespace_of_page(values[ENDPOINT]), f"from {ENDPOINT}"
+    return RemoteSettings(endpoint, login, namespace, source, trust)
 
 
 def s3_environment(values: Mapping[str, str]) -> dict[str, str]:
@@ -147,7 +158,10 @@ def s3_environment(values: Mapping[str, str]) -> dict[str, str]:
         InputError: Variables are missing, which are all named.
     """
     require(values, _S3_REQUIRED, "; or leave out the checks with --skip-preflight")
-    return {name: values[name] for name in (*S3_ENVIRONMENT, *_S3_ALSO) if name in values}
+    if "@" in values["S3_ENDPOINT"]:
+        raise InputError("S3_ENDPOINT holds a login: give the address alone, and the keys in their own variables")
+    found = {name: values[name] for name in (*S3_ENVIRONMENT, *_S3_ALSO) if name in values}
+    return {name: header_value(text, name) if name in _S3_IN_HEADERS else text for name, text in found.items()}
 
 
 def has_s3_settings(values: Mapping[str, str]) -> bool:
@@ -161,32 +175,34 @@ def require(values: Mapping[str, str], names: list[str] | tuple[str, ...], way_o
     Raises:
         InputError: Some are not; all are named with what they are for.
     """
-    missing = [f"{name} ({PURPOSES.get(name, 'the namespace of your runs')})" for name in names if not values.get(name)]
+    missing = [f"{name} ({PURPOSES[name]})" for name in names if not values.get(name)]
     if missing:
         raise InputError(f"not set: {', '.join(missing)}: set it in the environment or in .env{way_out}")
 
 
 def normalise_endpoint(text: str) -> str:
-    """Scheme and host of an address as users give it: without a scheme, or with the path of the pipelines' API.
+    """Scheme and host of an address as users give it; see `_ADDRESS`.
 
     Raises:
         InputError: It is no web address, or holds a login.
     """
-    address = (text if "://" in text else f"https://{text}").rstrip("/").removesuffix("/pipeline").rstrip("/")
-    if not re.fullmatch(r"https?://[\w.-]+(:\d{1,5})?|https?://\[[0-9a-fA-F:]+\](:\d{1,5})?", address):
-        # The text is not repeated: it may hold a password.
-        raise InputError(f"{ENDPOINT} is no address like https://kubeflow.example.com: give scheme and host alone")
-    return address
+    return _read_endpoint(text)["host"]
 
 
-def namespace_of(username: str) -> str:
-    """The namespace that the dashboard proposes for a user: the name before the @, in characters that fit.
+def namespace_of_page(text: str) -> str:
+    """The namespace that a page of the dashboard has in its address; empty if there is none.
 
     Raises:
-        InputError: Nothing of the name fits.
+        InputError: As `normalise_endpoint`.
     """
-    local_part = username.partition("@")[0].lower()
-    namespace = re.sub(r"[^a-z0-9]+", "-", local_part)[:_LONGEST_NAMESPACE].strip("-")
-    if not namespace:
-        raise InputError(f"no namespace follows from {USERNAME}: set {NAMESPACE}")
-    return namespace
+    named = parse_qs(_read_endpoint(text)["query"] or "").get("ns", [""])[0]
+    return named if _DNS_LABEL.fullmatch(named) else ""
+
+
+def _read_endpoint(text: str) -> re.Match[str]:
+    address = text.strip()
+    found = _ADDRESS.fullmatch(address if "://" in address else f"https://{address}")
+    if found is None:
+        # The text is not repeated: it may hold a password.
+        raise InputError(f"{ENDPOINT} is no address like https://kubeflow.example.com: give scheme and host alone")
+    return found

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -13,7 +14,7 @@ from pipeline.remote.problems import PlatformError
 from pipeline.remote.workspace import Workspace
 
 _PAGE = 100  # items of a list that are asked for at once
-_CRON_FIELDS = 5  # of the usual notation; Kubeflow Pipelines wants the seconds before them
+_LONGEST_NAME = 100  # characters of a version's name
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def create_schedule(workspace: Workspace, submission: Submission, cron: str) -> 
     Args:
         workspace: Where.
         submission: What.
-        cron: As `normalise_cron` returns it.
+        cron: As `cron.normalise_cron` returns it.
 
     Returns:
         The id of the recurring run.
@@ -92,20 +93,6 @@ def create_schedule(workspace: Workspace, submission: Submission, cron: str) -> 
             max_concurrency=1,
         )
     return str(schedule.recurring_run_id)
-
-
-def normalise_cron(text: str) -> str:
-    """A cron expression with seconds, as Kubeflow Pipelines takes it; five fields run at second 0.
-
-    Raises:
-        InputError: It has not five or six fields.
-    """
-    fields = text.split()
-    if len(fields) == _CRON_FIELDS:
-        fields = ["0", *fields]
-    if len(fields) != _CRON_FIELDS + 1:
-        raise InputError(f"--schedule '{text}': give five fields like '0 3 * * 1', or six with the seconds first")
-    return " ".join(fields)
 
 
 def list_schedules(workspace: Workspace) -> list[Schedule]:
@@ -141,6 +128,25 @@ def disable_schedules(workspace: Workspace, name: str) -> int:
     return len(enabled)
 
 
+def as_version_name(text: str) -> str:
+    """A text in the characters that both kinds of pipeline store take: a platform may keep versions in Kubernetes."""
+    return re.sub(r"[^a-z0-9.]+", "-", text.lower())[:_LONGEST_NAME].strip("-.")
+
+
+def check_version_name(name: str) -> None:
+    """Refuse a name that one kind of pipeline store does not take.
+
+    Raises:
+        InputError: It has other characters than lower case letters, digits, hyphens and dots, or is too long.
+    """
+    fitting = as_version_name(name)
+    if name != fitting:
+        raise InputError(
+            f"--run-name '{name}': a version is named with up to {_LONGEST_NAME} lower case letters, digits, '-' and "
+            f"'.'{fitting and f', like {fitting}'}: choose such a name"
+        )
+
+
 def upload(workspace: Workspace, package: Path, pipeline_name: str, version_name: str) -> tuple[str, str]:
     """Upload the compiled pipeline; as a further version if the namespace has it already.
 
@@ -148,16 +154,22 @@ def upload(workspace: Workspace, package: Path, pipeline_name: str, version_name
         Name of the version, and the address of its page.
 
     Raises:
-        PlatformError: The platform refuses, or cannot be reached; a version of the name may be there already.
+        InputError: There is a version of this name already.
+        PlatformError: The platform refuses, or cannot be reached.
     """
     client, owner = workspace.client, workspace.owner
     pipelines = _all_pages(client.list_pipelines, "pipelines", namespace=owner)
-    same = next((pipeline for pipeline in pipelines if pipeline.display_name == pipeline_name), None)
+    same = next((item for item in pipelines if pipeline_name in {item.display_name, item.name}), None)
     with _without_links():
         if same is None:  # the platform names the first version like the pipeline
             new = client.upload_pipeline(str(package), pipeline_name, namespace=owner)
             return pipeline_name, workspace.pipeline_url(new.pipeline_id)
-        version = client.upload_pipeline_version(str(package), version_name, pipeline_id=same.pipeline_id)
+        try:
+            version = client.upload_pipeline_version(str(package), version_name, pipeline_id=same.pipeline_id)
+        except PlatformError as error:
+            if error.status != HTTPStatus.CONFLICT:
+                raise
+            raise InputError(f"there is a version '{version_name}' already: choose another --run-name") from error
     return version_name, workspace.pipeline_url(same.pipeline_id, version.pipeline_version_id)
 
 

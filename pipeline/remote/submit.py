@@ -8,24 +8,25 @@ from typing import Any
 
 import click
 from kfp import components
-from rich.console import Console
 
 from container_component_src.errors import PipelineError, StepError
 from container_component_src.maintenance.checks import Check
 from pipeline.arguments import parse_arguments
 from pipeline.local.steps import plan_steps
+from pipeline.remote.cron import normalise_cron
+from pipeline.remote.following import follow_run, retry_run
 from pipeline.remote.image_tag import ImageTag
 from pipeline.remote.preflight import run_preflight
 from pipeline.remote.submission import (
     Submission,
+    as_version_name,
+    check_version_name,
     create_run,
     create_schedule,
     disable_schedules,
     list_schedules,
-    normalise_cron,
     upload,
 )
-from pipeline.remote.waiting import describe_failure, wait_for_run
 from pipeline.remote.workspace import Workspace
 
 _INTERRUPTED = 130  # exit code
@@ -35,13 +36,18 @@ _INTERRUPTED = 130  # exit code
 class RunOptions:
     """How a run is submitted.
 
+    Raises:
+        InputError: The times of a schedule, or the name of a version, are none.
+
     Attributes:
         experiment: The experiment that runs are gathered in.
-        run_name: Of the run or schedule; made of image tag and time if empty.
+        run_name: Of the run, schedule or version; made of image tag and time if empty.
         wait: Whether to wait for the end of the run.
         cron: Start runs at these times instead of one now.
         upload: Upload the pipeline instead of running it.
         preflight: Whether to check image and inputs before.
+        retries: How often a run that is waited for is retried where the cluster took a step's pod away.
+        s3_secret: Secret that the steps have their settings of the object storage from, for the preflight.
     """
 
     experiment: str
@@ -50,10 +56,23 @@ class RunOptions:
     cron: str = ""
     upload: bool = False
     preflight: bool = True
+    retries: int = 0
+    s3_secret: str = ""
+
+    def __post_init__(self) -> None:
+        if self.cron:
+            normalise_cron(self.cron)
+        if self.upload and self.run_name:
+            check_version_name(self.run_name)
 
     def name(self, image: ImageTag) -> str:
         """The name of what is submitted."""
-        return self.run_name or f"{self.experiment} {image.tag} {datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
+        if self.run_name:
+            return self.run_name
+        now = datetime.now(UTC)
+        if self.upload:
+            return as_version_name(f"{self.experiment[:40]} {image.tag[:40]} {now:%Y%m%d %H%M%S}")
+        return f"{self.experiment} {image.tag} {now:%Y-%m-%d %H:%M:%S}"
 
 
 class CompiledPipeline:
@@ -106,7 +125,8 @@ def submit(
         return 0
     cron = normalise_cron(options.cron) if options.cron else ""
     if options.preflight:
-        _report(run_preflight(workspace, pipeline.root, pipeline.arguments, image, values, required_store=remote))
+        checks = run_preflight(workspace, pipeline.root, pipeline.arguments, image, values, options.s3_secret, remote)
+        _report(checks)
     submission = Submission(pipeline.package, pipeline.arguments, options.experiment, options.name(image))
     if cron:
         schedule_id = create_schedule(workspace, submission, cron)
@@ -114,7 +134,21 @@ def submit(
         return 0
     run_id = create_run(workspace, submission)
     click.echo(f"run: {submission.name}\n{workspace.run_url(run_id)}")
-    return _wait(workspace, run_id, pipeline) if options.wait else 0
+    return _wait(workspace, run_id, pipeline, options.retries) if options.wait else 0
+
+
+def retry(workspace: Workspace, run_id: str, pipeline: CompiledPipeline, options: RunOptions) -> int:
+    """Let a failed run go on at the steps that failed, and wait for it if asked.
+
+    Returns:
+        The exit code, as of `submit`.
+
+    Raises:
+        PipelineError: There is no such run, it has not failed, or the platform refuses.
+    """
+    restarts = retry_run(workspace, run_id)
+    click.echo(f"retried: {run_id}\n{workspace.run_url(run_id)}")
+    return _wait(workspace, run_id, pipeline, options.retries, restarts) if options.wait else 0
 
 
 def show_schedules(workspace: Workspace) -> None:
@@ -146,18 +180,11 @@ def _report(checks: list[Check]) -> None:
         raise StepError(f"not submitted: {', '.join(failed)}: mend it, or try all the same with --skip-preflight")
 
 
-def _wait(workspace: Workspace, run_id: str, pipeline: CompiledPipeline) -> int:
+def _wait(workspace: Workspace, run_id: str, pipeline: CompiledPipeline, retries: int, restarts: int = 0) -> int:
     try:
-        run = wait_for_run(workspace, run_id, pipeline.steps, Console())
+        return follow_run(workspace, run_id, pipeline.steps, retries, restarts)
     except KeyboardInterrupt:
         click.echo(f"no longer waiting; the run goes on: {workspace.run_url(run_id)}", err=True)
         return _INTERRUPTED
     except PipelineError as error:
         raise type(error)(f"{error}; the run goes on: {workspace.run_url(run_id)}") from error
-    if run.state == "SUCCEEDED":
-        click.echo("the run succeeded")
-        return 0
-    for line in describe_failure(workspace, run, pipeline.steps):
-        click.echo(line, err=True)
-    click.echo(f"error: the run ended as {run.state}: see {workspace.run_url(run_id)}", err=True)
-    return 1

@@ -173,7 +173,7 @@ class Gateway(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.mark.parametrize(("token", "said"), [("secret", "404 here"), ("", "valid token")])
+@pytest.mark.parametrize(("token", "said"), [("secret", "404 here"), (" secret\r\n", "404 here"), ("", "valid token")])
 def test_a_gateway_gets_host_and_token(
     token: str, said: str, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -188,3 +188,20 @@ def test_a_gateway_gets_host_and_token(
         gateway.shutdown()
     assert_refused(outcome, said, url)
     assert Gateway.seen[-1]["host"] == "eclss.space.example.com"
+
+
+def test_a_token_or_password_is_not_repeated(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(client, "FIRST_PAUSE", 0.0)
+    (tmp_path / "telemetry.csv").write_text("fan_speed\n1\n")
+    url = f"{LOOPBACK}:{free_ports(1)[0]}"
+
+    def query(address: str) -> Any:
+        return invoke("query_model", "--url", address, "--input", tmp_path / "telemetry.csv")
+
+    outcomes = [query(f"http://user:hunter2@{url}"), query("http://user:hunter2/@host:80")]
+    assert_refused(outcomes[0], f"http://{url}", "ConnectError", code=1)
+    assert_refused(outcomes[1], "--url: no address of a server")
+    monkeypatch.setenv("QUERY_MODEL_TOKEN", "hunter2\nhunter2")
+    outcomes.append(query(f"http://{url}"))
+    assert_refused(outcomes[2], "QUERY_MODEL_TOKEN: holds a blank, a line break")
+    assert not [outcome for outcome in outcomes if "hunter2" in f"{outcome}"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from container_component_src.model.bundle import Bundle
-from container_component_src.telemetry.dataset import DatasetWriter
+from container_component_src.telemetry.dataset_writer import DatasetWriter
 from tests.model.datasets import CHANNELS, make_values, write_dataset
 
 ROOT = Path(__file__).resolve().parents[2]

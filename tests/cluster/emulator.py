@@ -30,6 +30,7 @@ RESOURCES = {
     "kubernetes.dask.org/v1/daskworkergroups": "DaskWorkerGroup",
     "kubernetes.dask.org/v1/daskautoscalers": "DaskAutoscaler",
     "kubernetes.dask.org/v1/daskjobs": "DaskJob",
+    "argoproj.io/v1alpha1/workflows": "Workflow",
     "v1/pods": "Pod",
     "v1/services": "Service",
     "v1/secrets": "Secret",
@@ -38,7 +39,6 @@ RESOURCES = {
     "v1/namespaces": "Namespace",
     "apps/v1/deployments": "Deployment",
     "batch/v1/jobs": "Job",
-    "argoproj.io/v1alpha1/workflows": "Workflow",
 }
 VERSION = {
     "major": "1",

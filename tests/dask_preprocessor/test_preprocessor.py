@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from container_component_src.dask_preprocessor import preprocessor
 from container_component_src.dask_preprocessor.preprocessor import PartitionTask, preprocess, preprocess_partition
 from container_component_src.errors import InputError
-from container_component_src.telemetry.dataset import Frame, Partition, write_partition
+from container_component_src.telemetry.dataset import Frame, Partition
+from container_component_src.telemetry.dataset_writer import write_partition
 from container_component_src.telemetry.splitting import split_archive
 from tests.helpers import TIME, telemetry, write_archive
 
@@ -25,8 +26,8 @@ CHANNELS = ("cabin_pressure", "fan_speed")
 ROWS = telemetry(rows=200)
 
 
-def _task(source: Path, target: Path, sample_frac: float, index: int = 0) -> PartitionTask:
-    return PartitionTask(str(source), str(target), "", TIME, CHANNELS, sample_frac, index)
+def _task(source: Path, target: Path, sample_frac: float) -> PartitionTask:
+    return PartitionTask(str(source), str(target), "", TIME, CHANNELS, sample_frac)
 
 
 def _sampled(folder: Path, sample_frac: float, cuts: list[int]) -> pd.DataFrame:
@@ -35,7 +36,7 @@ def _sampled(folder: Path, sample_frac: float, cuts: list[int]) -> pd.DataFrame:
     parts = []
     for index, (first, last) in enumerate(pairwise(bounds)):
         source = write_archive(folder / f"{index}.parquet", ROWS.iloc[first:last])
-        result = preprocess_partition(_task(source, folder / "out", sample_frac, index))
+        result = preprocess_partition(_task(source, folder / "out" / f"{index}.parquet", sample_frac))
         if result.partition is not None:
             parts.append(pd.read_parquet(folder / "out" / result.partition.file))
     return pd.concat(parts) if parts else pd.DataFrame()
@@ -56,7 +57,7 @@ def test_samples_are_nested_and_of_the_size_asked_for(tmp_path: Path) -> None:
     sources = write_archive(tmp_path / "a.parquet", telemetry(rows=5000))
     indices = []
     for fraction in fractions:
-        result = preprocess_partition(_task(sources, tmp_path / f"out{fraction}", fraction))
+        result = preprocess_partition(_task(sources, tmp_path / f"out{fraction}" / "a", fraction))
         assert result.partition is not None
         indices.append(pd.read_parquet(tmp_path / f"out{fraction}" / result.partition.file).index)
     for fraction, index in zip(fractions, indices, strict=True):
@@ -69,7 +70,7 @@ def test_missing_values_are_counted_in_the_sample_alone(tmp_path: Path) -> None:
     frame = telemetry(rows=100)
     frame["fan_speed"] = np.inf
     source = write_archive(tmp_path / "a.parquet", frame)
-    result = preprocess_partition(_task(source, tmp_path / "out", 0.5))
+    result = preprocess_partition(_task(source, tmp_path / "out" / "a", 0.5))
     assert result.partition is not None
     assert result.missing == {"fan_speed": result.partition.rows}
     assert preprocess_partition(_task(source, tmp_path / "out", 1e-9)).partition is None

@@ -12,7 +12,8 @@ from container_component_src.evaluation.report import Telemetry
 from container_component_src.model.arguments import Hyperparameters
 from container_component_src.model.bundle import Architecture, Bundle, BundleInfo, Epoch, Thresholds, TrainingSummary
 from container_component_src.model.vae import TimeStampVAE
-from container_component_src.telemetry.dataset import Dataset, DatasetWriter, Frame
+from container_component_src.telemetry.dataset import Dataset, Frame
+from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.events import Event
 
 SECOND = 1_000_000_000

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from container_component_src.errors import InputError
 from container_component_src.evaluation.report_overview import Spans, joined, read_overview, read_spans
-from container_component_src.telemetry.dataset import Dataset, DatasetWriter, Frame
+from container_component_src.telemetry.dataset import Dataset, Frame
+from container_component_src.telemetry.dataset_writer import DatasetWriter
 from tests.evaluation.cases import CHANNELS, ROWS, SECOND, START, Case, write_case
 
 HOUR = 3600 * SECOND

@@ -12,7 +12,8 @@ from hypothesis.extra.numpy import arrays
 from container_component_src.evaluation.evaluator import evaluate
 from container_component_src.evaluation.report_series import HISTOGRAM_BINS, Axis, MinMax, event_windows, read_series
 from container_component_src.evaluation.result import EvaluationResult
-from container_component_src.telemetry.dataset import Dataset, DatasetWriter
+from container_component_src.telemetry.dataset import Dataset
+from container_component_src.telemetry.dataset_writer import DatasetWriter
 from tests.evaluation.cases import CHANNELS, SECOND, anomalous_frame, write_case
 
 ENDLESS = 2**62

@@ -8,6 +8,7 @@ from moto.server import ThreadedMotoServer
 
 from container_component_src.maintenance.input_checks import Inputs, check_endpoint, check_inputs
 from tests.helpers import REPORT_HEADERS, report, write_reports
+from tests.s3_front import always, s3_front
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,20 @@ def test_an_endpoint_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, free_
     (check,) = check_inputs(Inputs("s3://data/archives", "s3://data/reports.csv"))
     assert (check.name, check.ok) == ("S3 endpoint", False)
     assert "S3_ENDPOINT" in check.mend
+
+
+def test_a_store_that_refuses_the_key_and_one_that_fails(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("S3_RETRY_SECONDS", "3600")  # which checks do not wait for
+    with s3_front() as front:
+        monkeypatch.setenv("S3_ENDPOINT", f"http://{front.address}")
+        front.answer = always(403, "AccessDenied")
+        _, check = check_inputs(Inputs(f"{bucket}/archives", ""))
+        assert not check.ok
+        assert f"http://{front.address} refuses access key ID key" in check.detail
+        assert check.mend.startswith("check AWS_ACCESS_KEY_ID")
+        front.answer = always(503, "SlowDown")
+        _, check = check_inputs(Inputs(f"{bucket}/archives", ""))
+        assert f"http://{front.address} fails (SlowDown: no)" in check.detail
 
 
 def test_how_an_endpoint_is_secured(endpoint: str) -> None:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from container_component_src.telemetry.dataset import Dataset, DatasetWriter, Frame, Values
+from container_component_src.telemetry.dataset import Dataset, Frame, Values
+from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.scaler import Scaler
 
 CHANNELS = ("pressure", "temperature", "fan_speed", "oxygen", "humidity")

@@ -89,5 +89,5 @@ def test_a_value_that_is_not_finite_is_named(tmp_path: Path, bad: float) -> None
     values = make_values(30, seed=5)
     values[20, 3] = bad
     dataset = Dataset.open(write_dataset(tmp_path / "data", values))
-    with pytest.raises(InputError, match=rf"part-00001.parquet: channel '{CHANNELS[3]}'"):
+    with pytest.raises(InputError, match=rf"-00001.parquet: channel '{CHANNELS[3]}'"):
         load_values(dataset, seed=0)

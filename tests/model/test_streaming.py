@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from container_component_src.errors import InputError
 from container_component_src.model.datamodule import Share
 from container_component_src.model.streaming import StreamingSource
-from container_component_src.telemetry.dataset import Dataset, DatasetWriter, Frame
+from container_component_src.telemetry.dataset import Dataset, Frame
+from container_component_src.telemetry.dataset_writer import DatasetWriter
 
 SECOND = 10**9
 

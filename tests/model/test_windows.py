@@ -12,7 +12,8 @@ from container_component_src.model.scoring import SeriesScorer, parts_and_expect
 from container_component_src.model.streaming import StreamingSource
 from container_component_src.model.vae import TimeStampVAE
 from container_component_src.model.windows import Windowing
-from container_component_src.telemetry.dataset import Dataset, DatasetWriter, Frame
+from container_component_src.telemetry.dataset import Dataset, Frame
+from container_component_src.telemetry.dataset_writer import DatasetWriter
 
 SECOND = 10**9
 CHANNELS, STEPS = 3, 4

@@ -73,6 +73,10 @@ def test_bad_use_is_one_line_and_exit_code_2(arguments: tuple[str, ...], message
         ("--remote --list-schedules --disable-schedule a", "exclude each other"),
         ("--remote --schedule ''", "--schedule is empty"),
         ("--disable-schedule ''", "--disable-schedule is empty"),
+        ("--retry ''", "--retry is empty"),
+        ("--local --retry a", "--retry is for a notebook or --remote"),
+        ("--retry a --wait --param max_epochs=3", "--param has no effect with --retry"),
+        ("--retry a --upload", "--upload has no effect with --retry"),
     ],
 )
 def test_options_that_would_have_no_effect_are_refused(options: str, message: str) -> None:

@@ -16,7 +16,8 @@ from container_component_src.model.bundle import (
     TrainingSummary,
     build,
 )
-from container_component_src.telemetry.dataset import Dataset, DatasetWriter, Frame
+from container_component_src.telemetry.dataset import Dataset, Frame
+from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.scaler import Scaler, ScalerType
 
 CHANNELS = ("cabin_pressure", "coolant_temperature", "fan_speed")

@@ -15,7 +15,8 @@ from container_component_src.model.training import train
 from container_component_src.serving.answers import assess
 from container_component_src.serving.inputs import Rows
 from container_component_src.telemetry.archive import float_channels
-from container_component_src.telemetry.dataset import DatasetWriter, Frame
+from container_component_src.telemetry.dataset import Frame
+from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.scaler import Scaler, ScalerType
 
 TIME = "normalizedTime"

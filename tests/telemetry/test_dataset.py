@@ -1,5 +1,6 @@
 """The dataset artifact: whole or refused, whatever happens to its writer."""
 
+import logging
 import signal
 import subprocess
 import sys
@@ -13,19 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from container_component_src import storage
 from container_component_src.errors import InputError
-from container_component_src.telemetry.dataset import (
-    MANIFEST_NAME,
-    Dataset,
-    DatasetWriter,
-    Frame,
-    prepare_output,
-    timestamps_of,
-    to_iso,
-    values_of,
-)
+from container_component_src.telemetry.dataset import Dataset, Frame, timestamps_of, to_iso, values_of
+from container_component_src.telemetry.dataset_writer import DatasetWriter, prepare_output
 from container_component_src.telemetry.events import Event
 from tests.helpers import MINUTE, START, TIME, nanoseconds, write_dataset
+from tests.s3_front import always, s3_front, without_delete
 
 PROJECT = Path(__file__).resolve().parents[2]
 VALUES = np.array([[1.5, -2.0], [np.nan, 4.0], [5.0, 1e30]], dtype=np.float32)
@@ -64,8 +59,8 @@ def test_metadata(tmp_path: Path) -> None:
 
 
 def test_pandas_reads_the_time_as_index(tmp_path: Path) -> None:
-    write_dataset(tmp_path / "d", VALUES, labels=np.array([0, 1, 0]))
-    table = pd.read_parquet(tmp_path / "d" / "part-00000.parquet")
+    dataset = write_dataset(tmp_path / "d", VALUES, labels=np.array([0, 1, 0]))
+    table = pd.read_parquet(tmp_path / "d" / dataset.manifest.partitions[0].file)
     pd.testing.assert_index_equal(
         table.index, pd.date_range(START, periods=3, freq="min", tz="UTC", name=TIME), exact=True, check_names=True
     )
@@ -136,7 +131,7 @@ def test_no_rows(tmp_path: Path) -> None:
 @pytest.mark.parametrize("second", [0, MINUTE])
 def test_partitions_that_overlap(second: int, tmp_path: Path) -> None:
     with (
-        pytest.raises(InputError, match="part-00001"),
+        pytest.raises(InputError, match=r"-00001\.parquet"),
         DatasetWriter(str(tmp_path / "d"), TIME, ("a",)) as writer,
     ):
         writer.write(Frame(np.array([0, MINUTE]), np.zeros((2, 1), np.float32)))
@@ -168,10 +163,11 @@ def test_unfinished_datasets_are_refused(tmp_path: Path) -> None:
 KILLED = """
 import sys
 import numpy as np
-from container_component_src.telemetry.dataset import DatasetWriter, Frame
+from container_component_src.telemetry.dataset import Frame
+from container_component_src.telemetry.dataset_writer import DatasetWriter
 with DatasetWriter(sys.argv[1], "t", ("a",)) as writer:
     writer.write(Frame(np.arange(3), np.zeros((3, 1), np.float32)))
-    with (writer.location / "part-00001.parquet").open_output() as output:
+    with writer.next_file().open_output() as output:
         output.write(b"half of it")
         output.flush()
         print("writing", flush=True)
@@ -194,13 +190,20 @@ def test_a_killed_writer_leaves_nothing_that_opens(tmp_path: Path) -> None:
         Dataset.open(str(folder))
 
     write_dataset(folder, VALUES, partition_rows=3)
-    assert sorted(path.name for path in folder.iterdir()) == [MANIFEST_NAME, "part-00000.parquet"]
+    assert len(list(folder.iterdir())) == 2
     np.testing.assert_array_equal(Dataset.open(str(folder)).load().values, VALUES)
 
 
 @pytest.mark.parametrize(
     "foreign",
-    ["notes.txt", "archive.parquet", "part-0.parquet", "part-00000-1a2b.snappy.parquet", ".hidden", "part-00000/x"],
+    [
+        "notes.txt",
+        "archive.parquet",
+        "part-0.parquet",
+        "part-00000-1a2b.snappy.parquet",
+        ".hidden",
+        "part-0123abcd-00000/x",
+    ],
 )
 def test_a_folder_with_other_files_is_kept(foreign: str, tmp_path: Path) -> None:
     write_dataset(tmp_path / "d", VALUES)
@@ -220,10 +223,63 @@ def test_a_file_is_kept(tmp_path: Path) -> None:
     assert (tmp_path / "archive.parquet").read_bytes() == b"1"
 
 
+def test_an_attempt_that_fails_where_nothing_can_be_deleted(
+    bucket: str, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    uri = f"{bucket}/d"
+    write_dataset(uri, np.zeros((10, 2)), partition_rows=5)  # of an earlier run
+    caplog.set_level(logging.INFO)
+    with s3_front() as front:
+        monkeypatch.setenv("S3_ENDPOINT", f"http://{front.address}")
+        front.answer = without_delete
+        for after_commit in (False, True):
+            with pytest.raises(ZeroDivisionError), DatasetWriter(uri, TIME, ("a",)) as writer:
+                with pytest.raises(InputError, match="unfinished dataset"):
+                    Dataset.open(uri)
+                writer.write(Frame(np.array([0]), np.zeros((1, 1), np.float32)))
+                if after_commit:
+                    writer.commit()
+                raise ZeroDivisionError
+            with pytest.raises(InputError, match="unfinished dataset"):
+                Dataset.open(uri)
+        write_dataset(uri, VALUES)
+        np.testing.assert_array_equal(Dataset.open(uri).load().values, VALUES)
+        assert len(storage.resolve(uri).children()) == 1 + 2 + 1 + 1 + 1
+    assert "could not be deleted" in caplog.text
+    monkeypatch.setenv("S3_ENDPOINT", f"http://{s3_endpoint}")
+    write_dataset(uri, VALUES)  # where deleting is allowed, nothing of the earlier attempts stays
+    assert len(storage.resolve(uri).children()) == 2
+
+
+def test_two_attempts_at_once_do_not_mix(tmp_path: Path) -> None:
+    """A step whose node is lost may go on writing beside its second attempt."""
+    lost, second = (DatasetWriter(str(tmp_path / "d"), TIME, ("a",)) for _ in range(2))
+    for writer, value in ((lost, 1.0), (second, 2.0)):
+        writer.write(Frame(np.array([0]), np.full((1, 1), value, np.float32)))
+    second.commit()
+    lost.write(Frame(np.array([1]), np.full((1, 1), 1.0, np.float32)))
+    assert Dataset.open(str(tmp_path / "d")).load().values.tolist() == [[2.0]]
+
+
+def test_a_store_that_is_away_does_not_hide_the_error(
+    bucket: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("S3_RETRY_SECONDS", "3600")
+    monkeypatch.setattr("container_component_src.storage.QUICK_SECONDS", 0.1)
+    caplog.set_level(logging.INFO)
+    with s3_front() as front:
+        monkeypatch.setenv("S3_ENDPOINT", f"http://{front.address}")
+        with pytest.raises(ZeroDivisionError), DatasetWriter(f"{bucket}/d", TIME, ("a",)) as writer:
+            writer.write(Frame(np.array([0]), np.zeros((1, 1), np.float32)))
+            front.answer = always(503, "SlowDown")
+            raise ZeroDivisionError
+    assert "an unfinished dataset stays there" in caplog.text
+
+
 def test_an_output_is_emptied_first(tmp_path: Path) -> None:
     write_dataset(tmp_path / "d", np.zeros((10, 2)), partition_rows=1)
     write_dataset(tmp_path / "d", VALUES)
-    assert sorted(path.name for path in (tmp_path / "d").iterdir()) == [MANIFEST_NAME, "part-00000.parquet"]
+    assert len(list((tmp_path / "d").iterdir())) == 2
 
 
 def test_a_partition_keeps_its_statement(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from container_component_src.settings import ReportColumns
-from container_component_src.telemetry.dataset import Frame
+from container_component_src.telemetry.dataset import Frame, Manifest
 from container_component_src.telemetry.events import Event
 from container_component_src.telemetry.labels import label_dataset
 from container_component_src.telemetry.train_val_test import SplitRule, split_dataset
@@ -20,6 +20,12 @@ HOUR = 60 * MINUTE
 def _frame(timestamps: np.ndarray) -> Frame:
     values = np.arange(len(timestamps), dtype=np.float32).reshape(-1, 1)
     return Frame(timestamps.astype(np.int64), values, np.zeros(len(timestamps), np.int8))
+
+
+def _without_files(manifest: Manifest) -> Manifest:
+    """A manifest without the names of its files, which every attempt chooses anew."""
+    partitions = tuple(partition.model_copy(update={"file": ""}) for partition in manifest.partitions)
+    return manifest.model_copy(update={"partitions": partitions})
 
 
 def test_windows_are_exact() -> None:
@@ -103,5 +109,5 @@ def test_the_written_parts(tmp_path: Path) -> None:
     assert sum(map(len, frames.values())) == rows
     again = split_dataset(str(tmp_path / "d"), str(tmp_path / "l"), targets, rule)
     for name, part in again.items():
-        assert part.manifest == parts[name].manifest
+        assert _without_files(part.manifest) == _without_files(parts[name].manifest)
         np.testing.assert_array_equal(part.load().timestamps, frames[name].timestamps)

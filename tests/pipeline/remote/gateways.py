@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlencode
 from aiohttp import web
 
 USERNAME, PASSWORD = "user@example.com", "s3cr3t-pass&word=+%41"  # characters that forms have to escape
+PROFILE = "kubeflow-user-example-com"  # the namespace that a distribution gives this user
 LDAP_USERNAME, LDAP_PASSWORD = "anna", "ldap-s3cr3t"
 TOKEN = "bearer-s3cr3t-token"
 SESSION = "session-s3cr3t-"  # every session begins so
@@ -31,6 +32,8 @@ class LoginOptions:
         keep_session: False plays a platform whose cookies do not reach it.
         form_action: Where the password is sent to, if not to Dex.
         hand_on: Where Dex hands the password on to.
+        refused_token: What the gateway says of tokens that it does not take; without an overlay for machines, of
+            Kubernetes' own too.
     """
 
     gateway: str = "oauth2-proxy"
@@ -41,6 +44,7 @@ class LoginOptions:
     keep_session: bool = True
     form_action: str = ""
     hand_on: str = ""
+    refused_token: str = "Jwt issuer is not configured"
 
 
 class Dex:
@@ -184,9 +188,11 @@ class Gateway:
 
     def refuse(self, request: web.Request) -> web.Response:
         """Answer a request of nobody."""
+        if "Authorization" in request.headers:
+            return web.Response(text=self.options.refused_token, status=401)
         if self.options.gateway == "oidc-authservice":
             raise self._to_dex(request.path_qs, "/authservice/oidc/callback")
-        if "/apis/" in request.path or request.headers.get("Accept") == "application/json":
+        if "/apis/" in request.path or "/api/" in request.path or request.headers.get("Accept") == "application/json":
             return web.json_response({}, status=401)
         if not self.options.sign_in_page:
             raise self._to_dex(request.path_qs, "/oauth2/callback")

@@ -1,66 +1,43 @@
 """The KFP v2beta1 API as the tests play it, with the answers of the real one."""
 
 import json
+import re
 import uuid
-import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
 
-NEVER = "0001-01-01T00:00:00Z"
-WORKFLOW = "columbus-eclss-ad-pipeline-x7k2p"
-POD_TEMPLATE = "metadata-0-1-retry-system-container-impl"
-CREATED = "2026-01-02T03:04:05Z"
+from tests.pipeline.remote.gateways import PROFILE
+from tests.pipeline.remote.runs_api import CREATED, NEVER, RunsApi, problem
+
 USER: web.RequestKey[str] = web.RequestKey("user", str)
-CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 500: 13}  # of gRPC, by HTTP status
 
 
-@dataclass
-class Task:
-    """A step of a run at one moment.
-
-    Attributes:
-        state: Its state.
-        attempts: How many pods it has had; none while it waits for one.
-        retried: Whether its attempts are nodes of their own.
-    """
-
-    state: str
-    attempts: int = 1
-    retried: bool = True
-
-
-@dataclass
-class Moment:
-    """A run as one request for it finds it."""
-
-    state: str
-    tasks: Mapping[str, Task] = field(default_factory=dict)
-    error: str = ""
-
-
-class PipelinesApi:
+class PipelinesApi(RunsApi):
     """The API server's state.
 
     Attributes:
         multi_user: Whether resources belong to namespaces.
-        members: Namespaces by user.
-        story: What successive requests for a run find; the last one stays.
-        pod_logs: Logs by pod, as the UI serves them; `pod_of` names pods.
+        members: Roles by namespace by user.
+        ready_after: How often the pages' server still says that the API server is not ready.
+        versions_refused: Why no version of a pipeline can be made; none is refused if empty.
+        store: Where pipelines are kept: `database`, or `kubernetes`, whose names are those of its objects.
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.multi_user = True
-        self.members = {"user@example.com": {"user", "team"}, "anna": {"anna"}}
+        self.members = {
+            "user@example.com": {PROFILE: "owner", "team": "contributor"},
+            "anna": {"anna": "owner"},
+        }
+        self.ready_after = 0
+        self.store = "database"
+        self.versions_refused = ""
         self.experiments: list[dict[str, Any]] = []
-        self.runs: list[dict[str, Any]] = []
         self.schedules: list[dict[str, Any]] = []
         self.pipelines: list[dict[str, Any]] = []
         self.versions: list[dict[str, Any]] = []
-        self.story: list[Moment] = [Moment("SUCCEEDED")]
-        self.pod_logs: dict[str, str] = {}
 
     def routes(self, prefix: str) -> list[web.RouteDef]:
         base = f"{prefix}/apis/v2beta1"
@@ -69,7 +46,7 @@ class PipelinesApi:
             web.get(f"{base}/experiments", self.list_experiments),
             web.post(f"{base}/experiments", self.create_experiment),
             web.post(f"{base}/runs", self.create_run),
-            web.get(f"{base}/runs/{{run_id}}", self.get_run),
+            *self.run_routes(prefix),
             web.get(f"{base}/recurringruns", self.list_schedules),
             web.post(f"{base}/recurringruns", self.create_schedule),
             web.post(f"{base}/recurringruns/{{name}}:disable", self.disable_schedule),
@@ -88,7 +65,7 @@ class PipelinesApi:
     async def who_is_it(self, request: web.Request) -> web.Response:
         user = request[USER]
         namespaces = [
-            {"user": user, "namespace": name, "role": "owner"} for name in sorted(self.members.get(user, set()))
+            {"user": user, "namespace": name, "role": role} for name, role in self.members.get(user, {}).items()
         ]
         platform = {"kubeflowVersion": "1.11.0", "provider": "other", "providerName": "other", "logoutUrl": "/logout"}
         return web.json_response(
@@ -96,7 +73,19 @@ class PipelinesApi:
         )
 
     async def healthz(self, request: web.Request) -> web.Response:
-        return web.json_response({"multi_user": self.multi_user} if self.multi_user else {})
+        told = {"multi_user": self.multi_user} if self.multi_user else {}
+        if not request.path.startswith("/pipeline/"):
+            return web.json_response({"commit_sha": "a", "tag_name": "2.16.1", **told})
+        # The server of the pages answers itself, from what the API server told it within a second.
+        self.ready_after -= 1
+        ready = self.ready_after < 0
+        return web.json_response(
+            {
+                "apiServerReady": ready,
+                "frontendTagName": "2.16.1",
+                **({"apiServerCommitHash": "a", **told} if ready else {}),
+            }
+        )
 
     async def list_experiments(self, request: web.Request) -> web.Response:
         return self._list(request, "experiments", self.experiments)
@@ -121,34 +110,7 @@ class PipelinesApi:
         given = await request.json()
         experiment = self._experiment(given["experiment_id"])
         self._authorize(request, experiment["namespace"], "create", "runs")
-        run = {
-            **given,
-            "run_id": str(uuid.uuid4()),
-            "storage_state": "AVAILABLE",
-            "service_account": "default-editor",
-            "created_at": CREATED,
-            "scheduled_at": CREATED,
-            "finished_at": NEVER,
-            "state": "PENDING",
-            "state_history": [{"update_time": CREATED, "state": "PENDING"}],
-        }
-        self.runs.append(run)
-        return web.json_response(run)
-
-    async def get_run(self, request: web.Request) -> web.Response:
-        run_id = request.match_info["run_id"]
-        found = [run for run in self.runs if run["run_id"] == run_id]
-        if not found:
-            raise problem(404, f"Failed to get a run: ResourceNotFoundError: Run {run_id} not found")
-        moment = self.story.pop(0) if len(self.story) > 1 else self.story[0]
-        run = {**found[0], "state": moment.state}
-        if moment.error:
-            run["error"] = {"code": 13, "message": moment.error}
-        if moment.tasks:
-            run["run_details"] = {
-                "task_details": [node for name, task in moment.tasks.items() for node in _nodes(run_id, name, task)],
-            }
-        return web.json_response(run)
+        return web.json_response(self.add_run(given, experiment["namespace"]))
 
     async def list_schedules(self, request: web.Request) -> web.Response:
         return self._list(request, "recurringRuns", self.schedules)
@@ -186,8 +148,9 @@ class PipelinesApi:
         query = request.query
         namespace = query.get("namespace", "")
         self._authorize(request, namespace, "create", "pipelines")
+        self._check_name("pipeline", query["name"])
         if any((item["display_name"], item["namespace"]) == (query["name"], namespace) for item in self.pipelines):
-            raise problem(409, f"Already exist error: The name {query['name']} already exist")
+            raise upload_problem(409, f"Already exist error: The name {query['name']} already exist")
         pipeline = {
             "pipeline_id": str(uuid.uuid4()),
             "display_name": query["name"],
@@ -204,8 +167,11 @@ class PipelinesApi:
 
     async def _add_version(self, request: web.Request, pipeline_id: str) -> dict[str, Any]:
         name = request.query["name"]
+        self._check_name("pipeline version", name)
+        if self.versions_refused:
+            raise upload_problem(500, self.versions_refused)
         if any((item["pipeline_id"], item["display_name"]) == (pipeline_id, name) for item in self.versions):
-            raise problem(409, f"Already exist error: The name {name} already exist")
+            raise upload_problem(409, f"Already exist error: The name {name} already exist")
         uploaded = (await request.post())["uploadfile"]
         assert isinstance(uploaded, web.FileField)
         version = {
@@ -218,11 +184,13 @@ class PipelinesApi:
         self.versions.append({**version, "yaml": uploaded.file.read().decode()})
         return version
 
-    async def pod_log(self, request: web.Request) -> web.Response:
-        log = self.pod_logs.get(request.query["podname"])
-        if log is None:
-            return web.Response(text="Could not get main container logs: Error: 404", status=500)
-        return web.Response(text=log)
+    def _check_name(self, kind: str, name: str) -> None:
+        if self.store == "kubernetes" and not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", name):
+            raise upload_problem(
+                500,
+                f"Failed to create a {kind}: BadRequestError: Invalid {kind} name: {kind} names must consist of lower "
+                "case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character",
+            )
 
     def _experiment(self, experiment_id: str) -> dict[str, Any]:
         return next(item for item in self.experiments if item["experiment_id"] == experiment_id)
@@ -264,49 +232,8 @@ class PipelinesApi:
         return web.json_response(answer if found else {})
 
 
-def pod_of(step: str, attempt: int = 0) -> str:
-    """Name of the pod of an attempt of a step."""
-    return f"{WORKFLOW}-{POD_TEMPLATE}-{_hash(step, f'executor({attempt})')}"
-
-
-def _nodes(run_id: str, name: str, task: Task) -> list[dict[str, Any]]:
-    """A step as the API server lists it: the nodes of Argo's workflow, without an error and without the pods' names.
-
-    What a node names as pods of its children are the ids of their nodes.
-    """
-
-    def node(part: str, state: str, *children: str) -> dict[str, Any]:
-        return {
-            "run_id": run_id,
-            "task_id": str(uuid.uuid5(uuid.NAMESPACE_URL, name + part)),
-            "display_name": part,
-            "create_time": CREATED,
-            "start_time": CREATED,
-            "end_time": "2026-01-02T03:05:35Z" if state in {"SUCCEEDED", "FAILED"} else NEVER,
-            "state": state,
-            "state_history": [{"update_time": CREATED, "state": state}],
-            **(
-                {"child_tasks": [{"pod_name": f"{WORKFLOW}-{_hash(name, child)}"} for child in children]}
-                if children
-                else {}
-            ),
-        }
-
-    nodes = [node(f"{name}-driver", "SUCCEEDED", name)]
-    attempts = [f"executor({attempt})" for attempt in range(task.attempts)]
-    if not task.retried:
-        return [*nodes, node(name, task.state, *attempts), node("executor", task.state)]
-    states = ["FAILED"] * (task.attempts - 1) + [task.state]
-    nodes += [node(name, task.state, "executor"), node("executor", task.state, *attempts)]
-    return nodes + [node(attempt, state) for attempt, state in zip(attempts, states, strict=True)]
-
-
-def _hash(step: str, part: str) -> int:
-    return zlib.crc32(f"{step}.{part}".encode())
-
-
-def problem(status: int, message: str) -> web.HTTPException:
-    """An error as grpc-gateway writes it."""
-    text = json.dumps({"error": message, "code": CODES[status], "message": message, "details": []})
-    kinds = {400: web.HTTPBadRequest, 403: web.HTTPForbidden, 404: web.HTTPNotFound, 409: web.HTTPConflict}
+def upload_problem(status: int, message: str) -> web.HTTPException:
+    """An error as the endpoints for uploads write it."""
+    text = json.dumps({"error_message": message, "error_details": f"{message}\nmain.upload"})
+    kinds = {409: web.HTTPConflict, 500: web.HTTPInternalServerError}
     return kinds[status](text=text, content_type="application/json")

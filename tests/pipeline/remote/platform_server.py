@@ -11,6 +11,7 @@ from aiohttp import web
 
 from tests.pipeline.remote.gateways import OAUTH2_COOKIE, SESSION, Dex, Gateway, LoginOptions, page
 from tests.pipeline.remote.kfp_api import USER, PipelinesApi
+from tests.pipeline.remote.runs_api import problem
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Fault = int | str | Callable[[], None]
@@ -23,8 +24,9 @@ class Platform:
     Attributes:
         endpoint: Scheme, host and port.
         faults: What happens to the next requests whose path holds a text, until the list is used up: a status; `reset`,
-            `slow`, `loop` (back to itself), `web page`, `no right`, `cookie` (a failure that sets one), or an address
-            that the request is sent to; a function is called, and the request is answered.
+            `slow`, `loop` (back to itself), `web page`, `no right` (of Istio), `no permission` (of the API), `no login`
+            (the API cannot ask about tokens), `cookie` (a failure that sets one), or an address that the request is
+            sent to; a function is called, and the request is answered.
         seen: Method and path of every request.
     """
 
@@ -76,11 +78,17 @@ class Platform:
                 answer = page('<div id="root"></div>')
             case "no right":  # as Istio says it
                 answer = web.Response(text="RBAC: access denied", status=403)
+            case "no permission":
+                raise problem(403, "PermissionDenied: User 'user@example.com' is not authorized")
+            case "no login":
+                raise problem(401, "Unauthenticated: Failed to review the token")
             case "cookie":
                 answer = web.json_response({"message": "Failed"}, status=500)
                 answer.set_cookie(OAUTH2_COOKIE, f"{SESSION}renewed")
             case "loop":
                 answer = web.Response(status=302, headers={"Location": request.path_qs})
+            case 403:  # of the gateway while it cannot ask oauth2-proxy
+                answer = web.Response(status=403)
             case int(status):
                 answer = web.Response(text="upstream connect error", status=status)
             case address:

@@ -2,8 +2,6 @@ from pathlib import Path
 
 import pytest
 from dotenv import dotenv_values
-from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from container_component_src.errors import InputError
@@ -11,7 +9,7 @@ from pipeline.remote.settings import (
     PURPOSES,
     Login,
     Trust,
-    namespace_of,
+    namespace_of_page,
     normalise_endpoint,
     read_environment,
     remote_settings,
@@ -71,40 +69,64 @@ def test_missing_setting_of_the_storage_is_named(name: str) -> None:
 
 
 def test_storage_gets_its_own_settings_alone() -> None:
-    assert s3_environment({**COMPLETE, **STORAGE, "S3_VERIFY_SSL": "false"}) == {**STORAGE, "S3_VERIFY_SSL": "false"}
+    optional = {
+        "S3_VERIFY_SSL": "false",
+        "AWS_SESSION_TOKEN": "t",
+        "AWS_DEFAULT_REGION": "r",
+        "AWS_CA_BUNDLE": "ca.pem",
+    }
+    assert s3_environment({**COMPLETE, **STORAGE, **optional}) == {**STORAGE, **optional}
 
 
-def test_token_needs_no_password_but_a_namespace() -> None:
-    values = {"KUBEFLOW_ENDPOINT": "host", "KUBEFLOW_TOKEN": "abc"}
-    with pytest.raises(InputError, match="KUBEFLOW_NAMESPACE"):
-        remote_settings(values, Trust())
-    settings = remote_settings({**values, "KUBEFLOW_NAMESPACE": "team"}, Trust())
+def test_token_needs_no_password() -> None:
+    settings = remote_settings({"KUBEFLOW_ENDPOINT": "host", "KUBEFLOW_TOKEN": " abc\r\n"}, Trust())
     assert settings.login == Login(token=SecretStr("abc"))
-    assert settings.namespace == "team"
 
 
-def test_namespace_is_the_given_one_or_follows_from_the_user() -> None:
-    assert remote_settings(COMPLETE, Trust()).namespace == "user"
-    assert remote_settings({**COMPLETE, "KUBEFLOW_NAMESPACE": "team"}, Trust()).namespace == "team"
+@pytest.mark.parametrize("inside", ["\n", "\r\n", " ", "\u00e9"])
+def test_token_that_no_header_takes_is_refused_without_repeating_it(inside: str) -> None:
+    with pytest.raises(InputError, match=r"^KUBEFLOW_TOKEN: holds a blank, a line break") as caught:
+        remote_settings({"KUBEFLOW_ENDPOINT": "host", "KUBEFLOW_TOKEN": f"abc{inside}hunter2"}, Trust())
+    assert "hunter2" not in str(caught.value)
+
+
+def test_line_breaks_of_windows_belong_to_no_setting() -> None:
+    values = read_environment(None, {name: f"{value}\r" for name, value in COMPLETE.items()})
+    assert values == COMPLETE
+
+
+@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN"])
+def test_key_that_no_header_takes_is_refused_without_repeating_it(name: str) -> None:
+    with pytest.raises(InputError, match=f"^{name}: holds") as caught:
+        s3_environment({**STORAGE, name: "key\nhunter2"})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_storage_with_a_login_in_its_address_is_refused_without_repeating_it() -> None:
+    with pytest.raises(InputError, match="S3_ENDPOINT holds a login") as caught:
+        s3_environment({**STORAGE, "S3_ENDPOINT": "http://key:hunter2@localhost:9000"})
+    assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("username", "namespace"),
-    [("user@example.com", "user"), ("Anna.Maria_X@example.com", "anna-maria-x"), ("ldapuser", "ldapuser")],
+    ("values", "namespace", "source"),
+    [
+        ({"KUBEFLOW_NAMESPACE": "team"}, "team", "KUBEFLOW_NAMESPACE"),
+        ({"KUBEFLOW_ENDPOINT": "https://host/_/pipeline/?ns=shared#/runs"}, "shared", "from KUBEFLOW_ENDPOINT"),
+        ({"KUBEFLOW_ENDPOINT": "https://host/?ns=shared", "KUBEFLOW_NAMESPACE": "team"}, "team", "KUBEFLOW_NAMESPACE"),
+        ({}, "", "from KUBEFLOW_ENDPOINT"),
+    ],
 )
-def test_namespace_of_a_user(username: str, namespace: str) -> None:
-    assert namespace_of(username) == namespace
+def test_namespace_is_the_given_one_or_that_of_the_page(values: dict[str, str], namespace: str, source: str) -> None:
+    settings = remote_settings({**COMPLETE, **values}, Trust())
+    assert (settings.namespace, settings.namespace_source) == (namespace, source)
 
 
-@given(st.text(max_size=100))
-def test_derived_namespace_is_a_dns_label_or_an_error(username: str) -> None:
-    try:
-        namespace = namespace_of(username)
-    except InputError:
-        return
-    assert 0 < len(namespace) <= 63
-    assert set(namespace) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
-    assert namespace.strip("-") == namespace
+@pytest.mark.parametrize(
+    "text", ["host", "host/?ns=", "host/?ns=A_b", "host/?other=team", "host/_/pipeline/#/?ns=team"]
+)
+def test_address_without_a_namespace(text: str) -> None:
+    assert namespace_of_page(text) == ""
 
 
 @pytest.mark.parametrize(
@@ -114,6 +136,9 @@ def test_derived_namespace_is_a_dns_label_or_an_error(username: str) -> None:
         ("host.example/", "https://host.example"),
         ("http://localhost:8080/pipeline/", "http://localhost:8080"),
         ("https://[::1]:8443", "https://[::1]:8443"),
+        ("https://host.example/_/pipeline/?ns=team#/experiments", "https://host.example"),
+        ("https://host.example/?ns=team", "https://host.example"),
+        (" host.example/pipeline/apis/v2beta1/healthz\n", "https://host.example"),
     ],
 )
 def test_endpoint_is_scheme_and_host(text: str, endpoint: str) -> None:
@@ -121,7 +146,14 @@ def test_endpoint_is_scheme_and_host(text: str, endpoint: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["https://user:hunter2@host", "ftp://host", "https://host/other?a=hunter2", "https://"]
+    "text",
+    [
+        "https://user:hunter2@host",
+        "ftp://host",
+        "https://host/other?a=hunter2",
+        "https://user:hunter2@host/_/pipeline/?ns=a",
+        "https://",
+    ],
 )
 def test_strange_endpoint_is_refused_without_repeating_it(text: str) -> None:
     with pytest.raises(InputError, match="KUBEFLOW_ENDPOINT") as caught:

@@ -1,20 +1,26 @@
 """Runs, schedules and uploads on a platform that speaks HTTP on a real socket."""
 
-import io
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
-import boto3
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from pipeline.compile_and_run_pipeline import PIPELINE_FILE
+from tests.pipeline.remote.argo import Task
 from tests.pipeline.remote.command import Command, run, secrets_in
 from tests.pipeline.remote.conftest import LOGIN, Submit
-from tests.pipeline.remote.gateways import LDAP_PASSWORD, LDAP_USERNAME, PASSWORD, S3_KEY, TOKEN, USERNAME, LoginOptions
+from tests.pipeline.remote.gateways import (
+    LDAP_PASSWORD,
+    LDAP_USERNAME,
+    PASSWORD,
+    PROFILE,
+    TOKEN,
+    USERNAME,
+    LoginOptions,
+)
 from tests.pipeline.remote.platform_server import Platform, serving
+from tests.pipeline.remote.runs_api import Moment
 
 
 def test_run_is_created_in_its_experiment_and_its_address_is_printed(platform: Platform, tmp_path: Path) -> None:
@@ -24,7 +30,7 @@ def test_run_is_created_in_its_experiment_and_its_address_is_printed(platform: P
     (created,), (experiment,) = platform.api.runs, platform.api.experiments
     assert created["display_name"] == "first"
     assert created["experiment_id"] == experiment["experiment_id"]
-    assert (experiment["display_name"], experiment["namespace"]) == ("columbus-eclss-ad", "user")
+    assert (experiment["display_name"], experiment["namespace"]) == ("columbus-eclss-ad", PROFILE)
     assert created["runtime_config"]["parameters"] == {"max_epochs": 3, "lrs": [0.1]}
     images = {
         executor["container"]["image"]
@@ -34,7 +40,7 @@ def test_run_is_created_in_its_experiment_and_its_address_is_printed(platform: P
     assert secrets_in(str(created)) == []
     assert told.out.splitlines() == [
         "run: first",
-        f"{platform.endpoint}/_/pipeline/?ns=user#/runs/details/{created['run_id']}",
+        f"{platform.endpoint}/_/pipeline/?ns={PROFILE}#/runs/details/{created['run_id']}",
     ]
 
 
@@ -89,7 +95,7 @@ def test_namespace_of_others_is_refused_and_the_own_ones_are_named(platform: Pla
     assert (told.code, platform.api.runs) == (2, [])
     assert told.error == (
         "error: namespace 'elsewhere' (KUBEFLOW_NAMESPACE): there is none that this user belongs to: "
-        "set KUBEFLOW_NAMESPACE to one of team, user\n"
+        "set KUBEFLOW_NAMESPACE to one of kubeflow-user-example-com, team\n"
     )
 
 
@@ -98,7 +104,14 @@ def test_token_instead_of_a_login(platform: Platform, submit: Submit) -> None:
     assert (told.code, platform.gateway.logins) == (0, 0), told.error
     told = submit(platform, KUBEFLOW_TOKEN="old", KUBEFLOW_NAMESPACE="team")
     assert told.code == 1
-    assert "does not take the login for the API (401): renew KUBEFLOW_TOKEN" in told.error
+    assert told.error == (
+        f"error: {platform.endpoint}: does not take the login for the API (401, Jwt issuer is not configured): renew "
+        "KUBEFLOW_TOKEN, or use KUBEFLOW_USERNAME and KUBEFLOW_PASSWORD; Kubernetes' own tokens are taken only where "
+        "oauth2-proxy is installed with overlay m2m-dex-and-kind or m2m-dex-and-eks\n"
+    )
+    platform.gateway.options.refused_token = "Jwt is expired"
+    told = submit(platform, KUBEFLOW_TOKEN="old", KUBEFLOW_NAMESPACE="team")
+    assert "(401, Jwt is expired): renew KUBEFLOW_TOKEN\n" in told.error
 
 
 def test_ldap_connector(submit: Submit) -> None:
@@ -123,23 +136,37 @@ def test_upload_makes_a_pipeline_and_then_versions(platform: Platform, submit: S
     first = submit(platform, "--upload", "--run-name", "a")
     second = submit(platform, "--upload", "--run-name", "b", "--param", "max_epochs=7")
     (pipeline,), (_, version) = platform.api.pipelines, platform.api.versions
-    page = f"{platform.endpoint}/_/pipeline/?ns=user#/pipelines/details/{pipeline['pipeline_id']}"
+    page = f"{platform.endpoint}/_/pipeline/?ns={PROFILE}#/pipelines/details/{pipeline['pipeline_id']}"
     named = "uploaded: pipeline columbus-eclss-ad-pipeline, version"
     assert (first.code, first.out) == (0, f"{named} columbus-eclss-ad-pipeline\n{page}\n")
     assert second.out == f"{named} b\n{page}/version/{version['pipeline_version_id']}\n"
-    assert pipeline["namespace"] == "user"
+    assert pipeline["namespace"] == PROFILE
     defaults = next(yaml.safe_load_all(version["yaml"]))["root"]["inputDefinitions"]["parameters"]
     assert (defaults["max_epochs"]["defaultValue"], defaults["namespace"]["defaultValue"]) == (7, "")
     assert secrets_in(version["yaml"]) == []
     again = submit(platform, "--upload", "--run-name", "b")
-    assert again.code == 1
-    assert "already exist" in again.error
+    assert (again.code, again.error) == (2, "error: there is a version 'b' already: choose another --run-name\n")
+
+
+def test_names_suit_both_kinds_of_pipeline_store(platform: Platform, submit: Submit) -> None:
+    platform.api.store = "kubernetes"
+    assert [submit(platform, "--upload").code for _ in range(2)] == [0, 0]
+    assert [pipeline["name"] for pipeline in platform.api.pipelines] == [Path(PIPELINE_FILE).stem]  # as the UI proposes
+    assert platform.api.versions[1]["name"].startswith("columbus-eclss-ad-1.0-")
+
+
+def test_reason_for_a_refused_upload_is_that_of_the_server(platform: Platform, submit: Submit) -> None:
+    platform.api.store = "kubernetes"
+    platform.api.versions_refused = "exceeds the 253-character limit"
+    told = submit(platform, "--upload")
+    assert told.code == 1
+    assert "answers 500 exceeds the 253-character limit: try again" in told.error
 
 
 def test_schedule_is_created_listed_and_disabled_by_name(platform: Platform, submit: Submit) -> None:
     created = submit(platform, "--schedule", "30 3 * * 1", "--run-name", "weekly", "--param", "max_epochs=7")
     (schedule,) = platform.api.schedules
-    page = f"{platform.endpoint}/_/pipeline/?ns=user#/recurringrun/details/{schedule['recurring_run_id']}"
+    page = f"{platform.endpoint}/_/pipeline/?ns={PROFILE}#/recurringrun/details/{schedule['recurring_run_id']}"
     assert (created.code, created.out) == (0, f"scheduled: weekly (0 30 3 * * 1)\n{page}\n")
     assert schedule["trigger"]["cron_schedule"]["cron"] == "0 30 3 * * 1"
     assert schedule["runtime_config"]["parameters"] == {"max_epochs": 7}
@@ -152,12 +179,15 @@ def test_schedule_is_created_listed_and_disabled_by_name(platform: Platform, sub
     assert submit(platform, "--list-schedules").out == "weekly\t0 30 3 * * 1\tdisabled\n"
     absent = submit(platform, "--disable-schedule", "daily")
     assert absent.code == 2
-    assert "no schedule 'daily' in namespace user: there is weekly" in absent.error
+    assert f"no schedule 'daily' in namespace {PROFILE}: there is weekly" in absent.error
 
 
 @pytest.mark.parametrize(
     ("cron", "code", "message"),
-    [("0 3 *", 2, "--schedule '0 3 *': give five fields"), ("61 3 * * *", 1, "refuses with 400 (Create recurring run")],
+    [
+        ("0 3 *", 2, "--schedule '0 3 *': give five fields"),
+        ("61 3 * * *", 2, "--schedule '61 3 * * *': '61' is no minute"),
+    ],
 )
 def test_schedule_that_is_none_is_refused(
     platform: Platform, submit: Submit, cron: str, code: int, message: str
@@ -166,7 +196,7 @@ def test_schedule_that_is_none_is_refused(
     assert told.code == code
     (line,) = told.error.splitlines()
     assert message in line
-    assert platform.api.schedules == []
+    assert platform.seen == []
 
 
 @pytest.fixture
@@ -176,7 +206,7 @@ def notebook(tmp_path: Path) -> Iterator[tuple[Platform, dict[str, str]]]:
     token.write_text(TOKEN)
     with serving() as platform:
         variables = {"KF_PIPELINES_SA_TOKEN_PATH": str(token), "KF_PIPELINES_ENDPOINT": platform.endpoint}
-        yield platform, {**variables, "KUBEFLOW_NAMESPACE": "user"}
+        yield platform, {**variables, "KUBEFLOW_NAMESPACE": PROFILE}
 
 
 def test_from_a_notebook(notebook: tuple[Platform, dict[str, str]], tmp_path: Path) -> None:
@@ -187,24 +217,6 @@ def test_from_a_notebook(notebook: tuple[Platform, dict[str, str]], tmp_path: Pa
     assert "warning: inputs: not looked at" in told.error
     assert "namespace" not in platform.api.runs[0]["runtime_config"]["parameters"]  # pods know it
     assert platform.gateway.logins == 0
-
-
-@pytest.fixture
-def storage(s3_endpoint: str) -> dict[str, str]:
-    """The variables for a bucket with an archive and a report."""
-    endpoint = f"http://{s3_endpoint}"
-    client = boto3.client(
-        "s3", endpoint_url=endpoint, aws_access_key_id="key", aws_secret_access_key="s", region_name="us-east-1"
-    )
-    client.create_bucket(Bucket="preflight")
-    times = pa.array([datetime(2022, 1, 1, tzinfo=UTC)], pa.timestamp("us", "UTC"))
-    archive = io.BytesIO()
-    pq.write_table(pa.table({"normalizedTime": times, "pressure": [1.0]}), archive)
-    client.put_object(Bucket="preflight", Key="archives/2022.parquet", Body=archive.getvalue())
-    header = "ID,SYMBOL,TITLE,EVENT GMT (DOY/HH:MM:SS),Duration/End GMT"
-    report = f"{header}\n1,LEAK,Leak,2022/001/00:00:00,2022/001/01:00:00\n"
-    client.put_object(Bucket="preflight", Key="reports.csv", Body=report.encode())
-    return {"S3_ENDPOINT": endpoint, "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": S3_KEY}
 
 
 def inputs(archives: str, reports: str) -> tuple[str, ...]:
@@ -218,8 +230,10 @@ def test_preflight_finds_all_well(platform: Platform, storage: dict[str, str], t
     assert (told.code, told.error) == (0, "")
     assert told.out.splitlines()[:-2] == [
         f"ok: platform: {platform.endpoint} answers, and takes the login",
-        "ok: namespace: user (derived from KUBEFLOW_USERNAME; set KUBEFLOW_NAMESPACE for another)",
+        f"ok: namespace: {PROFILE} (as the dashboard says; set KUBEFLOW_NAMESPACE for another)",
         "ok: image: tag 1.0, from --image-tag",
+        "ok: S3 keys: key, of the environment or .env; the steps use those of Secret s3creds in namespace "
+        f"{PROFILE}, which `main.py doctor --backend kubernetes --namespace {PROFILE}` checks",
         f"ok: S3 endpoint: {storage['S3_ENDPOINT']}, no TLS",
         "ok: bucket preflight: 2 entries",
         "ok: archives: 1 archives",
@@ -268,3 +282,27 @@ def test_preflight_needs_the_settings_of_the_storage(platform: Platform, command
     assert (told.code, platform.api.runs) == (2, [])
     assert "S3_ENDPOINT (the object storage" in told.error
     assert "leave out the checks with --skip-preflight" in told.error
+
+
+def test_failed_run_is_retried_by_hand_and_waited_for(platform: Platform, submit: Submit) -> None:
+    run_id = platform.api.add_run({"display_name": "first"}, PROFILE)["run_id"]
+    platform.api.story = [Moment("FAILED", {"fit-scaler": Task("Failed")})]
+    again = ("PENDING", "RUNNING", "FAILED", "RUNNING")
+    platform.api.after_retry = [[Moment("RUNNING", history=again[:-1]), Moment("SUCCEEDED", history=again)]]
+    told = submit(platform, "--retry", run_id, "--wait")
+    assert told.code == 0, told.error
+    page = f"{platform.endpoint}/_/pipeline/?ns={PROFILE}#/runs/details/{run_id}"
+    assert told.out.splitlines() == [f"retried: {run_id}", page, "the run succeeded"]
+    assert (platform.api.retries, len(platform.api.runs)) == (1, 1)
+
+
+def test_run_that_cannot_be_retried_is_named(platform: Platform, submit: Submit) -> None:
+    ids = [platform.api.add_run({"display_name": f"run {number}"}, PROFILE)["run_id"] for number in range(7)]
+    absent = submit(platform, "--retry", "of-yesterday")
+    latest = ", ".join(f"{ids[number]} (run {number}, PENDING)" for number in (6, 5, 4, 3, 2))
+    assert absent.error == (
+        f"error: --retry of-yesterday: no such run in namespace {PROFILE}: the latest are {latest}\n"
+    )
+    succeeded = submit(platform, "--retry", ids[0])
+    assert succeeded.error == f"error: --retry {ids[0]}: the run is SUCCEEDED: only one that failed can be retried\n"
+    assert (absent.code, succeeded.code, platform.api.retries) == (2, 2, 0)

@@ -11,14 +11,15 @@ from pydantic import SecretStr
 from pipeline.remote.problems import PlatformError
 from pipeline.remote.settings import Login, RemoteSettings
 from pipeline.remote.workspace import open_remote
+from tests.pipeline.remote.argo import Task
 from tests.pipeline.remote.command import run, secrets_in
 from tests.pipeline.remote.conftest import LOGIN, Submit
-from tests.pipeline.remote.gateways import PASSWORD, TOKEN, USERNAME, LoginOptions
-from tests.pipeline.remote.kfp_api import Moment, Task, pod_of
+from tests.pipeline.remote.gateways import PASSWORD, PROFILE, TOKEN, USERNAME, LoginOptions
 from tests.pipeline.remote.platform_server import Fault, Platform, serving
+from tests.pipeline.remote.runs_api import Moment
 
 WAITING = ("--remote", "--skip-preflight", "--image-tag", "1.0", "--wait")
-STEPS = {"list-archives": Task("SUCCEEDED"), "run-pytorchjob": Task("RUNNING")}
+STEPS = {"list-archives": Task(), "run-pytorchjob": Task("Running")}
 RUNS = "/apis/v2beta1/runs/"
 
 
@@ -29,41 +30,6 @@ def test_wait_ends_well(platform: Platform, submit: Submit) -> None:
     assert "list_archives: succeeded (90.0 s)" in told.out
     assert "run_pytorchjob: running" in told.out
     assert told.out.endswith("the run succeeded\n")
-
-
-def test_wait_ends_with_the_failed_step_and_the_log_of_its_last_attempt(platform: Platform, tmp_path: Path) -> None:
-    failed = {**STEPS, "run-pytorchjob": Task("FAILED", attempts=3)}
-    platform.api.story = [Moment("RUNNING", STEPS), Moment("FAILED", failed)]
-    for attempt in range(3):
-        platform.api.pod_logs[pod_of("run-pytorchjob", attempt)] = (
-            f"attempt {attempt}\nerror: out of memory; give more\n"
-        )
-    told = run(tmp_path, *WAITING, KUBEFLOW_ENDPOINT=platform.endpoint, **LOGIN)
-    assert told.code == 1
-    assert told.out.splitlines()[-1].endswith("run_pytorchjob: failed")
-    assert told.error.splitlines() == [
-        "run_pytorchjob: failed",
-        f"log of {pod_of('run-pytorchjob', 2)}:",
-        "  attempt 2",
-        "  error: out of memory; give more",
-        f"error: the run ended as FAILED: see {told.out.splitlines()[1]}",
-    ]
-
-
-@pytest.mark.parametrize("retried", [True, False])
-def test_way_to_the_pods_where_the_platform_shows_no_log(platform: Platform, submit: Submit, retried: bool) -> None:
-    platform.api.story = [
-        Moment("FAILED", {"deploy-to-kserve": Task("FAILED", retried=retried)}, error="the run's own")
-    ]
-    told = submit(platform, "--wait")
-    run_id = platform.api.runs[0]["run_id"]
-    assert told.code == 1
-    assert told.error.splitlines()[:-1] == [
-        "the run's own",
-        "deploy_to_kserve: failed",
-        f"logs: kubectl --namespace user get pods --selector pipeline/runid={run_id} "
-        "--field-selector status.phase=Failed",
-    ]
 
 
 def test_ctrl_c_ends_the_waiting_but_not_the_run(platform: Platform, tmp_path: Path) -> None:
@@ -88,13 +54,16 @@ def test_session_that_expires_while_waiting_is_renewed_once(options: LoginOption
         assert len([path for _, path in platform.seen if RUNS in path]) == 4  # one of them in vain
 
 
-def test_session_is_renewed_for_a_request_once_only(platform: Platform, submit: Submit) -> None:
-    platform.faults[RUNS] = [401, 401]
+def test_session_is_renewed_for_a_request_once_only(
+    platform: Platform, submit: Submit, caplog: pytest.LogCaptureFixture
+) -> None:
+    platform.faults[RUNS] = [401, 401, 503]
+    platform.faults["/apis/v1beta1/runs/"] = [403, 403]
     told = submit(platform, "--wait")
-    assert (told.code, platform.gateway.logins) == (1, 2)
-    (line,) = told.error.splitlines()
-    assert "does not take the login for the API (401): ask who runs the platform" in line
-    assert "; the run goes on: http" in line
+    assert (told.code, platform.gateway.logins) == (0, 2)
+    login, failing = (record.getMessage() for record in caplog.records if record.levelname == "WARNING")
+    assert "does not take the login for the API (401, upstream connect error): ask who runs the platform" in login
+    assert "answers 503" in failing
 
 
 def test_password_that_changes_while_waiting_is_said(platform: Platform, submit: Submit) -> None:
@@ -120,13 +89,24 @@ def test_passing_trouble_while_waiting_is_waited_out(platform: Platform, tmp_pat
 @pytest.mark.parametrize(
     ("path", "fault", "code", "message"),
     [
-        ("healthz", 401, 1, "does not take the login for the API (401): ask who runs the platform"),
+        (
+            "healthz",
+            401,
+            1,
+            "does not take the login for the API (401, upstream connect error): ask who runs the platform",
+        ),
         ("healthz", "loop", 1, "does not take the login for the API (302): ask who runs the platform"),
         ("healthz", 404, 1, "no Kubeflow Pipelines API there (404 instead): check KUBEFLOW_ENDPOINT"),
         ("healthz", "web page", 1, "no Kubeflow Pipelines API there (a web page instead): check KUBEFLOW_ENDPOINT"),
         ("healthz", 503, 1, "answers 503 upstream connect error: try again"),
-        ("experiments", 403, 2, "namespace 'user' (derived from KUBEFLOW_USERNAME"),
-        ("experiments", 404, 2, "namespace 'user'"),
+        (
+            "experiments",
+            "no permission",
+            2,
+            f"namespace '{PROFILE}' (as the dashboard says; set KUBEFLOW_NAMESPACE for another)",
+        ),
+        ("experiments", 403, 1, "refuses with 403"),
+        ("experiments", 404, 1, "refuses with 404 (upstream connect error)"),
         ("experiments", 409, 1, "refuses with 409"),
         ("experiments", 500, 1, "answers 500"),
         ("experiments", "reset", 1, "the connection broke"),
@@ -172,7 +152,7 @@ def test_redirects_without_end_are_one_line(platform: Platform, submit: Submit, 
 
 
 @pytest.mark.parametrize(
-    "login", [{}, {"KUBEFLOW_TOKEN": TOKEN, "KUBEFLOW_NAMESPACE": "user"}], ids=["password", "token"]
+    "login", [{}, {"KUBEFLOW_TOKEN": TOKEN, "KUBEFLOW_NAMESPACE": PROFILE}], ids=["password", "token"]
 )
 def test_unknown_authority_needs_its_bundle(login: dict[str, str], submit: Submit, tmp_path: Path) -> None:
     authority = trustme.CA()
@@ -189,7 +169,7 @@ def test_unknown_authority_needs_its_bundle(login: dict[str, str], submit: Submi
 
 
 def test_tracebacks_hold_no_secret(platform: Platform) -> None:
-    workspace = open_remote(RemoteSettings(platform.endpoint, Login(USERNAME, SecretStr(PASSWORD)), "user", ""))
+    workspace = open_remote(RemoteSettings(platform.endpoint, Login(USERNAME, SecretStr(PASSWORD)), PROFILE, ""))
     for fault in ("cookie", "reset", 401, 401, 403):
         platform.faults[RUNS].append(fault)
     for _ in range(3):

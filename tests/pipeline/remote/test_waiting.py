@@ -2,14 +2,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import yaml
 from kfp_server_api import V2beta1PipelineTaskDetail as TaskDetail
 from kfp_server_api import V2beta1RuntimeState as RuntimeState
 
-from container_component_src.settings import load_settings
-from pipeline.compile_and_run_pipeline import compile_pipeline
 from pipeline.local.steps import PlannedStep, StepRecord, StepState
-from pipeline.remote.pod_logs import TEMPLATES, pod_names
 from pipeline.remote.waiting import update_records
 
 SPLIT = PlannedStep("comp-split-parquet-file", in_loop=True)
@@ -52,18 +48,6 @@ def test_step_that_has_not_begun_has_no_seconds() -> None:
     begun = datetime(1970, 1, 1, tzinfo=UTC)
     update_records([record], [TaskDetail(display_name="split-parquet-file", state="PENDING", start_time=begun)])
     assert record.began is None
-
-
-def test_pods_have_the_names_that_argo_gives_those_of_this_pipeline(tmp_path: Path) -> None:
-    names = list(pod_names("pipeline-x7k2p-123"))
-    assert names[0] == "pipeline-x7k2p-metadata-0-1-retry-system-container-impl-123"
-    assert names[-1] == "pipeline-x7k2p-123"
-    compile_pipeline(load_settings(PROJECT / "config.toml"), tmp_path / "pipeline.yaml")
-    _, platform = yaml.safe_load_all((tmp_path / "pipeline.yaml").read_text())
-    for config in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values():
-        metadata = config["podMetadata"]
-        counts = f"metadata-{len(metadata.get('annotations', {}))}-{len(metadata.get('labels', {}))}-"
-        assert f"{counts}system-container-impl" in TEMPLATES
 
 
 def test_every_state_of_the_api_is_known() -> None:

@@ -1,31 +1,35 @@
 """A notebook's pod, and what the way to a platform takes from its surroundings."""
 
+import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from container_component_src.errors import InputError
 from pipeline.remote import workspace
-from pipeline.remote.client import proxy_for
+from pipeline.remote.client import NEW_NOTEBOOK, TOKEN_PATH, TOKEN_PATH_VARIABLE, proxy_for
 from pipeline.remote.problems import PlatformError
-from pipeline.remote.workspace import open_from_notebook
-from tests.pipeline.remote.gateways import TOKEN
+from pipeline.remote.settings import Trust, remote_settings
+from pipeline.remote.workspace import Workspace, open_from_notebook, open_remote
+from tests.pipeline.remote.conftest import LOGIN
+from tests.pipeline.remote.gateways import PROFILE, TOKEN, USERNAME
 from tests.pipeline.remote.platform_server import Platform
 
 
 @pytest.fixture
 def pod(platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The environment of a pod of the namespace `user`, with a token for the API."""
+    """The environment of a pod of a profile's namespace, with a token for the API."""
     (tmp_path / "token").write_text(TOKEN)
-    (tmp_path / "namespace").write_text("user\n")
+    (tmp_path / "namespace").write_text(f"{PROFILE}\n")
     monkeypatch.setattr(workspace, "NAMESPACE_FILE", tmp_path / "namespace")
     return {"KF_PIPELINES_SA_TOKEN_PATH": str(tmp_path / "token"), "KF_PIPELINES_ENDPOINT": platform.endpoint}
 
 
 def test_pod_uses_its_own_token_and_namespace(platform: Platform, pod: dict[str, str]) -> None:
     opened = open_from_notebook(pod)
-    assert (opened.namespace, opened.owner, opened.namespace_source) == ("user", "user", "that of this pod")
-    assert opened.run_url("1") == "/_/pipeline/?ns=user#/runs/details/1"
+    assert (opened.namespace, opened.owner, opened.namespace_source) == (PROFILE, PROFILE, "that of this pod")
+    assert opened.run_url("1") == f"/_/pipeline/?ns={PROFILE}#/runs/details/1"
     assert platform.gateway.logins == 0
 
 
@@ -35,13 +39,33 @@ def test_pod_may_name_another_namespace_and_the_address_of_the_pages(pod: dict[s
     assert opened.run_url("1") == "https://kubeflow.example.com/_/pipeline/?ns=team#/runs/details/1"
 
 
+def test_pod_that_is_told_the_address_of_the_platform_gives_full_links(pod: dict[str, str]) -> None:
+    opened = open_from_notebook({**pod, "KUBEFLOW_ENDPOINT": "kubeflow.example.com/"})
+    assert opened.run_url("1") == f"https://kubeflow.example.com/_/pipeline/?ns={PROFILE}#/runs/details/1"
+
+
+def test_pod_asks_kubernetes_where_it_may(pod: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "absent"))
+    assert open_from_notebook(pod).cluster is None
+    config = {"current-context": "a", "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}]}
+    users = {
+        "clusters": [{"name": "a", "cluster": {"server": "http://localhost"}}],
+        "users": [{"name": "a", "user": {"token": "t"}}],
+    }
+    (tmp_path / "kubeconfig").write_text(json.dumps({**config, **users}))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    cluster = open_from_notebook(pod).cluster
+    assert cluster is not None
+    assert cluster.namespace == PROFILE
+
+
 def test_token_is_read_anew_for_each_request(pod: dict[str, str], tmp_path: Path) -> None:
     opened = open_from_notebook(pod)
     (tmp_path / "token").write_text("outdated")
-    with pytest.raises(PlatformError, match=r"does not take the login for the API \(401\): create the notebook anew"):
-        opened.client.list_experiments(namespace="user")
+    with pytest.raises(PlatformError, match=r"login for the API \(401, .*\): apply deploy/poddefault.yaml"):
+        opened.client.list_experiments(namespace=PROFILE)
     (tmp_path / "token").write_text(TOKEN)
-    assert opened.client.list_experiments(namespace="user").total_size is None
+    assert opened.client.list_experiments(namespace=PROFILE).total_size is None
 
 
 def test_what_a_pod_lacks_is_named(pod: dict[str, str], tmp_path: Path) -> None:
@@ -51,7 +75,10 @@ def test_what_a_pod_lacks_is_named(pod: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="the namespace of this pod is not known"):
         open_from_notebook(pod)
     (tmp_path / "token").unlink()
-    with pytest.raises(InputError, match="create the notebook with 'Allow access to Kubeflow Pipelines'"):
+    with pytest.raises(
+        InputError,
+        match=r"apply deploy/poddefault\.yaml .* 'Allow access to Kubeflow Pipelines'",
+    ):
         open_from_notebook(pod)
 
 
@@ -61,3 +88,94 @@ def test_api_is_reached_through_the_proxy_of_the_environment(monkeypatch: pytest
     assert proxy_for("https://kubeflow.example.com") == "http://proxy.example.com:3128"
     assert proxy_for("https://internal.example.com") is None
     assert proxy_for("http://kubeflow.example.com") is None
+
+
+@pytest.mark.parametrize(
+    "proxy", ["http://user:hunter2/x@proxy:3128", "http://u:hun ter2@proxy", "socks5://u:hunter2@a"]
+)
+def test_proxy_that_is_none_is_not_repeated(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", proxy)
+    with pytest.raises(InputError, match="the environment's proxy for https is no address") as caught:
+        proxy_for("https://kubeflow.example.com")
+    assert "hunter2" not in str(caught.value)
+    assert "ter2" not in str(caught.value)
+
+
+def test_proxy_may_have_a_login_and_no_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "user:pass%2Fword@proxy.example.com:3128")
+    assert proxy_for("https://kubeflow.example.com") == "http://user:pass%2Fword@proxy.example.com:3128"
+
+
+def enter(platform: Platform, **values: str) -> Workspace:
+    """Log in from outside, without KUBEFLOW_NAMESPACE unless it is given."""
+    return open_remote(remote_settings({"KUBEFLOW_ENDPOINT": platform.endpoint, **LOGIN, **values}, Trust()))
+
+
+def test_dashboard_tells_the_namespace_of_a_user(platform: Platform) -> None:
+    assert enter(platform).namespace == PROFILE  # `team` is that of somebody else
+    platform.api.members[USERNAME] = {"team": "contributor"}
+    assert enter(platform).namespace == "team"
+
+
+def test_address_of_a_page_tells_the_namespace(platform: Platform) -> None:
+    opened = enter(platform, KUBEFLOW_ENDPOINT=f"{platform.endpoint}/_/pipeline/?ns=team#/runs")
+    assert (opened.namespace, opened.namespace_source) == ("team", "from KUBEFLOW_ENDPOINT")
+
+
+@pytest.mark.parametrize(
+    ("roles", "message"),
+    [
+        ({"a": "owner", "b": "owner", "c": "viewer"}, "several namespaces are yours: .* to one of a, b, c$"),
+        ({}, "knows no namespace of this user: set KUBEFLOW_NAMESPACE$"),
+    ],
+)
+def test_namespace_that_the_dashboard_leaves_open_is_asked_for(
+    platform: Platform, roles: dict[str, str], message: str
+) -> None:
+    platform.api.members[USERNAME] = roles
+    with pytest.raises(InputError, match=message):
+        enter(platform)
+
+
+@pytest.mark.parametrize("fault", [404, "web page"])
+def test_namespace_is_asked_for_where_there_is_no_dashboard(platform: Platform, fault: int | str) -> None:
+    platform.faults["/api/workgroup"] = [fault]
+    with pytest.raises(InputError, match=r"does not tell the namespaces of this user \(.*\): set KUBEFLOW_NAMESPACE"):
+        enter(platform)
+
+
+def test_namespace_kubeflow_is_one_like_others(platform: Platform) -> None:
+    # kfp's client takes this name for "not given", and would ask the API before the login.
+    with pytest.raises(InputError, match=rf"'kubeflow' \(KUBEFLOW_NAMESPACE\).* to one of {PROFILE}, team$"):
+        enter(platform, KUBEFLOW_NAMESPACE="kubeflow")
+    asked = [path for _, path in platform.seen if "/apis/" in path]
+    assert asked == ["/pipeline/apis/v2beta1/healthz", "/pipeline/apis/v2beta1/experiments"]
+    platform.api.members[USERNAME]["kubeflow"] = "contributor"
+    assert enter(platform, KUBEFLOW_NAMESPACE="kubeflow").owner == "kubeflow"
+
+
+def test_platform_for_one_user_is_asked_for_no_namespace(platform: Platform) -> None:
+    platform.api.multi_user = False
+    opened = enter(platform)
+    assert (opened.namespace, opened.owner) == ("kubeflow", None)
+
+
+def test_api_server_that_gets_ready_is_waited_for(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workspace, "READY_PAUSE", 0.0)
+    platform.api.ready_after = 3
+    assert enter(platform).multi_user
+    platform.api.ready_after = 100
+    with pytest.raises(PlatformError, match="the API server of Kubeflow Pipelines is not ready: try again"):
+        enter(platform)
+
+
+def test_poddefault_gives_the_token_that_is_looked_for() -> None:
+    text = (Path(__file__).resolve().parents[3] / "deploy" / "poddefault.yaml").read_text(encoding="utf-8")
+    spec = yaml.safe_load(text)["spec"]
+    (variable,), (volume,), (mount,) = spec["env"], spec["volumes"], spec["volumeMounts"]
+    (source,) = volume["projected"]["sources"]
+    assert (variable["name"], variable["value"]) == (TOKEN_PATH_VARIABLE, TOKEN_PATH)
+    assert f"{mount['mountPath']}/{source['serviceAccountToken']['path']}" == TOKEN_PATH
+    assert mount["name"] == volume["name"]
+    assert source["serviceAccountToken"]["audience"] == "pipelines.kubeflow.org"
+    assert spec["desc"] in NEW_NOTEBOOK

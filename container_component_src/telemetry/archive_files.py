@@ -1,0 +1,21 @@
+"""Finding archives by their names; nothing is read."""
+
+from container_component_src import storage
+from container_component_src.errors import InputError
+from container_component_src.storage import Location
+
+
+def find_archives(uri: str) -> list[Location]:
+    """The parquet files directly below a folder or prefix, sorted by name, or the one that the URI names.
+
+    Raises:
+        InputError: There is none.
+    """
+    location = storage.resolve(uri)
+    files = [location] if location.name.endswith(".parquet") and location.exists() else location.children()
+    files = [file for file in files if file.name.endswith(".parquet")]
+    if not files:
+        raise InputError(
+            f"{uri}: no archives (*.parquet) found; put some there or change [paths] archives in config.toml"
+        )
+    return files

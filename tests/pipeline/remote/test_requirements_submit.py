@@ -1,0 +1,82 @@
+"""The command with nothing installed but what requirements-submit.txt names, as in a notebook."""
+
+import os
+import subprocess
+import sys
+from importlib.metadata import distribution
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from tests.pipeline.remote.command import READ_BY_THE_COMMAND
+from tests.pipeline.remote.conftest import LOGIN
+from tests.pipeline.remote.platform_server import Platform, serving
+from tests.pipeline.remote.test_submit import inputs
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of packages with links to those of this environment that the file names."""
+    folder = tmp_path_factory.mktemp("site")
+    for line in (ROOT / "requirements-submit.txt").read_text(encoding="utf-8").splitlines():
+        requirement = Requirement(line)
+        if requirement.marker and not requirement.marker.evaluate():
+            continue
+        found = distribution(requirement.name)
+        for name in {file.parts[0] for file in found.files or () if file.parts[0] != ".."}:
+            link = folder / name
+            if not link.exists():
+                link.symlink_to(Path(str(found.locate_file(name))))
+    return folder
+
+
+def run(site: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(READ_BY_THE_COMMAND)}
+    return subprocess.run(  # noqa: PLW1510 - the exit code is what is tested
+        [sys.executable, "-S", "pipeline/compile_and_run_pipeline.py", "--image-tag", "1.0", *arguments],  # no others
+        cwd=ROOT,
+        env={**inherited, "PYTHONPATH": str(site), **variables},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_pipeline_is_compiled(site: Path, tmp_path: Path) -> None:
+    done = run(site, "--compile-only", "--output", str(tmp_path / "pipeline.yaml"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "pipeline.yaml").is_file()
+
+
+def test_run_is_submitted_after_a_look_for_the_inputs(site: Path, storage: dict[str, str]) -> None:
+    with serving() as platform:
+        told = submit(site, platform, storage, *inputs("s3://preflight/archives", "s3://preflight/reports.csv"))
+        assert told.returncode == 0, told.stderr
+        assert "ok: archives: 1 archives; their columns are not checked without pyarrow\n" in told.stdout
+        assert "ok: reports: there; their columns are not checked without pandas\n" in told.stdout
+        assert len(platform.api.runs) == 1
+        absent = submit(site, platform, storage, *inputs("s3://preflight/nothing", "s3://preflight/absent.csv"))
+        assert (absent.returncode, len(platform.api.runs)) == (1, 1)
+        assert "error: not submitted: archives, reports" in absent.stderr
+
+
+def submit(
+    site: Path, platform: Platform, storage: dict[str, str], *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    return run(site, "--remote", *arguments, KUBEFLOW_ENDPOINT=platform.endpoint, **LOGIN, **storage)
+
+
+@pytest.mark.parametrize(("option", "file"), [("--remote", "requirements-submit.txt"), ("--local", "requirements.txt")])
+def test_missing_packages_are_named_with_the_file_that_has_them(tmp_path: Path, option: str, file: str) -> None:
+    done = run(tmp_path, option)
+    assert (done.returncode, done.stderr) == (
+        2, f"error: click is not installed: pip install --requirement {file}\n"
+    )  # fmt: skip
+
+
+def test_local_run_needs_the_libraries_of_the_steps(site: Path) -> None:
+    done = run(site, "--local")
+    assert done.returncode == 2
+    assert done.stderr == "error: --local needs all dependencies: pip install --requirement requirements.txt\n"

@@ -1,0 +1,21 @@
+import pytest
+
+from container_component_src.credentials import header_value
+from container_component_src.errors import InputError
+
+
+@pytest.mark.parametrize("text", ["abc.DEF-_~+/=", "abc.DEF-_~+/=\n", "\tabc.DEF-_~+/=\r\n", " abc.DEF-_~+/= "])
+def test_blanks_and_line_breaks_around_are_not_part_of_it(text: str) -> None:
+    assert header_value(text, "TOKEN") == "abc.DEF-_~+/="
+
+
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_nothing_stays_nothing(text: str) -> None:
+    assert header_value(text, "TOKEN") == ""
+
+
+@pytest.mark.parametrize("inside", ["\n", "\r\n", " ", "\x00", "\u00e9", "\u2028", "\ufeff"])
+def test_what_no_header_takes_is_refused_and_not_repeated(inside: str) -> None:
+    with pytest.raises(InputError, match=r"^TOKEN: holds .*: copy it again$") as caught:
+        header_value(f"s3cr3t{inside}token", "TOKEN")
+    assert "s3cr3t" not in str(caught.value)

@@ -1,0 +1,125 @@
+"""The settings of the S3 store: what variables make of the client, and which values are refused by name."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import trustme
+
+from container_component_src.errors import InputError
+from container_component_src.s3_settings import PATIENCE_SECONDS, patience, s3_options
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.parametrize(
+    ("environment", "endpoint", "expected"),
+    [
+        ({}, "", None),
+        ({"S3_ENDPOINT": "minio:9000"}, "", "https://minio:9000"),
+        ({"S3_ENDPOINT": "minio:9000", "S3_USE_HTTPS": "false"}, "", "http://minio:9000"),
+        ({"S3_ENDPOINT": "minio:9000", "S3_USE_HTTPS": " No "}, "", "http://minio:9000"),
+        ({"S3_ENDPOINT": "minio:9000", "S3_USE_HTTPS": "0"}, "", "http://minio:9000"),
+        ({"S3_ENDPOINT": "minio:9000", "S3_USE_HTTPS": "1"}, "", "https://minio:9000"),
+        ({"S3_ENDPOINT": "minio:9000", "S3_USE_HTTPS": ""}, "", "https://minio:9000"),
+        ({"S3_ENDPOINT": "http://minio:9000", "S3_USE_HTTPS": "true"}, "", "http://minio:9000"),
+        ({"S3_ENDPOINT": "https://minio:9000", "S3_USE_HTTPS": "false"}, "", "https://minio:9000"),
+        ({"S3_ENDPOINT": "minio:9000"}, "other:1", "https://other:1"),
+        ({"S3_ENDPOINT": "minio:9000", "S3_USE_HTTPS": "false"}, "https://other:1", "https://other:1"),
+    ],
+)
+def test_endpoint(environment: dict[str, str], endpoint: str, expected: str | None) -> None:
+    assert s3_options(environment, endpoint)["endpoint_url"] == expected
+
+
+@pytest.mark.parametrize(
+    ("environment", "verify"),
+    [
+        ({}, True),
+        ({"S3_VERIFY_SSL": "TRUE"}, True),
+        ({"S3_VERIFY_SSL": "false"}, False),
+        ({"S3_VERIFY_SSL": "0", "AWS_CA_BUNDLE": "absent.pem", "S3_CA_BUNDLE": "damaged"}, False),
+        ({"S3_CA_BUNDLE": "", "AWS_CA_BUNDLE": ""}, True),
+    ],
+)
+def test_tls_is_verified_unless_told_otherwise(environment: dict[str, str], verify: bool | str) -> None:
+    assert s3_options(environment)["client_kwargs"]["verify"] == verify
+
+
+@pytest.mark.parametrize("name", ["S3_USE_HTTPS", "S3_VERIFY_SSL"])
+@pytest.mark.parametrize("value", ["maybe", "2", "-"])
+def test_switch_that_is_neither_true_nor_false(name: str, value: str) -> None:
+    with pytest.raises(InputError, match=name):
+        s3_options({name: value, "S3_ENDPOINT": "minio:9000"})
+
+
+def test_keys_token_and_region() -> None:
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION")
+    options = s3_options(dict(zip(names, "abcd", strict=True)))
+    assert (options["key"], options["secret"], options["token"]) == ("a", "b", "c")
+    assert options["client_kwargs"]["region_name"] == "d"
+    empty = s3_options(dict.fromkeys(names, ""))  # a Secret may hold empty keys
+    assert (empty["key"], empty["secret"], empty["token"]) == (None, None, None)
+    assert empty["client_kwargs"]["region_name"] == "us-east-1"
+
+
+@pytest.mark.parametrize("value", ["minio:9000\n", " minio:9000", '"minio:9000"', "'minio:9000'"])
+@pytest.mark.parametrize(
+    "name", ["S3_ENDPOINT", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION"]
+)
+def test_what_files_leave_around_a_value_is_refused(name: str, value: str) -> None:
+    with pytest.raises(InputError, match=f"^environment variable {name} has ") as caught:
+        s3_options({name: value})
+    assert value.strip() not in str(caught.value)  # it may be secret
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["http://", "ftp://minio", "minio:port", "minio:99999", "min io:9000", "https://:9000"]
+)
+def test_what_is_no_endpoint(endpoint: str) -> None:
+    with pytest.raises(InputError, match="S3_ENDPOINT="):
+        s3_options({"S3_ENDPOINT": endpoint})
+    with pytest.raises(InputError, match="--minio-endpoint="):
+        s3_options({"S3_ENDPOINT": "minio:9000"}, endpoint)
+
+
+def test_certificates_as_text_become_a_private_file_of_this_process(tmp_path: Path) -> None:
+    text = trustme.CA().cert_pem.bytes().decode()
+    program = (
+        "import os, sys; from container_component_src.s3_settings import s3_options;"
+        "path = s3_options(os.environ)['client_kwargs']['verify'];"
+        "assert s3_options(os.environ)['client_kwargs']['verify'] == path;"
+        "assert os.stat(os.path.dirname(path)).st_mode & 0o077 == 0;"
+        "print(path, open(path).read())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=PROJECT,
+        env={"S3_CA_BUNDLE": text, "TMPDIR": str(tmp_path), "AWS_CA_BUNDLE": "absent.pem"},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    path, _, content = done.stdout.partition(" ")
+    assert Path(path).is_relative_to(tmp_path)
+    assert content.strip() == text.strip()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["S3_CA_BUNDLE", "AWS_CA_BUNDLE"])
+@pytest.mark.parametrize("value", ["absent.pem", "-----BEGIN CERTIFICATE-----\nabc"])
+def test_what_is_no_certificate(name: str, value: str) -> None:
+    with pytest.raises(InputError, match=f"(?s)environment variable {name}.*: no certificates found"):
+        s3_options({name: value})
+
+
+def test_patience() -> None:
+    assert s3_options({})["patience"] == PATIENCE_SECONDS
+    assert s3_options({"S3_RETRY_SECONDS": "7.5"})["patience"] == 7.5
+    with patience(2):
+        assert s3_options({"S3_RETRY_SECONDS": "7.5"})["patience"] == 2
+    assert s3_options({"S3_RETRY_SECONDS": "0"})["patience"] == 0
+    for text in ("-1", "soon", "inf", "nan"):
+        with pytest.raises(InputError, match="S3_RETRY_SECONDS"):
+            s3_options({"S3_RETRY_SECONDS": text})

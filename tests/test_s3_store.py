@@ -1,0 +1,332 @@
+"""Stores that are away, refuse, or fail: what is waited for, and what the user is told."""
+
+import logging
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Event, Thread
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import trustme
+from werkzeug import Request, Response
+
+from container_component_src import storage
+from container_component_src.errors import InputError, PipelineError, StepError
+from container_component_src.storage import Location
+from container_component_src.telemetry.parquet import open_parquet
+from tests.s3_front import Front, always, at_first, broken_off, refusal, s3_front, without_delete
+
+SECRET = "never-to-be-shown"
+# Every way to look at an object, to read it, and to write it.
+CALLS: dict[str, Callable[[Location], object]] = {
+    "exists": Location.exists,
+    "is_file": Location.is_file,
+    "children": Location.children,
+    "read": Location.read_bytes,
+    "parquet": lambda location: open_parquet(location, "write it again"),
+    "write": lambda location: location.write_bytes(b"1"),
+}
+every_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
+
+
+@pytest.fixture
+def front(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
+    with s3_front() as front:
+        monkeypatch.setenv("S3_ENDPOINT", f"http://{front.address}")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+        yield front
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def _refused(call: Callable[[Location], object], location: Location, kind: type[PipelineError]) -> str:
+    with pytest.raises(PipelineError) as caught:
+        call(location)
+    assert type(caught.value) is kind
+    assert SECRET not in str(caught.value)
+    assert "no such file" not in str(caught.value)
+    return str(caught.value)
+
+
+@every_call
+def test_a_store_that_is_away(
+    call: Callable[[Location], object], bucket: str, free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("S3_RETRY_SECONDS", "0.3")
+    message = _refused(call, storage.resolve(f"{bucket}/x", f"http://127.0.0.1:{free_port}"), StepError)
+    assert f"{bucket}/x: the store at http://127.0.0.1:{free_port} does not answer" in message
+    assert "S3_ENDPOINT" in message
+
+
+@every_call
+def test_a_refused_key(call: Callable[[Location], object], bucket: str, front: Front) -> None:
+    front.answer = always(403, "InvalidAccessKeyId")
+    message = _refused(call, storage.resolve(f"{bucket}/x"), InputError)
+    assert f"{bucket}/x: the store at http://{front.address} refuses access key ID key (" in message
+    assert "Secret" in message
+
+
+@every_call
+def test_a_bucket_that_is_not_there(call: Callable[[Location], object], front: Front) -> None:
+    if call is Location.exists:  # of the bucket itself this can be asked
+        assert not storage.resolve("s3://no-such-bucket").exists()
+    message = _refused(call, storage.resolve("s3://no-such-bucket/x"), InputError)
+    assert f"no bucket 'no-such-bucket' in the store at http://{front.address}" in message
+
+
+@pytest.mark.parametrize(("status", "code"), [(503, "SlowDown"), (500, "InternalError"), (429, "TooManyRequests")])
+def test_a_store_that_fails_for_good(
+    status: int, code: str, bucket: str, front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("S3_RETRY_SECONDS", "0.3")
+    front.answer = always(status, code)
+    message = _refused(Location.children, storage.resolve(f"{bucket}/x"), StepError)
+    assert f"the store at http://{front.address} fails ({code}: no)" in message
+    assert len(front.requests) > 1
+
+
+@pytest.mark.parametrize(("status", "code"), [(400, "InvalidArgument"), (501, "NotImplemented"), (405, "NotAllowed")])
+def test_an_answer_that_stays_the_same_is_asked_for_once(status: int, code: str, bucket: str, front: Front) -> None:
+    location = storage.resolve(f"{bucket}/x")
+    front.answer = always(status, code)
+    message = _refused(lambda location: location.write_bytes(b"1"), location, StepError)
+    assert f"answers {code}: no" in message
+    assert len(front.requests) == 1
+
+
+@every_call
+def test_a_passing_failure_is_waited_out(
+    call: Callable[[Location], object],
+    bucket: str,
+    front: Front,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("S3_RETRY_SECONDS", "60")
+    location = storage.resolve(f"{bucket}/x")
+    with location.open_output() as output:
+        pq.write_table(pa.table({"a": [1]}), output)
+    front.answer = at_first(3, 503, "SlowDown")
+    call(location)
+    (warning,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert f"the store at http://{front.address} fails (" in warning.getMessage()
+    assert "trying for 60 s in all" in warning.getMessage()
+
+
+def test_a_store_that_comes_back(
+    bucket: str, free_port: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A real outage: nothing listens until the first warning has been given."""
+    monkeypatch.setenv("S3_RETRY_SECONDS", "60")
+    storage.resolve(f"{bucket}/x").write_bytes(b"content")
+    warned, read = Event(), Event()
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: warned.set()  # type: ignore[method-assign]
+
+    def come_back() -> None:
+        warned.wait(30)
+        with s3_front(free_port):
+            read.wait(60)
+
+    thread = Thread(target=come_back)
+    logger = logging.getLogger("container_component_src.s3_store")
+    logger.addHandler(handler)
+    try:
+        thread.start()
+        assert storage.resolve(f"{bucket}/x", f"http://127.0.0.1:{free_port}").read_bytes() == b"content"
+    finally:
+        read.set()
+        thread.join()
+        logger.removeHandler(handler)
+    assert warned.is_set()
+
+
+@pytest.mark.parametrize(
+    "call", [Location.read_bytes, lambda location: pq.read_table(location.path, filesystem=location.arrow_fs)]
+)
+def test_content_that_breaks_off_is_read_again(
+    call: Callable[[Location], object], bucket: str, front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("S3_RETRY_SECONDS", "60")
+    location = storage.resolve(f"{bucket}/x.parquet")
+    with location.open_output() as output:
+        pq.write_table(pa.table({"a": [1]}), output)
+    front.answer = broken_off(2)
+    assert call(location)
+
+
+def test_whoever_only_looks_does_not_wait(bucket: str, front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("S3_RETRY_SECONDS", "3600")
+    front.answer = always(503, "SlowDown")
+    with storage.patience(0.1):
+        location = storage.resolve(f"{bucket}/x")
+    assert ", for 0 s;" in _refused(Location.exists, location, StepError)
+
+
+def test_an_upload_that_is_given_up_is_not_waited_for(
+    bucket: str, front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("container_component_src.s3_store.QUICK_SECONDS", 0.1)
+    monkeypatch.setenv("S3_RETRY_SECONDS", "3600")
+    with pytest.raises(ZeroDivisionError), storage.resolve(f"{bucket}/x").open_output() as output:
+        output.write(bytes(51 << 20))  # s3fs uploads in parts of 50 MiB
+        front.answer = always(503, "SlowDown")
+        raise ZeroDivisionError
+
+
+def test_an_upload_is_given_up_where_nothing_can_be_deleted(
+    bucket: str, front: Front, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    front.answer = without_delete
+    with pytest.raises(ZeroDivisionError), storage.resolve(f"{bucket}/x").open_output() as output:
+        output.write(bytes(51 << 20))
+        raise ZeroDivisionError
+    assert "parts of an upload that was given up are left" in caplog.text
+    assert not storage.resolve(f"{bucket}/x").exists()
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_what_cannot_be_deleted_is_named(several: bool, bucket: str, front: Front) -> None:
+    folder = storage.resolve(f"{bucket}/a")
+    for name in ("x", "y") if several else ("x",):
+        (folder / name).write_bytes(b"1")
+    front.answer = without_delete
+    message = _refused(Location.remove, folder if several else folder / "x", InputError)
+    assert f"{bucket}/a/x: the store at http://{front.address} refuses access key ID key (AccessDenied)" in message
+    assert (folder / "x").exists()
+
+
+def test_many_objects_are_deleted(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("container_component_src.s3_store._DELETED_AT_ONCE", 2)
+    folder = storage.resolve(f"{bucket}/a")
+    for name in ("1", "2", "b/3", "b/4", "5"):
+        (folder / name).write_bytes(b"1")
+    folder.remove()
+    assert folder.children() == []
+
+
+def test_keys_without_rights_to_list(bucket: str, front: Front) -> None:
+    """AWS answers 403 to whoever may not list where an object is absent."""
+    front.answer = lambda request: refusal(403, "AccessDenied") if request.method == "HEAD" else None
+    assert "refuses access key ID key (403: Forbidden)" in _refused(
+        Location.is_file, storage.resolve(f"{bucket}/absent"), InputError
+    )
+
+
+def test_keys_that_may_list_their_own_folder_only(bucket: str, front: Front) -> None:
+    front.answer = lambda request: refusal(403, "AccessDenied") if request.args.get("prefix") == "own/" else None
+    assert storage.resolve(f"{bucket}/own/folder").children() == []
+
+
+def test_no_key(bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    message = _refused(Location.exists, storage.resolve(f"{bucket}/x"), InputError)
+    assert "no access key" in message
+    assert "AWS_ACCESS_KEY_ID" in message
+
+
+@pytest.mark.parametrize("code", ["ExpiredToken", "400"])
+def test_an_expired_token(code: str, bucket: str, front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "token-of-an-hour")
+    front.answer = always(400, code)
+    message = _refused(Location.exists, storage.resolve(f"{bucket}/x"), InputError)
+    assert "AWS_SESSION_TOKEN" in message
+    assert "token-of-an-hour" not in message
+
+
+def test_token_and_region_reach_the_store(bucket: str, front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "token-of-an-hour")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    storage.resolve(f"{bucket}/x").exists()
+    headers = front.requests[0].headers
+    assert headers["X-Amz-Security-Token"] == "token-of-an-hour"
+    assert "/eu-central-1/s3/" in headers["Authorization"]
+
+
+def test_another_region(bucket: str, front: Front) -> None:
+    front.answer = always(400, "AuthorizationHeaderMalformed")
+    message = _refused(lambda location: location.write_bytes(b"1"), storage.resolve(f"{bucket}/x"), InputError)
+    assert "AWS_DEFAULT_REGION" in message
+
+
+def test_a_bucket_name_that_none_can_have(front: Front) -> None:
+    message = _refused(Location.exists, storage.resolve("s3://no bucket/x"), InputError)
+    assert "s3://no bucket/x: no valid S3 address" in message
+
+
+@pytest.fixture
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def https(authority: trustme.CA, bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
+    """A store whose certificate an authority of its own has signed."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with s3_front(tls=context) as front:
+        monkeypatch.setenv("S3_ENDPOINT", front.address)
+        yield front
+
+
+def test_an_authority_of_ones_own(
+    authority: trustme.CA, https: Front, bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def works() -> None:
+        location = storage.resolve(f"{bucket}/x")
+        location.write_bytes(b"1")
+        assert location.read_bytes() == b"1"
+
+    text = authority.cert_pem.bytes().decode()
+    for variable in ("S3_CA_BUNDLE", "AWS_CA_BUNDLE"):
+        (tmp_path / "ca.pem").write_text(text)
+        with monkeypatch.context() as patch:
+            patch.setenv(variable, text if variable == "S3_CA_BUNDLE" else str(tmp_path / "ca.pem"))
+            works()
+    monkeypatch.setenv("S3_VERIFY_SSL", "false")
+    works()
+
+
+@every_call
+def test_an_authority_that_nobody_knows(call: Callable[[Location], object], https: Front, bucket: str) -> None:
+    message = _refused(call, storage.resolve(f"{bucket}/x"), InputError)
+    assert f"no trusted connection to the store at https://{https.address}" in message
+    assert "S3_CA_BUNDLE" in message
+
+
+def test_a_certificate_of_another_host(authority: trustme.CA, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("other.example.com").configure_cert(context)
+    monkeypatch.setenv("S3_CA_BUNDLE", authority.cert_pem.bytes().decode())
+    with s3_front(tls=context) as front:
+        message = _refused(Location.exists, storage.resolve(f"{bucket}/x", front.address), InputError)
+    assert "127.0.0.1" in message
+
+
+def test_tls_with_a_store_that_has_none(bucket: str, front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("S3_RETRY_SECONDS", "0.3")
+    message = _refused(Location.exists, storage.resolve(f"{bucket}/x", f"https://{front.address}"), InputError)
+    assert "S3_USE_HTTPS" in message
+
+
+def test_a_page_instead_of_an_answer(bucket: str, front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address that leads elsewhere, to the console of the store for instance."""
+
+    def page(request: Request) -> Response:
+        return Response("<html><body>Welcome</body>", content_type="text/html")
+
+    monkeypatch.setenv("S3_RETRY_SECONDS", "0.3")
+    front.answer = page
+    message = _refused(Location.children, storage.resolve(f"{bucket}/x"), StepError)
+    assert f"http://{front.address}" in message

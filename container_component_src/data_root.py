@@ -24,7 +24,7 @@ from container_component_src.storage import Location
 PROJECT = "columbus-eclss-ad"
 ROOT_MARKER = "_data_root.json"
 RUN_MARKER = "_run.json"
-_WRITE_PROBE = "doctor-write-probe"  # what `doctor` writes, and cannot delete in every store
+WRITE_PROBE = "doctor-write-probe"  # what `doctor` writes: one name, since not every store lets it be deleted
 # How to go on without an input that a cached step wrote; ends the message of the step that finds it missing.
 IF_DELETED = "or, if it was deleted (cleanup, retention), the pipeline with --no-cache"
 
@@ -123,7 +123,7 @@ def check_unused(root: Location) -> None:
     Raises:
         InputError: It holds something.
     """
-    if others := [child.name for child in root.children() if child.name not in (ROOT_MARKER, _WRITE_PROBE)]:
+    if others := [child.name for child in root.children() if child.name not in (ROOT_MARKER, WRITE_PROBE)]:
         raise InputError(
             f"{root.uri}: not a data root yet, and it holds other files ({others[0]}); "
             "give data_root an empty or new folder"

@@ -26,6 +26,9 @@ _POD_FIELDS = {
     POD_NAMESPACE_VARIABLE: "metadata.namespace",
     RUN_ID_VARIABLE: f"metadata.labels['{RUN_LABEL}']",
 }
+_SHORT = (
+    0.5  # hours for the steps that do little, so that an image that cannot be pulled does not hold up the run's end
+)
 _LAUNCH_MARGIN = 1  # hours that a step outlives the training it waits for, to queue, to report and to tidy up
 _RETRY_PAUSE = 30  # seconds before the first retry, twice as long before each further one
 
@@ -95,7 +98,7 @@ def build_pipeline(settings: Settings, cache: bool = True) -> base_component.Bas
         seed: int = 42,
     ) -> None:
         cleaning = components.cleanup(namespace=namespace, backend=backend)
-        on.configure(cleaning, resources.light).set_caching_options(False)
+        on.configure(cleaning, resources.light, _SHORT).set_caching_options(False)
         with dsl.ExitHandler(cleaning, name="steps"):
             listing = components.list_archives(
                 archives_path=archives_path,
@@ -105,7 +108,7 @@ def build_pipeline(settings: Settings, cache: bool = True) -> base_component.Bas
                 namespace=namespace,
                 backend=backend,
             )
-            on.configure(listing, resources.light).set_caching_options(False)
+            on.configure(listing, resources.light, _SHORT).set_caching_options(False)
             split = split_archives(
                 archives=listing.outputs["archives"],
                 timestamp_col=timestamp_col,

@@ -35,6 +35,13 @@ _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
 @click.option("--s3-secret", default=PodSettings().s3_secret, show_default=True, help="Of the steps, on a cluster.")
 @click.option("--service-account", default="", help="Of the steps, on a cluster; your own rights are checked if empty.")
 @click.option("--pull-image", is_flag=True, help="Start a pod of the image that looks for the inputs from there.")
+@click.option("--data-root", default="", help="Where the datasets of runs go; a small file is written there.")
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Configuration whose [resources] are compared with the quotas of the namespace.",
+)
 @timestamp_col_option
 @backend_option
 def doctor(
@@ -47,22 +54,26 @@ def doctor(
     s3_secret: str,
     service_account: str,
     pull_image: bool,
+    data_root: str,
+    config_file: Path | None,
     timestamp_col: str,
     backend_name: str,
 ) -> None:
-    """Check this machine or a namespace of a cluster, the store and the data, and say how to mend what is wrong."""
+    """Check this machine or a namespace of a cluster, the store and the data, and say how to fix what is wrong."""
     from container_component_src.maintenance.input_checks import Inputs
-    from container_component_src.settings import ReportColumns, validated
+    from container_component_src.settings import ReportColumns, load_settings, validated
 
     columns = validated(ReportColumns, report_columns, "--report-columns")
-    inputs = Inputs(archives_path, reports_path, timestamp_col, columns)
+    inputs = Inputs(archives_path, reports_path, timestamp_col, columns, data_root)
     if backend_name == "kubernetes":
         from container_component_src.cluster.access import CHECK_PATIENCE, connect
         from container_component_src.maintenance.cluster_checks import run_cluster_checks
+        from container_component_src.maintenance.quota_checks import demands
 
         values = {"namespace": namespace, "image": image, "s3_secret": s3_secret, "service_account": service_account}
         pods = validated(PodSettings, values, "options")
-        report(run_cluster_checks(connect(namespace, patience=CHECK_PATIENCE), pods, inputs, pull_image))
+        wanted = demands(load_settings(config_file)) if config_file else []
+        report(run_cluster_checks(connect(namespace, patience=CHECK_PATIENCE), pods, inputs, pull_image, wanted))
     else:
         from container_component_src.maintenance.doctor import run_checks
 
@@ -81,10 +92,10 @@ def report(checks: "list[Check]") -> None:
 
     from container_component_src.errors import StepError
 
-    table = Table("check", "", Column("detail", overflow="fold"), Column("mend", overflow="fold"))
+    table = Table("check", "", Column("detail", overflow="fold"), Column("fix", overflow="fold"))
     for check in checks:
-        mend = "" if check.ok else check.mend
-        table.add_row(check.name, Text(check.state, _COLOURS[check.state]), Text(check.detail), Text(mend))
+        fix = "" if check.ok else check.mend
+        table.add_row(check.name, Text(check.state, _COLOURS[check.state]), Text(check.detail), Text(fix))
     Console().print(table)
     failed = [check.name for check in checks if check.failed]
     if failed:

@@ -14,7 +14,7 @@ class Check:
     name: str
     ok: bool
     detail: str
-    mend: str = ""  # what to do where it is not well
+    mend: str = ""  # how to fix it where it is not ok
     required: bool = True  # no: a run may succeed all the same, or this could not be looked at
 
     @property
@@ -29,6 +29,6 @@ class Check:
 
 
 def refused(name: str, error: PipelineError) -> Check:
-    """A check that ended with an error of ours, whose text ends with the mend."""
-    detail, _, mend = str(error).rpartition("; ")
-    return Check(name, False, detail or mend, mend if detail else "")
+    """A check that ended with an error of ours, whose text ends with the fix."""
+    detail, _, fix = str(error).rpartition("; ")
+    return Check(name, False, detail or fix, fix if detail else "")

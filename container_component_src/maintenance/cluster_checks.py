@@ -2,7 +2,7 @@
 
 import base64
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -15,6 +15,7 @@ from container_component_src.cluster.kinds import (
     INFERENCE_SERVICE,
     PYTORCH_JOB,
     TRIAL,
+    WORKFLOW,
     Kind,
 )
 from container_component_src.cluster.pod_settings import PodSettings
@@ -23,37 +24,50 @@ from container_component_src.errors import InputError, StepError
 from container_component_src.maintenance.checks import Check, refused
 from container_component_src.maintenance.input_checks import Inputs, check_inputs
 from container_component_src.maintenance.pod_checks import check_pod
+from container_component_src.maintenance.quota_checks import Demand, check_quotas
 from container_component_src.maintenance.right_checks import check_rights
+from container_component_src.maintenance.store_checks import NO_ROOT, WRITING, check_launcher
 from container_component_src.s3_settings import CA_BUNDLE, S3_ENVIRONMENT
 
-WORKFLOW = Kind("argoproj.io", "v1alpha1", "workflows", "Workflow", 63, "Kubeflow Pipelines")
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 COLLECTOR_LABEL = "katib.kubeflow.org/metrics-collector-injection"
 MESH_LABEL = "istio-injection"
 
 
-def run_cluster_checks(cluster: Cluster, pods: PodSettings, inputs: Inputs, pull_image: bool) -> list[Check]:
+def run_cluster_checks(
+    cluster: Cluster, pods: PodSettings, inputs: Inputs, pull_image: bool, wanted: Sequence[Demand] = ()
+) -> list[Check]:
     """All checks; the first alone where the API does not answer.
 
     Args:
         cluster: Access to the namespace of the steps.
         pods: Image, Secret and service account of the steps; without an image no pod is tried.
-        inputs: What the pipeline reads.
+        inputs: What the pipeline reads, and where it writes.
         pull_image: Whether to start a pod.
+        wanted: What the steps ask for, to compare with quotas.
     """
     api = check_api(cluster)
     if not api.ok:
         return [api]
     kinds = (DASK_CLUSTER, EXPERIMENT, TRIAL, PYTORCH_JOB, INFERENCE_SERVICE)
     secret, values = check_secret(cluster, pods.s3_secret)
+    stores, data_root = check_launcher(cluster, inputs.data_root, secret.name)
+    shared = not inputs.data_root
+    if values is not None:  # else there are no keys to write with
+        inputs = replace(inputs, data_root=data_root)
+    data = check_store(inputs, values)
+    if shared:  # what is written to is the other store then
+        data = [replace(check, mend=NO_ROOT) if check.name == WRITING else check for check in data]
     return [
         api,
         *(check_kind(cluster, kind) for kind in kinds),
         replace(check_kind(cluster, WORKFLOW), required=False),  # steps can be started without it
         *check_namespace(cluster),
         *check_rights(cluster, pods.service_account),
+        *check_quotas(cluster, wanted),
         secret,
-        *check_store(inputs, values),
+        *stores,
+        *data,
         *(check_pod(cluster, pods, inputs, pull_image) if pods.image else []),
     ]
 
@@ -69,16 +83,16 @@ def check_api(cluster: Cluster) -> Check:
 
 def check_kind(cluster: Cluster, kind: Kind) -> Check:
     """Whether a kind is served in the version that the manifests have; not whether its operator runs."""
-    name, mend = f"{kind.name} {kind.api_version}", f"install {kind.operator} in a version that docs/cluster.md names"
+    name, fix = f"{kind.name} {kind.api_version}", f"install {kind.operator}, in a version that docs/cluster.md lists"
     call = client.CustomObjectsApi(cluster.api_client).get_api_resources
     try:
         found = cluster.request(call, "read", f"the resources of {kind.api_version}", kind.group, kind.version)
     except NotFoundError:
-        return Check(name, False, "not served", mend)
+        return Check(name, False, "not served", fix)
     except StepError as error:
         return refused(name, error)
     served = any(resource.name == kind.plural for resource in found.resources)
-    return Check(name, served, "served" if served else "not served", mend)
+    return Check(name, served, "served" if served else "not served", fix)
 
 
 def check_namespace(cluster: Cluster) -> list[Check]:
@@ -87,14 +101,14 @@ def check_namespace(cluster: Cluster) -> list[Check]:
     try:
         found = cluster.request(cluster.core.read_namespace, "read", name, cluster.namespace)
     except ForbiddenError:
-        mend = "let someone run doctor who may get the namespace"
-        return [Check(name, False, "these credentials may not read it and its labels", mend, required=False)]
+        fix = "run doctor with credentials that may get the namespace"
+        return [Check(name, False, "these credentials may not read it and its labels", fix, required=False)]
     except NotFoundError:
         return [Check(name, False, "not there", f"kubectl create namespace {cluster.namespace}")]
     except StepError as error:
         return [refused(name, error)]
     if found.metadata.deletion_timestamp is not None:
-        return [Check(name, False, "is being deleted", "create it again once it is gone")]
+        return [Check(name, False, "is being deleted", "wait until it is gone, and create it again")]
     labels = found.metadata.labels or {}
     collector, mesh = labels.get(COLLECTOR_LABEL), labels.get(MESH_LABEL)
     return [
@@ -119,11 +133,11 @@ def check_secret(cluster: Cluster, name: str) -> tuple[Check, dict[str, str] | N
     try:
         found = cluster.request(cluster.core.read_namespaced_secret, "read", thing, name, cluster.namespace)
     except ForbiddenError:
-        mend = "let someone run doctor who may get the Secret"
-        return Check(thing, False, "these credentials may not read it", mend, required=False), None
+        fix = "run doctor with credentials that may get the Secret"
+        return Check(thing, False, "these credentials may not read it", fix, required=False), None
     except NotFoundError:
-        mend = "fill in and apply deploy/secret.example.yaml, or name another with --s3-secret"
-        return Check(thing, False, "not there", mend), None
+        fix = "fill in and apply deploy/secret.example.yaml, or name another Secret with --s3-secret"
+        return Check(thing, False, "not there", fix), None
     except StepError as error:
         return refused(thing, error), None
     data = found.data or {}
@@ -133,13 +147,13 @@ def check_secret(cluster: Cluster, name: str) -> tuple[Check, dict[str, str] | N
 
 def _check_keys(thing: str, values: Mapping[str, str]) -> Check:
     if missing := [key for key in CREDENTIALS if not values.get(key)]:
-        return Check(thing, False, f"no {', '.join(missing)}", "add it as deploy/secret.example.yaml shows")
+        return Check(thing, False, f"no {', '.join(missing)}", "add it, as in deploy/secret.example.yaml")
     if padded := [key for key, value in values.items() if key != CA_BUNDLE and value != value.strip()]:
-        mend = "encode it without the line break, or put it under stringData"
-        return Check(thing, False, f"blanks around {', '.join(padded)}", mend)
+        fix = "encode it without the line break, or put it under stringData"
+        return Check(thing, False, f"blanks around {', '.join(padded)}", fix)
     if not values.get("S3_ENDPOINT"):
-        mend = "add S3_ENDPOINT unless the data lies there"
-        return Check(thing, False, "no S3_ENDPOINT: the store of AWS is used", mend, required=False)
+        fix = "add S3_ENDPOINT, unless your data is in Amazon S3"
+        return Check(thing, False, "no S3_ENDPOINT: Amazon S3 is used", fix, required=False)
     return Check(thing, True, f"keys {', '.join(values)}")
 
 
@@ -151,7 +165,7 @@ def check_store(inputs: Inputs, values: Mapping[str, str] | None) -> list[Check]
         values: Of the Secret; None leaves those of this process.
     """
     try:
-        for path in inputs.paths:
+        for path in inputs.places:
             reachable(path)
         with _settings(values):
             checks = check_inputs(inputs)
@@ -160,9 +174,9 @@ def check_store(inputs: Inputs, values: Mapping[str, str] | None) -> list[Check]
     if "KUBERNETES_SERVICE_HOST" in os.environ:
         return checks
     # The names of a cluster mean nothing outside of it, where this runs.
-    mend = "see with --pull-image whether pods reach it, or run doctor in a pod"
+    fix = "run doctor with --pull-image, or in a pod, to see whether pods reach it"
     return [
-        replace(check, required=False, mend=mend) if check.name == "S3 endpoint" and not check.ok else check
+        replace(check, required=False, mend=fix) if check.name == "S3 endpoint" and not check.ok else check
         for check in checks
     ]
 

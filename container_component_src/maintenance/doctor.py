@@ -56,13 +56,13 @@ def check_python(running: tuple[int, int]) -> Check:
 
 def check_package(distribution: str, module: str) -> Check:
     """Whether a package is installed; it is not imported, which would take seconds for some."""
-    mend = "pip install -r requirements.txt"
+    fix = "pip install -r requirements.txt"
     try:
         installed = version(distribution)
     except PackageNotFoundError:
-        return Check(f"package {distribution}", False, "not installed", mend)
+        return Check(f"package {distribution}", False, "not installed", fix)
     if find_spec(module) is None:
-        return Check(f"package {distribution}", False, f"{installed}, but without module {module}", mend)
+        return Check(f"package {distribution}", False, f"{installed}, but without module {module}", fix)
     return Check(f"package {distribution}", True, installed)
 
 
@@ -70,15 +70,15 @@ def check_disk(work_dir: Path, minimum: int = MIN_DISK) -> Check:
     """Whether the working folder, or where it will be made, can be written and has room (bytes)."""
     place = next(folder for folder in (work_dir.absolute(), *work_dir.absolute().parents) if folder.exists())
     if not place.is_dir() or not os.access(place, os.W_OK):
-        return Check("disk", False, f"{place} cannot be written", "name another folder with --work-dir")
+        return Check("disk", False, f"{place} cannot be written", "choose another folder with --work-dir")
     free = shutil.disk_usage(place).free
-    return Check("disk", free >= minimum, f"{_gib(free)} free at {place}", f"free {_gib(minimum)} there")
+    return Check("disk", free >= minimum, f"{_gib(free)} free at {place}", f"make {_gib(minimum)} free there")
 
 
 def check_memory(minimum: int = MIN_MEMORY) -> Check:
     """Whether enough memory is available (bytes)."""
     available = psutil.virtual_memory().available
-    return Check("memory", available >= minimum, f"{_gib(available)} available", f"free {_gib(minimum)}")
+    return Check("memory", available >= minimum, f"{_gib(available)} available", f"make {_gib(minimum)} free")
 
 
 def check_shared_memory(folder: Path, minimum: int = MIN_SHARED_MEMORY) -> Check:

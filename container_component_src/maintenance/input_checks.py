@@ -1,4 +1,4 @@
-"""Checks of what the pipeline reads: archives, anomaly reports, and the S3 store where they lie in one."""
+"""Checks of the pipeline's data: archives, anomaly reports, where it writes, and the S3 store where they lie in one."""
 
 import os
 import socket
@@ -13,6 +13,7 @@ from fsspec import AbstractFileSystem
 from container_component_src import storage
 from container_component_src.errors import InputError, PipelineError
 from container_component_src.maintenance.checks import CONNECT_TIMEOUT, Check, refused
+from container_component_src.maintenance.store_checks import check_writing
 from container_component_src.settings import ReportColumns
 from container_component_src.storage import Location
 from container_component_src.telemetry.archive_files import find_archives
@@ -22,17 +23,23 @@ AWS_ENDPOINT = "https://s3.amazonaws.com"
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the pipeline reads; a path that is empty is not checked."""
+    """What the pipeline reads, and where it writes; a path that is empty is not checked."""
 
     archives_path: str = ""
     reports_path: str = ""
     timestamp_col: str = "normalizedTime"
     report_columns: ReportColumns = field(default_factory=ReportColumns)
+    data_root: str = ""  # is written to
 
     @property
     def paths(self) -> list[str]:
         """Those that are checked."""
         return [path for path in (self.archives_path, self.reports_path) if path]
+
+    @property
+    def places(self) -> list[str]:
+        """The same, and where it writes."""
+        return [*self.paths, *([self.data_root] if self.data_root else [])]
 
 
 def check_inputs(inputs: Inputs) -> list[Check]:
@@ -44,15 +51,18 @@ def check_inputs(inputs: Inputs) -> list[Check]:
 def _check_inputs(inputs: Inputs) -> list[Check]:
     try:
         locations = [storage.resolve(path) for path in inputs.paths]
+        writes_to_s3 = bool(inputs.data_root) and not storage.resolve(inputs.data_root).is_local
         options = storage.s3_options(os.environ)
     except InputError as error:
         return [refused("S3 settings", error)]
     remote = [location for location in locations if not location.is_local]
     checks = []
-    if remote:
+    if remote or writes_to_s3:
         checks.append(check_endpoint(options["endpoint_url"] or AWS_ENDPOINT, options["client_kwargs"]["verify"]))
         if checks[0].ok:
             checks += check_buckets(remote)
+    if inputs.data_root and all(check.ok for check in checks[:1]):
+        checks.append(check_writing(inputs.data_root))
     if not all(check.ok for check in checks):
         return checks
     if inputs.archives_path:
@@ -67,13 +77,13 @@ def check_endpoint(url: str, verify: bool | str) -> Check:
     parts = urlsplit(url)
     with_tls = parts.scheme == "https"
     security = f"TLS, {'verified' if verify else 'not verified (S3_VERIFY_SSL)'}" if with_tls else "no TLS"
-    mend = "set S3_ENDPOINT to an address that this machine reaches"
+    fix = "set S3_ENDPOINT to an address that can be reached from here"
     try:
         address = (parts.hostname or "", parts.port or (443 if with_tls else 80))
         socket.create_connection(address, timeout=CONNECT_TIMEOUT).close()
     except (OSError, ValueError) as error:
-        return Check("S3 endpoint", False, f"{url}: {error}", mend)
-    return Check("S3 endpoint", True, f"{url}, {security}", mend)
+        return Check("S3 endpoint", False, f"{url}: {error}", fix)
+    return Check("S3 endpoint", True, f"{url}, {security}", fix)
 
 
 def check_buckets(locations: Iterable[Location]) -> list[Check]:
@@ -116,4 +126,5 @@ def _check(name: str, look: Callable[[], str]) -> Check:
     except PipelineError as error:
         return refused(name, error)
     except OSError as error:
-        return Check(name, False, " ".join(str(error).split()) or type(error).__name__, "check the name and the rights")
+        fix = "check the name and the rights"
+        return Check(name, False, " ".join(str(error).split()) or type(error).__name__, fix)

@@ -3,10 +3,11 @@
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 from kubernetes import client
 
-from container_component_src.cluster.access import Cluster, ExistsError, NotFoundError
+from container_component_src.cluster.access import Cluster, ExistsError, ForbiddenError, NotFoundError, UnknownKindError
 from container_component_src.cluster.logs import last_lines
 from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.pod_states import obstacles, termination
@@ -21,8 +22,10 @@ from container_component_src.maintenance.right_checks import is_allowed
 from container_component_src.signals import signals_deferred
 
 POD_TIMEOUT = 900  # seconds to find a node, pull the image, which is large, and look at the inputs
+ROOM_TIMEOUT = 60  # seconds to find a node, of these
 POLL_INTERVAL = 2.0  # seconds
 _CREATE_PODS = Right("", "pods", ("create",))
+_SMALL = {"cpu": "10m", "memory": "64Mi", "gpus": 0, "shared_memory": "16Mi"}  # of a pod that only needs its image
 
 
 def check_pod(cluster: Cluster, settings: PodSettings, inputs: Inputs, pull_image: bool) -> list[Check]:
@@ -36,7 +39,28 @@ def check_pod(cluster: Cluster, settings: PodSettings, inputs: Inputs, pull_imag
     """
     pod = doctor_pod(settings, inputs)
     admission = _check_admission(cluster, pod)
-    return [admission, _check_run(cluster, pod)] if pull_image and admission.ok else [admission]
+    if not admission.ok:
+        return [admission]
+    if not pull_image:
+        detail = f"{admission.detail}; --pull-image shows whether nodes can pull {settings.image}"
+        return [replace(admission, detail=detail)]
+    return [admission, _check_run(cluster, pod, "pulled, and doctor in it found no problem")]
+
+
+def check_pull(cluster: Cluster, settings: PodSettings) -> Check:
+    """Whether a node can pull an image: a small pod that does nothing else is started and deleted.
+
+    What stands in the way of such a pod, other than its image, is a warning: jobs may still find their place.
+
+    Args:
+        cluster: Access to the namespace of the steps.
+        settings: Image and service account of the pod.
+    """
+    pod = _pod(settings.model_copy(update=_SMALL), ["true"])
+    admission = _check_admission(cluster, pod)
+    if not admission.ok:
+        return replace(admission, detail=f"not pulled: {admission.detail}", required=False)
+    return _check_run(cluster, pod, f"{settings.image} was pulled")
 
 
 def doctor_pod(settings: PodSettings, inputs: Inputs) -> client.V1Pod:
@@ -44,6 +68,11 @@ def doctor_pod(settings: PodSettings, inputs: Inputs) -> client.V1Pod:
     command = ["python", "container_component_src/main.py", "doctor", "--backend", "local", "--work-dir", "/tmp"]  # noqa: S108 - of the pod
     command += ["--archives-path", inputs.archives_path, "--reports-path", inputs.reports_path]
     command += ["--timestamp-col", inputs.timestamp_col, "--report-columns", inputs.report_columns.model_dump_json()]
+    command += ["--data-root", inputs.data_root]
+    return _pod(settings, command)
+
+
+def _pod(settings: PodSettings, command: list[str]) -> client.V1Pod:
     name = f"doctor-{uuid.uuid4().hex[:8]}"
     template = pod_template(settings, container("doctor", settings, command, name), MANAGED_BY)
     template.spec.active_deadline_seconds = POD_TIMEOUT  # it ends even if nobody is left to delete it
@@ -55,19 +84,25 @@ def _check_admission(cluster: Cluster, pod: client.V1Pod) -> Check:
     """Let the API server go through the creation without doing it: quota, policies and webhooks take part."""
     try:
         if not is_allowed(cluster, _CREATE_PODS, "create"):
-            mend = "let someone run doctor who may create pods"
-            return Check("pod admission", False, "these credentials may not create pods", mend, required=False)
+            fix = "use credentials that may create pods"
+            return Check("pod admission", False, "these credentials may not create pods", fix, required=False)
         _create(cluster, pod, dry_run="All")
+    except UnknownKindError:
+        host = cluster.api_client.configuration.host
+        fix = "check that these are the credentials of the cluster that you mean"
+        return Check("pod admission", False, f"there is no namespace {cluster.namespace} at {host}", fix)
+    except ForbiddenError as error:  # not for want of the right
+        fix = "change what refuses it: a quota, a limit range or a policy of the namespace"
+        return replace(refused("pod admission", error), mend=fix)
     except StepError as error:
         return refused("pod admission", error)
-    image = pod.spec.containers[0].image
-    return Check("pod admission", True, f"admitted; whether nodes can pull {image} is seen with --pull-image only")
+    return Check("pod admission", True, "admitted")
 
 
-def _check_run(cluster: Cluster, pod: client.V1Pod) -> Check:
+def _check_run(cluster: Cluster, pod: client.V1Pod, success: str) -> Check:
     try:
         with _started(cluster, pod):
-            return _outcome(cluster, pod.metadata.name, pod.spec.containers[0].name)
+            return _outcome(cluster, pod.metadata.name, pod.spec.containers[0].name, success)
     except StepError as error:
         return refused("image", error)
 
@@ -91,23 +126,27 @@ def _started(cluster: Cluster, pod: client.V1Pod) -> Iterator[None]:
             cluster.request(cluster.core.delete_namespaced_pod, "delete", f"pod {name}", name, cluster.namespace)
 
 
-def _outcome(cluster: Cluster, name: str, container_name: str) -> Check:
+def _outcome(cluster: Cluster, name: str, container_name: str, success: str) -> Check:
     """Wait until a pod has ended, or cannot start."""
-    mend = "check --image, and the pull secret of the service account"
+    fix = "check that the image exists, and the pull secret of the service account"
     try:
-        for _ in polls(POD_TIMEOUT, POLL_INTERVAL, f"pod {name} to end"):
+        for elapsed in polls(POD_TIMEOUT, POLL_INTERVAL, f"pod {name} to end"):
             pod = cluster.request(cluster.core.read_namespaced_pod, "read", f"pod {name}", name, cluster.namespace)
             end = termination(pod, container_name)
             if end is not None and end.exit_code == 0:
-                return Check("image", True, "pulled, and doctor in it has nothing to find fault with")
+                return Check("image", True, success)
             if end is not None:
                 said = " | ".join(last_lines(cluster, name, container_name, 1))
-                detail = f"pulled; doctor in it ended with code {end.exit_code}: {said}"
-                return Check("image", False, detail, "mend what it names, or make the image again (make image)")
+                detail = f"pulled, but its command ended with code {end.exit_code}: {said}"
+                return Check("image", False, detail, "fix what it names, or build the image again (make image)")
             if pod.status.phase == "Failed":
-                return Check("image", False, f"{pod.status.reason or 'failed'}: {pod.status.message or ''}", mend)
-            if pod.spec.node_name and (found := obstacles([pod])):  # without a node it may still find one
-                return Check("image", False, "; ".join(found), mend)
+                return Check("image", False, f"{pod.status.reason or 'failed'}: {pod.status.message or ''}", fix)
+            found = obstacles([pod])
+            if found and pod.spec.node_name:
+                return Check("image", False, "; ".join(found), fix)
+            if found and elapsed >= ROOM_TIMEOUT:
+                fix = "wait for other jobs to end, or add nodes"
+                return Check("image", False, f"not pulled: {'; '.join(found)}", fix, required=False)
     except NotFoundError:
         pass
-    return Check("image", False, f"pod {name} was deleted meanwhile", "run doctor again")
+    return Check("image", False, f"pod {name} was deleted while it was waited for", "try again", required=False)

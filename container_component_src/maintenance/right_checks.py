@@ -9,21 +9,44 @@ from container_component_src.cluster.rights import RIGHTS, Right
 from container_component_src.errors import StepError
 from container_component_src.maintenance.checks import Check, refused
 
+_ACCOUNT = "system:serviceaccount:"  # what names of users start with that are service accounts
+
+
+def own_user(cluster: Cluster) -> str:
+    """The user that the API knows these credentials as; empty where it does not say."""
+    ask = client.AuthenticationV1Api(cluster.api_client).create_self_subject_review
+    try:
+        answer = cluster.request(ask, "ask for", "the own user", client.V1SelfSubjectReview())
+    except StepError:  # before Kubernetes 1.28 it is not there
+        return ""
+    return str(answer.status.user_info.username)
+
+
+def own_account(cluster: Cluster) -> str:
+    """The service account of the namespace that these credentials are; empty if they are none."""
+    prefix = f"{_ACCOUNT}{cluster.namespace}:"
+    user = own_user(cluster)
+    return user.removeprefix(prefix) if user.startswith(prefix) else ""
+
 
 def check_rights(cluster: Cluster, service_account: str) -> list[Check]:
     """Whether a service account, or whoever asks where none is named, has the rights that the steps need."""
-    who = f"service account {service_account}" if service_account else "these credentials"
+    user = own_user(cluster)
+    if user == f"{_ACCOUNT}{cluster.namespace}:{service_account}":
+        service_account = ""  # everybody may ask for the own rights
+    who = f"service account {service_account}" if service_account else _described(user)
     try:
         if service_account:
             with suppress(ForbiddenError):  # what is asked next needs no right to read it
                 read = cluster.core.read_namespaced_service_account
                 cluster.request(read, "read", who, service_account, cluster.namespace)
-        return [_check_right(cluster, service_account, who, right) for right in RIGHTS]
+        rights = [_check_right(cluster, service_account, who, right) for right in RIGHTS]
+        return [Check("account", True, who), *rights]
     except NotFoundError:
-        return [Check("rights", False, f"there is no {who}", "name that of the steps with --service-account")]
+        return [Check("rights", False, f"there is no {who}", "name the steps' account with --service-account")]
     except ForbiddenError:
-        mend = "let someone run doctor who may create localsubjectaccessreviews, or run it in a pod of that account"
-        return [Check("rights", False, f"these credentials may not ask for those of {who}", mend, required=False)]
+        fix = "run doctor in a pod of that account, or with credentials that may create localsubjectaccessreviews"
+        return [Check("rights", False, f"{_described(user)} may not ask for those of {who}", fix, required=False)]
     except StepError as error:
         return [refused("rights", error)]
 
@@ -63,8 +86,15 @@ def is_allowed(cluster: Cluster, right: Right, verb: str, service_account: str =
     return bool(answer.status.allowed)
 
 
+def _described(user: str) -> str:
+    if user.startswith(_ACCOUNT):
+        namespace, _, name = user.removeprefix(_ACCOUNT).partition(":")
+        return f"service account {name} of namespace {namespace}"
+    return f"user {user}" if user else "these credentials"
+
+
 def _check_right(cluster: Cluster, service_account: str, who: str, right: Right) -> Check:
     missing = [verb for verb in right.verbs if not is_allowed(cluster, right, verb, service_account)]
     detail = f"{who} may not {', '.join(missing)}" if missing else ", ".join(right.verbs)
-    mend = "apply deploy/rbac.yaml, with the account of the steps among its subjects"
-    return Check(f"right to {'.'.join(filter(None, (right.resource, right.group)))}", not missing, detail, mend)
+    fix = "apply deploy/rbac.yaml, with the steps' account among its subjects"
+    return Check(f"right to {'.'.join(filter(None, (right.resource, right.group)))}", not missing, detail, fix)

@@ -6,14 +6,19 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import click
 from google.protobuf import json_format
 
+from container_component_src.cluster.access import CHECK_PATIENCE, connect
+from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.pods import reachable
 from container_component_src.errors import InputError
 from container_component_src.maintenance.checks import Check
 from container_component_src.maintenance.cluster_checks import check_secret, check_store
 from container_component_src.maintenance.data_root_checks import check_data_root
 from container_component_src.maintenance.input_checks import Inputs, check_inputs
+from container_component_src.maintenance.pod_checks import POD_TIMEOUT, check_pull
+from container_component_src.maintenance.right_checks import own_account
 from container_component_src.settings import ReportColumns
 from pipeline.remote.image_tag import ImageTag
 from pipeline.remote.settings import has_s3_settings, s3_environment
@@ -114,6 +119,27 @@ def _check_image(image: ImageTag) -> Check:
     """A tag that nobody named, like `latest`, does not say which version a run used."""
     mend = "name a version with --image-tag or IMAGE_TAG"
     return Check("image", image.chosen, f"tag {image.tag}, from {image.source}", mend, required=False)
+
+
+def check_pullable(reference: str, namespace: str) -> Check:
+    """Whether the cluster can pull the image: a run whose image is missing hangs, and its exit task with it.
+
+    It is seen in a pod, where this process has access to the Kubernetes API: in a notebook, or with a kubeconfig.
+
+    Args:
+        reference: The image.
+        namespace: Of the run.
+    """
+    try:
+        cluster = connect(namespace, patience=CHECK_PATIENCE)
+        account = own_account(cluster)
+    except InputError:
+        detail = f"not checked whether the cluster can pull {reference}: no access to the Kubernetes API from here"
+        fix = "set KUBECONFIG, or check that the image was pushed"
+        return Check("image pull", False, detail, fix, required=False)
+    click.echo(f"pulling {reference} on the cluster, which takes up to {POD_TIMEOUT // 60} minutes", err=True)
+    check = check_pull(cluster, PodSettings(namespace=namespace, image=reference, service_account=account))
+    return replace(check, name="image pull")
 
 
 def _defaults(root: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from pipeline.local.steps import plan_steps
 from pipeline.remote.cron import normalise_cron
 from pipeline.remote.following import follow_run, retry_run
 from pipeline.remote.image_tag import ImageTag
-from pipeline.remote.preflight import run_preflight
+from pipeline.remote.preflight import check_pullable, run_preflight
 from pipeline.remote.submission import (
     Submission,
     as_version_name,
@@ -93,6 +93,8 @@ class CompiledPipeline:
         self.name = str(spec.pipeline_info.name)
         self.steps = plan_steps(spec)
         self.arguments = parse_arguments(spec.root, arguments)
+        executors = spec.deployment_spec["executors"].values()
+        self.image = str(next(executor["container"]["image"] for executor in executors))  # all steps have the same
 
 
 def submit(
@@ -126,6 +128,8 @@ def submit(
     cron = normalise_cron(options.cron) if options.cron else ""
     if options.preflight:
         checks = run_preflight(workspace, pipeline.root, pipeline.arguments, image, values, options.s3_secret, remote)
+        if not any(check.failed for check in checks):  # this one takes minutes
+            checks.append(check_pullable(pipeline.image, workspace.namespace))
         _report(checks)
     submission = Submission(pipeline.package, pipeline.arguments, options.experiment, options.name(image))
     if cron:

@@ -36,6 +36,9 @@ RESOURCES = {
     "v1/secrets": "Secret",
     "v1/serviceaccounts": "ServiceAccount",
     "v1/events": "Event",
+    "v1/configmaps": "ConfigMap",
+    "v1/resourcequotas": "ResourceQuota",
+    "v1/limitranges": "LimitRange",
     "v1/namespaces": "Namespace",
     "apps/v1/deployments": "Deployment",
     "batch/v1/jobs": "Job",
@@ -220,7 +223,9 @@ class _Api(kmock.KubernetesEmulator):
             ):
                 fault.seen += 1
                 return self._fail(request, fault.status)
-        if request.url.path.endswith(("/selfsubjectaccessreviews", "/localsubjectaccessreviews")):
+        if request.url.path.endswith(
+            ("/selfsubjectaccessreviews", "/localsubjectaccessreviews", "/selfsubjectreviews")
+        ):
             return self._review(request)
         if request.resource is not None and request.resource.plural == "pods" and request.subresource == "log":
             return await self._log(request)
@@ -410,6 +415,9 @@ class _Api(kmock.KubernetesEmulator):
             await asyncio.sleep(0.02)
 
     def _review(self, request: Any) -> aiohttp.web.Response:
+        if "spec" not in request.data:  # who asks
+            user = request._raw_request.headers.get("Authorization", "").removeprefix("Bearer token-of-")
+            return aiohttp.web.json_response({**request.data, "status": {"userInfo": {"username": user}}}, status=201)
         wanted = request.data["spec"]["resourceAttributes"]
         resource = "/".join(filter(None, (wanted["resource"], wanted.get("subresource"))))
         allowed = (wanted["verb"], resource) not in self.denied

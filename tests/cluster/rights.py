@@ -36,7 +36,7 @@ def right_of(method: str, path: str, query: Mapping[str, str]) -> Right | None:
     What is asked for all namespaces together takes a right that no role of a namespace can grant.
     """
     match = _PATH.fullmatch(path)
-    if match is None or match["plural"].endswith("subjectaccessreviews"):
+    if match is None or match["plural"].endswith("reviews"):
         return None
     resource = "/".join(filter(None, (match["plural"], match["sub"])))
     where = "" if match["inside"] else " of all namespaces"

@@ -1,8 +1,6 @@
 """`doctor --backend kubernetes` through the command line, against an emulated API and a real object store."""
 
 import base64
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,10 +19,13 @@ from container_component_src.maintenance.cluster_checks import check_secret, run
 from container_component_src.maintenance.input_checks import Inputs
 from tests.cluster.emulator import ADMINISTRATOR, NAMESPACE, Emulator
 from tests.helpers import Invoke, assert_refused, report, write_reports
+from tests.maintenance.kubelet import ENDS_WELL, FINDS_FAULT, PULL_FAILS, playing_kubelet
 
 SECRET = "very-s3cret"
 ACCOUNT = "steps"
-COMMAND = ("doctor", "--backend", "kubernetes", "--namespace", NAMESPACE, "--reports-path", "s3://doctor/reports.csv")
+ROOTS = ("--data-root", "s3://doctor/runs", "--reports-path", "s3://doctor/reports.csv")
+COMMAND = ("doctor", "--backend", "kubernetes", "--namespace", NAMESPACE, *ROOTS)
+LAUNCHER = {"defaultPipelineRoot": "minio://mlpipeline/private-artifacts/ns/v2/artifacts"}
 
 
 @pytest.fixture(autouse=True)
@@ -80,6 +81,7 @@ def ready(emulator: Emulator, store: str) -> Emulator:
     labels = {"katib.kubeflow.org/metrics-collector-injection": "enabled"}
     emulator.put("Namespace", namespace(**labels))
     emulator.put("Secret", secret(store))
+    emulator.put("ConfigMap", {"apiVersion": "v1", "metadata": {"name": "kfp-launcher"}, "data": LAUNCHER})
     emulator.put("ServiceAccount", {"apiVersion": "v1", "metadata": {"name": ACCOUNT}})
     return emulator
 
@@ -87,10 +89,10 @@ def ready(emulator: Emulator, store: str) -> Emulator:
 def test_all_is_well(ready: Emulator, invoke: Invoke, found: dict[str, Check]) -> None:
     outcome = invoke(*COMMAND, "--image", "registry/image:1", "--service-account", ACCOUNT)
     assert (outcome.code, outcome.stderr) == (0, "")
-    assert {name for name, check in found.items() if not check.ok} == {"Workflow argoproj.io/v1alpha1"}
+    assert [name for name, check in found.items() if not check.ok] == []
     assert {f"right to {'.'.join(filter(None, (right.resource, right.group)))}" for right in RIGHTS} < set(found)
     assert found["reports"].detail == "1 reported anomalies"
-    assert "registry/image:1" in found["pod admission"].detail
+    assert "registry/image:1" in found["pod admission"].detail  # not pulled
     assert ready.objects("Pod") == {}
     assert SECRET not in outcome.stdout
 
@@ -119,6 +121,21 @@ def test_namespace_without_its_label(ready: Emulator, invoke: Invoke, found: dic
 def test_namespace_that_is_not_there(emulator: Emulator, invoke: Invoke, found: dict[str, Check]) -> None:
     assert_refused(invoke(*COMMAND), f"namespace {NAMESPACE}", code=1)
     assert found[f"namespace {NAMESPACE}"].mend == f"kubectl create namespace {NAMESPACE}"
+
+
+def test_a_pod_knows_its_own_account(
+    ready: Emulator, invoke: Invoke, found: dict[str, Check], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An account of a profile may ask for its own rights only."""
+    account = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
+    monkeypatch.setenv("KUBECONFIG", str(ready.kubeconfig(tmp_path / "pod", account)))
+    ready.fail("POST", "/localsubjectaccessreviews$", 403, times=99)
+    for options in ([], ["--service-account", ACCOUNT]):
+        assert invoke(*COMMAND, *options).code == 0
+        assert found["account"].detail == f"service account {ACCOUNT} of namespace {NAMESPACE}"
+        assert len([name for name in found if name.startswith("right to ")]) == len(RIGHTS)
+    assert invoke(*COMMAND, "--service-account", "other").code == 1
+    assert found["rights"].detail == "there is no service account other"
 
 
 @pytest.mark.parametrize("account", ["", ACCOUNT])
@@ -157,6 +174,43 @@ def test_secret_that_is_not_there(ready: Emulator, invoke: Invoke, found: dict[s
     assert "deploy/secret.example.yaml" in found["Secret absent"].mend
 
 
+def test_the_two_stores_are_told_apart(ready: Emulator, invoke: Invoke, found: dict[str, Check]) -> None:
+    assert invoke(*COMMAND).code == 0
+    assert found["store of Kubeflow Pipelines"].detail.startswith("minio://mlpipeline/private-artifacts/ns/")
+    assert found["your own store"].detail == "s3://doctor/runs: datasets, with the keys of Secret s3creds"
+    assert found["data root"].detail == "s3://doctor/runs: Put, Get and List work; Delete works too"
+
+
+def test_without_a_data_root_steps_write_where_the_launcher_does(
+    ready: Emulator, invoke: Invoke, found: dict[str, Check]
+) -> None:
+    """The keys of the Secret have to reach that too."""
+    assert_refused(invoke(*COMMAND, "--data-root", ""), "checks failed: data root", code=1)
+    assert found["data root"].detail.startswith("s3://mlpipeline/private-artifacts/ns/v2/artifacts/")
+    assert "[paths] data_root" in found["data root"].mend
+    assert found["your own store"].state == "warning"
+    assert "[paths] data_root" in found["your own store"].mend
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_launcher_that_cannot_be_looked_up_is_a_warning(
+    ready: Emulator, invoke: Invoke, found: dict[str, Check], status: int
+) -> None:
+    ready.fail("GET", "/configmaps/kfp-launcher$", status)
+    assert invoke(*COMMAND).code == 0
+    assert found["store of Kubeflow Pipelines"].state == "warning"
+
+
+def test_quotas_are_compared_with_the_configuration(ready: Emulator, invoke: Invoke, found: dict[str, Check]) -> None:
+    status = {"hard": {"requests.cpu": "3", "pods": "50"}, "used": {"requests.cpu": "1", "pods": "2"}}
+    quota = {"apiVersion": "v1", "metadata": {"name": "small"}, "spec": {"hard": status["hard"]}, "status": status}
+    ready.put("ResourceQuota", quota)
+    assert invoke(*COMMAND).code == 0
+    assert found["quota small"].detail == "requests.cpu: 2 of 3 left, pods: 48 of 50 left"
+    config = Path(__file__).resolve().parents[2] / "config.toml"
+    assert_refused(invoke(*COMMAND, "--config", config), "checks failed: quota small", code=1)
+
+
 def test_bucket_that_is_not_there(ready: Emulator, invoke: Invoke) -> None:
     outcome = invoke(*COMMAND[:-1], "s3://absent-bucket/reports.csv")
     assert_refused(outcome, "bucket absent-bucket", code=1)
@@ -174,7 +228,7 @@ def test_what_these_credentials_may_not_see_is_a_warning(
 ) -> None:
     ready.fail("GET", "/secrets/s3creds$", 403)
     ready.api.denied = {("create", "pods")}
-    outcome = invoke(*COMMAND[:-2], "--image", "registry/image:1")
+    outcome = invoke(*COMMAND[: -len(ROOTS)], "--image", "registry/image:1")
     assert outcome.code == 0, outcome.stderr
     assert {found[name].state for name in ("Secret s3creds", "pod admission")} == {"warning"}
 
@@ -183,6 +237,7 @@ def test_pod_that_is_not_admitted(ready: Emulator, invoke: Invoke, found: dict[s
     ready.fail("POST", "/pods$", 403)
     assert_refused(invoke(*COMMAND, "--image", "registry/image:1", "--pull-image"), "pod admission", code=1)
     assert "injected failure" in found["pod admission"].detail
+    assert "a quota" in found["pod admission"].mend
 
 
 def test_api_that_does_not_answer_is_the_only_line(
@@ -196,16 +251,11 @@ def test_api_that_does_not_answer_is_the_only_line(
     assert (check.name, check.state) == ("API server", "failed")
 
 
-PULL_FAILS = {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}
-ENDS_WELL = {"terminated": {"exitCode": 0, "reason": "Completed", "finishedAt": "2026-01-01T00:00:00Z"}}
-FINDS_FAULT = {"terminated": {"exitCode": 1, "reason": "Error", "finishedAt": "2026-01-01T00:00:00Z"}}
-
-
 @pytest.mark.parametrize(
     ("state", "ok", "detail"),
     [
-        (ENDS_WELL, True, "pulled, and doctor in it has nothing"),
-        (FINDS_FAULT, False, "pulled; doctor in it ended with code 1: error: 1 of 30 checks failed"),
+        (ENDS_WELL, True, "pulled, and doctor in it found no problem"),
+        (FINDS_FAULT, False, "pulled, but its command ended with code 1: error: 1 of 30 checks failed"),
         (PULL_FAILS, False, "does not start: ImagePullBackOff (not found)"),
     ],
 )
@@ -219,24 +269,9 @@ def test_what_comes_of_a_pod_is_told_and_the_pod_deleted(
     detail: str,
 ) -> None:
     monkeypatch.setattr(pod_checks, "POLL_INTERVAL", 0.1)
-    kubelet = threading.Thread(target=play_kubelet, args=(ready, state))
-    kubelet.start()
-    outcome = invoke(*COMMAND, "--image", "registry/image:1", "--pull-image")
-    kubelet.join()
+    with playing_kubelet(ready, state):
+        outcome = invoke(*COMMAND, "--image", "registry/image:1", "--pull-image")
     assert outcome.code == (0 if ok else 1), outcome.stderr
     assert found["image"].ok == ok
     assert detail in found["image"].detail
     assert ready.objects("Pod") == {}
-
-
-def play_kubelet(cluster: Emulator, state: dict[str, Any]) -> None:
-    """Give the first pod that appears a node and an end."""
-    deadline = time.monotonic() + 20
-    while not cluster.objects("Pod") and time.monotonic() < deadline:
-        time.sleep(0.05)
-    (name,) = cluster.objects("Pod")
-    cluster.log(name).text = "a table\nerror: 1 of 30 checks failed: disk\n"
-    container = {"name": "doctor", "image": "i", "imageID": "", "ready": False, "restartCount": 0, "state": state}
-    cluster.patch(
-        "Pod", name, {"spec": {"nodeName": "node"}, "status": {"phase": "Running", "containerStatuses": [container]}}
-    )

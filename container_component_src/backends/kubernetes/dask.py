@@ -1,7 +1,10 @@
 """Preprocessing on a cluster: scheduler and workers that the Dask operator runs."""
 
+import json
 import logging
-from collections.abc import Iterator, Mapping
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,20 +19,38 @@ from container_component_src.backends.kubernetes.dask_connection import connecte
 from container_component_src.cluster.access import Cluster, Manifest, to_manifest
 from container_component_src.cluster.children import child
 from container_component_src.cluster.conditions import states
+from container_component_src.cluster.events import warnings_about
 from container_component_src.cluster.kinds import DASK_CLUSTER
 from container_component_src.cluster.logs import last_lines, pods
 from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.pod_states import obstacles, restarts
 from container_component_src.cluster.pods import SIDECAR_OFF, check, container, pod_spec
+from container_component_src.cluster.start_up import StartUp
 from container_component_src.cluster.step import Step
 from container_component_src.dask_preprocessor.cluster import ClusterSpec
 from container_component_src.errors import StepError
 
 CLUSTER_LABEL, COMPONENT_LABEL = "dask.org/cluster-name", "dask.org/component"  # that the operator gives to pods
 COMM_PORT, HTTP_PORT = 8786, 8787
-IDLE_TIMEOUT = 1_800  # seconds without work after which the operator deletes a cluster that nobody does
+# Seconds without work after which the operator deletes a cluster, even under a connected client: longer than this step
+# waits for workers and for an API server that is away, one after the other.
+IDLE_TIMEOUT = 3_600
 START_TIMEOUT = 900.0  # seconds for images to be pulled, and for nodes to be added
 _FAILED_PHASE = "Error"
+_MOST_RESTARTS = 3  # of a container that has not arrived; it will not do so by itself
+# Without the API route the operator runs a function in the scheduler every five seconds to see whether it is idle.
+_SCHEDULER_ROUTES = tuple(
+    f"distributed.http.{name}"
+    for name in (
+        "scheduler.prometheus",
+        "scheduler.info",
+        "scheduler.json",
+        "scheduler.api",
+        "health",
+        "proxy",
+        "statics",
+    )
+)
 
 logger = logging.getLogger(__name__)
 
@@ -65,8 +86,18 @@ def manifest(step: Step, pods: PodSettings, spec: ClusterSpec) -> Manifest:
                         client.V1ContainerPort(name="tcp-comm", container_port=COMM_PORT),
                         client.V1ContainerPort(name="http-dashboard", container_port=HTTP_PORT),
                     ],
+                    env=[
+                        client.V1EnvVar(
+                            name="DASK_DISTRIBUTED__SCHEDULER__HTTP__ROUTES", value=json.dumps(_SCHEDULER_ROUTES)
+                        )
+                    ],
+                    # New connections fail while the scheduler is not ready, so a busy node must not make it so: it is
+                    # ready with the first answer, and stays so through a minute of refused or five of slow ones.
                     readiness_probe=client.V1Probe(
-                        http_get=client.V1HTTPGetAction(path="/health", port="http-dashboard"), period_seconds=1
+                        http_get=client.V1HTTPGetAction(path="/health", port="http-dashboard"),
+                        period_seconds=2,
+                        timeout_seconds=10,
+                        failure_threshold=30,
                     ),
                 ),
                 "service": _service(name),
@@ -87,8 +118,8 @@ def dask_client(cluster: Cluster, step: Step, pods: PodSettings, spec: ClusterSp
     name = wanted["metadata"]["name"]
     with child(cluster, step, DASK_CLUSTER, wanted, failed=_has_failed):
         _await_scheduler(cluster, name)
-        with _losses_explained(cluster, name), connected(name, cluster.namespace) as (kube, dask):
-            scale(kube, spec)
+        with _losses_explained(cluster, name), connected(name, cluster) as (kube, dask):
+            scale(kube, spec, cluster.patience)
             _await_workers(cluster, dask, name, spec.first_workers)
             versions: Any = dask.get_versions()
             check_versions(versions)
@@ -141,18 +172,74 @@ def _has_failed(found: Manifest) -> bool:
 
 def _await_scheduler(cluster: Cluster, name: str) -> None:
     """KubeCluster waits without an end for a scheduler that does not start."""
-    reasons: list[str] = []
-    try:
-        for found in states(cluster, DASK_CLUSTER, name, START_TIMEOUT, f"the scheduler of Dask cluster {name}"):
-            if _has_failed(found):
-                raise StepError(f"the Dask operator refuses cluster {name}; read its log")
-            schedulers = pods(cluster, f"{CLUSTER_LABEL}={name},{COMPONENT_LABEL}=scheduler")
-            if any(_is_ready(pod) for pod in schedulers):
-                return  # whatever the phase: the operator's "Pending" may come after its "Running", and stays then
-            acted = found.get("status", {}).get("phase")
-            reasons = obstacles(schedulers) or ([] if acted else ["the Dask operator does not run; install it"])
-    except StepError as error:
-        raise StepError("; ".join([str(error), *reasons])) from error
+
+    def arrived(schedulers: list[Any]) -> int:
+        # Whatever the phase: the operator's "Pending" may come after its "Running", and stays then.
+        return sum(map(_is_ready, schedulers))
+
+    _await(cluster, name, "scheduler", 1, arrived, name)
+
+
+def _await_workers(cluster: Cluster, dask: Client, name: str, count: int) -> None:
+    def arrived(_: list[Any]) -> int:
+        if dask.status == "closed":  # it did so when it could not reconnect
+            raise CommClosedError("the client has lost its scheduler")
+        return len(dask.scheduler_info(n_workers=-1).get("workers", {}))
+
+    _await(cluster, name, "worker", count, arrived, f"{name}-default")  # the operator's name of the worker group
+
+
+def _await(
+    cluster: Cluster, name: str, component: str, count: int, arrived: Callable[[list[Any]], int], objects: str
+) -> None:
+    """Wait for the pods of a component, and say what holds them up.
+
+    Args:
+        cluster: Where they are.
+        name: Of the DaskCluster.
+        component: `scheduler` or `worker`, also the name of the container.
+        count: How many are needed.
+        arrived: Says how many there are, given the pods.
+        objects: What the names of the component's Deployments start with.
+
+    Raises:
+        StepError: They did not come in time, cannot come, or the cluster was deleted.
+    """
+    what = f"{component}s of Dask cluster {name}"
+    start_up = StartUp(cluster, f"the {what}")
+    deadline = time.monotonic() + START_TIMEOUT
+    for found in states(cluster, DASK_CLUSTER, name, math.inf, what):
+        if _has_failed(found):
+            raise StepError(f"the Dask operator refuses cluster {name}; read its log")
+        members = pods(cluster, f"{CLUSTER_LABEL}={name},{COMPONENT_LABEL}={component}")
+        here = arrived(members)
+        if here >= count:
+            return
+        _check_restarts(cluster, members, component)
+        start_up.look(members, count, [objects])
+        if time.monotonic() >= deadline:
+            reasons = _reasons(cluster, members, component, count, objects)
+            if not reasons and not found.get("status", {}).get("phase"):
+                reasons = ["the Dask operator does not run; install it"]
+            raise StepError("; ".join([f"{here} of {count} {what} came in {START_TIMEOUT:g} s", *reasons]))
+
+
+def _check_restarts(cluster: Cluster, members: list[Any], component: str) -> None:
+    for pod in members:
+        for status in pod.status.container_statuses or []:
+            if status.restart_count >= _MOST_RESTARTS and not status.ready:
+                said = " | ".join(last_lines(cluster, pod.metadata.name, component))
+                raise StepError("; ".join([f"the Dask {component} ends again and again", *restarts([pod]), said]))
+
+
+def _reasons(cluster: Cluster, members: list[Any], component: str, count: int, objects: str) -> list[str]:
+    """Why pods have not arrived."""
+    events = warnings_about(cluster, [objects]) if len(members) < count else []
+    logs = [
+        f"pod {pod.metadata.name}: {' | '.join(last_lines(cluster, pod.metadata.name, component))}"
+        for pod in members[:1]
+    ]
+    return [*obstacles(members), *events] or logs
 
 
 def _is_ready(pod: Any) -> bool:
@@ -174,18 +261,3 @@ def _losses_explained(cluster: Cluster, name: str) -> Iterator[None]:
 def _loss(cluster: Cluster, name: str, component: str, what: str) -> StepError:
     found = restarts(pods(cluster, f"{CLUSTER_LABEL}={name},{COMPONENT_LABEL}={component}"))
     return StepError("; ".join([f"Dask cluster {name}: {what} --memory", *found]))
-
-
-def _await_workers(cluster: Cluster, dask: Client, name: str, count: int) -> None:
-    try:
-        dask.wait_for_workers(count, timeout=START_TIMEOUT)
-    except TimeoutError as error:
-        here = len(dask.scheduler_info()["workers"])
-        workers = pods(cluster, f"{CLUSTER_LABEL}={name},{COMPONENT_LABEL}=worker")
-        reasons = obstacles(workers) or [
-            f"pod {pod.metadata.name}: {' | '.join(last_lines(cluster, pod.metadata.name, 'worker'))}"
-            for pod in workers[:1]
-        ]
-        raise StepError(
-            "; ".join([f"{here} of {count} workers of Dask cluster {name} came in {START_TIMEOUT:g} s", *reasons])
-        ) from error

@@ -34,11 +34,15 @@ socket.getaddrinfo = _resolve
 
 @dataclass
 class Kubelet:
-    """Starts the container of each Deployment as a process, and says so in a pod."""
+    """Starts the container of each Deployment as a process, and says so in a pod.
+
+    A pod that a quota refuses does not come into being, and only an event of the Deployment's ReplicaSet says so.
+    """
 
     emulator: Emulator
     folder: Path
     waiting: dict[str, Manifest] = field(default_factory=dict)  # by component, status of pods that do not start
+    refused: set[str] = field(default_factory=set)  # components whose pods a quota refuses
     address: str = field(default_factory=lambda: f"127.0.{random.randrange(1, 250)}.{random.randrange(1, 250)}")
     processes: dict[str, psutil.Popen] = field(default_factory=dict)
     stopped: threading.Event = field(default_factory=threading.Event)
@@ -60,18 +64,20 @@ class Kubelet:
             deployments = self.emulator.objects("Deployment")
             for name in seen - set(deployments):
                 self.stop(name)
-            for name in set(deployments) - seen:
-                self.start(name, deployments[name])
-            seen = set(deployments)
+            begun = {name for name in set(deployments) - seen if self.start(name, deployments[name])}
+            seen = (seen & set(deployments)) | begun
             self.serve()
         for name in seen:
             self.stop(name)
 
-    def start(self, name: str, deployment: Manifest) -> None:
-        """Start the one pod of a Deployment."""
+    def start(self, name: str, deployment: Manifest) -> bool:
+        """Start the one pod of a Deployment; False if a quota refuses it, which is tried again."""
         template = deployment["spec"]["template"]
         labels = template["metadata"]["labels"]
         component = labels["dask.org/component"]
+        if component in self.refused:
+            self.refuse(name)
+            return False
         status = self.waiting.get(component)
         if status is None:
             (container,) = template["spec"]["containers"]
@@ -107,6 +113,24 @@ class Kubelet:
                 },
                 "spec": {"containers": template["spec"]["containers"]},
                 "status": status,
+            },
+        )
+        return True
+
+    def refuse(self, name: str) -> None:
+        """Say that a quota refuses the pod of a Deployment."""
+        replica_set = f"{name}-5d8f7c"
+        message = f'pods "{replica_set}-x2x4b" is forbidden: exceeded quota: small, requested: pods=1, used: pods=1'
+        self.emulator.put(
+            "Event",
+            {
+                "apiVersion": "v1",
+                "metadata": {"name": f"{replica_set}.1"},
+                "involvedObject": {"kind": "ReplicaSet", "name": replica_set, "namespace": NAMESPACE},
+                "type": "Warning",
+                "reason": "FailedCreate",
+                "message": message,
+                "lastTimestamp": "2026-01-01T00:00:00Z",
             },
         )
 

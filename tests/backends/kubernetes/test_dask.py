@@ -2,22 +2,25 @@
 
 import json
 import os
+import re
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from dask_kubernetes.operator import KubeCluster
-from distributed import Client
+from distributed import Client, LocalCluster
 from distributed.comm.core import CommClosedError
 from distributed.scheduler import KilledWorker
 
 from container_component_src.backends.kubernetes import dask, dask_connection
 from container_component_src.cluster import conditions
-from container_component_src.cluster.access import Cluster
+from container_component_src.cluster.access import PATIENCE, Cluster, PassingError
 from container_component_src.cluster.kinds import DASK_CLUSTER
 from container_component_src.cluster.step import Step
 from container_component_src.dask_preprocessor.cluster import ClusterSpec
@@ -42,7 +45,7 @@ UNSCHEDULABLE = {
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits look again soon."""
     monkeypatch.setattr(conditions, "POLL_INTERVAL", 0.2)
-    monkeypatch.setattr(dask_connection, "PAUSE", 0.1)
+    monkeypatch.setattr(dask_connection, "PAUSE", 0.02)
 
 
 @pytest.fixture
@@ -131,9 +134,9 @@ def test_a_cluster_comes_up_scales_and_closes(
         (pod, *_) = emulator.objects("Pod").values()
         assert pod["metadata"]["labels"]["pipeline/runid"] == step.run_id
         assert pod["metadata"]["labels"]["sidecar.istio.io/inject"] == "false"
-        dask_connection.scale(client.cluster, ClusterSpec(3))
+        dask_connection.scale(client.cluster, ClusterSpec(3), cluster.patience)
         client.wait_for_workers(3, timeout=DEADLINE)
-        dask_connection.scale(client.cluster, ClusterSpec(1))
+        dask_connection.scale(client.cluster, ClusterSpec(1), cluster.patience)
         assert wait_until(lambda: len(client.scheduler_info()["workers"]) == 1)
     assert left(emulator) == {}
 
@@ -156,11 +159,23 @@ def test_passing_failures_of_the_api_are_overcome(
     requests = [("POST", "/daskclusters$"), ("GET", "/daskclusters"), ("GET", "/pods"), ("GET", "/services")]
     requests += [("GET", "/daskworkergroups"), ("DELETE", "/daskclusters/")]
     faults = [emulator.fail(*request, status) for request in requests for status in (429, 500, 0)]
-    faults.append(emulator.fail("PATCH", "/daskworkergroups/", 500))
-    with dask.dask_client(cluster, step, PODS, ClusterSpec(1)) as client:
+    faults += [emulator.fail("PATCH", "/daskworkergroups/", status) for status in (500, 502, 503, 504, 429, 0)]
+    patient = replace(cluster, patience=PATIENCE)
+    with dask.dask_client(patient, step, PODS, ClusterSpec(1)) as client:
         assert client.submit(sum, [1, 2]).result() == 3
     assert [fault.seen for fault in faults] == [1] * len(faults)
     assert left(emulator) == {}
+
+
+@pytest.mark.parametrize("request_", [("GET", "/services/"), ("PATCH", "/daskworkergroups/")])
+def test_a_cluster_outlives_an_api_server_that_stays_away(
+    cluster: Cluster, step: Step, emulator: Emulator, kubelet: Kubelet, request_: tuple[str, str]
+) -> None:
+    impatient = replace(cluster, patience=1.0)
+    emulator.fail(*request_, 503, times=999)
+    with pytest.raises(PassingError, match="Dask cluster"), dask.dask_client(impatient, step, PODS, ClusterSpec(1)):
+        pass
+    assert len(emulator.objects("DaskCluster")) == 1
 
 
 def test_a_second_attempt_adopts_the_running_cluster(
@@ -217,8 +232,8 @@ def test_a_scheduler_that_nobody_reaches_is_named(
 ) -> None:
     monkeypatch.setattr(dask_connection, "CONNECT_TIMEOUT", 0.1)
     monkeypatch.setattr(KubeCluster, "from_name", lambda *_, **__: time.sleep(2))
-    message = r"waited 0\.1 s for the scheduler of Dask cluster eclss to answer; see that no network policy"
-    with pytest.raises(StepError, match=message), dask_connection.connected("eclss", NAMESPACE):
+    message = r"waited 0\.1 s for the scheduler of Dask cluster eclss to answer; check that no network policy"
+    with pytest.raises(StepError, match=message), dask_connection.connected("eclss", cluster):
         pass
 
 
@@ -247,10 +262,68 @@ def test_a_scheduler_without_a_place_is_named(
     monkeypatch.setattr(dask, "START_TIMEOUT", 2.0)
     name = step.name("dask", DASK_CLUSTER)
     when(lambda: emulator.objects("DaskCluster"), lambda: put_pod(emulator, name, "scheduler", UNSCHEDULABLE))
-    message = r"waited 2 s for the scheduler of Dask cluster \S+; pod a waits for a node: exceeded quota: cpu"
+    message = r"0 of 1 schedulers of Dask cluster \S+ came in 2 s; pod a waits for a node: exceeded quota: cpu"
     with pytest.raises(StepError, match=message), dask.dask_client(cluster, step, PODS, ClusterSpec(2)):
         pass
     assert left(emulator) == {}
+
+
+@pytest.mark.parametrize("component", ["scheduler", "worker"])
+def test_a_quota_is_named_while_it_holds_pods_up(
+    cluster: Cluster,
+    step: Step,
+    emulator: Emulator,
+    kubelet: Kubelet,
+    caplog: pytest.LogCaptureFixture,
+    component: str,
+) -> None:
+    def told() -> list[str]:
+        return [record.message for record in caplog.records if "exceeded quota: small" in record.message]
+
+    def free_when_told() -> None:
+        wait_until(lambda: bool(told()), RELIST)
+        kubelet.refused.clear()
+
+    kubelet.refused = {component}
+    threading.Thread(target=free_when_told, daemon=True).start()
+    with dask.dask_client(cluster, step, PODS, ClusterSpec(1)) as client:
+        assert len(client.scheduler_info()["workers"]) == 1
+    (line,) = told()
+    assert re.match(r"ReplicaSet dask-\S+: FailedCreate \(pods", line)
+    assert left(emulator) == {}
+
+
+def test_a_quota_is_named_in_the_end(
+    cluster: Cluster, emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dask, "START_TIMEOUT", 0.2)
+    kubelet = Kubelet(emulator, tmp_path, refused={"scheduler"})
+    emulator.put("DaskCluster", {"apiVersion": DASK_CLUSTER.api_version, "metadata": {"name": "eclss"}})
+    kubelet.refuse("eclss-scheduler")
+    kubelet.refuse("another-scheduler")
+    message = r"^0 of 1 schedulers of Dask cluster eclss came in 0.2 s; ReplicaSet eclss-scheduler-\w+: FailedCreate"
+    with pytest.raises(StepError, match=message + "[^;]+exceeded quota[^;]+$"):
+        dask._await_scheduler(cluster, "eclss")
+
+
+def test_a_scheduler_that_crashes_ends_the_wait(cluster: Cluster, step: Step, emulator: Emulator) -> None:
+    """Its cluster stays `Pending`, whatever its pod does."""
+    name = step.name("dask", DASK_CLUSTER)
+    waiting = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off restarting"}}
+    last = {"terminated": {"exitCode": 1, "reason": "Error"}}
+    state = {"name": "scheduler", "image": "i", "imageID": "", "ready": False, "restartCount": 3}
+    status = {"phase": "Running", "containerStatuses": [{**state, "state": waiting, "lastState": last}]}
+    emulator.log("a").text = "No module named dask\n"
+    when(lambda: emulator.objects("DaskCluster"), lambda: put_pod(emulator, name, "scheduler", status))
+    message = r"the Dask scheduler ends again and again; pod a ended with code 1 \(Error\); No module named dask"
+    with pytest.raises(StepError, match=message), dask.dask_client(cluster, step, PODS, ClusterSpec(2)):
+        pass
+    assert left(emulator) == {}
+
+
+def test_a_cluster_is_not_idle_for_as_long_as_the_step_waits() -> None:
+    """The operator deletes an idle one even under a connected client."""
+    assert dask.IDLE_TIMEOUT > PATIENCE + dask_connection.CONNECT_TIMEOUT + dask.START_TIMEOUT
 
 
 def test_workers_without_a_place_are_named(
@@ -262,6 +335,14 @@ def test_workers_without_a_place_are_named(
     message = "1 of 9 workers of Dask cluster eclss came in 0.2 s; pod a waits for a node: exceeded quota: cpu"
     with pytest.raises(StepError, match=message):
         dask._await_workers(cluster, dask_client, "eclss", 9)
+
+
+def test_a_scheduler_that_is_lost_while_workers_are_waited_for_is_named(cluster: Cluster, emulator: Emulator) -> None:
+    emulator.put("DaskCluster", {"apiVersion": DASK_CLUSTER.api_version, "metadata": {"name": "eclss"}})
+    with LocalCluster(n_workers=1, processes=False, dashboard_address=None) as local, Client(local) as client:
+        client.close()
+        with pytest.raises(StepError, match="its scheduler is gone"), dask._losses_explained(cluster, "eclss"):
+            dask._await_workers(cluster, client, "eclss", 9)
 
 
 def test_an_absent_operator_is_named(

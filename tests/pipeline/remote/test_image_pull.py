@@ -1,0 +1,67 @@
+"""The look at the image, which a cluster pulls before a run is submitted."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from container_component_src.maintenance import pod_checks
+from container_component_src.maintenance.checks import Check
+from pipeline.remote.preflight import check_pullable
+from tests.cluster.conftest import emulator  # noqa: F401
+from tests.cluster.emulator import ADMINISTRATOR, NAMESPACE, Emulator
+from tests.maintenance.kubelet import ENDS_WELL, PULL_FAILS, playing_kubelet
+
+IMAGE = "registry/image:1"
+
+
+@pytest.fixture
+def cluster(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Emulator:  # noqa: F811
+    monkeypatch.setenv("KUBECONFIG", str(emulator.kubeconfig(tmp_path / "user", ADMINISTRATOR)))
+    monkeypatch.setattr(pod_checks, "POLL_INTERVAL", 0.1)
+    monkeypatch.setattr(pod_checks, "ROOM_TIMEOUT", 0.5)
+    return emulator
+
+
+@pytest.mark.parametrize(
+    ("state", "outcome", "detail"),
+    [
+        (ENDS_WELL, "ok", "registry/image:1 was pulled"),
+        (PULL_FAILS, "failed", "ImagePullBackOff (not found)"),
+        (None, "warning", "not pulled: pod doctor-"),
+    ],
+)
+def test_the_image_is_pulled_by_a_pod_of_its_own(
+    cluster: Emulator, state: dict[str, Any] | None, outcome: str, detail: str
+) -> None:
+    with playing_kubelet(cluster, state):
+        check = check_pullable(IMAGE, NAMESPACE)
+    assert check.state == outcome, check
+    assert detail in check.detail
+    assert cluster.objects("Pod") == {}
+
+
+def test_a_pod_is_of_the_account_that_asks(cluster: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its pull secrets are those of the steps."""
+    account = f"system:serviceaccount:{NAMESPACE}:default-editor"
+    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig(tmp_path / "notebook", account)))
+    made: list[str] = []
+    monkeypatch.setattr(pod_checks, "_create", lambda _, pod, **__: made.append(pod.spec.service_account_name))
+    monkeypatch.setattr(pod_checks, "_check_run", lambda *_: Check("image", True, ""))
+    check_pullable(IMAGE, NAMESPACE)
+    assert made == ["default-editor"]
+
+
+@pytest.mark.parametrize(("status", "detail"), [(403, "injected failure"), (404, "there is no namespace telemetry at")])
+def test_a_cluster_that_admits_no_pod_is_a_warning(cluster: Emulator, status: int, detail: str) -> None:
+    cluster.fail("POST", "/pods$", status, times=99)
+    check = check_pullable(IMAGE, NAMESPACE)
+    assert check.state == "warning"
+    assert detail in check.detail
+
+
+def test_without_access_to_the_api_it_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    check = check_pullable(IMAGE, NAMESPACE)
+    assert check.state == "warning"
+    assert "no access to the Kubernetes API" in check.detail

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     type=click.Choice(["Standard", "Knative", "RawDeployment", "Serverless"]),
     default="Standard",
     show_default=True,
-    help="Pods of a Deployment, or of Knative, on demand; the last two are the names of both before KServe 0.16.",
+    help="Pods of a Deployment, or of Knative, on demand. The last two are the names of both before KServe 0.16; where "
+    "KServe does not know one name, the other is used.",
 )
 @click.option(
     "--model-storage",
@@ -49,6 +50,9 @@ if TYPE_CHECKING:
     "--istio-sidecar",
     is_flag=True,
     help="Let Istio put its proxy into the pods; a profile's policy then keeps transformer and predictor apart.",
+)
+@click.option(
+    "--take-over", is_flag=True, help="Replace an InferenceService of that name even if something else made it."
 )
 @click.option(
     "--gateway-url",

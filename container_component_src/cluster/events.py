@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +11,20 @@ from container_component_src.errors import StepError
 
 SHOWN_EVENTS = 3
 _NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class WarningEvent:
+    """What happened to an object."""
+
+    kind: str  # of the object
+    name: str  # of the object
+    reason: str
+    message: str
+    mark: tuple[str, str]  # changes when it happens again
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}: {self.reason} ({self.message})"
 
 
 def warnings_about(
@@ -29,22 +44,33 @@ def warnings_about(
     Returns:
         At most `SHOWN_EVENTS` lines, the newest first; one for each object and reason.
     """
-    wanted = tuple(names)
     try:
-        found = cluster.request(
-            cluster.core.list_namespaced_event, "list", "events", cluster.namespace, field_selector="type=Warning"
-        )
+        return [str(event) for event in warning_events(cluster, names, kinds, since)[:SHOWN_EVENTS]]
     except StepError as error:
         return [str(error)]
-    lines: dict[tuple[str, str, str], str] = {}
+
+
+def warning_events(
+    cluster: Cluster, names: Iterable[str], kinds: Collection[str] = (), since: datetime = _NEVER
+) -> list[WarningEvent]:
+    """As `warnings_about`, but all of them.
+
+    Raises:
+        StepError: They cannot be read.
+    """
+    wanted = tuple(names)
+    found = cluster.request(
+        cluster.core.list_namespaced_event, "list", "events", cluster.namespace, field_selector="type=Warning"
+    )
+    newest: dict[tuple[str, str, str], WarningEvent] = {}
     for event in sorted(found.items, key=_time, reverse=True):
         item = event.involved_object
         if _time(event) >= since and _matches(item.name or "", wanted) and (not kinds or item.kind in kinds):
             message = _without_suffixes(" ".join((event.message or "no message").split()), item.name)
-            lines.setdefault(
-                (item.kind, item.name, event.reason), f"{item.kind} {item.name}: {event.reason} ({message})"
-            )
-    return list(lines.values())[:SHOWN_EVENTS]
+            mark = (event.metadata.uid or event.metadata.name, event.metadata.resource_version or "")
+            warning = WarningEvent(item.kind, item.name, event.reason, message, mark)
+            newest.setdefault((item.kind, item.name, event.reason), warning)
+    return list(newest.values())
 
 
 def _without_suffixes(message: str, name: str) -> str:

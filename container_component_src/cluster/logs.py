@@ -24,8 +24,18 @@ def pods(cluster: Cluster, label_selector: str) -> list[Any]:
     return sorted(found.items, key=lambda pod: str(pod.metadata.name))
 
 
-def last_lines(cluster: Cluster, pod: str, container: str, count: int = SHOWN_LINES) -> list[str]:
-    """The last lines that a container wrote, empty ones left out; why there are none where they cannot be read."""
+def last_lines(
+    cluster: Cluster, pod: str, container: str, count: int = SHOWN_LINES, previous: bool = False
+) -> list[str]:
+    """The last lines that a container wrote, empty ones left out; why there are none where they cannot be read.
+
+    Args:
+        cluster: Where the pod is.
+        pod: Its name.
+        container: In the pod.
+        count: Of lines.
+        previous: What it wrote before it was started again.
+    """
     try:
         text = cluster.request(
             cluster.core.read_namespaced_pod_log,
@@ -35,6 +45,7 @@ def last_lines(cluster: Cluster, pod: str, container: str, count: int = SHOWN_LI
             cluster.namespace,
             container=container,
             tail_lines=10 * count,
+            previous=previous,
         )
     except StepError as error:  # the failure of the pod is what is reported
         return [str(error)]

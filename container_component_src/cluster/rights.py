@@ -24,7 +24,7 @@ RIGHTS = (
     _of(EXPERIMENT, *_CHILD),
     _of(TRIAL, "list"),
     _of(PYTORCH_JOB, *_CHILD),
-    _of(INFERENCE_SERVICE, "create", "delete", "get", "list", "update"),  # the list for cleanup --data
+    _of(INFERENCE_SERVICE, "create", "delete", "get", "list", "patch", "update"),
     _of(DASK_CLUSTER, *_CHILD),
     # KubeCluster scales and adapts through these.
     Right(DASK_CLUSTER.group, "daskworkergroups", ("get", "list", "patch")),

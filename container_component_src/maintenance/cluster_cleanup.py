@@ -1,16 +1,19 @@
-"""Deletes what a run left on a cluster: the jobs that its steps started."""
+"""Deletes what a run left on a cluster: the jobs that its steps started, and services that it never tested."""
 
 from container_component_src.cluster.access import Cluster, UnknownKindError
-from container_component_src.cluster.kinds import DASK_CLUSTER, EXPERIMENT, PYTORCH_JOB
+from container_component_src.cluster.inference_services import remove, untested
+from container_component_src.cluster.kinds import DASK_CLUSTER, EXPERIMENT, INFERENCE_SERVICE, PYTORCH_JOB
 from container_component_src.cluster.step import Step
 from container_component_src.errors import StepError
 from container_component_src.scratch import checked_run_id
 
-KINDS = (DASK_CLUSTER, EXPERIMENT, PYTORCH_JOB)  # an InferenceService is to outlive its run
+KINDS = (DASK_CLUSTER, EXPERIMENT, PYTORCH_JOB)
 
 
 def clean_up_cluster(cluster: Cluster, run_id: str) -> list[str]:
-    """Delete the jobs of a run, found by their labels; may be repeated.
+    """Delete the jobs of a run, found by their labels, and its untested services; may be repeated.
+
+    A service that has passed its smoke test outlives the run.
 
     Args:
         cluster: Access to the namespace of the run's pods.
@@ -25,8 +28,13 @@ def clean_up_cluster(cluster: Cluster, run_id: str) -> list[str]:
     """
     selector = ",".join(f"{name}={value}" for name, value in Step(checked_run_id(run_id)).labels.items())
     removed, failures = [], []
-    for kind in KINDS:
+    for kind in (*KINDS, INFERENCE_SERVICE):
         try:
+            if kind is INFERENCE_SERVICE:
+                removed += [
+                    f"untested {kind.name} {name}" for name in untested(cluster, run_id) if remove(cluster, name)
+                ]
+                continue
             names = sorted(found["metadata"]["name"] for found in cluster.list(kind, selector))
             removed += [f"{kind.name} {name}" for name in names if cluster.delete(kind, name)]
         except UnknownKindError:  # what is not installed has left nothing

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from container_component_src.model.bundle import Bundle
-from container_component_src.model.bundle_info import BundleInfo, open_info
+from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.serving.answers import TOP_CHANNELS, assess
 from container_component_src.serving.inputs import RequestError, Rows, rows_of_json, scaled
 from container_component_src.serving.scorers import LocalScorer, RemoteScorer, Scored, Scorer
@@ -135,8 +135,9 @@ def load(options: ServingOptions, predictor_url: str = "", timeout: float = 600,
     Raises:
         InputError: There is no bundle, or it is damaged.
     """
-    if options.part is Part.TRANSFORMER:
-        info = open_info(options.model_dir)
-        return RowService(options, info, RemoteScorer(predictor_url, options.model_name, info, timeout, retries))
     bundle = Bundle.load(options.model_dir)
-    return RowService(options, bundle.info, LocalScorer(bundle))
+    if options.part is Part.TRANSFORMER:
+        scorer: Scorer = RemoteScorer(predictor_url, options.model_name, bundle, timeout, retries)
+    else:
+        scorer = LocalScorer(bundle)
+    return RowService(options, bundle.info, scorer)

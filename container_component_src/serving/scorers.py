@@ -1,5 +1,6 @@
 """Who scores the rows: the model in this process, or a predictor over HTTP."""
 
+import logging
 import os
 import ssl
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from container_component_src.evaluation.scoring import Timestamps
-from container_component_src.model.bundle import Bundle, BundleInfo
+from container_component_src.model.bundle import Bundle
 from container_component_src.model.scoring import parts_and_expected
 from container_component_src.serving.inputs import RequestError, refuse_value
 from container_component_src.serving.offload import offload
@@ -33,8 +34,15 @@ _MESSAGE_LENGTH = 500
 _STALE_CONNECTION = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
 
 
+logger = logging.getLogger(__name__)
+
+
 class PredictorError(Exception):
     """The predictor does not answer, or not with what can be used."""
+
+
+class OtherVersionError(Exception):
+    """The predictor serves another bundle."""
 
 
 @dataclass(frozen=True)
@@ -97,18 +105,23 @@ class LocalScorer:
 class RemoteScorer:
     """Asks a predictor of the same bundle, in the V2 protocol with binary tensors.
 
+    An update replaces predictor and transformer one after the other. While the predictor serves another bundle, this
+    process scores the rows itself, so that no request is refused.
+
     Args:
         url: `http://host:port` of the predictor.
         model: Name of the model there.
-        info: Of the bundle that it has to serve.
+        bundle: The one that it has to serve.
         timeout: Seconds for the answer.
         retries: How often a refused connection is tried again.
     """
 
-    def __init__(self, url: str, model: str, info: BundleInfo, timeout: float, retries: int) -> None:
-        self._url = f"{url}/v2/models/{model}/infer"
-        self._version = info.version
-        self._sends_timestamps = info.architecture.window_steps > 1
+    def __init__(self, url: str, model: str, bundle: Bundle, timeout: float, retries: int) -> None:
+        self._version = bundle.info.version
+        self._url = f"{url}/v2/models/{model}/versions/{self._version}/infer"
+        self._sends_timestamps = bundle.info.architecture.window_steps > 1
+        self._own = LocalScorer(bundle)
+        self._told = False  # that this process scores
         ca_file = os.environ.get(CA_VARIABLE)
         self._settings: dict[str, Any] = {
             "timeout": httpx.Timeout(timeout, connect=CONNECT_TIMEOUT),
@@ -123,10 +136,18 @@ class RemoteScorer:
 
         Raises:
             RequestError: The predictor refuses the rows.
-            PredictorError: It does not answer, or serves another bundle.
+            PredictorError: It does not answer.
         """
         scaled, timestamps, finish = await offload(size, prepare)
-        return await offload(size, finish, await self._ask(scaled, timestamps, headers))
+        try:
+            scored = await self._ask(scaled, timestamps, headers)
+        except OtherVersionError as error:
+            if not self._told:
+                logger.warning("%s; scoring here until the update has ended", error)
+            self._told = True
+            return await self._own.score(lambda: (scaled, timestamps, finish), size, headers)
+        self._told = False
+        return await offload(size, finish, scored)
 
     async def _ask(self, scaled: Narrow, timestamps: Timestamps | None, headers: dict[str, str]) -> Scored:
         inputs: dict[str, npt.NDArray[Any]] = {ROWS_INPUT: scaled}
@@ -139,6 +160,8 @@ class RemoteScorer:
             (name.encode(), value.encode("latin-1", "replace")) for name, value in (forwarded | content_headers).items()
         ]
         answer = await self._post(body, encoded)
+        if answer.status_code == httpx.codes.NOT_FOUND and self._version in answer.text:
+            raise OtherVersionError(f"The predictor serves another model than {self._version}")
         if answer.status_code != httpx.codes.OK:
             reason = f"The predictor answers {answer.status_code} to the scaled rows: {answer.text[:_MESSAGE_LENGTH]}"
             # Any other status (no such model, access denied, ...) is not for the one who sent the rows to mend.
@@ -149,10 +172,7 @@ class RemoteScorer:
             raise PredictorError(f"The predictor's answer cannot be read: {error}") from error
         version = content.get("model_version")
         if version != self._version:
-            raise PredictorError(
-                f"The predictor serves model {version}, the transformer {self._version}; wait for the roll-out to "
-                "end, or deploy both from one bundle."
-            )
+            raise OtherVersionError(f"The predictor serves model {version}, not {self._version}")
         parts, expected = outputs.get("parts"), outputs.get("expected")
         if parts is None or expected is None or not parts.shape == expected.shape == scaled.shape:
             raise PredictorError("The predictor's answer lacks the parts of the score; deploy both from one image.")

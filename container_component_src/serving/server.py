@@ -22,9 +22,9 @@ from container_component_src.serving.front import FIXED_MODEL, Front
 from container_component_src.serving.inputs import RequestError
 from container_component_src.serving.model import AnomalyModel
 from container_component_src.serving.parts import Part, ServingOptions, load
+from container_component_src.serving.service import GRACE_PERIOD
 
 _HTTP_PORT, _GRPC_PORT = 8080, 8081
-GRACE_PERIOD = 30  # seconds for the requests in flight when the server is told to stop
 
 logger = logging.getLogger(__name__)
 

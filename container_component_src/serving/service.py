@@ -15,6 +15,7 @@ KNATIVE = "Knative"
 STANDARD = "Standard"
 _OLD_MODES = {"RawDeployment": STANDARD, "Serverless": KNATIVE}  # as KServe before 0.16 calls them
 _DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+GRACE_PERIOD = 30  # seconds for the requests in flight when a server is told to stop
 # Variables of the serving processes: rows of single requests are too few to share among threads.
 SERVER_ENVIRONMENT = {"OMP_NUM_THREADS": "1"}
 
@@ -22,6 +23,14 @@ SERVER_ENVIRONMENT = {"OMP_NUM_THREADS": "1"}
 def same_mode(mode: str) -> str:
     """The present name of a deployment mode, which KServe before 0.16 calls otherwise."""
     return _OLD_MODES.get(mode, mode)
+
+
+def names_of_mode(mode: str) -> list[str]:
+    """The names that KServe may know a deployment mode by, the given one first."""
+    return [
+        mode,
+        *(name for name in (*_OLD_MODES, *_OLD_MODES.values()) if name != mode and same_mode(name) == same_mode(mode)),
+    ]
 
 
 class Hosting(Frozen):
@@ -34,6 +43,7 @@ class Hosting(Frozen):
     max_replicas: int = Field(default=1, ge=1)
     canary_traffic_percent: int | None = Field(default=None, ge=0, le=100)  # None: all traffic to the new model
     istio_sidecar: bool = False
+    take_over: bool = False  # replace an InferenceService that others made
     gateway_url: str = ""  # takes the smoke request in the place of the service's own address
 
     @model_validator(mode="after")

@@ -118,6 +118,15 @@ class Emulator:
         """Method and path of every request so far."""
         return [(str(request.method.value), request.url.path) for request in list(self.api.seen)]
 
+    def admit(self, kind: str, webhook: Callable[[dict[str, Any] | None, dict[str, Any]], str]) -> None:
+        """Ask a webhook about every object of a kind that others than the operator write.
+
+        Args:
+            kind: Of the objects.
+            webhook: Gets the object as it was, if it was, and as it is to be, which it may change; says why not.
+        """
+        self.api.webhooks[kind] = webhook
+
     def rights_used(self) -> set[Right]:
         """The rights that requests of the steps took."""
         return set(self.api.used)
@@ -158,6 +167,7 @@ class _Api(kmock.KubernetesEmulator):
         super().__attrs_post_init__()
         self.faults: list[Fault] = []
         self.logs: dict[str, Log] = {}
+        self.webhooks: dict[str, Callable[[dict[str, Any] | None, dict[str, Any]], str]] = {}
         self.seen: list[Any] = []
         self.used: set[Right] = set()
         self.stopped = False  # ends the streams
@@ -243,6 +253,8 @@ class _Api(kmock.KubernetesEmulator):
         if request.action == kmock.action.CREATE:
             if request.params.get("fieldValidation") == "Strict" and (wrong := _problems(body)):
                 return _status(422, "; ".join(wrong))
+            if refusal := self._denied(request, None, body):
+                return _status(403, refusal)
             if request.params.get("dryRun") == "All":
                 return aiohttp.web.json_response(body, status=201)
             if body.get("kind") == "Pod":
@@ -260,6 +272,8 @@ class _Api(kmock.KubernetesEmulator):
             stored = self._stored(request)
             if stored is None:
                 return _status(404, f"{request.name} not found")
+            if refusal := self._denied(request, stored.raw, _merged(_plain(stored.raw), body)):
+                return _status(403, refusal)
             if "spec" in body and body["spec"] != stored.get("spec"):
                 body.setdefault("metadata", {})["generation"] = stored["metadata"].get("generation", 1) + 1
         if request.action in (kmock.action.CREATE, kmock.action.UPDATE) and isinstance(body, dict):
@@ -279,6 +293,8 @@ class _Api(kmock.KubernetesEmulator):
             return _status(422, "metadata.resourceVersion: must be specified for an update")
         if body["metadata"]["resourceVersion"] != had["resourceVersion"]:
             return _status(409, "the object has been modified")
+        if refusal := self._denied(request, stored.raw, body):
+            return _status(403, refusal)
         self._version += 1
         fixed = {key: had[key] for key in ("namespace", "uid", "creationTimestamp", "deletionTimestamp") if key in had}
         changed = body.get("spec") != _plain(stored.raw).get("spec")
@@ -289,6 +305,13 @@ class _Api(kmock.KubernetesEmulator):
         stored.create(raw)
         await self._buses[request.resource].put({"type": "MODIFIED", "object": raw})
         return aiohttp.web.json_response(raw)
+
+    def _denied(self, request: Any, old: Any, new: dict[str, Any]) -> str:
+        webhook = self.webhooks.get(_kind(request.resource))
+        if webhook is None or request.subresource is not None or _is_from(request._raw_request, OPERATOR):
+            return ""
+        reason = webhook(None if old is None else _plain(old), new)
+        return f"admission webhook denied the request: {reason}" if reason else ""
 
     def _stored(self, request: Any) -> Any:
         key = (request.resource, request.namespace, request.name)
@@ -474,6 +497,14 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "items"):
         return {key: _plain(part) for key, part in value.items()}
     return [_plain(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def _merged(old: Any, changes: Any) -> Any:
+    """A JSON merge patch."""
+    if not (isinstance(old, dict) and isinstance(changes, dict)):
+        return changes
+    merged = {**old, **{key: _merged(old.get(key), value) for key, value in changes.items()}}
+    return {key: value for key, value in merged.items() if value is not None}
 
 
 def _status(code: int, message: str) -> aiohttp.web.Response:

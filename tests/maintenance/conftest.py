@@ -4,6 +4,7 @@ import socket
 
 import pytest
 
+from tests.backends.kubernetes.deployments import kserve  # noqa: F401
 from tests.cluster.conftest import emulator  # noqa: F401
 
 

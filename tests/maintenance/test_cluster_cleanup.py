@@ -1,9 +1,22 @@
+import time
 from typing import Any
 
 import pytest
 
+from container_component_src.backends.kubernetes.serving_manifest import manifest
+from container_component_src.cluster.inference_services import (
+    MODE_ANNOTATION,
+    PASSED,
+    PENDING,
+    RUN_ANNOTATION,
+    TEST_ANNOTATION,
+)
 from container_component_src.cluster.kinds import DASK_CLUSTER, EXPERIMENT, INFERENCE_SERVICE, PYTORCH_JOB, Kind
-from container_component_src.cluster.step import Step
+from container_component_src.cluster.step import MANAGED_BY, Step
+from container_component_src.serving.service import Hosting
+from tests.backends.kubernetes import deployments
+from tests.backends.kubernetes.deployments import PODS
+from tests.backends.kubernetes.kserve_controller import KServe
 from tests.cluster.emulator import NAMESPACE, Emulator
 from tests.helpers import Invoke, assert_refused
 
@@ -26,7 +39,17 @@ def left_behind(emulator: Emulator) -> Emulator:
         put(emulator, kind, "of-another-run", Step("another-run").labels)
         put(emulator, kind, "of-another-program", {"pipeline/runid": RUN})
     put(emulator, INFERENCE_SERVICE, "mine", mine)
+    put_service(emulator, "tested", RUN, PASSED)
+    put_service(emulator, "of-another-run", "another-run", PENDING)
     return emulator
+
+
+def put_service(emulator: Emulator, name: str, run_id: str, mark: str) -> None:
+    annotations = {RUN_ANNOTATION: run_id, TEST_ANNOTATION: mark, MODE_ANNOTATION: "RawDeployment"}
+    metadata = {"name": name, "labels": MANAGED_BY, "annotations": annotations}
+    status = {"deploymentMode": "Standard"}
+    manifest = {"apiVersion": INFERENCE_SERVICE.api_version, "metadata": metadata, "spec": {}, "status": status}
+    emulator.put(INFERENCE_SERVICE.name, manifest)
 
 
 def names(emulator: Emulator, kind: Kind) -> set[str]:
@@ -42,8 +65,22 @@ def test_the_jobs_of_a_run_are_deleted_and_nothing_else(left_behind: Emulator, i
     ]
     for kind in JOBS:
         assert names(left_behind, kind) == {"of-another-run", "of-another-program"}
-    assert names(left_behind, INFERENCE_SERVICE) == {"mine"}
+    assert names(left_behind, INFERENCE_SERVICE) == {"mine", "tested", "of-another-run"}
     assert invoke(*COMMAND).stdout == f"nothing left of run {RUN}\n"
+
+
+def test_an_untested_service_is_deleted_even_if_kserve_would_not(
+    emulator: Emulator, kserve: KServe, invoke: Invoke
+) -> None:
+    """Its annotation and its status name the mode differently: KServe would never end its deletion."""
+    service = manifest(Step(RUN), PODS, deployments.service("one", Hosting(deployment_mode="RawDeployment")))
+    emulator.put("InferenceService", service)
+    deadline = time.monotonic() + 30
+    while "status" not in deployments.stored(emulator):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert invoke(*COMMAND).stdout == "removed untested InferenceService eclss\n"
+    assert names(emulator, INFERENCE_SERVICE) == set()
 
 
 def test_what_is_not_installed_has_left_nothing(left_behind: Emulator, invoke: Invoke) -> None:

@@ -97,7 +97,8 @@ def test_a_transformer_may_be_ready_only_with_its_predictor(tmp_path: Path) -> N
     command = ("serve_transformer", *common, "--predictor-host", f"{LOOPBACK}:{predictor_port}")
     paths = (f"/v1/models/{MODEL}", f"/v2/models/{MODEL}/ready", "/v2/health/ready")
     root = f"http://{LOOPBACK}:{port}"
-    with running({port: (*command, "--enable_predictor_health_check")}), httpx.Client(trust_env=False) as client:
+    started = {port: (*command, "--enable_predictor_health_check")}
+    with running(started) as (server,), httpx.Client(trust_env=False) as client:
         deadline = time.monotonic() + 2 * TIMEOUT
         while True:
             try:
@@ -108,6 +109,10 @@ def test_a_transformer_may_be_ready_only_with_its_predictor(tmp_path: Path) -> N
         assert [client.get(root + path).status_code for path in paths] == [503] * 3
         with ready(predictor_port, "serve_predictor", *common):
             assert [client.get(root + path).status_code for path in paths] == [200] * 3
+        assert client.get(f"{root}/v1/models/another").status_code == 404
+        logged = [json.loads(line) for line in server.log_file.read_text().splitlines()]
+        assert "request refused: Model with name another does not exist." in [line["message"] for line in logged]
+        assert not [line for line in logged if "traceback" in line or line["level"] == "ERROR"]
 
 
 def test_a_request_in_flight_is_finished_when_the_server_is_stopped(tmp_path: Path) -> None:

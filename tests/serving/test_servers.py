@@ -36,6 +36,7 @@ class Servers:
     """A predictor, the transformer of the same bundle, and two transformers that lack a fitting predictor."""
 
     bundle: Bundle
+    other: Bundle
     predictor: Endpoint
     transformer: Endpoint
     transformer_of_other_model: Endpoint
@@ -46,7 +47,7 @@ class Servers:
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     folder = tmp_path_factory.mktemp("serving")
     bundle = make_bundle(folder / "bundle")
-    make_bundle(folder / "other", seed=1)
+    other = make_bundle(folder / "other", seed=1)
     ports = free_ports(5)
 
     def transformer(bundle_name: str, predictor_port: int) -> tuple[str, ...]:
@@ -65,7 +66,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     }
     with running(commands) as processes, httpx.Client(trust_env=False, timeout=30) as client:
         wait_until_ready(processes, MODEL, 120, client)
-        yield Servers(bundle, *(Endpoint(client, port) for port in ports[:4]))
+        yield Servers(bundle, other, *(Endpoint(client, port) for port in ports[:4]))
 
 
 def scaled_rows(count: int) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -165,7 +166,11 @@ def test_an_unreachable_predictor_is_answered_503(servers: Servers) -> None:
     assert "predictor does not answer" in answer.json()["error"]
 
 
-def test_a_predictor_of_another_model_is_answered_503(servers: Servers) -> None:
-    answer = servers.transformer_of_other_model.post(json={"instances": [LIST]})
-    assert answer.status_code == 503
-    assert f"serves model {servers.bundle.info.version}" in answer.json()["error"]
+@pytest.mark.parametrize("rows", [1, 2000])
+def test_a_transformer_scores_itself_while_its_predictor_has_another_model(servers: Servers, rows: int) -> None:
+    """An update replaces one after the other."""
+    raw = SCALER.inverse_transform(scaled_rows(rows))
+    answer = servers.transformer_of_other_model.post(json={"instances": raw.tolist()}).json()
+    assert answer["model_version"] == servers.other.info.version != servers.bundle.info.version
+    expected = score_parts(servers.other.model, SCALER.transform(raw)).sum(axis=1)
+    np.testing.assert_allclose([row["score"] for row in answer["predictions"]], expected, rtol=1e-5, atol=1e-5)

@@ -4,7 +4,7 @@ import pytest
 
 from container_component_src.errors import InputError
 from container_component_src.model.arguments import checked
-from container_component_src.serving.service import Hosting, Service, SmokeRequest
+from container_component_src.serving.service import Hosting, Service, SmokeRequest, names_of_mode, same_mode
 
 REQUEST = SmokeRequest(instances=({"a": 1.0},), scores=(1.0,))
 
@@ -51,3 +51,10 @@ def test_commands_of_the_parts() -> None:
     assert service.transformer_command("folder") == ["serve_transformer", *common]
     combined = Service("eclss", "bundle", REQUEST, "digest", Hosting(combined=True))
     assert combined.predictor_command("folder") == ["serve_predictor", *common, "--combined"]
+
+
+@pytest.mark.parametrize("mode", ["Standard", "RawDeployment", "Knative", "Serverless"])
+def test_a_mode_has_two_names(mode: str) -> None:
+    first, second = names_of_mode(mode)
+    assert first == mode != second
+    assert same_mode(first) == same_mode(second)

@@ -6,30 +6,43 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from container_component_src.backends.kubernetes.serving_events import Watch
 from container_component_src.backends.kubernetes.serving_manifest import (
     LATEST_TAG,
-    MODE_ANNOTATION,
     PREDICTOR,
-    RUN_ANNOTATION,
-    TAGS_ANNOTATION,
     digest_of,
     manifest,
+    merged,
 )
 from container_component_src.backends.kubernetes.serving_status import (
     LostError,
+    ModeError,
     is_ready,
     mode_of,
     revisions,
     until,
     wait_until_ready,
+    with_newest,
 )
-from container_component_src.cluster.access import Cluster, ExistsError, Manifest, NotFoundError
-from container_component_src.cluster.children import DIGEST_ANNOTATION
+from container_component_src.cluster.access import Cluster, ExistsError, Manifest, NotFoundError, PassingError
+from container_component_src.cluster.inference_services import (
+    MODE_ANNOTATION,
+    PASSED,
+    PENDING,
+    RUN_ANNOTATION,
+    TEST_ANNOTATION,
+    annotate,
+    annotation,
+    await_removal,
+    is_ours,
+    is_untested,
+    remove,
+)
 from container_component_src.cluster.kinds import INFERENCE_SERVICE
 from container_component_src.cluster.pod_settings import PodSettings
-from container_component_src.cluster.step import Step
+from container_component_src.cluster.step import MANAGED_BY, Step
 from container_component_src.errors import InputError, PipelineError, StepError
-from container_component_src.serving.service import Deployment, Service, same_mode
+from container_component_src.serving.service import Deployment, Service, names_of_mode, same_mode
 from container_component_src.serving.smoke import NotServingError, smoke_test
 from container_component_src.signals import signals_deferred
 
@@ -38,7 +51,6 @@ __all__ = ["deploy", "manifest"]
 SETTLING_TIME = 120.0  # seconds after readiness, until routes lead to the new model and pods on demand have started
 _ATTEMPTS = 10  # to write while KServe writes the status of the same object
 _PAUSE = 0.2  # seconds between them
-_OWN_ANNOTATIONS = {MODE_ANNOTATION, TAGS_ANNOTATION, DIGEST_ANNOTATION, RUN_ANNOTATION}
 
 logger = logging.getLogger(__name__)
 
@@ -47,45 +59,95 @@ def deploy(cluster: Cluster, step: Step, pods: PodSettings, service: Service) ->
     """Create or update the InferenceService of a model, wait until the new pods are ready, and send the smoke request.
 
     Whatever fails, and where the step is told to stop: what was created is deleted again, what was updated gets its
-    previous spec back. A service that runs as asked already is left alone, but tested.
+    previous spec back. A service that runs as asked already is left alone, but tested. Until its first smoke test a
+    new service is marked as untested: should this process be killed, `cleanup` deletes it. That is also how a new
+    service is left where the API server is away for too long.
 
     Raises:
         InputError: The service cannot be built or changed as the options say.
         StepError: The API refused something, the service did not become ready or gave a wrong answer.
     """
-    rollout = Rollout(cluster, manifest(step, pods, service), service.ready_timeout)
+    rollout = Rollout(cluster, manifest(step, pods, service), service)
     try:
-        with signals_deferred():  # no signal can come between a change and the knowledge of it
-            applied = rollout.apply()
-        ready = wait_until_ready(cluster, applied, rollout.before, service.ready_timeout)
-        url, version = _tested(ready, service)
+        url, version = _rolled_out(rollout, service)
     except LostError:
         raise
+    except PassingError as error:
+        raise PassingError("; ".join(filter(None, (str(error), rollout.leave())))) from error
     except PipelineError as error:
         raise type(error)("; ".join(filter(None, (str(error), rollout.undo())))) from error
     except BaseException:
+        rollout.cluster = cluster.in_haste
         logger.warning("stopped: %s", rollout.undo(wait=False) or "nothing was changed")
         raise
     logger.info("service %s answered the smoke request as model %s", service.name, version)
     return Deployment(url, version)
 
 
+def _rolled_out(rollout: "Rollout", service: Service) -> tuple[str, str]:
+    """The URL and the model version of a service that has passed its smoke test.
+
+    A new service is made anew where KServe does not know the mode by the one name, but by the other.
+    """
+    names = names_of_mode(service.hosting.deployment_mode)
+    while True:
+        rollout.desired["metadata"]["annotations"][MODE_ANNOTATION] = names.pop(0)
+        rollout.await_removal()
+        with signals_deferred():  # no signal can come between a change and the knowledge of it
+            applied = rollout.apply()
+        try:
+            ready = wait_until_ready(rollout.cluster, applied, rollout.before, service.ready_timeout, rollout.watch)
+        except ModeError as error:
+            if not (names and rollout.created):
+                raise
+            logger.warning("%s; trying it as %s", error, names[0])
+            remove(rollout.cluster, rollout.name)
+            rollout.watch = Watch(rollout.cluster, rollout.name)
+            continue
+        try:
+            tested = _tested(ready, service)
+        except StepError as error:
+            if isinstance(error.__cause__, NotServingError):  # until the time was over
+                raise StepError(with_newest(str(error), rollout.watch.events())) from error
+            raise
+        rollout.accept(ready)
+        return tested
+
+
 class Rollout:
     """A change of an InferenceService that can be undone."""
 
-    def __init__(self, cluster: Cluster, desired: Manifest, timeout: float) -> None:
+    def __init__(self, cluster: Cluster, desired: Manifest, service: Service) -> None:
         self.cluster = cluster
         self.desired = desired
-        self.timeout = timeout
+        self.timeout = service.ready_timeout
+        self.take_over = service.hosting.take_over
         self.name = desired["metadata"]["name"]
+        self.run_id = annotation(desired, RUN_ANNOTATION)
+        self.watch = Watch(cluster, self.name)
         self.previous: Manifest | None = None  # what a change is undone to; None deletes
         self.changed: bool | None = None  # None until it is known or attempted
         self.applied = False
 
     @property
+    def created(self) -> bool:
+        """Whether there was nothing before, or nothing that was ever tested."""
+        return bool(self.changed) and self.previous is None
+
+    @property
     def before(self) -> dict[str, str]:
         """The revisions of the spec before; none where nothing was changed."""
         return revisions(self.previous) if self.previous and self.changed else {}
+
+    def await_removal(self) -> None:
+        """Wait until a service that is being deleted is gone.
+
+        Raises:
+            StepError: It stays.
+        """
+        found = self.cluster.get(INFERENCE_SERVICE, self.name)
+        if found is not None and "deletionTimestamp" in found["metadata"] and is_ours(found):
+            await_removal(self.cluster, found)
 
     def apply(self) -> Manifest:
         """Create, update, or leave an InferenceService alone.
@@ -97,14 +159,17 @@ class Rollout:
         for _ in range(_ATTEMPTS):
             found = self.cluster.get(INFERENCE_SERVICE, self.name)
             if found is not None and digest_of(found) == digest_of(self.desired):
-                # Written by this, if it tried and the answer was lost on the way.
-                self.changed = bool(self.changed) and self._is_mine(found)
+                # Written by this, if it tried and the answer was lost on the way, or an earlier attempt was killed.
+                written_before = bool(self.changed) or is_untested(found, self.run_id)
+                self.changed = written_before and self._is_mine(found)
                 if not self.changed:
                     logger.info("InferenceService %s is unchanged and left alone", self.name)
                 return found
             if found is not None:
                 self._check_replaceable(found)
             self.previous, self.changed = found, True
+            if found is not None and is_untested(found, self.run_id):
+                self.previous = None
             try:
                 written = self._write(found)
             except (ExistsError, NotFoundError):  # others were faster, or KServe wrote the status
@@ -114,6 +179,29 @@ class Rollout:
             logger.info("%s InferenceService %s", "updated" if found else "created", self.name)
             return written
         raise StepError(f"InferenceService {self.name} changes faster than it can be updated; deploy again later")
+
+    def accept(self, tested: Manifest) -> None:
+        """Say of a service that has passed its smoke test that it has."""
+        if annotation(tested, TEST_ANNOTATION) != PENDING:
+            return
+        try:
+            annotate(self.cluster, tested, **{TEST_ANNOTATION: PASSED})
+        except (NotFoundError, ExistsError) as error:
+            raise LostError(f"InferenceService {self.name} was deleted by somebody else meanwhile") from error
+
+    def leave(self) -> str:
+        """Undo nothing but an update, and that only if the API server answers at once: it was away.
+
+        Returns:
+            In what state the InferenceService is left.
+        """
+        if self.created:
+            service = f"InferenceService {self.name}" + ("" if self.applied else ", if it was created,")
+            return (
+                f"{service} goes on untested: the next attempt of this step tests it, `cleanup` of this run deletes it"
+            )
+        self.cluster = self.cluster.in_haste
+        return self.undo(wait=False)
 
     def undo(self, wait: bool = True) -> str:
         """Bring back what was before, if this changed it and nobody else did since.
@@ -128,7 +216,7 @@ class Rollout:
             return "" if self.changed is None else f"InferenceService {self.name} was not changed by this step"
         try:
             with signals_deferred():
-                restored = self._restore()
+                restored = self._restore(wait)
             if self.previous is None or restored is None:
                 return f"InferenceService {self.name} was deleted again"
             if not wait:
@@ -139,17 +227,17 @@ class Rollout:
         except StepError as error:
             return f"InferenceService {self.name} could not be put back ({error}); look at it with kubectl"
 
-    def _restore(self) -> Manifest | None:
+    def _restore(self, wait: bool) -> Manifest | None:
         """Write the previous spec, or delete the object where there was none."""
         for _ in range(_ATTEMPTS):
             found = self.cluster.get(INFERENCE_SERVICE, self.name)
             if found is None or not self._is_mine(found):
                 raise LostError(f"InferenceService {self.name} is no longer what this step made of it")
             if self.previous is None:
-                self.cluster.delete(INFERENCE_SERVICE, self.name)
+                remove(self.cluster, self.name, wait)
                 return None
             try:
-                restored = self.cluster.replace(INFERENCE_SERVICE, _merged(found, self.previous))
+                restored = self.cluster.replace(INFERENCE_SERVICE, merged(found, self.previous))
             except ExistsError:
                 time.sleep(_PAUSE)
                 continue
@@ -162,7 +250,7 @@ class Rollout:
         # A revision that KServe has not made yet will not be made, and the one before it stays the newest.
         before = dict(revisions(restored).items() - revisions(previous).items())
         try:
-            wait_until_ready(self.cluster, restored, before, self.timeout)
+            wait_until_ready(self.cluster, restored, before, self.timeout, Watch(self.cluster, self.name))
         except LostError as error:
             return f"it was rolled back, but {error}"
         except StepError as error:
@@ -172,13 +260,18 @@ class Rollout:
     def _write(self, found: Manifest | None) -> Manifest:
         if found is None:
             return self.cluster.create(INFERENCE_SERVICE, self.desired)
-        return self.cluster.replace(INFERENCE_SERVICE, _merged(found, self.desired))
+        return self.cluster.replace(INFERENCE_SERVICE, merged(found, self.desired))
 
     def _is_mine(self, found: Manifest) -> bool:
-        run, mine = (thing["metadata"]["annotations"].get(RUN_ANNOTATION) for thing in (found, self.desired))
-        return digest_of(found) == digest_of(self.desired) and run == mine
+        return digest_of(found) == digest_of(self.desired) and annotation(found, RUN_ANNOTATION) == self.run_id
 
     def _check_replaceable(self, found: Manifest) -> None:
+        if not (is_ours(found) or self.take_over):
+            label = "=".join(*MANAGED_BY.items())
+            raise InputError(
+                f"InferenceService {self.name} is not of this project, for it has no label {label}; choose another "
+                "--service-name, or give --take-over to replace it"
+            )
         if "deletionTimestamp" in found["metadata"]:
             raise StepError(f"InferenceService {self.name} is being deleted; deploy again when it is gone")
         mode, asked = mode_of(found), mode_of(self.desired)
@@ -187,23 +280,6 @@ class Rollout:
                 f"InferenceService {self.name} runs in mode {mode}, which KServe cannot change to {asked}; give "
                 f"--deployment-mode {mode}, or delete it: kubectl -n {self.cluster.namespace} delete isvc {self.name}"
             )
-
-
-def _merged(found: Manifest, wanted: Manifest) -> Manifest:
-    """What replaces an InferenceService: its spec as wanted, and of its metadata what others put there too."""
-    metadata = found["metadata"]
-    kept = {key: value for key, value in (metadata.get("annotations") or {}).items() if key not in _OWN_ANNOTATIONS}
-    annotations = {**kept, **(wanted["metadata"].get("annotations") or {})}
-    if found.get("status", {}).get("deploymentMode"):  # KServe 0.16 refuses the other name of the same mode
-        annotations[MODE_ANNOTATION] = mode_of(found)
-    labels = {**(metadata.get("labels") or {}), **(wanted["metadata"].get("labels") or {})}
-    named = {key: value for key, value in metadata.items() if key != "managedFields"}
-    return {
-        "apiVersion": INFERENCE_SERVICE.api_version,
-        "kind": INFERENCE_SERVICE.name,
-        "metadata": {**named, "labels": labels, "annotations": annotations},
-        "spec": wanted["spec"],
-    }
 
 
 def _tested(ready: Manifest, service: Service) -> tuple[str, str]:

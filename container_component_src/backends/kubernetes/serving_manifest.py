@@ -7,27 +7,43 @@ from types import ModuleType
 from typing import Any
 
 from kubernetes import client
+from kubernetes.utils.quantity import parse_quantity
 
 from container_component_src import storage
 from container_component_src.cluster.access import Manifest, to_manifest
 from container_component_src.cluster.children import DIGEST_ANNOTATION
+from container_component_src.cluster.inference_services import (
+    MODE_ANNOTATION,
+    PENDING,
+    RUN_ANNOTATION,
+    TEST_ANNOTATION,
+)
 from container_component_src.cluster.kinds import INFERENCE_SERVICE
 from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.pods import SIDECAR_OFF, container, resources, s3_environment
 from container_component_src.cluster.step import MANAGED_BY, Step
 from container_component_src.errors import InputError
-from container_component_src.serving.service import LONGEST_LABEL, SERVER_ENVIRONMENT, Service, same_mode
+from container_component_src.serving.service import (
+    GRACE_PERIOD,
+    KNATIVE,
+    LONGEST_LABEL,
+    SERVER_ENVIRONMENT,
+    Service,
+    same_mode,
+)
 
 CONTAINER = "kserve-container"  # KServe knows the container of a custom part by this name
 PREDICTOR, TRANSFORMER = "predictor", "transformer"
-MODE_ANNOTATION = "serving.kserve.io/deploymentMode"
 TAGS_ANNOTATION = "serving.kserve.io/enable-tag-routing"  # an address of its own for the newest revision
 LATEST_TAG = "latest-"
 MODEL_ANNOTATION = "columbus-eclss-ad/model-version"
-RUN_ANNOTATION = "columbus-eclss-ad/run-id"  # of the run that wrote the spec
+_OWN_ANNOTATIONS = {MODE_ANNOTATION, TAGS_ANNOTATION, DIGEST_ANNOTATION, RUN_ANNOTATION}
 _STORAGE_VARIABLE = "STORAGE_URI"  # where a custom part has no field for it
 _MODEL_FOLDER = "/mnt/models"  # where KServe's storage initializer puts what STORAGE_URI names
 _PORT = 8080
+_ROUTES_PAUSE = 5  # seconds until no node sends requests to a pod that is on its way out
+_KSERVE_CPU_LIMIT = 1  # CPUs of a container that has no limit, unless the cluster is configured otherwise
+_MARGIN = 5  # seconds for the server to end once it has answered its last request
 _PROGRAM = ["python", "container_component_src/main.py"]
 
 
@@ -35,7 +51,8 @@ def manifest(step: Step, pods: PodSettings, service: Service) -> Manifest:
     """The InferenceService of a service.
 
     It has no owner, because it outlives the run. Nothing in it but one annotation, which the digest leaves out, depends
-    on the run: the same model deployed again with the same options makes the same digest.
+    on the run: the same model deployed again with the same options makes the same digest. Another annotation marks it
+    as untested.
 
     By default the servers read the bundle from S3 with the Secret that all pods of the project have: that needs no
     annotated service account, and no storage initializer that trusts the certificate of the store.
@@ -72,6 +89,26 @@ def manifest(step: Step, pods: PodSettings, service: Service) -> Manifest:
     return _signed(built, step)
 
 
+def merged(found: Manifest, wanted: Manifest) -> Manifest:
+    """What replaces an InferenceService: its spec as wanted, and of its metadata what others put there too."""
+    metadata = found["metadata"]
+    kept = {key: value for key, value in (metadata.get("annotations") or {}).items() if key not in _OWN_ANNOTATIONS}
+    # Whether the service has ever passed a test is as it was.
+    new = {key: value for key, value in (wanted["metadata"].get("annotations") or {}).items() if key != TEST_ANNOTATION}
+    annotations = {**kept, **new}
+    if found.get("status", {}).get("deploymentMode"):  # KServe 0.16 refuses the other name of the same mode
+        annotations[MODE_ANNOTATION] = str(found["status"]["deploymentMode"])
+    foreign = {key: value for key, value in (metadata.get("labels") or {}).items() if key not in MANAGED_BY}
+    labels = {**foreign, **(wanted["metadata"].get("labels") or {})}
+    named = {key: value for key, value in metadata.items() if key != "managedFields"}
+    return {
+        "apiVersion": INFERENCE_SERVICE.api_version,
+        "kind": INFERENCE_SERVICE.name,
+        "metadata": {**named, "labels": labels, "annotations": annotations},
+        "spec": wanted["spec"],
+    }
+
+
 def parts(manifest: Manifest) -> list[str]:
     """Which of predictor and transformer a service has."""
     return [part for part in (PREDICTOR, TRANSFORMER) if part in manifest["spec"]]
@@ -91,7 +128,7 @@ def _signed(built: Manifest, step: Step) -> Manifest:
         "annotations": {**annotations, MODE_ANNOTATION: same_mode(annotations[MODE_ANNOTATION])},
     }
     digest = hashlib.sha256(json.dumps(signed, sort_keys=True).encode()).hexdigest()
-    annotations |= {DIGEST_ANNOTATION: digest, RUN_ANNOTATION: step.run_id}
+    annotations |= {DIGEST_ANNOTATION: digest, RUN_ANNOTATION: step.run_id, TEST_ANNOTATION: PENDING}
     for part in parts(built):
         built["spec"][part]["annotations"][DIGEST_ANNOTATION] = digest
     return built
@@ -107,7 +144,8 @@ def _part(pods: PodSettings, service: Service, command: list[str], gpus: int) ->
         run_id="",
         ports=[client.V1ContainerPort(container_port=_PORT, protocol="TCP")],
         readiness_probe=client.V1Probe(http_get=ready, period_seconds=5, timeout_seconds=5),
-        resources=resources(pods.model_copy(update={"gpus": gpus})),
+        resources=_resources(pods.model_copy(update={"gpus": gpus})),
+        lifecycle=None if _on_knative(service) else _LIFECYCLE,
     )
     serving.env = _environment(pods, service)
     sidecar = {} if service.hosting.istio_sidecar else SIDECAR_OFF
@@ -116,10 +154,48 @@ def _part(pods: PodSettings, service: Service, command: list[str], gpus: int) ->
         "min_replicas": service.hosting.min_replicas,
         "max_replicas": service.hosting.max_replicas,
         "service_account_name": pods.service_account or None,
+        "automount_service_account_token": False,  # servers do not ask the API of Kubernetes
+        # Knative takes no such fields, and waits for the requests in flight itself.
+        "termination_grace_period_seconds": None if _on_knative(service) else _ROUTES_PAUSE + GRACE_PERIOD + _MARGIN,
         # A bundle may be written anew under the same address: its version makes new pods then.
-        "annotations": {**sidecar, MODEL_ANNOTATION: service.model_version},
+        "annotations": {**sidecar, **_pinned(service), MODEL_ANNOTATION: service.model_version},
         "labels": dict(sidecar) or None,
     }
+
+
+# A pod gets requests for a moment after it was told to end. `sleep` is in the image; the action of that name would need
+# Kubernetes 1.30.
+_LIFECYCLE = client.V1Lifecycle(
+    pre_stop=client.V1LifecycleHandler(_exec=client.V1ExecAction(command=["sleep", str(_ROUTES_PAUSE)]))
+)
+
+
+def _pinned(service: Service) -> dict[str, str]:
+    """Annotations of predictor and transformer that do not change with those of the service.
+
+    KServe copies the annotations of the service to the pods, and a change of them starts new pods; except where
+    predictor and transformer have their own.
+    """
+    return {
+        MODE_ANNOTATION: same_mode(service.hosting.deployment_mode),
+        TEST_ANNOTATION: "see the InferenceService",
+    }
+
+
+def _on_knative(service: Service) -> bool:
+    return same_mode(service.hosting.deployment_mode) == KNATIVE
+
+
+def _resources(pods: PodSettings) -> client.V1ResourceRequirements:
+    """As of all pods, with a limit of CPUs where that of KServe would be below the request.
+
+    KServe gives a container without one the limit of its configuration, one CPU, also where that is below the request;
+    Kubernetes refuses the pods then.
+    """
+    requirements = resources(pods)
+    if parse_quantity(pods.cpu) > _KSERVE_CPU_LIMIT:
+        requirements.limits = {"cpu": pods.cpu, **requirements.limits}
+    return requirements
 
 
 def _environment(pods: PodSettings, service: Service) -> list[client.V1EnvVar]:

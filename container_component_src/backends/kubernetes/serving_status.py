@@ -6,20 +6,20 @@
 revision and it is the ready one (Knative).
 """
 
+import math
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from container_component_src.backends.kubernetes.serving_manifest import (
-    MODE_ANNOTATION,
-    PREDICTOR,
-    TRANSFORMER,
-    digest_of,
-    parts,
-)
-from container_component_src.cluster.access import Cluster, Manifest
+from container_component_src.backends.kubernetes.serving_events import KNATIVE_MISSING, Watch, refusal
+from container_component_src.backends.kubernetes.serving_manifest import PREDICTOR, TRANSFORMER, digest_of, parts
+from container_component_src.cluster.access import Cluster, ExistsError, Manifest, NotFoundError
 from container_component_src.cluster.children import DIGEST_ANNOTATION
+from container_component_src.cluster.events import WarningEvent
+from container_component_src.cluster.inference_services import MODE_ANNOTATION, annotation, follow_mode
 from container_component_src.cluster.kinds import INFERENCE_SERVICE
 from container_component_src.cluster.logs import last_lines, pods
+from container_component_src.cluster.pod_states import obstacles
 from container_component_src.cluster.waiting import polls
 from container_component_src.errors import StepError
 from container_component_src.serving.service import KNATIVE, same_mode
@@ -28,8 +28,10 @@ T = TypeVar("T")
 
 POD_LABEL, PART_LABEL = "serving.kserve.io/inferenceservice", "component"
 POLL_INTERVAL = 2.0  # seconds
+OUTAGE = 30.0  # seconds in which an API server that is there has answered
 _RESTARTS = 3  # after which a container is taken to fail for good
-_HOPELESS = {"InvalidImageName", "ErrImageNeverPull"}  # waiting reasons that time does not mend
+# Reasons of waiting that time does not change.
+_HOPELESS = {"InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError"}
 _CONDITIONS = {PREDICTOR: "PredictorReady", TRANSFORMER: "TransformerReady"}
 
 
@@ -41,7 +43,11 @@ class LostError(StepError):
     """The InferenceService is no longer what this step made of it."""
 
 
-def until(timeout: float, what: str, attempt: Callable[[], T], not_yet: type[StepError]) -> T:
+class ModeError(StepError):
+    """KServe runs the InferenceService in another mode than was asked for: it does not know that name of the mode."""
+
+
+def until(timeout: float, what: str, attempt: Callable[[], T], not_yet: type[StepError], outage: float = math.inf) -> T:
     """Try until something comes out, and say what was in the way if the time ends before.
 
     Args:
@@ -49,6 +55,8 @@ def until(timeout: float, what: str, attempt: Callable[[], T], not_yet: type[Ste
         what: As in `polls`.
         attempt: Raises `not_yet` until it can return.
         not_yet: Its class.
+        outage: Seconds that an attempt takes only where the API server is away: nothing can get ready meanwhile, and
+            the time starts anew.
 
     Raises:
         StepError: The time is over.
@@ -59,27 +67,35 @@ def until(timeout: float, what: str, attempt: Callable[[], T], not_yet: type[Ste
             next(pauses)
         except StepError as error:
             raise StepError(f"{error}: {reason}") from reason
+        began = time.monotonic()
         try:
             return attempt()
         except not_yet as error:
             reason = error
+        if time.monotonic() - began > outage:
+            pauses = polls(timeout, POLL_INTERVAL, what)
 
 
-def wait_until_ready(cluster: Cluster, expected: Manifest, before: Mapping[str, str], timeout: float) -> Manifest:
+def wait_until_ready(
+    cluster: Cluster, expected: Manifest, before: Mapping[str, str], timeout: float, watch: Watch
+) -> Manifest:
     """Wait until an InferenceService runs as expected.
 
     Args:
         cluster: Where it is.
         expected: As it was when its spec was written.
         before: The revision of every part under the spec before.
-        timeout: Seconds.
+        timeout: Seconds; an absence of the API server does not count.
+        watch: Begun before the spec was written.
 
     Returns:
         It, with an address.
 
     Raises:
         LostError: It was deleted or changed by others meanwhile.
-        StepError: A container fails again and again, or the time is over; with the last lines of a failing pod.
+        ModeError: KServe does not know the mode by its name.
+        StepError: It was refused, a container fails again and again, or the time is over; with the last lines of a
+            failing pod and the newest Warning event.
     """
     name, digest = expected["metadata"]["name"], digest_of(expected)
 
@@ -87,29 +103,38 @@ def wait_until_ready(cluster: Cluster, expected: Manifest, before: Mapping[str, 
         found = _current(cluster, expected)
         _check_mode(found, expected)
         running = _pods(cluster, name)
-        obstacles = _obstacles(found, running, before, digest)
-        if not obstacles:
+        reasons = _obstacles(found, running, before, digest)
+        if not reasons:
             return found
-        _check_hopeless(cluster, name, [pod for pod in running if _has_digest(pod, digest)])
-        raise NotReadyError("; ".join([*obstacles, *_failures(cluster, running)]))
+        events = watch.events()
+        mine = [pod for pod in running if _has_digest(pod, digest)]
+        watch.say([*obstacles(mine), *(event for event in events if event.kind != "Pod")])
+        _check_refused(name, refusal(events), expected)
+        _check_hopeless(cluster, name, mine, events)
+        raise NotReadyError(with_newest("; ".join([*reasons, *_failures(cluster, running)]), events))
 
-    return until(timeout, f"InferenceService {name} to be ready; raise --ready-timeout", attempt, NotReadyError)
+    what = f"InferenceService {name} to be ready; raise --ready-timeout"
+    return until(timeout, what, attempt, NotReadyError, OUTAGE)
 
 
 def _current(cluster: Cluster, expected: Manifest) -> Manifest:
+    """An InferenceService as it is now, its mode named as KServe does."""
     name = expected["metadata"]["name"]
+    lost = LostError(f"InferenceService {name} was deleted by somebody else meanwhile; deploy again")
     found = cluster.get(INFERENCE_SERVICE, name)
     if found is None or found["metadata"]["uid"] != expected["metadata"]["uid"]:
-        raise LostError(f"InferenceService {name} was deleted by somebody else meanwhile; deploy again")
+        raise lost
     if digest_of(found) != digest_of(expected):
         raise LostError(f"InferenceService {name} was changed by somebody else meanwhile; deploy again")
-    return found
+    try:
+        return follow_mode(cluster, found)
+    except (NotFoundError, ExistsError) as error:
+        raise lost from error
 
 
 def mode_of(found: Manifest) -> str:
     """The deployment mode that KServe runs a service in, else the one asked for; "" if neither is known."""
-    asked = (found["metadata"].get("annotations") or {}).get(MODE_ANNOTATION, "")
-    return str(found.get("status", {}).get("deploymentMode") or asked)
+    return str(found.get("status", {}).get("deploymentMode") or annotation(found, MODE_ANNOTATION))
 
 
 def revisions(found: Manifest) -> dict[str, str]:
@@ -127,34 +152,44 @@ def is_ready(found: Manifest) -> bool:
 def _check_mode(found: Manifest, expected: Manifest) -> None:
     mode, asked = mode_of(found), mode_of(expected)
     if asked and same_mode(mode) != same_mode(asked):
-        raise StepError(
-            f"InferenceService {found['metadata']['name']}: asked for {asked}, KServe runs it as {mode}; KServe before "
-            "0.16 knows the modes as --deployment-mode RawDeployment and Serverless"
+        raise ModeError(
+            f"InferenceService {found['metadata']['name']}: asked for {asked}, KServe runs it as {mode}; give a "
+            "--deployment-mode that this KServe has"
         )
+
+
+def _check_refused(name: str, event: WarningEvent | None, expected: Manifest) -> None:
+    if event is None:
+        return
+    asked = mode_of(expected)
+    if event.reason == KNATIVE_MISSING and same_mode(asked) != KNATIVE:
+        raise ModeError(f"InferenceService {name}: asked for {asked}, KServe runs it on Knative: {event.message}")
+    fix = "give --deployment-mode Standard" if event.reason == KNATIVE_MISSING else "change the options that it names"
+    raise StepError(f"InferenceService {name} cannot start: {event.reason} ({event.message}); {fix}")
 
 
 def _obstacles(found: Manifest, running: list[Any], before: Mapping[str, str], digest: str | None) -> list[str]:
     """Why a service is not ready; nothing if it is."""
-    obstacles = _false_conditions(found)
+    reasons = _false_conditions(found)
     if not found.get("status", {}).get("address", {}).get("url"):
-        obstacles.append("it has no address yet")
+        reasons.append("it has no address yet")
     for part in parts(found):
         if same_mode(mode_of(found)) == KNATIVE:
-            obstacles += _revision_obstacles(found, part, before)
+            reasons += _revision_obstacles(found, part, before)
         else:
-            obstacles += _pod_obstacles(running, part, digest)
-    return obstacles
+            reasons += _pod_obstacles(running, part, digest, found["spec"][part].get("minReplicas") or 1)
+    return reasons
 
 
 def _false_conditions(found: Manifest) -> list[str]:
     conditions = {condition["type"]: condition for condition in found.get("status", {}).get("conditions", [])}
-    obstacles = []
+    reasons = []
     for name in ["Ready", *(_CONDITIONS[part] for part in parts(found))]:
         condition = conditions.get(name, {"status": "Unknown"})
         if condition["status"] != "True":
             why = " ".join(filter(None, (condition.get("reason"), condition.get("message"))))
-            obstacles.append(f"{name} is {condition['status']}" + (f" ({why})" if why else ""))
-    return obstacles
+            reasons.append(f"{name} is {condition['status']}" + (f" ({why})" if why else ""))
+    return reasons
 
 
 def _revision_obstacles(found: Manifest, part: str, before: Mapping[str, str]) -> list[str]:
@@ -165,15 +200,18 @@ def _revision_obstacles(found: Manifest, part: str, before: Mapping[str, str]) -
     return [] if newest == ready else [f"revision {newest} is not ready"]
 
 
-def _pod_obstacles(running: list[Any], part: str, digest: str | None) -> list[str]:
+def _pod_obstacles(running: list[Any], part: str, digest: str | None, least: int) -> list[str]:
     mine = [pod for pod in running if (pod.metadata.labels or {}).get(PART_LABEL) == part]
     if not mine:
         return [f"the {part} has no pods yet"]
-    return [
+    reasons = [
         f"pod {pod.metadata.name} " + ("is not ready" if _has_digest(pod, digest) else "is of the spec before")
         for pod in mine
         if not (_has_digest(pod, digest) and _is_ready(pod))
     ]
+    if not reasons and len(mine) < least:  # the autoscaler adds the others some time after the first is ready
+        reasons.append(f"the {part} has {len(mine)} of {least} pods")
+    return reasons
 
 
 def _pods(cluster: Cluster, name: str) -> list[Any]:
@@ -202,12 +240,18 @@ def _failing(pod: Any) -> Any | None:
     return None
 
 
-def _check_hopeless(cluster: Cluster, name: str, running: list[Any]) -> None:
+def with_newest(problem: str, events: list[WarningEvent]) -> str:
+    """A problem with the newest event that says something else."""
+    newest = [str(event) for event in events if event.message.removeprefix("Error: ") not in problem]
+    return "; ".join([problem, *newest[:1]])
+
+
+def _check_hopeless(cluster: Cluster, name: str, running: list[Any], events: list[WarningEvent]) -> None:
     for pod in running:
         status = _failing(pod)
         waiting = status.state.waiting if status and status.state else None
         if status and (status.restart_count >= _RESTARTS or (waiting and waiting.reason in _HOPELESS)):
-            raise StepError(f"InferenceService {name}: {_failure(cluster, pod)}")
+            raise StepError(with_newest(f"InferenceService {name}: {_failure(cluster, pod)}", events))
 
 
 def _failures(cluster: Cluster, running: list[Any]) -> list[str]:
@@ -228,4 +272,5 @@ def _failure(cluster: Cluster, pod: Any) -> str:
         what += f": {waiting.reason}" + (f" {waiting.message}" if waiting.message else "")
     if waiting and not status.restart_count:  # it has never run
         return what
-    return f"{what}: {' | '.join(last_lines(cluster, pod.metadata.name, status.name))}"
+    again = bool(status.restart_count and status.state and status.state.running)  # and has yet to fail again
+    return f"{what}: {' | '.join(last_lines(cluster, pod.metadata.name, status.name, previous=again))}"

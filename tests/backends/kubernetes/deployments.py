@@ -10,11 +10,15 @@ from typing import Any
 import pytest
 
 from container_component_src.backends.kubernetes import serving, serving_status
+from container_component_src.backends.kubernetes.serving_manifest import manifest
+from container_component_src.cluster import inference_services
 from container_component_src.cluster.access import Cluster
+from container_component_src.cluster.children import DIGEST_ANNOTATION
+from container_component_src.cluster.inference_services import MODE_ANNOTATION
 from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.step import Step
 from container_component_src.serving.service import Deployment, Hosting, Service, SmokeRequest
-from tests.backends.kubernetes.kserve_controller import MODEL, KServe, playing
+from tests.backends.kubernetes.kserve_controller import MODEL, KServe, admit, playing
 from tests.cluster.emulator import NAMESPACE, Emulator
 
 PODS = PodSettings(namespace=NAMESPACE, image="registry.example.org/eclss:1.0")
@@ -33,6 +37,8 @@ def kserve(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[KSer
     monkeypatch.setattr(serving_status, "POLL_INTERVAL", 0.02)
     monkeypatch.setattr(serving, "SETTLING_TIME", 0.3)
     monkeypatch.setattr(serving, "_PAUSE", 0.01)
+    monkeypatch.setattr(inference_services, "_POLL_INTERVAL", 0.02)
+    monkeypatch.setattr(inference_services, "REMOVAL_TIMEOUT", 5.0)
     with playing(KServe(emulator)) as controller:
         yield controller
 
@@ -56,6 +62,20 @@ def service(model: str, hosting: Hosting | None = None, ready_timeout: float = 1
 
 def deploy(cluster: Cluster, step: Step, wanted: Service) -> Deployment:
     return serving.deploy(cluster, step, PODS, wanted)
+
+
+def of_others(step: Step) -> dict[str, Any]:
+    """A service that something else made."""
+    theirs = manifest(step, PODS, service("theirs"))
+    theirs["metadata"] = {
+        "name": "eclss",
+        "namespace": NAMESPACE,
+        "annotations": {MODE_ANNOTATION: "Standard"},
+    }
+    for part in theirs["spec"].values():
+        del part["annotations"][DIGEST_ANNOTATION]
+    assert admit(None, theirs) == ""
+    return theirs
 
 
 def stored(emulator: Emulator) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 import re
 import threading
 import time
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from container_component_src.backends.kubernetes.serving_manifest import manifest
 from container_component_src.cluster.access import Cluster
+from container_component_src.cluster.inference_services import MODE_ANNOTATION, TEST_ANNOTATION, remove
 from container_component_src.cluster.step import Step
 from container_component_src.errors import InputError, StepError
 from container_component_src.serving.service import Deployment, Hosting
@@ -18,12 +19,13 @@ from tests.backends.kubernetes.deployments import (
     awaited,
     deploy,
     model_of,
+    of_others,
     service,
     stored,
     when,
     writes,
 )
-from tests.backends.kubernetes.kserve_controller import KServe, pod_of
+from tests.backends.kubernetes.kserve_controller import KServe, admit, pod_of
 from tests.cluster.emulator import NAMESPACE, Emulator
 
 
@@ -35,7 +37,7 @@ def test_a_new_service_is_created_and_tested(
 ) -> None:
     deployment = deploy(cluster, step, service("one", hosting))
     assert deployment == Deployment(f"{kserve.url}/v1/models/eclss:predict", "one")
-    assert writes(emulator) == ["POST"]
+    assert "POST" in writes(emulator)
     assert kserve.requests == [(kserve.url.removeprefix("http://"), "one")]
 
 
@@ -51,7 +53,7 @@ def test_an_unchanged_service_is_left_alone_but_tested(
     deploy(cluster, step, service("one", hosting))
     with caplog.at_level("INFO"):
         assert deploy(cluster, Step("another-run"), service("one", hosting)).revision == "one"
-    assert writes(emulator) == ["POST"]
+    assert writes(emulator) == ["POST", "PATCH"]
     assert len(kserve.requests) == 2
     assert "InferenceService eclss is unchanged and left alone" in caplog.messages
 
@@ -65,7 +67,7 @@ def test_an_update_is_tested_when_the_new_pods_are_there(
     kserve.idle = True
     when(awaited(emulator, "two"), lambda: setattr(kserve, "idle", False))
     assert deploy(cluster, step, service("two", hosting)).revision == "two"
-    assert writes(emulator) == ["POST", "PUT"]
+    assert [method for method in writes(emulator) if method != "PATCH"] == ["POST", "PUT"]
     assert [model for _, model in kserve.requests] == ["one", "two"]
 
 
@@ -96,15 +98,82 @@ def test_an_update_keeps_what_others_put_there(
     assert metadata["labels"]["a"] == "b"
 
 
-def test_an_update_names_the_mode_as_kserve_does(
+@pytest.mark.parametrize("version", ["0.15", "0.16"])
+@pytest.mark.parametrize("mode", ["Standard", "RawDeployment"])
+def test_the_annotation_names_the_mode_as_kserve_does(
+    cluster: Cluster,
+    emulator: Emulator,
+    kserve: KServe,
+    step: Step,
+    mode: Literal["Standard", "RawDeployment"],
+    version: str,
+) -> None:
+    """KServe refuses every update where it has another name than the status, that of its own finalizer too."""
+    kserve.version, kserve.default_mode = version, "Standard"
+    for model in ("one", "two"):
+        deploy(cluster, step, service(model, Hosting(deployment_mode=mode)))
+        found = stored(emulator)
+        assert found["status"]["deploymentMode"] == {"0.15": "RawDeployment", "0.16": "Standard"}[version]
+        assert found["metadata"]["annotations"][MODE_ANNOTATION] == found["status"]["deploymentMode"]
+    assert len(kserve.pods("eclss")) == 2
+    assert remove(cluster, "eclss")
+    assert emulator.objects("InferenceService") == {}
+
+
+@pytest.mark.parametrize("knative", [True, False])
+def test_a_mode_that_kserve_knows_by_another_name_only_is_found(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, knative: bool
+) -> None:
+    """KServe 0.15 takes the default of the cluster for the names that 0.16 has."""
+    kserve.version, kserve.default_mode, kserve.knative = "0.15", "Knative", knative
+    assert deploy(cluster, step, service("one")).revision == "one"
+    assert stored(emulator)["status"]["deploymentMode"] == "RawDeployment"
+    assert stored(emulator)["metadata"]["annotations"][MODE_ANNOTATION] == "RawDeployment"
+
+
+def test_a_new_service_is_marked_as_untested_until_it_has_passed(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
 ) -> None:
-    """KServe 0.16 refuses an update whose annotation has another name of the same mode than its status."""
-    deploy(cluster, step, service("one", Hosting(deployment_mode="RawDeployment")))
-    deploy(cluster, step, service("two", Hosting(deployment_mode="RawDeployment")))
-    found = stored(emulator)
-    assert found["status"]["deploymentMode"] == "Standard"
-    assert found["metadata"]["annotations"]["serving.kserve.io/deploymentMode"] == "Standard"
+    marks, answer = [], kserve.answer
+
+    def noted(host: str) -> dict[str, Any]:
+        marks.append((stored(emulator)["metadata"]["annotations"][TEST_ANNOTATION], kserve.pods("eclss")))
+        return answer(host)
+
+    kserve.answer = noted  # type: ignore[method-assign]
+    deploy(cluster, step, service("one"))
+    deploy(cluster, step, service("two"))
+    deploy(cluster, step, service("two"))
+    assert [mark for mark, _ in marks] == ["pending", "passed", "passed"]
+    assert marks[1][1] == marks[2][1] == kserve.pods("eclss")  # the mark starts no new pods
+    assert len({pod for _, pods in marks for pod in pods}) == 4
+
+
+def test_another_attempt_tests_what_a_killed_one_has_left(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
+) -> None:
+    emulator.put("InferenceService", manifest(step, PODS, service("one")))
+    assert deploy(cluster, step, service("one")).revision == "one"
+    assert stored(emulator)["metadata"]["annotations"][TEST_ANNOTATION] == "passed"
+
+
+@pytest.mark.parametrize("model", ["one", "two"])
+def test_another_attempt_deletes_what_a_killed_one_has_left_if_the_test_fails(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, model: str
+) -> None:
+    emulator.put("InferenceService", manifest(step, PODS, service("one")))
+    kserve.scores[model] = 2.0
+    with pytest.raises(StepError, match="was deleted again"):
+        deploy(cluster, step, service(model))
+    assert emulator.objects("InferenceService") == {}
+
+
+def test_all_pods_that_were_asked_for_are_waited_for(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
+) -> None:
+    """KServe calls a service ready with the first of them."""
+    deploy(cluster, step, service("one", Hosting(min_replicas=2, max_replicas=2)))
+    assert len(kserve.pods("eclss", "predictor")) == len(kserve.pods("eclss", "transformer")) == 2
 
 
 def test_another_mode_is_refused(cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step) -> None:
@@ -114,13 +183,15 @@ def test_another_mode_is_refused(cluster: Cluster, emulator: Emulator, kserve: K
     assert model_of(emulator) == "one"
 
 
-def test_a_mode_that_kserve_does_not_know_is_found_out(
+def test_a_service_of_others_is_replaced_only_if_told_to(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
 ) -> None:
-    kserve.default_mode = "Serverless"  # KServe 0.15 takes its default for names that are newer
-    with pytest.raises(StepError, match=r"KServe runs it as Serverless; .*eclss was deleted again"):
+    emulator.put("InferenceService", of_others(step))
+    with pytest.raises(InputError, match=r"eclss is not of this project, .*--service-name, or give --take-over"):
         deploy(cluster, step, service("one"))
-    assert emulator.objects("InferenceService") == {}
+    assert stored(emulator)["metadata"].get("labels") is None
+    assert deploy(cluster, step, service("one", Hosting(take_over=True))).revision == "one"
+    assert deploy(cluster, step, service("two")).revision == "two"
 
 
 def test_a_canary_is_tested_at_its_own_address(
@@ -198,6 +269,7 @@ def test_two_runs_at_once_do_not_mix(
         thread.join()
     last = model_of(emulator)
     expected = manifest(step, PODS, service(last))
+    assert admit(None, expected) == ""
     assert stored(emulator)["spec"] == expected["spec"]
     for outcome, model in zip((outcomes["run-0"], outcomes["run-1"]), models, strict=True):
         assert outcome == model or (model != last and re.search("somebody else|no longer", outcome))

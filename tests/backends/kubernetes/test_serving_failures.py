@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from container_component_src.backends.kubernetes.serving_manifest import manifest
-from container_component_src.cluster.access import Cluster
+from container_component_src.backends.kubernetes.serving_status import NotReadyError, until
+from container_component_src.cluster.access import Cluster, PassingError
 from container_component_src.cluster.step import Step
 from container_component_src.errors import StepError
 from container_component_src.serving.service import Hosting
@@ -18,9 +19,11 @@ from tests.backends.kubernetes.deployments import (
     awaited,
     deploy,
     model_of,
+    of_others,
     service,
     stored,
     when,
+    writes,
 )
 from tests.backends.kubernetes.kserve_controller import KServe
 from tests.cluster.emulator import Emulator
@@ -88,6 +91,7 @@ def test_a_pod_that_does_not_get_ready_is_quoted(
     [
         CRASHING | {"restartCount": 3},
         CRASHING | {"restartCount": 0, "state": {"waiting": {"reason": "InvalidImageName"}}},
+        CRASHING | {"restartCount": 0, "state": {"waiting": {"reason": "CreateContainerConfigError"}}},
     ],
 )
 def test_a_pod_that_fails_for_good_ends_the_wait(
@@ -166,9 +170,71 @@ def test_refusals_name_the_mend(
     assert emulator.objects("InferenceService") == {}
 
 
-def test_lasting_failures_leave_nothing(cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step) -> None:
+def test_an_api_server_that_stays_away_leaves_a_new_service_to_the_next_attempt(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
+) -> None:
     emulator.fail("GET", "/pods", 500, times=99)
-    with pytest.raises(StepError, match=r"cannot list pods .*injected failure.* deleted again"):
+    message = r"cannot list pods .*injected failure.* goes on untested: the next attempt of this step tests it"
+    with pytest.raises(PassingError, match=message):
+        deploy(cluster, step, service("one"))
+    emulator.api.faults.clear()
+    assert deploy(cluster, step, service("one")).revision == "one"
+    assert "DELETE" not in writes(emulator)
+
+
+def test_an_api_server_that_stays_away_does_not_keep_an_untested_update(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
+) -> None:
+    deploy(cluster, step, service("one"))
+    emulator.fail("GET", "/pods", 500, times=99)
+    with pytest.raises(PassingError, match=r"cannot list pods .* has its previous spec again"):
+        deploy(cluster, step, service("two"))
+    assert model_of(emulator) == "one"
+
+
+def test_the_absence_of_the_api_server_does_not_count_as_waiting() -> None:
+    attempts: list[None] = []
+
+    def attempt() -> str:
+        attempts.append(None)
+        if len(attempts) == 3:
+            return "ready"
+        time.sleep(0.2)
+        raise NotReadyError("not yet")
+
+    assert until(0.1, "it", attempt, NotReadyError, outage=0.15) == "ready"
+    attempts.clear()
+    with pytest.raises(StepError, match=r"waited 0\.1 s for it: not yet"):
+        until(0.1, "it", attempt, NotReadyError)
+
+
+@pytest.mark.parametrize("models", [("one",), ("one", "two")])
+def test_a_transformer_that_does_not_start_fails_although_the_service_is_called_ready(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, models: tuple[str, ...]
+) -> None:
+    *before, last = models
+    for model in before:
+        deploy(cluster, step, service(model))
+    kserve.failing[last], kserve.failing_parts = CRASHING, ("transformer",)
+    with pytest.raises(StepError, match=r"pod eclss-transformer-\d is not ready"):
+        deploy(cluster, step, service(last, ready_timeout=1.5))
+
+
+def test_a_deletion_that_kserve_would_never_end_ends(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
+) -> None:
+    """Its webhook refuses the removal of its own finalizer while annotation and status name the mode differently."""
+    kserve.failing["one"] = CRASHING
+    with pytest.raises(StepError, match="was deleted again"):
+        deploy(cluster, step, service("one", Hosting(deployment_mode="RawDeployment"), ready_timeout=0.5))
+    assert emulator.objects("InferenceService") == {}
+
+
+def test_a_mode_that_kserve_does_not_know_at_all_is_found_out(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(KServe, "mode", lambda *_: "ModelMesh")
+    with pytest.raises(StepError, match=r"asked for RawDeployment, KServe runs it as ModelMesh; .* deleted again"):
         deploy(cluster, step, service("one"))
     assert emulator.objects("InferenceService") == {}
 
@@ -266,26 +332,26 @@ def test_a_stop_in_the_middle_of_the_creation_leaves_nothing(
     assert emulator.objects("InferenceService") == {}
 
 
-def test_a_service_in_deletion_is_not_updated(cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step) -> None:
+def test_a_service_in_deletion_is_waited_for_and_made_anew(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
+) -> None:
     deploy(cluster, step, service("one"))
+    uid = stored(emulator)["metadata"]["uid"]
     emulator.patch("InferenceService", "eclss", {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}})
-    with pytest.raises(StepError, match=r"eclss is being deleted; deploy again when it is gone"):
-        deploy(cluster, step, service("two"))
-    assert model_of(emulator) == "one"
+    assert deploy(cluster, step, service("two")).revision == "two"
+    assert stored(emulator)["metadata"]["uid"] != uid
 
 
 def test_a_service_of_others_is_rolled_back_to_what_it_was(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
 ) -> None:
-    theirs = manifest(step, PODS, service("theirs"))
-    theirs["metadata"]["annotations"] = {"serving.kserve.io/deploymentMode": "Standard"}
-    for part in theirs["spec"].values():
-        del part["annotations"]["columbus-eclss-ad/manifest-sha256"]
+    theirs = of_others(step)
     emulator.put("InferenceService", theirs)
     while "status" not in stored(emulator):
         pass
     kserve.scores["two"] = 2.0
     with pytest.raises(StepError, match=r"was rolled back and serves the previous model"):
-        deploy(cluster, step, service("two"))
+        deploy(cluster, step, service("two", Hosting(take_over=True)))
     assert stored(emulator)["spec"] == theirs["spec"]
     assert stored(emulator)["metadata"]["annotations"] == theirs["metadata"]["annotations"]
+    assert not stored(emulator)["metadata"]["labels"]

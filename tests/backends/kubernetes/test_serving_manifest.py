@@ -1,7 +1,7 @@
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import yaml
@@ -12,7 +12,14 @@ from container_component_src.backends.kubernetes.serving_manifest import digest_
 from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.step import Step
 from container_component_src.errors import InputError
-from container_component_src.serving.service import Hosting, Service, SmokeRequest
+from container_component_src.serving.service import (
+    GRACE_PERIOD,
+    KNATIVE,
+    Hosting,
+    Service,
+    SmokeRequest,
+    same_mode,
+)
 from tests.cluster.schemas import problems
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
@@ -62,6 +69,39 @@ def test_manifests_keep_the_rules_of_kserves_webhook(variant: str) -> None:
         assert len(container["ports"]) == 1  # Knative allows one
         assert 0 <= part["minReplicas"] <= part["maxReplicas"]
         assert knative or (part["minReplicas"] > 0 and "canaryTrafficPercent" not in part)
+
+
+@pytest.mark.parametrize(
+    ("cpu", "limits"),
+    [("500m", {"memory": "2Gi"}), ("1", {"memory": "2Gi"}), ("1500m", {"cpu": "1500m", "memory": "2Gi"})],
+)
+def test_a_request_of_more_than_a_cpu_is_its_own_limit(cpu: str, limits: dict[str, str]) -> None:
+    """KServe limits a container to one CPU that says nothing else, and Kubernetes refuses a request above the limit."""
+    for part in built({"cpu": cpu})["spec"].values():
+        assert part["containers"][0]["resources"] == {"requests": {"cpu": cpu, "memory": "2Gi"}, "limits": limits}
+
+
+@pytest.mark.parametrize("mode", ["Standard", "RawDeployment", "Knative", "Serverless"])
+def test_pods_have_time_to_end_and_no_token(
+    mode: Literal["Standard", "RawDeployment", "Knative", "Serverless"],
+) -> None:
+    for part in built(hosting=Hosting(deployment_mode=mode))["spec"].values():
+        assert part["automountServiceAccountToken"] is False
+        lifecycle, grace = part["containers"][0].get("lifecycle"), part.get("terminationGracePeriodSeconds")
+        if same_mode(mode) == KNATIVE:  # which refuses both
+            assert lifecycle is grace is None
+        else:
+            pause = int(lifecycle["preStop"]["exec"]["command"][1])
+            assert grace > pause + GRACE_PERIOD
+
+
+def test_a_change_of_the_services_own_annotations_starts_no_new_pods() -> None:
+    """KServe copies them to the pods, where those of a part come first."""
+    made = built()
+    changing = {"serving.kserve.io/deploymentMode", "columbus-eclss-ad/smoke-test"}
+    assert changing <= made["metadata"]["annotations"].keys()
+    for part in made["spec"].values():
+        assert changing <= part["annotations"].keys()
 
 
 def test_the_predictor_is_told_its_name_which_kserve_tells_the_transformer_only() -> None:

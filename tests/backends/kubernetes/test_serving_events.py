@@ -1,0 +1,84 @@
+import pytest
+
+from container_component_src.backends.kubernetes.serving_events import Watch
+from container_component_src.cluster.access import Cluster
+from container_component_src.cluster.step import Step
+from container_component_src.errors import StepError
+from tests.backends.kubernetes import kserve_controller
+from tests.backends.kubernetes.deployments import KNATIVE, awaited, deploy, service, when
+from tests.backends.kubernetes.kserve_controller import KServe, event_of
+from tests.cluster.emulator import Emulator
+
+
+def test_what_kubernetes_refuses_ends_the_wait(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stands in an event of the service, and nowhere in its status."""
+    monkeypatch.setattr(kserve_controller, "CPU_LIMIT", "500m")
+    message = r"cannot start: InternalError \(.*must be less than or equal to cpu limit of 500m\).* deleted again"
+    with pytest.raises(StepError, match=message):
+        deploy(cluster, step, service("one", ready_timeout=600))
+    assert emulator.objects("InferenceService") == {}
+
+
+def test_a_cluster_without_knative_ends_the_wait(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
+) -> None:
+    kserve.knative = False
+    message = r"ServerlessModeRejected \(.*Knative Services are not available\); give --deployment-mode Standard"
+    with pytest.raises(StepError, match=message):
+        deploy(cluster, step, service("one", KNATIVE, ready_timeout=600))
+    assert emulator.objects("InferenceService") == {}
+
+
+def test_the_newest_event_is_told_but_none_of_the_spec_before(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
+) -> None:
+    emulator.put("Event", event_of("InferenceService", "eclss", "InternalError", "x is invalid: long ago"))
+    emulator.put("Event", event_of("Pod", "eclss-predictor-0", "Evicted", "long ago"))
+    deploy(cluster, step, service("one"))
+    kserve.idle = True
+    for name, kind in (("eclss-predictor-7", "ReplicaSet"), ("eclss-two", "Pod")):
+        refused = event_of(kind, name, "FailedCreate", "exceeded quota")
+        when(awaited(emulator, "two"), lambda refused=refused: emulator.put("Event", refused))  # type: ignore[misc]
+    message = r"of the spec before; ReplicaSet eclss-predictor-7: FailedCreate \(exceeded quota\); .* was rolled back"
+    with pytest.raises(StepError, match=message):
+        deploy(cluster, step, service("two", ready_timeout=1))
+
+
+def test_failures_that_pass_do_not_end_the_wait(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, caplog: pytest.LogCaptureFixture
+) -> None:
+    """KServe calls each an internal error that it tries again after."""
+    kserve.idle = True
+
+    def fail() -> None:
+        conflict = "the object has been modified; please apply your changes to the latest version"
+        emulator.put("Event", event_of("InferenceService", "eclss", "InternalError", conflict))
+        emulator.put("Event", event_of("InferenceService", "eclss", "UpdateFailed", conflict))
+        kserve.idle = False
+
+    when(awaited(emulator, "one"), fail)
+    assert deploy(cluster, step, service("one")).revision == "one"
+    assert "the object has been modified" not in caplog.text
+
+
+def test_events_that_cannot_be_read_are_done_without(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, caplog: pytest.LogCaptureFixture
+) -> None:
+    emulator.fail("GET", "/events", 403, times=99)
+    assert deploy(cluster, step, service("one")).revision == "one"
+    assert caplog.text.count("not allowed to list events") == 1
+
+
+def test_an_event_that_comes_again_is_said_once(
+    cluster: Cluster, emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    watch = Watch(cluster, "eclss")
+    for number in range(2):
+        again = event_of("ReplicaSet", "eclss-predictor-7", "FailedCreate", f"pod {number} is forbidden")
+        emulator.put("Event", again)
+        watch.say(watch.events())
+    assert [record.message for record in caplog.records] == [
+        "ReplicaSet eclss-predictor-7: FailedCreate (pod 0 is forbidden)"
+    ]

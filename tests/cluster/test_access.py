@@ -1,0 +1,50 @@
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+
+from container_component_src.cluster.access import Cluster, PassingError
+from container_component_src.cluster.kinds import INFERENCE_SERVICE
+from container_component_src.errors import StepError
+from tests.cluster.emulator import NAMESPACE
+
+
+@pytest.fixture
+def hasty() -> Iterator[Cluster]:
+    """Access to a server that cuts every connection off before the TLS handshake."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def refuse() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:  # the test is over
+                    return
+                connection.close()
+
+        threading.Thread(target=refuse, daemon=True).start()
+        configuration = client.Configuration(host=f"https://127.0.0.1:{server.getsockname()[1]}")
+        configuration.retries = False
+        yield Cluster(client.ApiClient(configuration), NAMESPACE, patience=0.3)
+
+
+def test_a_connection_that_is_cut_off_in_the_handshake_is_a_passing_failure(hasty: Cluster) -> None:
+    with pytest.raises(PassingError, match="cannot get InferenceService a"):
+        hasty.get(INFERENCE_SERVICE, "a")
+
+
+def test_a_certificate_that_is_not_trusted_is_none(cluster: Cluster) -> None:
+    reason = "SSLError\n[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate"
+    calls: list[None] = []
+
+    def call(**_: object) -> None:
+        calls.append(None)
+        raise ApiException(status=0, reason=reason)
+
+    with pytest.raises(StepError, match="self-signed certificate") as caught:
+        cluster.request(call, "get", "it")
+    assert not isinstance(caught.value, PassingError)
+    assert len(calls) == 1

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.emulator import ADMINISTRATOR, NAMESPACE, STEPS, Emulator, running
+from tests.maintenance.kubelet import ENDS_WELL, playing_kubelet
 from tests.pipeline.remote.command import Command
 from tests.pipeline.remote.gateways import PROFILE, S3_KEY, TOKEN
 from tests.pipeline.remote.platform_server import Platform
@@ -44,8 +45,11 @@ def test_inputs_are_looked_for_with_the_keys_of_the_steps(
     platform: Platform, cluster: Emulator, notebook: dict[str, str], storage: dict[str, str], command: Command
 ) -> None:
     put_secret(cluster, {**storage, "S3_USE_HTTPS": "false", "S3_VERIFY_SSL": "true"})
-    told = command(*ARGUMENTS, **notebook, S3_ENDPOINT="http://127.0.0.1:9")
-    assert (told.code, told.error) == (0, "")
+    with playing_kubelet(cluster, ENDS_WELL):
+        told = command(*ARGUMENTS, **notebook, S3_ENDPOINT="http://127.0.0.1:9")
+    assert told.code == 0, told.error
+    assert told.error == "pulling columbus-eclss-ad:1.0 on the cluster, which takes up to 15 minutes\n"
+    assert "columbus-eclss-ad:1.0 was pulled" in told.out
     assert "ok: Secret s3creds: keys AWS_ACCESS_KEY_ID, " in told.out
     assert ": the inputs are looked for with them, as steps do\n" in told.out
     assert f"ok: S3 endpoint: {storage['S3_ENDPOINT']}" in told.out
@@ -71,7 +75,7 @@ def test_own_keys_are_said_to_be_that_where_the_secret_may_not_be_read(
     notebook["KUBECONFIG"] = str(cluster.kubeconfig(tmp_path / "kubeconfig", STEPS))
     told = command(*ARGUMENTS, **notebook, **storage)
     assert told.code == 0, told.error
-    assert told.error.startswith("warning: Secret s3creds: these credentials may not read it")
+    assert "warning: Secret s3creds: these credentials may not read it" in told.error
     assert (
         "ok: S3 keys: key, of the environment or .env; the steps use those of Secret s3creds in namespace "
         f"{NAMESPACE}, which {DOCTOR} checks\n"

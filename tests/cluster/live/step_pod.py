@@ -116,9 +116,10 @@ class Session:
         )
         return str(found["status"]["address"]["url"])
 
-    def delete_pod(self, name: str) -> None:
+    def delete_pod(self, name: str, grace_seconds: int | None = None) -> None:
         """Delete a pod from outside, as the drain of a node does."""
-        self.core.delete_namespaced_pod(name, self.target.namespace)
+        options = {} if grace_seconds is None else {"grace_period_seconds": grace_seconds}
+        self.core.delete_namespaced_pod(name, self.target.namespace, **options)
 
 
 @dataclass(frozen=True)

@@ -82,9 +82,15 @@ def invoke(capsys: pytest.CaptureFixture[str]) -> Iterator[Invoke]:
 @pytest.fixture(scope="session")
 def dask_client() -> Iterator["Client"]:
     """A Dask client whose workers are threads of this process."""
+    import dask
     from distributed import Client
 
-    with Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=":0") as client:
+    from container_component_src.dask_preprocessor.cluster import DASK_SETTINGS
+
+    with (
+        dask.config.set(DASK_SETTINGS),
+        Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=":0") as client,
+    ):
         yield client
 
 

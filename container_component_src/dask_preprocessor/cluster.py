@@ -4,6 +4,10 @@ from dataclasses import dataclass
 
 from container_component_src.errors import InputError
 
+# Of schedulers and workers. Dask's sampling profiler calls `sys._current_frames`, which can deadlock with the garbage
+# collector (python/cpython#106883, seen with Python 3.11.7). Nothing here reads its samples.
+DASK_SETTINGS = {"distributed.worker.profile.enabled": False}
+
 
 @dataclass(frozen=True)
 class ClusterSpec:

@@ -27,7 +27,7 @@ from container_component_src.cluster.pod_states import obstacles, restarts
 from container_component_src.cluster.pods import SIDECAR_OFF, check, container, pod_spec
 from container_component_src.cluster.start_up import StartUp
 from container_component_src.cluster.step import Step
-from container_component_src.dask_preprocessor.cluster import ClusterSpec
+from container_component_src.dask_preprocessor.cluster import DASK_SETTINGS, ClusterSpec
 from container_component_src.errors import StepError
 
 CLUSTER_LABEL, COMPONENT_LABEL = "dask.org/cluster-name", "dask.org/component"  # that the operator gives to pods
@@ -88,7 +88,7 @@ def manifest(step: Step, pods: PodSettings, spec: ClusterSpec) -> Manifest:
                     ],
                     env=[
                         client.V1EnvVar(
-                            name="DASK_DISTRIBUTED__SCHEDULER__HTTP__ROUTES", value=json.dumps(_SCHEDULER_ROUTES)
+                            name=_variable("distributed.scheduler.http.routes"), value=json.dumps(_SCHEDULER_ROUTES)
                         )
                     ],
                     # New connections fail while the scheduler is not ready, so a busy node must not make it so: it is
@@ -147,9 +147,15 @@ def check_versions(versions: Mapping[str, Any]) -> None:
 
 
 def _pod_spec(step: Step, pods: PodSettings, name: str, arguments: list[str], **options: Any) -> Manifest:
-    main = container(name, pods, [], step.run_id, **options)
+    settings = [client.V1EnvVar(name=_variable(key), value=str(value)) for key, value in DASK_SETTINGS.items()]
+    main = container(name, pods, [], step.run_id, env=settings + options.pop("env", []), **options)
     main.command, main.args = None, arguments
     return to_manifest(pod_spec(pods, main, "Always"))
+
+
+def _variable(key: str) -> str:
+    """The environment variable of a setting of Dask."""
+    return f"DASK_{key.upper().replace('.', '__')}"
 
 
 def _service(name: str) -> Manifest:

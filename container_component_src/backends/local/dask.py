@@ -5,25 +5,29 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import dask
 from distributed import Client, LocalCluster, Worker, WorkerPlugin
 
-from container_component_src.dask_preprocessor.cluster import ClusterSpec
+from container_component_src.dask_preprocessor.cluster import DASK_SETTINGS, ClusterSpec
 
 
 @contextmanager
 def dask_client(spec: ClusterSpec) -> Iterator[Client]:
     """Start a local cluster, hand out its client, and stop both when the block is left."""
-    cluster = LocalCluster(
+    with dask.config.set(DASK_SETTINGS), _cluster(spec) as cluster, Client(cluster) as client:
+        client.register_plugin(_LogToStdout())
+        if spec.adaptive:
+            cluster.adapt(minimum=spec.min_workers, maximum=spec.max_workers)
+        yield client
+
+
+def _cluster(spec: ClusterSpec) -> LocalCluster:
+    return LocalCluster(
         n_workers=spec.first_workers,
         threads_per_worker=1,
         dashboard_address=":0",  # two runs on one machine would compete for a fixed port
         silence_logs=logging.WARNING,
     )
-    with cluster, Client(cluster) as client:
-        client.register_plugin(_LogToStdout())
-        if spec.adaptive:
-            cluster.adapt(minimum=spec.min_workers, maximum=spec.max_workers)
-        yield client
 
 
 class _LogToStdout(WorkerPlugin):

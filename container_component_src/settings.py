@@ -27,9 +27,7 @@ class Paths(Frozen):
     archives: NonEmpty  # prefix that holds the parquet archives
     reports: NonEmpty  # the anomaly reports (.xls, .xlsx or .csv)
     work_dir: Path  # outputs, cache and logs of local runs
-    data_root: str = (
-        ""  # folder of the runs' datasets in a store of your own; empty: where the pipeline keeps artifacts
-    )
+    data_root: str = ""  # folder of datasets in a store of your own; empty: where the pipeline keeps artifacts
 
     @field_validator("work_dir")
     @classmethod

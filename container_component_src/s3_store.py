@@ -25,11 +25,10 @@ from fsspec.asyn import sync_wrapper
 from s3fs.core import S3_RETRYABLE_ERRORS, S3FileSystem
 
 from container_component_src.errors import InputError, StepError
-from container_component_src.s3_settings import CA_BUNDLE, PATIENCE_SECONDS, QUICK_SECONDS
+from container_component_src.s3_settings import AWS_ENDPOINT, CA_BUNDLE, PATIENCE_SECONDS, QUICK_SECONDS
 
 logger = logging.getLogger(__name__)
 
-AWS_ENDPOINT = "https://s3.amazonaws.com"
 LONGEST_PAUSE = 15.0  # seconds between two tries
 WARNING_INTERVAL = 60.0  # seconds
 

@@ -52,6 +52,16 @@ def test_inputs_are_looked_for_with_the_keys_of_the_steps(
     assert len(platform.api.runs) == 1
 
 
+def test_the_data_root_is_looked_at_without_the_settings_of_the_notebook(
+    cluster: Emulator, notebook: dict[str, str], storage: dict[str, str], command: Command
+) -> None:
+    put_secret(cluster, storage)
+    data_root = ("--param", "data_root=s3://preflight/runs")
+    told = command(*ARGUMENTS, *data_root, **notebook, AWS_SESSION_TOKEN="'of the notebook'")
+    assert (told.code, told.error) == (0, "")
+    assert "ok: data root: s3://preflight/runs: new, the first run marks it" in told.out
+
+
 def test_missing_secret_names_secret_namespace_and_doctor(
     platform: Platform, notebook: dict[str, str], storage: dict[str, str], command: Command
 ) -> None:

@@ -139,7 +139,7 @@ def load_settings(path: Path) -> Settings:
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such configuration file; name an existing one with --config") from error
     except (OSError, UnicodeDecodeError, tomli.TOMLDecodeError) as error:
-        raise InputError(f"{path}: not readable as TOML ({error}); mend the file") from error
+        raise InputError(f"{path}: not readable as TOML ({error}); fix the file") from error
     return validated(Settings, values, str(path))
 
 

@@ -57,7 +57,7 @@ def run_cluster_checks(
         inputs = replace(inputs, data_root=data_root)
     data = check_store(inputs, values)
     if shared:  # what is written to is the other store then
-        data = [replace(check, mend=NO_ROOT) if check.name == WRITING else check for check in data]
+        data = [replace(check, fix=NO_ROOT) if check.name == WRITING else check for check in data]
     return [
         api,
         *(check_kind(cluster, kind) for kind in kinds),
@@ -176,6 +176,6 @@ def check_store(inputs: Inputs, values: Mapping[str, str] | None) -> list[Check]
     # The names of a cluster mean nothing outside of it, where this runs.
     fix = "run doctor with --pull-image, or in a pod, to see whether pods reach it"
     return [
-        replace(check, required=False, mend=fix) if check.name == "S3 endpoint" and not check.ok else check
+        replace(check, required=False, fix=fix) if check.name == "S3 endpoint" and not check.ok else check
         for check in checks
     ]

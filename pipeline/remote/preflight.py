@@ -102,12 +102,12 @@ def _read_secret(name: str, workspace: Workspace) -> tuple[Check, dict[str, str]
     check, keys = check_secret(workspace.cluster, name)
     if check.ok:
         return replace(check, detail=f"{check.detail}: the inputs are looked for with them, as steps do"), keys
-    mend = (
+    fix = (
         "fill in and apply deploy/secret.example.yaml, or name another under [platform]; "
         f"{_doctor(workspace.namespace)} checks it"
     )
     detail = f"{check.detail}, in namespace {workspace.namespace}"
-    return replace(check, detail=detail, mend=mend if check.failed else check.mend), keys
+    return replace(check, detail=detail, fix=fix if check.failed else check.fix), keys
 
 
 def _doctor(namespace: str) -> str:
@@ -116,8 +116,8 @@ def _doctor(namespace: str) -> str:
 
 def _check_image(image: ImageTag) -> Check:
     """A tag that nobody named, like `latest`, does not say which version a run used."""
-    mend = "name a version with --image-tag or IMAGE_TAG"
-    return Check("image", image.chosen, f"tag {image.tag}, from {image.source}", mend, required=False)
+    fix = "name a version with --image-tag or IMAGE_TAG"
+    return Check("image", image.chosen, f"tag {image.tag}, from {image.source}", fix, required=False)
 
 
 def check_pullable(reference: str, namespace: str) -> Check:

@@ -187,7 +187,7 @@ class S3Store(S3FileSystem):  # type: ignore[misc] # s3fs has no types
 
 _KEY_FIX = (
     "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the rights of the key (pods have them from the Secret that "
-    "[platform] s3_secret names, s3creds by default)"
+    "[platform] s3_secret names, s3creds by default: `doctor --backend kubernetes` checks it)"
 )
 
 

@@ -24,7 +24,7 @@ from container_component_src.storage import Location
 PROJECT = "columbus-eclss-ad"
 ROOT_MARKER = "_data_root.json"
 RUN_MARKER = "_run.json"
-WRITE_PROBE = "doctor-write-probe"  # what `doctor` writes: one name, since not every store lets it be deleted
+WRITE_PROBE = "write-probe"  # a file that shows the right to write: one name, since not every store deletes it
 # How to go on without an input that a cached step wrote; ends the message of the step that finds it missing.
 IF_DELETED = "or, if it was deleted (cleanup, retention), the pipeline with --no-cache"
 

@@ -6,13 +6,13 @@ NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}  # of the OSError where a di
 
 
 class PipelineError(Exception):
-    """Base of all errors raised on purpose; its text is one line that names the thing and the mend."""
+    """Base of all errors raised on purpose; its text is one line that names the thing and the fix."""
 
     exit_code = 1
 
 
 class InputError(PipelineError):
-    """The input or an option is at fault, and a change there mends it."""
+    """The input or an option is at fault, and a change there fixes it."""
 
     exit_code = 2
 

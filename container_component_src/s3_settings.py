@@ -6,6 +6,7 @@ They come from the environment: `S3_ENDPOINT` (with or without scheme), `S3_USE_
 """
 
 import atexit
+import os
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 from container_component_src.errors import InputError
 from container_component_src.scratch import scratch_directory
 
+AWS_ENDPOINT = "https://s3.amazonaws.com"  # where no endpoint is set
 CA_BUNDLE = "S3_CA_BUNDLE"
 PATIENCE = "S3_RETRY_SECONDS"
 # Also the keys of the Secret that fills these variables on a cluster.
@@ -45,6 +47,20 @@ def patience(seconds: float) -> Iterator[None]:
         yield
     finally:
         _patience.reset(before)
+
+
+@contextmanager
+def in_environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Put S3 settings, and none of those that are there, into the environment of this process while the block runs."""
+    before = dict(os.environ)
+    for name in S3_ENVIRONMENT:
+        os.environ.pop(name, None)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def s3_options(environment: Mapping[str, str], endpoint: str = "") -> dict[str, Any]:

@@ -25,11 +25,10 @@ from fsspec.asyn import sync_wrapper
 from s3fs.core import S3_RETRYABLE_ERRORS, S3FileSystem
 
 from container_component_src.errors import InputError, StepError
-from container_component_src.s3_settings import CA_BUNDLE, PATIENCE_SECONDS, QUICK_SECONDS
+from container_component_src.s3_settings import AWS_ENDPOINT, CA_BUNDLE, PATIENCE_SECONDS, QUICK_SECONDS
 
 logger = logging.getLogger(__name__)
 
-AWS_ENDPOINT = "https://s3.amazonaws.com"
 LONGEST_PAUSE = 15.0  # seconds between two tries
 WARNING_INTERVAL = 60.0  # seconds
 
@@ -38,7 +37,7 @@ _PASSING_CODES = {"SlowDown", "RequestTimeout", "OperationAborted", "Throttling"
 _REFUSALS = {"AccessDenied", "ExpiredToken", "InvalidToken", "TokenRefreshRequired"}  # whatever their status
 _REGION_CODES = {"AuthorizationHeaderMalformed", "PermanentRedirect", "301"}
 _NO_CREDENTIALS = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)
-# No later try mends these handshakes; others fail because the store, or a proxy before it, is just starting.
+# No later try fixes these handshakes; others fail because the store, or a proxy before it, is just starting.
 _LASTING_TLS_FAULTS = ("certificate", "wrong_version", "wrong version", "record layer failure")
 _DELETED_AT_ONCE = 1000  # the most that the protocol allows
 
@@ -147,7 +146,7 @@ class S3Store(S3FileSystem):  # type: ignore[misc] # s3fs has no types
         if isinstance(cause, ClientError):
             return self._explained_answer(error, cause, request)
         if isinstance(cause, _NO_CREDENTIALS):
-            return InputError(f"{uri}: no access key for {store}; {_KEY_MEND}")
+            return InputError(f"{uri}: no access key for {store}; {_KEY_FIX}")
         if isinstance(cause, SSLError):
             return InputError(
                 f"{uri}: no trusted connection to {store} ({_text(cause)}); give the certificate of its authority in "
@@ -161,8 +160,8 @@ class S3Store(S3FileSystem):  # type: ignore[misc] # s3fs has no types
         uri, store = _uri(request), f"the store at {self.endpoint}"
         code, status, said = _code(answer), _status(answer), _said(answer)
         if code == "NoSuchBucket":
-            mend = "check the name and S3_ENDPOINT, or create the bucket"
-            return InputError(f"{uri}: no bucket '{request.get('Bucket')}' in {store}; {mend}")
+            fix = "check the name and S3_ENDPOINT, or create the bucket"
+            return InputError(f"{uri}: no bucket '{request.get('Bucket')}' in {store}; {fix}")
         if isinstance(error, FileNotFoundError):
             return error
         if code in _REGION_CODES:
@@ -172,7 +171,7 @@ class S3Store(S3FileSystem):  # type: ignore[misc] # s3fs has no types
             token = " with AWS_SESSION_TOKEN" if self.token else ""
             return InputError(
                 f"{uri}: {store} refuses access key ID {self.key or '(of the default credentials)'}{token} ({said}); "
-                f"{_KEY_MEND}"
+                f"{_KEY_FIX}"
             )
         return StepError(f"{uri}: {store} answers {said}; check S3_ENDPOINT and S3_USE_HTTPS, and the store's log")
 
@@ -186,9 +185,9 @@ class S3Store(S3FileSystem):  # type: ignore[misc] # s3fs has no types
             )
 
 
-_KEY_MEND = (
+_KEY_FIX = (
     "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the rights of the key (pods have them from the Secret that "
-    "[platform] s3_secret names, s3creds by default)"
+    "[platform] s3_secret names, s3creds by default: `doctor --backend kubernetes` checks it)"
 )
 
 

@@ -27,9 +27,7 @@ class Paths(Frozen):
     archives: NonEmpty  # prefix that holds the parquet archives
     reports: NonEmpty  # the anomaly reports (.xls, .xlsx or .csv)
     work_dir: Path  # outputs, cache and logs of local runs
-    data_root: str = (
-        ""  # folder of the runs' datasets in a store of your own; empty: where the pipeline keeps artifacts
-    )
+    data_root: str = ""  # folder of datasets in a store of your own; empty: where the pipeline keeps artifacts
 
     @field_validator("work_dir")
     @classmethod
@@ -141,7 +139,7 @@ def load_settings(path: Path) -> Settings:
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such configuration file; name an existing one with --config") from error
     except (OSError, UnicodeDecodeError, tomli.TOMLDecodeError) as error:
-        raise InputError(f"{path}: not readable as TOML ({error}); mend the file") from error
+        raise InputError(f"{path}: not readable as TOML ({error}); fix the file") from error
     return validated(Settings, values, str(path))
 
 

@@ -286,7 +286,7 @@ def run_on_this_machine(settings: Settings, parameters: dict[str, str], cache: b
     compile_pipeline(settings, yaml_path)
     data_root = str(parameters.get("data_root", settings.parameters.get("data_root", settings.paths.data_root)))
     if data_root and "://" not in data_root:  # steps in containers have another working directory
-        data_root = str(PROJECT_ROOT / data_root)
+        data_root = str(PROJECT_ROOT / Path(data_root).expanduser())
     arguments = {"backend": "local", **parameters, "data_root": data_root}
     image = settings.image.reference if containers else ""
     if image:

@@ -26,9 +26,8 @@ _POD_FIELDS = {
     POD_NAMESPACE_VARIABLE: "metadata.namespace",
     RUN_ID_VARIABLE: f"metadata.labels['{RUN_LABEL}']",
 }
-_SHORT = (
-    0.5  # hours for the steps that do little, so that an image that cannot be pulled does not hold up the run's end
-)
+# Hours for the steps that do little, so that an image that cannot be pulled does not hold up the end of the run.
+_SHORT = 0.5
 _LAUNCH_MARGIN = 1  # hours that a step outlives the training it waits for, to queue, to report and to tidy up
 _RETRY_PAUSE = 30  # seconds before the first retry, twice as long before each further one
 
@@ -43,9 +42,7 @@ def build_pipeline(settings: Settings, cache: bool = True) -> base_component.Bas
     """
     limits, resources, names = settings.limits, settings.resources, settings.col_names
     on = _Platform(settings, cache)
-    report_columns_default = (
-        names.report.model_dump_json()
-    )  # as text: the compiler orders the keys of objects at random
+    report_columns_default = names.report.model_dump_json()  # text: the compiler orders keys of objects at random
     split_archives = _build_split_archives(on)
     deploy_if_good = _build_deploy_if_good(on)
 

@@ -4,7 +4,15 @@ from pathlib import Path
 import pytest
 
 from container_component_src import storage
-from container_component_src.data_root import ROOT_MARKER, RUN_MARKER, begin_run, is_marked, place, run_folders
+from container_component_src.data_root import (
+    ROOT_MARKER,
+    RUN_MARKER,
+    WRITE_PROBE,
+    begin_run,
+    is_marked,
+    place,
+    run_folders,
+)
 from container_component_src.errors import InputError, PipelineError
 from tests.helpers import Invoke, assert_refused, report, write_archive, write_reports
 from tests.steps import list_archives
@@ -37,7 +45,7 @@ def test_where_no_place_can_be_found(data_root: str, environment: dict[str, str]
 def test_a_run_marks_the_root_once_and_its_own_folder(bucket: str) -> None:
     uri = f"{bucket}/runs"
     root = storage.resolve(uri)
-    (root / "doctor-write-probe").write_bytes(b"")  # stays where nothing may be deleted
+    (root / WRITE_PROBE).write_bytes(b"")  # stays where nothing may be deleted
     begin_run(uri, "profile", RUN)
     first = (root / ROOT_MARKER).read_bytes()
     begin_run(uri, "", {"PIPELINE_RUN_ID": "run-2"})

@@ -234,6 +234,7 @@ def test_no_key(bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     message = _refused(Location.exists, storage.resolve(f"{bucket}/x"), InputError)
     assert "no access key" in message
     assert "AWS_ACCESS_KEY_ID" in message
+    assert "`doctor --backend kubernetes` checks it" in message
 
 
 @pytest.mark.parametrize("code", ["ExpiredToken", "400"])

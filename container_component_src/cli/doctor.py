@@ -94,7 +94,7 @@ def report(checks: "list[Check]") -> None:
 
     table = Table("check", "", Column("detail", overflow="fold"), Column("fix", overflow="fold"))
     for check in checks:
-        fix = "" if check.ok else check.mend
+        fix = "" if check.ok else check.fix
         table.add_row(check.name, Text(check.state, _COLOURS[check.state]), Text(check.detail), Text(fix))
     Console().print(table)
     failed = [check.name for check in checks if check.failed]

@@ -28,6 +28,11 @@ def termination(pod: Any, container: str) -> Termination | None:
     return None
 
 
+def is_pod_ready(pod: Any) -> bool:
+    """Whether a pod (`V1Pod`) is ready to answer."""
+    return any(condition.type == "Ready" and condition.status == "True" for condition in pod.status.conditions or [])
+
+
 def ended_by_cluster(pod: Any) -> str:
     """Why Kubernetes ended a pod (`V1Pod`), such as its deadline or an eviction; empty if it did not."""
     if pod.status.phase != "Failed" or not pod.status.reason:

@@ -31,7 +31,7 @@ def reachable(uri: str) -> str:
     Raises:
         InputError: It is a path of this machine.
     """
-    location = storage.resolve(uri)
+    location = storage.resolve(uri, environment={})  # pods have other settings of the store than this process
     if location.is_local:
         raise InputError(f"{uri}: pods cannot reach this machine's files; give an s3:// address")
     return location.uri

@@ -12,7 +12,7 @@ def polls(timeout: float, interval: float, what: str) -> Iterator[float]:
     Args:
         timeout: Seconds until the wait fails.
         interval: Seconds between two polls.
-        what: What is waited for and how to mend its absence, for the message: "x to end; raise --job-timeout".
+        what: What is waited for and how to fix its absence, for the message: "x to end; raise --job-timeout".
 
     Yields:
         Seconds since the start.

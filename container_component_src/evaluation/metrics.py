@@ -58,7 +58,7 @@ class LabelledScores:
             )
         bad = np.flatnonzero(~np.isfinite(self.scores))
         if len(bad):
-            raise InputError(f"the score of row {bad[0]} is not finite; train the model again or mend that row")
+            raise InputError(f"the score of row {bad[0]} is not finite; train the model again or fix that row")
         if np.any((self.labels != 0) & (self.labels != 1)):
             raise InputError("a label is neither 0 nor 1; label the test data again")
         anomalous = int(np.count_nonzero(self.labels))

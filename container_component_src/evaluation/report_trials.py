@@ -39,7 +39,7 @@ def read_trials(uri: str) -> pd.DataFrame:
         wrong = numbers.isna() & (trials[column] != "")
         if wrong.any():
             raise InputError(
-                f"{uri}: column '{column}', row {int(np.argmax(wrong)) + 1} is not a number; mend the table"
+                f"{uri}: column '{column}', row {int(np.argmax(wrong)) + 1} is not a number; fix the table"
             )
         trials[column] = numbers
     return trials.sort_values("trial", kind="stable", ignore_index=True)

@@ -14,7 +14,7 @@ class Check:
     name: str
     ok: bool
     detail: str
-    mend: str = ""  # how to fix it where it is not ok
+    fix: str = ""  # how to fix it where it is not ok
     required: bool = True  # no: a run may succeed all the same, or this could not be looked at
 
     @property

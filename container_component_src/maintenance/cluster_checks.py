@@ -2,8 +2,8 @@
 
 import base64
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 
 from kubernetes import client
@@ -27,7 +27,7 @@ from container_component_src.maintenance.pod_checks import check_pod
 from container_component_src.maintenance.quota_checks import Demand, check_quotas
 from container_component_src.maintenance.right_checks import check_rights
 from container_component_src.maintenance.store_checks import NO_ROOT, WRITING, check_launcher
-from container_component_src.s3_settings import CA_BUNDLE, S3_ENVIRONMENT
+from container_component_src.s3_settings import CA_BUNDLE, S3_ENVIRONMENT, in_environment
 
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 COLLECTOR_LABEL = "katib.kubeflow.org/metrics-collector-injection"
@@ -57,7 +57,7 @@ def run_cluster_checks(
         inputs = replace(inputs, data_root=data_root)
     data = check_store(inputs, values)
     if shared:  # what is written to is the other store then
-        data = [replace(check, mend=NO_ROOT) if check.name == WRITING else check for check in data]
+        data = [replace(check, fix=NO_ROOT) if check.name == WRITING else check for check in data]
     return [
         api,
         *(check_kind(cluster, kind) for kind in kinds),
@@ -167,7 +167,7 @@ def check_store(inputs: Inputs, values: Mapping[str, str] | None) -> list[Check]
     try:
         for path in inputs.places:
             reachable(path)
-        with _settings(values):
+        with nullcontext() if values is None else in_environment(values):
             checks = check_inputs(inputs)
     except InputError as error:
         return [refused("inputs", error)]
@@ -176,22 +176,6 @@ def check_store(inputs: Inputs, values: Mapping[str, str] | None) -> list[Check]
     # The names of a cluster mean nothing outside of it, where this runs.
     fix = "run doctor with --pull-image, or in a pod, to see whether pods reach it"
     return [
-        replace(check, required=False, mend=fix) if check.name == "S3 endpoint" and not check.ok else check
+        replace(check, required=False, fix=fix) if check.name == "S3 endpoint" and not check.ok else check
         for check in checks
     ]
-
-
-@contextmanager
-def _settings(values: Mapping[str, str] | None) -> Iterator[None]:
-    """Put the S3 settings of the Secret, and no others, into the environment while the block runs."""
-    if values is None:
-        yield
-        return
-    before = {key: os.environ.pop(key) for key in S3_ENVIRONMENT if key in os.environ}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for key in S3_ENVIRONMENT:
-            os.environ.pop(key, None)
-        os.environ.update(before)

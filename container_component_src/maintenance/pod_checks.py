@@ -93,7 +93,7 @@ def _check_admission(cluster: Cluster, pod: client.V1Pod) -> Check:
         return Check("pod admission", False, f"there is no namespace {cluster.namespace} at {host}", fix)
     except ForbiddenError as error:  # not for want of the right
         fix = "change what refuses it: a quota, a limit range or a policy of the namespace"
-        return replace(refused("pod admission", error), mend=fix)
+        return replace(refused("pod admission", error), fix=fix)
     except StepError as error:
         return refused("pod admission", error)
     return Check("pod admission", True, "admitted")

@@ -3,11 +3,10 @@
 import logging
 
 from container_component_src import storage
+from container_component_src.data_root import WRITE_PROBE
 from container_component_src.errors import PipelineError
 from container_component_src.model.arguments import TrainingArguments
 from container_component_src.telemetry.dataset import Dataset
-
-PROBE_NAME = "write-probe"
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +20,7 @@ def check_access(arguments: TrainingArguments) -> None:
     """
     for uri in (arguments.train_df_path, arguments.val_df_path):
         Dataset.open(uri)
-    probe = storage.resolve(arguments.model_output_file) / PROBE_NAME
+    probe = storage.resolve(arguments.model_output_file) / WRITE_PROBE
     probe.write_bytes(b"")
     try:
         probe.remove()

@@ -216,7 +216,7 @@ def _selected(frame: pd.DataFrame, model: ModelDescription, query: Query, first:
     try:
         values = frame.loc[:, list(model.channels)].to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{query.name}: a channel holds other things than numbers ({error}); mend it") from error
+        raise InputError(f"{query.name}: a channel holds other things than numbers ({error}); fix it") from error
     whole = np.isfinite(values).all(axis=1)
     if not whole.all() and not query.skip_missing:
         row, column = np.argwhere(~np.isfinite(values))[0]

@@ -164,7 +164,7 @@ class RemoteScorer:
             raise OtherVersionError(f"The predictor serves another model than {self._version}")
         if answer.status_code != httpx.codes.OK:
             reason = f"The predictor answers {answer.status_code} to the scaled rows: {answer.text[:_MESSAGE_LENGTH]}"
-            # Any other status (no such model, access denied, ...) is not for the one who sent the rows to mend.
+            # Any other status (no such model, access denied, ...) is not for the one who sent the rows to fix.
             raise (RequestError if answer.status_code == httpx.codes.BAD_REQUEST else PredictorError)(reason)
         try:
             content, outputs = decode_response(answer.content, answer.headers.get(HEADER_LENGTH))

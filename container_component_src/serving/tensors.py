@@ -36,7 +36,7 @@ class Tensor:
         if self.datatype != "BYTES" and self.datatype not in NUMPY_TYPES:
             raise RequestError(f"input '{self.name}': unknown datatype {self.datatype[:40]!r}; use FP64 or FP32")
         if len(self.shape) > _MOST_DIMENSIONS or not all(0 <= size <= _LARGEST_SIZE for size in self.shape):
-            raise RequestError(f"input '{self.name}': shape {list(self.shape[:_MOST_DIMENSIONS])} is none; mend it")
+            raise RequestError(f"input '{self.name}': shape {list(self.shape[:_MOST_DIMENSIONS])} is none; fix it")
 
     def array(self, columns: Sequence[str] = ()) -> Array:
         """The values as numbers or booleans; texts as objects.
@@ -57,7 +57,7 @@ class Tensor:
         if not allowed.issuperset(map(type, data)):
             index, value = next((index, value) for index, value in enumerate(data) if type(value) not in allowed)
             raise RequestError(
-                f"{self._place(index, columns)}: {kind(value)} in a tensor of type {self.datatype}; mend it"
+                f"{self._place(index, columns)}: {kind(value)} in a tensor of type {self.datatype}; fix it"
             )
         if self.datatype == "BYTES":
             return np.array([_text(value) for value in data], dtype=object).reshape(self.shape)
@@ -69,7 +69,7 @@ class Tensor:
             place = self._place(
                 next(index for index, value in enumerate(data) if _overflows(value, numpy_type)), columns
             )
-            raise RequestError(f"{place}: a number too large for {self.datatype}; mend it") from error
+            raise RequestError(f"{place}: a number too large for {self.datatype}; fix it") from error
 
     def _place(self, index: int, columns: Sequence[str]) -> str:
         """Where the value with this flat index is."""
@@ -81,13 +81,13 @@ class Tensor:
         if self.datatype == "BYTES":
             texts = list(_texts(self.name, bytes(raw)))
             if len(texts) != count:
-                raise RequestError(f"input '{self.name}': {len(texts)} texts for shape {list(self.shape)}; mend it")
+                raise RequestError(f"input '{self.name}': {len(texts)} texts for shape {list(self.shape)}; fix it")
             return np.array(texts, dtype=object).reshape(self.shape)
         dtype = np.dtype(NUMPY_TYPES[self.datatype])
         if len(raw) != count * dtype.itemsize:
             raise RequestError(
                 f"input '{self.name}': {len(raw)} bytes for shape {list(self.shape)} of {self.datatype}, "
-                f"which takes {count * dtype.itemsize}; mend the shape or the data"
+                f"which takes {count * dtype.itemsize}; fix the shape or the data"
             )
         return np.frombuffer(raw, dtype=dtype).reshape(self.shape)
 
@@ -154,7 +154,7 @@ def tensor_of(index: int, item: dict[str, Any], binary: memoryview, start: int) 
             data = list(chain.from_iterable(data))
         return Tensor(name, datatype, tuple(shape), data), start
     if type(size) is not int or not 0 <= size <= len(binary) - start:
-        raise RequestError(f"input '{name}': its binary_data_size is not within the body; mend it")
+        raise RequestError(f"input '{name}': its binary_data_size is not within the body; fix it")
     return Tensor(name, datatype, tuple(shape), None, binary[start : start + size]), start + size
 
 
@@ -187,7 +187,7 @@ def _texts(name: str, raw: bytes) -> Iterable[str]:
     while start < len(raw):
         end = start + _LENGTH_BYTES + int.from_bytes(raw[start : start + _LENGTH_BYTES], "little")
         if end > len(raw) or start + _LENGTH_BYTES > len(raw):
-            raise RequestError(f"input '{name}': its binary data end within a text; mend them")
+            raise RequestError(f"input '{name}': its binary data end within a text; fix them")
         yield _text(raw[start + _LENGTH_BYTES : end])
         start = end
 

@@ -42,5 +42,5 @@ def _parsed(times: Sequence[object]) -> npt.NDArray[np.int64]:
     bad = np.flatnonzero(parsed.isna())
     if len(bad):
         row = int(bad[0])
-        raise ValueError(f"row {row}, timestamp {str(times[row])[:40]!r}: no time in ISO 8601; mend it")
+        raise ValueError(f"row {row}, timestamp {str(times[row])[:40]!r}: no time in ISO 8601; fix it")
     return np.asarray(parsed.dt.as_unit("ns").astype(np.int64), dtype=np.int64)

@@ -93,7 +93,7 @@ def decode_request(body: bytes, json_length: str | None) -> Request:
         tensor, start = tensor_of(index, item, binary, start)
         tensors.append(tensor)
     if start != len(body):
-        raise RequestError(f"{len(body) - start} bytes follow the last input; mend its binary_data_size")
+        raise RequestError(f"{len(body) - start} bytes follow the last input; fix its binary_data_size")
     default = parameters_of(content, "the request").get("binary_data_output", False)
     wanted = {
         name_of(item, f"output {index}"): bool(parameters_of(item, f"output {index}").get("binary_data", default))

@@ -205,6 +205,6 @@ def checked_timestamps(
     if len(steps) and steps.min() <= 0:
         index = int(np.argmax(steps <= 0))
         fault = "repeats the timestamp of the row before" if steps[index] == 0 else "is earlier than the row before"
-        mend = "remove the duplicate" if steps[index] == 0 else "sort the file by time"
-        raise InputError(f"{where}: row {first_row + index} ({to_iso(int(timestamps[index]))}) {fault}; {mend}")
+        fix = "remove the duplicate" if steps[index] == 0 else "sort the file by time"
+        raise InputError(f"{where}: row {first_row + index} ({to_iso(int(timestamps[index]))}) {fault}; {fix}")
     return timestamps

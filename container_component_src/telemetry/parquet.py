@@ -10,24 +10,24 @@ from container_component_src.errors import InputError
 from container_component_src.storage import Location
 
 
-def open_parquet(file: Location, mend: str) -> pq.ParquetFile:
+def open_parquet(file: Location, fix: str) -> pq.ParquetFile:
     """Open a parquet file; its footer is read, no rows.
 
     Args:
         file: The file.
-        mend: What to do where it is absent or damaged, for the error.
+        fix: What to do where it is absent or damaged, for the error.
 
     Raises:
         InputError: It is absent, a folder, not parquet or truncated.
     """
     if not file.is_file():
-        raise InputError(f"{file.uri}: no such file; {mend}")
-    with readable(file, mend):
+        raise InputError(f"{file.uri}: no such file; {fix}")
+    with readable(file, fix):
         return pq.ParquetFile(file.path, filesystem=file.arrow_fs, memory_map=file.is_local)
 
 
 @contextmanager
-def readable(file: Location, mend: str) -> Iterator[None]:
+def readable(file: Location, fix: str) -> Iterator[None]:
     """Report what pyarrow finds wrong inside a parquet file while it is read.
 
     Raises:
@@ -39,4 +39,4 @@ def readable(file: Location, mend: str) -> Iterator[None]:
         # Damaged pages are a plain OSError without a number; faults of a disk or of S3 have one, or a class.
         if isinstance(error, OSError) and (type(error) is not OSError or error.errno is not None):
             raise
-        raise InputError(f"{file.uri}: not a parquet file, truncated or damaged ({error}); {mend}") from error
+        raise InputError(f"{file.uri}: not a parquet file, truncated or damaged ({error}); {fix}") from error

@@ -91,14 +91,14 @@ def _labelled(dataset: Dataset, labels: Dataset) -> Iterator[Frame]:
 
 
 def _check_none_empty(rows: dict[str, int], uri: str) -> None:
-    mends = {
+    fixes = {
         "train": "make the window or the validation fraction smaller",
         "val": "make the blocks shorter or the validation fraction larger",
         "test": "make the window larger",
     }
     for name, count in rows.items():
         if not count:
-            raise InputError(f"{uri}: the split leaves {name} empty ({rows}); {mends[name]}")
+            raise InputError(f"{uri}: the split leaves {name} empty ({rows}); {fixes[name]}")
 
 
 def _nanoseconds(hours: float) -> int:

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from container_component_src.errors import InputError
+from container_component_src.settings import IMAGE_USER
 from pipeline.local.processes import ProcessLauncher, ProcessResult
 
 ENGINES = ("podman", "docker")
 ENGINE_VARIABLE = "CONTAINER_ENGINE"  # with options of its own: "podman --runtime runc"
 OPTIONS_VARIABLE = "CONTAINER_OPTIONS"  # of `run`, for what a machine needs: "--network host"
 IMAGE_ROOT = Path("/app")  # where the image has the project, so that relative paths lead there
-IMAGE_USER = 1000
 
 
 @dataclass(frozen=True)

@@ -226,7 +226,7 @@ def _places(summary: RunSummary) -> Iterator[tuple[str, object]]:
     yield "logs", summary.last_run / "logs"
     yield "summary", summary.last_run / "summary.json"
     if summary.status is RunStatus.FAILED:
-        yield "next", "mend the cause and run again: with caching, steps that succeeded are not repeated"
+        yield "next", "fix the cause and run again: with caching, steps that succeeded are not repeated"
     elif summary.status is RunStatus.INTERRUPTED:
         yield "next", "run again: with caching, steps that succeeded are not repeated"
     elif summary.report is not None:

@@ -213,12 +213,12 @@ class _Guard:
             return untrusted(self._host, one_line(str(error.reason)))
         said = _message(error)
         if _asks_for_login(url, error):
-            return not_let_in(self._host, error.status, said, self._mend_of_login(said))
+            return not_let_in(self._host, error.status, said, self._fix_of_login(said))
         if error.status >= 500:
             return failing(self._host, error.status, said or error.reason)
         return refused(self._host, error.status, said or error.reason, _is_from_api(error))
 
-    def _mend_of_login(self, said: str) -> str:
+    def _fix_of_login(self, said: str) -> str:
         if self._session is None:
             return NEW_NOTEBOOK
         if self._session.can_renew:

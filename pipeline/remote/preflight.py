@@ -1,8 +1,6 @@
 """What is looked at before a run is submitted, so that it does not fail an hour later."""
 
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +17,7 @@ from container_component_src.maintenance.data_root_checks import check_data_root
 from container_component_src.maintenance.input_checks import Inputs, check_inputs
 from container_component_src.maintenance.pod_checks import POD_TIMEOUT, check_pull
 from container_component_src.maintenance.right_checks import own_account
+from container_component_src.s3_settings import in_environment
 from container_component_src.settings import ReportColumns
 from pipeline.remote.image_tag import ImageTag
 from pipeline.remote.settings import has_s3_settings, s3_environment
@@ -68,7 +67,7 @@ def run_preflight(
         return checks
     if keys is not None:
         found = check_store(inputs, keys)
-        with _in_environment(keys):
+        with in_environment(keys):
             return checks + _with_data_root(found, data_root)
     if not has_s3_settings(values):
         detail = "not looked at: this pod has no settings of the object storage"
@@ -85,7 +84,7 @@ def _check_with_own_keys(
         f"{environment['AWS_ACCESS_KEY_ID']}, of the environment or .env; the steps use those of Secret {s3_secret} "
         f"in namespace {namespace}, which {_doctor(namespace)} checks"
     )
-    with _in_environment(environment):
+    with in_environment(environment):
         return [Check("S3 keys", True, whose), *_with_data_root(check_inputs(inputs), data_root)]
 
 
@@ -103,12 +102,12 @@ def _read_secret(name: str, workspace: Workspace) -> tuple[Check, dict[str, str]
     check, keys = check_secret(workspace.cluster, name)
     if check.ok:
         return replace(check, detail=f"{check.detail}: the inputs are looked for with them, as steps do"), keys
-    mend = (
+    fix = (
         "fill in and apply deploy/secret.example.yaml, or name another under [platform]; "
         f"{_doctor(workspace.namespace)} checks it"
     )
     detail = f"{check.detail}, in namespace {workspace.namespace}"
-    return replace(check, detail=detail, mend=mend if check.failed else check.mend), keys
+    return replace(check, detail=detail, fix=fix if check.failed else check.fix), keys
 
 
 def _doctor(namespace: str) -> str:
@@ -117,8 +116,8 @@ def _doctor(namespace: str) -> str:
 
 def _check_image(image: ImageTag) -> Check:
     """A tag that nobody named, like `latest`, does not say which version a run used."""
-    mend = "name a version with --image-tag or IMAGE_TAG"
-    return Check("image", image.chosen, f"tag {image.tag}, from {image.source}", mend, required=False)
+    fix = "name a version with --image-tag or IMAGE_TAG"
+    return Check("image", image.chosen, f"tag {image.tag}, from {image.source}", fix, required=False)
 
 
 def check_pullable(reference: str, namespace: str) -> Check:
@@ -154,15 +153,3 @@ def _inputs(arguments: Mapping[str, Any]) -> Inputs:
         arguments["timestamp_col"],
         ReportColumns.model_validate_json(arguments["report_columns"]),
     )
-
-
-@contextmanager
-def _in_environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set variables of this process while the block runs: the S3 libraries read their settings there."""
-    before = dict(os.environ)
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)

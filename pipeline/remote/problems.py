@@ -1,4 +1,4 @@
-"""What may go wrong between here and the platform, each as one line that names the mend."""
+"""What may go wrong between here and the platform, each as one line that names the fix."""
 
 import re
 from http import HTTPStatus
@@ -54,10 +54,10 @@ def untrusted(host: str, reason: str) -> PlatformError:
 
 def unreachable(host: str, reason: str) -> PlatformError:
     """No connection came about."""
-    mend = "check the address, the network and the port-forward"
+    fix = "check the address, the network and the port-forward"
     if any(words in reason.lower() for words in _NO_TLS):
-        mend = f"it speaks no TLS: write {host.replace('https:', 'http:', 1)} if that is meant, as with a port-forward"
-    return PlatformError(f"{host}: not reachable ({reason}): {mend}")
+        fix = f"it speaks no TLS: write {host.replace('https:', 'http:', 1)} if that is meant, as with a port-forward"
+    return PlatformError(f"{host}: not reachable ({reason}): {fix}")
 
 
 def too_slow(host: str, seconds: float) -> PlatformError:
@@ -75,11 +75,9 @@ def failing(host: str, status: int, reason: str) -> PlatformError:
     return PlatformError(f"{host}: answers {status} {reason}: try again, or ask who runs the platform", status)
 
 
-def not_let_in(host: str, status: int, said: str, mend: str) -> PlatformError:
+def not_let_in(host: str, status: int, said: str, fix: str) -> PlatformError:
     """The API does not know us, not even after a new login."""
-    return PlatformError(
-        f"{host}: does not take the login for the API ({status}{said and f', {said}'}): {mend}", status
-    )
+    return PlatformError(f"{host}: does not take the login for the API ({status}{said and f', {said}'}): {fix}", status)
 
 
 def not_ready(host: str) -> PlatformError:
@@ -101,8 +99,8 @@ def no_api(host: str, instead: str) -> PlatformError:
 
 def refused(host: str, status: int, reason: str, from_api: bool) -> PlatformError:
     """The platform does not do what it is asked for (4xx)."""
-    mend = "check KUBEFLOW_NAMESPACE and your rights there" if status == 403 else "check what is sent"
-    return PlatformError(f"{host}: refuses with {status} ({reason}): {mend}", status, from_api)
+    fix = "check KUBEFLOW_NAMESPACE and your rights there" if status == 403 else "check what is sent"
+    return PlatformError(f"{host}: refuses with {status} ({reason}): {fix}", status, from_api)
 
 
 def one_line(text: str) -> str:

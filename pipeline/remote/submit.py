@@ -177,11 +177,11 @@ def _report(checks: list[Check]) -> None:
         StepError: A run cannot succeed like this.
     """
     for check in checks:
-        mend = f": {check.mend}" if check.mend and not check.ok else ""
-        click.echo(f"{check.state}: {check.name}: {check.detail}{mend}", err=not check.ok)
+        fix = f": {check.fix}" if check.fix and not check.ok else ""
+        click.echo(f"{check.state}: {check.name}: {check.detail}{fix}", err=not check.ok)
     failed = [check.name for check in checks if check.failed]
     if failed:
-        raise StepError(f"not submitted: {', '.join(failed)}: mend it, or try all the same with --skip-preflight")
+        raise StepError(f"not submitted: {', '.join(failed)}: fix it, or submit anyway with --skip-preflight")
 
 
 def _wait(workspace: Workspace, run_id: str, pipeline: CompiledPipeline, retries: int, restarts: int = 0) -> int:

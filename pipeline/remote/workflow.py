@@ -10,14 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from container_component_src.cluster.kinds import Kind
+from container_component_src.cluster.kinds import WORKFLOW
 from container_component_src.cluster.step import RUN_LABEL
 from container_component_src.errors import PipelineError, StepError
 from pipeline.remote.archived_logs import ArchivedLog, find_archived_log
 from pipeline.remote.client import get_text
 from pipeline.remote.workspace import Workspace
 
-WORKFLOW = Kind("argoproj.io", "v1alpha1", "workflows", "Workflow", 63, "Argo Workflows")
 _FAILED = {"Failed", "Error"}
 _POD_NAMES_LIKE_NODES = "v1"  # value of the annotation
 _POD_NAME_FORMAT = "workflows.argoproj.io/pod-name-format"

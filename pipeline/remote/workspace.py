@@ -6,18 +6,17 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from pathlib import Path
 
 import kfp
 
 from container_component_src.cluster.access import Cluster, connect
+from container_component_src.cluster.step import NAMESPACE_FILE
 from container_component_src.errors import InputError
 from pipeline.auth_session import AuthSession
 from pipeline.remote.client import get_text, notebook_client, remote_client, use_namespace
 from pipeline.remote.problems import PlatformError, no_api, not_ready
 from pipeline.remote.settings import ENDPOINT, NAMESPACE, RemoteSettings, normalise_endpoint
 
-NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _PAGES_VARIABLE = "KF_PIPELINES_UI_ENDPOINT"  # as kfp's client reads it
 _DASHBOARD_PAGES = "/_/pipeline"  # where the dashboard shows those of Kubeflow Pipelines
 _PAGES = "/pipeline"  # where they are without the dashboard

@@ -95,7 +95,7 @@ def test_child_of_another_run_is_left_alone(cluster: Cluster, emulator: Emulator
 
 
 @pytest.mark.parametrize(("status", "message"), [(403, "not allowed to create Experiment one"), (404, "install Katib")])
-def test_refusals_name_the_mend(cluster: Cluster, emulator: Emulator, step: Step, status: int, message: str) -> None:
+def test_refusals_name_the_fix(cluster: Cluster, emulator: Emulator, step: Step, status: int, message: str) -> None:
     emulator.fail("POST", "/experiments", status, times=9)
     with pytest.raises(StepError, match=message), child(cluster, step, EXPERIMENT, experiment(step), never):
         pass

@@ -109,18 +109,18 @@ def test_kind_that_is_not_served(
 ) -> None:
     ready.fail("GET", path, 404)
     assert_refused(invoke(*COMMAND), "1 of", name, code=1)
-    assert found[name].mend.startswith("install ")
+    assert found[name].fix.startswith("install ")
 
 
 def test_namespace_without_its_label(ready: Emulator, invoke: Invoke, found: dict[str, Check]) -> None:
     ready.put("Namespace", namespace())
     assert_refused(invoke(*COMMAND), "metrics of trials", code=1)
-    assert "kubectl label" in found["metrics of trials"].mend
+    assert "kubectl label" in found["metrics of trials"].fix
 
 
 def test_namespace_that_is_not_there(emulator: Emulator, invoke: Invoke, found: dict[str, Check]) -> None:
     assert_refused(invoke(*COMMAND), f"namespace {NAMESPACE}", code=1)
-    assert found[f"namespace {NAMESPACE}"].mend == f"kubectl create namespace {NAMESPACE}"
+    assert found[f"namespace {NAMESPACE}"].fix == f"kubectl create namespace {NAMESPACE}"
 
 
 def test_a_pod_knows_its_own_account(
@@ -166,12 +166,12 @@ def test_secret_that_is_not_complete(
     check, _ = check_secret(connect(NAMESPACE), "s3creds")
     assert check.detail.startswith(detail)
     assert check.state == state
-    assert SECRET not in check.detail + check.mend
+    assert SECRET not in check.detail + check.fix
 
 
 def test_secret_that_is_not_there(ready: Emulator, invoke: Invoke, found: dict[str, Check]) -> None:
     assert_refused(invoke(*COMMAND, "--s3-secret", "absent"), "Secret absent", code=1)
-    assert "deploy/secret.example.yaml" in found["Secret absent"].mend
+    assert "deploy/secret.example.yaml" in found["Secret absent"].fix
 
 
 def test_the_two_stores_are_told_apart(ready: Emulator, invoke: Invoke, found: dict[str, Check]) -> None:
@@ -187,9 +187,9 @@ def test_without_a_data_root_steps_write_where_the_launcher_does(
     """The keys of the Secret have to reach that too."""
     assert_refused(invoke(*COMMAND, "--data-root", ""), "checks failed: data root", code=1)
     assert found["data root"].detail.startswith("s3://mlpipeline/private-artifacts/ns/v2/artifacts/")
-    assert "[paths] data_root" in found["data root"].mend
+    assert "[paths] data_root" in found["data root"].fix
     assert found["your own store"].state == "warning"
-    assert "[paths] data_root" in found["your own store"].mend
+    assert "[paths] data_root" in found["your own store"].fix
 
 
 @pytest.mark.parametrize("status", [403, 404])
@@ -237,7 +237,7 @@ def test_pod_that_is_not_admitted(ready: Emulator, invoke: Invoke, found: dict[s
     ready.fail("POST", "/pods$", 403)
     assert_refused(invoke(*COMMAND, "--image", "registry/image:1", "--pull-image"), "pod admission", code=1)
     assert "injected failure" in found["pod admission"].detail
-    assert "a quota" in found["pod admission"].mend
+    assert "a quota" in found["pod admission"].fix
 
 
 def test_api_that_does_not_answer_is_the_only_line(

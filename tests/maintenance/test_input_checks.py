@@ -55,7 +55,7 @@ def test_an_endpoint_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, free_
     monkeypatch.setenv("S3_ENDPOINT", f"http://127.0.0.1:{free_port}")
     (check,) = check_inputs(Inputs("s3://data/archives", "s3://data/reports.csv"))
     assert (check.name, check.ok) == ("S3 endpoint", False)
-    assert "S3_ENDPOINT" in check.mend
+    assert "S3_ENDPOINT" in check.fix
 
 
 def test_a_store_that_refuses_the_key_and_one_that_fails(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +66,7 @@ def test_a_store_that_refuses_the_key_and_one_that_fails(bucket: str, monkeypatc
         _, check = check_inputs(Inputs(f"{bucket}/archives", ""))
         assert not check.ok
         assert f"http://{front.address} refuses access key ID key" in check.detail
-        assert check.mend.startswith("check AWS_ACCESS_KEY_ID")
+        assert check.fix.startswith("check AWS_ACCESS_KEY_ID")
         front.answer = always(503, "SlowDown")
         _, check = check_inputs(Inputs(f"{bucket}/archives", ""))
         assert f"http://{front.address} fails (SlowDown: no)" in check.detail
@@ -82,7 +82,7 @@ def test_how_an_endpoint_is_secured(endpoint: str) -> None:
 def test_settings_that_are_not_understood(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("S3_VERIFY_SSL", "perhaps")
     (check,) = check_inputs(Inputs("s3://data/archives", ""))
-    assert (check.name, check.ok, check.mend) == ("S3 settings", False, "set it to one of them")
+    assert (check.name, check.ok, check.fix) == ("S3 settings", False, "set it to one of them")
 
 
 def test_local_inputs(tmp_path: Path) -> None:
@@ -93,5 +93,5 @@ def test_local_inputs(tmp_path: Path) -> None:
     assert "no archives" in archives.detail
     assert not reports.ok
     assert "no column 'TITLE'" in reports.detail
-    assert reports.mend
+    assert reports.fix
     assert check_inputs(Inputs()) == []

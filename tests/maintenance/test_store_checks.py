@@ -39,7 +39,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     check = check_writing(str(tmp_path / "file"))
     assert not check.ok
-    assert "Put, Get and List" in check.mend
+    assert "Put, Get and List" in check.fix
 
 
 def test_what_is_written_has_to_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

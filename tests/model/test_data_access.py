@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from container_component_src.data_root import WRITE_PROBE
 from container_component_src.errors import InputError, PipelineError
 from container_component_src.model.arguments import TrainingArguments
-from container_component_src.model.data_access import PROBE_NAME, check_access
+from container_component_src.model.data_access import check_access
 from container_component_src.storage import Location, resolve
 from tests.helpers import write_dataset
 
@@ -50,4 +51,4 @@ def test_the_right_to_delete_is_not_needed(root: str, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(Location, "remove", refuse)
     check_access(arguments(root))
-    assert resolve(f"{root}/model/{PROBE_NAME}").exists()
+    assert resolve(f"{root}/model/{WRITE_PROBE}").exists()

@@ -4,13 +4,22 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
 import yaml
 
 from container_component_src.errors import InputError
-from pipeline.compile_and_run_pipeline import check_options, compile_and_run_pipeline, parse_parameters
+from container_component_src.settings import load_settings
+from pipeline import local
+from pipeline.compile_and_run_pipeline import (
+    check_options,
+    compile_and_run_pipeline,
+    parse_parameters,
+    run_on_this_machine,
+)
+from pipeline.local import LocalRunOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -33,6 +42,26 @@ def check(*arguments: str) -> None:
 
 def test_parameters_are_split_at_the_first_equals_sign() -> None:
     assert parse_parameters(("a=1", "b=x=y", "c=")) == {"a": "1", "b": "x=y", "c": ""}
+
+
+@pytest.mark.parametrize(
+    ("data_root", "folder"), [("~/runs", "{home}/runs"), ("runs", f"{ROOT}/runs"), ("s3://bucket/runs",) * 2]
+)
+def test_a_local_run_gets_a_data_root_that_any_working_directory_finds(
+    data_root: str, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[LocalRunOptions] = []
+
+    def run_locally(options: LocalRunOptions) -> SimpleNamespace:
+        given.append(options)
+        return SimpleNamespace(exit_code=0)
+
+    monkeypatch.setattr(local, "run_locally", run_locally)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    settings = load_settings(ROOT / "config.toml")
+    paths = settings.paths.model_copy(update={"work_dir": tmp_path})
+    run_on_this_machine(settings.model_copy(update={"paths": paths}), {"data_root": data_root}, cache=True)
+    assert given[0].arguments["data_root"] == folder.format(home=tmp_path)
 
 
 @pytest.mark.parametrize("text", ["novalue", "=1"])

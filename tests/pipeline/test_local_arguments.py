@@ -55,7 +55,7 @@ def test_values_get_their_declared_types(name: str, value: object, expected: obj
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "mend"),
+    ("name", "value", "fix"),
     [
         ("count", "3.5", "a whole number"),
         ("count", True, "a whole number"),
@@ -72,8 +72,8 @@ def test_values_get_their_declared_types(name: str, value: object, expected: obj
         ("text", 3, "text"),
     ],
 )
-def test_misfit_names_the_parameter_and_the_mend(name: str, value: object, mend: str) -> None:
-    with pytest.raises(InputError, match=f"'{name}' is .*: give {mend}"):
+def test_misfit_names_the_parameter_and_the_fix(name: str, value: object, fix: str) -> None:
+    with pytest.raises(InputError, match=f"'{name}' is .*: give {fix}"):
         parse_arguments(ROOT, {name: value})
 
 

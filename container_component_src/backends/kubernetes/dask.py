@@ -23,7 +23,7 @@ from container_component_src.cluster.events import warnings_about
 from container_component_src.cluster.kinds import DASK_CLUSTER
 from container_component_src.cluster.logs import last_lines, pods
 from container_component_src.cluster.pod_settings import PodSettings
-from container_component_src.cluster.pod_states import obstacles, restarts
+from container_component_src.cluster.pod_states import is_pod_ready, obstacles, restarts
 from container_component_src.cluster.pods import SIDECAR_OFF, check, container, pod_spec
 from container_component_src.cluster.start_up import StartUp
 from container_component_src.cluster.step import Step
@@ -181,7 +181,7 @@ def _await_scheduler(cluster: Cluster, name: str) -> None:
 
     def arrived(schedulers: list[Any]) -> int:
         # Whatever the phase: the operator's "Pending" may come after its "Running", and stays then.
-        return sum(map(_is_ready, schedulers))
+        return sum(map(is_pod_ready, schedulers))
 
     _await(cluster, name, "scheduler", 1, arrived, name)
 
@@ -246,10 +246,6 @@ def _reasons(cluster: Cluster, members: list[Any], component: str, count: int, o
         for pod in members[:1]
     ]
     return [*obstacles(members), *events] or logs
-
-
-def _is_ready(pod: Any) -> bool:
-    return any(condition.type == "Ready" and condition.status == "True" for condition in pod.status.conditions or [])
 
 
 @contextmanager

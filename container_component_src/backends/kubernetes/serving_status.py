@@ -19,7 +19,7 @@ from container_component_src.cluster.events import WarningEvent
 from container_component_src.cluster.inference_services import MODE_ANNOTATION, annotation, follow_mode
 from container_component_src.cluster.kinds import INFERENCE_SERVICE
 from container_component_src.cluster.logs import last_lines, pods
-from container_component_src.cluster.pod_states import obstacles
+from container_component_src.cluster.pod_states import is_pod_ready, obstacles
 from container_component_src.cluster.waiting import polls
 from container_component_src.errors import StepError
 from container_component_src.serving.service import KNATIVE, same_mode
@@ -207,7 +207,7 @@ def _pod_obstacles(running: list[Any], part: str, digest: str | None, least: int
     reasons = [
         f"pod {pod.metadata.name} " + ("is not ready" if _has_digest(pod, digest) else "is of the spec before")
         for pod in mine
-        if not (_has_digest(pod, digest) and _is_ready(pod))
+        if not (_has_digest(pod, digest) and is_pod_ready(pod))
     ]
     if not reasons and len(mine) < least:  # the autoscaler adds the others some time after the first is ready
         reasons.append(f"the {part} has {len(mine)} of {least} pods")
@@ -225,10 +225,6 @@ def _pods(cluster: Cluster, name: str) -> list[Any]:
 
 def _has_digest(pod: Any, digest: str | None) -> bool:
     return digest is None or (pod.metadata.annotations or {}).get(DIGEST_ANNOTATION) == digest
-
-
-def _is_ready(pod: Any) -> bool:
-    return any(condition.type == "Ready" and condition.status == "True" for condition in pod.status.conditions or [])
 
 
 def _failing(pod: Any) -> Any | None:
@@ -256,7 +252,7 @@ def _check_hopeless(cluster: Cluster, name: str, running: list[Any], events: lis
 
 def _failures(cluster: Cluster, running: list[Any]) -> list[str]:
     """What the first pod suffers from that is not ready."""
-    pod = next((pod for pod in running if not _is_ready(pod)), None)
+    pod = next((pod for pod in running if not is_pod_ready(pod)), None)
     return [_failure(cluster, pod)] if pod else []
 
 

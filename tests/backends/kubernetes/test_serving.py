@@ -217,7 +217,7 @@ def test_an_answer_of_another_model_is_asked_for_again(
     assert len(kserve.requests) == 3
 
 
-def test_an_update_mends_a_service_whose_pods_fail_for_good(
+def test_an_update_fixes_a_service_whose_pods_fail_for_good(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
 ) -> None:
     kserve.failing["one"] = CRASHING | {"restartCount": 9}

@@ -161,7 +161,7 @@ def test_a_controller_that_sleeps_is_a_time_out(
         ("GET", 403, r"not allowed to get InferenceService eclss .*deploy/rbac\.yaml$"),
     ],
 )
-def test_refusals_name_the_mend(
+def test_refusals_name_the_fix(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, method: str, status: int, message: str
 ) -> None:
     emulator.fail(method, "/inferenceservices", status, times=99)

@@ -360,8 +360,8 @@ def test_the_command_says_what_failed(run_command: RunCommand, operator: Trainin
     operator.exit_codes = {"master-0": 2}
     outcome = run_command(*options)
     assert outcome.code == 2
-    assert outcome.stdout.endswith(EPOCHS + "error: master-0 does not like it; mend it\n")
-    assert "error: master-0 does not like it; mend it" in outcome.stderr
+    assert outcome.stdout.endswith(EPOCHS + "error: master-0 does not like it; fix it\n")
+    assert "error: master-0 does not like it; fix it" in outcome.stderr
 
 
 def test_no_job_is_started_whose_bundle_could_not_be_written(

@@ -212,11 +212,11 @@ def test_passing_errors_of_the_suggestions_do_not(
     katib.suggestion_error = "rpc error: connection refused"
     monkeypatch.setattr(tuning_watch, "SUGGESTION_LIMIT", 2.0)
 
-    def mend() -> None:
+    def fix() -> None:
         katib.suggestion_error = ""
         katib.handled.clear()
 
-    when(lambda: "connection refused" in caplog.text, mend)
+    when(lambda: "connection refused" in caplog.text, fix)
     assert tuning.tune(cluster, step, PODS, experiment()).best.objective == 4.0
 
 

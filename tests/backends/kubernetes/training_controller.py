@@ -165,7 +165,7 @@ class TrainingOperator:
         """End a pod with its exit code, or as Kubernetes does."""
         killed, code = self.killed.get(pod), self.exit_codes.get(pod, 143 if pod in self.killed else 0)
         if code:
-            self.emulator.log(f"{name}-{pod}").text += f"error: {pod} does not like it; mend it\n"
+            self.emulator.log(f"{name}-{pod}").text += f"error: {pod} does not like it; fix it\n"
         end = container("pytorch", terminated=ended(code, 2 if pod == MASTER else 1, self.reason))
         status = {"phase": "Failed" if code else "Succeeded", "containerStatuses": [end]}
         self.change_pod(f"{name}-{pod}", {**status, **({"reason": killed, "message": "so it is"} if killed else {})})

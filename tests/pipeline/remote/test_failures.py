@@ -4,9 +4,9 @@ from tests.pipeline.remote.argo import Task, manifest
 
 
 def test_error_of_the_step_is_found_wherever_it_stands() -> None:
-    assert digest("error: first\nerror: last; mend it\nlog\n") == (
-        "last; mend it",
-        ["error: first", "error: last; mend it", "log"],
+    assert digest("error: first\nerror: last; fix it\nlog\n") == (
+        "last; fix it",
+        ["error: first", "error: last; fix it", "log"],
     )
 
 

@@ -27,7 +27,7 @@ _POD_FIELDS = {
     RUN_ID_VARIABLE: f"metadata.labels['{RUN_LABEL}']",
 }
 # Hours for the steps that do little, so that an image that cannot be pulled does not hold up the end of the run.
-_SHORT = 0.5
+_SHORT = 0.25
 _LAUNCH_MARGIN = 1  # hours that a step outlives the training it waits for, to queue, to report and to tidy up
 _RETRY_PAUSE = 30  # seconds before the first retry, twice as long before each further one
 
@@ -92,6 +92,7 @@ def build_pipeline(settings: Settings, cache: bool = True) -> base_component.Bas
         threshold_method: str = "quantile",
         min_composite_f1: float = 0.3,
         service_name: str = settings.platform.inference_service,
+        take_over_service: bool = False,
         seed: int = 42,
     ) -> None:
         cleaning = components.cleanup(namespace=namespace, backend=backend)
@@ -223,6 +224,7 @@ def build_pipeline(settings: Settings, cache: bool = True) -> base_component.Bas
                 model_uri=training.outputs["model_uri"],
                 test_uri=scaled.outputs["scaled_test_uri"],
                 service_name=service_name,
+                take_over_service=take_over_service,
                 namespace=namespace,
                 backend=backend,
             )
@@ -343,6 +345,7 @@ def _build_deploy_if_good(on: _Platform) -> base_component.BaseComponent:
         model_uri: str,
         test_uri: str,
         service_name: str,
+        take_over_service: bool,
         namespace: str,
         backend: str,
     ) -> None:
@@ -352,6 +355,7 @@ def _build_deploy_if_good(on: _Platform) -> base_component.BaseComponent:
                 test_uri=test_uri,
                 service_name=service_name,
                 **hosting,
+                take_over=take_over_service,
                 **on.pods(namespace, on.settings.resources.serving),
                 backend=backend,
             )

@@ -2,9 +2,9 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import NoReturn
 
@@ -123,32 +123,25 @@ def test_an_output_that_cannot_be_made(invoke: Invoke, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("stop", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_stopped_command(stop: signal.Signals, code: int, tmp_path: Path) -> None:
     write_dataset(tmp_path / "dataset", np.zeros((10, 2)))
-    os.mkfifo(tmp_path / "reports.csv")  # the command waits for its content
-    command = steps.label(tmp_path / "dataset", tmp_path / "reports.csv", tmp_path / "labels")
-    with subprocess.Popen(
-        [sys.executable, "container_component_src/main.py", *map(str, command)],
-        cwd=PROJECT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as process:
-        pipe = _opened_by_reader(tmp_path / "reports.csv", process)
-        process.send_signal(stop)
-        _, stderr = process.communicate(timeout=60)
-        os.close(pipe)
+    command = steps.label(tmp_path / "dataset", "s3://bucket/reports.csv", tmp_path / "labels")
+    with socket.create_server(("127.0.0.1", 0)) as store:  # takes a connection, and never answers
+        address = f"127.0.0.1:{store.getsockname()[1]}"
+        keys = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+        with subprocess.Popen(
+            [sys.executable, "container_component_src/main.py", *map(str, command)],
+            cwd=PROJECT,
+            env={**os.environ, **keys, "S3_ENDPOINT": address, "S3_USE_HTTPS": "false"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as process:
+            store.settimeout(60)
+            connection, _ = store.accept()
+            process.send_signal(stop)
+            _, stderr = process.communicate(timeout=60)
+            connection.close()
     assert process.returncode == code
     assert b"Traceback" not in stderr
     assert_nothing_written(tmp_path / "labels")
-
-
-def _opened_by_reader(path: Path, reader: "subprocess.Popen[bytes]") -> int:
-    """The writing end of a pipe that another process has begun to read."""
-    deadline = time.monotonic() + 60
-    while reader.poll() is None and time.monotonic() < deadline:
-        try:
-            return os.open(path, os.O_WRONLY | os.O_NONBLOCK)
-        except OSError:
-            time.sleep(0.02)
-    raise AssertionError("the command did not open its reports")
 
 
 def test_preprocessing_with_the_published_options(run_command: RunCommand, tmp_path: Path) -> None:

@@ -52,7 +52,11 @@ if TYPE_CHECKING:
     help="Let Istio put its proxy into the pods; a profile's policy then keeps transformer and predictor apart.",
 )
 @click.option(
-    "--take-over", is_flag=True, help="Replace an InferenceService of that name even if something else made it."
+    "--take-over",
+    type=bool,
+    default=False,
+    show_default=True,
+    help="Replace an InferenceService of that name even if something else made it.",
 )
 @click.option(
     "--gateway-url",

@@ -30,11 +30,11 @@ class PlatformError(StepError):
     def may_pass_after_login(self) -> bool:
         """Whether it may succeed a little later if the login has worked before.
 
-        A gateway whose login service restarts answers 403, 404 or redirects, and the API answers 401 while it cannot
-        ask Kubernetes about tokens.
+        A gateway whose login service restarts answers 403, 404 or redirects, and the API answers 401 or 403 while it
+        cannot ask Kubernetes about tokens and rights.
         """
         by_gateway = self.status in _OF_GATEWAYS and not self.from_api
-        return self.may_pass or self.status == HTTPStatus.UNAUTHORIZED or by_gateway
+        return self.may_pass or self.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) or by_gateway
 
 
 _NOT_THE_PLATFORM = -1

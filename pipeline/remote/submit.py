@@ -129,7 +129,8 @@ def submit(
     if options.preflight:
         checks = run_preflight(workspace, pipeline.root, pipeline.arguments, image, values, options.s3_secret, remote)
         if not any(check.failed for check in checks):  # this one takes minutes
-            checks.append(check_pullable(pipeline.image, workspace.namespace))
+            namespace = str(pipeline.arguments.get("namespace") or workspace.namespace)
+            checks.append(check_pullable(pipeline.image, namespace))
         _report(checks)
     submission = Submission(pipeline.package, pipeline.arguments, options.experiment, options.name(image))
     if cron:

@@ -190,7 +190,7 @@ def test_every_task_has_resources_a_time_limit_a_pull_policy_and_a_label(documen
         assert resources["resourceMemoryRequest"] == resources["resourceMemoryLimit"], name
         assert resources["resourceCpuRequest"], name
         assert "resourceCpuLimit" not in resources, name
-    hours = {"run-katib-experiment": 48, "run-pytorchjob": 25, "cleanup": 0.5, "list-archives": 0.5}
+    hours = {"run-katib-experiment": 48, "run-pytorchjob": 25, "cleanup": 0.25, "list-archives": 0.25}
     for name, config in platform_configs(documents).items():
         limit = hours.get(name.removeprefix("comp-"), 6) * 3600
         assert int(config["activeDeadlineSeconds"]) == limit, name

@@ -270,7 +270,7 @@ class Rollout:
             label = "=".join(*MANAGED_BY.items())
             raise InputError(
                 f"InferenceService {self.name} is not of this project, for it has no label {label}; choose another "
-                "--service-name, or give --take-over to replace it"
+                "--service-name, or replace it with --take-over true (pipeline parameter take_over_service)"
             )
         if "deletionTimestamp" in found["metadata"]:
             raise StepError(f"InferenceService {self.name} is being deleted; deploy again when it is gone")

@@ -187,7 +187,7 @@ def test_a_service_of_others_is_replaced_only_if_told_to(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
 ) -> None:
     emulator.put("InferenceService", of_others(step))
-    with pytest.raises(InputError, match=r"eclss is not of this project, .*--service-name, or give --take-over"):
+    with pytest.raises(InputError, match=r"eclss is not of this project, .*--service-name, or .* --take-over"):
         deploy(cluster, step, service("one"))
     assert stored(emulator)["metadata"].get("labels") is None
     assert deploy(cluster, step, service("one", Hosting(take_over=True))).revision == "one"

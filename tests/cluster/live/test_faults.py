@@ -114,6 +114,20 @@ def test_a_quota_is_named_and_waited_for(
     assert ended.code == 0, ended.log
 
 
+def test_a_refused_deployment_is_named_and_taken_back(session: Session, trained: Commands, run_id: str) -> None:
+    name, kind = f"live-{uuid.uuid4().hex[:6]}", INFERENCE_SERVICE
+    with _no_more_pods_than(session) as open_quota:
+        step = session.start(run_id, *trained.deploy(name, ready_timeout="60"))
+        open_quota(0)
+        ended = step.ended()
+    assert ended.code == 1
+    assert "exceeded quota" in ended.log.splitlines()[-1]
+    found = session.custom.list_namespaced_custom_object(
+        kind.group, kind.version, session.target.namespace, kind.plural
+    )["items"]
+    assert name not in {item["metadata"]["name"] for item in found if "deletionTimestamp" not in item["metadata"]}
+
+
 @LAUNCHES
 def test_a_missing_image_is_named(session: Session, commands: Commands, run_id: str, launch: Launch, pods: str) -> None:
     option = "--dask-worker-image" if launch is preprocess else "--image"

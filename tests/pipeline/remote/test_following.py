@@ -144,7 +144,7 @@ def test_run_that_failed_by_itself_is_not_retried(platform: Platform, follow: Fo
 
 
 def test_retry_that_is_refused_does_not_hide_the_failure(platform: Platform, follow: Follow) -> None:
-    platform.api.retry_problems = [problem(500, "a pod is still running"), problem(403, "not allowed")]
+    platform.api.retry_problems = [problem(500, "a pod is still running"), problem(400, "not allowed")]
     told = follow(Moment("FAILED", {"run-pytorchjob": DELETED}), retries=2)
     assert told.code == 1
     assert "the run could not be retried: " in told.error
@@ -215,8 +215,13 @@ def test_patience_ends(platform: Platform, follow: Follow, monkeypatch: pytest.M
         follow(Moment("SUCCEEDED"))
 
 
-def test_refusal_by_the_api_itself_is_final(platform: Platform, follow: Follow) -> None:
-    platform.faults["/apis/v2beta1/runs/"] = ["no permission"]
+def test_refusal_by_the_api_itself_is_ridden_out_too(
+    platform: Platform, follow: Follow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.faults["/apis/v2beta1/runs/"] = ["no permission", "no permission"]
+    assert follow(Moment("SUCCEEDED")).code == 0
+    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0.1)
+    platform.faults["/apis/v2beta1/runs/"] = ["no permission"] * 1000
     with pytest.raises(PlatformError, match="not authorized"):
         follow(Moment("SUCCEEDED"))
 

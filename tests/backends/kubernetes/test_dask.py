@@ -361,7 +361,6 @@ def test_an_absent_operator_is_named(
         ("POST", "/daskclusters$", 403, "not allowed to create DaskCluster"),
         ("POST", "/daskclusters$", 404, "install the Dask operator"),
         ("GET", "/daskclusters/", 403, "not allowed to get DaskCluster"),
-        ("GET", "/pods$", 500, "injected failure"),
     ],
 )
 def test_lasting_failures_of_the_api_are_named(
@@ -371,6 +370,19 @@ def test_lasting_failures_of_the_api_are_named(
     with pytest.raises(StepError, match=message), dask.dask_client(cluster, step, PODS, ClusterSpec(2)):
         pass
     assert left(emulator) == {}
+
+
+def test_a_cluster_is_left_to_the_next_attempt_while_the_api_fails(
+    cluster: Cluster, step: Step, emulator: Emulator
+) -> None:
+    emulator.fail("GET", "/pods$", 500, times=99)
+    impatient = replace(cluster, patience=0.5)
+    with (
+        pytest.raises(PassingError, match="injected failure"),
+        dask.dask_client(impatient, step, PODS, ClusterSpec(2)),
+    ):
+        pass
+    assert len(emulator.objects("DaskCluster")) == 1
 
 
 def test_the_dry_run_prints_the_manifest(run_command: RunCommand, emulator: Emulator) -> None:

@@ -42,7 +42,7 @@ _LASTING_TLS_FAULTS = ("certificate", "wrong_version", "wrong version", "record 
 _DELETED_AT_ONCE = 1000  # the most that the protocol allows
 
 
-class S3Store(S3FileSystem):  # type: ignore[misc] # s3fs has no types
+class S3Store(S3FileSystem):
     """`S3FileSystem` with patience and with errors for the user.
 
     Args:

@@ -2,7 +2,7 @@
 
 from container_component_src.cluster.access import Cluster, Manifest, NotFoundError
 from container_component_src.cluster.kinds import INFERENCE_SERVICE
-from container_component_src.cluster.step import MANAGED_BY
+from container_component_src.cluster.step import MANAGED_BY, label_selector
 from container_component_src.cluster.waiting import polls
 
 MODE_ANNOTATION = "serving.kserve.io/deploymentMode"
@@ -31,8 +31,7 @@ def is_untested(found: Manifest, run_id: str) -> bool:
 
 def untested(cluster: Cluster, run_id: str) -> list[str]:
     """The names of the services that a run made and that never passed a smoke test: the step was killed before."""
-    selector = ",".join(f"{name}={value}" for name, value in MANAGED_BY.items())
-    found = cluster.list(INFERENCE_SERVICE, selector)
+    found = cluster.list(INFERENCE_SERVICE, label_selector(MANAGED_BY))
     return sorted(service["metadata"]["name"] for service in found if is_untested(service, run_id))
 
 

@@ -24,6 +24,32 @@ def pods(cluster: Cluster, label_selector: str) -> list[Any]:
     return sorted(found.items, key=lambda pod: str(pod.metadata.name))
 
 
+def read_log(cluster: Cluster, pod: str, container: str, lines: int, previous: bool = False) -> str:
+    """The end of what a container wrote.
+
+    Args:
+        cluster: Where the pod is.
+        pod: Its name.
+        container: In the pod.
+        lines: How many at most.
+        previous: What it wrote before it was started again.
+
+    Raises:
+        StepError: It cannot be read.
+    """
+    text: str = cluster.request(
+        cluster.core.read_namespaced_pod_log,
+        "read the log of",
+        f"pod {pod}",
+        pod,
+        cluster.namespace,
+        container=container,
+        tail_lines=lines,
+        previous=previous,
+    )
+    return text
+
+
 def last_lines(
     cluster: Cluster, pod: str, container: str, count: int = SHOWN_LINES, previous: bool = False
 ) -> list[str]:
@@ -37,16 +63,7 @@ def last_lines(
         previous: What it wrote before it was started again.
     """
     try:
-        text = cluster.request(
-            cluster.core.read_namespaced_pod_log,
-            "read the log of",
-            f"pod {pod}",
-            pod,
-            cluster.namespace,
-            container=container,
-            tail_lines=10 * count,
-            previous=previous,
-        )
+        text = read_log(cluster, pod, container, 10 * count, previous)
     except StepError as error:  # the failure of the pod is what is reported
         return [str(error)]
     lines = [line.strip() for line in text.splitlines() if line.strip()]

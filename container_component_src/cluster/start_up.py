@@ -10,6 +10,7 @@ from container_component_src.cluster.access import Cluster
 from container_component_src.cluster.events import warnings_about
 from container_component_src.cluster.pod_states import image_problems, obstacles
 from container_component_src.errors import StepError
+from container_component_src.once import WarnOnce
 
 NO_POD_LIMIT = 900.0  # seconds for which no pod at all may be missing: a quota may be freed by a neighbour's job
 IMAGE_LIMIT = 600.0  # seconds for which an image may fail to be pulled: a registry may be away
@@ -37,7 +38,7 @@ class StartUp:
         self._what = what
         self._limits = {"pods": no_pod_limit, "image": image_limit}
         self._since: dict[str, float] = {}
-        self._said: set[str] = set()
+        self._warn = WarnOnce(logger)
 
     def look(self, pods: Iterable[Any], expected: int, names: Iterable[str], needed: int | None = None) -> None:
         """Say what holds pods up that has not been said, and fail where a limit is over.
@@ -55,18 +56,12 @@ class StartUp:
         missing = expected - len(pods)
         events = warnings_about(self._cluster, names) if missing > 0 else []
         reasons = [*obstacles(pods), *events]
-        self._warn(reasons)
+        for reason in reasons:
+            self._warn(reason, _PORT.sub("", reason))
         lacking = len(pods) < (expected if needed is None else needed)
         self._limit("pods", lacking, f"{missing} of {expected} pods of {self._what} did not come into being", reasons)
         problems = image_problems(pods)
         self._limit("image", bool(problems), f"an image of {self._what} cannot be pulled", problems)
-
-    def _warn(self, lines: list[str]) -> None:
-        for line in lines:
-            gist = _PORT.sub("", line)
-            if gist not in self._said:
-                logger.warning("%s", line)
-                self._said.add(gist)
 
     def _limit(self, name: str, holds: bool, problem: str, reasons: list[str]) -> None:
         if not holds:

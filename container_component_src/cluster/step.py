@@ -33,6 +33,11 @@ def own_namespace(named: str, environment: Mapping[str, str] = os.environ) -> st
     return NAMESPACE_FILE.read_text(encoding="utf-8").strip() if NAMESPACE_FILE.is_file() else ""
 
 
+def label_selector(labels: Mapping[str, str]) -> str:
+    """What selects the objects that have all of these labels."""
+    return ",".join(f"{name}={value}" for name, value in labels.items())
+
+
 @dataclass(frozen=True)
 class Step:
     """The run that this process belongs to, and the pod that it runs in."""

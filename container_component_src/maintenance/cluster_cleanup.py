@@ -1,9 +1,11 @@
 """Deletes what a run left on a cluster: the jobs that its steps started, and services that it never tested."""
 
+from functools import partial
+
 from container_component_src.cluster.access import Cluster, UnknownKindError
 from container_component_src.cluster.inference_services import remove, untested
-from container_component_src.cluster.kinds import DASK_CLUSTER, EXPERIMENT, INFERENCE_SERVICE, PYTORCH_JOB
-from container_component_src.cluster.step import Step
+from container_component_src.cluster.kinds import DASK_CLUSTER, EXPERIMENT, INFERENCE_SERVICE, PYTORCH_JOB, Kind
+from container_component_src.cluster.step import Step, label_selector
 from container_component_src.errors import StepError
 from container_component_src.scratch import checked_run_id
 
@@ -26,17 +28,12 @@ def clean_up_cluster(cluster: Cluster, run_id: str) -> list[str]:
         InputError: The run id is not one.
         StepError: The API refused something; all kinds have been tried by then.
     """
-    selector = ",".join(f"{name}={value}" for name, value in Step(checked_run_id(run_id)).labels.items())
+    selector = label_selector(Step(checked_run_id(run_id)).labels)
+    deletions = [*(partial(_delete_jobs, cluster, kind, selector) for kind in KINDS)]
     removed, failures = [], []
-    for kind in (*KINDS, INFERENCE_SERVICE):
+    for delete in (*deletions, partial(_delete_untested, cluster, run_id)):
         try:
-            if kind is INFERENCE_SERVICE:
-                removed += [
-                    f"untested {kind.name} {name}" for name in untested(cluster, run_id) if remove(cluster, name)
-                ]
-                continue
-            names = sorted(found["metadata"]["name"] for found in cluster.list(kind, selector))
-            removed += [f"{kind.name} {name}" for name in names if cluster.delete(kind, name)]
+            removed += delete()
         except UnknownKindError:  # what is not installed has left nothing
             continue
         except StepError as error:
@@ -44,3 +41,13 @@ def clean_up_cluster(cluster: Cluster, run_id: str) -> list[str]:
     if failures:
         raise StepError("; ".join(failures))
     return removed
+
+
+def _delete_jobs(cluster: Cluster, kind: Kind, selector: str) -> list[str]:
+    names = sorted(found["metadata"]["name"] for found in cluster.list(kind, selector))
+    return [f"{kind.name} {name}" for name in names if cluster.delete(kind, name)]
+
+
+def _delete_untested(cluster: Cluster, run_id: str) -> list[str]:
+    names = untested(cluster, run_id)
+    return [f"untested {INFERENCE_SERVICE.name} {name}" for name in names if remove(cluster, name)]

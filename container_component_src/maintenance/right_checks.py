@@ -72,7 +72,7 @@ def is_allowed(cluster: Cluster, right: Right, verb: str, service_account: str =
         review = client.V1LocalSubjectAccessReview(
             metadata=client.V1ObjectMeta(namespace=cluster.namespace),
             spec=client.V1SubjectAccessReviewSpec(
-                user=f"system:serviceaccount:{cluster.namespace}:{service_account}",
+                user=f"{_ACCOUNT}{cluster.namespace}:{service_account}",
                 groups=[
                     "system:serviceaccounts",
                     f"system:serviceaccounts:{cluster.namespace}",

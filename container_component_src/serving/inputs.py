@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic_core import from_json
 
+from container_component_src.repetition import first_repeated
 from container_component_src.serving.timestamps import timestamps_of
 from container_component_src.telemetry.scaler import Scaler
 
@@ -190,16 +191,6 @@ def _safe_magnitude(scaler: Scaler | None) -> float:
     if scaler is None:
         return _HALF_OF_LARGEST
     return min(1.0, *scaler.scale) * _HALF_OF_LARGEST - max(map(abs, scaler.centre))
-
-
-def first_repeated(names: Iterable[str]) -> str | None:
-    """The first name that has been there before, found in one pass; None if all differ."""
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            return name
-        seen.add(name)
-    return None
 
 
 def kind(value: object) -> str:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import orjson
 
-from container_component_src.serving.inputs import RequestError, Rows, first_repeated, json_of, kind, timestamps
+from container_component_src.repetition import first_repeated
+from container_component_src.serving.inputs import RequestError, Rows, json_of, kind, timestamps
 from container_component_src.serving.tensors import (
     Array,
     Tensor,

@@ -1,6 +1,5 @@
 """Archives: parquet files of raw telemetry, found below a prefix and checked before anything is computed from them."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,6 +11,7 @@ import pyarrow.parquet as pq
 
 from container_component_src import storage
 from container_component_src.errors import InputError
+from container_component_src.repetition import first_repeated
 from container_component_src.storage import Location
 from container_component_src.telemetry.archive_files import find_archives
 from container_component_src.telemetry.dataset import LABEL_COL, Timestamps, timestamps_of, to_iso, values_of
@@ -63,7 +63,7 @@ def read_row_group(uri: str, group: int, timestamp_col: str, channels: Sequence[
     """
     file = storage.resolve(uri)
     with open_archive(file, timestamp_col) as archive, readable(file, DAMAGED):
-        return _frame(archive.read_row_group(group, columns=[timestamp_col, *channels]), timestamp_col, channels)
+        return _frame(archive, group, timestamp_col, channels)
 
 
 def read_period(uris: Sequence[str], timestamp_col: str, channels: Sequence[str], start: int, end: int) -> pd.DataFrame:
@@ -75,18 +75,19 @@ def read_period(uris: Sequence[str], timestamp_col: str, channels: Sequence[str]
         InputError: An archive is absent or damaged.
     """
     frames = [pd.DataFrame(columns=[timestamp_col, *channels])]
-    for uri in uris:
-        with open_archive(storage.resolve(uri), timestamp_col) as archive:
-            periods = [_period(archive.metadata, timestamp_col, [group]) for group in range(archive.num_row_groups)]
-        for group, period in enumerate(periods):
-            if period is None or (period[0] < end and period[1] >= start):
-                frame = read_row_group(uri, group, timestamp_col, channels)
-                times = frame[timestamp_col].astype(np.int64)
-                frames.append(frame[(times >= start) & (times < end)])
+    for file in map(storage.resolve, uris):
+        with open_archive(file, timestamp_col) as archive, readable(file, DAMAGED):
+            for group in range(archive.num_row_groups):
+                period = _period(archive.metadata, timestamp_col, [group])
+                if period is None or (period[0] < end and period[1] >= start):
+                    frame = _frame(archive, group, timestamp_col, channels)
+                    times = frame[timestamp_col].astype(np.int64)
+                    frames.append(frame[(times >= start) & (times < end)])
     return pd.concat([frame for frame in frames if len(frame)] or frames, ignore_index=True)
 
 
-def _frame(table: pa.Table, timestamp_col: str, channels: Sequence[str]) -> pd.DataFrame:
+def _frame(archive: pq.ParquetFile, group: int, timestamp_col: str, channels: Sequence[str]) -> pd.DataFrame:
+    table = archive.read_row_group(group, columns=[timestamp_col, *channels])
     frame = pd.DataFrame(values_of(table, channels), columns=list(channels))
     frame.insert(0, timestamp_col, pd.to_datetime(timestamps_of(table[timestamp_col]), unit="ns", utc=True))
     return frame
@@ -131,14 +132,9 @@ def open_archive(file: Location, timestamp_col: str) -> pq.ParquetFile:
     Raises:
         InputError: It is absent, not parquet, truncated, or lacks one of these columns.
     """
-    if file.exists() and not file.is_file():
-        raise InputError(
-            f"{file.uri}: a folder of part files, as Spark and Dask write it, where one file is expected; name the "
-            "folder itself in [paths] archives, or write its rows to one file"
-        )
     archive = open_parquet(file, DAMAGED)
     schema = archive.schema_arrow
-    repeated = next((name for name, count in Counter(schema.names).items() if count > 1), None)
+    repeated = first_repeated(schema.names)
     if repeated is not None:
         raise InputError(f"{file.uri}: two columns are named '{repeated}'; rename or remove one")
     if not archive.metadata.num_rows:

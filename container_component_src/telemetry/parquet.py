@@ -21,6 +21,11 @@ def open_parquet(file: Location, fix: str) -> pq.ParquetFile:
         InputError: It is absent, a folder, not parquet or truncated.
     """
     if not file.is_file():
+        if file.exists():
+            raise InputError(
+                f"{file.uri}: a folder of part files, as Spark and Dask write it, where one file is expected; name the "
+                "folder itself in [paths] archives, or write its rows to one file"
+            )
         raise InputError(f"{file.uri}: no such file; {fix}")
     with readable(file, fix):
         return pq.ParquetFile(file.path, filesystem=file.arrow_fs, memory_map=file.is_local)

@@ -58,9 +58,10 @@ def read_sheets(uri: str) -> Iterator[Sheet]:
 
 
 def _content(uri: str, file: Location) -> bytes:
-    if file.exists() and not file.is_file():
-        raise InputError(f"{uri}: not a regular file; name the file that holds the report table")
-    if file.is_file() and (size := file.fs.size(file.path)) > MAX_BYTES:
+    if not file.is_file():
+        if file.exists():
+            raise InputError(f"{uri}: not a regular file; name the file that holds the report table")
+    elif (size := file.fs.size(file.path)) > MAX_BYTES:
         raise InputError(f"{uri}: {size:,} bytes are more than a report table may have ({MAX_BYTES:,}); split the file")
     return file.read_bytes()
 

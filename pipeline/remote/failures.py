@@ -5,6 +5,7 @@ from collections.abc import Container
 from typing import Any
 
 from pipeline.remote.pod_logs import node_log
+from pipeline.remote.run_state import tasks_of
 from pipeline.remote.workflow import Node, Workflow
 from pipeline.remote.workspace import Workspace
 
@@ -98,7 +99,7 @@ def _failed_tasks(run: Any, step_tasks: Container[str]) -> list[str]:
     """Names alone: the API tells no more."""
     names = {
         task.display_name.removesuffix(_DRIVER)
-        for task in (run.run_details and run.run_details.task_details) or []
+        for task in tasks_of(run)
         if task.state == "FAILED" and task.display_name
     }
     return [f"{name.replace('-', '_')} failed" for name in sorted(names) if name in step_tasks]

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from container_component_src.once import WarnOnce
 from pipeline.remote.problems import PlatformError
 
 logger = logging.getLogger(__name__)
@@ -19,7 +20,7 @@ class Patience:
     """Rides out a gateway that restarts, a lost connection, and a login that cannot be looked at just now."""
 
     def __init__(self) -> None:
-        self._said: set[str] = set()
+        self.warn = WarnOnce(logger)
 
     def ask(self, request: Callable[[], T]) -> T:
         """Make a request until it is answered.
@@ -37,9 +38,3 @@ class Patience:
                     raise
                 self.warn(f"{error}; asking again")
             time.sleep(POLL_INTERVAL)
-
-    def warn(self, text: str) -> None:
-        """Say something once, however often it happens."""
-        if text not in self._said:
-            self._said.add(text)
-            logger.warning("%s", text)

@@ -3,7 +3,7 @@
 import json
 import re
 
-from container_component_src.cluster.logs import pods
+from container_component_src.cluster.logs import pods, read_log
 from container_component_src.cluster.step import RUN_LABEL
 from container_component_src.errors import PipelineError, StepError
 from pipeline.remote.archived_logs import read_archived_log
@@ -51,16 +51,9 @@ def _from_kubernetes(workspace: Workspace, run_id: str, node: Node) -> str:
             for pod in pods(cluster, f"{RUN_LABEL}={run_id}")
             if (pod.metadata.annotations or {}).get(_NODE_NAME) == node.name
         ]
-        if not names:
-            return ""
-        read = cluster.core.read_namespaced_pod_log
-        where = (names[0], cluster.namespace)
-        text: str = cluster.request(
-            read, "read the log of", f"pod {names[0]}", *where, container=_CONTAINER, tail_lines=_LINES
-        )
+        return read_log(cluster, names[0], _CONTAINER, _LINES).strip() if names else ""
     except StepError:
         return ""
-    return text.strip()
 
 
 def _log_or_error(workspace: Workspace, run_id: str, node: Node) -> tuple[str, str]:

@@ -23,6 +23,11 @@ class End(StrEnum):
     VANISHED = "the run's Workflow was deleted by somebody: nothing of it runs any more, whatever its state says"
 
 
+def tasks_of(run: Any) -> list[Any]:
+    """The tasks of a run (kfp_server_api's V2beta1Run), kfp's own ones included."""
+    return (run.run_details and run.run_details.task_details) or []
+
+
 def end_of(run: Any, restarts: int) -> End | None:
     """Why a run needs no more waiting, or None if it goes on.
 

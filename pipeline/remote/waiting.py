@@ -15,7 +15,7 @@ from pipeline.local.steps import PlannedStep, StepRecord, StepState
 from pipeline.remote import patience
 from pipeline.remote.patience import Patience
 from pipeline.remote.problems import PlatformError
-from pipeline.remote.run_state import End, end_of, is_being_terminated
+from pipeline.remote.run_state import End, end_of, is_being_terminated, tasks_of
 from pipeline.remote.workflow import Workflow
 from pipeline.remote.workflow_watch import WorkflowWatch
 from pipeline.remote.workspace import Workspace
@@ -106,11 +106,6 @@ def wait_for_run(
     if console.is_terminal:
         console.print(step_table(records))
     return Ended(end, run, watch.workflow)
-
-
-def tasks_of(run: Any) -> list[Any]:
-    """The tasks of a run, kfp's own ones included."""
-    return (run.run_details and run.run_details.task_details) or []
 
 
 def update_records(

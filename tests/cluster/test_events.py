@@ -3,24 +3,14 @@ from typing import Any
 
 from container_component_src.cluster.access import Cluster
 from container_component_src.cluster.events import SHOWN_EVENTS, warnings_about
-from tests.cluster.emulator import NAMESPACE, Emulator
+from tests.cluster.emulator import Emulator
+from tests.cluster.warning_events import event_of
 
 
 def put_event(emulator: Emulator, number: int, name: str, reason: str = "FailedCreate", **fields: Any) -> None:
-    """An event as the controllers of Kubernetes write it."""
-    emulator.put(
-        "Event",
-        {
-            "apiVersion": "v1",
-            "metadata": {"name": f"event-{number}"},
-            "type": "Warning",
-            "reason": reason,
-            "message": f"number {number}",
-            "involvedObject": {"kind": "Job", "name": name, "namespace": NAMESPACE},
-            "lastTimestamp": f"2026-01-01T00:00:{number:02d}Z",
-            **fields,
-        },
-    )
+    """An event about a Job, seen at second `number`."""
+    event = event_of("Job", name, reason, f"number {number}", f"2026-01-01T00:00:{number:02d}Z")
+    emulator.put("Event", {**event, "metadata": {"name": f"event-{number}"}, **fields})
 
 
 def test_the_newest_warning_of_each_object_and_reason_is_told_first(cluster: Cluster, emulator: Emulator) -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from container_component_src.serving.inputs import RequestError, Rows, first_repeated, rows_of_json, scaled, values_of
+from container_component_src.serving.inputs import RequestError, Rows, rows_of_json, scaled, values_of
 from tests.serving.bad_requests import BAD_BODIES, BAD_ROWS, LIST
 from tests.serving.bundles import CHANNELS, ROW, SCALER
 
@@ -158,28 +158,3 @@ def test_whatever_a_request_holds_it_is_scaled_or_refused(body: object) -> None:
         return
     assert values.shape[1] == len(CHANNELS)
     assert np.isfinite(values).all()
-
-
-class Counting(str):
-    """A name that counts how often it is compared with another one."""
-
-    comparisons = 0
-
-    def __eq__(self, other: object) -> bool:
-        Counting.comparisons += 1
-        return str.__eq__(self, other)
-
-    __hash__ = str.__hash__
-
-
-@given(names=st.lists(st.sampled_from([*"abcdef"])))
-def test_the_first_repeated_name_is_what_brute_force_finds(names: list[str]) -> None:
-    expected = next((name for index, name in enumerate(names) if name in names[:index]), None)
-    assert first_repeated(names) == expected
-
-
-def test_a_repeated_name_is_found_in_one_pass() -> None:
-    Counting.comparisons = 0
-    names = [Counting(number) for number in range(10_000)]
-    assert first_repeated([*names, Counting(9_999)]) == "9999"
-    assert Counting.comparisons < 100  # of those whose hashes collide

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from container_component_src.cluster.access import Cluster, PassingError
 from container_component_src.cluster.events import WarningEvent, warning_events
 from container_component_src.errors import StepError
+from container_component_src.once import WarnOnce
 
 KNATIVE_MISSING = "ServerlessModeRejected"
 # What the conditions say, once more; and that KServe has to write them again, because somebody else wrote in between.
@@ -36,7 +37,7 @@ class Watch:
     def __init__(self, cluster: Cluster, name: str) -> None:
         self._cluster = cluster
         self._name = name
-        self._said: set[str] = set()
+        self._warn = WarnOnce(logger)
         self._old: set[tuple[str, str]] = set()
         self._old = {event.mark for event in self.events()}
 
@@ -62,10 +63,7 @@ class Watch:
     def say(self, things: Iterable[str | WarningEvent]) -> None:
         """Warn of what holds the service up, of everything once: an event is the same whatever its message counts."""
         for thing in things:
-            key = thing if isinstance(thing, str) else f"{thing.kind} {thing.name} {thing.reason}"
-            if key not in self._said:
-                logger.warning("%s", thing)
-                self._said.add(key)
+            self._warn(thing, thing if isinstance(thing, str) else (thing.kind, thing.name, thing.reason))
 
     def _is_about(self, event: WarningEvent) -> bool:
         """Whether it is about the service or its parts, rather than one whose name starts as this one's."""

@@ -18,6 +18,7 @@ from container_component_src.cluster.events import warnings_about
 from container_component_src.cluster.logs import pods
 from container_component_src.cluster.start_up import StartUp
 from container_component_src.errors import StepError
+from container_component_src.once import WarnOnce
 from container_component_src.tuning.collector import OBJECTIVE
 
 SUGGESTION_LIMIT = 120.0  # seconds for which Katib may fail to suggest a trial while none runs
@@ -103,7 +104,7 @@ class _Suggestions:
         self._name = name
         self._since: datetime | None = None  # when the last trial ended
         self._failing_since: datetime | None = None
-        self._said: set[str] = set()
+        self._warn = WarnOnce(logger)
 
     def look(self, quiet: bool) -> None:
         """Say errors that are new.
@@ -122,7 +123,8 @@ class _Suggestions:
         errors = self._errors(self._since)
         if not errors:
             return
-        self._say(errors)
+        for error in errors:
+            self._warn(error)
         self._failing_since = self._failing_since or now
         if (now - self._failing_since).total_seconds() < SUGGESTION_LIMIT:
             return
@@ -134,12 +136,6 @@ class _Suggestions:
 
     def _errors(self, since: datetime) -> list[str]:
         return warnings_about(self._cluster, [self._name], {"Suggestion"}, since)
-
-    def _say(self, errors: list[str]) -> None:
-        for line in errors:
-            if line not in self._said:
-                logger.warning("%s", line)
-                self._said.add(line)
 
 
 def _names(status: Manifest, *states: str) -> list[str]:

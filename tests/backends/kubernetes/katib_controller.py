@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from itertools import product
 from typing import Any
 
-from tests.cluster.emulator import NAMESPACE, Emulator
+from tests.cluster.emulator import Emulator
+from tests.cluster.warning_events import event_of
 
 Manifest = dict[str, Any]
 START, END = "2026-01-01T00:00:00Z", "2026-01-01T00:00:30Z"
@@ -179,18 +180,8 @@ class Katib:
 
     def event(self, kind: str, name: str, reason: str, message: str) -> None:
         """Write a Warning event that is seen now."""
-        self.emulator.put(
-            "Event",
-            {
-                "apiVersion": "v1",
-                "metadata": {"name": f"{name}.{reason.lower()}"},
-                "type": "Warning",
-                "reason": reason,
-                "message": message,
-                "involvedObject": {"kind": kind, "name": name, "namespace": NAMESPACE},
-                "lastTimestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            },
-        )
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self.emulator.put("Event", event_of(kind, name, reason, message, now))
 
 
 def reference(kind: str, metadata: Manifest) -> Manifest:

@@ -14,6 +14,7 @@ from typing import Any
 from kubernetes.utils.quantity import parse_quantity
 
 from tests.cluster.emulator import NAMESPACE, Emulator
+from tests.cluster.warning_events import event_of
 
 Manifest = dict[str, Any]
 MODE = "serving.kserve.io/deploymentMode"
@@ -272,19 +273,6 @@ def pod_of(service: str, part: str, name: str, spec: Manifest, failing: Manifest
             "conditions": [{"type": "Ready", "status": "True" if failing is None else "False"}],
             "containerStatuses": [{**container, **(failing or {})}],
         },
-    }
-
-
-def event_of(kind: str, name: str, reason: str, message: str) -> Manifest:
-    """A Warning event about an object."""
-    return {
-        "apiVersion": "v1",
-        "metadata": {"name": f"{name}.{reason.lower()}"},
-        "type": "Warning",
-        "reason": reason,
-        "message": message,
-        "involvedObject": {"kind": kind, "name": name, "namespace": NAMESPACE},
-        "lastTimestamp": "2026-01-01T00:00:00Z",
     }
 
 

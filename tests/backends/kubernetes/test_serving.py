@@ -132,7 +132,7 @@ def test_a_mode_that_kserve_knows_by_another_name_only_is_found(
 
 
 def test_a_new_service_is_marked_as_untested_until_it_has_passed(
-    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     marks, answer = [], kserve.answer
 
@@ -140,7 +140,7 @@ def test_a_new_service_is_marked_as_untested_until_it_has_passed(
         marks.append((stored(emulator)["metadata"]["annotations"][TEST_ANNOTATION], kserve.pods("eclss")))
         return answer(host)
 
-    kserve.answer = noted  # type: ignore[method-assign]
+    monkeypatch.setattr(kserve, "answer", noted)
     deploy(cluster, step, service("one"))
     deploy(cluster, step, service("two"))
     deploy(cluster, step, service("two"))
@@ -203,7 +203,7 @@ def test_a_canary_is_tested_at_its_own_address(
 
 
 def test_an_answer_of_another_model_is_asked_for_again(
-    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An endpoint of the pods before may be known for a moment longer than they live."""
     answers = iter(["old", "old"])
@@ -212,7 +212,7 @@ def test_an_answer_of_another_model_is_asked_for_again(
     def late(host: str) -> dict[str, Any]:
         return {**answer(host), "model_version": next(answers, "one")}
 
-    kserve.answer = late  # type: ignore[method-assign]
+    monkeypatch.setattr(kserve, "answer", late)
     assert deploy(cluster, step, service("one")).revision == "one"
     assert len(kserve.requests) == 3
 

@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 
 from container_component_src.backends.kubernetes.serving_events import Watch
@@ -6,8 +8,9 @@ from container_component_src.cluster.step import Step
 from container_component_src.errors import StepError
 from tests.backends.kubernetes import kserve_controller
 from tests.backends.kubernetes.deployments import KNATIVE, awaited, deploy, service, when
-from tests.backends.kubernetes.kserve_controller import KServe, event_of
+from tests.backends.kubernetes.kserve_controller import KServe
 from tests.cluster.emulator import Emulator
+from tests.cluster.warning_events import event_of
 
 
 def test_what_kubernetes_refuses_ends_the_wait(
@@ -40,7 +43,7 @@ def test_the_newest_event_is_told_but_none_of_the_spec_before(
     kserve.idle = True
     for name, kind in (("eclss-predictor-7", "ReplicaSet"), ("eclss-two", "Pod")):
         refused = event_of(kind, name, "FailedCreate", "exceeded quota")
-        when(awaited(emulator, "two"), lambda refused=refused: emulator.put("Event", refused))  # type: ignore[misc]
+        when(awaited(emulator, "two"), partial(emulator.put, "Event", refused))
     message = r"of the spec before; ReplicaSet eclss-predictor-7: FailedCreate \(exceeded quota\); .* was rolled back"
     with pytest.raises(StepError, match=message):
         deploy(cluster, step, service("two", ready_timeout=1))

@@ -120,7 +120,7 @@ def test_an_update_that_does_not_get_ready_is_rolled_back(
 
 @pytest.mark.parametrize("hosting", [Hosting(), KNATIVE])
 def test_a_rollback_has_ended_when_the_previous_model_serves(
-    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, hosting: Hosting
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, hosting: Hosting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deploy(cluster, step, service("one", hosting))
     kserve.scores["two"] = 2.0
@@ -131,7 +131,7 @@ def test_a_rollback_has_ended_when_the_previous_model_serves(
         when(awaited(emulator, "one"), lambda: setattr(kserve, "idle", False))
         return answer(host)
 
-    kserve.answer = sleepy  # type: ignore[method-assign]
+    monkeypatch.setattr(kserve, "answer", sleepy)
     with pytest.raises(StepError, match="was rolled back and serves the previous model"):
         deploy(cluster, step, service("two", hosting))
     assert kserve.served == "one"
@@ -265,7 +265,7 @@ def test_a_creation_whose_answer_was_lost_is_told_from_that_of_another_run(
 
 
 def test_a_change_by_somebody_else_during_the_test_is_not_undone(
-    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kserve.scores["one"] = 2.0
     theirs = manifest(Step("another-run"), PODS, service("three"))
@@ -276,7 +276,7 @@ def test_a_change_by_somebody_else_during_the_test_is_not_undone(
         emulator.patch("InferenceService", "eclss", changes)
         return answer(host) | {"model_version": "one"}
 
-    kserve.answer = overtaken  # type: ignore[method-assign]
+    monkeypatch.setattr(kserve, "answer", overtaken)
     with pytest.raises(StepError, match=r"row 0 .*nothing was put back: .* no longer what this step made of it"):
         deploy(cluster, step, service("one"))
     assert model_of(emulator) == "three"

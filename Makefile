@@ -66,7 +66,7 @@ image: ## Build the container image with docker, podman or buildah
 
 check-image: ## Look whether the image is as pods need it: no root, no writing, no build tools, every command answers
 	$(or $(ENGINE),$(NO_ENGINE)) run --rm --interactive --read-only --tmpfs /tmp --cap-drop ALL --network none \
-		--security-opt no-new-privileges $(CONTAINER_OPTIONS) $(IMAGE):$(TAG) python - < tests/image_check.py
+		--security-opt no-new-privileges $(CONTAINER_OPTIONS) $(IMAGE):$(TAG) python - < deploy/check_image.py
 
 audit: $(VENV)/.audit ## Look the locked dependencies up among the known vulnerabilities; fails if one cannot be looked up
 	$(VENV)/audit/bin/pip-audit --strict --requirement requirements.txt --no-deps --disable-pip

@@ -44,7 +44,7 @@ from container_component_src.model.bundle import (
     build,
 )
 from container_component_src.model.scoring import score_parts
-from container_component_src.serving.v2 import encode_request
+from container_component_src.serving.protocol.v2 import encode_request
 from container_component_src.telemetry.scaler import Scaler, ScalerType
 
 CHANNELS, HIDDEN_DIMS, LATENT_DIM = 181, (500, 500), 8

@@ -13,7 +13,7 @@ from container_component_src.cluster.step import (
 )
 from container_component_src.model.arguments import checked
 from container_component_src.scratch import RUN_ID_VARIABLE
-from container_component_src.serving.service import Hosting
+from container_component_src.serving.deployment.service import Hosting
 from container_component_src.settings import Settings, StepResources
 from container_component_src.storage import S3_ENVIRONMENT
 from pipeline import components

@@ -99,7 +99,7 @@ def _fail_with(error: Exception, monkeypatch: pytest.MonkeyPatch) -> list[object
     def fail(*arguments: object) -> NoReturn:
         raise error
 
-    monkeypatch.setattr("container_component_src.telemetry.splitting.split_archive", fail)
+    monkeypatch.setattr("container_component_src.telemetry.partitioning.split_archive", fail)
     return steps.split("a.parquet", "parts")
 
 

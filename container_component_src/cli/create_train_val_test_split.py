@@ -57,7 +57,7 @@ def create_train_val_test_split(
     """Test on the time around anomalies; train and validate on blocks of the rest."""
     from container_component_src import outputs
     from container_component_src.data_root import place
-    from container_component_src.telemetry.train_val_test import SplitRule, split_dataset
+    from container_component_src.telemetry.split import SplitRule, split_dataset
 
     rule = SplitRule(window_hours, block_hours, val_fraction, seed)
     paths = {"train": train_df_path, "val": val_df_path, "test": test_df_path}

@@ -83,8 +83,8 @@ def deploy_to_kserve(
     """Deploy a model bundle as a service, and have it answer one real request as the model itself does."""
     from container_component_src.backends.base import get_backend
     from container_component_src.model.arguments import checked
-    from container_component_src.serving.deployment import make_service
-    from container_component_src.serving.service import Hosting
+    from container_component_src.serving.deployment.preparation import make_service
+    from container_component_src.serving.deployment.service import Hosting
 
     service = make_service(bundle_path, test_df_path, service_name, checked(Hosting, hosting), ready_timeout)
     if dry_run:

@@ -8,7 +8,7 @@ import click
 from container_component_src.cli.options import POSITIVE, WholeNumber, timestamp_col_option
 
 if TYPE_CHECKING:
-    from container_component_src.serving.query import Answered
+    from container_component_src.serving.client.query import Answered
 
 TOKEN_VARIABLE = "QUERY_MODEL_TOKEN"  # noqa: S105 - the name of it
 SHOWN_ROWS = 20
@@ -52,9 +52,9 @@ def query_model(
     import os
 
     from container_component_src.credentials import header_value
-    from container_component_src.serving import query
-    from container_component_src.serving.client import Access, ModelClient
-    from container_component_src.serving.query_output import Printed, progress
+    from container_component_src.serving.client import query
+    from container_component_src.serving.client.model_client import Access, ModelClient
+    from container_component_src.serving.client.query_output import Printed, progress
 
     token = header_value(os.environ.get(TOKEN_VARIABLE, ""), TOKEN_VARIABLE)
     asked = query.Query(source, input_format or "", timestamp_col, batch_rows, skip_missing)

@@ -133,7 +133,7 @@ def run_katib_experiment(
     storage.resolve(trials_path).write_bytes(result.trials_table.encode())
     artifacts = {"trials": result.metadata()}
     if trials_page_path:
-        from container_component_src.evaluation.trials_page import write_trials_page
+        from container_component_src.report.trials_page import write_trials_page
 
         artifacts["trials_page"] = write_trials_page(trials_path, trials_page_path)
     outputs.publish(

@@ -30,7 +30,7 @@ def split_parquet_file(
     """Split an archive into files that workers process side by side."""
     from container_component_src import outputs, storage
     from container_component_src.data_root import place
-    from container_component_src.telemetry.splitting import split_archive
+    from container_component_src.telemetry.partitioning import split_archive
 
     archive = storage.resolve(file_path).name.removesuffix(".parquet")
     target = place(target_path, data_root, "split_parquet_file", archive)

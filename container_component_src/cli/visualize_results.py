@@ -30,7 +30,7 @@ def visualize_results(
 ) -> None:
     """Write one HTML file that needs no network."""
     from container_component_src import outputs
-    from container_component_src.evaluation.report import Telemetry, write_report
+    from container_component_src.report.page import Telemetry, write_report
 
     telemetry = Telemetry(df_path, train_df_path, val_df_path, test_df_path)
     summary = write_report(telemetry, scores_path, evaluation_path, bundle_path, trials_path, report_path)

@@ -17,9 +17,9 @@ from container_component_src.evaluation.metrics import (
     threshold_curve,
 )
 from container_component_src.evaluation.result import BaselineResult
-from container_component_src.evaluation.scoring import Smoother
 from container_component_src.model.bundle import Thresholds
 from container_component_src.telemetry.dataset import Dataset
+from container_component_src.telemetry.smoothing import Smoother
 
 Smoothed = npt.NDArray[np.float32]  # smoothed scores, shape [rows]
 

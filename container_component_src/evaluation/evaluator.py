@@ -29,12 +29,12 @@ from container_component_src.evaluation.result import (
     Quantiles,
     ThresholdMetrics,
 )
-from container_component_src.evaluation.scoring import Smoother
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.scoring import SeriesScorer
 from container_component_src.telemetry.dataset import Dataset, Frame, to_iso
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.events import Event
+from container_component_src.telemetry.smoothing import Smoother
 
 TOP_CHANNELS = 5
 MEDIAN_ROWS = 20_000  # validation rows, evenly spread, from which the usual part of each channel is taken

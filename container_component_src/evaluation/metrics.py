@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from container_component_src.errors import InputError
 from container_component_src.evaluation.result import ThresholdMetrics
-from container_component_src.evaluation.scoring import (
+from container_component_src.telemetry.events import Event
+from container_component_src.telemetry.smoothing import (
     NANOSECONDS_PER_DAY,
     NANOSECONDS_PER_SECOND,
     Scores,
@@ -24,7 +25,6 @@ from container_component_src.evaluation.scoring import (
     default_max_gap,
     median_step,
 )
-from container_component_src.telemetry.events import Event
 
 MAX_POINTS = 100_000  # of a curve: more thresholds are judged, but not all kept
 

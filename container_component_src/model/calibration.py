@@ -5,13 +5,13 @@ import numpy.typing as npt
 from scipy.stats import genpareto
 
 from container_component_src.errors import InputError
-from container_component_src.evaluation.scoring import GAP_SAMPLE, Smoother, default_max_gap
 from container_component_src.model.arguments import TrainingArguments
 from container_component_src.model.bundle_info import ChannelStatistics, Thresholds
 from container_component_src.model.scoring import SeriesScorer
 from container_component_src.model.vae import TimeStampVAE
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.scaling import Moments
+from container_component_src.telemetry.smoothing import GAP_SAMPLE, Smoother, default_max_gap
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 STATISTICS_ROWS = 200_000  # evenly spaced rows that quantiles are taken from

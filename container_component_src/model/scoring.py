@@ -7,9 +7,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from container_component_src.evaluation.scoring import Timestamps
 from container_component_src.model.vae import TimeStampVAE
 from container_component_src.model.windows import Windowing
+from container_component_src.telemetry.smoothing import Timestamps
 
 _ROWS_AT_ONCE = 16_384  # activations stay within a few megabytes
 

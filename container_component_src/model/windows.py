@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from container_component_src.evaluation.scoring import Timestamps, segment_starts
 from container_component_src.telemetry.dataset import Values
+from container_component_src.telemetry.smoothing import Timestamps, segment_starts
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from kfp.local.status import Status
 
 from container_component_src.errors import PipelineError, StepError
 from pipeline.local.processes import ProcessLauncher, RunInterruptedError, last_lines
-from pipeline.local.steps import StepBoard, StepRecord, StepState
+from pipeline.steps import StepBoard, StepRecord, StepState
 
 METRICS_TYPES = {
     artifact.schema_title for artifact in (dsl.Metrics, dsl.ClassificationMetrics, dsl.SlicedClassificationMetrics)

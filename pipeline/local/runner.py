@@ -29,9 +29,9 @@ from pipeline.local import store
 from pipeline.local.containers import ContainerLauncher
 from pipeline.local.kfp_hooks import StepRunner
 from pipeline.local.processes import ProcessLauncher
-from pipeline.local.progress import Progress
-from pipeline.local.steps import StepBoard, StepState, plan_steps
 from pipeline.local.summary import RunStatus, RunSummary, SummaryRules, print_summary, summarize, write_summary
+from pipeline.progress import Progress
+from pipeline.steps import StepBoard, StepState, plan_steps
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.local.processes import last_lines
-from pipeline.local.progress import step_table
-from pipeline.local.steps import StepRecord, StepState
+from pipeline.progress import step_table
+from pipeline.steps import StepRecord, StepState
 
 _RAN = {StepState.SUCCEEDED, StepState.CACHED}
 

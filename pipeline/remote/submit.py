@@ -12,7 +12,6 @@ from kfp import components
 from container_component_src.errors import PipelineError, StepError
 from container_component_src.maintenance.checks import Check
 from pipeline.arguments import parse_arguments
-from pipeline.local.steps import plan_steps
 from pipeline.remote.cron import normalise_cron
 from pipeline.remote.following import follow_run, retry_run
 from pipeline.remote.image_tag import ImageTag
@@ -28,6 +27,7 @@ from pipeline.remote.submission import (
     upload,
 )
 from pipeline.remote.workspace import Workspace
+from pipeline.steps import plan_steps
 
 _INTERRUPTED = 130  # exit code
 

@@ -10,8 +10,7 @@ from typing import Any
 from kfp.dsl.utils import COMPONENT_NAME_PREFIX
 from rich.console import Console
 
-from pipeline.local.progress import Progress, step_table
-from pipeline.local.steps import PlannedStep, StepRecord, StepState
+from pipeline.progress import Progress, step_table
 from pipeline.remote import patience
 from pipeline.remote.patience import Patience
 from pipeline.remote.problems import PlatformError
@@ -19,6 +18,7 @@ from pipeline.remote.run_state import End, end_of, is_being_terminated, tasks_of
 from pipeline.remote.workflow import Workflow
 from pipeline.remote.workflow_watch import WorkflowWatch
 from pipeline.remote.workspace import Workspace
+from pipeline.steps import PlannedStep, StepRecord, StepState
 
 TERMINATION_SECONDS = 600.0  # that a terminated run's exit task may take
 RESTART_SECONDS = 120.0  # after a retry, that the run may still be told to have ended before it

@@ -15,10 +15,10 @@ import pytest
 
 from container_component_src.backends.local.processes import LOOPBACK, free_ports
 from container_component_src.backends.local.serving import running, wait_until_ready
-from container_component_src.evaluation.scoring import smooth
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.scoring import score_parts
-from container_component_src.serving import client
+from container_component_src.serving.client import model_client
+from container_component_src.telemetry.smoothing import smooth
 from tests.helpers import Invoke, assert_nothing_written, assert_refused
 from tests.serving.bundles import CHANNELS, SCALER, make_bundle
 
@@ -189,7 +189,7 @@ def test_bad_input_is_refused(served: tuple[Bundle, str], frame: pd.DataFrame, i
 
 
 def test_a_server_that_is_not_there_is_named(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(client, "FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(model_client, "FIRST_PAUSE", 0.0)
     (tmp_path / "telemetry.csv").write_text("fan_speed\n1\n")
     url = f"http://{LOOPBACK}:{free_ports(1)[0]}"
     outcome = invoke("query_model", "--url", url, "--input", tmp_path / "telemetry.csv")
@@ -232,7 +232,7 @@ def test_a_gateway_gets_host_and_token(
 
 
 def test_a_token_or_password_is_not_repeated(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(client, "FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(model_client, "FIRST_PAUSE", 0.0)
     (tmp_path / "telemetry.csv").write_text("fan_speed\n1\n")
     url = f"{LOOPBACK}:{free_ports(1)[0]}"
 

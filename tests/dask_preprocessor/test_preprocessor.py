@@ -19,7 +19,7 @@ from container_component_src.dask_preprocessor.preprocessor import PartitionTask
 from container_component_src.errors import InputError
 from container_component_src.telemetry.dataset import Frame, Partition
 from container_component_src.telemetry.dataset_writer import write_partition
-from container_component_src.telemetry.splitting import split_archive
+from container_component_src.telemetry.partitioning import split_archive
 from tests.helpers import TIME, telemetry, write_archive
 
 CHANNELS = ("cabin_pressure", "fan_speed")

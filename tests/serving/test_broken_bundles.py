@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from container_component_src import storage
 from container_component_src.errors import InputError
 from container_component_src.model.bundle_info import INFO_NAME, WEIGHTS_NAME, BundleInfo
-from container_component_src.serving.parts import Part, RowService, ServingOptions, load
+from container_component_src.serving.server.roles import Part, RowService, ServingOptions, load
 from tests.serving.bundles import bundle_info, make_bundle
 
 EXAMPLES = 200

@@ -12,8 +12,8 @@ from container_component_src.model.arguments import TrainingArguments
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.scoring import parts_and_expected
 from container_component_src.model.training import train
-from container_component_src.serving.answers import assess
-from container_component_src.serving.inputs import Rows
+from container_component_src.serving.protocol.inputs import Rows
+from container_component_src.serving.server.answers import assess
 from container_component_src.telemetry.archive import float_channels
 from container_component_src.telemetry.dataset import Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter

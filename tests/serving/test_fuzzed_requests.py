@@ -8,8 +8,8 @@ import httpx
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from container_component_src.serving.tensors import NUMPY_TYPES
-from container_component_src.serving.v2 import HEADER_LENGTH
+from container_component_src.serving.protocol.tensors import NUMPY_TYPES
+from container_component_src.serving.protocol.v2 import HEADER_LENGTH
 from tests.serving.bundles import CHANNELS, ROW
 from tests.serving.conftest import MODEL, Service
 from tests.serving.grpc_client import RpcError, StatusCode, messages, stub

@@ -7,9 +7,9 @@ import httpx
 import numpy as np
 import pytest
 
-from container_component_src.evaluation.scoring import smooth
 from container_component_src.model.scoring import score_parts
-from container_component_src.serving.v2 import HEADER_LENGTH, decode_response, encode_request
+from container_component_src.serving.protocol.v2 import HEADER_LENGTH, decode_response, encode_request
+from container_component_src.telemetry.smoothing import smooth
 from tests.serving.bundles import CHANNELS, SCALER
 from tests.serving.conftest import MODEL, Server, Service
 from tests.serving.grpc_client import RpcError, StatusCode, messages, stub

@@ -23,7 +23,7 @@ from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.pods import SIDECAR_OFF, container, resources, s3_environment
 from container_component_src.cluster.step import MANAGED_BY, Step
 from container_component_src.errors import InputError
-from container_component_src.serving.service import (
+from container_component_src.serving.deployment.service import (
     GRACE_PERIOD,
     KNATIVE,
     LONGEST_LABEL,

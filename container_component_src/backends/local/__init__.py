@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from container_component_src.dask_preprocessor.cluster import ClusterSpec
     from container_component_src.model.arguments import TrainingJob
-    from container_component_src.serving.service import Deployment, Service
+    from container_component_src.serving.deployment.service import Deployment, Service
     from container_component_src.tuning.experiment import Experiment, TuningResult
 
 

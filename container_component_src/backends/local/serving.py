@@ -18,8 +18,8 @@ from container_component_src import storage
 from container_component_src.backends.local.processes import LOOPBACK, free_ports, process_groups, start_process
 from container_component_src.errors import StepError
 from container_component_src.scratch import scratch_directory
-from container_component_src.serving.service import SERVER_ENVIRONMENT, Deployment, Service
-from container_component_src.serving.smoke import smoke_test
+from container_component_src.serving.deployment.service import SERVER_ENVIRONMENT, Deployment, Service
+from container_component_src.serving.deployment.smoke_test import smoke_test
 
 _POLL_INTERVAL = 0.05  # seconds
 _LOG_LINES = 3  # of a failed server, shown in the error

@@ -17,7 +17,7 @@ from container_component_src.cluster.children import DIGEST_ANNOTATION
 from container_component_src.cluster.inference_services import MODE_ANNOTATION
 from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.step import Step
-from container_component_src.serving.service import Deployment, Hosting, Service, SmokeRequest
+from container_component_src.serving.deployment.service import Deployment, Hosting, Service, SmokeRequest
 from tests.backends.kubernetes.kserve_controller import MODEL, KServe, admit, playing
 from tests.cluster.emulator import NAMESPACE, Emulator
 

@@ -12,7 +12,7 @@ from container_component_src.backends.kubernetes.serving_manifest import digest_
 from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.step import Step
 from container_component_src.errors import InputError
-from container_component_src.serving.service import (
+from container_component_src.serving.deployment.service import (
     GRACE_PERIOD,
     KNATIVE,
     Hosting,

@@ -20,7 +20,7 @@ from container_component_src.backends.local.processes import LOOPBACK, PROJECT_R
 from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.step import Step
 from container_component_src.model.bundle import Bundle
-from container_component_src.serving.deployment import make_service
+from container_component_src.serving.deployment.preparation import make_service
 from tests.backends.kubernetes.containers import environment_of
 from tests.backends.kubernetes.kserve_controller import KServe, Manifest, playing
 from tests.backends.kubernetes.stopping import stop_when

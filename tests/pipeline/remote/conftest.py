@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import SecretStr
 
-from pipeline.local.steps import PlannedStep
 from pipeline.remote import patience, workflow_watch
 from pipeline.remote.following import follow_run
 from pipeline.remote.settings import Login, RemoteSettings
 from pipeline.remote.workspace import Workspace, open_remote
+from pipeline.steps import PlannedStep
 from tests.pipeline.remote.command import Command, Told, call
 from tests.pipeline.remote.gateways import PASSWORD, PROFILE, S3_KEY, USERNAME
 from tests.pipeline.remote.platform_server import Platform

@@ -5,8 +5,8 @@ import pytest
 from kfp_server_api import V2beta1PipelineTaskDetail as TaskDetail
 from kfp_server_api import V2beta1RuntimeState as RuntimeState
 
-from pipeline.local.steps import PlannedStep, StepRecord, StepState
 from pipeline.remote.waiting import update_records
+from pipeline.steps import PlannedStep, StepRecord, StepState
 
 SPLIT = PlannedStep("comp-split-parquet-file", in_loop=True)
 NEVER = datetime(1, 1, 1, tzinfo=UTC)

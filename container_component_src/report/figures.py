@@ -1,0 +1,237 @@
+"""The plots of the report as plotly.js figures: pure functions from results to JSON values.
+
+Colours are names with an `@`, which the page's script replaces by those of the light or the dark theme. `score_axis`
+says which axis holds scores, so that the script can switch it between its linear and its compressed form.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from container_component_src.evaluation.result import BaselineResult, EvaluationResult
+from container_component_src.model.bundle_info import BundleInfo
+from container_component_src.report.baselines import baseline_name
+from container_component_src.report.score_plot import time_figure
+from container_component_src.report.series import Series
+from container_component_src.report.text import short_number
+from container_component_src.report.traces import Figure, count_axis, line, threshold_lines
+
+_BASELINE_LOOKS = {
+    "z_score": ("@olive", "dot"),
+    "mahalanobis": ("@violet", "dash"),
+    "pca_residual": ("@brown", "dashdot"),
+    "isolation_forest": ("@slate", "longdash"),
+}
+
+
+def result_figures(series: Series, result: EvaluationResult, info: BundleInfo) -> dict[str, Figure]:
+    """All plots but those of the tuning, by the id of their place in the page."""
+    return {
+        "time": time_figure(series, result),
+        "thresholds": _thresholds(result),
+        "roc": _roc(result),
+        "pr": _pr(result),
+        "histogram": _histogram(series, result),
+        "training": _training(info),
+    }
+
+
+def _thresholds(result: EvaluationResult) -> Figure:
+    curve = result.threshold_curve
+    columns = (
+        ("Composite F1", curve.composite_f1, "@ink", "solid", 3),
+        ("Precision", curve.precision, "@score", "solid", 2),
+        ("Event recall", curve.event_recall, "@detected", "dash", 2),
+        ("Recall (rows)", curve.recall, "@muted", "dot", 2),
+    )
+    return {
+        "data": [
+            {
+                **line(name, colour, dash, width),
+                "x": list(curve.threshold),
+                "y": list(values),
+                "hovertemplate": f"{name} %{{y:.3f}} at %{{customdata:.4~g}} nats<extra></extra>",
+            }
+            for name, values, colour, dash, width in columns
+        ],
+        "layout": {
+            "xaxis": {"title": {"text": "Threshold (nats)"}},
+            "yaxis": {"title": {"text": "Value"}, "range": [0, 1.02]},
+            "shapes": threshold_lines(result, "x"),
+        },
+        "score_axis": "x",
+    }
+
+
+def _roc(result: EvaluationResult) -> Figure:
+    roc = result.roc
+    points = [
+        (name, metrics.false_positives / (metrics.false_positives + metrics.true_negatives), metrics.recall)
+        for name, metrics in (("Calibrated", result.calibrated), ("Best", result.best))
+    ]
+    return {
+        "data": [
+            _chance(0, 1),
+            *(
+                _baseline(item, item.roc_auc, item.roc.false_positive_rate, item.roc.recall)
+                for item in result.baselines
+            ),
+            _curve(f"Model {result.roc_auc:.3f}", roc.false_positive_rate, roc.recall, roc.threshold),
+            *_operating_points(points),
+        ],
+        "layout": {
+            "xaxis": {"title": {"text": "False positive rate (rows)"}, "range": [-0.02, 1.02]},
+            "yaxis": {"title": {"text": "Recall (rows)"}, "range": [-0.02, 1.04]},
+        },
+    }
+
+
+def _pr(result: EvaluationResult) -> Figure:
+    pr, counts = result.pr, result.counts
+    base = counts.anomalous_rows / counts.test_rows
+    points = [
+        (name, metrics.recall, metrics.precision)
+        for name, metrics in (("Calibrated", result.calibrated), ("Best", result.best))
+        if metrics.precision is not None
+    ]
+    return {
+        "data": [
+            {
+                **line("Chance", "@muted", "dot", 1),
+                "legendrank": 2000,
+                "x": [0, 1],
+                "y": [base, base],
+                "hoverinfo": "skip",
+            },
+            *(_baseline(item, item.pr_auc, item.pr.recall, item.pr.precision) for item in result.baselines),
+            _curve(f"Model {result.pr_auc:.3f}", pr.recall, pr.precision, pr.threshold),
+            *_operating_points(points),
+        ],
+        "layout": {
+            "xaxis": {"title": {"text": "Recall (rows)"}, "range": [-0.02, 1.02]},
+            "yaxis": {"title": {"text": "Precision (rows)"}, "range": [-0.02, 1.04]},
+        },
+    }
+
+
+def _chance(first: float, last: float) -> Figure:
+    """What guessing gives; last in the legend."""
+    return {
+        **line("Chance", "@muted", "dot", 1),
+        "legendrank": 2000,
+        "x": [0, 1],
+        "y": [first, last],
+        "hoverinfo": "skip",
+    }
+
+
+def _curve(name: str, x: Sequence[float], y: Sequence[float], threshold: Sequence[float]) -> Figure:
+    return {
+        **line(name, "@score", width=3),
+        "legendrank": 1,
+        "x": list(x),
+        "y": list(y),
+        "customdata": list(threshold),
+        "hovertemplate": "(%{x:.4f}, %{y:.4f}) at %{customdata:.4~g} nats<extra></extra>",
+    }
+
+
+def _baseline(item: BaselineResult, area: float, x: Sequence[float], y: Sequence[float]) -> Figure:
+    name = baseline_name(item)
+    colour, dash = _BASELINE_LOOKS.get(item.name, ("@muted", "solid"))
+    return {
+        **line(f"{name} {area:.3f}", colour, dash, width=1.5),
+        "x": list(x),
+        "y": list(y),
+        "hovertemplate": f"{name} (%{{x:.4f}}, %{{y:.4f}})<extra></extra>",
+    }
+
+
+def _operating_points(points: Sequence[tuple[str, float, float]]) -> list[Figure]:
+    looks = {"Calibrated": ("@calibrated", "circle"), "Best": ("@best", "diamond")}
+    return [
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "name": f"{name} threshold",
+            "x": [x],
+            "y": [y],
+            "marker": {"color": looks[name][0], "symbol": looks[name][1], "size": 11},
+            "hovertemplate": f"{name} threshold: (%{{x:.4f}}, %{{y:.4f}})<extra></extra>",
+        }
+        for name, x, y in points
+    ]
+
+
+def _histogram(series: Series, result: EvaluationResult) -> Figure:
+    shares = [100 * rows / max(int(rows.sum()), 1) for rows in (series.normal, series.anomalous)]
+    # A logarithmic axis has no zero: empty bins lie on its lower end.
+    floor = min(float(share[share > 0].min()) for share in shares) / 2
+    return {
+        "data": [
+            _steps(name, colour, dash, series.bin_edges, np.maximum(share, floor))
+            for name, colour, dash, share in (
+                ("Normal rows", "@score", "solid", shares[0]),
+                ("Anomalous rows", "@missed", "dash", shares[1]),
+            )
+        ],
+        "layout": {
+            "xaxis": {"title": {"text": "Smoothed score (nats)"}},
+            "yaxis": {
+                "title": {"text": "Share of the rows (%)"},
+                "type": "log",
+                "range": [float(np.log10(floor)), 2],
+                "dtick": 1,
+                "exponentformat": "none",
+            },
+            "shapes": threshold_lines(result, "x"),
+        },
+        "score_axis": "x",
+    }
+
+
+def _steps(
+    name: str, colour: str, dash: str, edges: npt.NDArray[np.float64], heights: npt.NDArray[np.float64]
+) -> Figure:
+    return {
+        **line(name, colour, dash),
+        "x": [float(short_number(edge)) for edge in edges],
+        "y": [*heights.tolist(), float(heights[-1])],
+        "line": {"color": colour, "width": 2, "dash": dash, "shape": "hv"},
+        "fill": "tozeroy",
+        "fillcolor": f"{colour}/0.15",
+        "hovertemplate": "%{y:.3~g} % of the rows from %{customdata:.4~g} nats<extra>" + name + "</extra>",
+    }
+
+
+def _training(info: BundleInfo) -> Figure:
+    history = info.training.history
+    epochs = [item.epoch for item in history]
+    losses = (
+        ("Training loss", [item.train_loss for item in history], "@score", "solid"),
+        ("Validation loss", [item.val_loss for item in history], "@calibrated", "dash"),
+    )
+    best = {
+        "type": "line",
+        "yref": "paper",
+        "y0": 0,
+        "y1": 1,
+        "x0": info.training.best_epoch,
+        "x1": info.training.best_epoch,
+        "line": {"color": "@best", "width": 2, "dash": "dot"},
+        "name": "Epoch of this model",
+        "showlegend": True,
+    }
+    return {
+        "data": [
+            {**line(name, colour, dash), "mode": "lines+markers", "x": epochs, "y": values}
+            for name, values, colour, dash in losses
+        ],
+        "layout": {
+            "xaxis": count_axis("Epoch", epochs[-1]),
+            "yaxis": {"title": {"text": "Loss (nats per time step)"}},
+            "shapes": [best],
+            "hovermode": "x unified",
+        },
+    }

@@ -1,0 +1,183 @@
+"""The tuning trials in the report: their table read, and drawn."""
+
+import io
+from html import escape
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from container_component_src import storage
+from container_component_src.errors import InputError
+from container_component_src.report.text import short_number
+from container_component_src.report.traces import Figure, count_axis
+
+Ticks = list[tuple[float, str]]  # position from 0 to 1, text
+
+OBJECTIVE = "val_loss"
+_NOT_TUNED = ("trial", "state", OBJECTIVE, "seconds")
+_REQUIRED = ("trial", "state", OBJECTIVE)
+_MOST_CHOICES = 10  # more different values than this are shown on a scale instead of one by one
+
+
+def read_trials(uri: str) -> pd.DataFrame:
+    """Read the trials table: `trial`, `state`, `val_loss` and a column for each hyperparameter, in order of trials.
+
+    Raises:
+        InputError: There is no such file, it is not a CSV, or a column is missing or holds something else.
+    """
+    content = storage.resolve(uri).read_bytes()
+    try:
+        trials = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise InputError(f"{uri}: not a CSV table ({error}); name the trials table of the tuning") from error
+    for column in _REQUIRED:
+        if column not in trials.columns:
+            raise InputError(f"{uri}: column '{column}' is missing; name the trials table of the tuning")
+    for column in ("trial", OBJECTIVE):
+        numbers = pd.to_numeric(trials[column], errors="coerce")
+        wrong = numbers.isna() & (trials[column] != "")
+        if wrong.any():
+            raise InputError(
+                f"{uri}: column '{column}', row {int(np.argmax(wrong)) + 1} is not a number; fix the table"
+            )
+        trials[column] = numbers
+    return trials.sort_values("trial", kind="stable", ignore_index=True)
+
+
+def trial_facts(trials: pd.DataFrame) -> str:
+    """How the trials went, in a sentence or two."""
+    finished = trials[np.isfinite(trials[OBJECTIVE])]
+    text = f"{len(finished)} of {len(trials)} trials finished."
+    if finished.empty:
+        return text
+    best = finished.loc[finished[OBJECTIVE].idxmin()]
+    return f"{text} Trial {int(best['trial'])} has the smallest validation loss, {short_number(best[OBJECTIVE])}."
+
+
+def trial_figures(trials: pd.DataFrame) -> dict[str, Figure]:
+    """The objective over the trials, and their hyperparameters as parallel coordinates; none if no trial finished."""
+    finished = trials[np.isfinite(trials[OBJECTIVE])].reset_index(drop=True)
+    if finished.empty:
+        return {}
+    return {"objective": _objective(finished), "parallel": _parallel(finished)}
+
+
+def _objective(trials: pd.DataFrame) -> Figure:
+    names = [column for column in trials.columns if column not in _NOT_TUNED]
+    text = ["<br>".join(escape(f"{name} {row[name]}") for name in names) for _, row in trials[names].iterrows()]
+    return {
+        "data": [
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": "Trial",
+                "x": trials["trial"].tolist(),
+                "y": trials[OBJECTIVE].tolist(),
+                "text": text,
+                "marker": {"color": "@score", "size": 8},
+                "hovertemplate": "Trial %{x}: %{y:.5~g}<br>%{text}<extra></extra>",
+            },
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "name": "Best so far",
+                "x": trials["trial"].tolist(),
+                "y": trials[OBJECTIVE].cummin().tolist(),
+                "line": {"color": "@calibrated", "width": 2, "shape": "hv"},
+                "hoverinfo": "skip",
+            },
+        ],
+        "layout": {
+            "xaxis": count_axis("Trial", int(trials["trial"].max())),
+            "yaxis": {"title": {"text": "Validation loss (nats per time step)"}},
+        },
+    }
+
+
+def _parallel(trials: pd.DataFrame) -> Figure:
+    """Parallel coordinates of plain lines, which every browser draws; the best trial stands out.
+
+    plotly.js has a trace type for this, but it needs WebGL, which many remote desktops lack.
+    """
+    names = [column for column in trials.columns if column not in _NOT_TUNED]
+    axes = [*(_choice_axis(trials[name]) for name in names), _number_axis(trials[OBJECTIVE].to_numpy(np.float64))]
+    labels = [*names, OBJECTIVE]
+    data: list[Figure] = []
+    order = trials[OBJECTIVE].rank(method="first").astype(int)
+    for row in order.sort_values(ascending=False).index:  # the best is drawn last, on top
+        name, colour, width = _rank_look(int(order[row]), len(trials))
+        shown = any(trace["name"] == name for trace in data)
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "lines+markers",
+                "x": list(range(len(axes))),
+                "y": [float(positions[row]) for positions, _ in axes],
+                "text": [escape(f"{label} {trials.loc[row, label]}") for label in labels],
+                "hovertemplate": f"Trial {int(trials.loc[row, 'trial'])}<br>%{{text}}<extra></extra>",
+                "name": name,
+                "legendgroup": name,
+                "showlegend": not shown,
+                "line": {"color": colour, "width": width},
+                "marker": {"color": colour, "size": 4 + width},
+            }
+        )
+    return {"data": data, "layout": _parallel_layout(labels, [ticks for _, ticks in axes])}
+
+
+def _parallel_layout(labels: list[str], ticks: list[Ticks]) -> Figure:
+    return {
+        "xaxis": {
+            "showline": False,
+            "tickvals": list(range(len(labels))),
+            "ticktext": [escape(label) for label in labels],
+            "range": [-0.2, len(labels) - 0.5],
+        },
+        "yaxis": {"visible": False, "range": [-0.08, 1.08]},
+        "annotations": [
+            {
+                "x": axis,
+                "y": place,
+                "text": escape(text),
+                "showarrow": False,
+                "xanchor": "left",
+                "xshift": 8,
+                "yshift": 0 if axis == len(ticks) - 1 else 11,  # off the lines, which the last axis has none behind
+                "bgcolor": "@panel/0.8",
+            }
+            for axis, of_axis in enumerate(ticks)
+            for place, text in of_axis
+        ],
+        "hovermode": "closest",
+    }
+
+
+def _rank_look(rank: int, trials: int) -> tuple[str, str, int]:
+    """Name, colour and width of the line of the trial of a rank from 1."""
+    if rank == 1:
+        return "Best trial", "@calibrated", 4
+    if rank <= trials / 4:
+        return "Best quarter", "@score", 2
+    return "Other trials", "@muted/0.4", 1
+
+
+def _choice_axis(column: "pd.Series[str]") -> tuple[npt.NDArray[np.float64], Ticks]:
+    """Positions of the values and ticks of their axis; a few different values stand at equal distances."""
+    numbers = pd.to_numeric(column, errors="coerce")
+    if numbers.notna().all() and column.nunique() > _MOST_CHOICES:
+        return _number_axis(numbers.to_numpy(np.float64))
+    keys = numbers if numbers.notna().all() else column
+    choices = list(dict.fromkeys(column[keys.sort_values(kind="stable").index]))
+    places = np.linspace(0, 1, len(choices)) if len(choices) > 1 else np.array([0.5])
+    position = dict(zip(choices, places.tolist(), strict=True))
+    return column.map(position).to_numpy(np.float64), [(place, choice) for choice, place in position.items()]
+
+
+def _number_axis(values: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], Ticks]:
+    """The same on a scale from the smallest to the largest value."""
+    low, high = float(values.min()), float(values.max())
+    if low == high:
+        return np.full(len(values), 0.5), [(0.5, short_number(low))]
+    ticks = [(place, short_number(low + place * (high - low))) for place in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    return (values - low) / (high - low), ticks

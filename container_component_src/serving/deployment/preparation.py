@@ -1,0 +1,36 @@
+"""From a bundle and test data to a service that a backend can deploy."""
+
+from container_component_src.model.bundle import Bundle
+from container_component_src.model.scoring import scores
+from container_component_src.serving.deployment.service import Hosting, Service, SmokeRequest
+from container_component_src.serving.deployment.smoke_test import sample_rows
+from container_component_src.telemetry.dataset import Dataset
+
+
+def make_service(
+    bundle_uri: str, test_df_path: str, name: str, hosting: Hosting | None = None, ready_timeout: float = 600.0
+) -> Service:
+    """Describe the service of a bundle, with the smoke request that it has to pass.
+
+    Args:
+        bundle_uri: The model bundle.
+        test_df_path: Scaled test dataset whose first rows make the smoke request, or "" for one synthetic row.
+        name: Of the service.
+        hosting: How a cluster is to run it.
+        ready_timeout: Seconds until it has to be ready.
+
+    Raises:
+        InputError: The bundle or the dataset is missing or damaged, or their channels differ.
+    """
+    bundle = Bundle.load(bundle_uri)
+    dataset = Dataset.open(test_df_path) if test_df_path else None
+    if dataset is not None:
+        bundle.check_channels(dataset.channels)
+    rows = sample_rows(bundle.info, dataset)
+    # Scaled again, as the service does it: engineering units in float32 keep fewer digits than the scaled values.
+    scaled = bundle.info.scaler.transform(rows) if bundle.info.scaler else rows
+    request = SmokeRequest(
+        instances=tuple(dict(zip(bundle.info.channels, row, strict=True)) for row in rows.tolist()),
+        scores=tuple(scores(bundle.model, scaled).tolist()),
+    )
+    return Service(name, bundle_uri, request, bundle.info.version, hosting or Hosting(), ready_timeout)

@@ -1,0 +1,170 @@
+"""The HTTP application: inference, model metadata and metrics are answered here, everything else by KServe's.
+
+KServe's own handlers of these paths turn binary tensors into lists of Python numbers, answer 500 to much that is wrong
+with a request, and spend more time on the frame around a row than the model does on the row.
+"""
+
+import logging
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import orjson
+from fastapi import FastAPI
+from kserve.model_server import app as kserve_app
+
+from container_component_src.serving.protocol.inputs import RequestError
+from container_component_src.serving.server.model import JSON, AnomalyModel, Reply, request_id
+from container_component_src.serving.server.scorers import PredictorError
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+_PATHS = re.compile(
+    r"/(?:v1/models/(?P<v1_model>[^/]+):(?P<v1_verb>predict|explain)"
+    r"|v2/models/(?P<v2_model>[^/]+)(?:/versions/(?P<version>[^/]+))?(?:/(?P<v2_verb>infer|ready))?"
+    r"|v2/repository/models/(?P<loaded>[^/]+)/(?:un)?load"
+    r"|(?P<metrics>metrics))"
+)
+FIXED_MODEL = "this server loads its one model when it starts"
+_TEXT = {"content-type": "text/plain; version=0.0.4; charset=utf-8"}
+
+logger = logging.getLogger(__name__)
+
+
+class HttpError(Exception):
+    """An answer other than 200."""
+
+    def __init__(self, status: int, reason: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.headers = headers or {}
+
+
+class DisconnectedError(Exception):
+    """Nobody waits for the answer any more."""
+
+
+class Front(FastAPI):
+    """Stands before KServe's application, which adds its own routes to it.
+
+    Args:
+        model: What is served.
+    """
+
+    def __init__(self, model: AnomalyModel) -> None:
+        super().__init__(
+            title=kserve_app.title,
+            version=kserve_app.version,
+            docs_url=kserve_app.docs_url,
+            redoc_url=None,
+        )
+        self._model = model
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        match = _PATHS.fullmatch(scope["path"]) if scope["type"] == "http" else None
+        # KServe's own answer on readiness may ask the predictor, too; it knows no versions.
+        if match is None or (match["v2_verb"] == "ready" and match["version"] is None):
+            await super().__call__(scope, receive, send)
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        headers["x-request-id"] = request_id(headers)
+        found = match.groupdict()
+        verb = found["v1_verb"] or found["v2_verb"] or "metadata"
+        try:
+            if found["metrics"]:
+                _check_method(scope["method"], "GET")
+                reply = Reply(self._model.metrics.exposition(), _TEXT, 0, 0)
+            elif found["loaded"]:
+                raise HttpError(400, FIXED_MODEL)
+            elif verb in ("predict", "infer"):
+                reply = await self._infer(scope["method"], found, headers, receive)
+            else:
+                reply = self._describe(scope["method"], found, verb)
+            await _send(send, 200, reply.content, {**reply.headers, "x-request-id": headers["x-request-id"]})
+        except HttpError as error:
+            content = orjson.dumps({"error": str(error)})
+            answer_headers = {**JSON, **error.headers, "x-request-id": headers["x-request-id"]}
+            await _send(send, error.status, content, answer_headers)
+        except DisconnectedError:
+            return
+
+    async def _infer(self, method: str, found: dict[str, Any], headers: dict[str, str], receive: Receive) -> Reply:
+        protocol = "v1" if found["v1_verb"] else "v2"
+        with self._model.log.request(protocol, headers) as entry:
+            try:
+                _check_method(method, "POST")
+                self._check_model(found)
+                body = await _body(headers, receive, self._model.service.options.max_body_bytes)
+                reply = await (self._model.answer_v1 if protocol == "v1" else self._model.answer_v2)(body, headers)
+            except HttpError as error:
+                raise entry.failed(error.status, error) from error
+            except RequestError as error:
+                raise entry.failed(400, HttpError(400, str(error))) from error
+            except PredictorError as error:
+                raise entry.failed(503, HttpError(503, str(error), {"retry-after": "1"})) from error
+            except DisconnectedError as error:
+                raise entry.failed(499, error) from error
+            except Exception as error:
+                logger.exception("request failed", extra={"fields": {"request_id": headers["x-request-id"]}})
+                message = f"{type(error).__name__}; see the log of the server for this request id"
+                raise entry.failed(500, HttpError(500, message)) from error
+            entry.answered(reply.rows, reply.alarms)
+            return reply
+
+    def _describe(self, method: str, found: dict[str, Any], verb: str) -> Reply:
+        """Answer what needs no rows."""
+        _check_method(method, "POST" if verb == "explain" else "GET")
+        self._check_model(found)
+        if verb == "explain":
+            raise HttpError(404, "there is no explainer; every prediction names the channels that contribute most")
+        content = {"name": self._model.name, "ready": True} if verb == "ready" else self._model.metadata()
+        return Reply(orjson.dumps(content), JSON, 0, 0)
+
+    def _check_model(self, found: dict[str, Any]) -> None:
+        name, version = found["v1_model"] or found["v2_model"], found["version"]
+        if name != self._model.name:
+            raise HttpError(404, f"Model with name {name} does not exist; this server has {self._model.name}.")
+        if version not in (None, self._model.version):
+            raise HttpError(404, f"version {version} of model {name} does not exist; it is {self._model.version}.")
+        if not self._model.ready:
+            raise HttpError(503, f"Model with name {name} is not ready.")
+
+
+def _check_method(method: str, allowed: str) -> None:
+    if method != allowed and not (method == "HEAD" and allowed == "GET"):
+        raise HttpError(405, f"method {method[:20]}; use {allowed}", {"allow": allowed})
+
+
+async def _body(headers: dict[str, str], receive: Receive, limit: int) -> bytes:
+    """The body of a request.
+
+    Raises:
+        HttpError: It is larger than the limit, or compressed.
+    """
+    if headers.get("content-encoding", "identity") != "identity":
+        raise HttpError(415, f"content-encoding {headers['content-encoding'][:40]}; send the body uncompressed")
+    too_large = HttpError(413, f"the body exceeds {limit} bytes; send fewer rows at a time", {"connection": "close"})
+    declared = headers.get("content-length", "0")
+    if declared.isdecimal() and int(declared) > limit:
+        raise too_large
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise DisconnectedError("the client has gone")
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > limit:
+            raise too_large
+        if not message.get("more_body"):
+            return b"".join(parts) if len(parts) > 1 else bytes(parts[0])
+
+
+async def _send(send: Send, status: int, content: bytes, headers: dict[str, str]) -> None:
+    named = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    named.append((b"content-length", str(len(content)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": named})
+    await send({"type": "http.response.body", "body": content})

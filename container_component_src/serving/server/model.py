@@ -1,0 +1,227 @@
+"""A part of the service as a KServe model: the same rows and answers behind V1, V2 over REST, and V2 over gRPC.
+
+KServe reads `sys.argv` when it is imported. Import this module only in a process that is to serve.
+"""
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+from kserve import InferRequest, Model
+from kserve.errors import InvalidInput, ServerNotReady
+from kserve.model import InferenceVerb
+
+from container_component_src.serving.protocol import grpc, v2
+from container_component_src.serving.protocol.inputs import RequestError, Rows
+from container_component_src.serving.protocol.tensors import datatype_of
+from container_component_src.serving.server.metrics import Metrics
+from container_component_src.serving.server.requests_log import RequestLog
+from container_component_src.serving.server.roles import Answer, Part, RowService, ServingOptions
+from container_component_src.serving.server.scorers import PredictorError, Preparation, Scored, T
+from container_component_src.telemetry.smoothing import Timestamps
+
+JSON = {"content-type": "application/json"}
+_REQUEST_ID_LENGTH = 128
+
+Encoder: TypeAlias = Callable[[Answer], tuple[Any, dict[str, str]]]  # content and headers of an answer
+
+
+class Unavailable(ServerNotReady):
+    """The predictor cannot score now; KServe's gRPC server looks for the reason under this name."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a request is answered with."""
+
+    content: Any  # bytes over REST, a message over gRPC
+    headers: dict[str, str]
+    rows: int
+    alarms: int
+
+
+class AnomalyModel(Model):
+    """Serves the rows of requests."""
+
+    def __init__(self, service: RowService) -> None:
+        super().__init__(service.options.model_name)
+        self.service = service
+        self.metrics = Metrics(service.info, self.name, service.options.part)
+        self.version = service.info.version
+        self.log = RequestLog(self.name, self.version, self.metrics)
+
+    def __reduce__(self) -> tuple[Callable[..., "AnomalyModel"], tuple[ServingOptions]]:
+        """How KServe hands the model to worker processes: each loads the bundle anew."""
+        from container_component_src.serving.server.server import build_model  # noqa: PLC0415 - it imports this module
+
+        return build_model, (self.service.options,)
+
+    def load(self) -> bool:
+        """KServe asks a model that is not ready to load; this one is loaded before the server starts."""
+        return bool(self.ready)
+
+    async def answer_v1(self, body: bytes, headers: dict[str, str]) -> Reply:
+        """Answer a V1 request.
+
+        Raises:
+            RequestError: The request is at fault.
+            PredictorError: The predictor is.
+        """
+        return await self._reply(lambda: (self.service.rows_of_json(body), self._v1_content), len(body), headers)
+
+    async def answer_v2(self, body: bytes, headers: dict[str, str]) -> Reply:
+        """Answer a V2 request over REST; errors as in `answer_v1`."""
+
+        def decode() -> tuple[Rows, Encoder]:
+            request = v2.decode_request(body, headers.get(v2.HEADER_LENGTH))
+            return self.service.rows_of_tensors(request), self._encoder(v2.encode_response, request, headers)
+
+        return await self._reply(decode, len(body), headers)
+
+    async def answer_grpc(self, message: InferRequest, headers: dict[str, str]) -> Reply:
+        """Answer a V2 request over gRPC; errors as in `answer_v1`."""
+        if message.model_version and message.model_version != self.version:
+            raise RequestError(f"version '{message.model_version[:80]}': this server has {self.version} only")
+        request = grpc.decode_request(message)
+        size = sum(len(tensor.raw or tensor.data or ()) for tensor in request.inputs)
+        encode = self._encoder(grpc.encode_response, request, headers)
+        return await self._reply(lambda: (self.service.rows_of_tensors(request), encode), size, headers)
+
+    async def __call__(
+        self,
+        body: InferRequest,
+        headers: dict[str, str] | None = None,
+        verb: InferenceVerb = InferenceVerb.PREDICT,
+    ) -> tuple[Any, dict[str, str]]:
+        """Answer a request of KServe's gRPC server; those over HTTP come another way (see `front`)."""
+        headers = dict(headers or {})
+        headers["x-request-id"] = request_id(headers)
+        with self.log.request("grpc", headers) as entry:
+            try:
+                if not self.ready:
+                    raise PredictorError("The server is about to stop.")
+                reply = await self.answer_grpc(body, headers)
+            except RequestError as error:
+                raise entry.failed(400, InvalidInput(str(error))) from error
+            except PredictorError as error:
+                raise entry.failed(503, Unavailable(str(error))) from error
+            entry.answered(reply.rows, reply.alarms)
+            return reply.content, {}
+
+    def get_input_types(self) -> list[dict[str, object]]:
+        """One tensor per channel; all of them may come in one named `rows` instead, timestamps beside them."""
+        return [{"name": name, "datatype": "FP64", "shape": [-1]} for name in self.service.info.channels]
+
+    def get_output_types(self) -> list[dict[str, object]]:
+        """The tensors of an answer without timestamps."""
+        channels = len(self.service.info.channels)
+        row = np.zeros((1, channels), dtype=np.float32)
+        outputs = self.service.answer(Rows(row.astype(np.float64)), Scored(row, row)).tensors()
+        return [
+            {"name": name, "datatype": datatype_of(array), "shape": [-1, *array.shape[1:]]}
+            for name, array in outputs.items()
+        ]
+
+    def metadata(self) -> dict[str, object]:
+        """What the server says of its model over REST."""
+        thresholds = self.service.info.thresholds
+        return {
+            "name": self.name,
+            "versions": [self.version],
+            "platform": "pytorch",
+            "inputs": self.get_input_types(),
+            "outputs": self.get_output_types(),
+            "parameters": {
+                "part": self.service.options.part,
+                "threshold": thresholds.score,
+                "window_steps": self.service.info.architecture.window_steps,
+                "smoothing_window": thresholds.smoothing_window,
+                "max_gap_ns": thresholds.max_gap_ns,
+                "max_body_bytes": self.service.options.max_body_bytes,
+            },
+        }
+
+    async def warm_up(self) -> None:
+        """Answer a first request in every protocol, without a predictor where that is another process.
+
+        Raises:
+            RequestError: The model gives no numbers.
+        """
+        info, scorer = self.service.info, self.service.scorer
+        centre = info.scaler.centre if info.scaler and self.service.takes_telemetry else (0.0,) * len(info.channels)
+        if self.service.options.part is Part.TRANSFORMER:
+            self.service.scorer = _NoScorer()
+        try:
+            await self.answer_v1(orjson.dumps({"instances": [centre]}), {})
+            body, headers = v2.encode_request({v2.ROWS_INPUT: np.array([centre])})
+            await self.answer_v2(body, headers)
+        finally:
+            self.service.scorer = scorer
+        self.metrics.reset()
+        self.ready = True
+
+    async def _reply(self, decode: Callable[[], tuple[Rows, Encoder]], size: int, headers: dict[str, str]) -> Reply:
+        """Answer a request of which `decode` gives the rows, and what writes their answer."""
+
+        def prepare() -> tuple[npt.NDArray[np.float32], Timestamps | None, Callable[[Scored], Reply]]:
+            rows, encode = decode()
+            scaled = self.service.scaled(rows)
+
+            def finish(scored: Scored) -> Reply:
+                answer = self.service.answer(rows, scored)
+                content, content_headers = encode(answer)
+                alarms = int(answer.alarms.sum())
+                self.metrics.rows(scaled, answer.scores, alarms)
+                return Reply(content, content_headers, len(scaled), alarms)
+
+            return scaled, rows.timestamps, finish
+
+        return await self.service.scorer.score(prepare, size, headers)
+
+    def _v1_content(self, answer: Answer) -> tuple[bytes, dict[str, str]]:
+        content = {"predictions": answer.predictions(), "model_name": self.name, "model_version": self.version}
+        return orjson.dumps(content), JSON
+
+    def _encoder(
+        self,
+        encode: Callable[[Mapping[str, npt.NDArray[Any]], v2.Request, Mapping[str, str]], tuple[Any, dict[str, str]]],
+        request: v2.Request,
+        headers: Mapping[str, str],
+    ) -> Encoder:
+        fields = {
+            "model_name": self.name,
+            "model_version": self.version,
+            "id": request.id or headers.get("x-request-id", ""),
+        }
+        return lambda answer: encode(_wanted(answer.tensors(), request), request, fields)
+
+
+class _NoScorer:
+    """Stands in for a predictor while a transformer warms up."""
+
+    async def score(self, prepare: Preparation[T], size: int, headers: dict[str, str]) -> T:
+        scaled, _, finish = prepare()
+        return finish(Scored(np.zeros_like(scaled), np.zeros_like(scaled)))
+
+
+def request_id(headers: Mapping[str, str]) -> str:
+    """The id that the caller gave the request, or a new one; printable ASCII."""
+    given = headers.get("x-request-id", "")[:_REQUEST_ID_LENGTH]
+    return given if given and given.isascii() and given.isprintable() else uuid.uuid4().hex
+
+
+def _wanted(outputs: dict[str, npt.NDArray[Any]], request: v2.Request) -> dict[str, npt.NDArray[Any]]:
+    if request.outputs is None:
+        return outputs
+    unknown = request.outputs.keys() - outputs.keys()
+    if unknown:
+        raise RequestError(f"output '{min(unknown)}': unknown; this answer has {', '.join(outputs)}")
+    return {name: outputs[name] for name in request.outputs}

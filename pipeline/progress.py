@@ -1,0 +1,92 @@
+"""The state of a run on the terminal: a live table, or one line per change where there is no terminal."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.steps import StepRecord, StepState
+
+_STYLES = {
+    StepState.PENDING: "dim",
+    StepState.RUNNING: "yellow",
+    StepState.SUCCEEDED: "green",
+    StepState.CACHED: "cyan",
+    StepState.SKIPPED: "dim",
+    StepState.FAILED: "bold red",
+    StepState.INTERRUPTED: "magenta",
+}
+_DONE = {StepState.SUCCEEDED, StepState.CACHED, StepState.SKIPPED}
+_FRAME_LINES = 6  # borders and header of the table, and the line that stands for hidden steps
+
+
+class Progress:
+    """Shows the steps of a run while it lasts.
+
+    Args:
+        console: Where to; a live table if it is a terminal.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def changed(self, record: StepRecord) -> None:
+        """Take note of a changed step; the live table draws itself."""
+        if not self._console.is_terminal:
+            line = f"{time.strftime('%H:%M:%S')} {record.name}: {record.state}{_took(record)}"
+            self._console.print(Text(line), soft_wrap=True)
+
+    @contextlib.contextmanager
+    def showing(self, records: Callable[[], Sequence[StepRecord]]) -> Iterator[None]:
+        """Keep a table of what `records` returns on the terminal up to date within the context."""
+        if not self._console.is_terminal:
+            yield
+            return
+        with Live(
+            get_renderable=lambda: step_table(records(), self._console.height - _FRAME_LINES),
+            console=self._console,
+            transient=True,
+        ):
+            yield
+
+
+def step_table(records: Sequence[StepRecord], max_rows: int | None = None) -> Table:
+    """A table of steps.
+
+    Args:
+        records: The steps in the order in which they are shown.
+        max_rows: Where there are more, the first ones that are done give way to one line with their number.
+
+    Returns:
+        Columns step, state, seconds and peak memory in MiB.
+    """
+    hidden = 0
+    if max_rows is not None:
+        excess = len(records) - max(max_rows, 1)
+        done = [id(record) for record in records if record.state in _DONE][: max(excess, 0)]
+        hidden = len(done)
+        records = [record for record in records if id(record) not in done]
+    table = Table("step", "state", show_edge=False, pad_edge=False)
+    table.add_column("seconds", justify="right")
+    table.add_column("peak MiB", justify="right")
+    if hidden:
+        table.add_row(Text(f"… {hidden} done", style="dim"))
+    for record in records:
+        timed = record.state is StepState.RUNNING or record.began is not None
+        table.add_row(
+            Text(record.name),
+            Text(record.state.value, style=_STYLES[record.state]),
+            f"{record.elapsed():.1f}" if timed else "",
+            f"{record.peak_rss_mib:.0f}" if record.peak_rss_mib is not None else "",
+        )
+    return table
+
+
+def _took(record: StepRecord) -> str:
+    if record.state is StepState.FAILED:
+        return f" ({record.message})" if record.message else ""
+    return f" ({record.seconds:.1f} s)" if record.state is StepState.SUCCEEDED else ""

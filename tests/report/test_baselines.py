@@ -1,0 +1,77 @@
+"""Whether the model earns its keep, said plainly in every case."""
+
+from typing import Any
+
+import pytest
+
+from container_component_src.evaluation.result import BaselineResult, EvaluationResult, Interval, ThresholdMetrics
+from container_component_src.report.baselines import baseline_section, judgement
+
+AREAS = ("roc_auc", "pr_auc")
+
+
+def metrics(composite_f1: float) -> ThresholdMetrics:
+    known: dict[str, Any] = {"event_recall": 0.5, "precision": 0.5, "false_alarms_per_day": 1.5}
+    return ThresholdMetrics.model_construct(composite_f1=composite_f1, **known)
+
+
+def baseline(name: str, areas: tuple[float, float], lows: tuple[float, ...], composite_f1: float) -> BaselineResult:
+    known: dict[str, Any] = {
+        **dict(zip(AREAS, areas, strict=True)),
+        "advantage": {area: Interval(low=low, high=low + 0.1) for area, low in zip(AREAS, lows, strict=False)},
+        "calibrated": metrics(composite_f1),
+        "best": metrics(composite_f1),
+    }
+    return BaselineResult.model_construct(name=name, **known)
+
+
+def result(*baselines: BaselineResult) -> EvaluationResult:
+    known: dict[str, Any] = {"roc_auc": 0.9, "pr_auc": 0.8, "calibrated": metrics(0.7), "best": metrics(0.75)}
+    return EvaluationResult.model_construct(baselines=baselines, **known)
+
+
+WEAK = baseline("pca_residual", (0.6, 0.3), (0.2, 0.4), 0.2)
+
+
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        (
+            baseline("mahalanobis", (0.85, 0.7), (0.01, 0.02), 0.6),
+            "The model earns its keep: it is better than all 2 baselines in ROC AUC and PR AUC, and stays so when the "
+            "events are drawn again (+0.050 in ROC AUC, +0.100 in PR AUC over the strongest, Mahalanobis distance).",
+        ),
+        (
+            baseline("mahalanobis", (0.85, 0.7), (-0.01, 0.02), 0.6),
+            "Whether the model earns its keep is open: it is better than all 2 baselines in ROC AUC and PR AUC, but "
+            "the 95 % interval of its lead reaches zero, over Mahalanobis distance -0.010 to +0.090 in ROC AUC.",
+        ),
+        (
+            baseline("mahalanobis", (0.85, 0.81), (-0.01, -0.02), 0.6),
+            "The model does not earn its keep here: Mahalanobis distance reaches 0.810 in PR AUC, the model 0.800.",
+        ),
+        (
+            baseline("isolation_forest", (0.85, 0.7), (), 0.71),
+            "The model earns its keep: it is better than all 2 baselines in ROC AUC and PR AUC (+0.050 in ROC AUC, "
+            "+0.100 in PR AUC over the strongest, Isolation forest). At calibrated thresholds, though, Isolation "
+            "forest reaches a composite F1 of 0.710, the model 0.700.",
+        ),
+    ],
+    ids=["certain", "open", "not", "alarms are worse"],
+)
+def test_the_judgement(other: BaselineResult, expected: str) -> None:
+    assert judgement(result(WEAK, other)) == expected
+
+
+def test_the_table_has_the_model_first_and_the_strongest_next() -> None:
+    section = baseline_section(result(WEAK, baseline("z_score", (0.85, 0.7), (0.1, -0.2), 0.6)), "$rows")
+    model, strongest, weakest = section.splitlines()
+    assert "Model (VAE)" in model
+    assert "Z-score" in strongest
+    assert ">-0.200 to -0.100<" in strongest
+    assert "PCA residual" in weakest
+
+
+def test_without_baselines_nothing_is_claimed() -> None:
+    assert judgement(result()) == ""
+    assert "No baselines" in baseline_section(result(), "$rows")

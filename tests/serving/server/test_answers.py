@@ -1,0 +1,93 @@
+from typing import Any
+
+import numpy as np
+import pytest
+
+from container_component_src.model.bundle_info import BundleInfo
+from container_component_src.serving.protocol.inputs import Rows
+from container_component_src.serving.server.answers import assess
+from container_component_src.telemetry.smoothing import smooth
+from tests.serving.bundles import CHANNELS, SCALER, bundle_info
+
+SECOND = 10**9
+
+
+def info(**thresholds: Any) -> BundleInfo:
+    base = bundle_info()
+    return base.model_copy(update={"thresholds": base.thresholds.model_copy(update=thresholds)})
+
+
+def float32(*rows: list[float]) -> np.ndarray[Any, np.dtype[np.float32]]:
+    return np.array(rows, dtype=np.float32)
+
+
+def test_an_answer_names_the_channels_that_exceed_their_usual_part() -> None:
+    parts, expected = float32([1.0, -0.5, 4.0]), float32([0.0, 1.0, -1.0])
+    observed = np.array([[1012.0, 17.0, 3490.0]])
+    usual = info(score=3.0, channel_nats=(-2.0, 0.5, 3.0))
+    assert assess(usual, Rows(observed), parts, expected, top_channels=2).predictions() == [
+        {
+            "score": 4.5,
+            "threshold": 3.0,
+            "alarm": True,
+            "top_channels": [
+                {"channel": "cabin_pressure", "share": 0.75, "expected": 1013.0, "observed": 1012.0},
+                {"channel": "fan_speed", "share": 0.25, "expected": 3460.0, "observed": 3490.0},
+            ],
+        }
+    ]
+
+
+def test_a_score_at_the_threshold_is_no_alarm_and_shares_of_nothing_are_zero() -> None:
+    parts = float32([-1.0, -1.0, 0.0])
+    (answer,) = assess(info(score=-2.0), Rows(np.zeros((1, 3))), parts, parts, 5).predictions()
+    assert not answer["alarm"]
+    assert [channel["share"] for channel in answer["top_channels"]] == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 9])
+def test_as_many_channels_are_named_as_wanted_and_there(count: int) -> None:
+    parts = float32([1.0, 3.0, 2.0], [3.0, 1.0, 2.0])
+    answers = assess(info(), Rows(np.zeros((2, 3))), parts, parts, count).predictions()
+    names = [[channel["channel"] for channel in answer["top_channels"]] for answer in answers]
+    order = [[CHANNELS[1], CHANNELS[2], CHANNELS[0]], [CHANNELS[0], CHANNELS[2], CHANNELS[1]]]
+    assert names == [row[:count] for row in order]
+
+
+def test_with_timestamps_alarms_follow_the_smoothed_score() -> None:
+    parts = np.zeros((7, 3), dtype=np.float32)
+    parts[:, 0] = [0, 9, 0, 9, 9, 0, 9]
+    timestamps = np.array([0, 1, 2, 3, 4, 100, 101]) * SECOND  # a gap before the last two
+    settings = {"score": 5.0, "smoothing_window": 3, "max_gap_ns": 10 * SECOND}
+    found = assess(info(**settings), Rows(np.zeros((7, 3)), timestamps), parts, parts, 1)
+    assert found.smoothed is not None
+    expected = smooth(timestamps, parts[:, 0], 3, 10 * SECOND)
+    np.testing.assert_array_equal(found.smoothed.scores, expected)
+    assert found.smoothed.window_rows.tolist() == [1, 2, 3, 3, 3, 1, 2]
+    assert found.alarms.tolist() == (expected > 5.0).tolist() == [False, False, False, True, True, False, False]
+    answer = found.predictions()[3]
+    assert (answer["score"], answer["smoothed_score"], answer["window_rows"]) == (9.0, 9.0, 3)
+
+
+def test_with_timestamps_contributions_are_those_of_the_window() -> None:
+    parts = np.zeros((6, 3), dtype=np.float32)
+    parts[:3, 2] = 1e30  # the fault ends, the alarm lasts a row longer
+    parts[:, 1] = [0, 0, 0, 3, 3, 3]
+    timestamps = np.arange(6) * SECOND
+    found = assess(info(score=5.0, smoothing_window=3), Rows(np.zeros((6, 3)), timestamps), parts, parts, 1)
+    assert found.alarms.tolist() == [True, True, True, True, False, False]
+    assert [CHANNELS[column] for column in found.top[:, 0]] == [CHANNELS[2]] * 5 + [CHANNELS[1]]
+    np.testing.assert_allclose(found.shares[5], 1.0)
+
+
+def test_tensors_say_the_same_as_objects() -> None:
+    parts = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)
+    rows = Rows(SCALER.inverse_transform(parts).astype(float), np.arange(4) * SECOND)
+    found = assess(info(smoothing_window=2), rows, parts, -parts, 2)
+    tensors = {name: array.tolist() for name, array in found.tensors().items()}
+    for row, answer in enumerate(found.predictions()):
+        for name in ("score", "threshold", "alarm", "smoothed_score", "window_rows"):
+            assert tensors[name][row] == answer[name]
+        for position, channel in enumerate(answer["top_channels"]):
+            for name, value in channel.items():
+                assert tensors[f"top_{name}"][row][position] == value

@@ -1,0 +1,53 @@
+"""Splitting an archive changes nothing but the files."""
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from container_component_src.telemetry import partitioning
+from container_component_src.telemetry.partitioning import split_archive
+from tests.helpers import TIME, telemetry, write_archive
+
+
+def _read(folder: Path) -> pd.DataFrame:
+    return pd.concat([pd.read_parquet(path) for path in sorted(folder.glob("part-*.parquet"))])
+
+
+@given(rows=st.integers(1, 60), row_group_size=st.integers(1, 30), per_file=st.integers(1, 8), batch=st.integers(1, 20))
+def test_all_columns_and_rows_are_kept(
+    rows: int, row_group_size: int, per_file: int, batch: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("split")
+    frame = telemetry(rows=rows, gaps=[None if row % 3 else row / 7 for row in range(rows)])
+    archive = write_archive(folder / "a.parquet", frame, row_group_size)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(partitioning, "MAX_GROUP_ROWS", batch)
+        split = split_archive(str(archive), str(folder / "parts"), TIME, rowgroups_per_file=per_file)
+    sizes = [min(row_group_size, rows - first) for first in range(0, rows, row_group_size)]
+    groups = sum(-(-size // batch) for size in sizes)
+    assert len(split.manifest.partitions) == -(-groups // per_file)
+    assert split.manifest.rows == rows
+    pd.testing.assert_frame_equal(_read(folder / "parts").reset_index(drop=True), pd.read_parquet(archive))
+    assert split.channels == ("cabin_pressure", "fan_speed", "gaps")
+
+
+@pytest.mark.parametrize(("limit", "rows"), [(0, 50), (1, 10), (3, 30), (5, 50), (9, 50)])
+def test_rowgroup_limit(limit: int, rows: int, tmp_path: Path) -> None:
+    archive = write_archive(tmp_path / "a.parquet", telemetry(rows=50), row_group_size=10)
+    split = split_archive(str(archive), str(tmp_path / "parts"), TIME, rowgroup_limit=limit, rowgroups_per_file=2)
+    assert split.manifest.rows == rows
+    assert split.manifest.notes == {"archive": str(archive), "row_groups": rows // 10}
+
+
+def test_row_groups_without_rows_make_no_file(tmp_path: Path) -> None:
+    table = pq.read_table(write_archive(tmp_path / "a.parquet", telemetry(rows=30)))
+    with pq.ParquetWriter(tmp_path / "b.parquet", table.schema) as writer:
+        for part in (table.slice(0, 0), table.slice(0, 10), table.slice(0, 0), table.slice(10)):
+            writer.write_table(part)
+    split = split_archive(str(tmp_path / "b.parquet"), str(tmp_path / "parts"), TIME, rowgroups_per_file=1)
+    assert [partition.rows for partition in split.manifest.partitions] == [10, 20]
+    assert len(list((tmp_path / "parts").iterdir())) == 3

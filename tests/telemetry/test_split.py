@@ -1,0 +1,126 @@
+"""The three-way split: a partition of the rows, by windows and by blocks."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from container_component_src.settings import ReportColumns
+from container_component_src.telemetry.dataset import Frame, Manifest
+from container_component_src.telemetry.events import Event
+from container_component_src.telemetry.labels import label_dataset
+from container_component_src.telemetry.split import SplitRule, split_dataset
+from tests.helpers import MINUTE, nanoseconds, report, write_dataset, write_reports
+
+HOUR = 60 * MINUTE
+
+
+def _frame(timestamps: np.ndarray) -> Frame:
+    values = np.arange(len(timestamps), dtype=np.float32).reshape(-1, 1)
+    return Frame(timestamps.astype(np.int64), values, np.zeros(len(timestamps), np.int8))
+
+
+def _without_files(manifest: Manifest) -> Manifest:
+    """A manifest without the names of its files, which every attempt chooses anew."""
+    partitions = tuple(partition.model_copy(update={"file": ""}) for partition in manifest.partitions)
+    return manifest.model_copy(update={"partitions": partitions})
+
+
+def test_windows_are_exact() -> None:
+    event = Event(id="1", start=10 * HOUR, end=11 * HOUR)
+    edges = np.array([8 * HOUR - 1, 8 * HOUR, 13 * HOUR - 1, 13 * HOUR])
+    rule = SplitRule(window_hours=2, block_hours=6, val_fraction=0.2, seed=0)
+    assert rule.assign(_frame(edges), (event,))["test"].timestamps.tolist() == [8 * HOUR, 13 * HOUR - 1]
+    narrow = SplitRule(window_hours=0, block_hours=6, val_fraction=0.2, seed=0)
+    edges = np.array([10 * HOUR - 1, 10 * HOUR, 11 * HOUR - 1, 11 * HOUR])
+    assert narrow.assign(_frame(edges), (event,))["test"].timestamps.tolist() == [10 * HOUR, 11 * HOUR - 1]
+
+
+RULES = st.builds(
+    SplitRule,
+    window_hours=st.floats(0, 5),
+    block_hours=st.floats(0.1, 10),
+    val_fraction=st.floats(0.05, 0.95),
+    seed=st.integers(0, 2**31),
+)
+EVENTS = st.lists(
+    st.builds(
+        lambda start, length: Event(id="x", start=start * MINUTE, end=(start + length) * MINUTE),
+        st.integers(-500, 3000),
+        st.integers(1, 300),
+    ),
+    max_size=4,
+).map(tuple)
+
+
+@given(rule=RULES, events=EVENTS, cut=st.integers(0, 2500))
+def test_every_row_goes_to_one_part_whatever_the_partitions(
+    rule: SplitRule, events: tuple[Event, ...], cut: int
+) -> None:
+    timestamps = np.arange(-200, 2300, dtype=np.int64) * MINUTE
+    whole = rule.assign(_frame(timestamps), events)
+    together = np.concatenate([part.timestamps for part in whole.values()])
+    assert sorted(together.tolist()) == timestamps.tolist()
+    pieces = [rule.assign(_frame(part), events) for part in (timestamps[:cut], timestamps[cut:])]
+    for name, part in whole.items():
+        assert (np.diff(part.timestamps) > 0).all()
+        np.testing.assert_array_equal(part.timestamps, np.concatenate([piece[name].timestamps for piece in pieces]))
+    assert (whole["train"].labels, whole["val"].labels) == (None, None)
+    assert whole["test"].labels is not None
+
+
+@given(rule=RULES)
+def test_blocks_are_whole(rule: SplitRule) -> None:
+    parts = rule.assign(_frame(np.arange(2500, dtype=np.int64) * MINUTE), ())
+    length = int(rule.block_hours * HOUR)
+    blocks = {name: set((parts[name].timestamps // length).tolist()) for name in ("train", "val")}
+    assert not blocks["train"] & blocks["val"]
+
+
+def test_share_and_seed() -> None:
+    frame = _frame(np.arange(100_000, dtype=np.int64) * MINUTE)
+    rules = [SplitRule(window_hours=0, block_hours=1, val_fraction=0.3, seed=seed) for seed in (1, 2)]
+    first, second = (rule.assign(frame, ()) for rule in rules)
+    assert len(first["val"]) / len(frame) == pytest.approx(0.3, abs=0.05)
+    assert first["val"].timestamps.tolist() != second["val"].timestamps.tolist()
+
+
+def test_the_written_parts(tmp_path: Path) -> None:
+    start, rows = nanoseconds("2023-01-01"), 600
+    values = np.arange(2 * rows).reshape(rows, 2)
+    write_dataset(tmp_path / "d", values, partition_rows=130)
+    reports = write_reports(tmp_path / "r.csv", report((300, 330)))
+    labels = label_dataset(str(tmp_path / "d"), str(reports), str(tmp_path / "l"), ReportColumns())
+    rule = SplitRule(window_hours=0.5, block_hours=0.25, val_fraction=0.3, seed=3)
+    targets = {name: str(tmp_path / name) for name in ("train", "val", "test")}
+    parts = split_dataset(str(tmp_path / "d"), str(tmp_path / "l"), targets, rule)
+
+    frames = {name: part.load() for name, part in parts.items()}
+    test = frames["test"]
+    assert test.timestamps.tolist() == [start + minute * MINUTE for minute in range(270, 360)]
+    assert test.labels is not None
+    assert test.labels.tolist() == [0] * 30 + [1] * 30 + [0] * 30
+    assert parts["test"].manifest.events == labels.manifest.events
+    assert (parts["train"].manifest.events, parts["train"].manifest.labelled) == ((), False)
+    for frame in frames.values():  # every row keeps its values
+        np.testing.assert_array_equal(frame.values[:, 0], (frame.timestamps - start) // MINUTE * 2)
+    assert sum(map(len, frames.values())) == rows
+    again = split_dataset(str(tmp_path / "d"), str(tmp_path / "l"), targets, rule)
+    for name, part in again.items():
+        assert _without_files(part.manifest) == _without_files(parts[name].manifest)
+        np.testing.assert_array_equal(part.load().timestamps, frames[name].timestamps)
+
+
+def test_rows_near_an_event_without_rows_are_test_rows(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "data", np.zeros((600, 2)))
+    # The second lies between two rows, the third ends before the first row.
+    reports = write_reports(tmp_path / "reports.csv", report((60, 70), (300.25, 300.75), (-20, -5)))
+    data, labels = str(tmp_path / "data"), str(tmp_path / "labels")
+    label_dataset(data, str(reports), labels, ReportColumns(), strict=False)
+    rule = SplitRule(window_hours=0.25, block_hours=0.5, val_fraction=0.2, seed=0)
+    targets = {name: str(tmp_path / name) for name in ("train", "val", "test")}
+    parts = split_dataset(data, labels, targets, rule)
+    minutes = (parts["test"].load().timestamps - nanoseconds("2023-01-01")) // MINUTE
+    assert minutes.tolist() == [*range(10), *range(45, 85), *range(286, 316)]

@@ -8,7 +8,7 @@ from benchmarks.floors import seconds_of
 from benchmarks.stages import BATCH_SIZE, HIDDEN_DIMS, LATENT_DIM, LEARNING_RATE
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.hardware import useful_threads
-from container_component_src.model.scoring import score_parts
+from container_component_src.model.scoring import score_contributions
 from container_component_src.model.vae import TimeStampVAE
 from container_component_src.telemetry.dataset import Dataset, Values
 
@@ -54,5 +54,5 @@ def inference_floor(bundle_uri: str, *dataset_uris: str) -> float:
     seconds = 0.0
     for uri in dataset_uris:
         for frame in Dataset.open(uri).frames():
-            seconds += seconds_of(partial(score_parts, model, frame.values))
+            seconds += seconds_of(partial(score_contributions, model, frame.values))
     return seconds

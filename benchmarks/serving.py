@@ -43,7 +43,7 @@ from container_component_src.model.bundle import (
     TrainingSummary,
     build,
 )
-from container_component_src.model.scoring import score_parts
+from container_component_src.model.scoring import score_contributions
 from container_component_src.serving.protocol.v2 import encode_request
 from container_component_src.telemetry.scaler import Scaler, ScalerType
 
@@ -157,7 +157,7 @@ def batches(bundle: Bundle, ports: dict[str, int], values: np.ndarray, rounds: i
     for _ in range(rounds):
         start = time.perf_counter()
         for _ in range(10):
-            score_parts(bundle.model, scaled)
+            score_contributions(bundle.model, scaled)
         bare.append((time.perf_counter() - start) / 10)
         for name, endpoint in endpoints.items():
             (seconds,) = in_turns([endpoint], 10, 1)

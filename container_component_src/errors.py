@@ -1,21 +1,29 @@
-"""The errors that a step reports: each carries one line for the user and the exit code of the command."""
+"""Errors that a step reports: each has a one-line message for the user and the exit code of the command."""
 
 import errno
 
-NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}  # of the OSError where a disk, a file or a quota is full
+NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}  # of an OSError: the disk, the file or the quota is full
 
 
 class PipelineError(Exception):
-    """Base of all errors raised on purpose; its text is one line that names the thing and the fix."""
+    """Base class of the errors that are raised on purpose.
+
+    Args:
+        problem: What is wrong, naming the file, option or object.
+        fix: What the user can do about it.
+    """
 
     exit_code = 1
 
+    def __init__(self, problem: str, *, fix: str = "") -> None:
+        super().__init__(f"{problem}; {fix}" if fix else problem)
+
 
 class InputError(PipelineError):
-    """The input or an option is at fault, and a change there fixes it."""
+    """An input or an option is wrong, and changing it fixes the error."""
 
     exit_code = 2
 
 
 class StepError(PipelineError):
-    """The step itself, or something that it depends on, failed."""
+    """The step itself, or a service that it depends on, failed."""

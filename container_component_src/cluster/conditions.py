@@ -10,7 +10,7 @@ from container_component_src.errors import StepError
 POLL_INTERVAL = 2.0  # seconds
 
 
-def holds(found: Manifest, condition: str) -> bool:
+def is_true(found: Manifest, condition: str) -> bool:
     """Whether a condition of an object is true; older ones stay in the list with the status False."""
     return condition_of(found, condition).get("status") == "True"
 

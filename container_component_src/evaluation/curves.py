@@ -3,9 +3,9 @@
 import numpy as np
 import numpy.typing as npt
 
+from container_component_src.evaluation.downsampling import keep_shape, spread
 from container_component_src.evaluation.metrics import Curve
 from container_component_src.evaluation.result import PrCurve, RocCurve, ThresholdCurve
-from container_component_src.report.downsampling import keep_shape, spread
 
 CURVE_POINTS = 200
 

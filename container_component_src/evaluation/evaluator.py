@@ -71,11 +71,11 @@ def evaluate(
     if not test.manifest.labelled:
         raise InputError(f"{test_uri}: the test data has no labels; name the test dataset of the split step")
     _log.info("scoring %d validation and %d test rows", val.manifest.rows, test.manifest.rows)
-    val_smoothed, usual_parts = _score_validation(bundle, val)
-    event_parts = EventParts(test.manifest.events, len(test.channels))
+    val_smoothed, usual_contributions = _score_validation(bundle, val)
+    event_contributions = EventContributions(test.manifest.events, len(test.channels))
     sources = [val.location, test.location]
     with DatasetWriter(scores_out_uri, test.manifest.timestamp_col, SCORE_CHANNELS, sources=sources) as writer:
-        test_smoothed = _write_scores(writer, _score_test(bundle, test, event_parts))
+        test_smoothed = _write_scores(writer, _score_test(bundle, test, event_contributions))
         labelled = LabelledScores(*test_smoothed, test.manifest.events)
         scores = writer.commit(events=test.manifest.events, notes={"threshold": bundle.info.thresholds.score})
     thresholds, seed = bundle.info.thresholds, bundle.info.seed
@@ -86,14 +86,14 @@ def evaluate(
         scores,
         labelled,
         val_smoothed,
-        top_channels=event_parts.top_channels(test.channels, usual_parts),
+        top_channels=event_contributions.top_channels(test.channels, usual_contributions),
         intervals=resamples.intervals() if resamples else {},
         baselines=comparison.run() if comparison else (),
     )
 
 
 @dataclass
-class EventParts:
+class EventContributions:
     """Sums up what each channel adds to the score during each event."""
 
     events: Sequence[Event]
@@ -114,13 +114,13 @@ class EventParts:
                 self._rows[position] += stop - first
 
     def top_channels(
-        self, names: Sequence[str], usual_parts: npt.NDArray[np.float64]
+        self, names: Sequence[str], usual_contributions: npt.NDArray[np.float64]
     ) -> dict[Event, tuple[ChannelExcess, ...]]:
         """Per event with rows the channels with the largest mean excess over their usual part (nats, [channels])."""
         top: dict[Event, tuple[ChannelExcess, ...]] = {}
         for event, total, rows in zip(self.events, self._sums, self._rows, strict=True):
             if rows:
-                excess = total / rows - usual_parts
+                excess = total / rows - usual_contributions
                 largest = np.argsort(-excess, kind="stable")[:TOP_CHANNELS]
                 top[event] = tuple(ChannelExcess(channel=names[i], excess=float(excess[i])) for i in largest)
         return top
@@ -140,19 +140,19 @@ def _score_validation(bundle: Bundle, val: Dataset) -> tuple[npt.NDArray[np.floa
     stride = -(-val.manifest.rows // MEDIAN_ROWS)
     smoothed, sample, offset = [], [], 0
     for frame in val.frames():
-        parts = _finite_parts(scorer, val, frame)
+        parts = _finite_contributions(scorer, val, frame)
         smoothed.append(smoother.push(frame.timestamps, parts.sum(axis=1)).astype(np.float32))
         sample.append(parts[-offset % stride :: stride].copy())  # every stride-th row of the whole, wherever it is cut
         offset += len(frame)
     return np.concatenate(smoothed), np.median(np.concatenate(sample), axis=0).astype(np.float64)
 
 
-def _score_test(bundle: Bundle, test: Dataset, event_parts: EventParts) -> Iterator[Frame]:
+def _score_test(bundle: Bundle, test: Dataset, event_contributions: EventContributions) -> Iterator[Frame]:
     """The test rows with score and smoothed score in place of the channels."""
     smoother, scorer = _smoother(bundle), _scorer(bundle)
     for frame in test.frames():
-        parts = _finite_parts(scorer, test, frame)
-        event_parts.add(frame.timestamps, parts)
+        parts = _finite_contributions(scorer, test, frame)
+        event_contributions.add(frame.timestamps, parts)
         scores = parts.sum(axis=1)
         columns = np.stack([scores, smoother.push(frame.timestamps, scores)], axis=1).astype(np.float32)
         yield Frame(frame.timestamps, columns, frame.labels)
@@ -179,7 +179,7 @@ def _scorer(bundle: Bundle) -> SeriesScorer:
     return SeriesScorer(bundle.model, bundle.info.thresholds.max_gap_ns)
 
 
-def _finite_parts(scorer: SeriesScorer, dataset: Dataset, frame: Frame) -> Parts:
+def _finite_contributions(scorer: SeriesScorer, dataset: Dataset, frame: Frame) -> Parts:
     parts = scorer.push(frame.timestamps, frame.values)
     bad = np.flatnonzero(~np.isfinite(parts).all(axis=1))
     if len(bad):

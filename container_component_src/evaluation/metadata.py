@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from container_component_src.evaluation.downsampling import keep_shape
 from container_component_src.evaluation.result import EvaluationResult
-from container_component_src.report.downsampling import keep_shape
 
 CONFIDENCE_POINTS = 100
 

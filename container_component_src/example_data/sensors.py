@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from numpy.lib.stride_tricks import sliding_window_view
 
+from container_component_src.arrays import Float32Array
 from container_component_src.example_data.channels import Channel
 from container_component_src.example_data.grid import STEP_S, Grid
 from container_component_src.example_data.physics import Signals
@@ -19,8 +20,6 @@ MISSING_RUNS = 4  # per archive
 FLAKY_CHANNELS = 3
 FLAW_PROBABILITY = 0.3  # per block and flaky channel
 MODES = np.array(["NOMINAL", "HIGH_COOLING", "LOW_COOLING"], dtype=object)
-
-Float32Array = npt.NDArray[np.float32]
 
 
 class Sensors:

@@ -91,10 +91,10 @@ class TimeStampVAE(nn.Module):
         mean, log_variance = self.encode(values)
         expected = self.decode(mean)
         shared = kl_divergence(mean, log_variance) / values.shape[-1]
-        parts = self._nll_parts(expected, values) + shared.unsqueeze(-1)
+        parts = self._nll_contributions(expected, values) + shared.unsqueeze(-1)
         return parts, expected[:, -parts.shape[-1] :]
 
-    def _nll_parts(self, expected: Tensor, values: Tensor) -> Tensor:
+    def _nll_contributions(self, expected: Tensor, values: Tensor) -> Tensor:
         """Negative log-likelihood in nats given the decoder's mean, mean over the window: [rows, channels]."""
         variance = self.variance()
         squares: Tensor = (values - expected).square()
@@ -116,7 +116,7 @@ class TimeStampVAE(nn.Module):
             noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
             latent = mean + noise * (0.5 * log_variance).exp()
         divergence = kl_divergence(mean, log_variance) / self.window_steps
-        return self._nll_parts(self.decode(latent), values).sum(dim=-1) + beta * divergence
+        return self._nll_contributions(self.decode(latent), values).sum(dim=-1) + beta * divergence
 
 
 def bend(values: Tensor) -> Tensor:

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from container_component_src.cluster.access import Cluster
-from container_component_src.cluster.children import child
 from container_component_src.cluster.eviction import workflow_of
 from container_component_src.cluster.kinds import EXPERIMENT
+from container_component_src.cluster.owned_objects import owned_object
 from container_component_src.cluster.step import Step
 from tests.cluster.emulator import NAMESPACE, Emulator
-from tests.cluster.test_children import experiment, never
+from tests.cluster.test_owned_objects import experiment, never
 
 WORKFLOW = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": "run-1", "uid": "workflow-uid"}
 
@@ -35,7 +35,7 @@ def of_workflow(emulator: Emulator, step: Step) -> Step:
 
 
 def test_the_workflow_owns_what_a_step_of_it_starts(cluster: Cluster, emulator: Emulator, of_workflow: Step) -> None:
-    with child(cluster, of_workflow, EXPERIMENT, experiment(of_workflow), never):
+    with owned_object(cluster, of_workflow, EXPERIMENT, experiment(of_workflow), never):
         (stored,) = emulator.objects("Experiment").values()
         assert stored["metadata"]["ownerReferences"] == [{**WORKFLOW, "controller": False, "blockOwnerDeletion": False}]
 
@@ -70,7 +70,7 @@ def test_only_an_eviction_leaves_what_can_go_on(
 ) -> None:
     with (
         pytest.raises(SystemExit),
-        child(cluster, of_workflow, EXPERIMENT, experiment(of_workflow), never, resumable),
+        owned_object(cluster, of_workflow, EXPERIMENT, experiment(of_workflow), never, resumable),
     ):
         emulator.patch("Pod", of_workflow.pod_name, pod)
         emulator.patch("Workflow", "run-1", workflow)
@@ -83,7 +83,7 @@ def test_an_evicted_pod_that_is_gone_leaves_what_can_go_on(
 ) -> None:
     with (
         pytest.raises(SystemExit),
-        child(cluster, of_workflow, EXPERIMENT, experiment(of_workflow), never, resumable=True),
+        owned_object(cluster, of_workflow, EXPERIMENT, experiment(of_workflow), never, resumable=True),
     ):
         emulator.remove("Pod", of_workflow.pod_name)
         raise SystemExit(143)

@@ -14,22 +14,22 @@ def test_parts_are_those_of_the_model_in_whatever_batches(monkeypatch: pytest.Mo
     values = make_values(23, seed=1)
     with torch.no_grad():
         expected = [part.numpy() for part in model(torch.from_numpy(values))]
-    parts = scoring.score_parts(model, values)
+    parts = scoring.score_contributions(model, values)
     assert parts.dtype == np.float32
     np.testing.assert_allclose(parts, expected[0], rtol=1e-5)
     np.testing.assert_allclose(scoring.scores(model, values), expected[0].sum(axis=1), rtol=1e-5)
     monkeypatch.setattr(scoring, "_ROWS_AT_ONCE", 7)
-    for found, wanted in zip(scoring.parts_and_expected(model, values), expected, strict=True):
+    for found, wanted in zip(scoring.contributions_and_reconstruction(model, values), expected, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
 
 
 def test_no_rows_have_no_scores() -> None:
-    assert scoring.score_parts(TimeStampVAE(5, 2, (8, 4)), np.empty((0, 5), dtype=np.float32)).shape == (0, 5)
+    assert scoring.score_contributions(TimeStampVAE(5, 2, (8, 4)), np.empty((0, 5), dtype=np.float32)).shape == (0, 5)
 
 
 def test_an_outlier_stands_out_in_its_channel() -> None:
     torch.manual_seed(0)
     values = make_values(10, seed=1)
     values[4, 2] += 50
-    parts = scoring.score_parts(TimeStampVAE(5, 2, (8, 4)).eval(), values)
+    parts = scoring.score_contributions(TimeStampVAE(5, 2, (8, 4)).eval(), values)
     assert parts.argmax() == 4 * 5 + 2

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from container_component_src.model.datamodule import Share, load_values
-from container_component_src.model.scoring import SeriesScorer, parts_and_expected, score_parts
+from container_component_src.model.scoring import SeriesScorer, contributions_and_reconstruction, score_contributions
 from container_component_src.model.streaming import StreamingSource
 from container_component_src.model.vae import TimeStampVAE
 from container_component_src.model.windows import Windowing
@@ -73,7 +73,7 @@ def test_scores_do_not_depend_on_how_a_series_is_cut(steps: int, cuts: list[int]
     bounds = [0, *sorted(cuts), 40]
     parts = [scorer.push(times[a:b], values[a:b]) for a, b in pairwise(bounds)]
     np.testing.assert_allclose(
-        np.concatenate(parts), score_parts(model, values, times, 10 * SECOND), rtol=1e-5, atol=1e-5
+        np.concatenate(parts), score_contributions(model, values, times, 10 * SECOND), rtol=1e-5, atol=1e-5
     )
 
 
@@ -81,7 +81,7 @@ def test_scores_are_those_of_the_windows_by_hand() -> None:
     model = make_model(2)
     values = np.random.default_rng(2).standard_normal((3, CHANNELS)).astype(np.float32)
     by_hand = np.stack([np.r_[values[0], values[0]], np.r_[values[0], values[1]], np.r_[values[2], values[2]]])
-    parts, expected = parts_and_expected(model, values, SECOND * np.array([0, 1, 90]), 10 * SECOND)
+    parts, expected = contributions_and_reconstruction(model, values, SECOND * np.array([0, 1, 90]), 10 * SECOND)
     with torch.no_grad():
         wanted = model(torch.from_numpy(by_hand))
     np.testing.assert_allclose(parts, wanted[0], rtol=1e-5)

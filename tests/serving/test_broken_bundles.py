@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from container_component_src import storage
 from container_component_src.errors import InputError
 from container_component_src.model.bundle_info import INFO_NAME, WEIGHTS_NAME, BundleInfo
-from container_component_src.serving.server.roles import Part, RowService, ServingOptions, load
+from container_component_src.serving.server.roles import Role, RowService, ServingOptions, load
 from tests.serving.bundles import bundle_info, make_bundle
 
 EXAMPLES = 200
@@ -27,7 +27,7 @@ class Payload:
         return Path.touch, (self.marker,)
 
 
-def load_from(folder: Path, part: Part = Part.COMBINED) -> RowService:
+def load_from(folder: Path, part: Role = Role.COMBINED) -> RowService:
     return load(ServingOptions(part=part, model_dir=str(folder), model_name="m"))
 
 
@@ -107,8 +107,8 @@ def test_a_description_that_makes_no_sense_is_refused_though_its_digest_fits(
         load_from(tmp_path)
 
 
-@pytest.mark.parametrize("part", [Part.PREDICTOR, Part.COMBINED])
-def test_a_pickle_in_place_of_the_weights_is_not_run_though_its_digest_fits(part: Part, tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", [Role.PREDICTOR, Role.COMBINED])
+def test_a_pickle_in_place_of_the_weights_is_not_run_though_its_digest_fits(part: Role, tmp_path: Path) -> None:
     marker = tmp_path / "run"
     weights = pickle.dumps(Payload(marker))
     info = bundle_info().model_copy(update={"weights_sha256": hashlib.sha256(weights).hexdigest()}).signed()
@@ -126,8 +126,8 @@ def test_a_bundle_in_a_bucket_is_served(bucket: str, tmp_path: Path) -> None:
     made = make_bundle(tmp_path)
     for name in (INFO_NAME, WEIGHTS_NAME):
         storage.resolve(f"{bucket}/models/{name}").write_bytes((tmp_path / name).read_bytes())
-    for part in Part:
+    for part in Role:
         assert load(ServingOptions(part=part, model_dir=f"{bucket}/models", model_name="m")).info == made.info
     storage.resolve(f"{bucket}/models/{WEIGHTS_NAME}").write_bytes(b"")
     with pytest.raises(InputError, match="SHA-256 differs"):
-        load(ServingOptions(part=Part.PREDICTOR, model_dir=f"{bucket}/models", model_name="m"))
+        load(ServingOptions(part=Role.PREDICTOR, model_dir=f"{bucket}/models", model_name="m"))

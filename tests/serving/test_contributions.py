@@ -10,7 +10,7 @@ import pytest
 from container_component_src.example_data import ExampleDataSpec, generate
 from container_component_src.model.arguments import TrainingArguments
 from container_component_src.model.bundle import Bundle
-from container_component_src.model.scoring import parts_and_expected
+from container_component_src.model.scoring import contributions_and_reconstruction
 from container_component_src.model.training import train
 from container_component_src.serving.protocol.inputs import Rows
 from container_component_src.serving.server.answers import assess
@@ -65,7 +65,9 @@ def test_the_faulty_channel_contributes_most(example: tuple[Bundle, np.ndarray])
     for column, scale in enumerate(bundle.info.scaler.scale):
         rows = values[rng.choice(len(values), FAULTY_ROWS)]
         rows[:, column] += FAULT * scale * rng.choice([-1, 1])
-        parts, expected = parts_and_expected(bundle.model, bundle.info.scaler.transform(rows.astype(np.float32)))
+        parts, expected = contributions_and_reconstruction(
+            bundle.model, bundle.info.scaler.transform(rows.astype(np.float32))
+        )
         answers: list[dict[str, Any]] = assess(bundle.info, Rows(rows), parts, expected, 3).predictions()
         found += [
             (bundle.info.channels[column], answer["top_channels"][0]["channel"])
@@ -85,7 +87,9 @@ def test_the_faulty_channel_contributes_most_to_smoothed_alarms(example: tuple[B
     for column, scale in enumerate(bundle.info.scaler.scale):
         rows = values[100 * column :][:120].copy()
         rows[faulty, column] += FAULT * scale
-        parts, expected = parts_and_expected(bundle.model, bundle.info.scaler.transform(rows.astype(np.float32)))
+        parts, expected = contributions_and_reconstruction(
+            bundle.model, bundle.info.scaler.transform(rows.astype(np.float32))
+        )
         timestamps = np.arange(len(rows)) * 10**9
         answers = assess(info, Rows(rows, timestamps), parts, expected, 3).predictions()
         found += [

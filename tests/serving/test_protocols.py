@@ -7,7 +7,7 @@ import httpx
 import numpy as np
 import pytest
 
-from container_component_src.model.scoring import score_parts
+from container_component_src.model.scoring import score_contributions
 from container_component_src.serving.protocol.v2 import HEADER_LENGTH, decode_response, encode_request
 from container_component_src.telemetry.smoothing import smooth
 from tests.serving.bundles import CHANNELS, SCALER
@@ -102,7 +102,7 @@ def test_telemetry_is_scored_as_by_the_model(service: Service, name: str, ask: A
     answer = ask(getattr(service, name), telemetry, timestamps)
     thresholds = service.bundle.info.thresholds
     scaled = SCALER.transform(telemetry.astype(np.float32))
-    expected = score_parts(service.bundle.model, scaled, timestamps, thresholds.max_gap_ns).sum(axis=1)
+    expected = score_contributions(service.bundle.model, scaled, timestamps, thresholds.max_gap_ns).sum(axis=1)
     close(answer["score"], expected)
     smoothed = smooth(timestamps, expected, thresholds.smoothing_window, thresholds.max_gap_ns)
     close(answer["smoothed_score"], smoothed)
@@ -114,7 +114,7 @@ def test_telemetry_is_scored_as_by_the_model(service: Service, name: str, ask: A
 def test_scaled_rows_are_scored_as_by_the_model(service: Service, ask: Ask, telemetry: np.ndarray) -> None:
     scaled = SCALER.transform(telemetry.astype(np.float32))
     answer = ask(service.predictor, scaled.astype(np.float64), None)
-    parts = score_parts(service.bundle.model, scaled)
+    parts = score_contributions(service.bundle.model, scaled)
     close(answer["score"], parts.sum(axis=1))
     close(answer["parts"], parts)
     assert answer["model_version"] == service.bundle.info.version

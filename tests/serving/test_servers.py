@@ -12,7 +12,7 @@ import pytest
 from container_component_src.backends.local.processes import LOOPBACK, free_ports
 from container_component_src.backends.local.serving import running, wait_until_ready
 from container_component_src.model.bundle import Bundle
-from container_component_src.model.scoring import score_parts
+from container_component_src.model.scoring import score_contributions
 from tests.serving.bad_requests import BAD_BODIES, BAD_ROWS, LIST
 from tests.serving.bundles import CHANNELS, ROW, SCALER, make_bundle
 
@@ -82,7 +82,7 @@ def endpoint(request: pytest.FixtureRequest, servers: Servers) -> Endpoint:
 def test_the_predictor_scores_as_the_model_does(servers: Servers) -> None:
     rows = scaled_rows(300)
     answer = servers.predictor.post(json={"instances": rows.tolist()}).json()
-    expected = score_parts(servers.bundle.model, rows)
+    expected = score_contributions(servers.bundle.model, rows)
     assert answer["model_version"] == servers.bundle.info.version
     predictions = answer["predictions"]
     np.testing.assert_allclose([row["parts"] for row in predictions], expected, rtol=1e-5, atol=1e-5)
@@ -93,7 +93,7 @@ def test_the_transformer_scores_engineering_units_as_the_model_does(servers: Ser
     raw = SCALER.inverse_transform(scaled_rows(300))
     named = [dict(zip(CHANNELS[::-1], row[::-1].tolist(), strict=True)) for row in raw]
     answer = servers.transformer.post(json={"instances": named}).json()
-    parts = score_parts(servers.bundle.model, SCALER.transform(raw))
+    parts = score_contributions(servers.bundle.model, SCALER.transform(raw))
     scores = parts.sum(axis=1)
     assert answer["model_version"] == servers.bundle.info.version
     predictions = answer["predictions"]
@@ -172,5 +172,5 @@ def test_a_transformer_scores_itself_while_its_predictor_has_another_model(serve
     raw = SCALER.inverse_transform(scaled_rows(rows))
     answer = servers.transformer_of_other_model.post(json={"instances": raw.tolist()}).json()
     assert answer["model_version"] == servers.other.info.version != servers.bundle.info.version
-    expected = score_parts(servers.other.model, SCALER.transform(raw)).sum(axis=1)
+    expected = score_contributions(servers.other.model, SCALER.transform(raw)).sum(axis=1)
     np.testing.assert_allclose([row["score"] for row in answer["predictions"]], expected, rtol=1e-5, atol=1e-5)

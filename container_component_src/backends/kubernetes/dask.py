@@ -17,11 +17,11 @@ from kubernetes.utils.quantity import parse_quantity
 
 from container_component_src.backends.kubernetes.dask_connection import connected, scale
 from container_component_src.cluster.access import Cluster, Manifest, to_manifest
-from container_component_src.cluster.children import child
 from container_component_src.cluster.conditions import states
 from container_component_src.cluster.events import warnings_about
 from container_component_src.cluster.kinds import DASK_CLUSTER
 from container_component_src.cluster.logs import last_lines, pods
+from container_component_src.cluster.owned_objects import owned_object
 from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.pod_states import is_pod_ready, obstacles, restarts
 from container_component_src.cluster.pods import SIDECAR_OFF, check, container, pod_spec
@@ -116,7 +116,7 @@ def dask_client(cluster: Cluster, step: Step, pods: PodSettings, spec: ClusterSp
     """
     wanted = manifest(step, pods, spec)
     name = wanted["metadata"]["name"]
-    with child(cluster, step, DASK_CLUSTER, wanted, failed=_has_failed):
+    with owned_object(cluster, step, DASK_CLUSTER, wanted, failed=_has_failed):
         _await_scheduler(cluster, name)
         with _losses_explained(cluster, name), connected(name, cluster) as (kube, dask):
             scale(kube, spec, cluster.patience)

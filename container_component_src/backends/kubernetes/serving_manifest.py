@@ -11,7 +11,6 @@ from kubernetes.utils.quantity import parse_quantity
 
 from container_component_src import storage
 from container_component_src.cluster.access import Manifest, to_manifest
-from container_component_src.cluster.children import DIGEST_ANNOTATION
 from container_component_src.cluster.inference_services import (
     MODE_ANNOTATION,
     PENDING,
@@ -19,6 +18,7 @@ from container_component_src.cluster.inference_services import (
     TEST_ANNOTATION,
 )
 from container_component_src.cluster.kinds import INFERENCE_SERVICE
+from container_component_src.cluster.owned_objects import DIGEST_ANNOTATION
 from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.pods import SIDECAR_OFF, container, resources, s3_environment
 from container_component_src.cluster.step import MANAGED_BY, Step

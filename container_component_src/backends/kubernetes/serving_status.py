@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 from container_component_src.backends.kubernetes.serving_events import KNATIVE_MISSING, Watch, refusal
 from container_component_src.backends.kubernetes.serving_manifest import PREDICTOR, TRANSFORMER, digest_of, parts
 from container_component_src.cluster.access import Cluster, ExistsError, Manifest, NotFoundError
-from container_component_src.cluster.children import DIGEST_ANNOTATION
 from container_component_src.cluster.events import WarningEvent
 from container_component_src.cluster.inference_services import MODE_ANNOTATION, annotation, follow_mode
 from container_component_src.cluster.kinds import INFERENCE_SERVICE
 from container_component_src.cluster.logs import last_lines, pods
+from container_component_src.cluster.owned_objects import DIGEST_ANNOTATION
 from container_component_src.cluster.pod_states import is_pod_ready, obstacles
 from container_component_src.cluster.waiting import polls
 from container_component_src.errors import StepError

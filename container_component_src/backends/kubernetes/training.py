@@ -15,10 +15,10 @@ from container_component_src.backends.kubernetes.training_failure import (
     is_late,
 )
 from container_component_src.cluster.access import Cluster, Manifest, to_manifest
-from container_component_src.cluster.children import child, start_anew
-from container_component_src.cluster.conditions import holds, states
+from container_component_src.cluster.conditions import is_true, states
 from container_component_src.cluster.kinds import PYTORCH_JOB
 from container_component_src.cluster.logs import followed, pods
+from container_component_src.cluster.owned_objects import owned_object, start_anew
 from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.pods import check, container, pod_template, reachable
 from container_component_src.cluster.start_up import StartUp
@@ -76,7 +76,7 @@ def train(cluster: Cluster, step: Step, pods: PodSettings, job: TrainingJob) -> 
     """
     wanted = manifest(step, pods, job)
     name = wanted["metadata"]["name"]
-    with child(cluster, step, PYTORCH_JOB, wanted, has_failed, resumable=True) as created:
+    with owned_object(cluster, step, PYTORCH_JOB, wanted, has_failed, resumable=True) as created:
         logger.info("PyTorchJob %s: %d replicas", name, job.arguments.num_gpu_nodes)
         with followed(cluster, MASTER_POD.format(name), CONTAINER, click.echo):
             ended, seen = _wait(cluster, step, created, job)
@@ -86,7 +86,7 @@ def train(cluster: Cluster, step: Step, pods: PodSettings, job: TrainingJob) -> 
 
 def has_failed(found: Manifest) -> bool:
     """Whether a job has failed, so that it cannot be adopted."""
-    return holds(found, "Failed")
+    return is_true(found, "Failed")
 
 
 def _replicas(step: Step, pods: PodSettings, job: TrainingJob, count: int) -> models.KubeflowOrgV1ReplicaSpec:
@@ -113,7 +113,7 @@ def _wait(cluster: Cluster, step: Step, created: Manifest, job: TrainingJob) -> 
     seen: list[Any] = []
     what = f"PyTorchJob {name} to end; see that its pods start, or raise --job-timeout"
     for found in states(cluster, PYTORCH_JOB, name, job.timeout + GRACE, what):
-        if holds(found, "Succeeded"):
+        if is_true(found, "Succeeded"):
             return found, seen
         present = _pods_of(cluster, name)
         if not has_failed(found):

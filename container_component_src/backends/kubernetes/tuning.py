@@ -7,9 +7,9 @@ from container_component_src.backends.kubernetes.tuning_manifest import manifest
 from container_component_src.backends.kubernetes.tuning_trials import failure_of, finished_trial, trials_of
 from container_component_src.backends.kubernetes.tuning_watch import Watch
 from container_component_src.cluster.access import Cluster, Manifest
-from container_component_src.cluster.children import child
-from container_component_src.cluster.conditions import condition_of, holds, states
+from container_component_src.cluster.conditions import condition_of, is_true, states
 from container_component_src.cluster.kinds import EXPERIMENT
+from container_component_src.cluster.owned_objects import owned_object
 from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.start_up import NO_POD_LIMIT
 from container_component_src.cluster.step import Step
@@ -33,7 +33,7 @@ def tune(cluster: Cluster, step: Step, pods: PodSettings, experiment: Experiment
     """
     wanted = manifest(step, pods, experiment)
     name = wanted["metadata"]["name"]
-    with child(cluster, step, EXPERIMENT, wanted, failed=_has_failed, resumable=True):
+    with owned_object(cluster, step, EXPERIMENT, wanted, failed=_has_failed, resumable=True):
         logger.info(
             "Katib experiment %s: %d trials, %d at a time", name, experiment.trial_count, experiment.parallel_count
         )
@@ -66,7 +66,7 @@ def _wait(cluster: Cluster, name: str, experiment: Experiment, watch: Watch) -> 
     timeout = rounds * (experiment.trial_timeout + NO_POD_LIMIT)
     what = f"Katib experiment {name} to end; see that its trials start, or raise --trial-timeout"
     for found in states(cluster, EXPERIMENT, name, timeout, what):
-        ended = holds(found, "Succeeded") or holds(found, "Failed")
+        ended = is_true(found, "Succeeded") or is_true(found, "Failed")
         watch.look(found, ended)
         if ended:
             return found
@@ -76,4 +76,4 @@ def _wait(cluster: Cluster, name: str, experiment: Experiment, watch: Watch) -> 
 def _has_failed(experiment: Manifest) -> bool:
     """Whether an experiment has ended without a best trial; Katib calls that a success where failures have no limit."""
     best = experiment.get("status", {}).get("currentOptimalTrial", {}).get("bestTrialName")
-    return holds(experiment, "Failed") or (holds(experiment, "Succeeded") and not best)
+    return is_true(experiment, "Failed") or (is_true(experiment, "Succeeded") and not best)

@@ -8,7 +8,7 @@ from typing import Any
 
 from container_component_src.backends.kubernetes.tuning_manifest import CONTAINER
 from container_component_src.cluster.access import Cluster, Manifest
-from container_component_src.cluster.conditions import condition_of, holds
+from container_component_src.cluster.conditions import condition_of, is_true
 from container_component_src.cluster.kinds import TRIAL
 from container_component_src.cluster.logs import SHOWN_LINES, last_lines, pods
 from container_component_src.cluster.pod_states import termination
@@ -97,7 +97,7 @@ def failure_of(cluster: Cluster, found: Manifest, timeout: float) -> Failure | N
         found: The object.
         timeout: Seconds that a trial may take.
     """
-    bad = next((condition for condition in _BAD_CONDITIONS if holds(found, condition)), None)
+    bad = next((condition for condition in _BAD_CONDITIONS if is_true(found, condition)), None)
     if bad is None or _good_state(found) is not None:
         return None
     said = condition_of(found, bad)
@@ -152,7 +152,7 @@ def split_log(log: list[str]) -> tuple[list[str], str]:
 
 def _good_state(found: Manifest) -> TrialState | None:
     for condition, state in (("Succeeded", TrialState.SUCCEEDED), ("EarlyStopped", TrialState.EARLY_STOPPED)):
-        if holds(found, condition):
+        if is_true(found, condition):
             return state
     return None
 

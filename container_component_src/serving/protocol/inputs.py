@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic_core import from_json
 
+from container_component_src.arrays import Float32Array
 from container_component_src.repetition import first_repeated
 from container_component_src.serving.protocol.timestamps import timestamps_of
 from container_component_src.telemetry.scaler import Scaler
@@ -23,7 +24,6 @@ _V1_KEYS = ("instances", "timestamps", "signature_name")  # the last one is Tens
 _HALF_OF_LARGEST = float(np.finfo(np.float32).max) / 2
 
 Floats = npt.NDArray[np.float64]
-Narrow = npt.NDArray[np.float32]
 
 
 class RequestError(Exception):
@@ -34,7 +34,7 @@ class RequestError(Exception):
 class Rows:
     """Ordered rows of a request, in the units in which they were sent."""
 
-    values: Floats | Narrow  # shape [rows, channels]
+    values: Floats | Float32Array  # shape [rows, channels]
     timestamps: npt.NDArray[np.int64] | None = None  # nanoseconds since 1970 UTC, ascending, shape [rows]
 
 
@@ -147,7 +147,7 @@ def timestamps(times: Sequence[object], rows: int) -> npt.NDArray[np.int64]:
         raise RequestError(str(error)) from error
 
 
-def scaled(values: Floats | Narrow, channels: Sequence[str], scaler: Scaler | None) -> Narrow:
+def scaled(values: Floats | Float32Array, channels: Sequence[str], scaler: Scaler | None) -> Float32Array:
     """Scale checked rows as the training data were.
 
     Args:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from container_component_src.arrays import Float32Array
 from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.serving.protocol.inputs import Rows
 from container_component_src.telemetry.smoothing import Smoother, segment_starts
@@ -15,7 +16,6 @@ TOP_CHANNELS = 5
 _MOST_NATS = 1e12  # of a channel in a row; sums over rows keep their digits
 
 Floats = npt.NDArray[np.float64]
-Narrow = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Assessment:
         return found
 
 
-def assess(info: BundleInfo, rows: Rows, parts: Narrow, expected: Narrow, top_channels: int) -> Assessment:
+def assess(info: BundleInfo, rows: Rows, parts: Float32Array, expected: Float32Array, top_channels: int) -> Assessment:
     """Judge scored rows.
 
     A channel contributes what its part of the score exceeds its mean part in the validation data by: the parts of
@@ -96,7 +96,7 @@ def assess(info: BundleInfo, rows: Rows, parts: Narrow, expected: Narrow, top_ch
     Args:
         info: Of the bundle that scored them.
         rows: In engineering units, [rows, channels].
-        parts: Part of every channel in the score, nats, float32 [rows, channels].
+        parts: Share of every channel in the score, nats, float32 [rows, channels].
         expected: What the model expects instead, scaled, float32 [rows, channels].
         top_channels: How many contributing channels to name.
     """
@@ -131,7 +131,7 @@ def _smooth(info: BundleInfo, timestamps: npt.NDArray[np.int64], scores: npt.NDA
     return Smoothed(Smoother(window, max_gap_ns).push(timestamps, scores), np.minimum(since_gap, window))
 
 
-def _window_means(excess: Narrow, window_rows: npt.NDArray[np.int64]) -> Narrow:
+def _window_means(excess: Float32Array, window_rows: npt.NDArray[np.int64]) -> Float32Array:
     """Mean of each row and those before it in its window, [rows, channels]."""
     sums = np.zeros((len(excess) + 1, excess.shape[1]))
     np.cumsum(np.minimum(excess, _MOST_NATS), axis=0, dtype=np.float64, out=sums[1:])
@@ -140,7 +140,7 @@ def _window_means(excess: Narrow, window_rows: npt.NDArray[np.int64]) -> Narrow:
     return means.astype(np.float32)
 
 
-def _take_largest(values: Narrow, count: int) -> tuple[npt.NDArray[np.int64], Narrow]:
+def _take_largest(values: Float32Array, count: int) -> tuple[npt.NDArray[np.int64], Float32Array]:
     """Positions of the largest values of each row and these values, largest first, each [rows, count].
 
     In their places is negative infinity afterwards.

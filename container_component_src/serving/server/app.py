@@ -46,7 +46,7 @@ class DisconnectedError(Exception):
     """Nobody waits for the answer any more."""
 
 
-class Front(FastAPI):
+class InferenceApp(FastAPI):
     """Stands before KServe's application, which adds its own routes to it.
 
     Args:

@@ -18,6 +18,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from container_component_src.arrays import Float32Array
 from container_component_src.model.bundle_info import BundleInfo
 
 # Environment variable of prometheus-client, which looks for it when it is imported; set where there are workers.
@@ -30,8 +31,6 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 
 REQUESTS = Counter("anomaly_requests", "Requests answered.", ["protocol", "status"])
 LATENCY = Histogram("anomaly_request_seconds", "Time to answer a request.", ["protocol"], buckets=_SECONDS)
-
-Narrow = npt.NDArray[np.float32]
 
 
 class Metrics:
@@ -67,7 +66,7 @@ class Metrics:
         REQUESTS.labels(protocol, str(status)).inc()
         LATENCY.labels(protocol).observe(seconds)
 
-    def rows(self, scaled: Narrow, scores: Narrow, alarms: int) -> None:
+    def rows(self, scaled: Float32Array, scores: Float32Array, alarms: int) -> None:
         """Count scored rows.
 
         Args:

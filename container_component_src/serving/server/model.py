@@ -20,7 +20,7 @@ from container_component_src.serving.protocol.inputs import RequestError, Rows
 from container_component_src.serving.protocol.tensors import datatype_of
 from container_component_src.serving.server.metrics import Metrics
 from container_component_src.serving.server.requests_log import RequestLog
-from container_component_src.serving.server.roles import Answer, Part, RowService, ServingOptions
+from container_component_src.serving.server.roles import Answer, Role, RowService, ServingOptions
 from container_component_src.serving.server.scorers import PredictorError, Preparation, Scored, T
 from container_component_src.telemetry.smoothing import Timestamps
 
@@ -157,7 +157,7 @@ class AnomalyModel(Model):
         """
         info, scorer = self.service.info, self.service.scorer
         centre = info.scaler.centre if info.scaler and self.service.takes_telemetry else (0.0,) * len(info.channels)
-        if self.service.options.part is Part.TRANSFORMER:
+        if self.service.options.part is Role.TRANSFORMER:
             self.service.scorer = _NoScorer()
         try:
             await self.answer_v1(orjson.dumps({"instances": [centre]}), {})

@@ -17,7 +17,7 @@ from container_component_src.serving.server.scorers import LocalScorer, RemoteSc
 MEBIBYTE = 2**20
 
 
-class Part(StrEnum):
+class Role(StrEnum):
     """What a server does."""
 
     PREDICTOR = "predictor"  # scaled rows in; scores and parts out
@@ -29,7 +29,7 @@ class Part(StrEnum):
 class ServingOptions:
     """What a server is to be."""
 
-    part: Part
+    part: Role
     model_dir: str  # the bundle: a folder or its URI
     model_name: str
     http_port: int = 8080
@@ -92,7 +92,7 @@ class RowService:
         self.options = options
         self.info = info
         self.scorer = scorer
-        self.takes_telemetry = options.part is not Part.PREDICTOR
+        self.takes_telemetry = options.part is not Role.PREDICTOR
         self._scaler = info.scaler if self.takes_telemetry else None
         self._ignored = frozenset(self._scaler.dropped) if self._scaler else frozenset()
 
@@ -136,7 +136,7 @@ def load(options: ServingOptions, predictor_url: str = "", timeout: float = 600,
         InputError: There is no bundle, or it is damaged.
     """
     bundle = Bundle.load(options.model_dir)
-    if options.part is Part.TRANSFORMER:
+    if options.part is Role.TRANSFORMER:
         scorer: Scorer = RemoteScorer(predictor_url, options.model_name, bundle, timeout, retries)
     else:
         scorer = LocalScorer(bundle)

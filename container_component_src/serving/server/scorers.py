@@ -11,8 +11,9 @@ import httpx
 import numpy as np
 import numpy.typing as npt
 
+from container_component_src.arrays import Float32Array
 from container_component_src.model.bundle import Bundle
-from container_component_src.model.scoring import parts_and_expected
+from container_component_src.model.scoring import contributions_and_reconstruction
 from container_component_src.serving.protocol.inputs import RequestError, refuse_value
 from container_component_src.serving.protocol.v2 import (
     HEADER_LENGTH,
@@ -23,8 +24,6 @@ from container_component_src.serving.protocol.v2 import (
 )
 from container_component_src.serving.server.offload import offload
 from container_component_src.telemetry.smoothing import Timestamps
-
-Narrow = npt.NDArray[np.float32]
 
 CONNECT_TIMEOUT = 0.5  # seconds; a predictor whose machine has gone does not even refuse
 CA_VARIABLE = "REQUESTS_CA_BUNDLE"  # set by KServe's controller where the way to the predictor is encrypted
@@ -49,13 +48,13 @@ class OtherVersionError(Exception):
 class Scored:
     """Scored rows."""
 
-    parts: Narrow  # nats, shape [rows, channels]; a row of them sums to its score
-    expected: Narrow  # what the model expects instead of the values, scaled, shape [rows, channels]
+    parts: Float32Array  # nats, shape [rows, channels]; a row of them sums to its score
+    expected: Float32Array  # what the model expects instead of the values, scaled, shape [rows, channels]
 
 
 T = TypeVar("T")
 # Reads a request: scaled rows [rows, channels], timestamps [rows] if known, and what makes the answer of the scores.
-Preparation: TypeAlias = Callable[[], tuple[Narrow, Timestamps | None, Callable[[Scored], T]]]
+Preparation: TypeAlias = Callable[[], tuple[Float32Array, Timestamps | None, Callable[[Scored], T]]]
 
 
 class Scorer(Protocol):
@@ -91,10 +90,10 @@ class LocalScorer:
 
         return await offload(size, work)
 
-    def _score(self, scaled: Narrow, timestamps: Timestamps | None) -> Scored:
+    def _score(self, scaled: Float32Array, timestamps: Timestamps | None) -> Scored:
         max_gap_ns = self._bundle.info.thresholds.max_gap_ns
         with np.errstate(over="ignore", invalid="ignore"):
-            parts, expected = parts_and_expected(self._bundle.model, scaled, timestamps, max_gap_ns)
+            parts, expected = contributions_and_reconstruction(self._bundle.model, scaled, timestamps, max_gap_ns)
             finite = np.isfinite(parts.sum(axis=1)) & np.isfinite(expected).all(axis=1)
         if not finite.all():
             largest = np.abs(scaled) == np.abs(scaled).max(axis=1, keepdims=True)
@@ -149,7 +148,7 @@ class RemoteScorer:
         self._told = False
         return await offload(size, finish, scored)
 
-    async def _ask(self, scaled: Narrow, timestamps: Timestamps | None, headers: dict[str, str]) -> Scored:
+    async def _ask(self, scaled: Float32Array, timestamps: Timestamps | None, headers: dict[str, str]) -> Scored:
         inputs: dict[str, npt.NDArray[Any]] = {ROWS_INPUT: scaled}
         if timestamps is not None and self._sends_timestamps:
             inputs[TIMESTAMPS_INPUT] = timestamps

@@ -20,9 +20,9 @@ from container_component_src.errors import InputError, StepError
 from container_component_src.serving.deployment.service import GRACE_PERIOD
 from container_component_src.serving.protocol.inputs import RequestError
 from container_component_src.serving.server import logs, workers
-from container_component_src.serving.server.app import FIXED_MODEL, Front
+from container_component_src.serving.server.app import FIXED_MODEL, InferenceApp
 from container_component_src.serving.server.model import AnomalyModel
-from container_component_src.serving.server.roles import Part, ServingOptions, load
+from container_component_src.serving.server.roles import Role, ServingOptions, load
 
 _HTTP_PORT, _GRPC_PORT = 8080, 8081
 
@@ -70,7 +70,7 @@ def build_model(options: ServingOptions) -> AnomalyModel:
             f"{options.model_dir}: the model scores its own centre as NaN or infinite; train it again ({error})"
         ) from error
     context.set_predictor_config(predictor)
-    model_server.app = Front(model)
+    model_server.app = InferenceApp(model)
     logger.info("model is ready", extra={"fields": {"model": model.name, "version": model.version}})
     return model
 
@@ -115,5 +115,5 @@ def _predictor(options: ServingOptions) -> PredictorConfig:
         predictor_use_ssl=kserve_arguments.predictor_use_ssl,
         predictor_request_timeout_seconds=kserve_arguments.predictor_request_timeout_seconds,
         predictor_request_retries=kserve_arguments.predictor_request_retries,
-        predictor_health_check=options.part is Part.TRANSFORMER and kserve_arguments.enable_predictor_health_check,
+        predictor_health_check=options.part is Role.TRANSFORMER and kserve_arguments.enable_predictor_health_check,
     )

@@ -13,8 +13,8 @@ from container_component_src.backends.kubernetes import serving, serving_status
 from container_component_src.backends.kubernetes.serving_manifest import manifest
 from container_component_src.cluster import inference_services
 from container_component_src.cluster.access import Cluster
-from container_component_src.cluster.children import DIGEST_ANNOTATION
 from container_component_src.cluster.inference_services import MODE_ANNOTATION
+from container_component_src.cluster.owned_objects import DIGEST_ANNOTATION
 from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.step import Step
 from container_component_src.serving.deployment.service import Deployment, Hosting, Service, SmokeRequest

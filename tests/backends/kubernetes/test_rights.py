@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from container_component_src.backends.kubernetes import dask, training, tuning
-from container_component_src.cluster import children, conditions
+from container_component_src.cluster import conditions, owned_objects
 from container_component_src.cluster.access import Cluster
 from container_component_src.cluster.events import warnings_about
 from container_component_src.cluster.eviction import is_evicted
@@ -40,10 +40,10 @@ def test_nothing_is_granted_that_is_not_used(
     monkeypatch.setattr(conditions, "POLL_INTERVAL", 0.05)
     retried = Step(step.run_id, **SECOND_POD)
     with training_controller.playing(training_controller.TrainingOperator(emulator)):
-        emulator.put("PyTorchJob", children.with_digest(training.manifest(step, PODS, job())))
+        emulator.put("PyTorchJob", owned_objects.with_digest(training.manifest(step, PODS, job())))
         training.train(cluster, retried, PODS, job())
     with katib_controller.playing(katib_controller.Katib(emulator)):
-        emulator.put("Experiment", children.with_digest(tuning.manifest(step, PODS, experiment())))
+        emulator.put("Experiment", owned_objects.with_digest(tuning.manifest(step, PODS, experiment())))
         tuning.tune(cluster, retried, PODS, experiment())
     with (
         dask.dask_client(cluster, step, PODS, ClusterSpec(1)),

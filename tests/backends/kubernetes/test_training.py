@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from container_component_src.backends.kubernetes import training
-from container_component_src.cluster import children, conditions, logs
+from container_component_src.cluster import conditions, logs, owned_objects
 from container_component_src.cluster.access import Cluster, PassingError
 from container_component_src.cluster.start_up import StartUp
 from container_component_src.cluster.step import Step
@@ -318,7 +318,7 @@ def test_a_second_attempt_adopts_the_running_job(
 ) -> None:
     retried = Step(step.run_id, "step-pod-2", "00000000-0000-4000-8000-0000000000bb")
     operator.lines = 30
-    before = emulator.put("PyTorchJob", children.with_digest(training.manifest(step, PODS, job())))
+    before = emulator.put("PyTorchJob", owned_objects.with_digest(training.manifest(step, PODS, job())))
     training.train(cluster, retried, PODS, job())
     assert operator.handled == {before["metadata"]["uid"]}
     assert capsys.readouterr().out == "".join(f"epoch {number}\n" for number in range(30))
@@ -327,7 +327,7 @@ def test_a_second_attempt_adopts_the_running_job(
 def test_a_job_that_failed_before_is_started_anew(
     cluster: Cluster, step: Step, operator: TrainingOperator, emulator: Emulator
 ) -> None:
-    failed = {**children.with_digest(training.manifest(step, PODS, job())), "status": {"conditions": [FAILED]}}
+    failed = {**owned_objects.with_digest(training.manifest(step, PODS, job())), "status": {"conditions": [FAILED]}}
     operator.handled.add("before")
     emulator.put("PyTorchJob", {**failed, "metadata": {**failed["metadata"], "uid": "before"}})
     training.train(cluster, step, PODS, job())

@@ -13,7 +13,7 @@ import pytest
 from container_component_src.backends.kubernetes import tuning, tuning_watch
 from container_component_src.cluster import conditions, start_up
 from container_component_src.cluster.access import Cluster, PassingError
-from container_component_src.cluster.children import with_digest
+from container_component_src.cluster.owned_objects import with_digest
 from container_component_src.cluster.step import Step
 from container_component_src.errors import StepError
 from container_component_src.tuning.experiment import TrialState

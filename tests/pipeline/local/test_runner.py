@@ -22,7 +22,7 @@ from container_component_src.errors import InputError
 from pipeline.local import LocalRunOptions, RunStatus, RunSummary, run_locally
 from tests.pipeline import local_pipelines
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 class Bench:

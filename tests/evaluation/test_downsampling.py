@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from container_component_src.report.downsampling import keep_shape, spread
+from container_component_src.evaluation.downsampling import keep_shape, spread
 
 
 def test_a_straight_line_needs_its_ends_only() -> None:

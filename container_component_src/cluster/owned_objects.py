@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def child(
+def owned_object(
     cluster: Cluster,
     step: Step,
     kind: Kind,
@@ -73,14 +73,14 @@ def child(
 def start_anew(
     cluster: Cluster, step: Step, kind: Kind, found: Manifest, failed: Callable[[Manifest], bool]
 ) -> Manifest:
-    """Replace the object of a `child` block by a new one of the same manifest, once all that it owned is gone.
+    """Replace the object of a `owned_object` block by a new one of the same manifest, once all that it owned is gone.
 
     Args:
         cluster: Where it is.
         step: That it belongs to.
         kind: Of the object.
-        found: The object, as `child` yielded it.
-        failed: As for `child`.
+        found: The object, as `owned_object` yielded it.
+        failed: As for `owned_object`.
 
     Returns:
         The new object.

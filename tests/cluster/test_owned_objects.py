@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from container_component_src.cluster import children
+from container_component_src.cluster import owned_objects
 from container_component_src.cluster.access import Cluster, PassingError
-from container_component_src.cluster.children import child, start_anew
 from container_component_src.cluster.kinds import DASK_CLUSTER, EXPERIMENT, PYTORCH_JOB, Kind
+from container_component_src.cluster.owned_objects import owned_object, start_anew
 from container_component_src.cluster.step import Step
 from container_component_src.errors import StepError
 from tests.cluster.emulator import NAMESPACE, Emulator
@@ -26,7 +26,7 @@ def experiment(step: Step, name: str = "one", **spec: Any) -> dict[str, Any]:
 
 def leave_behind(cluster: Cluster, step: Step, manifest: dict[str, Any]) -> dict[str, Any]:
     """What the first attempt of a step leaves that is killed: the object, which nobody deletes."""
-    return children._create_or_adopt(cluster, step, EXPERIMENT, children.with_digest(manifest), never)
+    return owned_objects._create_or_adopt(cluster, step, EXPERIMENT, owned_objects.with_digest(manifest), never)
 
 
 def never(found: dict[str, Any]) -> bool:
@@ -34,7 +34,7 @@ def never(found: dict[str, Any]) -> bool:
 
 
 def test_child_ends_with_the_block(cluster: Cluster, emulator: Emulator, step: Step) -> None:
-    with child(cluster, step, EXPERIMENT, experiment(step), never) as created:
+    with owned_object(cluster, step, EXPERIMENT, experiment(step), never) as created:
         assert created["metadata"]["uid"]
         (stored,) = emulator.objects("Experiment").values()
         assert stored["metadata"]["labels"]["pipeline/runid"] == step.run_id
@@ -46,7 +46,7 @@ def test_child_ends_with_the_block(cluster: Cluster, emulator: Emulator, step: S
 def test_child_ends_with_a_failure(
     cluster: Cluster, emulator: Emulator, step: Step, ending: type[BaseException]
 ) -> None:
-    with pytest.raises(ending), child(cluster, step, EXPERIMENT, experiment(step), never):
+    with pytest.raises(ending), owned_object(cluster, step, EXPERIMENT, experiment(step), never):
         raise ending
     assert emulator.objects("Experiment") == {}
 
@@ -54,7 +54,7 @@ def test_child_ends_with_a_failure(
 def test_second_attempt_adopts_the_running_child(cluster: Cluster, emulator: Emulator, step: Step) -> None:
     retried = Step(step.run_id, "step-pod-2", "00000000-0000-4000-8000-0000000000bb")
     created = leave_behind(cluster, step, experiment(step))
-    with child(cluster, retried, EXPERIMENT, experiment(retried), never) as adopted:
+    with owned_object(cluster, retried, EXPERIMENT, experiment(retried), never) as adopted:
         assert adopted["metadata"]["uid"] == created["metadata"]["uid"]
         owners = [owner["uid"] for owner in emulator.objects("Experiment")["one"]["metadata"]["ownerReferences"]]
         assert owners == [step.pod_uid, retried.pod_uid]
@@ -67,12 +67,12 @@ def test_second_attempt_replaces_what_it_cannot_use(
 ) -> None:
     created = leave_behind(cluster, step, experiment(step))
     again = experiment(step, maxTrialCount=2) if reason == "other arguments" else experiment(step)
-    with child(cluster, step, EXPERIMENT, again, lambda found: reason == "failed") as new:
+    with owned_object(cluster, step, EXPERIMENT, again, lambda found: reason == "failed") as new:
         assert new["metadata"]["uid"] != created["metadata"]["uid"]
 
 
 def test_what_is_started_anew_is_the_same_with_the_same_owner(cluster: Cluster, emulator: Emulator, step: Step) -> None:
-    with child(cluster, step, EXPERIMENT, experiment(step), never) as created:
+    with owned_object(cluster, step, EXPERIMENT, experiment(step), never) as created:
         emulator.patch("Experiment", "one", {"status": {"conditions": []}})
         new = start_anew(cluster, step, EXPERIMENT, created, never)
         assert "status" not in new
@@ -88,7 +88,7 @@ def test_child_of_another_run_is_left_alone(cluster: Cluster, emulator: Emulator
     leave_behind(cluster, other, experiment(other))
     with (
         pytest.raises(StepError, match="belongs to another run"),
-        child(cluster, step, EXPERIMENT, experiment(step), never),
+        owned_object(cluster, step, EXPERIMENT, experiment(step), never),
     ):
         pass
     assert list(emulator.objects("Experiment")) == ["one"]
@@ -97,14 +97,14 @@ def test_child_of_another_run_is_left_alone(cluster: Cluster, emulator: Emulator
 @pytest.mark.parametrize(("status", "message"), [(403, "not allowed to create Experiment one"), (404, "install Katib")])
 def test_refusals_name_the_fix(cluster: Cluster, emulator: Emulator, step: Step, status: int, message: str) -> None:
     emulator.fail("POST", "/experiments", status, times=9)
-    with pytest.raises(StepError, match=message), child(cluster, step, EXPERIMENT, experiment(step), never):
+    with pytest.raises(StepError, match=message), owned_object(cluster, step, EXPERIMENT, experiment(step), never):
         pass
 
 
 @pytest.mark.parametrize("status", [429, 500, 503, 0])
 def test_passing_failures_are_tried_again(cluster: Cluster, emulator: Emulator, step: Step, status: int) -> None:
     fault = emulator.fail("POST", "/experiments", status, times=2)
-    with child(cluster, step, EXPERIMENT, experiment(step), never):
+    with owned_object(cluster, step, EXPERIMENT, experiment(step), never):
         assert list(emulator.objects("Experiment")) == ["one"]
     assert fault.seen == 2
 
@@ -114,7 +114,7 @@ def test_lasting_failure_is_one_line(cluster: Cluster, emulator: Emulator, step:
     impatient = replace(cluster, patience=0.5)
     with (
         pytest.raises(PassingError, match="injected failure"),
-        child(impatient, step, EXPERIMENT, experiment(step), never),
+        owned_object(impatient, step, EXPERIMENT, experiment(step), never),
     ):
         pass
 
@@ -123,7 +123,7 @@ def test_what_runs_is_not_deleted_because_the_api_server_is_away(
     cluster: Cluster, emulator: Emulator, step: Step
 ) -> None:
     impatient = replace(cluster, patience=0.5)
-    with pytest.raises(PassingError), child(impatient, step, EXPERIMENT, experiment(step), never):
+    with pytest.raises(PassingError), owned_object(impatient, step, EXPERIMENT, experiment(step), never):
         emulator.fail("GET", "/experiments", 0, times=99)
         impatient.get(EXPERIMENT, "one")
     assert list(emulator.objects("Experiment")) == ["one"]

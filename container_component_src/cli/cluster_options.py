@@ -11,7 +11,8 @@ from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.model.arguments import checked
 
 if TYPE_CHECKING:
-    from container_component_src.backends.kubernetes import Request
+    from container_component_src.backends.kubernetes import KubernetesBackend
+    from container_component_src.cluster.access import Manifest
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -55,10 +56,15 @@ def cluster_options(image_option: str = "--image") -> Callable[[F], F]:
     return decorate
 
 
-def print_manifest(pods: PodSettings, request: "Request") -> None:
-    """Print what would be created on a cluster, as YAML."""
+def print_manifest(pods: PodSettings, build: "Callable[[KubernetesBackend], Manifest]") -> None:
+    """Print what would be created on a cluster, as YAML.
+
+    Args:
+        pods: Settings of the pods.
+        build: Returns the manifest, given the backend of a cluster.
+    """
     import yaml
 
     from container_component_src.backends.kubernetes import KubernetesBackend
 
-    click.echo(yaml.safe_dump(KubernetesBackend(pods).manifest(request), sort_keys=False), nl=False)
+    click.echo(yaml.safe_dump(build(KubernetesBackend(pods)), sort_keys=False), nl=False)

@@ -88,7 +88,7 @@ def deploy_to_kserve(
 
     service = make_service(bundle_path, test_df_path, service_name, checked(Hosting, hosting), ready_timeout)
     if dry_run:
-        print_manifest(pods, service)
+        print_manifest(pods, lambda backend: backend.service_manifest(service))
         return
     deployment = get_backend(backend_name, pods).deploy(service)
     outputs.publish(executor_input, parameters={"endpoint": deployment.url})

@@ -70,7 +70,7 @@ def run_dask_preprocessing(
 
     spec = ClusterSpec(num_dask_workers, min_workers, max_workers)
     if dry_run:
-        print_manifest(pods, spec)
+        print_manifest(pods, lambda backend: backend.dask_manifest(spec))
         return
     target = place(df_out_path, data_root, "run_dask_preprocessing", "dataset")
     with get_backend(backend_name, pods).dask_client(spec) as client:

@@ -125,11 +125,11 @@ def run_katib_experiment(
     paths = {"train_df_path": train_df_path, "val_df_path": val_df_path}
     experiment = checked(Experiment, {"search_space": space, **paths, **settings})
     if dry_run:
-        print_manifest(pods, experiment)
+        print_manifest(pods, lambda backend: backend.tuner.manifest(experiment))
         return
     for path in paths.values():
         Dataset.open(path)  # an absent dataset is reported here, and not by every trial
-    result = get_backend(backend_name, pods).tune(experiment)
+    result = get_backend(backend_name, pods).tuner.tune(experiment)
     storage.resolve(trials_path).write_bytes(result.trials_table.encode())
     artifacts = {"trials": result.metadata()}
     if trials_page_path:

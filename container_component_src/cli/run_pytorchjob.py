@@ -77,10 +77,10 @@ def run_pytorchjob(
     arguments = checked(TrainingArguments, {**chosen.model_dump(), **options})
     job = checked(TrainingJob, {"arguments": arguments, "timeout": job_timeout})
     if dry_run:
-        print_manifest(pods, job)
+        print_manifest(pods, lambda backend: backend.trainer.manifest(job))
         return
     check_access(arguments)  # for hours this process only waits, and needs the store again in the end
-    get_backend(backend_name, pods).train(job)
+    get_backend(backend_name, pods).trainer.train(job)
     bundle = storage.resolve(arguments.model_output_file)
     info = open_info(bundle.uri)
     if data_root and model_copy_path:

@@ -25,24 +25,27 @@ SHOWN_LINES = 3  # of a failed process, in the error
 logger = logging.getLogger(__name__)
 
 
-def train(job: TrainingJob) -> None:
-    """Run the training program in `num_gpu_nodes` processes and wait for all of them.
+class LocalTrainer:
+    """Trains in processes on this machine."""
 
-    The first process's output appears on stdout as it comes, that of the others in the log. No process is left, however
-    this ends.
+    def train(self, job: TrainingJob) -> None:
+        """Run the training program in `num_gpu_nodes` processes and wait for all of them.
 
-    Raises:
-        InputError: A process refused its input.
-        StepError: A process failed, or the job took longer than its timeout.
-    """
-    arguments = absolute(job.arguments).model_copy(update={"run_as_pytorchjob": True})
-    command = [sys.executable, *training_command(arguments)[1:]]  # the command's `python` is the one that runs here
-    count, (port,) = arguments.num_gpu_nodes, free_ports(1)
-    threads = max(1, usable_cores() // count)  # the processes share the cores
-    with process_groups() as processes:
-        for rank in range(count):
-            _start(processes, command, {"OMP_NUM_THREADS": str(threads)} | operator_environment(rank, count, port))
-        _wait([_Node(rank, process) for rank, process in enumerate(processes)], job.timeout)
+        The output of the first process appears on stdout as it comes, that of the others in the log. No process is left
+        behind, even if the training fails.
+
+        Raises:
+            InputError: A process refused its input.
+            StepError: A process failed, or the job took longer than its timeout.
+        """
+        arguments = absolute(job.arguments).model_copy(update={"run_as_pytorchjob": True})
+        command = [sys.executable, *training_command(arguments)[1:]]  # its first word is `python`
+        count, (port,) = arguments.num_gpu_nodes, free_ports(1)
+        threads = max(1, usable_cores() // count)  # the processes share the cores
+        with process_groups() as processes:
+            for rank in range(count):
+                _start(processes, command, {"OMP_NUM_THREADS": str(threads)} | operator_environment(rank, count, port))
+            _wait([_Node(rank, process) for rank, process in enumerate(processes)], job.timeout)
 
 
 def operator_environment(rank: int, nodes: int, port: int) -> dict[str, str]:

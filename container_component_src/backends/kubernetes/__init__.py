@@ -54,7 +54,7 @@ class KubernetesBackend:
         """Return a client of a Dask cluster that the operator runs."""
         from container_component_src.backends.kubernetes.dask import dask_client
 
-        return dask_client(self.context, spec)
+        return dask_client(self.context.cluster, self.context.step, self.context.pods, spec)
 
     def dask_manifest(self, spec: "ClusterSpec") -> Manifest:
         """Return the DaskCluster that `dask_client` creates."""
@@ -66,7 +66,7 @@ class KubernetesBackend:
         """Create or update an InferenceService."""
         from container_component_src.backends.kubernetes.serving import deploy
 
-        return deploy(self.context, service)
+        return deploy(self.context.cluster, self.context.step, self.context.pods, service)
 
     def service_manifest(self, service: "Service") -> Manifest:
         """Return the InferenceService that `deploy` creates."""

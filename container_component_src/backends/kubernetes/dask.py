@@ -15,7 +15,6 @@ from distributed.scheduler import KilledWorker
 from kubernetes import client
 from kubernetes.utils.quantity import parse_quantity
 
-from container_component_src.backends.kubernetes.context import JobContext
 from container_component_src.backends.kubernetes.dask_connection import connected, scale
 from container_component_src.cluster.access import Cluster, Manifest, to_manifest
 from container_component_src.cluster.conditions import states
@@ -108,16 +107,16 @@ def manifest(step: Step, pods: PodSettings, spec: ClusterSpec) -> Manifest:
 
 
 @contextmanager
-def dask_client(context: JobContext, spec: ClusterSpec) -> Iterator[Client]:
+def dask_client(cluster: Cluster, step: Step, pods: PodSettings, spec: ClusterSpec) -> Iterator[Client]:
     """A client of a Dask cluster that is deleted when the block is left.
 
     Raises:
         InputError: The cluster cannot be built as the options say.
         StepError: The API refused something, pods did not start in time, or they run other versions than this process.
     """
-    cluster, wanted = context.cluster, manifest(context.step, context.pods, spec)
+    wanted = manifest(step, pods, spec)
     name = wanted["metadata"]["name"]
-    with owned_object(cluster, context.step, DASK_CLUSTER, wanted, failed=_has_failed):
+    with owned_object(cluster, step, DASK_CLUSTER, wanted, failed=_has_failed):
         _await_scheduler(cluster, name)
         with _losses_explained(cluster, name), connected(name, cluster) as (kube, dask):
             scale(kube, spec, cluster.patience)

@@ -6,7 +6,6 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from container_component_src.backends.kubernetes.context import JobContext
 from container_component_src.backends.kubernetes.serving_events import Watch
 from container_component_src.backends.kubernetes.serving_manifest import (
     LATEST_TAG,
@@ -40,7 +39,8 @@ from container_component_src.cluster.inference_services import (
     remove,
 )
 from container_component_src.cluster.kinds import INFERENCE_SERVICE
-from container_component_src.cluster.step import MANAGED_BY
+from container_component_src.cluster.pod_settings import PodSettings
+from container_component_src.cluster.step import MANAGED_BY, Step
 from container_component_src.errors import InputError, PipelineError, StepError
 from container_component_src.serving.deployment.service import Deployment, Service, names_of_mode, same_mode
 from container_component_src.serving.deployment.smoke_test import NotServingError, smoke_test
@@ -53,7 +53,7 @@ _PAUSE = 0.2  # seconds between them
 logger = logging.getLogger(__name__)
 
 
-def deploy(context: JobContext, service: Service) -> Deployment:
+def deploy(cluster: Cluster, step: Step, pods: PodSettings, service: Service) -> Deployment:
     """Create or update the InferenceService of a model, wait until the new pods are ready, and send the smoke request.
 
     Whatever fails, and where the step is told to stop: what was created is deleted again, what was updated gets its
@@ -65,7 +65,7 @@ def deploy(context: JobContext, service: Service) -> Deployment:
         InputError: The service cannot be built or changed as the options say.
         StepError: The API refused something, the service did not become ready or gave a wrong answer.
     """
-    rollout = Rollout(context.cluster, manifest(context.step, context.pods, service), service)
+    rollout = Rollout(cluster, manifest(step, pods, service), service)
     try:
         url, version = _rolled_out(rollout, service)
     except LostError:
@@ -75,7 +75,7 @@ def deploy(context: JobContext, service: Service) -> Deployment:
     except PipelineError as error:
         raise type(error)("; ".join(filter(None, (str(error), rollout.undo())))) from error
     except BaseException:
-        rollout.cluster = rollout.cluster.in_haste
+        rollout.cluster = cluster.in_haste
         logger.warning("stopped: %s", rollout.undo(wait=False) or "nothing was changed")
         raise
     logger.info("service %s answered the smoke request as model %s", service.name, version)

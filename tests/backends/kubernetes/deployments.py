@@ -18,7 +18,6 @@ from container_component_src.cluster.owned_objects import DIGEST_ANNOTATION
 from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.step import Step
 from container_component_src.serving.deployment.service import Deployment, Hosting, Service, SmokeRequest
-from tests.backends.kubernetes.golden import context
 from tests.backends.kubernetes.kserve_controller import MODEL, KServe, admit, playing
 from tests.cluster.emulator import NAMESPACE, Emulator
 
@@ -62,7 +61,7 @@ def service(model: str, hosting: Hosting | None = None, ready_timeout: float = 1
 
 
 def deploy(cluster: Cluster, step: Step, wanted: Service) -> Deployment:
-    return serving.deploy(context(cluster, step, PODS), wanted)
+    return serving.deploy(cluster, step, PODS, wanted)
 
 
 def of_others(step: Step) -> dict[str, Any]:

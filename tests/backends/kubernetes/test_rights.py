@@ -4,8 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from container_component_src.backends.kubernetes import training_manifest, tuning_manifest
-from container_component_src.backends.kubernetes.dask import dask_client
+from container_component_src.backends.kubernetes import dask, training_manifest, tuning_manifest
 from container_component_src.backends.kubernetes.training import PyTorchJobTrainer
 from container_component_src.backends.kubernetes.tuning import KatibTuner
 from container_component_src.cluster import conditions, owned_objects
@@ -49,11 +48,11 @@ def test_nothing_is_granted_that_is_not_used(
         emulator.put("Experiment", owned_objects.with_digest(tuning_manifest.manifest(step, PODS, experiment())))
         KatibTuner(context(cluster, retried)).tune(experiment())
     with (
-        dask_client(context(cluster, step), ClusterSpec(1)),
-        dask_client(context(cluster, retried), ClusterSpec(1)),
+        dask.dask_client(cluster, step, PODS, ClusterSpec(1)),
+        dask.dask_client(cluster, retried, PODS, ClusterSpec(1)),
     ):
         pass
-    with dask_client(context(cluster, step), ClusterSpec(1, 1, 2)):
+    with dask.dask_client(cluster, step, PODS, ClusterSpec(1, 1, 2)):
         pass
     kserve.scores["one"] = 2.0
     with pytest.raises(StepError, match="deleted again"):

@@ -1,24 +1,13 @@
 """Typed, frozen settings: everything that `config.toml` may say, checked key by key when it is read."""
 
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Literal
 
 import tomli
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
 from container_component_src.errors import InputError
-from container_component_src.quantities import Quantity
-
-M = TypeVar("M", bound=BaseModel)
-NonEmpty = Annotated[str, Field(min_length=1)]
-IMAGE_USER = 1000  # that the image runs as; its group has the same number
-Hours = Annotated[float, Field(gt=0, le=8760)]  # up to a year
-
-
-class Frozen(BaseModel):
-    """Base of the value classes that are read from files: immutable, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+from container_component_src.values import IMAGE_USER, Frozen, Hours, NonEmpty, Quantity, validated
 
 
 class Paths(Frozen):
@@ -141,34 +130,3 @@ def load_settings(path: Path) -> Settings:
     except (OSError, UnicodeDecodeError, tomli.TOMLDecodeError) as error:
         raise InputError(f"{path}: not readable as TOML ({error}); fix the file") from error
     return validated(Settings, values, str(path))
-
-
-def validated(model: type[M], values: object, source: str) -> M:
-    """Check values against a model.
-
-    Args:
-        model: What they must be.
-        values: Parsed JSON or TOML.
-        source: The file or option that they come from, for the error.
-
-    Raises:
-        InputError: They do not fit; the message names the source and the key.
-    """
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        raise InputError(f"{source}: {describe(error)}") from error
-
-
-def describe(error: ValidationError) -> str:
-    """Say in one line which keys a validation refused, and why."""
-    problems = {
-        "missing": "is missing; add it",
-        "extra_forbidden": "is not a known key; remove or rename it",
-    }
-    lines = []
-    for item in error.errors(include_url=False):
-        key = ".".join(str(part) for part in item["loc"])
-        problem = problems.get(item["type"], f"is wrong: {item['msg']}")
-        lines.append(f"key '{key}' {problem}" if key else item["msg"].removeprefix("Value error, "))
-    return "; ".join(lines)

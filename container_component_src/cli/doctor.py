@@ -61,7 +61,8 @@ def doctor(
 ) -> None:
     """Check this machine or a namespace of a cluster, the store and the data, and say how to fix what is wrong."""
     from container_component_src.maintenance.input_checks import Inputs
-    from container_component_src.settings import ReportColumns, load_settings, validated
+    from container_component_src.settings import ReportColumns, load_settings
+    from container_component_src.values import validated
 
     columns = validated(ReportColumns, report_columns, "--report-columns")
     inputs = Inputs(archives_path, reports_path, timestamp_col, columns, data_root)

@@ -38,8 +38,9 @@ def label_telemetry(
     """Mark the rows that lie in a reported anomaly."""
     from container_component_src import outputs
     from container_component_src.data_root import place
-    from container_component_src.settings import ReportColumns, validated
+    from container_component_src.settings import ReportColumns
     from container_component_src.telemetry.labels import label_dataset
+    from container_component_src.values import validated
 
     columns = validated(ReportColumns, report_columns, "--report-columns")
     target = place(labels_path, data_root, "label_telemetry", "labels")

@@ -13,7 +13,7 @@ from container_component_src.cli.options import (
     executor_input_option,
 )
 from container_component_src.cli.training_options import training_options
-from container_component_src.settings import IMAGE_USER
+from container_component_src.values import IMAGE_USER
 
 if TYPE_CHECKING:
     from container_component_src.cluster.pod_settings import PodSettings

@@ -4,8 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from container_component_src.quantities import Quantity
-from container_component_src.settings import Frozen, NonEmpty
+from container_component_src.values import Frozen, NonEmpty, Quantity
 
 
 class PodSettings(Frozen):

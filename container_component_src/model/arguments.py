@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from container_component_src.errors import InputError
-from container_component_src.settings import Frozen, NonEmpty, describe
+from container_component_src.values import Frozen, NonEmpty, describe
 
 # How a quantile of the validation scores is found: among those there are, or from a distribution fitted to their tail.
 ThresholdMethod = Literal["quantile", "peaks_over_threshold"]

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, FiniteFloat, model_validator
 
-from container_component_src.settings import Frozen
+from container_component_src.values import Frozen
 
 
 class ScalerType(StrEnum):

@@ -9,9 +9,9 @@ from pydantic import Field, model_validator
 
 from container_component_src.errors import StepError
 from container_component_src.model.arguments import Hyperparameters, Size, TrainingArguments
-from container_component_src.settings import IMAGE_USER, Frozen, NonEmpty
 from container_component_src.tuning.collector import OBJECTIVE
 from container_component_src.tuning.search_space import SearchSpace, to_dict
+from container_component_src.values import IMAGE_USER, Frozen, NonEmpty
 
 
 class Algorithm(StrEnum):

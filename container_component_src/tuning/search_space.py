@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from container_component_src.errors import InputError
 from container_component_src.model.arguments import Hyperparameters, Size
-from container_component_src.settings import Frozen
+from container_component_src.values import Frozen
 
 
 def _layer_sizes(value: object) -> object:

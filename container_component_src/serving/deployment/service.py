@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from container_component_src.errors import InputError
-from container_component_src.settings import Frozen
+from container_component_src.values import Frozen
 
 LONGEST_LABEL = 63  # characters of a part of a host name
 LONGEST_NAME = LONGEST_LABEL - len("-transformer")

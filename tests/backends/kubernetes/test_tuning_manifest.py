@@ -12,9 +12,9 @@ from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.step import Step
 from container_component_src.errors import InputError
 from container_component_src.model.arguments import checked
-from container_component_src.settings import IMAGE_USER
 from container_component_src.tuning.experiment import Experiment
 from container_component_src.tuning.search_space import SearchSpace
+from container_component_src.values import IMAGE_USER
 from tests.backends.kubernetes.golden import PODS, STEP, golden
 from tests.cluster.schemas import pod_problems, problems
 

@@ -6,17 +6,18 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from container_component_src.cluster.pod_settings import PodSettings
+from container_component_src.steps.shared import PodSettings
 
 if TYPE_CHECKING:  # a step imports only the libraries that it uses
     from distributed import Client
 
-    from container_component_src.dask_preprocessor.cluster import ClusterSpec
     from container_component_src.maintenance.checks import Check
     from container_component_src.maintenance.input_checks import Inputs
-    from container_component_src.model.arguments import TrainingJob
     from container_component_src.serving.deployment.service import Deployment, Service
-    from container_component_src.tuning.experiment import Experiment, TuningResult
+    from container_component_src.steps.data import ClusterSpec
+    from container_component_src.steps.training import TrainingJob
+    from container_component_src.steps.tuning import Experiment
+    from container_component_src.tuning.experiment import TuningResult
 
 
 class Tuner(Protocol):

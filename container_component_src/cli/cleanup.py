@@ -50,7 +50,7 @@ def cleanup(
     Data that a deployed service reads is kept: --backend kubernetes asks the cluster.
     """
     from container_component_src.backends.base import get_backend
-    from container_component_src.cluster.pod_settings import PodSettings
+    from container_component_src.steps.shared import PodSettings
 
     backend = get_backend(backend_name, PodSettings(namespace=namespace))
     if not data:

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 from container_component_src.backends.kubernetes.context import JobContext
 from container_component_src.cluster.access import CHECK_PATIENCE, Manifest, connect
-from container_component_src.cluster.pod_settings import PodSettings
+from container_component_src.steps.shared import PodSettings
 
 if TYPE_CHECKING:
     from distributed import Client
 
     from container_component_src.backends.kubernetes.training import PyTorchJobTrainer
     from container_component_src.backends.kubernetes.tuning import KatibTuner
-    from container_component_src.dask_preprocessor.cluster import ClusterSpec
     from container_component_src.maintenance.checks import Check
     from container_component_src.maintenance.input_checks import Inputs
     from container_component_src.serving.deployment.service import Deployment, Service
+    from container_component_src.steps.data import ClusterSpec
 
 # ruff: noqa: PLC0415 - a method imports its libraries when it is called
 

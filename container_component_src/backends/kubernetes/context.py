@@ -3,8 +3,8 @@
 from functools import cached_property
 
 from container_component_src.cluster.access import Cluster, connect
-from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.step import Step
+from container_component_src.steps.shared import PodSettings
 
 
 class JobContext:

@@ -21,7 +21,7 @@ from container_component_src.cluster.kinds import PYTORCH_JOB
 from container_component_src.cluster.logs import followed, pods
 from container_component_src.cluster.owned_objects import owned_object, start_anew
 from container_component_src.cluster.start_up import StartUp
-from container_component_src.model.arguments import TrainingJob
+from container_component_src.steps.training import TrainingJob
 
 JOB_LABEL = "training.kubeflow.org/job-name"  # set by the operator on pods
 

@@ -7,10 +7,10 @@ from kubeflow.training import models
 from container_component_src.backends.kubernetes.training_failure import CONTAINER
 from container_component_src.cluster.access import Manifest, to_manifest
 from container_component_src.cluster.kinds import PYTORCH_JOB
-from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.pods import check, container, pod_template, reachable
 from container_component_src.cluster.step import Step
-from container_component_src.model.arguments import TrainingArguments, TrainingJob, training_command
+from container_component_src.steps.shared import PodSettings
+from container_component_src.steps.training import TrainingArguments, TrainingJob, training_command
 
 DEADLINE_MARGIN = 120.0  # seconds beyond the deadline of the pods, in which they and the job end
 _TTL = 3_600  # seconds that an ended job is kept if nobody deletes it

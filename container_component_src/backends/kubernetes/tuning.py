@@ -14,7 +14,8 @@ from container_component_src.cluster.kinds import EXPERIMENT
 from container_component_src.cluster.owned_objects import owned_object
 from container_component_src.cluster.start_up import NO_POD_LIMIT
 from container_component_src.errors import StepError
-from container_component_src.tuning.experiment import Experiment, TuningResult
+from container_component_src.steps.tuning import Experiment
+from container_component_src.tuning.experiment import TuningResult
 
 SHOWN_TRIALS = 3  # number of failed trials in the error
 

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
     from container_component_src.backends.local.training import LocalTrainer
     from container_component_src.backends.local.tuning import LocalTuner
-    from container_component_src.dask_preprocessor.cluster import ClusterSpec
     from container_component_src.maintenance.checks import Check
     from container_component_src.maintenance.input_checks import Inputs
     from container_component_src.serving.deployment.service import Deployment, Service
+    from container_component_src.steps.data import ClusterSpec
 
 # ruff: noqa: PLC0415 - a method imports its libraries when it is called
 

@@ -16,7 +16,7 @@ from container_component_src.cluster.access import Cluster, PassingError
 from container_component_src.cluster.start_up import StartUp
 from container_component_src.cluster.step import Step
 from container_component_src.errors import InputError, StepError
-from container_component_src.model.arguments import TrainingJob
+from container_component_src.steps.training import TrainingJob
 from tests.backends.kubernetes.deployments import when
 from tests.backends.kubernetes.golden import PODS, context
 from tests.backends.kubernetes.katib_controller import condition

@@ -18,7 +18,8 @@ from container_component_src.cluster.access import Cluster, PassingError
 from container_component_src.cluster.owned_objects import with_digest
 from container_component_src.cluster.step import Step
 from container_component_src.errors import StepError
-from container_component_src.tuning.experiment import Experiment, TrialState, TuningResult
+from container_component_src.steps.tuning import Experiment
+from container_component_src.tuning.experiment import TrialState, TuningResult
 from tests.backends.kubernetes.deployments import when
 from tests.backends.kubernetes.golden import PODS, context
 from tests.backends.kubernetes.katib_controller import TIMEOUT, Katib, playing

@@ -104,7 +104,7 @@ class _Batch:
             **dict.fromkeys(THREAD_VARIABLES, threads),
             "TMPDIR": str(folder),  # what a trial leaves behind is deleted with the folder
         }
-        start_process(processes, command, _log_of(self.scratch, number), environment)
+        start_process(processes, command, environment, _log_of(self.scratch, number))
 
     def _outcome(self, number: int, point: Hyperparameters, process: psutil.Popen, seconds: float | None) -> Trial:
         lines = _read_log(self.scratch, number)

@@ -15,7 +15,6 @@ KNATIVE = "Knative"
 STANDARD = "Standard"
 _OLD_MODES = {"RawDeployment": STANDARD, "Serverless": KNATIVE}  # as KServe before 0.16 calls them
 _DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
-GRACE_PERIOD = 30  # seconds for the requests in flight when a server is told to stop
 # Variables of the serving processes: rows of single requests are too few to share among threads.
 SERVER_ENVIRONMENT = {"OMP_NUM_THREADS": "1"}
 

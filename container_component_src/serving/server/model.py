@@ -49,20 +49,25 @@ class Reply:
 
 
 class AnomalyModel(Model):
-    """Serves the rows of requests."""
+    """A model bundle as KServe serves it.
 
-    def __init__(self, service: RowService) -> None:
+    Args:
+        service: Answers the rows.
+        rebuild: A function of a module that makes this model anew from its options. KServe pickles the model to hand it
+            to worker processes; there each of them loads the bundle itself.
+    """
+
+    def __init__(self, service: RowService, rebuild: Callable[[ServingOptions], "AnomalyModel"]) -> None:
         super().__init__(service.options.model_name)
         self.service = service
+        self._rebuild = rebuild
         self.metrics = Metrics(service.info, self.name, service.options.part)
         self.version = service.info.version
         self.log = RequestLog(self.name, self.version, self.metrics)
 
     def __reduce__(self) -> tuple[Callable[..., "AnomalyModel"], tuple[ServingOptions]]:
-        """How KServe hands the model to worker processes: each loads the bundle anew."""
-        from container_component_src.serving.server.server import build_model  # noqa: PLC0415 - it imports this module
-
-        return build_model, (self.service.options,)
+        """Pickle what makes the model anew, in place of the model."""
+        return self._rebuild, (self.service.options,)
 
     def load(self) -> bool:
         """KServe asks a model that is not ready to load; this one is loaded before the server starts."""

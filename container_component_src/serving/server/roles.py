@@ -10,6 +10,7 @@ import numpy.typing as npt
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.serving.protocol.inputs import RequestError, Rows, rows_of_json, scaled
+from container_component_src.serving.protocol.process import HTTP_PORT
 from container_component_src.serving.protocol.v2 import Request
 from container_component_src.serving.server.answers import TOP_CHANNELS, assess
 from container_component_src.serving.server.scorers import LocalScorer, RemoteScorer, Scored, Scorer
@@ -32,8 +33,8 @@ class ServingOptions:
     part: Role
     model_dir: str  # the bundle: a folder or its URI
     model_name: str
-    http_port: int = 8080
-    grpc_port: int | None = None  # None: 8081 beside HTTP port 8080, and no gRPC beside another one
+    http_port: int = HTTP_PORT
+    grpc_port: int | None = None  # None: the default port if the HTTP port is the default, otherwise no gRPC
     predictor_host: str = ""  # of a transformer: host or host:port
     top_channels: int = TOP_CHANNELS
     max_body_bytes: int = 64 * MEBIBYTE

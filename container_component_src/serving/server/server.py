@@ -17,14 +17,12 @@ from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 from uvicorn.config import STARTUP_FAILURE
 
 from container_component_src.errors import InputError, StepError
-from container_component_src.serving.deployment.service import GRACE_PERIOD
 from container_component_src.serving.protocol.inputs import RequestError
+from container_component_src.serving.protocol.process import GRACE_PERIOD, GRPC_PORT, HTTP_PORT
 from container_component_src.serving.server import logs, workers
 from container_component_src.serving.server.app import FIXED_MODEL, InferenceApp
 from container_component_src.serving.server.model import AnomalyModel
 from container_component_src.serving.server.roles import Role, ServingOptions, load
-
-_HTTP_PORT, _GRPC_PORT = 8080, 8081
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +57,7 @@ def build_model(options: ServingOptions) -> AnomalyModel:
     logs.install()
     predictor = _predictor(options)
     service = load(options, predictor.predictor_base_url, predictor.timeout, predictor.retries)
-    model = AnomalyModel(service)
+    model = AnomalyModel(service, build_model)
     if not kserve_arguments.enable_latency_logging:
         model.log.level = logging.DEBUG
     try:
@@ -84,10 +82,10 @@ def serve(options: ServingOptions) -> None:
     """
     model = build_model(options)
     workers.install()
-    grpc_port = options.grpc_port or (_GRPC_PORT if options.http_port == _HTTP_PORT else None)
+    grpc_port = options.grpc_port or (GRPC_PORT if options.http_port == HTTP_PORT else None)
     server = ModelServer(
         http_port=options.http_port,
-        grpc_port=grpc_port or _GRPC_PORT,
+        grpc_port=grpc_port or GRPC_PORT,
         enable_grpc=kserve_arguments.enable_grpc and grpc_port is not None,
         grace_period=GRACE_PERIOD,
         predictor_config=model.predictor_config,

@@ -13,13 +13,13 @@ from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.step import Step
 from container_component_src.errors import InputError
 from container_component_src.serving.deployment.service import (
-    GRACE_PERIOD,
     KNATIVE,
     Hosting,
     Service,
     SmokeRequest,
     same_mode,
 )
+from container_component_src.serving.protocol.process import GRACE_PERIOD
 from tests.cluster.schemas import problems
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"

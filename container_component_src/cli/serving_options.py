@@ -81,7 +81,7 @@ def start(part: str, max_body_mib: int, workers: int, **options: Any) -> None:
     from container_component_src.scratch import scratch_directory
     from container_component_src.serving.server.roles import MEBIBYTE, Role, ServingOptions, load
 
-    serving = ServingOptions(part=Role(part), max_body_bytes=max_body_mib * MEBIBYTE, **options)
+    serving = ServingOptions(role=Role(part), max_body_bytes=max_body_mib * MEBIBYTE, **options)
     load(serving)  # before KServe is imported, which takes seconds, so that a broken bundle is reported at once
     with ExitStack() as stack:
         if workers > 1:  # their metrics are added up through files

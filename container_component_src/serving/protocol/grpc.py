@@ -1,6 +1,6 @@
 """Requests and answers of the Open Inference Protocol (V2) over gRPC."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,15 +20,15 @@ _CONTENTS = {
 }
 
 
-def decode_request(request: InferRequest) -> Request:
+def decode_request(request: InferRequest, raw_contents: Sequence[bytes | None]) -> Request:
     """Read a gRPC request.
 
     Raises:
         RequestError: A tensor of it has an unknown data type or an impossible shape.
     """
     inputs = tuple(
-        Tensor(item.name, item.datatype, tuple(item.shape), item.data, item._raw_data)  # no other way to the bytes
-        for item in request.inputs
+        Tensor(item.name, item.datatype, tuple(item.shape), item.data, raw)
+        for item, raw in zip(request.inputs, raw_contents, strict=True)
     )
     raw = any(tensor.raw is not None for tensor in inputs)
     wanted = {output.name: raw for output in request.request_outputs or ()}

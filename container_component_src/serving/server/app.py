@@ -11,9 +11,9 @@ from typing import Any
 
 import orjson
 from fastapi import FastAPI
-from kserve.model_server import app as kserve_app
 
 from container_component_src.serving.protocol.inputs import RequestError
+from container_component_src.serving.server.kserve_hooks import FIXED_MODEL, KSERVE_APP
 from container_component_src.serving.server.model import JSON, AnomalyModel, Reply, request_id
 from container_component_src.serving.server.scorers import PredictorError
 
@@ -27,7 +27,6 @@ _PATHS = re.compile(
     r"|v2/repository/models/(?P<loaded>[^/]+)/(?:un)?load"
     r"|(?P<metrics>metrics))"
 )
-FIXED_MODEL = "this server loads its one model when it starts"
 _TEXT = {"content-type": "text/plain; version=0.0.4; charset=utf-8"}
 
 logger = logging.getLogger(__name__)
@@ -55,9 +54,9 @@ class InferenceApp(FastAPI):
 
     def __init__(self, model: AnomalyModel) -> None:
         super().__init__(
-            title=kserve_app.title,
-            version=kserve_app.version,
-            docs_url=kserve_app.docs_url,
+            title=KSERVE_APP.title,
+            version=KSERVE_APP.version,
+            docs_url=KSERVE_APP.docs_url,
             redoc_url=None,
         )
         self._model = model
@@ -108,7 +107,7 @@ class InferenceApp(FastAPI):
             except DisconnectedError as error:
                 raise entry.failed(499, error) from error
             except Exception as error:
-                logger.exception("request failed", extra={"fields": {"request_id": headers["x-request-id"]}})
+                logger.exception("request failed", extra={"request_id": headers["x-request-id"]})
                 message = f"{type(error).__name__}; see the log of the server for this request id"
                 raise entry.failed(500, HttpError(500, message)) from error
             entry.answered(reply.rows, reply.alarms)

@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 from kserve import InferRequest, Model
-from kserve.errors import InvalidInput, ServerNotReady
+from kserve.errors import InvalidInput
 from kserve.model import InferenceVerb
 
 from container_component_src.serving.protocol import grpc, v2
 from container_component_src.serving.protocol.inputs import RequestError, Rows
 from container_component_src.serving.protocol.tensors import datatype_of
+from container_component_src.serving.server.kserve_hooks import UnavailableError, raw_contents
 from container_component_src.serving.server.metrics import Metrics
 from container_component_src.serving.server.requests_log import RequestLog
 from container_component_src.serving.server.roles import Answer, Role, RowService, ServingOptions
@@ -28,14 +29,6 @@ JSON = {"content-type": "application/json"}
 _REQUEST_ID_LENGTH = 128
 
 Encoder: TypeAlias = Callable[[Answer], tuple[Any, dict[str, str]]]  # content and headers of an answer
-
-
-class Unavailable(ServerNotReady):
-    """The predictor cannot score now; KServe's gRPC server looks for the reason under this name."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -61,7 +54,7 @@ class AnomalyModel(Model):
         super().__init__(service.options.model_name)
         self.service = service
         self._rebuild = rebuild
-        self.metrics = Metrics(service.info, self.name, service.options.part)
+        self.metrics = Metrics(service.info, self.name, service.options.role)
         self.version = service.info.version
         self.log = RequestLog(self.name, self.version, self.metrics)
 
@@ -95,7 +88,7 @@ class AnomalyModel(Model):
         """Answer a V2 request over gRPC; errors as in `answer_v1`."""
         if message.model_version and message.model_version != self.version:
             raise RequestError(f"version '{message.model_version[:80]}': this server has {self.version} only")
-        request = grpc.decode_request(message)
+        request = grpc.decode_request(message, raw_contents(message))
         size = sum(len(tensor.raw or tensor.data or ()) for tensor in request.inputs)
         encode = self._encoder(grpc.encode_response, request, headers)
         return await self._reply(lambda: (self.service.rows_of_tensors(request), encode), size, headers)
@@ -117,7 +110,7 @@ class AnomalyModel(Model):
             except RequestError as error:
                 raise entry.failed(400, InvalidInput(str(error))) from error
             except PredictorError as error:
-                raise entry.failed(503, Unavailable(str(error))) from error
+                raise entry.failed(503, UnavailableError(str(error))) from error
             entry.answered(reply.rows, reply.alarms)
             return reply.content, {}
 
@@ -145,7 +138,7 @@ class AnomalyModel(Model):
             "inputs": self.get_input_types(),
             "outputs": self.get_output_types(),
             "parameters": {
-                "part": self.service.options.part,
+                "part": self.service.options.role,
                 "threshold": thresholds.score,
                 "window_steps": self.service.info.architecture.window_steps,
                 "smoothing_window": thresholds.smoothing_window,
@@ -162,7 +155,7 @@ class AnomalyModel(Model):
         """
         info, scorer = self.service.info, self.service.scorer
         centre = info.scaler.centre if info.scaler and self.service.takes_telemetry else (0.0,) * len(info.channels)
-        if self.service.options.part is Role.TRANSFORMER:
+        if self.service.options.role is Role.TRANSFORMER:
             self.service.scorer = _NoScorer()
         try:
             await self.answer_v1(orjson.dumps({"instances": [centre]}), {})

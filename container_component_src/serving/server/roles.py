@@ -30,7 +30,7 @@ class Role(StrEnum):
 class ServingOptions:
     """What a server is to be."""
 
-    part: Role
+    role: Role
     model_dir: str  # the bundle: a folder or its URI
     model_name: str
     http_port: int = HTTP_PORT
@@ -93,7 +93,7 @@ class RowService:
         self.options = options
         self.info = info
         self.scorer = scorer
-        self.takes_telemetry = options.part is not Role.PREDICTOR
+        self.takes_telemetry = options.role is not Role.PREDICTOR
         self._scaler = info.scaler if self.takes_telemetry else None
         self._ignored = frozenset(self._scaler.dropped) if self._scaler else frozenset()
 
@@ -137,7 +137,7 @@ def load(options: ServingOptions, predictor_url: str = "", timeout: float = 600,
         InputError: There is no bundle, or it is damaged.
     """
     bundle = Bundle.load(options.model_dir)
-    if options.part is Role.TRANSFORMER:
+    if options.role is Role.TRANSFORMER:
         scorer: Scorer = RemoteScorer(predictor_url, options.model_name, bundle, timeout, retries)
     else:
         scorer = LocalScorer(bundle)

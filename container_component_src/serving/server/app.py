@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 from fastapi import FastAPI
 
-from container_component_src.serving.protocol.inputs import RequestError
+from container_component_src.serving.protocol.errors import RequestError
 from container_component_src.serving.server.kserve_hooks import FIXED_MODEL, KSERVE_APP
 from container_component_src.serving.server.model import JSON, AnomalyModel, Reply, request_id
 from container_component_src.serving.server.scorers import PredictorError

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from container_component_src.arrays import BoolArray, Float32Array
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.bundle_info import BundleInfo
-from container_component_src.serving.protocol.inputs import RequestError, Rows, rows_of_json, scaled
+from container_component_src.serving.protocol.errors import RequestError
+from container_component_src.serving.protocol.inputs import Rows, rows_of_json, scaled
 from container_component_src.serving.protocol.process import HTTP_PORT
 from container_component_src.serving.protocol.v2 import Request
 from container_component_src.serving.server.answers import TOP_CHANNELS, assess
@@ -116,7 +117,9 @@ class RowService:
         """
         windowed = self.info.architecture.window_steps > 1
         if rows.timestamps is not None and not (self.takes_telemetry or windowed):
-            raise RequestError("the predictor takes no timestamps; send them to the transformer, or leave them out")
+            raise RequestError(
+                "the predictor takes no timestamps", fix="send them to the transformer, or leave them out"
+            )
         return scaled(rows.values, self.info.channels, self._scaler)
 
     def answer(self, rows: Rows, scored: Scored) -> Answer:

@@ -8,7 +8,7 @@ from kserve import ModelServer, PredictorConfig, context
 from uvicorn.config import STARTUP_FAILURE
 
 from container_component_src.errors import InputError, StepError
-from container_component_src.serving.protocol.inputs import RequestError
+from container_component_src.serving.protocol.errors import RequestError
 from container_component_src.serving.protocol.process import GRACE_PERIOD, GRPC_PORT, HTTP_PORT
 from container_component_src.serving.server import kserve_hooks, logs
 from container_component_src.serving.server.app import InferenceApp

@@ -24,7 +24,7 @@ Manifest = dict[str, Any]
 TIMEOUT = (10, 60)  # seconds to connect, and to wait for an answer
 PATIENCE = 900.0  # seconds for which a step waits for an API server that is away: an upgrade of it takes minutes
 CHECK_PATIENCE = 10.0  # seconds where a person waits for the result of a check
-HASTE = 1.0  # seconds where the kernel ends this process soon: KFP's pods get one second after SIGTERM
+SHUTDOWN_PATIENCE = 1.0  # seconds where the kernel ends this process soon: KFP's pods get one second after SIGTERM
 LONGEST_PAUSE = 15.0  # seconds between two attempts
 _TOLD_ATTEMPT = 5  # with which the user learns that something is waited for, after about three seconds
 _PASSING = {
@@ -79,9 +79,9 @@ class Cluster:
     patience: float = PATIENCE  # seconds for which a request is repeated while the API server is away or overloaded
 
     @cached_property
-    def in_haste(self) -> "Cluster":
+    def for_shutdown(self) -> "Cluster":
         """The same access for a process that is about to be killed: requests are repeated for a second at most."""
-        return replace(self, patience=min(self.patience, HASTE))
+        return replace(self, patience=min(self.patience, SHUTDOWN_PATIENCE))
 
     @cached_property
     def core(self) -> client.CoreV1Api:
@@ -194,7 +194,7 @@ class Cluster:
             NotFoundError: There is no such object.
             ExistsError: There is one already.
             ForbiddenError: It is not allowed.
-            PassingError: The API server was away or overloaded for longer than `patience`.
+            TransientError: The API server was away or overloaded for longer than `patience`.
             StepError: The API refused the request.
         """
 
@@ -205,12 +205,12 @@ class Cluster:
                 raise self._refusal(error, verb, thing, missing) from error
             except urllib3.exceptions.HTTPError as error:
                 host, problem = self.api_client.configuration.host, type(error).__name__
-                raise PassingError(
+                raise TransientError(
                     f"cannot {verb} {thing}: the cluster at {host} does not answer ({problem}); check the network"
                 ) from error
 
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(PassingError),
+            retry=tenacity.retry_if_exception_type(TransientError),
             stop=tenacity.stop_after_delay(self.patience),
             wait=tenacity.wait_exponential(multiplier=0.1, max=LONGEST_PAUSE),
             before_sleep=self._warn,
@@ -240,11 +240,11 @@ class Cluster:
                 return ForbiddenError(f"not allowed to {verb} {where}: {reason(error)}; apply deploy/rbac.yaml")
         # The client reports a failed TLS handshake so: a connection cut off by what stands before the API server.
         cut_off = error.status == 0 and "CERTIFICATE_VERIFY_FAILED" not in str(error.reason)
-        kind = PassingError if error.status in _PASSING or cut_off else StepError
+        kind = TransientError if error.status in _PASSING or cut_off else StepError
         return kind(f"cannot {verb} {where}: {reason(error)} (HTTP {error.status}); see docs/cluster.md")
 
 
-class PassingError(StepError):
+class TransientError(StepError):
     """The API server is away or overloaded: what runs on the cluster goes on without it."""
 
 

@@ -29,7 +29,7 @@ def is_untested(found: Manifest, run_id: str) -> bool:
     return annotation(found, TEST_ANNOTATION) == PENDING and annotation(found, RUN_ANNOTATION) == run_id
 
 
-def untested(cluster: Cluster, run_id: str) -> list[str]:
+def untested_services(cluster: Cluster, run_id: str) -> list[str]:
     """The names of the services that a run made and that never passed a smoke test: the step was killed before."""
     found = cluster.list(INFERENCE_SERVICE, label_selector(MANAGED_BY))
     return sorted(service["metadata"]["name"] for service in found if is_untested(service, run_id))
@@ -50,7 +50,7 @@ def annotate(cluster: Cluster, found: Manifest, **annotations: str) -> Manifest:
     return cluster.patch(INFERENCE_SERVICE, metadata["name"], changes)
 
 
-def follow_mode(cluster: Cluster, found: Manifest) -> Manifest:
+def sync_deployment_mode(cluster: Cluster, found: Manifest) -> Manifest:
     """Name the mode of an InferenceService in its annotation as KServe does in its status.
 
     KServe 0.16 takes the older name of a mode, has the newer one in the status, and then refuses every change where the
@@ -80,7 +80,7 @@ def remove(cluster: Cluster, name: str, wait: bool = True) -> bool:
     if found is None:
         return False
     try:
-        follow_mode(cluster, found)
+        sync_deployment_mode(cluster, found)
     except NotFoundError:
         return False
     deleted = cluster.delete(INFERENCE_SERVICE, name, propagation="Foreground" if wait else "Background")
@@ -101,6 +101,6 @@ def await_removal(cluster: Cluster, deleted: Manifest) -> None:
         if found is None or found["metadata"]["uid"] != deleted["metadata"]["uid"]:
             return
         try:
-            follow_mode(cluster, found)  # KServe may have written the mode after the deletion
+            sync_deployment_mode(cluster, found)  # KServe may have written the mode after the deletion
         except NotFoundError:
             return

@@ -1,4 +1,4 @@
-"""Logs of pods: followed while they run, and their last lines when they have failed."""
+"""Logs of pods: follow_log while they run, and their last lines when they have failed."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ RECONNECT_INTERVAL = 2.0  # seconds
 LAST_WORDS_TIME = 15.0  # seconds that the end of a log may take once the pod has ended
 
 
-def pods(cluster: Cluster, label_selector: str) -> list[Any]:
+def list_pods(cluster: Cluster, label_selector: str) -> list[Any]:
     """The pods (`V1Pod`) with some labels, sorted by name."""
     found = cluster.request(
         cluster.core.list_namespaced_pod, "list", "pods", cluster.namespace, label_selector=label_selector
@@ -71,7 +71,7 @@ def last_lines(
 
 
 @contextmanager
-def followed(cluster: Cluster, pod: str, container: str, write: Callable[[str], object]) -> Iterator[None]:
+def follow_log(cluster: Cluster, pod: str, container: str, write: Callable[[str], object]) -> Iterator[None]:
     """Hand on the lines of a container's log as they come; when the block has ended, those that are left.
 
     Args:

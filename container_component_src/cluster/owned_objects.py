@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from container_component_src.cluster.access import Cluster, ExistsError, Manifest, PassingError
+from container_component_src.cluster.access import Cluster, ExistsError, Manifest, TransientError
 from container_component_src.cluster.eviction import is_evicted, workflow_of
 from container_component_src.cluster.kinds import Kind
 from container_component_src.cluster.step import RUN_LABEL, Step
@@ -59,9 +59,9 @@ def owned_object(
             created = _create_or_adopt(cluster, step, kind, wanted, failed)
         yield created
     except BaseException as error:
-        if isinstance(error, PassingError):
+        if isinstance(error, TransientError):
             logger.warning("%s %s goes on; the next attempt of this step adopts it", kind.name, name)
-        elif resumable and isinstance(error, SystemExit) and owner and is_evicted(cluster.in_haste, step, owner):
+        elif resumable and isinstance(error, SystemExit) and owner and is_evicted(cluster.for_shutdown, step, owner):
             logger.warning("this pod is evicted: %s %s goes on for the next attempt of this step", kind.name, name)
         elif not isinstance(error, ExistsError):
             _delete_after_failure(cluster, kind, name)
@@ -70,9 +70,7 @@ def owned_object(
         cluster.delete(kind, name)
 
 
-def start_anew(
-    cluster: Cluster, step: Step, kind: Kind, found: Manifest, failed: Callable[[Manifest], bool]
-) -> Manifest:
+def recreate(cluster: Cluster, step: Step, kind: Kind, found: Manifest, failed: Callable[[Manifest], bool]) -> Manifest:
     """Replace the object of a `owned_object` block by a new one of the same manifest, once all that it owned is gone.
 
     Args:
@@ -106,7 +104,7 @@ def _delete_after_failure(cluster: Cluster, kind: Kind, name: str) -> None:
     """Delete without hiding the failure that led here, and before the kernel ends a process that was told to stop."""
     with signals_deferred():
         try:
-            cluster.in_haste.delete(kind, name)
+            cluster.for_shutdown.delete(kind, name)
         except StepError as error:
             logger.warning("%s", error)
 

@@ -40,7 +40,7 @@ class StartUp:
         self._since: dict[str, float] = {}
         self._warn = WarnOnce(logger)
 
-    def look(self, pods: Iterable[Any], expected: int, names: Iterable[str], needed: int | None = None) -> None:
+    def check(self, pods: Iterable[Any], expected: int, names: Iterable[str], needed: int | None = None) -> None:
         """Say what holds pods up that has not been said, and fail where a limit is over.
 
         Args:

@@ -28,7 +28,7 @@ class Check:
         return "ok" if self.ok else "failed" if self.required else "warning"
 
 
-def refused(name: str, error: PipelineError) -> Check:
+def failed_check(name: str, error: PipelineError) -> Check:
     """A check that ended with an error of ours, whose text ends with the fix."""
     detail, _, fix = str(error).rpartition("; ")
     return Check(name, False, detail or fix, fix if detail else "")

@@ -21,7 +21,7 @@ from container_component_src.cluster.kinds import (
 from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.pods import reachable
 from container_component_src.errors import InputError, StepError
-from container_component_src.maintenance.checks import Check, refused
+from container_component_src.maintenance.checks import Check, failed_check
 from container_component_src.maintenance.input_checks import Inputs, check_inputs
 from container_component_src.maintenance.pod_checks import check_pod
 from container_component_src.maintenance.quota_checks import Demand, check_quotas
@@ -77,7 +77,7 @@ def check_api(cluster: Cluster) -> Check:
     try:
         version = cluster.request(client.VersionApi(cluster.api_client).get_code, "ask for", "the version")
     except StepError as error:
-        return refused("API server", error)
+        return failed_check("API server", error)
     return Check("API server", True, f"{version.git_version} at {cluster.api_client.configuration.host}")
 
 
@@ -90,7 +90,7 @@ def check_kind(cluster: Cluster, kind: Kind) -> Check:
     except NotFoundError:
         return Check(name, False, "not served", fix)
     except StepError as error:
-        return refused(name, error)
+        return failed_check(name, error)
     served = any(resource.name == kind.plural for resource in found.resources)
     return Check(name, served, "served" if served else "not served", fix)
 
@@ -106,7 +106,7 @@ def check_namespace(cluster: Cluster) -> list[Check]:
     except NotFoundError:
         return [Check(name, False, "not there", f"kubectl create namespace {cluster.namespace}")]
     except StepError as error:
-        return [refused(name, error)]
+        return [failed_check(name, error)]
     if found.metadata.deletion_timestamp is not None:
         return [Check(name, False, "is being deleted", "wait until it is gone, and create it again")]
     labels = found.metadata.labels or {}
@@ -139,7 +139,7 @@ def check_secret(cluster: Cluster, name: str) -> tuple[Check, dict[str, str] | N
         fix = "fill in and apply deploy/secret.example.yaml, or name another Secret with --s3-secret"
         return Check(thing, False, "not there", fix), None
     except StepError as error:
-        return refused(thing, error), None
+        return failed_check(thing, error), None
     data = found.data or {}
     values = {key: base64.b64decode(data[key]).decode(errors="replace") for key in S3_ENVIRONMENT if key in data}
     return _check_keys(thing, values), values
@@ -170,7 +170,7 @@ def check_store(inputs: Inputs, values: Mapping[str, str] | None) -> list[Check]
         with nullcontext() if values is None else in_environment(values):
             checks = check_inputs(inputs)
     except InputError as error:
-        return [refused("inputs", error)]
+        return [failed_check("inputs", error)]
     if "KUBERNETES_SERVICE_HOST" in os.environ:
         return checks
     # The names of a cluster mean nothing outside of it, where this runs.

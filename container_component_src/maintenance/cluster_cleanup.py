@@ -3,7 +3,7 @@
 from functools import partial
 
 from container_component_src.cluster.access import Cluster, UnknownKindError
-from container_component_src.cluster.inference_services import remove, untested
+from container_component_src.cluster.inference_services import remove, untested_services
 from container_component_src.cluster.kinds import DASK_CLUSTER, EXPERIMENT, INFERENCE_SERVICE, PYTORCH_JOB, Kind
 from container_component_src.cluster.step import Step, label_selector
 from container_component_src.errors import StepError
@@ -26,7 +26,7 @@ def clean_up_cluster(cluster: Cluster, run_id: str) -> list[str]:
 
     Raises:
         InputError: The run id is not one.
-        StepError: The API refused something; all kinds have been tried by then.
+        StepError: The API failed_check something; all kinds have been tried by then.
     """
     selector = label_selector(Step(checked_run_id(run_id)).labels)
     deletions = [*(partial(_delete_jobs, cluster, kind, selector) for kind in KINDS)]
@@ -49,5 +49,5 @@ def _delete_jobs(cluster: Cluster, kind: Kind, selector: str) -> list[str]:
 
 
 def _delete_untested(cluster: Cluster, run_id: str) -> list[str]:
-    names = untested(cluster, run_id)
+    names = untested_services(cluster, run_id)
     return [f"untested {INFERENCE_SERVICE.name} {name}" for name in names if remove(cluster, name)]

@@ -9,7 +9,7 @@ from typing import Any
 from container_component_src import storage
 from container_component_src.cluster.access import Cluster, UnknownKindError, to_manifest
 from container_component_src.cluster.kinds import INFERENCE_SERVICE
-from container_component_src.cluster.logs import pods
+from container_component_src.cluster.logs import list_pods
 from container_component_src.cluster.step import RUN_LABEL
 from container_component_src.data_root import RUN_MARKER, RunFolder, is_marked, run_folders
 from container_component_src.errors import InputError, PipelineError, StepError
@@ -95,7 +95,7 @@ def _readers(cluster: Cluster) -> list[_Reader]:
     except UnknownKindError:  # without KServe no model is deployed
         services = []
     found = [_Reader(f"InferenceService {service['metadata']['name']}", _text(service)) for service in services]
-    for pod in pods(cluster, ""):
+    for pod in list_pods(cluster, ""):
         if pod.status.phase not in _ENDED:
             described = {"labels": pod.metadata.labels or {}, "spec": to_manifest(pod.spec)}
             found.append(_Reader(f"pod {pod.metadata.name}", _text(described)))

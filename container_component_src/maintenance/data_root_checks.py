@@ -3,7 +3,7 @@
 from container_component_src import storage
 from container_component_src.data_root import check_unused, is_marked
 from container_component_src.errors import PipelineError
-from container_component_src.maintenance.checks import Check, refused
+from container_component_src.maintenance.checks import Check, failed_check
 from container_component_src.maintenance.input_checks import check_buckets
 
 NAME = "data root"
@@ -24,6 +24,6 @@ def check_data_root(data_root: str) -> list[Check]:
         if not marked:
             check_unused(root)
     except PipelineError as error:
-        return [refused(NAME, error)]
+        return [failed_check(NAME, error)]
     state = "in use by earlier runs" if marked else "new, the first run marks it"
     return [*buckets, Check(NAME, True, f"{root.uri}: {state}")]

@@ -12,7 +12,7 @@ from fsspec import AbstractFileSystem
 
 from container_component_src import storage
 from container_component_src.errors import InputError, PipelineError
-from container_component_src.maintenance.checks import CONNECT_TIMEOUT, Check, refused
+from container_component_src.maintenance.checks import CONNECT_TIMEOUT, Check, failed_check
 from container_component_src.maintenance.store_checks import check_writing
 from container_component_src.s3_settings import AWS_ENDPOINT
 from container_component_src.settings import ReportColumns
@@ -53,7 +53,7 @@ def _check_inputs(inputs: Inputs) -> list[Check]:
         writes_to_s3 = bool(inputs.data_root) and not storage.resolve(inputs.data_root).is_local
         options = storage.s3_options(os.environ)
     except InputError as error:
-        return [refused("S3 settings", error)]
+        return [failed_check("S3 settings", error)]
     remote = [location for location in locations if not location.is_local]
     checks = []
     if remote or writes_to_s3:
@@ -123,7 +123,7 @@ def _check(name: str, look: Callable[[], str]) -> Check:
     try:
         return Check(name, True, look())
     except PipelineError as error:
-        return refused(name, error)
+        return failed_check(name, error)
     except OSError as error:
         fix = "check the name and the rights"
         return Check(name, False, " ".join(str(error).split()) or type(error).__name__, fix)

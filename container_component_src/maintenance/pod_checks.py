@@ -16,7 +16,7 @@ from container_component_src.cluster.rights import Right
 from container_component_src.cluster.step import MANAGED_BY
 from container_component_src.cluster.waiting import polls
 from container_component_src.errors import StepError
-from container_component_src.maintenance.checks import Check, refused
+from container_component_src.maintenance.checks import Check, failed_check
 from container_component_src.maintenance.input_checks import Inputs
 from container_component_src.maintenance.right_checks import is_allowed
 from container_component_src.signals import signals_deferred
@@ -93,9 +93,9 @@ def _check_admission(cluster: Cluster, pod: client.V1Pod) -> Check:
         return Check("pod admission", False, f"there is no namespace {cluster.namespace} at {host}", fix)
     except ForbiddenError as error:  # not for want of the right
         fix = "change what refuses it: a quota, a limit range or a policy of the namespace"
-        return replace(refused("pod admission", error), fix=fix)
+        return replace(failed_check("pod admission", error), fix=fix)
     except StepError as error:
-        return refused("pod admission", error)
+        return failed_check("pod admission", error)
     return Check("pod admission", True, "admitted")
 
 
@@ -104,7 +104,7 @@ def _check_run(cluster: Cluster, pod: client.V1Pod, success: str) -> Check:
         with _started(cluster, pod):
             return _outcome(cluster, pod.metadata.name, pod.spec.containers[0].name, success)
     except StepError as error:
-        return refused("image", error)
+        return failed_check("image", error)
 
 
 def _create(cluster: Cluster, pod: client.V1Pod, **options: str) -> None:

@@ -9,7 +9,7 @@ from kubernetes.utils.quantity import parse_quantity
 
 from container_component_src.cluster.access import Cluster, ForbiddenError
 from container_component_src.errors import StepError
-from container_component_src.maintenance.checks import Check, refused
+from container_component_src.maintenance.checks import Check, failed_check
 from container_component_src.settings import Resources, Settings, StepResources, TrainingResources
 
 PARAMETERS = {"num_dask_workers": 2, "parallel_trials": 2, "num_gpu_nodes": 1}  # defaults of the pipeline
@@ -71,7 +71,7 @@ def check_quotas(cluster: Cluster, wanted: Sequence[Demand]) -> list[Check]:
         fix = "run doctor with credentials that may list resourcequotas and limitranges"
         return [Check("quota", False, "these credentials may not read it", fix, required=False)]
     except StepError as error:
-        return [refused("quota", error)]
+        return [failed_check("quota", error)]
     with_default = any("cpu" in (limit.default or {}) for limit in _container_limits(ranges))
     checks = [_check_quota(quota, wanted, with_default) for quota in quotas]
     checks += [_check_range(found, wanted) for found in ranges]

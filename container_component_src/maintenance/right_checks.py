@@ -7,7 +7,7 @@ from kubernetes import client
 from container_component_src.cluster.access import Cluster, ForbiddenError, NotFoundError
 from container_component_src.cluster.rights import RIGHTS, Right
 from container_component_src.errors import StepError
-from container_component_src.maintenance.checks import Check, refused
+from container_component_src.maintenance.checks import Check, failed_check
 
 _ACCOUNT = "system:serviceaccount:"  # what names of users start with that are service accounts
 
@@ -48,7 +48,7 @@ def check_rights(cluster: Cluster, service_account: str) -> list[Check]:
         fix = "run doctor in a pod of that account, or with credentials that may create localsubjectaccessreviews"
         return [Check("rights", False, f"{_described(user)} may not ask for those of {who}", fix, required=False)]
     except StepError as error:
-        return [refused("rights", error)]
+        return [failed_check("rights", error)]
 
 
 def is_allowed(cluster: Cluster, right: Right, verb: str, service_account: str = "") -> bool:

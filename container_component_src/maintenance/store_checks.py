@@ -8,7 +8,7 @@ from container_component_src import storage
 from container_component_src.cluster.access import Cluster, ForbiddenError, NotFoundError
 from container_component_src.data_root import WRITE_PROBE
 from container_component_src.errors import PipelineError, StepError
-from container_component_src.maintenance.checks import Check, refused
+from container_component_src.maintenance.checks import Check, failed_check
 from container_component_src.storage import Location
 
 LAUNCHER = "kfp-launcher"  # ConfigMap of a namespace that says where its runs keep artifacts
@@ -44,7 +44,7 @@ def check_launcher(cluster: Cluster, data_root: str, secret: str) -> tuple[list[
         fix = "run doctor with credentials that may get ConfigMaps"
         artifacts = Check(name, False, f"these credentials may not read ConfigMap {LAUNCHER}", fix, required=False)
     except StepError as error:
-        return [refused(name, error)], data_root
+        return [failed_check(name, error)], data_root
     if data_root:
         return [
             artifacts,
@@ -82,7 +82,7 @@ def check_writing(folder: str) -> Check:
                 WRITING, False, f"{place.uri}: what was written is not there", "use a store that is consistent"
             )
     except PipelineError as error:
-        return refused(WRITING, error)
+        return failed_check(WRITING, error)
     except OSError as error:
         fix = "check its name, and that the keys have the rights to Put, Get and List there"
         return Check(WRITING, False, f"{folder}: {' '.join(str(error).split()) or type(error).__name__}", fix)

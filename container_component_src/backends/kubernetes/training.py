@@ -17,8 +17,8 @@ from container_component_src.backends.kubernetes.training_failure import (
 from container_component_src.cluster.access import Cluster, Manifest, to_manifest
 from container_component_src.cluster.conditions import is_true, states
 from container_component_src.cluster.kinds import PYTORCH_JOB
-from container_component_src.cluster.logs import followed, pods
-from container_component_src.cluster.owned_objects import owned_object, start_anew
+from container_component_src.cluster.logs import follow_log, list_pods
+from container_component_src.cluster.owned_objects import owned_object, recreate
 from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.pods import check, container, pod_template, reachable
 from container_component_src.cluster.start_up import StartUp
@@ -78,7 +78,7 @@ def train(cluster: Cluster, step: Step, pods: PodSettings, job: TrainingJob) -> 
     name = wanted["metadata"]["name"]
     with owned_object(cluster, step, PYTORCH_JOB, wanted, has_failed, resumable=True) as created:
         logger.info("PyTorchJob %s: %d replicas", name, job.arguments.num_gpu_nodes)
-        with followed(cluster, MASTER_POD.format(name), CONTAINER, click.echo):
+        with follow_log(cluster, MASTER_POD.format(name), CONTAINER, click.echo):
             ended, seen = _wait(cluster, step, created, job)
         if has_failed(ended):
             raise failure(cluster, ended, _pods_of(cluster, name), seen)
@@ -118,14 +118,14 @@ def _wait(cluster: Cluster, step: Step, created: Manifest, job: TrainingJob) -> 
         present = _pods_of(cluster, name)
         if not has_failed(found):
             seen = present
-            start_up.look(seen, nodes, [name])
+            start_up.check(seen, nodes, [name])
         elif is_late(found, present, seen):
             logger.warning("%s; starting the job again", gave_up(cluster, found, present, seen))
-            start_anew(cluster, step, PYTORCH_JOB, created, has_failed)
+            recreate(cluster, step, PYTORCH_JOB, created, has_failed)
         else:
             return found, seen
     raise AssertionError  # `states` ends with an error
 
 
 def _pods_of(cluster: Cluster, job: str) -> list[Any]:
-    return pods(cluster, f"{JOB_LABEL}={job}")
+    return list_pods(cluster, f"{JOB_LABEL}={job}")

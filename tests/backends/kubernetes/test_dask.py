@@ -20,7 +20,7 @@ from distributed.scheduler import KilledWorker
 
 from container_component_src.backends.kubernetes import dask, dask_connection
 from container_component_src.cluster import conditions
-from container_component_src.cluster.access import PATIENCE, Cluster, PassingError
+from container_component_src.cluster.access import PATIENCE, Cluster, TransientError
 from container_component_src.cluster.kinds import DASK_CLUSTER
 from container_component_src.cluster.step import Step
 from container_component_src.dask_preprocessor.cluster import ClusterSpec
@@ -173,7 +173,7 @@ def test_a_cluster_outlives_an_api_server_that_stays_away(
 ) -> None:
     impatient = replace(cluster, patience=1.0)
     emulator.fail(*request_, 503, times=999)
-    with pytest.raises(PassingError, match="Dask cluster"), dask.dask_client(impatient, step, PODS, ClusterSpec(1)):
+    with pytest.raises(TransientError, match="Dask cluster"), dask.dask_client(impatient, step, PODS, ClusterSpec(1)):
         pass
     assert len(emulator.objects("DaskCluster")) == 1
 
@@ -378,7 +378,7 @@ def test_a_cluster_is_left_to_the_next_attempt_while_the_api_fails(
     emulator.fail("GET", "/pods$", 500, times=99)
     impatient = replace(cluster, patience=0.5)
     with (
-        pytest.raises(PassingError, match="injected failure"),
+        pytest.raises(TransientError, match="injected failure"),
         dask.dask_client(impatient, step, PODS, ClusterSpec(2)),
     ):
         pass

@@ -10,7 +10,7 @@ import pytest
 
 from container_component_src.backends.kubernetes import training
 from container_component_src.cluster import conditions, logs, owned_objects
-from container_component_src.cluster.access import Cluster, PassingError
+from container_component_src.cluster.access import Cluster, TransientError
 from container_component_src.cluster.start_up import StartUp
 from container_component_src.cluster.step import Step
 from container_component_src.errors import InputError, StepError
@@ -265,7 +265,7 @@ def test_the_job_goes_on_while_the_api_server_is_away(
 ) -> None:
     operator.idle = True
     when(lambda: operator.handled, lambda: emulator.fail("GET", "/pytorchjobs/", 503, times=99))
-    with pytest.raises(PassingError):
+    with pytest.raises(TransientError):
         training.train(cluster, step, PODS, job())
     emulator.remove("PyTorchJob", the_job(emulator))
 

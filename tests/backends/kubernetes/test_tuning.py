@@ -12,7 +12,7 @@ import pytest
 
 from container_component_src.backends.kubernetes import tuning, tuning_watch
 from container_component_src.cluster import conditions, start_up
-from container_component_src.cluster.access import Cluster, PassingError
+from container_component_src.cluster.access import Cluster, TransientError
 from container_component_src.cluster.owned_objects import with_digest
 from container_component_src.cluster.step import Step
 from container_component_src.errors import StepError
@@ -294,7 +294,7 @@ def test_an_api_server_that_stays_away_leaves_the_experiment_to_the_next_attempt
     katib.idle = True
     impatient = replace(cluster, patience=0.5)
     when(lambda: katib.handled, lambda: emulator.fail("GET", "/experiments/", 0, times=99))
-    with pytest.raises(PassingError, match="does not answer"):
+    with pytest.raises(TransientError, match="does not answer"):
         tuning.tune(impatient, step, PODS, experiment())
     (name,) = emulator.objects("Experiment")
     emulator.remove("Experiment", name)

@@ -46,7 +46,7 @@ def test_attempts_to_pull_an_image_are_told_alike(cluster: Cluster, caplog: pyte
 def test_missing_pods_fail_the_step_with_the_newest_event(cluster: Cluster, emulator: Emulator) -> None:
     put_event(emulator, 1, "job", message="exceeded quota")
     start_up = StartUp(cluster, "Job job", no_pod_limit=0.0)
-    with pytest.raises(StepError, match=r"1 of 1 pods of Job job did not come into being .*exceeded quota"):
+    with pytest.raises(StepError, match=r"1 of 1 pods of Job job were not created .*exceeded quota"):
         start_up.check([], 1, ["job"])
 
 

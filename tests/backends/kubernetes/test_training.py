@@ -199,7 +199,7 @@ def test_refused_pods_fail_the_step_with_the_operators_event(
 ) -> None:
     operator.refused = {"master-0"}
     monkeypatch.setattr(training, "StartUp", partial(StartUp, no_pod_limit=0.3))
-    message = r"1 of 2 pods of PyTorchJob \S+ did not come into being .*FailedCreatePod .*exceeded quota: few"
+    message = r"1 of 2 pods of PyTorchJob \S+ were not created .*FailedCreatePod .*exceeded quota: few"
     with pytest.raises(StepError, match=message):
         training.train(cluster, step, PODS, job(2))
 

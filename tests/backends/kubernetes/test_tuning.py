@@ -157,7 +157,7 @@ def test_an_experiment_that_starts_no_trial_fails(
 ) -> None:
     katib.idle = True
     limits["pods"] = 0.1
-    with pytest.raises(StepError, match=r"1 of 2 pods of Katib experiment \S+ did not come into being in 0.1 s"):
+    with pytest.raises(StepError, match=r"1 of 2 pods of Katib experiment \S+ were not created in 0.1 s"):
         tuning.tune(cluster, step, PODS, experiment())
 
 

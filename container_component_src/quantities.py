@@ -1,4 +1,4 @@
-"""Quantities of CPU and memory as Kubernetes writes them."""
+"""Kubernetes quantities of CPU and memory."""
 
 import re
 from decimal import Decimal
@@ -12,21 +12,21 @@ _BINARY = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 
 
 def canonical(text: str) -> str:
-    """The form in which Kubernetes itself writes a quantity: `1Gi` for `1024Mi`, `500m` for `0.5`.
+    """Return the canonical form of a quantity, such as `1Gi` for `1024Mi` or `500m` for `0.5`.
 
-    Katib refuses a trial template that Kubernetes would write in another way.
+    Katib refuses a trial template whose quantities are not in canonical form.
 
     Raises:
-        ValueError: It is none, or finer than Kubernetes counts.
+        ValueError: The text is not a quantity, or is more precise than Kubernetes allows.
     """
     match = _QUANTITY.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text} is no quantity as Kubernetes writes it, such as 500m or 2Gi")
+        raise ValueError(f"{text} is not a Kubernetes quantity such as 500m or 2Gi")
     suffixes, base = (_BINARY, 1024) if match[2].endswith("i") else (_DECIMAL, 1000)
     exponent = suffixes.index(match[2])
     number = Decimal(match[1]) * base**exponent
     if number % 1:
-        raise ValueError(f"{text} is finer than Kubernetes counts")
+        raise ValueError(f"{text} is more precise than Kubernetes allows")
     exponent, value = 0, int(number)
     while value and value % base == 0 and exponent + 1 < len(suffixes):
         exponent, value = exponent + 1, value // base

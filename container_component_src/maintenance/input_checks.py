@@ -1,6 +1,5 @@
 """Checks of the pipeline's data: archives, anomaly reports, where it writes, and the S3 store where they lie in one."""
 
-import os
 import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -51,7 +50,7 @@ def _check_inputs(inputs: Inputs) -> list[Check]:
     try:
         locations = [storage.resolve(path) for path in inputs.paths]
         writes_to_s3 = bool(inputs.data_root) and not storage.resolve(inputs.data_root).is_local
-        options = storage.s3_options(os.environ)
+        options = storage.s3_options()
     except InputError as error:
         return [refused("S3 settings", error)]
     remote = [location for location in locations if not location.is_local]

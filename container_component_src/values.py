@@ -49,13 +49,13 @@ Hours = Annotated[float, Field(gt=0, le=8760)]  # at most one year
 Quantity = Annotated[str, AfterValidator(canonical)]  # of CPU or memory, in the canonical form of Kubernetes
 
 
-def validated(model: type[M], values: object, source: str) -> M:
+def validated(model: type[M], values: object, source: str = "") -> M:
     """Validate values from outside.
 
     Args:
         model: The expected type.
         values: Parsed JSON or TOML.
-        source: Name of the file or option they come from, for the error message.
+        source: Name of the file or option they come from, for the error message; empty for options by name.
 
     Raises:
         InputError: The values are invalid; the message names the source and the key.
@@ -63,7 +63,7 @@ def validated(model: type[M], values: object, source: str) -> M:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise InputError(f"{source}: {describe(error)}") from error
+        raise InputError(f"{source}: {describe(error)}" if source else describe(error)) from error
 
 
 def describe(error: ValidationError) -> str:

@@ -107,7 +107,7 @@ def _count_reports(inputs: Inputs) -> str:
         location = storage.resolve(inputs.reports_path)
         location.fs.info(location.path)
         return "there; their columns are not checked without pandas"
-    from container_component_src.telemetry.reports import read_reports  # noqa: PLC0415 - needs pandas
+    from container_component_src.telemetry.anomaly_reports import read_reports  # noqa: PLC0415 - needs pandas
 
     return f"{len(read_reports(inputs.reports_path, inputs.report_columns))} reported anomalies"
 

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from container_component_src.arrays import Float64Array
 from container_component_src.errors import InputError
 from container_component_src.evaluation.result import EventResult
 from container_component_src.report.text import utc
 from container_component_src.report.traces import Figure, line, milliseconds
 from container_component_src.telemetry.dataset import Dataset
+from container_component_src.telemetry.smoothing import NANOSECONDS_PER_SECOND
 
 SPANS_SHOWN = 4_000  # of each part at most: pauses shorter than this part of the time range are not drawn
 _LANES = (("train", "Training", "@score"), ("val", "Validation", "@best"), ("test", "Test", "@calibrated"))
@@ -33,9 +35,9 @@ class Overview:
     notes: Mapping[str, Any]  # how it was sampled and split
 
     @property
-    def gaps(self) -> npt.NDArray[np.int64]:
-        """Lengths of the gaps in nanoseconds, shape [gaps]."""
-        return np.asarray(self.spans[1:, 0] - self.spans[:-1, 1])
+    def gap_seconds(self) -> Float64Array:
+        """Lengths of the gaps, shape [gaps]."""
+        return np.asarray(self.spans[1:, 0] - self.spans[:-1, 1]) / NANOSECONDS_PER_SECOND
 
     @property
     def start(self) -> int:

@@ -44,7 +44,7 @@ def test_the_whole_is_described(tmp_path: Path) -> None:
     assert (overview.rows, overview.channels) == (3 * ROWS, len(CHANNELS))
     assert overview.part_rows == {"train": ROWS, "val": ROWS, "test": ROWS}
     assert (overview.start, overview.end) == (START, START + (3 * ROWS - 1) * SECOND)
-    assert len(overview.gaps) == 0  # a part begins where another ends
+    assert len(overview.gap_seconds) == 0  # a part begins where another ends
     assert overview.missing == {"fan": 3}
     assert overview.notes == {"sample_frac": 0.5}
 

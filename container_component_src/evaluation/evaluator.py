@@ -40,7 +40,7 @@ TOP_CHANNELS = 5
 MEDIAN_ROWS = 20_000  # validation rows, evenly spread, from which the usual part of each channel is taken
 QUANTILE_LEVELS = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999, 1.0)
 
-Parts = npt.NDArray[np.float32]  # nats of each channel, shape [rows, channels]
+Contributions = npt.NDArray[np.float32]  # nats of each channel, shape [rows, channels]
 Columns = npt.NDArray[np.float32]  # score and smoothed score, shape [rows, 2]
 
 _log = logging.getLogger(__name__)
@@ -105,12 +105,12 @@ class EventContributions:
         self._sums = np.zeros((len(self.events), self.channels))
         self._rows = np.zeros(len(self.events), dtype=np.int64)
 
-    def add(self, timestamps: npt.NDArray[np.int64], parts: Parts) -> None:
+    def add(self, timestamps: npt.NDArray[np.int64], contributions: Contributions) -> None:
         """Take the next rows into account."""
         for position, event in enumerate(self.events):
             first, stop = np.searchsorted(timestamps, [event.start, event.end])
             if first < stop:
-                self._sums[position] += parts[first:stop].sum(axis=0, dtype=np.float64)
+                self._sums[position] += contributions[first:stop].sum(axis=0, dtype=np.float64)
                 self._rows[position] += stop - first
 
     def top_channels(
@@ -140,9 +140,11 @@ def _score_validation(bundle: Bundle, val: Dataset) -> tuple[npt.NDArray[np.floa
     stride = -(-val.manifest.rows // MEDIAN_ROWS)
     smoothed, sample, offset = [], [], 0
     for frame in val.frames():
-        parts = _finite_contributions(scorer, val, frame)
-        smoothed.append(smoother.push(frame.timestamps, parts.sum(axis=1)).astype(np.float32))
-        sample.append(parts[-offset % stride :: stride].copy())  # every stride-th row of the whole, wherever it is cut
+        contributions = _finite_contributions(scorer, val, frame)
+        smoothed.append(smoother.push(frame.timestamps, contributions.sum(axis=1)).astype(np.float32))
+        sample.append(
+            contributions[-offset % stride :: stride].copy()
+        )  # every stride-th row of the whole, wherever it is cut
         offset += len(frame)
     return np.concatenate(smoothed), np.median(np.concatenate(sample), axis=0).astype(np.float64)
 
@@ -151,9 +153,9 @@ def _score_test(bundle: Bundle, test: Dataset, event_contributions: EventContrib
     """The test rows with score and smoothed score in place of the channels."""
     smoother, scorer = _smoother(bundle), _scorer(bundle)
     for frame in test.frames():
-        parts = _finite_contributions(scorer, test, frame)
-        event_contributions.add(frame.timestamps, parts)
-        scores = parts.sum(axis=1)
+        contributions = _finite_contributions(scorer, test, frame)
+        event_contributions.add(frame.timestamps, contributions)
+        scores = contributions.sum(axis=1)
         columns = np.stack([scores, smoother.push(frame.timestamps, scores)], axis=1).astype(np.float32)
         yield Frame(frame.timestamps, columns, frame.labels)
 
@@ -179,19 +181,19 @@ def _scorer(bundle: Bundle) -> SeriesScorer:
     return SeriesScorer(bundle.model, bundle.info.thresholds.max_gap_ns)
 
 
-def _finite_contributions(scorer: SeriesScorer, dataset: Dataset, frame: Frame) -> Parts:
-    parts = scorer.push(frame.timestamps, frame.values)
-    bad = np.flatnonzero(~np.isfinite(parts).all(axis=1))
+def _finite_contributions(scorer: SeriesScorer, dataset: Dataset, frame: Frame) -> Contributions:
+    contributions = scorer.push(frame.timestamps, frame.values)
+    bad = np.flatnonzero(~np.isfinite(contributions).all(axis=1))
     if len(bad):
         row = int(bad[0])
         values = frame.values[row]
-        # One missing value spoils the parts of all channels.
-        channel = int(np.argmin(np.isfinite(values if not np.isfinite(values).all() else parts[row])))
+        # One missing value spoils the contributions of all channels.
+        channel = int(np.argmin(np.isfinite(values if not np.isfinite(values).all() else contributions[row])))
         raise InputError(
             f"{dataset.location.uri}: the model gives no finite score for {to_iso(int(frame.timestamps[row]))}, where "
             f"channel '{dataset.channels[channel]}' is {values[channel]}; scale the data, which fills missing values"
         )
-    return parts
+    return contributions
 
 
 def _judge(

@@ -29,7 +29,7 @@ class Telemetry:
     """URIs of the data that the evaluation goes back to, in the units of the archives."""
 
     whole: str  # dataset before the split
-    train: str  # its parts, before they were scaled
+    train: str  # its splits, before they were scaled
     val: str
     test: str
 
@@ -66,15 +66,15 @@ def write_report(
             f"scores that it wrote"
         )
     whole = Dataset.open(telemetry.whole)
-    parts = {name: Dataset.open(getattr(telemetry, name)) for name in ("train", "val", "test")}
+    splits = {name: Dataset.open(getattr(telemetry, name)) for name in ("train", "val", "test")}
     trials = read_trials(trials_uri) if trials_uri else None
     axis, windows = Axis.of(result), event_windows(result)
     content = Content(
         result=result,
         info=info,
-        overview=read_overview(whole, parts, info.thresholds.max_gap_ns or 0),
+        overview=read_overview(whole, splits, info.thresholds.max_gap_ns or 0),
         series=read_series(scores, result, axis, windows),
-        signals=read_signals(parts["test"], result, windows, info),
+        signals=read_signals(splits["test"], result, windows, info),
         windows=windows,
         axis=axis,
         trials=trials,

@@ -8,10 +8,10 @@ import click
 from rich.console import Console
 
 from container_component_src.errors import InputError
+from pipeline.login.errors import PlatformError
 from pipeline.remote.failures import describe_failure, interruptions
 from pipeline.remote.gate import not_deployed
 from pipeline.remote.patience import Patience
-from pipeline.remote.problems import PlatformError
 from pipeline.remote.run_state import End, restarts_of
 from pipeline.remote.waiting import Ended, task_name, wait_for_run
 from pipeline.remote.workspace import Workspace

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from container_component_src.once import WarnOnce
-from pipeline.remote.problems import PlatformError
+from pipeline.login.errors import PlatformError
 
 logger = logging.getLogger(__name__)
 

@@ -10,10 +10,10 @@ from typing import Any
 from kfp.dsl.utils import COMPONENT_NAME_PREFIX
 from rich.console import Console
 
+from pipeline.login.errors import PlatformError
 from pipeline.progress import Progress, step_table
 from pipeline.remote import patience
 from pipeline.remote.patience import Patience
-from pipeline.remote.problems import PlatformError
 from pipeline.remote.run_state import End, end_of, is_being_terminated, tasks_of
 from pipeline.remote.workflow import Workflow
 from pipeline.remote.workflow_watch import WorkflowWatch

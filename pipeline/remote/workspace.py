@@ -13,9 +13,9 @@ from container_component_src.cluster.access import Cluster, connect
 from container_component_src.cluster.step import NAMESPACE_FILE
 from container_component_src.errors import InputError
 from pipeline.auth_session import AuthSession
+from pipeline.login.errors import PlatformError, no_api, not_ready
+from pipeline.login.settings import ENDPOINT, NAMESPACE, RemoteSettings, normalise_endpoint
 from pipeline.remote.client import get_text, notebook_client, remote_client, use_namespace
-from pipeline.remote.problems import PlatformError, no_api, not_ready
-from pipeline.remote.settings import ENDPOINT, NAMESPACE, RemoteSettings, normalise_endpoint
 
 _PAGES_VARIABLE = "KF_PIPELINES_UI_ENDPOINT"  # as kfp's client reads it
 _DASHBOARD_PAGES = "/_/pipeline"  # where the dashboard shows those of Kubeflow Pipelines

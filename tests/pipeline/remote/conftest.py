@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import SecretStr
 
+from pipeline.login.settings import Login, RemoteSettings
 from pipeline.remote import patience, workflow_watch
 from pipeline.remote.following import follow_run
-from pipeline.remote.settings import Login, RemoteSettings
 from pipeline.remote.workspace import Workspace, open_remote
 from pipeline.steps import PlannedStep
 from tests.pipeline.remote.command import Command, Told, call

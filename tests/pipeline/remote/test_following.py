@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
+from pipeline.login.errors import PlatformError
 from pipeline.remote import patience, waiting, workflow_watch
-from pipeline.remote.problems import PlatformError
 from tests.pipeline.remote.argo import Task, driver_of, gate_driver, pod_of
 from tests.pipeline.remote.conftest import Follow
 from tests.pipeline.remote.gateways import PROFILE

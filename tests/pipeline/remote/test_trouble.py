@@ -8,8 +8,8 @@ import pytest
 import trustme
 from pydantic import SecretStr
 
-from pipeline.remote.problems import PlatformError
-from pipeline.remote.settings import Login, RemoteSettings
+from pipeline.login.errors import PlatformError
+from pipeline.login.settings import Login, RemoteSettings
 from pipeline.remote.workspace import open_remote
 from tests.pipeline.remote.argo import Task
 from tests.pipeline.remote.command import run, secrets_in

@@ -7,10 +7,10 @@ import pytest
 import yaml
 
 from container_component_src.errors import InputError
+from pipeline.login.errors import PlatformError
+from pipeline.login.settings import Trust, remote_settings
 from pipeline.remote import workspace
 from pipeline.remote.client import NEW_NOTEBOOK, TOKEN_PATH, TOKEN_PATH_VARIABLE, proxy_for
-from pipeline.remote.problems import PlatformError
-from pipeline.remote.settings import Trust, remote_settings
 from pipeline.remote.workspace import Workspace, open_from_notebook, open_remote
 from tests.pipeline.remote.conftest import LOGIN
 from tests.pipeline.remote.gateways import PROFILE, TOKEN, USERNAME

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import compile_and_run_pipeline
-from pipeline.remote import client, patience, workflow_watch
+from pipeline.remote import client, request_retry, workflow_watch
 from tests.pipeline.remote.gateways import SECRETS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -28,9 +28,9 @@ import logging, pathlib, os, sys
 logging.basicConfig(level=logging.DEBUG, filename=os.environ["LOG"])
 logging.getLogger().addHandler(logging.lastResort)
 from pipeline import compile_and_run_pipeline
-from pipeline.remote import client, patience, workflow_watch
+from pipeline.remote import client, request_retry, workflow_watch
 compile_and_run_pipeline.PROJECT_ROOT = pathlib.Path(os.environ["LOG"]).parent
-patience.POLL_INTERVAL, workflow_watch.LOOK_INTERVAL, client._READ_SECONDS = {POLL_SECONDS}, 0, {READ_SECONDS}
+request_retry.POLL_INTERVAL, workflow_watch.LOOK_INTERVAL, client._READ_SECONDS = {POLL_SECONDS}, 0, {READ_SECONDS}
 sys.exit(compile_and_run_pipeline.main())
 """
 
@@ -75,7 +75,7 @@ def call(
             patched.setenv(name, value)
         patched.setattr(sys, "argv", ["compile_and_run_pipeline.py", *arguments])
         patched.setattr(compile_and_run_pipeline, "PROJECT_ROOT", folder)
-        patched.setattr(patience, "POLL_INTERVAL", POLL_SECONDS)
+        patched.setattr(request_retry, "POLL_INTERVAL", POLL_SECONDS)
         patched.setattr(workflow_watch, "LOOK_INTERVAL", 0)
         patched.setattr(client, "_READ_SECONDS", READ_SECONDS)
         capsys.readouterr()

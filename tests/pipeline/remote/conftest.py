@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from pipeline.login.settings import Login, RemoteSettings
-from pipeline.remote import patience, workflow_watch
+from pipeline.remote import request_retry, workflow_watch
 from pipeline.remote.following import follow_run
 from pipeline.remote.workspace import Workspace, open_remote
 from pipeline.steps import PlannedStep
@@ -53,7 +53,7 @@ def submit(command: Command) -> Submit:
 @pytest.fixture
 def workspace(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """The namespace of a user who has logged in from outside; waiting is quick there."""
-    monkeypatch.setattr(patience, "POLL_INTERVAL", 0.02)
+    monkeypatch.setattr(request_retry, "POLL_INTERVAL", 0.02)
     monkeypatch.setattr(workflow_watch, "LOOK_INTERVAL", 0)
     return open_remote(RemoteSettings(platform.endpoint, Login(USERNAME, SecretStr(PASSWORD)), PROFILE, ""))
 

@@ -83,7 +83,7 @@ def test_passing_trouble_while_waiting_is_waited_out(platform: Platform, tmp_pat
     platform.faults[RUNS] = [500, 503, "reset", "slow"]
     told = run(tmp_path, *WAITING, KUBEFLOW_ENDPOINT=platform.endpoint, **LOGIN)
     assert told.code == 0, told.error
-    assert told.error.count("; asking again") == len(told.error.splitlines()) == 4
+    assert told.error.count("; retrying") == len(told.error.splitlines()) == 4
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,127 @@
+"""The documents are complete and agree with the code: links, file names, commands and the drawing of the packages."""
+
+import re
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+
+import grimp
+import pytest
+
+from container_component_src.main import COMMANDS
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = {
+    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("*/*.md"))
+    if not path.relative_to(ROOT).parts[0].startswith(".")
+}
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
+CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
+
+
+def links(text: str) -> list[str]:
+    """Targets of links and images outside code."""
+    return [link or image for link, image in LINK.findall(CODE.sub("", text))]
+
+
+def anchors(text: str) -> set[str]:
+    """Anchors of the headings, as GitHub and GitLab make them of plain headings."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_relative_links_and_anchors_resolve(name: str) -> None:
+    broken = []
+    for target in links(DOCUMENTS[name]):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        file = (ROOT / name).parent / path if path else ROOT / name
+        if not file.exists() or (anchor and anchor not in anchors(file.read_text(encoding="utf-8"))):
+            broken.append(target)
+    assert broken == []
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_named_modules_and_notebooks_exist(name: str) -> None:
+    folders = (ROOT, ROOT / "container_component_src", ROOT / "pipeline", ROOT / "container_component_src" / "serving")
+    named = re.findall(r"`([\w/]+\.(?:py|ipynb))`", DOCUMENTS[name])
+    known = {path.name for path in (ROOT / "container_component_src").rglob("*.py")}
+    assert [
+        path
+        for path in named
+        if not any((folder / path).is_file() for folder in folders) and ("/" in path or path not in known)
+    ] == []
+
+
+def test_readme_has_at_most_200_lines() -> None:
+    assert len(DOCUMENTS["README.md"].splitlines()) <= 200
+
+
+def test_every_document_is_linked_from_the_readme() -> None:
+    targets = {target.partition("#")[0] for target in links(DOCUMENTS["README.md"])}
+    assert [name for name in DOCUMENTS if name.startswith("docs/") and name not in targets] == []
+
+
+def test_every_command_is_described() -> None:
+    text = "".join(DOCUMENTS.values())
+    assert [name for name in COMMANDS if f"`{name}`" not in text and f" {name} " not in text] == []
+
+
+def drawn_packages() -> tuple[dict[str, str], set[tuple[str, str]]]:
+    """The drawing in docs/architecture.md: the box of each package, and the arrows between boxes."""
+    drawing = re.search(r"```mermaid\n(.*?)```", DOCUMENTS["docs/architecture.md"], re.DOTALL)
+    assert drawing
+    boxes = {
+        package.strip(): box
+        for box, label in re.findall(r'^ *(\w+)\["(.*)"\]$', drawing[1], re.MULTILINE)
+        for package in label.split(",")
+    }
+    arrows = set()
+    for sources, targets in re.findall(r"^ *([\w &]+) --> ([\w &]+)$", drawing[1], re.MULTILINE):
+        arrows |= set(product(sources.split(" & "), targets.split(" & ")))
+    return boxes, arrows
+
+
+def imports_between(boxes: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Pairs of different boxes, one of which imports the other."""
+    graph = grimp.build_graph("container_component_src", "pipeline")
+    for importer in graph.modules:
+        for imported in graph.find_modules_directly_imported_by(importer):
+            pair = box_of(importer, boxes), box_of(imported, boxes)
+            if pair[0] != pair[1]:
+                yield pair
+
+
+def box_of(module: str, boxes: dict[str, str]) -> str:
+    """The box of a module."""
+    package, _, name = module.partition(".")
+    parts = name.split(".")
+    names = [package] if package == "pipeline" else [".".join(parts[:2]), parts[0]]
+    return next((boxes[name] for name in names if name in boxes), module)
+
+
+def reachable(start: str, arrows: set[tuple[str, str]]) -> set[str]:
+    """Boxes to which arrows lead."""
+    found: set[str] = set()
+    waiting = [start]
+    while waiting:
+        box = waiting.pop()
+        following = {target for source, target in arrows if source == box} - found
+        found |= following
+        waiting += following
+    return found
+
+
+def test_drawing_of_the_packages_is_that_of_the_code() -> None:
+    boxes, arrows = drawn_packages()
+    basics = boxes["errors"]
+    imports = {
+        (importer, imported)
+        for importer, imported in imports_between(boxes)
+        if imported != basics and importer not in ("container_component_src", "container_component_src.serving")
+    }
+    assert sorted(arrows - imports) == [], "arrows that the code does not have"
+    assert sorted(pair for pair in imports if pair[1] not in reachable(pair[0], arrows)) == [], "missing arrows"

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
+import click
 import grimp
 import pytest
 
-from container_component_src.main import COMMANDS
+from container_component_src.main import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = {
@@ -65,9 +66,27 @@ def test_every_document_is_linked_from_the_readme() -> None:
     assert [name for name in DOCUMENTS if name.startswith("docs/") and name not in targets] == []
 
 
-def test_every_command_is_described() -> None:
+def shell_lines(text: str) -> list[str]:
+    """Commands of the shell blocks, each on one line."""
+    blocks = re.findall(r"^ *```sh\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
+    return "".join(blocks).replace("\\\n", " ").splitlines()
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_commands_have_the_options_that_the_documents_give_them(name: str) -> None:
+    for line in shell_lines(DOCUMENTS[name]):
+        if found := re.search(r"(?:main\.py|\$run|\$main) (\w+) ([^#|;]*)", line):
+            command = cli.get_command(click.Context(cli), found[1])
+            assert command, line
+            known = {option for parameter in command.params for option in parameter.opts}
+            assert set(re.findall(r"(?<!\S)--[\w-]+", found[2])) <= known, line
+
+
+def test_make_has_the_targets_that_the_documents_name() -> None:
+    targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     text = "".join(DOCUMENTS.values())
-    assert [name for name in COMMANDS if f"`{name}`" not in text and f" {name} " not in text] == []
+    named = set(re.findall(r"^make ([a-z-]+)|&& make ([a-z-]+)|`make ([a-z-]+)", text, re.MULTILINE))
+    assert {name for names in named for name in names if name} <= targets
 
 
 def drawn_packages() -> tuple[dict[str, str], set[tuple[str, str]]]:

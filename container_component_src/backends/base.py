@@ -3,15 +3,16 @@
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
-from container_component_src.cluster.pod_settings import PodSettings
+from container_component_src.steps.shared import PodSettings
 
 if TYPE_CHECKING:  # a step imports the libraries of its own part only
     from distributed import Client
 
-    from container_component_src.dask_preprocessor.cluster import ClusterSpec
-    from container_component_src.model.arguments import TrainingJob
     from container_component_src.serving.deployment.service import Deployment, Service
-    from container_component_src.tuning.experiment import Experiment, TuningResult
+    from container_component_src.steps.data import ClusterSpec
+    from container_component_src.steps.training import TrainingJob
+    from container_component_src.steps.tuning import Experiment
+    from container_component_src.tuning.experiment import TuningResult
 
 
 class Backend(Protocol):

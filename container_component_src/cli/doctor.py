@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from container_component_src.cli.options import JsonValue, backend_option, namespace_option, timestamp_col_option
-from container_component_src.cluster.pod_settings import PodSettings
+from container_component_src.steps.shared import PodSettings
 
 if TYPE_CHECKING:
     from container_component_src.maintenance.checks import Check
@@ -61,7 +61,9 @@ def doctor(
 ) -> None:
     """Check this machine or a namespace of a cluster, the store and the data, and say how to fix what is wrong."""
     from container_component_src.maintenance.input_checks import Inputs
-    from container_component_src.settings import ReportColumns, load_settings, validated
+    from container_component_src.settings import load_settings
+    from container_component_src.steps.data import ReportColumns
+    from container_component_src.values import validated
 
     columns = validated(ReportColumns, report_columns, "--report-columns")
     inputs = Inputs(archives_path, reports_path, timestamp_col, columns, data_root)

@@ -5,9 +5,9 @@ from typing import Any
 from kubernetes import client
 
 from container_component_src import storage
-from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.errors import InputError
 from container_component_src.scratch import RUN_ID_VARIABLE
+from container_component_src.steps.shared import PodSettings
 from container_component_src.storage import S3_ENVIRONMENT
 
 SIDECAR_OFF = {"sidecar.istio.io/inject": "false"}  # a mesh's proxy keeps jobs from ending and nodes from meeting

@@ -18,7 +18,7 @@ from container_component_src.example_data.reports import report_table
 from container_component_src.example_data.sensors import Sensors
 from container_component_src.example_data.spec import ExampleDataSpec
 from container_component_src.example_data.timeline import Timeline, plan_timeline
-from container_component_src.settings import ReportColumns
+from container_component_src.steps.data import ReportColumns
 
 logger = logging.getLogger(__name__)
 

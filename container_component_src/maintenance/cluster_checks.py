@@ -18,7 +18,6 @@ from container_component_src.cluster.kinds import (
     WORKFLOW,
     Kind,
 )
-from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.pods import reachable
 from container_component_src.errors import InputError, StepError
 from container_component_src.maintenance.checks import Check, refused
@@ -28,6 +27,7 @@ from container_component_src.maintenance.quota_checks import Demand, check_quota
 from container_component_src.maintenance.right_checks import check_rights
 from container_component_src.maintenance.store_checks import NO_ROOT, WRITING, check_launcher
 from container_component_src.s3_settings import CA_BUNDLE, S3_ENVIRONMENT, in_environment
+from container_component_src.steps.shared import PodSettings
 
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 COLLECTOR_LABEL = "katib.kubeflow.org/metrics-collector-injection"

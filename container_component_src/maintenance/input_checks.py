@@ -15,7 +15,7 @@ from container_component_src.errors import InputError, PipelineError
 from container_component_src.maintenance.checks import CONNECT_TIMEOUT, Check, refused
 from container_component_src.maintenance.store_checks import check_writing
 from container_component_src.s3_settings import AWS_ENDPOINT
-from container_component_src.settings import ReportColumns
+from container_component_src.steps.data import ReportColumns
 from container_component_src.storage import Location
 from container_component_src.telemetry.archive_files import find_archives
 

@@ -9,7 +9,6 @@ from kubernetes import client
 
 from container_component_src.cluster.access import Cluster, ExistsError, ForbiddenError, NotFoundError, UnknownKindError
 from container_component_src.cluster.logs import last_lines
-from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.pod_states import obstacles, termination
 from container_component_src.cluster.pods import container, pod_template
 from container_component_src.cluster.rights import Right
@@ -20,6 +19,7 @@ from container_component_src.maintenance.checks import Check, refused
 from container_component_src.maintenance.input_checks import Inputs
 from container_component_src.maintenance.right_checks import is_allowed
 from container_component_src.signals import signals_deferred
+from container_component_src.steps.shared import PodSettings
 
 POD_TIMEOUT = 900  # seconds to find a node, pull the image, which is large, and look at the inputs
 ROOM_TIMEOUT = 60  # seconds to find a node, of these

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from container_component_src.errors import InputError
-from container_component_src.settings import ReportColumns
+from container_component_src.steps.data import ReportColumns
 from container_component_src.telemetry.dataset import Dataset, Frame, Timestamps, to_iso
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.events import Event

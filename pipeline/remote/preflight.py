@@ -8,7 +8,6 @@ import click
 from google.protobuf import json_format
 
 from container_component_src.cluster.access import CHECK_PATIENCE, connect
-from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.pods import reachable
 from container_component_src.errors import InputError
 from container_component_src.maintenance.checks import Check
@@ -18,7 +17,8 @@ from container_component_src.maintenance.input_checks import Inputs, check_input
 from container_component_src.maintenance.pod_checks import POD_TIMEOUT, check_pull
 from container_component_src.maintenance.right_checks import own_account
 from container_component_src.s3_settings import in_environment
-from container_component_src.settings import ReportColumns
+from container_component_src.steps.data import ReportColumns
+from container_component_src.steps.shared import PodSettings
 from pipeline.remote.image_tag import ImageTag
 from pipeline.remote.settings import has_s3_settings, s3_environment
 from pipeline.remote.workspace import Workspace

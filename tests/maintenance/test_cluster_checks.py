@@ -11,12 +11,12 @@ from moto.server import ThreadedMotoServer
 
 from container_component_src.cli import doctor as doctor_command
 from container_component_src.cluster.access import connect
-from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.rights import RIGHTS
 from container_component_src.maintenance import pod_checks
 from container_component_src.maintenance.checks import Check
 from container_component_src.maintenance.cluster_checks import check_secret, run_cluster_checks
 from container_component_src.maintenance.input_checks import Inputs
+from container_component_src.steps.shared import PodSettings
 from tests.cluster.emulator import ADMINISTRATOR, NAMESPACE, Emulator
 from tests.helpers import Invoke, assert_refused, report, write_reports
 from tests.maintenance.kubelet import ENDS_WELL, FINDS_FAULT, PULL_FAILS, playing_kubelet

@@ -9,15 +9,16 @@ import torch
 from container_component_src.backends.local.training import train as run_locally
 from container_component_src.errors import InputError, StepError
 from container_component_src.model import training
-from container_component_src.model.arguments import TrainingArguments, TrainingJob
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.datamodule import TensorSource
 from container_component_src.model.scoring import score_contributions
 from container_component_src.model.streaming import StreamingSource
 from container_component_src.model.training import row_source, train
 from container_component_src.model.windows import Windowing
+from container_component_src.steps.data import ScalerType
+from container_component_src.steps.training import TrainingArguments, TrainingJob
 from container_component_src.telemetry.dataset import Dataset
-from container_component_src.telemetry.scaler import Scaler, ScalerType
+from container_component_src.telemetry.scaler import Scaler
 from container_component_src.telemetry.smoothing import smooth
 from tests.model.datasets import CHANNELS, SECOND, make_values, write_dataset
 

@@ -10,7 +10,7 @@ import openpyxl
 import pytest
 
 from container_component_src.errors import InputError
-from container_component_src.settings import ReportColumns
+from container_component_src.steps.data import ReportColumns
 from container_component_src.telemetry import report_tables
 from container_component_src.telemetry.reports import read_reports
 from tests.helpers import REPORT_HEADERS, report, write_reports

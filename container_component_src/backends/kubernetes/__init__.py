@@ -5,17 +5,18 @@ from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from container_component_src.cluster.pod_settings import PodSettings
+from container_component_src.steps.shared import PodSettings
 
 if TYPE_CHECKING:
     from distributed import Client
 
     from container_component_src.cluster.access import Cluster, Manifest
     from container_component_src.cluster.step import Step
-    from container_component_src.dask_preprocessor.cluster import ClusterSpec
-    from container_component_src.model.arguments import TrainingJob
     from container_component_src.serving.deployment.service import Deployment, Service
-    from container_component_src.tuning.experiment import Experiment, TuningResult
+    from container_component_src.steps.data import ClusterSpec
+    from container_component_src.steps.training import TrainingJob
+    from container_component_src.steps.tuning import Experiment
+    from container_component_src.tuning.experiment import TuningResult
 
     Request = ClusterSpec | Experiment | TrainingJob | Service
 

@@ -22,13 +22,14 @@ from container_component_src.cluster.events import warnings_about
 from container_component_src.cluster.kinds import DASK_CLUSTER
 from container_component_src.cluster.logs import last_lines, pods
 from container_component_src.cluster.owned_objects import owned_object
-from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.pod_states import is_pod_ready, obstacles, restarts
 from container_component_src.cluster.pods import SIDECAR_OFF, check, container, pod_spec
 from container_component_src.cluster.start_up import StartUp
 from container_component_src.cluster.step import Step
-from container_component_src.dask_preprocessor.cluster import DASK_SETTINGS, ClusterSpec
+from container_component_src.dask_preprocessor.cluster import DASK_SETTINGS
 from container_component_src.errors import StepError
+from container_component_src.steps.data import ClusterSpec
+from container_component_src.steps.shared import PodSettings
 
 CLUSTER_LABEL, COMPONENT_LABEL = "dask.org/cluster-name", "dask.org/component"  # that the operator gives to pods
 COMM_PORT, HTTP_PORT = 8786, 8787

@@ -14,8 +14,8 @@ from dask_kubernetes.operator import KubeCluster
 from distributed import Client
 
 from container_component_src.cluster.access import LONGEST_PAUSE, Cluster, PassingError
-from container_component_src.dask_preprocessor.cluster import ClusterSpec
 from container_component_src.errors import StepError
+from container_component_src.steps.data import ClusterSpec
 
 CONNECT_TIMEOUT = 300.0  # seconds to reach a scheduler that is ready
 REQUEST_TIMEOUT = 60.0  # seconds that a request through kr8s, which waits for an answer without end, may take
@@ -84,7 +84,7 @@ def scale(kube: KubeCluster, spec: ClusterSpec, patience: float) -> None:
         if spec.adaptive:
             kube.adapt(minimum=spec.min_workers, maximum=spec.max_workers)
         else:
-            kube.scale(spec.num_workers)  # an adopted cluster may have another size
+            kube.scale(spec.num_dask_workers)  # an adopted cluster may have another size
 
     _tried(
         lambda: _in_time(request, REQUEST_TIMEOUT),

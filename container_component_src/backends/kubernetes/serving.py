@@ -39,12 +39,13 @@ from container_component_src.cluster.inference_services import (
     remove,
 )
 from container_component_src.cluster.kinds import INFERENCE_SERVICE
-from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.step import MANAGED_BY, Step
 from container_component_src.errors import InputError, PipelineError, StepError
-from container_component_src.serving.deployment.service import Deployment, Service, names_of_mode, same_mode
+from container_component_src.serving.deployment.service import Deployment, Service
 from container_component_src.serving.deployment.smoke_test import NotServingError, smoke_test
 from container_component_src.signals import signals_deferred
+from container_component_src.steps.serving import names_of_mode, same_mode
+from container_component_src.steps.shared import PodSettings
 
 __all__ = ["deploy", "manifest"]
 

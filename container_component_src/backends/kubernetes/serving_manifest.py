@@ -19,18 +19,12 @@ from container_component_src.cluster.inference_services import (
 )
 from container_component_src.cluster.kinds import INFERENCE_SERVICE
 from container_component_src.cluster.owned_objects import DIGEST_ANNOTATION
-from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.pods import SIDECAR_OFF, container, resources, s3_environment
 from container_component_src.cluster.step import MANAGED_BY, Step
 from container_component_src.errors import InputError
-from container_component_src.serving.deployment.service import (
-    GRACE_PERIOD,
-    KNATIVE,
-    LONGEST_LABEL,
-    SERVER_ENVIRONMENT,
-    Service,
-    same_mode,
-)
+from container_component_src.serving.deployment.service import GRACE_PERIOD, SERVER_ENVIRONMENT, Service
+from container_component_src.steps.serving import KNATIVE, LONGEST_LABEL, same_mode
+from container_component_src.steps.shared import PodSettings
 
 CONTAINER = "kserve-container"  # KServe knows the container of a custom part by this name
 PREDICTOR, TRANSFORMER = "predictor", "transformer"

@@ -22,7 +22,7 @@ from container_component_src.cluster.owned_objects import DIGEST_ANNOTATION
 from container_component_src.cluster.pod_states import is_pod_ready, obstacles
 from container_component_src.cluster.waiting import polls
 from container_component_src.errors import StepError
-from container_component_src.serving.deployment.service import KNATIVE, same_mode
+from container_component_src.steps.serving import KNATIVE, same_mode
 
 T = TypeVar("T")
 

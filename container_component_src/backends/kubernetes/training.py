@@ -19,11 +19,11 @@ from container_component_src.cluster.conditions import is_true, states
 from container_component_src.cluster.kinds import PYTORCH_JOB
 from container_component_src.cluster.logs import followed, pods
 from container_component_src.cluster.owned_objects import owned_object, start_anew
-from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.pods import check, container, pod_template, reachable
 from container_component_src.cluster.start_up import StartUp
 from container_component_src.cluster.step import Step
-from container_component_src.model.arguments import TrainingArguments, TrainingJob, training_command
+from container_component_src.steps.shared import PodSettings
+from container_component_src.steps.training import TrainingArguments, TrainingJob, training_command
 
 JOB_LABEL = "training.kubeflow.org/job-name"  # that the operator gives to pods
 GRACE = 120.0  # seconds beyond the deadline of the pods, in which they and the job end

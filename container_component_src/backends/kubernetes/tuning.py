@@ -10,11 +10,12 @@ from container_component_src.cluster.access import Cluster, Manifest
 from container_component_src.cluster.conditions import condition_of, is_true, states
 from container_component_src.cluster.kinds import EXPERIMENT
 from container_component_src.cluster.owned_objects import owned_object
-from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.start_up import NO_POD_LIMIT
 from container_component_src.cluster.step import Step
 from container_component_src.errors import StepError
-from container_component_src.tuning.experiment import Experiment, TuningResult
+from container_component_src.steps.shared import PodSettings
+from container_component_src.steps.tuning import Experiment
+from container_component_src.tuning.experiment import TuningResult
 
 __all__ = ["manifest", "tune"]
 

@@ -13,9 +13,10 @@ from container_component_src.cluster.kinds import TRIAL
 from container_component_src.cluster.logs import SHOWN_LINES, last_lines, pods
 from container_component_src.cluster.pod_states import termination
 from container_component_src.cluster.start_up import NO_POD_LIMIT
-from container_component_src.model.arguments import Hyperparameters, checked
+from container_component_src.steps.training import Hyperparameters
 from container_component_src.tuning.collector import OBJECTIVE
 from container_component_src.tuning.experiment import Trial, TrialState
+from container_component_src.values import validated
 
 EXPERIMENT_LABEL = "katib.kubeflow.org/experiment"  # that Katib gives to trials and to all pods of an experiment
 TRIAL_LABEL = "katib.kubeflow.org/trial"  # that it gives to the pods of a trial
@@ -69,7 +70,7 @@ def finished_trial(number: int, found: Manifest, failure: Failure | None) -> Tri
         failure = Failure(TrialState.FAILED, "had not ended when the experiment did")
     return Trial(
         number=number,
-        hyperparameters=checked(Hyperparameters, assignments),
+        hyperparameters=validated(Hyperparameters, assignments),
         state=state or TrialState.FAILED,
         objective=objective_of(status) if failure is None else None,
         seconds=_seconds(found),

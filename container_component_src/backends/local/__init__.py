@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from distributed import Client
 
-    from container_component_src.dask_preprocessor.cluster import ClusterSpec
-    from container_component_src.model.arguments import TrainingJob
     from container_component_src.serving.deployment.service import Deployment, Service
-    from container_component_src.tuning.experiment import Experiment, TuningResult
+    from container_component_src.steps.data import ClusterSpec
+    from container_component_src.steps.training import TrainingJob
+    from container_component_src.steps.tuning import Experiment
+    from container_component_src.tuning.experiment import TuningResult
 
 
 class LocalBackend:

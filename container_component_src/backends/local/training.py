@@ -18,7 +18,7 @@ from container_component_src import storage
 from container_component_src.backends.local.processes import LOOPBACK, PROJECT_ROOT, free_ports, process_groups
 from container_component_src.errors import InputError, StepError
 from container_component_src.limits import usable_cores
-from container_component_src.model.arguments import TrainingArguments, TrainingJob, training_command
+from container_component_src.steps.training import TrainingArguments, TrainingJob, training_command
 
 SHOWN_LINES = 3  # of a failed process, in the error
 

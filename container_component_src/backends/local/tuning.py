@@ -12,18 +12,12 @@ from container_component_src import storage
 from container_component_src.backends.local.processes import process_groups, start_process
 from container_component_src.errors import InputError, StepError
 from container_component_src.limits import usable_cores
-from container_component_src.model.arguments import Hyperparameters, TrainingArguments, training_command
 from container_component_src.scratch import scratch_directory
+from container_component_src.steps.training import Hyperparameters, TrainingArguments, training_command
+from container_component_src.steps.tuning import EarlyStopping, Experiment, to_dict
 from container_component_src.tuning.collector import OBJECTIVE, MetricsUnavailableError, collect, objective
-from container_component_src.tuning.experiment import (
-    EarlyStopping,
-    Experiment,
-    Trial,
-    TrialState,
-    TuningResult,
-)
+from container_component_src.tuning.experiment import Trial, TrialState, TuningResult
 from container_component_src.tuning.sampling import make_sampler
-from container_component_src.tuning.search_space import to_dict
 
 logger = logging.getLogger(__name__)
 

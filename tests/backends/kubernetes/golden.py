@@ -5,8 +5,8 @@ from typing import Any
 
 import yaml
 
-from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.step import Step
+from container_component_src.steps.shared import PodSettings
 
 FOLDER = Path(__file__).resolve().parents[2] / "golden"
 PODS = PodSettings(namespace="telemetry", image="registry.example.org/eclss:1.0")

@@ -10,11 +10,11 @@ from container_component_src.cluster.access import Cluster
 from container_component_src.cluster.events import warnings_about
 from container_component_src.cluster.eviction import is_evicted
 from container_component_src.cluster.step import Step
-from container_component_src.dask_preprocessor.cluster import ClusterSpec
 from container_component_src.data_root import begin_run
 from container_component_src.errors import StepError
 from container_component_src.maintenance.cluster_cleanup import clean_up_cluster
 from container_component_src.maintenance.data_cleanup import clean_up_data
+from container_component_src.steps.data import ClusterSpec
 from tests.backends.kubernetes import katib_controller, training_controller
 from tests.backends.kubernetes.deployments import deploy, service
 from tests.backends.kubernetes.golden import PODS
@@ -46,11 +46,11 @@ def test_nothing_is_granted_that_is_not_used(
         emulator.put("Experiment", owned_objects.with_digest(tuning.manifest(step, PODS, experiment())))
         tuning.tune(cluster, retried, PODS, experiment())
     with (
-        dask.dask_client(cluster, step, PODS, ClusterSpec(1)),
-        dask.dask_client(cluster, retried, PODS, ClusterSpec(1)),
+        dask.dask_client(cluster, step, PODS, ClusterSpec(num_dask_workers=1)),
+        dask.dask_client(cluster, retried, PODS, ClusterSpec(num_dask_workers=1)),
     ):
         pass
-    with dask.dask_client(cluster, step, PODS, ClusterSpec(1, 1, 2)):
+    with dask.dask_client(cluster, step, PODS, ClusterSpec(num_dask_workers=1, min_workers=1, max_workers=2)):
         pass
     kserve.scores["one"] = 2.0
     with pytest.raises(StepError, match="deleted again"):

@@ -11,7 +11,7 @@ from container_component_src.backends.kubernetes.serving_status import NotReadyE
 from container_component_src.cluster.access import Cluster, PassingError
 from container_component_src.cluster.step import Step
 from container_component_src.errors import StepError
-from container_component_src.serving.deployment.service import Hosting
+from container_component_src.steps.serving import Hosting
 from tests.backends.kubernetes.deployments import (
     CRASHING,
     KNATIVE,

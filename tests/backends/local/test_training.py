@@ -13,9 +13,9 @@ from container_component_src.backends.base import get_backend
 from container_component_src.backends.local import training
 from container_component_src.backends.local.training import absolute, operator_environment
 from container_component_src.errors import InputError, StepError
-from container_component_src.model.arguments import TrainingArguments, TrainingJob
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.training import train
+from container_component_src.steps.training import TrainingArguments, TrainingJob
 from tests.model.datasets import make_values, write_dataset
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -7,11 +7,14 @@ import pytest
 
 from container_component_src.backends.local.tuning import TrialCommand, tune
 from container_component_src.errors import InputError, StepError
-from container_component_src.model.arguments import TrainingArguments, checked
-from container_component_src.tuning.experiment import Experiment, TrialState, TuningResult
-from container_component_src.tuning.search_space import SearchSpace
+from container_component_src.steps.training import TrainingArguments
+from container_component_src.steps.tuning import Experiment, SearchSpace
+from container_component_src.tuning.experiment import TrialState, TuningResult
+from container_component_src.values import validated
 
-SPACE = SearchSpace.from_options([4, 8, 16], ["16,8"], [1.0], [1e-3, 1e-2], [32])
+SPACE = SearchSpace.model_validate(
+    {"latent_dims": [4, 8, 16], "hidden_dims": ["16,8"], "betas": [1.0], "lrs": [1e-3, 1e-2], "batch_sizes": [32]}
+)
 
 
 @pytest.fixture(autouse=True)
@@ -25,11 +28,11 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def experiment(**changes: Any) -> Experiment:
     values: dict[str, Any] = {
-        "search_space": SPACE, "algorithm": "random", "max_trials": 4, "parallel_trials": 2, "max_failed_trials": 0,
+        **dict(SPACE), "algorithm": "random", "max_trials": 4, "parallel_trials": 2, "max_failed_trials": 0,
         "train_df_path": "train", "val_df_path": "val", "max_epochs": 2, "early_stopping_patience": 1, "seed": 5,
         "trial_timeout": 60.0,
     }  # fmt: skip
-    return checked(Experiment, values | changes)
+    return validated(Experiment, values | changes)
 
 
 def program(body: str) -> TrialCommand:

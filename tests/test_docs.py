@@ -10,6 +10,7 @@ import grimp
 import pytest
 
 from container_component_src.main import cli
+from tests.reference import REFERENCE, render
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = {
@@ -87,6 +88,10 @@ def test_make_has_the_targets_that_the_documents_name() -> None:
     text = "".join(DOCUMENTS.values())
     named = set(re.findall(r"^make ([a-z-]+)|&& make ([a-z-]+)|`make ([a-z-]+)", text, re.MULTILINE))
     assert {name for names in named for name in names if name} <= targets
+
+
+def test_reference_is_generated_from_the_declarations() -> None:
+    assert REFERENCE.read_text(encoding="utf-8") == render(), "run `make reference`"
 
 
 def drawn_packages() -> tuple[dict[str, str], set[tuple[str, str]]]:

@@ -54,6 +54,10 @@ lock: ## Lock dependencies and export them for pip; needs poetry and its export 
 	poetry export --without-hashes --only submit > requirements-submit.txt
 	poetry export --without-hashes --only dev > tests/requirements.txt
 
+.PHONY: reference
+reference: $(VENV)/.test ## Write docs/reference.md from the declarations of the commands
+	$(PY) -m tests.reference
+
 bench: $(VENV)/.test ## Benchmark every stage; options: ARGS="--rows 100000"
 	$(PY) benchmarks/run.py $(ARGS)
 

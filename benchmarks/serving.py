@@ -33,7 +33,6 @@ from benchmarks.table import detail_table
 from container_component_src import storage
 from container_component_src.backends.local.processes import free_ports
 from container_component_src.backends.local.serving import Server, running, wait_until_ready
-from container_component_src.model.arguments import Hyperparameters
 from container_component_src.model.bundle import (
     Architecture,
     Bundle,
@@ -45,7 +44,9 @@ from container_component_src.model.bundle import (
 )
 from container_component_src.model.scoring import score_contributions
 from container_component_src.serving.protocol.v2 import encode_request
-from container_component_src.telemetry.scaler import Scaler, ScalerType
+from container_component_src.steps.data import ScalerType
+from container_component_src.steps.training import Hyperparameters
+from container_component_src.telemetry.scaler import Scaler
 
 CHANNELS, HIDDEN_DIMS, LATENT_DIM = 181, (500, 500), 8
 MODEL = "model"

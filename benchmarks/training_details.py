@@ -20,10 +20,10 @@ from benchmarks.results import Detail
 from benchmarks.stages import training_arguments
 from benchmarks.workspace import Workspace
 from container_component_src.limits import usable_cores
-from container_component_src.model.arguments import TrainingArguments
 from container_component_src.model.datamodule import Share, TensorSource
 from container_component_src.model.hardware import useful_threads
 from container_component_src.model.training import fit
+from container_component_src.steps.training import TrainingArguments
 from container_component_src.telemetry.dataset import Dataset, Values
 
 REPEATS = 5

@@ -18,8 +18,8 @@ from pydantic import Field, ValidationError
 from container_component_src import storage
 from container_component_src.errors import InputError, PipelineError, StepError
 from container_component_src.scratch import RUN_ID_VARIABLE, checked_run_id
-from container_component_src.settings import Frozen
 from container_component_src.storage import Location
+from container_component_src.values import Frozen
 
 PROJECT = "columbus-eclss-ad"
 ROOT_MARKER = "_data_root.json"

@@ -11,13 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from container_component_src.dask_preprocessor.preprocessor import preprocess
-from container_component_src.settings import ReportColumns
+from container_component_src.steps.data import ReportColumns, ScalerType, SplitRule
 from container_component_src.telemetry.dataset import Frame
 from container_component_src.telemetry.labels import label_dataset
 from container_component_src.telemetry.partitioning import split_archive
-from container_component_src.telemetry.scaler import ScalerType
 from container_component_src.telemetry.scaling import fit_scaler, scale_dataset
-from container_component_src.telemetry.split import SplitRule, split_dataset
+from container_component_src.telemetry.split import split_dataset
 from tests.helpers import TIME, report, telemetry, write_archive, write_reports
 from tests.steps import PARTS
 

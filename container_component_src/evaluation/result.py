@@ -6,7 +6,7 @@ from pydantic import Field, ValidationError
 
 from container_component_src import storage
 from container_component_src.errors import InputError
-from container_component_src.settings import Frozen, describe
+from container_component_src.values import Frozen, describe
 
 SCORE_CHANNELS = ("score", "smoothed_score")  # columns of the dataset of scores, in nats
 

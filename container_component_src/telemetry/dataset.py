@@ -19,11 +19,11 @@ from pydantic import Field, ValidationError
 from container_component_src import storage
 from container_component_src.data_root import IF_DELETED
 from container_component_src.errors import InputError
-from container_component_src.settings import Frozen, describe
 from container_component_src.storage import Location
 from container_component_src.telemetry.events import Event
 from container_component_src.telemetry.parquet import open_parquet, readable
 from container_component_src.telemetry.scaler import Scaler
+from container_component_src.values import Frozen, describe
 
 LABEL_COL = "Anomaly"
 MANIFEST_NAME = "_manifest.json"

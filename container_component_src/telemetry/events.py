@@ -1,6 +1,6 @@
 """Reported anomalies as half-open intervals of time."""
 
-from container_component_src.settings import Frozen
+from container_component_src.values import Frozen
 
 
 class Event(Frozen):

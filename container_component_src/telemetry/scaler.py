@@ -1,21 +1,13 @@
 """The scaler: per channel a centre and a scale, as JSON."""
 
-from enum import StrEnum
 from typing import Annotated, Self
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, FiniteFloat, model_validator
 
-from container_component_src.settings import Frozen
-
-
-class ScalerType(StrEnum):
-    """How centre and scale are chosen."""
-
-    STANDARD = "standard"  # mean and standard deviation
-    MINMAX = "minmax"  # minimum and range
-    ROBUST = "robust"  # median and interquartile range
+from container_component_src.steps.data import ScalerType
+from container_component_src.values import Frozen
 
 
 class Scaler(Frozen):

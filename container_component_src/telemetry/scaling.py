@@ -13,11 +13,12 @@ from pydantic import ValidationError
 
 from container_component_src import storage
 from container_component_src.errors import InputError
-from container_component_src.settings import describe
+from container_component_src.steps.data import ScalerType
 from container_component_src.telemetry.archive import check_same_channels
 from container_component_src.telemetry.dataset import Dataset, Frame, Values
 from container_component_src.telemetry.dataset_writer import DatasetWriter
-from container_component_src.telemetry.scaler import Scaler, ScalerType
+from container_component_src.telemetry.scaler import Scaler
+from container_component_src.values import describe
 
 logger = logging.getLogger(__name__)
 

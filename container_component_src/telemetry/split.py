@@ -7,12 +7,12 @@ same however the data is partitioned.
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from container_component_src.errors import InputError
+from container_component_src.steps.data import SplitRule
 from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.events import Event
@@ -20,28 +20,20 @@ from container_component_src.telemetry.hashing import uniform
 from container_component_src.telemetry.labels import inside_any
 
 
-@dataclass(frozen=True)
-class SplitRule:
-    """Which rows go where."""
+def assign(frame: Frame, events: tuple[Event, ...], rule: SplitRule) -> dict[str, Frame]:
+    """Divide rows into training, validation and test sets, each in order; only the test set keeps its labels.
 
-    window_hours: float  # rows up to so far from a reported anomaly are test
-    block_hours: float  # length of the blocks of the other rows
-    val_fraction: float  # share of blocks that validate, in (0, 1)
-    seed: int
-
-    def assign(self, frame: Frame, events: tuple[Event, ...]) -> dict[str, Frame]:
-        """Divide rows into train, val and test, each in order; only test keeps its labels.
-
-        Args:
-            frame: The rows.
-            events: All that are reported. One without a row of its own, in a gap or just outside the data, still has
-                rows near it that are not nominal.
-        """
-        test = inside_any(frame.timestamps, events, _nanoseconds(self.window_hours))
-        blocks = frame.timestamps // _nanoseconds(self.block_hours)
-        val = ~test & (uniform(blocks, self.seed) < self.val_fraction)
-        unlabelled = Frame(frame.timestamps, frame.values)
-        return {"train": unlabelled.where(~test & ~val), "val": unlabelled.where(val), "test": frame.where(test)}
+    Args:
+        frame: The rows.
+        events: All reported events. One without a row of its own, in a gap or just outside of the data, still has
+            rows near it that are not nominal.
+        rule: Which rows go where.
+    """
+    test = inside_any(frame.timestamps, events, _nanoseconds(rule.window_hours))
+    blocks = frame.timestamps // _nanoseconds(rule.block_hours)
+    val = ~test & (uniform(blocks, rule.seed) < rule.val_fraction)
+    unlabelled = Frame(frame.timestamps, frame.values)
+    return {"train": unlabelled.where(~test & ~val), "val": unlabelled.where(val), "test": frame.where(test)}
 
 
 def split_dataset(dataset_uri: str, labels_uri: str, targets: dict[str, str], rule: SplitRule) -> dict[str, Dataset]:
@@ -66,7 +58,7 @@ def split_dataset(dataset_uri: str, labels_uri: str, targets: dict[str, str], ru
             writers[name] = stack.enter_context(writer)
         rows = dict.fromkeys(writers, 0)
         for frame in _labelled(dataset, labels):
-            for name, part in rule.assign(frame, (*events, *rowless)).items():
+            for name, part in assign(frame, (*events, *rowless), rule).items():
                 writers[name].write(part)
                 rows[name] += len(part)
         _check_none_empty(rows, dataset_uri)

@@ -7,9 +7,9 @@ from typing import Protocol
 import optuna
 
 from container_component_src.errors import InputError
-from container_component_src.model.arguments import Hyperparameters
-from container_component_src.tuning.experiment import Algorithm, Experiment, Trial
-from container_component_src.tuning.search_space import SearchSpace, to_dict
+from container_component_src.steps.training import Hyperparameters
+from container_component_src.steps.tuning import Algorithm, Experiment, SearchSpace, to_dict
+from container_component_src.tuning.experiment import Trial
 
 
 class Sampler(Protocol):
@@ -28,7 +28,7 @@ def make_sampler(experiment: Experiment) -> Sampler:
     Raises:
         InputError: Only Katib has one.
     """
-    space = experiment.search_space
+    space = experiment
     if experiment.algorithm is Algorithm.BAYESIAN:
         raise InputError("--algorithm bayesian is Katib's; use tpe, random or grid with --backend local")
     if experiment.algorithm is Algorithm.TPE:

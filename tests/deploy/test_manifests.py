@@ -6,8 +6,8 @@ from typing import Any
 import yaml
 from kubernetes import client
 
-from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.rights import RIGHTS
+from container_component_src.steps.shared import PodSettings
 from container_component_src.storage import S3_ENVIRONMENT
 from tests.cluster.rights import granted
 

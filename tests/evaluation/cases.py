@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from container_component_src import storage
-from container_component_src.model.arguments import Hyperparameters
 from container_component_src.model.bundle import Architecture, Bundle, BundleInfo, Epoch, Thresholds, TrainingSummary
 from container_component_src.model.vae import TimeStampVAE
 from container_component_src.report.page import Telemetry
+from container_component_src.steps.training import Hyperparameters
 from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.events import Event

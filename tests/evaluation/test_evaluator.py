@@ -11,9 +11,10 @@ from container_component_src.evaluation.evaluator import evaluate
 from container_component_src.evaluation.labelled_scores import LabelledScores
 from container_component_src.evaluation.metrics import metrics_at
 from container_component_src.evaluation.result import SCORE_CHANNELS
+from container_component_src.steps.data import ScalerType
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.dataset_writer import DatasetWriter
-from container_component_src.telemetry.scaler import Scaler, ScalerType
+from container_component_src.telemetry.scaler import Scaler
 from container_component_src.telemetry.smoothing import smooth
 from tests.evaluation.cases import (
     CHANNELS,

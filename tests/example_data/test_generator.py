@@ -13,7 +13,7 @@ from container_component_src.errors import StepError
 from container_component_src.example_data import ExampleDataSpec, GeneratedData, generate
 from container_component_src.example_data.generator import regroup
 from container_component_src.example_data.sensors import Sensors
-from container_component_src.settings import ReportColumns
+from container_component_src.steps.data import ReportColumns
 
 SPEC = ExampleDataSpec(rows=4001, years=(2023, 2022), anomalies=9, row_group_rows=600)
 

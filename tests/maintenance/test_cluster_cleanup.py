@@ -13,7 +13,7 @@ from container_component_src.cluster.inference_services import (
 )
 from container_component_src.cluster.kinds import DASK_CLUSTER, EXPERIMENT, INFERENCE_SERVICE, PYTORCH_JOB, Kind
 from container_component_src.cluster.step import MANAGED_BY, Step
-from container_component_src.serving.deployment.service import Hosting
+from container_component_src.steps.serving import Hosting
 from tests.backends.kubernetes import deployments
 from tests.backends.kubernetes.deployments import PODS
 from tests.backends.kubernetes.kserve_controller import KServe

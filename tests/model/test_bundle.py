@@ -6,7 +6,6 @@ import torch
 
 from container_component_src import storage
 from container_component_src.errors import InputError
-from container_component_src.model.arguments import Hyperparameters
 from container_component_src.model.bundle import (
     Architecture,
     Bundle,
@@ -19,7 +18,9 @@ from container_component_src.model.bundle import (
     open_info,
 )
 from container_component_src.model.scoring import scores
-from container_component_src.telemetry.scaler import Scaler, ScalerType
+from container_component_src.steps.data import ScalerType
+from container_component_src.steps.training import Hyperparameters
+from container_component_src.telemetry.scaler import Scaler
 from tests.model.datasets import CHANNELS, make_values
 
 

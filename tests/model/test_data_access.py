@@ -7,8 +7,8 @@ import pytest
 
 from container_component_src.data_root import WRITE_PROBE
 from container_component_src.errors import InputError, PipelineError
-from container_component_src.model.arguments import TrainingArguments
 from container_component_src.model.data_access import check_access
+from container_component_src.steps.training import TrainingArguments
 from container_component_src.storage import Location, resolve
 from tests.helpers import write_dataset
 

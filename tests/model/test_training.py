@@ -6,18 +6,19 @@ import numpy as np
 import pytest
 import torch
 
-from container_component_src.backends.local.training import train as run_locally
+from container_component_src.backends.local.training import LocalTrainer
 from container_component_src.errors import InputError, StepError
 from container_component_src.model import training
-from container_component_src.model.arguments import TrainingArguments, TrainingJob
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.datamodule import TensorSource
 from container_component_src.model.scoring import score_contributions
 from container_component_src.model.streaming import StreamingSource
 from container_component_src.model.training import row_source, train
 from container_component_src.model.windows import Windowing
+from container_component_src.steps.data import ScalerType
+from container_component_src.steps.training import TrainingArguments, TrainingJob
 from container_component_src.telemetry.dataset import Dataset
-from container_component_src.telemetry.scaler import Scaler, ScalerType
+from container_component_src.telemetry.scaler import Scaler
 from container_component_src.telemetry.smoothing import smooth
 from tests.model.datasets import CHANNELS, SECOND, make_values, write_dataset
 
@@ -164,7 +165,7 @@ def test_streamed_rows_train_as_well_as_those_in_memory(tmp_path: Path, nodes: i
     if nodes == 1:
         train(arguments)
     else:
-        run_locally(TrainingJob(arguments=arguments))
+        LocalTrainer().train(TrainingJob(arguments=arguments))
     streamed = Bundle.load(arguments.model_output_file).info.training
     assert streamed.train_rows == in_memory.train_rows
     assert streamed.val_loss == pytest.approx(in_memory.val_loss, rel=0.15)

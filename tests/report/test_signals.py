@@ -12,8 +12,9 @@ from container_component_src.evaluation.result import EvaluationResult
 from container_component_src.model.bundle_info import BundleInfo, ChannelStatistics, open_info
 from container_component_src.report.series import Window, event_windows
 from container_component_src.report.signals import Signal, read_signals
+from container_component_src.steps.data import ScalerType
 from container_component_src.telemetry.dataset import Dataset, Frame, Partition
-from container_component_src.telemetry.scaler import Scaler, ScalerType
+from container_component_src.telemetry.scaler import Scaler
 from tests.evaluation.cases import CHANNELS, ROWS, SECOND, START, Case, anomalous_frame, write_case, write_dataset
 
 SCALER = Scaler(type=ScalerType.STANDARD, channels=CHANNELS, centre=(1000.0, 20.0, 5.0), scale=(10.0, 2.0, 0.5))

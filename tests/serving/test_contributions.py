@@ -8,16 +8,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from container_component_src.example_data import ExampleDataSpec, generate
-from container_component_src.model.arguments import TrainingArguments
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.scoring import contributions_and_reconstruction
 from container_component_src.model.training import train
 from container_component_src.serving.protocol.inputs import Rows
 from container_component_src.serving.server.answers import assess
+from container_component_src.steps.data import ScalerType
+from container_component_src.steps.training import TrainingArguments
 from container_component_src.telemetry.archive import float_channels
 from container_component_src.telemetry.dataset import Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter
-from container_component_src.telemetry.scaler import Scaler, ScalerType
+from container_component_src.telemetry.scaler import Scaler
 
 TIME = "normalizedTime"
 ROWS, TRAIN_ROWS = 12_000, 8_000

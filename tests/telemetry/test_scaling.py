@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from container_component_src.errors import InputError
+from container_component_src.steps.data import ScalerType
 from container_component_src.telemetry import scaling
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.events import Event
-from container_component_src.telemetry.scaler import Scaler, ScalerType
+from container_component_src.telemetry.scaler import Scaler
 from container_component_src.telemetry.scaling import Moments, fit_scaler, load_scaler, scale_dataset
 from tests.helpers import write_dataset
 

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from container_component_src.settings import ReportColumns
+from container_component_src.steps.data import ReportColumns, SplitRule
 from container_component_src.telemetry.dataset import Frame, Manifest
 from container_component_src.telemetry.events import Event
 from container_component_src.telemetry.labels import label_dataset
-from container_component_src.telemetry.split import SplitRule, split_dataset
+from container_component_src.telemetry.split import assign, split_dataset
 from tests.helpers import MINUTE, nanoseconds, report, write_dataset, write_reports
 
 HOUR = 60 * MINUTE
@@ -32,10 +32,10 @@ def test_windows_are_exact() -> None:
     event = Event(id="1", start=10 * HOUR, end=11 * HOUR)
     edges = np.array([8 * HOUR - 1, 8 * HOUR, 13 * HOUR - 1, 13 * HOUR])
     rule = SplitRule(window_hours=2, block_hours=6, val_fraction=0.2, seed=0)
-    assert rule.assign(_frame(edges), (event,))["test"].timestamps.tolist() == [8 * HOUR, 13 * HOUR - 1]
+    assert assign(_frame(edges), (event,), rule)["test"].timestamps.tolist() == [8 * HOUR, 13 * HOUR - 1]
     narrow = SplitRule(window_hours=0, block_hours=6, val_fraction=0.2, seed=0)
     edges = np.array([10 * HOUR - 1, 10 * HOUR, 11 * HOUR - 1, 11 * HOUR])
-    assert narrow.assign(_frame(edges), (event,))["test"].timestamps.tolist() == [10 * HOUR, 11 * HOUR - 1]
+    assert assign(_frame(edges), (event,), narrow)["test"].timestamps.tolist() == [10 * HOUR, 11 * HOUR - 1]
 
 
 RULES = st.builds(
@@ -60,10 +60,10 @@ def test_every_row_goes_to_one_part_whatever_the_partitions(
     rule: SplitRule, events: tuple[Event, ...], cut: int
 ) -> None:
     timestamps = np.arange(-200, 2300, dtype=np.int64) * MINUTE
-    whole = rule.assign(_frame(timestamps), events)
+    whole = assign(_frame(timestamps), events, rule)
     together = np.concatenate([part.timestamps for part in whole.values()])
     assert sorted(together.tolist()) == timestamps.tolist()
-    pieces = [rule.assign(_frame(part), events) for part in (timestamps[:cut], timestamps[cut:])]
+    pieces = [assign(_frame(part), events, rule) for part in (timestamps[:cut], timestamps[cut:])]
     for name, part in whole.items():
         assert (np.diff(part.timestamps) > 0).all()
         np.testing.assert_array_equal(part.timestamps, np.concatenate([piece[name].timestamps for piece in pieces]))
@@ -73,7 +73,7 @@ def test_every_row_goes_to_one_part_whatever_the_partitions(
 
 @given(rule=RULES)
 def test_blocks_are_whole(rule: SplitRule) -> None:
-    parts = rule.assign(_frame(np.arange(2500, dtype=np.int64) * MINUTE), ())
+    parts = assign(_frame(np.arange(2500, dtype=np.int64) * MINUTE), (), rule)
     length = int(rule.block_hours * HOUR)
     blocks = {name: set((parts[name].timestamps // length).tolist()) for name in ("train", "val")}
     assert not blocks["train"] & blocks["val"]
@@ -82,7 +82,7 @@ def test_blocks_are_whole(rule: SplitRule) -> None:
 def test_share_and_seed() -> None:
     frame = _frame(np.arange(100_000, dtype=np.int64) * MINUTE)
     rules = [SplitRule(window_hours=0, block_hours=1, val_fraction=0.3, seed=seed) for seed in (1, 2)]
-    first, second = (rule.assign(frame, ()) for rule in rules)
+    first, second = (assign(frame, (), rule) for rule in rules)
     assert len(first["val"]) / len(frame) == pytest.approx(0.3, abs=0.05)
     assert first["val"].timestamps.tolist() != second["val"].timestamps.tolist()
 

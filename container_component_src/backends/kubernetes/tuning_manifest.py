@@ -9,13 +9,13 @@ from kubernetes import client
 
 from container_component_src.cluster.access import Manifest, to_manifest
 from container_component_src.cluster.kinds import EXPERIMENT
-from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.pods import check, container, pod_template, reachable
 from container_component_src.cluster.start_up import NO_POD_LIMIT
 from container_component_src.cluster.step import Step
-from container_component_src.model.arguments import training_command
+from container_component_src.steps.shared import PodSettings
+from container_component_src.steps.training import training_command
+from container_component_src.steps.tuning import Algorithm, EarlyStopping, Experiment
 from container_component_src.tuning.collector import METRIC_FILTER, OBJECTIVE
-from container_component_src.tuning.experiment import Algorithm, EarlyStopping, Experiment
 
 T = TypeVar("T")
 
@@ -102,14 +102,14 @@ def _parameters(experiment: Experiment) -> list[katib.V1beta1ParameterSpec]:
             parameter_type="categorical" if isinstance(choices[0], str) else "discrete",
             feasible_space=katib.V1beta1FeasibleSpace(list=[str(choice) for choice in choices]),
         )
-        for name, choices in experiment.search_space.choices().items()
+        for name, choices in experiment.choices().items()
     ]
 
 
 def _trial_template(step: Step, pods: PodSettings, experiment: Experiment) -> katib.V1beta1TrialTemplate:
-    names = list(experiment.search_space.choices())
+    names = list(experiment.choices())
     data = {name: reachable(getattr(experiment, name)) for name in ("train_df_path", "val_df_path")}
-    arguments = experiment.model_copy(update=data).arguments(experiment.search_space.point(0), _BUNDLE)
+    arguments = experiment.model_copy(update=data).arguments(experiment.point(0), _BUNDLE)
     command = training_command(arguments, {name: f"${{trialParameters.{name}}}" for name in names})
     template = pod_template(pods, container(CONTAINER, pods, command, step.run_id), step.labels)
     # The deadline of a Job deletes the pod with its log; that of a pod keeps both, and begins when a node has taken it.

@@ -10,12 +10,13 @@ from container_component_src.backends.kubernetes.tuning_manifest import CONTAINE
 from container_component_src.cluster.access import Cluster, Manifest
 from container_component_src.cluster.conditions import condition_of, is_true
 from container_component_src.cluster.kinds import TRIAL
-from container_component_src.cluster.logs import SHOWN_LINES, last_lines, pods
+from container_component_src.cluster.logs import SHOWN_LINES, last_lines, list_pods
 from container_component_src.cluster.pod_states import termination
 from container_component_src.cluster.start_up import NO_POD_LIMIT
-from container_component_src.model.arguments import Hyperparameters, checked
+from container_component_src.steps.training import Hyperparameters
 from container_component_src.tuning.collector import OBJECTIVE
 from container_component_src.tuning.experiment import Trial, TrialState
+from container_component_src.values import validated
 
 EXPERIMENT_LABEL = "katib.kubeflow.org/experiment"  # that Katib gives to trials and to all pods of an experiment
 TRIAL_LABEL = "katib.kubeflow.org/trial"  # that it gives to the pods of a trial
@@ -69,7 +70,7 @@ def finished_trial(number: int, found: Manifest, failure: Failure | None) -> Tri
         failure = Failure(TrialState.FAILED, "had not ended when the experiment did")
     return Trial(
         number=number,
-        hyperparameters=checked(Hyperparameters, assignments),
+        hyperparameters=validated(Hyperparameters, assignments),
         state=state or TrialState.FAILED,
         objective=objective_of(status) if failure is None else None,
         seconds=_seconds(found),
@@ -102,7 +103,7 @@ def failure_of(cluster: Cluster, found: Manifest, timeout: float) -> Failure | N
         return None
     said = condition_of(found, bad)
     name = found["metadata"]["name"]
-    pod = next(iter(pods(cluster, f"{TRIAL_LABEL}={name}")), None)
+    pod = next(iter(list_pods(cluster, f"{TRIAL_LABEL}={name}")), None)
     if pod is None:
         if _DEADLINE in f"{said.get('reason')} {said.get('message')}":
             return Failure(TrialState.TIMEOUT, _LATE.format(timeout + NO_POD_LIMIT))

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import dask
 from distributed import Client, LocalCluster, Worker, WorkerPlugin
 
-from container_component_src.dask_preprocessor.cluster import DASK_SETTINGS, ClusterSpec
+from container_component_src.dask_preprocessor.cluster import DASK_SETTINGS
+from container_component_src.steps.data import ClusterSpec
 
 
 @contextmanager

@@ -2,8 +2,9 @@
 
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.scoring import scores
-from container_component_src.serving.deployment.service import Hosting, Service, SmokeRequest
+from container_component_src.serving.deployment.service import Service, SmokeRequest
 from container_component_src.serving.deployment.smoke_test import sample_rows
+from container_component_src.steps.serving import Hosting
 from container_component_src.telemetry.dataset import Dataset
 
 

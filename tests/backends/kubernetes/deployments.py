@@ -15,9 +15,10 @@ from container_component_src.cluster import inference_services
 from container_component_src.cluster.access import Cluster
 from container_component_src.cluster.inference_services import MODE_ANNOTATION
 from container_component_src.cluster.owned_objects import DIGEST_ANNOTATION
-from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.step import Step
-from container_component_src.serving.deployment.service import Deployment, Hosting, Service, SmokeRequest
+from container_component_src.serving.deployment.service import Deployment, Service, SmokeRequest
+from container_component_src.steps.serving import Hosting
+from container_component_src.steps.shared import PodSettings
 from tests.backends.kubernetes.kserve_controller import MODEL, KServe, admit, playing
 from tests.cluster.emulator import NAMESPACE, Emulator
 

@@ -10,7 +10,8 @@ from container_component_src.cluster.access import Cluster
 from container_component_src.cluster.inference_services import MODE_ANNOTATION, TEST_ANNOTATION, remove
 from container_component_src.cluster.step import Step
 from container_component_src.errors import InputError, StepError
-from container_component_src.serving.deployment.service import Deployment, Hosting
+from container_component_src.serving.deployment.service import Deployment
+from container_component_src.steps.serving import Hosting
 from tests.backends.kubernetes.deployments import (
     CANARY,
     CRASHING,

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from container_component_src.backends.kubernetes.training import manifest
+from container_component_src.backends.kubernetes.training_manifest import manifest
 from container_component_src.cluster.step import Step
 from container_component_src.errors import InputError
-from container_component_src.model.arguments import TrainingArguments, TrainingJob, checked
+from container_component_src.steps.training import TrainingArguments, TrainingJob
+from container_component_src.values import validated
 from tests.backends.kubernetes.golden import PODS, STEP, golden
 from tests.cluster.schemas import pod_problems, problems
 
@@ -21,7 +22,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], int]] = {
 
 def job(nodes: int = 1, **changes: Any) -> TrainingJob:
     paths = {"train_df_path": "minio://data/train", "val_df_path": "s3://data/val", "model_output_file": "s3://data/m"}
-    arguments = checked(TrainingArguments, {**paths, "num_gpu_nodes": nodes, **changes})
+    arguments = validated(TrainingArguments, {**paths, "num_gpu_nodes": nodes, **changes})
     return TrainingJob(arguments=arguments, timeout=3600.0)
 
 

@@ -8,17 +8,17 @@ import pytest
 
 from container_component_src.backends.kubernetes.tuning_manifest import manifest
 from container_component_src.backends.local.processes import PROJECT_ROOT
-from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.step import Step
 from container_component_src.errors import InputError
-from container_component_src.model.arguments import checked
-from container_component_src.settings import IMAGE_USER
-from container_component_src.tuning.experiment import Experiment
-from container_component_src.tuning.search_space import SearchSpace
+from container_component_src.steps.shared import PodSettings
+from container_component_src.steps.tuning import Experiment, SearchSpace
+from container_component_src.values import IMAGE_USER, validated
 from tests.backends.kubernetes.golden import PODS, STEP, golden
 from tests.cluster.schemas import pod_problems, problems
 
-SPACE = SearchSpace.from_options([4, 8], ["16,8"], [0.5, 1.0], [1e-05, 0.003], [32])
+SPACE = SearchSpace.model_validate(
+    {"latent_dims": [4, 8], "hidden_dims": ["16,8"], "betas": [0.5, 1.0], "lrs": [1e-05, 0.003], "batch_sizes": [32]}
+)
 VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "random": ({}, {}),
     "grid": ({"gpus": 1, "service_account": "trainer"}, {"algorithm": "grid", "max_trials": 99}),
@@ -36,11 +36,11 @@ VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 def experiment(**changes: Any) -> Experiment:
     values: dict[str, Any] = {
-        "search_space": SPACE, "algorithm": "random", "max_trials": 3, "parallel_trials": 2, "max_failed_trials": 1,
+        **dict(SPACE), "algorithm": "random", "max_trials": 3, "parallel_trials": 2, "max_failed_trials": 1,
         "train_df_path": "minio://data/train", "val_df_path": "s3://data/val", "max_epochs": 2,
         "early_stopping_patience": 1, "seed": 5, "trial_timeout": 60.0,
     }  # fmt: skip
-    return checked(Experiment, values | changes)
+    return validated(Experiment, values | changes)
 
 
 def built(variant: str = "random", step: Step = STEP) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def test_manifests_keep_the_rules_of_katibs_webhook(variant: str) -> None:
 
 def test_the_trial_is_the_same_when_kubernetes_has_read_and_written_it() -> None:
     """Katib refuses it otherwise, resources apart: here the one quantity beside them."""
-    settings = checked(PodSettings, {**PODS.model_dump(), "shared_memory": "1024Mi", "memory": "8192Mi"})
+    settings = validated(PodSettings, {**PODS.model_dump(), "shared_memory": "1024Mi", "memory": "8192Mi"})
     pod = manifest(STEP, settings, experiment())["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]
     assert pod["volumes"][0]["emptyDir"]["sizeLimit"] == "1Gi"
 

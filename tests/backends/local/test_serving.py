@@ -15,7 +15,8 @@ from container_component_src.backends.local.serving import deploy
 from container_component_src.errors import StepError
 from container_component_src.model.bundle_info import INFO_NAME
 from container_component_src.serving.deployment.preparation import make_service
-from container_component_src.serving.deployment.service import Hosting, Service, SmokeRequest
+from container_component_src.serving.deployment.service import Service, SmokeRequest
+from container_component_src.steps.serving import Hosting
 from tests.serving.bundles import make_bundle
 
 DEADLINE = 60  # seconds

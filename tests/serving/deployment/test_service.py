@@ -3,8 +3,9 @@ from typing import Any
 import pytest
 
 from container_component_src.errors import InputError
-from container_component_src.model.arguments import checked
-from container_component_src.serving.deployment.service import Hosting, Service, SmokeRequest, names_of_mode, same_mode
+from container_component_src.serving.deployment.service import Service, SmokeRequest
+from container_component_src.steps.serving import Hosting, names_of_mode, same_mode
+from container_component_src.values import validated
 
 REQUEST = SmokeRequest(instances=({"a": 1.0},), scores=(1.0,))
 
@@ -34,14 +35,14 @@ def test_other_names_are_taken(name: str) -> None:
 )
 def test_hosting_that_kserve_cannot_do_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        checked(Hosting, options)
+        validated(Hosting, options)
 
 
 @pytest.mark.parametrize("mode", ["Knative", "Serverless"])
 @pytest.mark.parametrize("percent", [0, 100])
 def test_knative_divides_traffic_and_scales_to_zero(mode: str, percent: int) -> None:
     options = {"deployment_mode": mode, "combined": True, "min_replicas": 0, "canary_traffic_percent": percent}
-    assert checked(Hosting, options).canary_traffic_percent == percent
+    assert validated(Hosting, options).canary_traffic_percent == percent
 
 
 def test_commands_of_the_parts() -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pandas as pd
 
 from container_component_src.example_data.anomalies import NS_PER_S, Event
-from container_component_src.settings import ReportColumns
+from container_component_src.steps.data import ReportColumns
 
 TIME_FORMAT = "%Y/%j/%H:%M:%S"
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kubernetes.utils.quantity import parse_quantity
 
-from container_component_src.quantities import canonical
+from container_component_src.values import canonical
 
 
 @pytest.mark.parametrize(

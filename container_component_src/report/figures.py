@@ -4,12 +4,12 @@ A colour is a name with an `@`; the script of the page replaces it by the colour
 `score_axis` names the axis that holds scores, so that the script can switch it between linear and compressed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from container_component_src.arrays import Float64Array
-from container_component_src.evaluation.result import BaselineResult, EvaluationResult
+from container_component_src.evaluation.result import BaselineResult, EvaluationResult, ThresholdMetrics
 from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.report.baselines import baseline_name
 from container_component_src.report.score_plot import time_figure
@@ -66,10 +66,6 @@ def _thresholds(result: EvaluationResult) -> Figure:
 
 def _roc(result: EvaluationResult) -> Figure:
     roc = result.roc
-    points = [
-        (name, metrics.false_positives / (metrics.false_positives + metrics.true_negatives), metrics.recall)
-        for name, metrics in (("Calibrated", result.calibrated), ("Best", result.best))
-    ]
     return {
         "data": [
             _chance(0, 1),
@@ -78,7 +74,9 @@ def _roc(result: EvaluationResult) -> Figure:
                 for item in result.baselines
             ),
             _curve(f"Model {result.roc_auc:.3f}", roc.false_positive_rate, roc.recall, roc.threshold),
-            *_operating_points(points),
+            *_operating_points(
+                result, lambda at: (at.false_positives / (at.false_positives + at.true_negatives), at.recall)
+            ),
         ],
         "layout": {
             "xaxis": {"title": {"text": "False positive rate (rows)"}, "range": [-0.02, 1.02]},
@@ -90,17 +88,12 @@ def _roc(result: EvaluationResult) -> Figure:
 def _pr(result: EvaluationResult) -> Figure:
     pr, counts = result.pr, result.counts
     base = counts.anomalous_rows / counts.test_rows
-    points = [
-        (name, metrics.recall, metrics.precision)
-        for name, metrics in (("Calibrated", result.calibrated), ("Best", result.best))
-        if metrics.precision is not None
-    ]
     return {
         "data": [
             _chance(base, base),
             *(_baseline(item, item.pr_auc, item.pr.recall, item.pr.precision) for item in result.baselines),
             _curve(f"Model {result.pr_auc:.3f}", pr.recall, pr.precision, pr.threshold),
-            *_operating_points(points),
+            *_operating_points(result, lambda at: (at.recall, at.precision)),
         ],
         "layout": {
             "xaxis": {"title": {"text": "Recall (rows)"}, "range": [-0.02, 1.02]},
@@ -142,20 +135,29 @@ def _baseline(item: BaselineResult, area: float, x: Sequence[float], y: Sequence
     }
 
 
-def _operating_points(points: Sequence[tuple[str, float, float]]) -> list[Figure]:
-    looks = {"Calibrated": ("@calibrated", "circle"), "Best": ("@best", "diamond")}
-    return [
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "name": f"{name} threshold",
-            "x": [x],
-            "y": [y],
-            "marker": {"color": looks[name][0], "symbol": looks[name][1], "size": 11},
-            "hovertemplate": f"{name} threshold: (%{{x:.4f}}, %{{y:.4f}})<extra></extra>",
-        }
-        for name, x, y in points
-    ]
+def _operating_points(
+    result: EvaluationResult, coordinates: Callable[[ThresholdMetrics], tuple[float, float | None]]
+) -> list[Figure]:
+    """Return a marker at the coordinates of each threshold; undefined ones are omitted."""
+    markers = []
+    for name, metrics, colour, symbol in (
+        ("Calibrated", result.calibrated, "@calibrated", "circle"),
+        ("Best", result.best, "@best", "diamond"),
+    ):
+        x, y = coordinates(metrics)
+        if y is not None:
+            markers.append(
+                {
+                    "type": "scatter",
+                    "mode": "markers",
+                    "name": f"{name} threshold",
+                    "x": [x],
+                    "y": [y],
+                    "marker": {"color": colour, "symbol": symbol, "size": 11},
+                    "hovertemplate": f"{name} threshold: (%{{x:.4f}}, %{{y:.4f}})<extra></extra>",
+                }
+            )
+    return markers
 
 
 def _histogram(series: Series, result: EvaluationResult) -> Figure:

@@ -12,6 +12,7 @@ from container_component_src.report.text import duration, short_number
 from container_component_src.report.traces import Figure, line, milliseconds, threshold_lines
 from container_component_src.telemetry.dataset import to_iso
 
+_SCORE_TOP = 0.91  # upper end of the score axis, as a fraction of the plot
 _MOST_SHAPES = 300  # shaded events; more would slow the plot down, and every event has a marker
 _TIME_HOVER = "%{x|%Y-%m-%d %H:%M:%S} UTC<br>score %{customdata:.4~g} nats<extra></extra>"
 
@@ -33,7 +34,7 @@ def time_figure(series: Series, result: EvaluationResult) -> Figure:
                 "range": [_plotly_time(result.counts.start), _plotly_time(result.counts.end)],
                 "title": {"text": "Time (UTC, without gaps)"},
             },
-            "yaxis": {"title": {"text": "Score (nats)"}, "domain": [0, 0.91]},
+            "yaxis": {"title": {"text": "Score (nats)"}, "domain": [0, _SCORE_TOP]},
             "yaxis2": {"domain": [0.93, 1], "range": [0, 1], "visible": False, "fixedrange": True},
             "shapes": [
                 *_window_shapes(series, result),
@@ -106,11 +107,7 @@ def _event_markers(events: Sequence[EventResult], detected: bool) -> Figure:
         "yaxis": "y2",
         "x": [milliseconds(event.start) for _, event in rows],
         "y": [0.5] * len(rows),
-        "marker": {
-            "symbol": "triangle-down" if detected else "x",
-            "size": 10,
-            "color": "@detected" if detected else "@missed",
-        },
+        "marker": {"symbol": "triangle-down" if detected else "x", "size": 10, "color": _colour(detected)},
         "customdata": [number for number, _ in rows],
         "text": [f"<b>{escape(event.id)}</b> {escape(event.title)}<br>{state}" for _, event in rows],
         "hovertemplate": "%{text}<br>%{x|%Y-%m-%d %H:%M:%S} UTC<extra></extra>",
@@ -121,42 +118,40 @@ def _window_shapes(series: Series, result: EvaluationResult) -> list[Figure]:
     """Return a grey background for every second stretch of test data between two gaps."""
     starts = [result.counts.start, *(after for _, after in series.gaps)]
     ends = [*(before for before, _ in series.gaps), result.counts.end]
+    windows = list(zip(starts, ends, strict=True))[::2]
+    look = {"line": {"width": 0}, "name": "Every second test window"}
     return [
-        {
-            "type": "rect",
-            "layer": "below",
-            "x0": milliseconds(start),
-            "x1": milliseconds(end),
-            "yref": "paper",
-            "y0": 0,
-            "y1": 0.91,
-            "fillcolor": "@muted/0.13",
-            "line": {"width": 0},
-            "name": "Every second test window",
-            "showlegend": number == 0,
-        }
-        for number, (start, end) in enumerate(list(zip(starts, ends, strict=True))[::2])
+        {**_area(start, end, "@muted/0.13"), **look, "showlegend": number == 0}
+        for number, (start, end) in enumerate(windows)
     ]
 
 
 def _event_shapes(events: Sequence[EventResult]) -> list[Figure]:
-    shapes = []
-    for event in events[:_MOST_SHAPES]:
-        colour = "@detected" if event.detected else "@missed"
-        shapes.append(
-            {
-                "type": "rect",
-                "layer": "below",
-                "x0": milliseconds(event.start),
-                "x1": milliseconds(event.end),
-                "yref": "paper",
-                "y0": 0,
-                "y1": 0.91,
-                "fillcolor": f"{colour}/0.16",
-                "line": {"color": f"{colour}/0.4", "width": 1},
-            }
-        )
-    return shapes
+    return [
+        {
+            **_area(event.start, event.end, f"{_colour(event.detected)}/0.16"),
+            "line": {"color": f"{_colour(event.detected)}/0.4", "width": 1},
+        }
+        for event in events[:_MOST_SHAPES]
+    ]
+
+
+def _colour(detected: bool) -> str:
+    return "@detected" if detected else "@missed"
+
+
+def _area(start: int, end: int, colour: str) -> Figure:
+    """Return a rectangle behind the score from start to end, in nanoseconds."""
+    return {
+        "type": "rect",
+        "layer": "below",
+        "x0": milliseconds(start),
+        "x1": milliseconds(end),
+        "yref": "paper",
+        "y0": 0,
+        "y1": _SCORE_TOP,
+        "fillcolor": colour,
+    }
 
 
 def _plotly_time(timestamp: int) -> str:

@@ -244,5 +244,5 @@ def test_a_token_or_password_is_not_repeated(invoke: Invoke, monkeypatch: pytest
     assert_refused(outcomes[1], "--url: no address of a server")
     monkeypatch.setenv("QUERY_MODEL_TOKEN", "hunter2\nhunter2")
     outcomes.append(query(f"http://{url}"))
-    assert_refused(outcomes[2], "QUERY_MODEL_TOKEN: holds a blank, a line break")
+    assert_refused(outcomes[2], "QUERY_MODEL_TOKEN: contains whitespace")
     assert not [outcome for outcome in outcomes if "hunter2" in f"{outcome}"]

@@ -241,7 +241,7 @@ def test_a_token_or_password_is_not_repeated(invoke: Invoke, monkeypatch: pytest
 
     outcomes = [query(f"http://user:hunter2@{url}"), query("http://user:hunter2/@host:80")]
     assert_refused(outcomes[0], f"http://{url}", "ConnectError", code=1)
-    assert_refused(outcomes[1], "--url: no address of a server")
+    assert_refused(outcomes[1], "--url: not the address of a server")
     monkeypatch.setenv("QUERY_MODEL_TOKEN", "hunter2\nhunter2")
     outcomes.append(query(f"http://{url}"))
     assert_refused(outcomes[2], "QUERY_MODEL_TOKEN: holds a blank, a line break")

@@ -12,6 +12,7 @@ from container_component_src import storage
 from container_component_src.errors import InputError
 from container_component_src.model.bundle_info import INFO_NAME, WEIGHTS_NAME, BundleInfo
 from container_component_src.serving.server.roles import Role, RowService, ServingOptions, load
+from container_component_src.steps.serving import Server
 from tests.serving.bundles import bundle_info, make_bundle
 
 EXAMPLES = 200
@@ -28,7 +29,7 @@ class Payload:
 
 
 def load_from(folder: Path, role: Role = Role.COMBINED) -> RowService:
-    return load(ServingOptions(role=role, model_dir=str(folder), model_name="m"))
+    return load(ServingOptions(role, Server(model_dir=str(folder))))
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +128,7 @@ def test_a_bundle_in_a_bucket_is_served(bucket: str, tmp_path: Path) -> None:
     for name in (INFO_NAME, WEIGHTS_NAME):
         storage.resolve(f"{bucket}/models/{name}").write_bytes((tmp_path / name).read_bytes())
     for role in Role:
-        assert load(ServingOptions(role=role, model_dir=f"{bucket}/models", model_name="m")).info == made.info
+        assert load(ServingOptions(role, Server(model_dir=f"{bucket}/models"))).info == made.info
     storage.resolve(f"{bucket}/models/{WEIGHTS_NAME}").write_bytes(b"")
     with pytest.raises(InputError, match="SHA-256 differs"):
-        load(ServingOptions(role=Role.PREDICTOR, model_dir=f"{bucket}/models", model_name="m"))
+        load(ServingOptions(Role.PREDICTOR, Server(model_dir=f"{bucket}/models")))

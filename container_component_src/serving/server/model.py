@@ -52,7 +52,7 @@ class AnomalyModel(Model):
     """
 
     def __init__(self, service: RowService, rebuild: Callable[[ServingOptions], "AnomalyModel"]) -> None:
-        super().__init__(service.options.model_name)
+        super().__init__(service.options.arguments.model_name)
         self.service = service
         self._rebuild = rebuild
         self.metrics = Metrics(service.info, self.name, service.options.role, service.options.metrics_folder)

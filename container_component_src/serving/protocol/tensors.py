@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from container_component_src.serving.protocol.errors import RequestError
-from container_component_src.serving.protocol.inputs import json_type
+from container_component_src.serving.protocol.rows import json_type
 
 NUMPY_TYPES: dict[str, npt.DTypeLike] = {
     "BOOL": "?", "UINT8": "u1", "UINT16": "<u2", "UINT32": "<u4", "UINT64": "<u8",

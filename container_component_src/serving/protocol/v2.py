@@ -12,7 +12,7 @@ import orjson
 
 from container_component_src.repetition import first_repeated
 from container_component_src.serving.protocol.errors import RequestError
-from container_component_src.serving.protocol.inputs import Rows, json_of, json_type, timestamps
+from container_component_src.serving.protocol.rows import Rows, json_of, json_type, timestamps
 from container_component_src.serving.protocol.tensors import (
     Array,
     Tensor,

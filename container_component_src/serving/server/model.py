@@ -18,7 +18,7 @@ from kserve.model import InferenceVerb
 from container_component_src.arrays import Float32Array, Timestamps
 from container_component_src.serving.protocol import grpc, v2
 from container_component_src.serving.protocol.errors import RequestError
-from container_component_src.serving.protocol.inputs import Rows
+from container_component_src.serving.protocol.rows import Rows
 from container_component_src.serving.protocol.tensors import datatype_of
 from container_component_src.serving.server.kserve_hooks import UnavailableError, raw_contents
 from container_component_src.serving.server.metrics import Metrics

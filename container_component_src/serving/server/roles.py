@@ -11,7 +11,8 @@ from container_component_src.arrays import BoolArray, Float32Array
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.serving.protocol.errors import RequestError
-from container_component_src.serving.protocol.inputs import Rows, rows_of_json, scaled
+from container_component_src.serving.protocol.rows import Rows, scaled
+from container_component_src.serving.protocol.v1 import rows_of_json
 from container_component_src.serving.protocol.v2 import Request
 from container_component_src.serving.server.answers import assess
 from container_component_src.serving.server.scorers import LocalScorer, RemoteScorer, Scored, Scorer

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from container_component_src.serving.protocol.errors import RequestError
-from container_component_src.serving.protocol.inputs import Rows
+from container_component_src.serving.protocol.rows import Rows
 from container_component_src.serving.protocol.tensors import NUMPY_TYPES
 from container_component_src.serving.protocol.v2 import (
     HEADER_LENGTH,

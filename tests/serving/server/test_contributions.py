@@ -11,7 +11,7 @@ from container_component_src.example_data import ExampleDataSpec, generate
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.scoring import contributions_and_reconstruction
 from container_component_src.model.training import train
-from container_component_src.serving.protocol.inputs import Rows
+from container_component_src.serving.protocol.rows import Rows
 from container_component_src.serving.server.answers import assess
 from container_component_src.steps.data import ScalerType
 from container_component_src.steps.training import TrainingArguments

@@ -125,10 +125,10 @@ def assess(
 def _in_engineering_units(info: BundleInfo, values: Float32Array, columns: IntArray) -> Float64Array:
     """Return scaled values of the given columns in engineering units, each of shape [rows, k]."""
     wide: Float64Array = values.astype(np.float64)
-    if info.scaler is None:
-        return wide
-    wide *= np.asarray(info.scaler.scale)[columns]
-    return wide + np.asarray(info.scaler.centre)[columns]
+    if info.scaler is not None:
+        wide *= np.asarray(info.scaler.scale)[columns]
+        wide += np.asarray(info.scaler.centre)[columns]
+    return wide
 
 
 def _smooth(info: BundleInfo, timestamps: Timestamps, scores: Float32Array) -> Smoothed:

@@ -43,7 +43,7 @@ def test_bytes_that_are_not_json_are_refused(body: bytes) -> None:
     [case for name, case in BAD_ROWS.items() if name != "beyond float32 when scored"],  # the predictor's to see
     ids=[name for name in BAD_ROWS if name != "beyond float32 when scored"],
 )
-def test_a_bad_row_is_refused_by_index_and_channel(row: object, message: str) -> None:
+def test_an_invalid_row_is_refused_by_index_and_channel(row: object, message: str) -> None:
     with pytest.raises(RequestError) as error:
         scaled_rows([LIST, row])
     assert str(error.value).startswith(message)
@@ -123,7 +123,7 @@ def test_timestamps_are_read(times: list[object]) -> None:
         ({}, '"timestamps" is an object'),
     ],
 )
-def test_bad_timestamps_are_refused_by_row(times: object, message: str) -> None:
+def test_an_invalid_timestamp_is_refused_by_row(times: object, message: str) -> None:
     with pytest.raises(RequestError) as error:
         read({"instances": [LIST, LIST], "timestamps": times})
     assert message in str(error.value)

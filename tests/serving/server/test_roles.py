@@ -1,4 +1,4 @@
-"""No broken bundle is ever served, and nothing of it is ever run."""
+"""A damaged bundle is never served, and no code in it is ever run."""
 
 import hashlib
 import pickle
@@ -66,7 +66,7 @@ def changed(content: bytes, kind: str, place: float, new: bytes) -> bytes:
 
 @settings(max_examples=EXAMPLES)
 @given(change=changes())
-def test_a_changed_bundle_is_not_served(
+def test_a_modified_bundle_is_not_served(
     bundle: tuple[dict[str, bytes], Path], change: tuple[str, str, float, bytes]
 ) -> None:
     files, folder = bundle
@@ -97,7 +97,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
-def test_a_description_that_makes_no_sense_is_refused_though_its_digest_fits(
+def test_an_impossible_description_with_a_valid_digest_is_refused(
     wrong: dict[str, object], bundle: tuple[dict[str, bytes], Path], tmp_path: Path
 ) -> None:
     files, _ = bundle
@@ -109,7 +109,7 @@ def test_a_description_that_makes_no_sense_is_refused_though_its_digest_fits(
 
 
 @pytest.mark.parametrize("role", [Role.PREDICTOR, Role.COMBINED])
-def test_a_pickle_in_place_of_the_weights_is_not_run_though_its_digest_fits(role: Role, tmp_path: Path) -> None:
+def test_a_pickle_with_a_valid_digest_is_not_loaded(role: Role, tmp_path: Path) -> None:
     marker = tmp_path / "run"
     weights = pickle.dumps(Payload(marker))
     info = bundle_info().model_copy(update={"weights_sha256": hashlib.sha256(weights).hexdigest()}).signed()

@@ -1,7 +1,4 @@
 """What a server process and the backend that starts it must agree on."""
 
-from container_component_src.steps.serving import Server
-
 GRACE_PERIOD = 30  # seconds that a server has to finish its requests when it is told to stop
-HTTP_PORT: int = Server.model_fields["http_port"].default
 GRPC_PORT = 8081  # beside the default HTTP port; beside another one, there is no default

@@ -1,7 +1,7 @@
 """Tensors of the Open Inference Protocol (V2), as JSON or as binary data behind the JSON.
 
-KServe's own codecs do not check requests. They turn binary data into lists of Python numbers, so that they take at least
-ten times as long for binary requests and for answers.
+KServe's own codecs do not check requests. They turn binary data into lists of Python numbers, so they take at least ten
+times as long for binary requests and for answers.
 """
 
 import math

@@ -20,13 +20,12 @@ def query_model(arguments: QueryModel) -> None:
     """Have a served model score telemetry. The variable QUERY_MODEL_TOKEN may hold a bearer token."""
     from container_component_src.credentials import header_value
     from container_component_src.serving.client import query
-    from container_component_src.serving.client.model_client import Access, ModelClient
+    from container_component_src.serving.client.model_client import ModelClient
     from container_component_src.serving.client.query_output import Summary, progress
 
     token = header_value(os.environ.get(TOKEN_VARIABLE, ""), TOKEN_VARIABLE)
-    access = Access(arguments.url, arguments.model_name, arguments.host, token, arguments.ca_file, arguments.timeout)
     summary = Summary(arguments.rows, arguments.alarms_only)
-    with ModelClient(access) as client, progress(sys.stderr) as advance:
+    with ModelClient(arguments, token) as client, progress(sys.stderr) as advance:
 
         def seen(batch: "Answered") -> None:
             advance(batch.rows_read, batch.rows_known)

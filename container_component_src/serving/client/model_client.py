@@ -19,24 +19,13 @@ from container_component_src.serving.protocol.v2 import (
     decode_response,
     encode_request,
 )
+from container_component_src.steps.serving import QueryModel
 
 _ATTEMPTS = 4
 FIRST_PAUSE = 0.5  # seconds before the second attempt; each further pause is twice as long
 _MESSAGE_LENGTH = 500
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _LOGIN_NEEDED = {301, 302, 303, 307, 401, 403}
-
-
-@dataclass(frozen=True)
-class Access:
-    """The address of a model and the credentials for it."""
-
-    url: str  # `http://host:port`, or the address of a gateway with the path before `/v2`
-    model: str
-    host: str = ""  # name of the service, for a gateway that serves many
-    token: str = ""  # bearer token
-    ca_file: str = ""  # certificates to trust; by default those of the system
-    timeout: float = 60.0  # seconds to wait for an answer
 
 
 @dataclass(frozen=True)
@@ -53,27 +42,28 @@ class ModelClient:
     """A connection to a served model. Use it in a `with` statement.
 
     Args:
-        access: Address and credentials.
+        query: Arguments that name the server and the model.
+        token: Bearer token, or "".
 
     Raises:
         InputError: The URL or the file of certificates is invalid.
     """
 
-    def __init__(self, access: Access) -> None:
-        url = _parsed_url(access.url)
+    def __init__(self, query: QueryModel, token: str = "") -> None:
+        url = _parsed_url(query.url)
         try:
-            verify = ssl.create_default_context(cafile=access.ca_file) if access.ca_file else True
+            verify = ssl.create_default_context(cafile=query.ca_file) if query.ca_file else True
         except OSError as error:
-            raise InputError(f"{access.ca_file}: {error}", fix="check --ca-file") from error
-        headers = {"host": access.host} if access.host else {}
-        if access.token:
-            headers["authorization"] = f"Bearer {access.token}"
+            raise InputError(f"{query.ca_file}: {error}", fix="check --ca-file") from error
+        headers = {"host": query.host} if query.host else {}
+        if token:
+            headers["authorization"] = f"Bearer {token}"
         login = (url.username, url.password) if url.userinfo else None
-        self._url = f"{url.copy_with(userinfo=b'')}/v2/models/{access.model}"  # messages name it
+        self._url = f"{url.copy_with(userinfo=b'')}/v2/models/{query.model_name}"  # messages name it
         # The proxies in the environment do not lead to this machine.
         trust_environment = url.host not in _LOOPBACK
         self._http = httpx.Client(
-            headers=headers, auth=login, timeout=access.timeout, verify=verify, trust_env=trust_environment
+            headers=headers, auth=login, timeout=query.timeout, verify=verify, trust_env=trust_environment
         )
 
     def __enter__(self) -> "ModelClient":

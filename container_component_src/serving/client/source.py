@@ -123,7 +123,7 @@ class Source:
         if isinstance(column.dtype, pd.DatetimeTZDtype) or column.dtype.kind == "M":
             return np.asarray(pd.DatetimeIndex(column).as_unit("ns").astype(np.int64))
         try:
-            return timestamps_of(column.tolist())
+            return timestamps_of(column.tolist(), len(column))
         except RequestError as error:
             raise InputError(f"{self.name}: {error} (rows count from row {first} of the file)") from error
 

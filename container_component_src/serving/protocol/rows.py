@@ -11,7 +11,6 @@ from pydantic_core import from_json
 
 from container_component_src.arrays import BoolArray, Float32Array, Float64Array, Timestamps
 from container_component_src.serving.protocol.errors import RequestError
-from container_component_src.serving.protocol.timestamps import timestamps_of
 from container_component_src.telemetry.scaler import Scaler
 
 _HALF_OF_LARGEST = float(np.finfo(np.float32).max) / 2
@@ -38,21 +37,6 @@ def json_of(body: bytes) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise RequestError("the request is not a JSON object", fix="send an object")
     return content
-
-
-def timestamps(times: Sequence[object], rows: int) -> Timestamps:
-    """Return the timestamps of a request, shape [rows].
-
-    Args:
-        times: ISO 8601 texts (in UTC unless they name another zone), or integers of nanoseconds since 1970-01-01 UTC.
-        rows: Number of rows of the request.
-
-    Raises:
-        RequestError: Their number differs from `rows`, or one is not a timestamp or not later than the one before it.
-    """
-    if len(times) != rows:
-        raise RequestError(f"{len(times)} timestamps for {rows} rows", fix="send one per row, or none")
-    return timestamps_of(times)
 
 
 def scaled(values: Float64Array | Float32Array, channels: Sequence[str], scaler: Scaler | None) -> Float32Array:

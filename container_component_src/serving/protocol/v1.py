@@ -12,7 +12,8 @@ import numpy as np
 from container_component_src.arrays import Float64Array
 from container_component_src.repetition import first_repeated
 from container_component_src.serving.protocol.errors import RequestError
-from container_component_src.serving.protocol.rows import Rows, json_of, json_type, timestamps
+from container_component_src.serving.protocol.rows import Rows, json_of, json_type
+from container_component_src.serving.protocol.timestamps import timestamps_of
 
 _NUMBERS = {int, float}  # the types of JSON numbers in Python; bool is another type
 _KEYS = ("instances", "timestamps", "signature_name")  # the last is of TensorFlow Serving and has no effect here
@@ -42,7 +43,7 @@ def rows_of_json(body: bytes, channels: Sequence[str], ignored: AbstractSet[str]
         return Rows(values)
     if not isinstance(times, list):
         raise RequestError(f'"timestamps" is {json_type(times)}', fix="send a list with one per row")
-    return Rows(values, timestamps(times, len(values)))
+    return Rows(values, timestamps_of(times, len(values)))
 
 
 def instances_of(content: dict[str, Any]) -> list[object]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from container_component_src.serving.protocol.errors import RequestError
 from container_component_src.serving.protocol.rows import Rows, scaled
 from container_component_src.serving.protocol.v1 import rows_of_json
 from container_component_src.serving.protocol.v2 import Request
-from container_component_src.serving.server.answers import assess
+from container_component_src.serving.server.answers import Assessment, assess
 from container_component_src.serving.server.scorers import LocalScorer, RemoteScorer, Scored, Scorer
 from container_component_src.steps.serving import Server
 
@@ -42,28 +42,6 @@ class ServingOptions:
         return self.arguments.max_body_mib * 2**20
 
 
-class Answer(Protocol):
-    """Answers to the rows of a request."""
-
-    @property
-    def scores(self) -> Float32Array:
-        """Scores in nats, shape [rows]."""
-        ...
-
-    @property
-    def alarms(self) -> BoolArray:
-        """Whether each row is an alarm, shape [rows]."""
-        ...
-
-    def predictions(self) -> list[dict[str, Any]]:
-        """Return one object per row (V1)."""
-        ...
-
-    def tensors(self) -> dict[str, npt.NDArray[Any]]:
-        """Return one array per field (V2)."""
-        ...
-
-
 @dataclass(frozen=True)
 class PredictorAnswer:
     """Answers of a predictor, in which no row is an alarm."""
@@ -81,6 +59,9 @@ class PredictorAnswer:
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         """Return the scores [rows], the contributions and the reconstruction [rows, channels] (V2)."""
         return {"score": self.scores, "parts": self.scored.contributions, "expected": self.scored.reconstruction}
+
+
+Answer: TypeAlias = Assessment | PredictorAnswer
 
 
 class RowService:

@@ -44,7 +44,7 @@ def _parsed(times: Sequence[object]) -> Timestamps:
     row = next((row for row, time in enumerate(times) if type(time) is not str), None)
     if row is not None:
         raise RequestError(
-            f"row {row}, timestamp: neither ISO 8601 nor whole nanoseconds, as the others", fix="send one kind"
+            f"row {row}, timestamp: neither ISO 8601 nor whole nanoseconds like the others", fix="send one kind"
         )
     parsed = pd.to_datetime(pd.Series(list(map(str, times)), dtype=object), format="ISO8601", utc=True, errors="coerce")
     invalid = np.flatnonzero(parsed.isna())

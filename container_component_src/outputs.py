@@ -60,6 +60,12 @@ def publish(
     _write(expected["outputFile"], _json({"artifacts": output}))
 
 
+def given_parameters(executor_input: str) -> dict[str, Any]:
+    """Return the values of a task's input parameters by name; none if the step is run by hand."""
+    values: dict[str, Any] = json.loads(executor_input or "{}").get("inputs", {}).get("parameterValues", {})
+    return values
+
+
 def _described(entry: Mapping[str, Any], metadata: Mapping[str, Any], address: str) -> dict[str, Any]:
     """An artifact's entry with its metadata and, where its data is elsewhere, the address of that.
 

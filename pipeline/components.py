@@ -23,6 +23,7 @@ from container_component_src.steps.declaration import (
     Wired,
 )
 from container_component_src.steps.description import kind_of, type_of
+from container_component_src.steps.parameters import pipeline_parameters
 from pipeline.annotations import JsonList
 
 PROGRAM = ["python", "container_component_src/main.py"]
@@ -67,6 +68,8 @@ def interface(step: type[Arguments]) -> dict[str, Any]:
         else:
             found[name] = annotation_of(field)
     found |= dict.fromkeys(step.cache_keys, str)
+    if step.checks_parameters:
+        found |= {name: annotation_of(field) for name, field in pipeline_parameters().items() if name not in found}
     found |= {name: dsl.Output[_class(kind)] for name, kind in step.artifacts.items()}
     return found | {name: dsl.OutputPath(kind) for name, kind in step.results.items()}
 

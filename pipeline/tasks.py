@@ -58,7 +58,8 @@ class TaskBuilder:
             cached: bool = True,
             **inputs: Any,
         ) -> dsl.PipelineTask:
-            parameters = {name: values[parameter] for name, parameter in step.parameters().items()}
+            parameters = dict(values) if step.checks_parameters else {}
+            parameters |= {name: values[parameter] for name, parameter in step.parameters().items()}
             task = component(step)(**parameters, **inputs)
             self._configure(task, resources, hours, repeatable)
             return task if cached and self.cache else task.set_caching_options(False)

@@ -3,16 +3,13 @@
 import re
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from container_component_src.cli.options import backend_option, namespace_option
 from container_component_src.errors import InputError
 from container_component_src.scratch import RUN_ID_VARIABLE
-
-if TYPE_CHECKING:
-    from container_component_src.cluster.access import Cluster
 
 
 class Age(click.ParamType[timedelta]):
@@ -52,34 +49,24 @@ def cleanup(
 
     Data that a deployed service reads is kept: --backend kubernetes asks the cluster.
     """
-    if data:
-        if not data_root or older_than is None:
-            raise InputError("--data needs --data-root and --older-than; say which runs are to go")
-        from container_component_src.maintenance.data_cleanup import clean_up_data
+    from container_component_src.backends.base import get_backend
+    from container_component_src.steps.shared import PodSettings
 
-        cluster = _cluster(namespace) if backend_name == "kubernetes" else None
-        _report(clean_up_data(data_root, older_than, cluster, dry_run), f"no older runs below {data_root}")
-        return
-    if data_root or older_than is not None or dry_run:
-        raise InputError("--data-root, --older-than and --dry-run are for --data; add it, or leave them out")
-    if backend_name == "kubernetes":
-        from container_component_src.maintenance.cluster_cleanup import clean_up_cluster
-
-        removed = clean_up_cluster(_cluster(namespace), run_id)
+    backend = get_backend(backend_name, PodSettings(namespace=namespace))
+    if not data:
+        if data_root or older_than is not None or dry_run:
+            raise InputError("--data-root, --older-than and --dry-run are for --data", fix="add it, or leave them out")
+        removed = [f"removed {line}" for line in backend.clean_up(run_id)]
+        _print_lines(removed, f"nothing left of run {run_id}")
+    elif data_root and older_than is not None:
+        _print_lines(backend.clean_up_data(data_root, older_than, dry_run), f"no older runs below {data_root}")
     else:
-        from container_component_src.maintenance.cleanup import clean_up
-
-        removed = clean_up(run_id)
-    _report([f"removed {line}" for line in removed], f"nothing left of run {run_id}")
-
-
-def _cluster(namespace: str) -> "Cluster":
-    from container_component_src.cluster.access import connect
-
-    return connect(namespace)
+        raise InputError(
+            "--data needs --data-root and --older-than", fix="name the data root and the minimum age of a run"
+        )
 
 
-def _report(lines: Iterable[str], nothing: str) -> None:
+def _print_lines(lines: Iterable[str], nothing: str) -> None:
     shown = False
     for line in lines:
         click.echo(line)

@@ -60,26 +60,16 @@ def doctor(
     backend_name: str,
 ) -> None:
     """Check this machine or a namespace of a cluster, the store and the data, and say how to fix what is wrong."""
+    from container_component_src.backends.base import get_backend
     from container_component_src.maintenance.input_checks import Inputs
-    from container_component_src.settings import load_settings
     from container_component_src.steps.data import ReportColumns
     from container_component_src.values import validated
 
     columns = validated(ReportColumns, report_columns, "--report-columns")
     inputs = Inputs(archives_path, reports_path, timestamp_col, columns, data_root)
-    if backend_name == "kubernetes":
-        from container_component_src.cluster.access import CHECK_PATIENCE, connect
-        from container_component_src.maintenance.cluster_checks import run_cluster_checks
-        from container_component_src.maintenance.quota_checks import demands
-
-        values = {"namespace": namespace, "image": image, "s3_secret": s3_secret, "service_account": service_account}
-        pods = validated(PodSettings, values, "options")
-        wanted = demands(load_settings(config_file)) if config_file else []
-        report(run_cluster_checks(connect(namespace, patience=CHECK_PATIENCE), pods, inputs, pull_image, wanted))
-    else:
-        from container_component_src.maintenance.doctor import run_checks
-
-        report(run_checks(inputs, work_dir))
+    values = {"namespace": namespace, "image": image, "s3_secret": s3_secret, "service_account": service_account}
+    backend = get_backend(backend_name, validated(PodSettings, values, "options"))
+    report(backend.check(inputs, work_dir, pull_image, config_file))
 
 
 def report(checks: "list[Check]") -> None:

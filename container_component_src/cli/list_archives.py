@@ -8,12 +8,15 @@ from container_component_src.steps.data import ListArchives
 def list_archives(arguments: ListArchives, executor_input: str) -> None:
     """List the archives with a fingerprint of each and of the reports, so that changed data never meets old results.
 
-    With a data root, mark it and the folder of the run: a wrong address or missing rights show now, not after hours.
+    This is the first step of a run, so it also finds what would otherwise fail after hours: it checks all parameters of
+    the pipeline, and marks the data root and the folder of the run there.
     """
     from container_component_src import outputs, storage
     from container_component_src.data_root import begin_run
+    from container_component_src.steps.parameters import check_parameters
     from container_component_src.telemetry import archive
 
+    check_parameters(outputs.given_parameters(executor_input))
     # The first step of a run does not wait for a store: if none answers, the address is probably wrong.
     with storage.patience(storage.QUICK_SECONDS):
         if arguments.data_root:

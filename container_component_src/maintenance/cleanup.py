@@ -2,16 +2,15 @@
 
 import os
 import shutil
-import time
 from contextlib import suppress
 
 import psutil
 
 from container_component_src.errors import StepError
+from container_component_src.processes import is_running, stop
 from container_component_src.scratch import RUN_ID_VARIABLE, checked_run_id, scratch_directories
 
 GRACE = 10.0  # seconds for a process to end after SIGTERM, and again after SIGKILL
-POLL_INTERVAL = 0.05  # seconds
 
 
 def clean_up(run_id: str) -> list[str]:
@@ -30,7 +29,9 @@ def clean_up(run_id: str) -> list[str]:
         StepError: A process cannot be stopped.
     """
     processes = processes_of(checked_run_id(run_id))
-    _stop(processes)
+    stuck = stop(lambda: [process for process in processes if is_running(process)], GRACE)
+    if stuck:
+        raise StepError(f"process {stuck[0].pid} does not end after SIGKILL", fix="check its state with ps")
     removed = [f"process {process.pid}" for process in processes]
     for folder in scratch_directories(run_id):
         shutil.rmtree(folder)
@@ -48,28 +49,3 @@ def processes_of(run_id: str) -> list[psutil.Process]:
             if process.pid not in spared and process.environ().get(RUN_ID_VARIABLE) == run_id:
                 found.append(process)
     return found
-
-
-def _stop(processes: list[psutil.Process]) -> None:
-    for stop in (psutil.Process.terminate, psutil.Process.kill):
-        for process in processes:
-            with suppress(psutil.NoSuchProcess):
-                stop(process)
-        processes = _wait(processes)
-    if processes:
-        raise StepError(f"process {processes[0].pid} does not end after SIGKILL", fix="check its state with ps")
-
-
-def _wait(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """Return the processes that still run after the grace period; zombies have ended."""
-    deadline = time.monotonic() + GRACE
-    while (processes := [process for process in processes if _is_running(process)]) and time.monotonic() < deadline:
-        time.sleep(POLL_INTERVAL)
-    return processes
-
-
-def _is_running(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False

@@ -11,8 +11,8 @@ from container_component_src.cluster.access import Cluster, ForbiddenError
 from container_component_src.errors import StepError
 from container_component_src.maintenance.checks import Check, failed_check
 from container_component_src.settings import Resources, Settings, StepResources, TrainingResources
+from container_component_src.steps.parameters import pipeline_parameters
 
-PARAMETERS = {"num_dask_workers": 2, "parallel_trials": 2, "num_gpu_nodes": 1}  # defaults of the pipeline
 _SERVING_PODS = 2  # predictor and transformer
 # Keys of a quota, and the amount of `Demand.total` that each limits.
 _REQUESTED = {"cpu": "cpu", "requests.cpu": "cpu", "memory": "memory", "requests.memory": "memory"}
@@ -42,7 +42,7 @@ def demands(settings: Settings) -> list[Demand]:
     """Return the demands of the pipeline's steps with the parameters of a configuration."""
 
     def count(name: str) -> int:
-        value = settings.parameters.get(name, PARAMETERS.get(name, 0))
+        value = settings.parameters.get(name, pipeline_parameters()[name].default)
         return int(value) if isinstance(value, int | float) else 0
 
     resources: Resources = settings.resources

@@ -50,6 +50,7 @@ class ListArchives(DataRoot, TimestampColumn, Place):
 
     command: ClassVar[str] = "list_archives"
     results: ClassVar[dict[str, type]] = {"archives": list[dict[str, str]], "reports_fingerprint": str}
+    checks_parameters: ClassVar[bool] = True
 
     archives_path: NonEmpty = parameter("Folder or prefix with the parquet archives.")
     reports_path: NonEmpty = parameter("Table of the anomaly reports (.xls, .xlsx or .csv).")

@@ -81,6 +81,7 @@ class Arguments(Frozen):
         artifacts: Kinds of the artifacts that consist of metadata alone, by name.
         cache_keys: Inputs of the component that no option takes: they make the step run again when data behind the
             same URI has changed.
+        checks_parameters: Whether the component gets all parameters of the pipeline, so that the step can check them.
     """
 
     model_config = ConfigDict(allow_inf_nan=False)
@@ -89,6 +90,7 @@ class Arguments(Frozen):
     results: ClassVar[dict[str, type]] = {}
     artifacts: ClassVar[dict[str, ArtifactKind]] = {}
     cache_keys: ClassVar[tuple[str, ...]] = ()
+    checks_parameters: ClassVar[bool] = False
 
     @classmethod
     def fields(cls) -> Iterator[tuple[str, FieldInfo, Option]]:

@@ -5,9 +5,8 @@ import pytest
 
 from container_component_src.cluster.access import Cluster, connect
 from container_component_src.maintenance.checks import Check
-from container_component_src.maintenance.quota_checks import PARAMETERS, Demand, check_quotas, demands
+from container_component_src.maintenance.quota_checks import Demand, check_quotas, demands
 from container_component_src.settings import StepResources, TrainingResources, load_settings
-from pipeline.pipeline_definition import build_pipeline
 from tests.cluster.emulator import ADMINISTRATOR, NAMESPACE, Emulator
 
 CONFIG = Path(__file__).resolve().parents[2] / "config.toml"
@@ -97,8 +96,6 @@ def test_namespace_without_quotas(cluster: Cluster) -> None:
 
 def test_demands_follow_the_configuration() -> None:
     settings = load_settings(CONFIG)
-    parameters = build_pipeline(settings).pipeline_spec.root.input_definitions.parameters
-    assert {name: parameters[name].default_value.number_value for name in PARAMETERS} == PARAMETERS
     total = {demand.step: demand.total for demand in demands(settings)}
     assert total["tuning"]["cpu"] == 2 * 4 + 0.5
     assert total["preprocessing"]["pods"] == 1 + 1 + 2

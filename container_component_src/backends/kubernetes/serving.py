@@ -47,8 +47,6 @@ from container_component_src.signals import signals_deferred
 from container_component_src.steps.serving import names_of_mode, same_mode
 from container_component_src.steps.shared import PodSettings
 
-__all__ = ["deploy", "manifest"]
-
 SETTLING_TIME = 120.0  # seconds after readiness, until routes lead to the new model and pods on demand have started
 _ATTEMPTS = 10  # to write while KServe writes the status of the same object
 _PAUSE = 0.2  # seconds between them

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from container_component_src.settings import load_settings
-from pipeline.compile_and_run_pipeline import compile_pipeline
+from pipeline.compilation import compile_pipeline
 from pipeline.remote.workflow import read_workflow
 from tests.pipeline.remote.argo import ELSEWHERE, WORKFLOW, Task, driver_of, manifest, pod_of
 

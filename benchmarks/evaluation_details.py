@@ -9,10 +9,11 @@ from benchmarks.data_details import LABELLED_ROWS, SECOND, made_up_events
 from benchmarks.floors import Stopwatch, seconds_of
 from benchmarks.results import Detail
 from benchmarks.workspace import Workspace
+from container_component_src.arrays import Float32Array, Timestamps
 from container_component_src.evaluation import evaluator, metrics
 from container_component_src.model.scoring import SeriesScorer
-from container_component_src.telemetry.dataset import Dataset, Timestamps, Values
-from container_component_src.telemetry.labels import inside_any
+from container_component_src.telemetry.dataset import Dataset
+from container_component_src.telemetry.events import inside_any
 
 REPEATS = 3
 
@@ -22,7 +23,7 @@ def evaluation(work: Workspace) -> list[Detail]:
     inference = Stopwatch()
 
     class Timed(SeriesScorer):
-        def push(self, timestamps: Timestamps, values: Values) -> Values:
+        def push(self, timestamps: Timestamps, values: Float32Array) -> Float32Array:
             with inference.running():
                 return super().push(timestamps, values)
 

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.ensemble import IsolationForest
 
+from container_component_src.arrays import Float32Array
 from container_component_src.limits import usable_cores
-from container_component_src.telemetry.dataset import Dataset, Values
+from container_component_src.telemetry.dataset import Dataset
 
 EXPLAINED_VARIANCE = 0.9  # of the principal components; the residual is what they leave
 FOREST_ROWS = 50_000  # evenly spaced training rows that the trees draw from
@@ -27,7 +28,7 @@ Matrix = npt.NDArray[np.float64]
 class Detector(Protocol):
     """Gives each time step a score, larger = more abnormal."""
 
-    def scores(self, values: Values) -> npt.NDArray[np.float32]:
+    def scores(self, values: Float32Array) -> npt.NDArray[np.float32]:
         """Scores of values [rows, channels], shape [rows]."""
 
 
@@ -38,7 +39,7 @@ class QuadraticDetector:
     mean: Matrix  # shape [channels]
     projection: Matrix  # shape [channels, coordinates]
 
-    def scores(self, values: Values) -> npt.NDArray[np.float32]:
+    def scores(self, values: Float32Array) -> npt.NDArray[np.float32]:
         """As the protocol has it."""
         mean, projection = self.mean.astype(np.float32), self.projection.astype(np.float32)
         found = np.empty(len(values), dtype=np.float32)
@@ -54,7 +55,7 @@ class ForestDetector:
 
     forest: IsolationForest
 
-    def scores(self, values: Values) -> npt.NDArray[np.float32]:
+    def scores(self, values: Float32Array) -> npt.NDArray[np.float32]:
         """As the protocol has it."""
         return np.asarray(-self.forest.score_samples(values), dtype=np.float32)
 
@@ -90,7 +91,7 @@ def fit_baselines(train: Dataset, seed: int) -> dict[str, Detector]:
     }
 
 
-def _summarise(train: Dataset) -> tuple[Matrix, Matrix, Values]:
+def _summarise(train: Dataset) -> tuple[Matrix, Matrix, Float32Array]:
     """Mean, covariance, and a sample of rows; partitions are merged as in `telemetry.scaling.Moments`."""
     channels = len(train.channels)
     mean, products, count, sample = np.zeros(channels), np.zeros((channels, channels)), 0, []

@@ -15,6 +15,7 @@ from kserve import InferRequest, Model
 from kserve.errors import InvalidInput, ServerNotReady
 from kserve.model import InferenceVerb
 
+from container_component_src.arrays import Timestamps
 from container_component_src.serving.protocol import grpc, v2
 from container_component_src.serving.protocol.inputs import RequestError, Rows
 from container_component_src.serving.protocol.tensors import datatype_of
@@ -22,7 +23,6 @@ from container_component_src.serving.server.metrics import Metrics
 from container_component_src.serving.server.requests_log import RequestLog
 from container_component_src.serving.server.roles import Answer, Role, RowService, ServingOptions
 from container_component_src.serving.server.scorers import PredictorError, Preparation, Scored, T
-from container_component_src.telemetry.smoothing import Timestamps
 
 JSON = {"content-type": "application/json"}
 _REQUEST_ID_LENGTH = 128

@@ -11,7 +11,7 @@ import httpx
 import numpy as np
 import numpy.typing as npt
 
-from container_component_src.arrays import Float32Array
+from container_component_src.arrays import Float32Array, Timestamps
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.scoring import contributions_and_reconstruction
 from container_component_src.serving.protocol.inputs import RequestError, refuse_value
@@ -23,7 +23,6 @@ from container_component_src.serving.protocol.v2 import (
     encode_request,
 )
 from container_component_src.serving.server.offload import offload
-from container_component_src.telemetry.smoothing import Timestamps
 
 CONNECT_TIMEOUT = 0.5  # seconds; a predictor whose machine has gone does not even refuse
 CA_VARIABLE = "REQUESTS_CA_BUNDLE"  # set by KServe's controller where the way to the predictor is encrypted

@@ -16,7 +16,7 @@ def deploy_to_kserve(arguments: DeployToKserve, executor_input: str) -> None:
         arguments.bundle_path, arguments.test_df_path, arguments.service_name, arguments, arguments.ready_timeout
     )
     if arguments.dry_run:
-        print_manifest(arguments.pods, service)
+        print_manifest(arguments.pods, lambda backend: backend.service_manifest(service))
         return
     deployment = get_backend(arguments.backend, arguments.pods).deploy(service)
     outputs.publish(executor_input, parameters={"endpoint": deployment.url})

@@ -1,5 +1,6 @@
-"""What `--dry-run` shows."""
+"""Output of `--dry-run`."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -7,13 +8,19 @@ import click
 from container_component_src.steps.shared import PodSettings
 
 if TYPE_CHECKING:
-    from container_component_src.backends.kubernetes import Request
+    from container_component_src.backends.kubernetes import KubernetesBackend
+    from container_component_src.cluster.access import Manifest
 
 
-def print_manifest(pods: PodSettings, request: "Request") -> None:
-    """Print the object that a step would create on a cluster, as YAML."""
+def print_manifest(pods: PodSettings, build: "Callable[[KubernetesBackend], Manifest]") -> None:
+    """Print the object that a step would create on a cluster, as YAML.
+
+    Args:
+        pods: Settings of the pods.
+        build: Returns the object, given the backend of a cluster.
+    """
     import yaml
 
     from container_component_src.backends.kubernetes import KubernetesBackend
 
-    click.echo(yaml.safe_dump(KubernetesBackend(pods).manifest(request), sort_keys=False), nl=False)
+    click.echo(yaml.safe_dump(build(KubernetesBackend(pods)), sort_keys=False), nl=False)

@@ -14,7 +14,7 @@ def run_dask_preprocessing(arguments: RunDaskPreprocessing, executor_input: str)
     from container_component_src.data_root import place
 
     if arguments.dry_run:
-        print_manifest(arguments.pods, arguments)
+        print_manifest(arguments.pods, lambda backend: backend.dask_manifest(arguments))
         return
     target = place(arguments.df_out_path, arguments.data_root, arguments.command, "dataset")
     with get_backend(arguments.backend, arguments.pods).dask_client(arguments) as client:

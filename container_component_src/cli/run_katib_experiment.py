@@ -13,11 +13,11 @@ def run_katib_experiment(arguments: RunKatibExperiment, executor_input: str) -> 
     from container_component_src.telemetry.dataset import Dataset
 
     if arguments.dry_run:
-        print_manifest(arguments.pods, arguments)
+        print_manifest(arguments.pods, lambda backend: backend.tuner.manifest(arguments))
         return
     for path in (arguments.train_df_path, arguments.val_df_path):
         Dataset.open(path)  # a missing dataset is reported here, and not by every trial
-    result = get_backend(arguments.backend, arguments.pods).tune(arguments)
+    result = get_backend(arguments.backend, arguments.pods).tuner.tune(arguments)
     storage.resolve(arguments.trials_path).write_bytes(result.trials_table.encode())
     artifacts = {"trials": result.metadata()}
     if arguments.trials_page_path:

@@ -17,10 +17,10 @@ def run_pytorchjob(arguments: RunPyTorchJob, executor_input: str) -> None:
     target = place(arguments.model_output_file, arguments.data_root, arguments.command, "model")
     job = arguments.job(target)
     if arguments.dry_run:
-        print_manifest(arguments.pods, job)
+        print_manifest(arguments.pods, lambda backend: backend.trainer.manifest(job))
         return
     check_access(job.arguments)  # this process only waits for hours, and needs the store again at the end
-    get_backend(arguments.backend, arguments.pods).train(job)
+    get_backend(arguments.backend, arguments.pods).trainer.train(job)
     bundle = storage.resolve(target)
     info = open_info(bundle.uri)
     if arguments.data_root and arguments.model_copy_path:

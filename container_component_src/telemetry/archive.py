@@ -211,8 +211,8 @@ def checked_timestamps(
     steps = np.diff(timestamps, prepend=timestamps[:1] - 1 if previous is None else previous)
     if len(steps) and steps.min() <= 0:
         index = int(np.argmax(steps <= 0))
-        row = f"row {first_row + index} ({to_iso(int(timestamps[index]))})"
+        place = f"{where}: row {first_row + index} ({to_iso(int(timestamps[index]))})"
         if steps[index] == 0:
-            raise InputError(f"{where}: {row} repeats the timestamp of the previous row", fix="remove the duplicate")
-        raise InputError(f"{where}: {row} is earlier than the previous row", fix="sort the file by time")
+            raise InputError(f"{place} repeats the timestamp of the previous row", fix="remove the duplicate")
+        raise InputError(f"{place} is earlier than the previous row", fix="sort the file by time")
     return timestamps

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from container_component_src.backends.local.training import train as run_locally
+from container_component_src.backends.local.training import LocalTrainer
 from container_component_src.errors import InputError, StepError
 from container_component_src.model import training
 from container_component_src.model.bundle import Bundle
@@ -163,7 +163,7 @@ def test_streamed_rows_give_an_equally_good_model(tmp_path: Path, nodes: int) ->
     if nodes == 1:
         train(arguments)
     else:
-        run_locally(TrainingJob(arguments=arguments))
+        LocalTrainer().train(TrainingJob(arguments=arguments))
     streamed = Bundle.load(arguments.model_output_file).info.training
     assert streamed.train_rows == in_memory.train_rows
     assert streamed.val_loss == pytest.approx(in_memory.val_loss, rel=0.15)

@@ -63,7 +63,7 @@ def failure(cluster: Cluster, ended: Manifest, pods: Sequence[Any], seen: Sequen
     if first is None or _may_be_consequence(first[0]):
         if outside := _from_outside(cluster, ended, pods):
             return StepError(outside)
-        if waited := gave_up(cluster, ended, pods, seen):
+        if waited := wait_failure(cluster, ended, pods, seen):
             return StepError(f"{waited}; see that the master starts, and run the step again")
     if first is None:
         return StepError(_said_by_operator(ended))
@@ -93,7 +93,7 @@ def _from_outside(cluster: Cluster, ended: Manifest, pods: Sequence[Any]) -> str
     return f"{which} was deleted while it ran (a drained node, preemption, or by hand); run the step again"
 
 
-def gave_up(cluster: Cluster, ended: Manifest, pods: Sequence[Any], seen: Sequence[Any]) -> str:
+def wait_failure(cluster: Cluster, ended: Manifest, pods: Sequence[Any], seen: Sequence[Any]) -> str:
     """Which replica gave up waiting for the first one, and what held that up; empty if none did.
 
     Args:

@@ -82,7 +82,7 @@ def running(commands: Mapping[int, Sequence[str]]) -> Iterator[list[Server]]:
         for port, command in commands.items():
             log_file = folder / f"{command[0]}-{port}.log"
             program = ["python", "container_component_src/main.py", *command, "--http-port", str(port)]
-            start_process(processes, program, log_file, environment)
+            start_process(processes, program, environment, log_file)
             servers.append(Server(command[0], port, processes[-1], log_file))
         yield servers
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from container_component_src.backends.kubernetes import training, tuning
+from container_component_src.backends.kubernetes import training_manifest, tuning_manifest
 from container_component_src.backends.local.processes import LOOPBACK, PROJECT_ROOT, free_ports
 from container_component_src.cluster.step import Step
 from container_component_src.model.bundle import Bundle
@@ -76,7 +76,7 @@ def injected(manifest: Mapping[str, Any], rank: int, port: int) -> dict[str, str
 def test_the_replicas_of_a_job_write_the_bundle_to_object_storage(store: str, nodes: int) -> None:
     paths = {"train_df_path": f"{store}/train", "val_df_path": f"{store}/val", "model_output_file": f"{store}/model"}
     small = {"batch_size": 50, "latent_dim": 2, "hidden_dims": (8, 4), "max_epochs": 2}
-    manifest = training.manifest(STEP, PODS, job(nodes, **paths, **small))
+    manifest = training_manifest.manifest(STEP, PODS, job(nodes, **paths, **small))
     (port,) = free_ports(1)
     containers = [
         part["template"]["spec"]["containers"][0]
@@ -100,7 +100,7 @@ def test_a_trial_reports_its_objective_through_katibs_shell(store: str, tmp_path
     space = SearchSpace.model_validate(
         {"latent_dims": [2], "hidden_dims": ["8,4"], "betas": [0.5], "lrs": [0.01], "batch_sizes": [50]}
     )
-    manifest = tuning.manifest(
+    manifest = tuning_manifest.manifest(
         STEP, PODS, experiment(**dict(space), train_df_path=f"{store}/train", val_df_path=f"{store}/val")
     )
     template = manifest["spec"]["trialTemplate"]

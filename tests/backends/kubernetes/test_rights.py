@@ -4,7 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from container_component_src.backends.kubernetes import dask, training, tuning
+from container_component_src.backends.kubernetes import dask, training_manifest, tuning_manifest
+from container_component_src.backends.kubernetes.training import PyTorchJobTrainer
+from container_component_src.backends.kubernetes.tuning import KatibTuner
 from container_component_src.cluster import conditions, owned_objects
 from container_component_src.cluster.access import Cluster
 from container_component_src.cluster.events import warnings_about
@@ -17,7 +19,7 @@ from container_component_src.maintenance.data_cleanup import clean_up_data
 from container_component_src.steps.data import ClusterSpec
 from tests.backends.kubernetes import katib_controller, training_controller
 from tests.backends.kubernetes.deployments import deploy, service
-from tests.backends.kubernetes.golden import PODS
+from tests.backends.kubernetes.golden import PODS, context
 from tests.backends.kubernetes.kserve_controller import KServe
 from tests.backends.kubernetes.test_dask import kubelet  # noqa: F401
 from tests.backends.kubernetes.test_training_manifest import job
@@ -40,11 +42,11 @@ def test_nothing_is_granted_that_is_not_used(
     monkeypatch.setattr(conditions, "POLL_INTERVAL", 0.05)
     retried = Step(step.run_id, **SECOND_POD)
     with training_controller.playing(training_controller.TrainingOperator(emulator)):
-        emulator.put("PyTorchJob", owned_objects.with_digest(training.manifest(step, PODS, job())))
-        training.train(cluster, retried, PODS, job())
+        emulator.put("PyTorchJob", owned_objects.with_digest(training_manifest.manifest(step, PODS, job())))
+        PyTorchJobTrainer(context(cluster, retried)).train(job())
     with katib_controller.playing(katib_controller.Katib(emulator)):
-        emulator.put("Experiment", owned_objects.with_digest(tuning.manifest(step, PODS, experiment())))
-        tuning.tune(cluster, retried, PODS, experiment())
+        emulator.put("Experiment", owned_objects.with_digest(tuning_manifest.manifest(step, PODS, experiment())))
+        KatibTuner(context(cluster, retried)).tune(experiment())
     with (
         dask.dask_client(cluster, step, PODS, ClusterSpec(num_dask_workers=1)),
         dask.dask_client(cluster, retried, PODS, ClusterSpec(num_dask_workers=1)),

@@ -10,7 +10,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from distributed import Client, Worker, as_completed
@@ -25,7 +24,7 @@ from container_component_src.telemetry.archive import (
     float_channels,
     open_archive,
 )
-from container_component_src.telemetry.dataset import Dataset, Frame, Partition, to_iso, values_of
+from container_component_src.telemetry.dataset import Dataset, Frame, Partition, check_disjoint, values_of
 from container_component_src.telemetry.dataset_writer import DatasetWriter, write_partition
 from container_component_src.telemetry.hashing import uniform
 from container_component_src.telemetry.parquet import readable
@@ -91,7 +90,7 @@ def preprocess(
         # Archives may be named in any order; the dataset is in order of time.
         made = [(result.partition, file) for result, file in zip(results, files, strict=True) if result.partition]
         made.sort(key=lambda item: item[0].start)
-        _check_no_overlap(made)
+        check_disjoint((file.uri, partition.start, partition.end) for partition, file in made)
         for partition, _ in made:
             target.add(partition)
         return target.commit(missing=dict(missing), notes={"sample_frac": sample_frac})
@@ -118,16 +117,6 @@ def preprocess_partition(task: PartitionTask) -> PartitionResult:
         return PartitionResult(None, {})
     target = storage.resolve(task.target_uri, task.endpoint)
     return PartitionResult(write_partition(target, task.timestamp_col, channels, frame), missing)
-
-
-def _check_no_overlap(made: Sequence[tuple[Partition, Location]]) -> None:
-    """Refuse files that hold the same time; expects them in order of their start."""
-    for (before, before_file), (after, after_file) in pairwise(made):
-        if after.start <= before.end:
-            raise InputError(
-                f"{after_file.uri}: starts at {to_iso(after.start)}, not after {before_file.uri}, which ends at "
-                f"{to_iso(before.end)}; archives may not share rows: cut one of them"
-            )
 
 
 def _run(client: Client, tasks: Sequence[PartitionTask]) -> list[PartitionResult]:

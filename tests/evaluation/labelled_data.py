@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from container_component_src.evaluation.labelled_scores import LabelledScores, row_bounds
-from container_component_src.telemetry.events import Event
+from container_component_src.evaluation.labelled_scores import LabelledScores
+from container_component_src.telemetry.events import Event, row_bounds
 
 SECOND = 1_000_000_000
 DAY_S = 86_400

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from container_component_src.cluster.access import Cluster, Manifest
 from container_component_src.cluster.kinds import Kind
-from container_component_src.cluster.waiting import polls
 from container_component_src.errors import StepError
+from container_component_src.waiting import polls
 
 POLL_INTERVAL = 2.0  # seconds
 

@@ -44,7 +44,9 @@ def test_the_newest_event_is_told_but_none_of_the_spec_before(
     for name, kind in (("eclss-predictor-7", "ReplicaSet"), ("eclss-two", "Pod")):
         refused = event_of(kind, name, "FailedCreate", "exceeded quota")
         when(awaited(emulator, "two"), partial(emulator.put, "Event", refused))
-    message = r"of the spec before; ReplicaSet eclss-predictor-7: FailedCreate \(exceeded quota\); .* was rolled back"
+    message = (
+        r"has the previous spec; ReplicaSet eclss-predictor-7: FailedCreate \(exceeded quota\); .* was rolled back"
+    )
     with pytest.raises(StepError, match=message):
         deploy(cluster, step, service("two", ready_timeout=1))
 
@@ -81,7 +83,7 @@ def test_an_event_that_comes_again_is_said_once(
     for number in range(2):
         again = event_of("ReplicaSet", "eclss-predictor-7", "FailedCreate", f"pod {number} is forbidden")
         emulator.put("Event", again)
-        watch.say(watch.events())
+        watch.warn(watch.events())
     assert [record.message for record in caplog.records] == [
         "ReplicaSet eclss-predictor-7: FailedCreate (pod 0 is forbidden)"
     ]

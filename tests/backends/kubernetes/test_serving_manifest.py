@@ -141,7 +141,7 @@ def test_both_names_of_a_mode_make_one_digest() -> None:
     [
         ({"pods": {"namespace": ""}}, "needs --namespace"),
         ({"pods": {"image": ""}}, "needs --image"),
-        ({"bundle_uri": "/tmp/bundle"}, "/tmp/bundle: pods cannot read"),
+        ({"bundle_uri": "/tmp/bundle"}, "/tmp/bundle: pods cannot reach"),
         ({"hosting": Hosting(model_storage="service-account")}, "needs --service-account"),
     ],
 )

@@ -64,7 +64,7 @@ def test_a_process_that_ends_fails_the_deployment_with_its_last_line(service: Se
 
 
 def test_a_service_that_is_not_ready_in_time_fails_the_deployment(service: Service) -> None:
-    with pytest.raises(StepError, match=r"serve_predictor and serve_transformer not ready after 0\.1 s"):
+    with pytest.raises(StepError, match=r"waited 0\.1 s for .*: serve_predictor and serve_transformer not ready; free"):
         deploy(replace(service, ready_timeout=0.1))
 
 

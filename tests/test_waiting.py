@@ -26,5 +26,5 @@ def test_other_errors_end_the_wait() -> None:
     def attempt() -> None:
         raise StepError("refused")
 
-    with pytest.raises(StepError, match="^refused$"):
+    with pytest.raises(StepError, match=r"^refused$"):
         wait_for(attempt, 60, 0.01, "it")

@@ -76,7 +76,8 @@ def test_a_pod_that_does_not_get_ready_is_quoted(
     for pod in ("eclss-predictor-1", "eclss-transformer-1"):
         emulator.log(pod).text = "Traceback\nerror: s3://models/one: no model bundle\n"
     message = (
-        r"waited 1\.5 s for InferenceService eclss to be ready: Ready is False \(MinimumReplicasUnavailable no pod is ready\); .*CrashLoopBackOff.*"
+        r"waited 1\.5 s for InferenceService eclss to be ready: "
+        r"Ready is False \(MinimumReplicasUnavailable no pod is ready\); .*CrashLoopBackOff.*"
         r"error: s3://models/one: no model bundle; raise --ready-timeout; InferenceService eclss was deleted again"
     )
     with pytest.raises(StepError, match=message):

@@ -62,7 +62,7 @@ def _wait(cluster: Cluster, name: str, experiment: Experiment, watch: Watch) -> 
     what = f"Katib experiment {name} to end; see that its trials start, or raise --trial-timeout"
     for found in states(cluster, EXPERIMENT, name, timeout, what):
         ended = is_true(found, "Succeeded") or is_true(found, "Failed")
-        watch.look(found, ended)
+        watch.check(found, ended)
         if ended:
             return found
     raise AssertionError  # `states` ends with an error

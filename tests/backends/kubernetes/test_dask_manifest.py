@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from container_component_src.backends.kubernetes.dask import check_versions, manifest
+from container_component_src.backends.kubernetes.dask import check_versions
+from container_component_src.backends.kubernetes.dask_manifest import manifest
 from container_component_src.cluster.step import Step
 from container_component_src.errors import InputError, StepError
 from container_component_src.steps.data import ClusterSpec

@@ -57,8 +57,7 @@ def wait_for(
         what: What is awaited, for the message, as in `polls`.
         fix: What the user can do if it does not happen, for the message.
         not_ready: Error that leads to another attempt; other errors end the wait.
-        outage: An attempt that takes more seconds than this restarts the timeout: the API server was unreachable, so
-            that nothing could get ready.
+        outage: Seconds; a longer attempt restarts the timeout, because the API server was unreachable.
 
     Returns:
         The result of the first attempt that succeeds.

@@ -160,11 +160,13 @@ def _explain_losses(cluster: Cluster, name: str) -> Iterator[None]:
         yield
     except (CommClosedError, FutureCancelledError) as error:
         next(states(cluster, DASK_CLUSTER, name, 0, ""))  # raises if it was deleted
-        raise _loss(cluster, name, "scheduler", "its scheduler is gone; run the step again, or raise") from error
+        raise _loss(
+            cluster, name, "scheduler", "its scheduler is gone", "run the step again, or raise --memory"
+        ) from error
     except KilledWorker as error:
-        raise _loss(cluster, name, "worker", "workers died again and again over one partition; raise") from error
+        raise _loss(cluster, name, "worker", "workers keep dying over one partition", "raise --memory") from error
 
 
-def _loss(cluster: Cluster, name: str, component: str, problem: str) -> StepError:
+def _loss(cluster: Cluster, name: str, component: str, problem: str, fix: str) -> StepError:
     found = restarts(list_pods(cluster, f"{CLUSTER_LABEL}={name},{COMPONENT_LABEL}={component}"))
-    return StepError("; ".join([f"Dask cluster {name}: {problem} --memory", *found]))
+    return StepError("; ".join([f"Dask cluster {name}: {problem}", *found]), fix=fix)

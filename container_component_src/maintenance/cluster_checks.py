@@ -26,7 +26,7 @@ from container_component_src.maintenance.pod_checks import check_pod
 from container_component_src.maintenance.quota_checks import Demand, check_quotas
 from container_component_src.maintenance.right_checks import check_rights
 from container_component_src.maintenance.store_checks import NO_ROOT, WRITING, check_launcher
-from container_component_src.s3_settings import CA_BUNDLE, S3_ENVIRONMENT, in_environment
+from container_component_src.s3_settings import CA_BUNDLE, S3_ENVIRONMENT, use_settings
 from container_component_src.steps.shared import PodSettings
 
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -167,7 +167,7 @@ def check_store(inputs: Inputs, values: Mapping[str, str] | None) -> list[Check]
     try:
         for path in inputs.places:
             reachable(path)
-        with nullcontext() if values is None else in_environment(values):
+        with nullcontext() if values is None else use_settings(values):
             checks = check_inputs(inputs)
     except InputError as error:
         return [failed_check("inputs", error)]

@@ -1,6 +1,5 @@
 """Checks of the pipeline's inputs: archives, anomaly reports, output folder, and the S3 store of these."""
 
-import os
 import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -51,7 +50,7 @@ def _check_inputs(inputs: Inputs) -> list[Check]:
     try:
         locations = [storage.resolve(path) for path in inputs.paths]
         writes_to_s3 = bool(inputs.data_root) and not storage.resolve(inputs.data_root).is_local
-        options = storage.s3_options(os.environ)
+        options = storage.s3_options()
     except InputError as error:
         return [failed_check("S3 settings", error)]
     remote = [location for location in locations if not location.is_local]
@@ -108,7 +107,7 @@ def _count_reports(inputs: Inputs) -> str:
         location = storage.resolve(inputs.reports_path)
         location.fs.info(location.path)
         return "found; without pandas its columns are not checked"
-    from container_component_src.telemetry.reports import read_reports  # noqa: PLC0415 - needs pandas
+    from container_component_src.telemetry.anomaly_reports import read_reports  # noqa: PLC0415 - needs pandas
 
     return f"{len(read_reports(inputs.reports_path, inputs.report_columns))} reported anomalies"
 

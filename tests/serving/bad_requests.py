@@ -31,7 +31,7 @@ BAD_BODIES: dict[str, tuple[Any, str]] = {
     "instances no list": ({"instances": {"0": LIST}}, '"instances" is an object'),
     "instances null": ({"instances": None}, '"instances" is null'),
     "other protocol": ({"inputs": [LIST]}, 'no key "instances"'),
-    "list": ([LIST], "no JSON object"),
-    "null": (None, "no JSON object"),
-    "text": ("instances", "no JSON object"),
+    "list": ([LIST], "not a JSON object"),
+    "null": (None, "not a JSON object"),
+    "text": ("instances", "not a JSON object"),
 }

@@ -27,8 +27,8 @@ class Payload:
         return Path.touch, (self.marker,)
 
 
-def load_from(folder: Path, part: Role = Role.COMBINED) -> RowService:
-    return load(ServingOptions(part=part, model_dir=str(folder), model_name="m"))
+def load_from(folder: Path, role: Role = Role.COMBINED) -> RowService:
+    return load(ServingOptions(role=role, model_dir=str(folder), model_name="m"))
 
 
 @pytest.fixture(scope="module")
@@ -107,8 +107,8 @@ def test_a_description_that_makes_no_sense_is_refused_though_its_digest_fits(
         load_from(tmp_path)
 
 
-@pytest.mark.parametrize("part", [Role.PREDICTOR, Role.COMBINED])
-def test_a_pickle_in_place_of_the_weights_is_not_run_though_its_digest_fits(part: Role, tmp_path: Path) -> None:
+@pytest.mark.parametrize("role", [Role.PREDICTOR, Role.COMBINED])
+def test_a_pickle_in_place_of_the_weights_is_not_run_though_its_digest_fits(role: Role, tmp_path: Path) -> None:
     marker = tmp_path / "run"
     weights = pickle.dumps(Payload(marker))
     info = bundle_info().model_copy(update={"weights_sha256": hashlib.sha256(weights).hexdigest()}).signed()
@@ -116,7 +116,7 @@ def test_a_pickle_in_place_of_the_weights_is_not_run_though_its_digest_fits(part
     (folder / WEIGHTS_NAME).write_bytes(weights)
     (folder / INFO_NAME).write_bytes(info.model_dump_json().encode())
     with pytest.raises(InputError, match="do not fit the architecture"):
-        load_from(tmp_path / "bundle", part)
+        load_from(tmp_path / "bundle", role)
     assert not marker.exists()
     pickle.loads(weights)
     assert marker.exists()
@@ -126,8 +126,8 @@ def test_a_bundle_in_a_bucket_is_served(bucket: str, tmp_path: Path) -> None:
     made = make_bundle(tmp_path)
     for name in (INFO_NAME, WEIGHTS_NAME):
         storage.resolve(f"{bucket}/models/{name}").write_bytes((tmp_path / name).read_bytes())
-    for part in Role:
-        assert load(ServingOptions(part=part, model_dir=f"{bucket}/models", model_name="m")).info == made.info
+    for role in Role:
+        assert load(ServingOptions(role=role, model_dir=f"{bucket}/models", model_name="m")).info == made.info
     storage.resolve(f"{bucket}/models/{WEIGHTS_NAME}").write_bytes(b"")
     with pytest.raises(InputError, match="SHA-256 differs"):
-        load(ServingOptions(part=Role.PREDICTOR, model_dir=f"{bucket}/models", model_name="m"))
+        load(ServingOptions(role=Role.PREDICTOR, model_dir=f"{bucket}/models", model_name="m"))

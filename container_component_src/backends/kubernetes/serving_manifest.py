@@ -21,8 +21,9 @@ from container_component_src.cluster.owned_objects import DIGEST_ANNOTATION
 from container_component_src.cluster.pods import SIDECAR_OFF, check, container, reachable, resources, s3_environment
 from container_component_src.cluster.step import MANAGED_BY, Step
 from container_component_src.errors import InputError
-from container_component_src.serving.deployment.service import GRACE_PERIOD, SERVER_ENVIRONMENT, Service
-from container_component_src.steps.serving import KNATIVE, LONGEST_LABEL, same_mode
+from container_component_src.serving.deployment.service import SERVER_ENVIRONMENT, Service
+from container_component_src.serving.protocol.process import GRACE_PERIOD
+from container_component_src.steps.serving import HTTP_PORT, KNATIVE, LONGEST_LABEL, same_mode
 from container_component_src.steps.shared import PodSettings
 
 CONTAINER = "kserve-container"  # name by which KServe finds the container of a custom component
@@ -33,7 +34,6 @@ MODEL_ANNOTATION = "columbus-eclss-ad/model-version"
 _OWN_ANNOTATIONS = {MODE_ANNOTATION, TAGS_ANNOTATION, DIGEST_ANNOTATION, RUN_ANNOTATION}
 _STORAGE_VARIABLE = "STORAGE_URI"  # a custom component has no field for it
 _MODEL_FOLDER = "/mnt/models"  # folder for which KServe's storage initializer downloads STORAGE_URI
-_PORT = 8080
 _ROUTES_PAUSE = 5  # seconds until no node sends requests to a pod that is ending
 _KSERVE_CPU_LIMIT = 1  # CPUs that KServe sets as the limit of a container without one, by default
 _MARGIN = 5  # seconds for the server to exit after its last answer
@@ -135,13 +135,13 @@ def _spec(pods: PodSettings, service: Service) -> Any:
 
 def _component(pods: PodSettings, service: Service, command: list[str], gpus: int) -> dict[str, Any]:
     """Return the fields that predictor and transformer have in common."""
-    ready = client.V1HTTPGetAction(path=f"/v1/models/{service.name}", port=_PORT)
+    ready = client.V1HTTPGetAction(path=f"/v1/models/{service.name}", port=HTTP_PORT)
     serving = container(
         CONTAINER,
         pods,
         _PROGRAM + command,
         run_id="",
-        ports=[client.V1ContainerPort(container_port=_PORT, protocol="TCP")],
+        ports=[client.V1ContainerPort(container_port=HTTP_PORT, protocol="TCP")],
         readiness_probe=client.V1Probe(http_get=ready, period_seconds=5, timeout_seconds=5),
         resources=_resources(pods.model_copy(update={"gpus": gpus})),
         lifecycle=None if _on_knative(service) else _LIFECYCLE,

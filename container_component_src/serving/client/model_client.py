@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from container_component_src.errors import InputError, StepError
-from container_component_src.serving.protocol.inputs import RequestError
+from container_component_src.serving.protocol.errors import RequestError
 from container_component_src.serving.protocol.v2 import (
     HEADER_LENGTH,
     ROWS_INPUT,

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from container_component_src import storage
 from container_component_src.errors import InputError, StepError
 from container_component_src.serving.client.model_client import ModelClient, ModelDescription
+from container_component_src.serving.protocol.errors import RequestError
 from container_component_src.serving.protocol.timestamps import timestamps_of
 from container_component_src.telemetry.parquet import readable
 
@@ -236,7 +237,7 @@ def _nanoseconds(column: "pd.Series[Any]", query: Query, first: int) -> Times:
         return np.asarray(pd.DatetimeIndex(column).as_unit("ns").astype(np.int64))
     try:
         return timestamps_of(column.tolist())
-    except ValueError as error:
+    except RequestError as error:
         raise InputError(f"{query.name}: {error} (rows count from row {first} of the file)") from error
 
 

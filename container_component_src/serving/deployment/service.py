@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 
 from container_component_src.steps.serving import Hosting
 
-GRACE_PERIOD = 30  # seconds for the requests in flight when a server is told to stop
 # Variables of the serving processes: rows of single requests are too few to share among threads.
 SERVER_ENVIRONMENT = {"OMP_NUM_THREADS": "1"}
 

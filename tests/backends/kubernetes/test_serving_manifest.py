@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from container_component_src.backends.kubernetes.serving_manifest import digest_of, manifest
 from container_component_src.cluster.step import Step
 from container_component_src.errors import InputError
-from container_component_src.serving.deployment.service import GRACE_PERIOD, Service, SmokeRequest
+from container_component_src.serving.deployment.service import Service, SmokeRequest
+from container_component_src.serving.protocol.process import GRACE_PERIOD
 from container_component_src.steps.serving import KNATIVE, Hosting, same_mode
 from container_component_src.steps.shared import PodSettings
 from tests.cluster.schemas import problems

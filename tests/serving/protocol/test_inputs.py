@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from container_component_src.serving.protocol.inputs import RequestError, Rows, rows_of_json, scaled, values_of
+from container_component_src.serving.protocol.errors import RequestError
+from container_component_src.serving.protocol.inputs import Rows, rows_of_json, scaled, values_of
 from tests.serving.bad_requests import BAD_BODIES, BAD_ROWS, LIST
 from tests.serving.bundles import CHANNELS, ROW, SCALER
 
@@ -124,8 +125,8 @@ def test_timestamps_are_read(times: list[object]) -> None:
         ([NANOSECONDS], "1 timestamps for 2 rows"),
         ([NANOSECONDS, NANOSECONDS], "row 1, timestamp 1700000000000000000: not after that of row 0"),
         (["2024-01-02", "2024-01-01"], "row 1, timestamp 2024-01-01: not after"),
-        (["2024-01-02", "yesterday"], "row 1, timestamp 'yesterday': no time"),
-        ([1_700_000_000, 1_700_000_001], "row 0, timestamp 1700000000: no nanoseconds"),
+        (["2024-01-02", "yesterday"], "row 1, timestamp 'yesterday': not a time"),
+        ([1_700_000_000, 1_700_000_001], "row 0, timestamp 1700000000: not in nanoseconds"),
         (["2024-01-02", NANOSECONDS], "row 1, timestamp: neither"),
         ([1.5, 2.5], "row 0, timestamp: neither"),
         ([None, None], "row 0, timestamp: neither"),

@@ -13,7 +13,7 @@ from tests.cluster.emulator import Emulator
 from tests.cluster.warning_events import event_of
 
 
-def test_what_kubernetes_refuses_ends_the_wait(
+def test_a_refusal_by_kubernetes_ends_the_wait(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It stands in an event of the service, and nowhere in its status."""
@@ -34,7 +34,7 @@ def test_a_cluster_without_knative_ends_the_wait(
     assert emulator.objects("InferenceService") == {}
 
 
-def test_the_newest_event_is_told_but_none_of_the_spec_before(
+def test_the_newest_event_is_reported_but_none_of_the_previous_spec(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
 ) -> None:
     emulator.put("Event", event_of("InferenceService", "eclss", "InternalError", "x is invalid: long ago"))
@@ -51,7 +51,7 @@ def test_the_newest_event_is_told_but_none_of_the_spec_before(
         deploy(cluster, step, service("two", ready_timeout=1))
 
 
-def test_failures_that_pass_do_not_end_the_wait(
+def test_transient_failures_do_not_end_the_wait(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, caplog: pytest.LogCaptureFixture
 ) -> None:
     """KServe calls each an internal error that it tries again after."""
@@ -68,7 +68,7 @@ def test_failures_that_pass_do_not_end_the_wait(
     assert "the object has been modified" not in caplog.text
 
 
-def test_events_that_cannot_be_read_are_done_without(
+def test_the_deployment_works_without_the_right_to_read_events(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, caplog: pytest.LogCaptureFixture
 ) -> None:
     emulator.fail("GET", "/events", 403, times=99)
@@ -76,7 +76,7 @@ def test_events_that_cannot_be_read_are_done_without(
     assert caplog.text.count("not allowed to list events") == 1
 
 
-def test_an_event_that_comes_again_is_said_once(
+def test_a_repeated_event_is_logged_once(
     cluster: Cluster, emulator: Emulator, caplog: pytest.LogCaptureFixture
 ) -> None:
     watch = Watch(cluster, "eclss")

@@ -19,7 +19,8 @@ from container_component_src.cluster.step import Step
 from container_component_src.serving.deployment.service import Deployment, Service, SmokeRequest
 from container_component_src.steps.serving import Hosting
 from container_component_src.steps.shared import PodSettings
-from tests.backends.kubernetes.kserve_controller import MODEL, KServe, admit, playing
+from tests.backends.kubernetes.kserve_controller import MODEL, KServe, playing
+from tests.backends.kubernetes.kserve_objects import admit
 from tests.cluster.emulator import NAMESPACE, Emulator
 
 PODS = PodSettings(namespace=NAMESPACE, image="registry.example.org/eclss:1.0")

@@ -26,7 +26,8 @@ from tests.backends.kubernetes.deployments import (
     when,
     writes,
 )
-from tests.backends.kubernetes.kserve_controller import KServe, admit, pod_of
+from tests.backends.kubernetes.kserve_controller import KServe
+from tests.backends.kubernetes.kserve_objects import admit, pod_of
 from tests.cluster.emulator import NAMESPACE, Emulator
 
 

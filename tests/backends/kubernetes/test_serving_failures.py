@@ -200,7 +200,7 @@ def test_a_transformer_that_does_not_start_fails_even_if_kserve_reports_ready(
     *before, last = models
     for model in before:
         deploy(cluster, step, service(model))
-    kserve.failing[last], kserve.failing_parts = CRASHING, ("transformer",)
+    kserve.failing[last], kserve.failing_components = CRASHING, ("transformer",)
     with pytest.raises(StepError, match=r"pod eclss-transformer-\d is not ready"):
         deploy(cluster, step, service(last, ready_timeout=1.5))
 

@@ -67,8 +67,8 @@ class PyTorchJobTrainer:
         cluster, name = self.context.cluster, created["metadata"]["name"]
         start_up = StartUp(cluster, f"PyTorchJob {name}")  # its limits apply to all jobs together
         seen: list[Any] = []
-        what = f"PyTorchJob {name} to end; see that its pods start, or raise --job-timeout"
-        for found in states(cluster, PYTORCH_JOB, name, job.timeout + DEADLINE_MARGIN, what):
+        timeout, fix = job.timeout + DEADLINE_MARGIN, "see that its pods start, or raise --job-timeout"
+        for found in states(cluster, PYTORCH_JOB, name, timeout, f"PyTorchJob {name} to end", fix=fix):
             if is_true(found, "Succeeded"):
                 return found, seen
             present = _pods_of(cluster, name)

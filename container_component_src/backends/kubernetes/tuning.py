@@ -59,8 +59,8 @@ def _wait(cluster: Cluster, name: str, experiment: Experiment, watch: Watch) -> 
     """Wait until an experiment has ended, and return it."""
     rounds = math.ceil(experiment.trial_count / experiment.parallel_count)
     timeout = rounds * (experiment.trial_timeout + NO_POD_LIMIT)
-    what = f"Katib experiment {name} to end; see that its trials start, or raise --trial-timeout"
-    for found in states(cluster, EXPERIMENT, name, timeout, what):
+    fix = "see that its trials start, or raise --trial-timeout"
+    for found in states(cluster, EXPERIMENT, name, timeout, f"Katib experiment {name} to end", fix=fix):
         ended = is_true(found, "Succeeded") or is_true(found, "Failed")
         watch.check(found, ended)
         if ended:

@@ -281,7 +281,7 @@ def test_a_disk_that_fills_up_while_splitting(run_command: RunCommand, tmp_path:
     archive = write_archive(tmp_path / "2023.parquet", telemetry(rows=20_000), row_group_size=10_000)
     command = steps.split(archive, tmp_path / "parts")
     outcome = run_command(*command, before_start=_full_after(100_000))
-    assert_refused(outcome, tmp_path / "parts" / "part-", "-00000.parquet", "no room left")
+    assert_refused(outcome, tmp_path / "parts" / "part-", "-00000.parquet", "no space left")
     assert_nothing_written(tmp_path / "parts")
 
 
@@ -290,7 +290,7 @@ def test_a_disk_that_fills_up_while_preprocessing(run_command: RunCommand, tmp_p
     small = write_archive(tmp_path / "2022.parquet", telemetry(rows=20, start="2022-01-01"))
     command = steps.preprocess([small, archive], tmp_path / "dataset")
     outcome = run_command(*command, before_start=_full_after(100_000))
-    assert_refused(outcome, tmp_path / "dataset" / "part-", "-00001.parquet", "no room left")
+    assert_refused(outcome, tmp_path / "dataset" / "part-", "-00001.parquet", "no space left")
     assert_nothing_written(tmp_path / "dataset")
 
 
@@ -298,11 +298,11 @@ def test_a_disk_that_fills_up_while_scaling(run_command: RunCommand, invoke: Inv
     train, scaler = tmp_path / "train", tmp_path / "scaler.json"
     write_dataset(train, np.random.default_rng(0).normal(size=(20_000, 2)))
     command = steps.fit(train, scaler)
-    assert_refused(run_command(*command, before_start=_full_after(50)), scaler, "no room left")
+    assert_refused(run_command(*command, before_start=_full_after(50)), scaler, "no space left")
     assert_nothing_written(tmp_path / "scaler")
     assert not scaler.exists()
 
     assert invoke(*command).code == 0
     outcome = run_command(*steps.scale(scaler, [train] * 3, tmp_path), before_start=_full_after(100_000))
-    assert_refused(outcome, tmp_path / "scaled_train" / "part-", "-00000.parquet", "no room left")
+    assert_refused(outcome, tmp_path / "scaled_train" / "part-", "-00000.parquet", "no space left")
     assert_nothing_written(*(tmp_path / f"scaled_{name}" for name in steps.PARTS))

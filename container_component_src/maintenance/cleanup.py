@@ -1,4 +1,4 @@
-"""Deletes what a run left on this machine: processes that still live, and scratch folders."""
+"""Cleanup of a run on this machine: running processes and scratch directories."""
 
 import os
 import shutil
@@ -14,18 +14,18 @@ GRACE = 10.0  # seconds for a process to end by itself, and then for the kernel 
 
 
 def clean_up(run_id: str) -> list[str]:
-    """Stop the processes of a run and delete its scratch folders; may be repeated.
+    """Stop the processes of a run and delete its scratch directories.
 
-    This process and those that it was started by are spared, even if they belong to the run.
+    This process and its ancestors are spared, even if they belong to the run.
 
     Args:
-        run_id: What the run's processes have as `PIPELINE_RUN_ID` in their environment.
+        run_id: Value of `PIPELINE_RUN_ID` in the environment of the run's processes.
 
     Returns:
         What was removed, one line each.
 
     Raises:
-        InputError: The run id is not one.
+        InputError: The run id is invalid.
         StepError: A process cannot be stopped.
     """
     processes = processes_of(checked_run_id(run_id))
@@ -40,11 +40,11 @@ def clean_up(run_id: str) -> list[str]:
 
 
 def processes_of(run_id: str) -> list[psutil.Process]:
-    """The processes of a run other than this one and its ancestors, sorted by process id."""
+    """Return the processes of a run, sorted by process id, without this process and its ancestors."""
     spared = {os.getpid(), *(ancestor.pid for ancestor in psutil.Process().parents())}
     found = []
     for process in psutil.process_iter():
-        # Processes of other users hide their environment; no run of this user started them.
+        # Processes of other users hide their environment, and do not belong to a run of this user.
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             if process.pid not in spared and process.environ().get(RUN_ID_VARIABLE) == run_id:
                 found.append(process)

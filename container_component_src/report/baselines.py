@@ -1,10 +1,7 @@
 """The model beside the baselines: whether it earns its keep, in words and as a table."""
 
-from html import escape
-from string import Template
-
 from container_component_src.evaluation.result import BaselineResult, EvaluationResult
-from container_component_src.report.text import NONE, fraction, rate, span
+from container_component_src.report.text import fraction, span
 
 NAMES = {
     "z_score": "Z-score",
@@ -68,37 +65,3 @@ def _deployed(result: EvaluationResult) -> str:
         f"At calibrated thresholds, though, {baseline_name(best)} reaches a composite F1 of {fraction(other)}, the "
         f"model {fraction(own)}."
     )
-
-
-def baseline_section(result: EvaluationResult, template: str) -> str:
-    """The section with the table, or a note where there is nothing to compare with."""
-    if not result.baselines:
-        return '<p id="baselines" class="panel">No baselines: run_evaluation was given no training data for them.</p>'
-    return Template(template).substitute(judgement=escape(judgement(result)), rows=_rows(result))
-
-
-def _rows(result: EvaluationResult) -> str:
-    """Body of the table of detectors, the model first, the others by falling PR AUC."""
-    ordered = sorted(result.baselines, key=lambda item: -item.pr_auc)
-    model = _row("Model (VAE)", result, (NONE, NONE), "own")
-    return "\n".join([model, *(_row(baseline_name(item), item, _advantages(item), "") for item in ordered)])
-
-
-def _advantages(baseline: BaselineResult) -> tuple[str, ...]:
-    return tuple(span(baseline.advantage.get(area), sign=True) for area in _AREAS)
-
-
-def _row(name: str, item: EvaluationResult | BaselineResult, advantages: tuple[str, ...], kind: str) -> str:
-    metrics = item.calibrated
-    values = (
-        fraction(item.roc_auc),
-        fraction(item.pr_auc),
-        *advantages,
-        fraction(metrics.composite_f1),
-        fraction(metrics.event_recall),
-        fraction(metrics.precision),
-        rate(metrics.false_alarms_per_day),
-        fraction(item.best.composite_f1),
-    )
-    cells = "".join(f'<td class="number">{value}</td>' for value in values)
-    return f'<tr class="{kind}"><th scope="row">{escape(name)}</th>{cells}</tr>'

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from container_component_src.arrays import Float64Array
 from container_component_src.errors import InputError
 from container_component_src.evaluation.result import EventResult
 from container_component_src.report.text import utc
 from container_component_src.report.traces import Figure, line, milliseconds
 from container_component_src.telemetry.dataset import Dataset
+from container_component_src.telemetry.smoothing import NANOSECONDS_PER_SECOND
 
 SPANS_SHOWN = 4_000  # of each part at most: pauses shorter than this part of the time range are not drawn
 _LANES = (("train", "Training", "@score"), ("val", "Validation", "@best"), ("test", "Test", "@calibrated"))
@@ -28,14 +30,14 @@ class Overview:
     channels: int
     missing: Mapping[str, int]  # values by channel
     spans: Spans  # of the whole telemetry
-    parts: Mapping[str, Spans]  # of "train", "val" and "test", with so few spans that they can be drawn
-    part_rows: Mapping[str, int]
+    splits: Mapping[str, Spans]  # of "train", "val" and "test", with so few spans that they can be drawn
+    split_rows: Mapping[str, int]
     notes: Mapping[str, Any]  # how it was sampled and split
 
     @property
-    def gaps(self) -> npt.NDArray[np.int64]:
-        """Lengths of the gaps in nanoseconds, shape [gaps]."""
-        return np.asarray(self.spans[1:, 0] - self.spans[:-1, 1])
+    def gap_seconds(self) -> Float64Array:
+        """Lengths of the gaps, shape [gaps]."""
+        return np.asarray(self.spans[1:, 0] - self.spans[:-1, 1]) / NANOSECONDS_PER_SECOND
 
     @property
     def start(self) -> int:
@@ -48,24 +50,24 @@ class Overview:
         return int(self.spans[-1, 1])
 
 
-def read_overview(whole: Dataset, parts: Mapping[str, Dataset], max_gap_ns: int) -> Overview:
-    """Read the timestamps of all three parts, partition by partition.
+def read_overview(whole: Dataset, splits: Mapping[str, Dataset], max_gap_ns: int) -> Overview:
+    """Read the timestamps of all three splits, partition by partition.
 
     Args:
         whole: The telemetry before the split; of it only the manifest is read.
-        parts: The datasets of the split.
+        splits: The datasets "train", "val" and "test".
         max_gap_ns: Longest time step that is not a gap.
 
     Raises:
-        InputError: The parts do not make up the whole.
+        InputError: The splits do not make up the whole.
     """
-    rows = {name: part.manifest.rows for name, part in parts.items()}
+    rows = {name: split.manifest.rows for name, split in splits.items()}
     if sum(rows.values()) != whole.manifest.rows:
         raise InputError(
-            f"{whole.location.uri}: {whole.manifest.rows} rows, but its parts have {sum(rows.values())}; name the "
-            f"dataset that was split, and all of its parts before they were scaled"
+            f"{whole.location.uri}: {whole.manifest.rows} rows, but its splits have {sum(rows.values())}; name the "
+            f"dataset that was split, and all of its splits before they were scaled"
         )
-    spans = {name: read_spans(part, max_gap_ns) for name, part in parts.items()}
+    spans = {name: read_spans(split, max_gap_ns) for name, split in splits.items()}
     together = joined(list(spans.values()), max_gap_ns)
     shortest = max(max_gap_ns, int(together[-1, 1] - together[0, 0]) // SPANS_SHOWN)
     return Overview(
@@ -73,9 +75,9 @@ def read_overview(whole: Dataset, parts: Mapping[str, Dataset], max_gap_ns: int)
         channels=len(whole.channels),
         missing=whole.manifest.missing,
         spans=together,
-        parts={name: joined([found], shortest) for name, found in spans.items()},
-        part_rows=rows,
-        notes={**whole.manifest.notes, **parts["test"].manifest.notes},
+        splits={name: joined([found], shortest) for name, found in spans.items()},
+        split_rows=rows,
+        notes={**whole.manifest.notes, **splits["test"].manifest.notes},
     )
 
 
@@ -99,15 +101,15 @@ def joined(spans: Sequence[Spans], longest_step: int) -> Spans:
 
 
 def split_figure(overview: Overview, events: Sequence[EventResult]) -> Figure:
-    """The three parts of the split, and the reported events, as lanes over time."""
+    """The three splits, and the reported events, as lanes over time."""
     lanes = [
         {
             **line(name, colour, width=16),
             "line": {"color": colour, "width": 16, "simplify": False},  # or short stretches would be left out
-            **_bars(overview.parts[part], height),
+            **_bars(overview.splits[split], height),
             "hovertemplate": f"{name}: %{{x|%Y-%m-%d %H:%M:%S}} UTC<extra></extra>",
         }
-        for height, (part, name, colour) in enumerate(_LANES)
+        for height, (split, name, colour) in enumerate(_LANES)
     ]
     reported = {
         "type": "scatter",

@@ -1,27 +1,25 @@
 """The evaluation as one HTML file that needs nothing else: data, styles, scripts and plotly.js are inside."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
-from importlib import resources
-from string import Template
 from typing import Any
 
 import pandas as pd
+from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from container_component_src import storage
 from container_component_src.errors import InputError
 from container_component_src.evaluation.result import EvaluationResult
 from container_component_src.model.bundle_info import BundleInfo, open_info
-from container_component_src.report import tables
-from container_component_src.report.baselines import baseline_section, judgement
+from container_component_src.report.baselines import judgement
 from container_component_src.report.figures import result_figures
 from container_component_src.report.overview import Overview, read_overview, split_figure
+from container_component_src.report.rendering import render
 from container_component_src.report.score_plot import event_views
 from container_component_src.report.series import Axis, Series, Window, event_windows, read_series
 from container_component_src.report.signals import Signal, read_signals
+from container_component_src.report.text import interval_texts
 from container_component_src.report.trials import read_trials, trial_facts, trial_figures
 from container_component_src.telemetry.dataset import Dataset
 
@@ -31,7 +29,7 @@ class Telemetry:
     """URIs of the data that the evaluation goes back to, in the units of the archives."""
 
     whole: str  # dataset before the split
-    train: str  # its parts, before they were scaled
+    train: str  # its splits, before they were scaled
     val: str
     test: str
 
@@ -68,20 +66,20 @@ def write_report(
             f"scores that it wrote"
         )
     whole = Dataset.open(telemetry.whole)
-    parts = {name: Dataset.open(getattr(telemetry, name)) for name in ("train", "val", "test")}
+    splits = {name: Dataset.open(getattr(telemetry, name)) for name in ("train", "val", "test")}
     trials = read_trials(trials_uri) if trials_uri else None
     axis, windows = Axis.of(result), event_windows(result)
     content = Content(
         result=result,
         info=info,
-        overview=read_overview(whole, parts, info.thresholds.max_gap_ns or 0),
+        overview=read_overview(whole, splits, info.thresholds.max_gap_ns or 0),
         series=read_series(scores, result, axis, windows),
-        signals=read_signals(parts["test"], result, windows, info),
+        signals=read_signals(splits["test"], result, windows, info),
         windows=windows,
         axis=axis,
         trials=trials,
     )
-    page = render(content).encode()
+    page = render_page(content).encode()
     storage.resolve(report_uri).write_bytes(page)
     return {"bytes": len(page), "events": result.counts.events, "trials": 0 if trials is None else len(trials)}
 
@@ -100,49 +98,29 @@ class Content:
     trials: pd.DataFrame | None
 
 
-def render(content: Content) -> str:
+def render_page(content: Content) -> str:
     """The page as HTML."""
-    result, info, overview, series = content.result, content.info, content.overview, content.series
+    result, series = content.result, content.series
     tuning = {} if content.trials is None else trial_figures(content.trials)
-    figures = {"split": split_figure(overview, result.events), **result_figures(series, result, info), **tuning}
-    return Template(_file("page.html")).substitute(
-        style=_file("style.css"),
-        script=_file("script.js"),
-        plotly=get_plotlyjs(),
-        report_data=_json(
-            {
-                "figures": figures,
-                "axis": vars(content.axis),
-                "events": event_views(series, content.signals, content.windows, result),
-            }
-        ),
-        verdict=tables.verdict(result),
-        judgement=escape(judgement(result)),
-        facts=escape(tables.facts(result, overview)),
-        cards=tables.cards(result),
-        comparison=tables.comparison(result),
-        baselines=baseline_section(result, _file("baselines.html")),
-        events=tables.event_rows(result),
-        model=tables.definitions(tables.model_summary(result, info)),
-        data=tables.definitions(tables.data_summary(result, info, overview)),
-        split=tables.definitions(tables.split_summary(result, overview)),
-        versions=tables.definitions(info.versions),
-        tuning=_tuning(content.trials, tuning),
-        tuning_link="" if content.trials is None else '<a href="#tuning">Tuning</a>',
+    figures = {
+        "split": split_figure(content.overview, result.events),
+        **result_figures(series, result, content.info),
+        **tuning,
+    }
+    excesses = [item.excess for event in result.events for item in event.top_channels]
+    return render(
+        "page.html.jinja",
+        result=result,
+        info=content.info,
+        overview=content.overview,
+        judgement=judgement(result),
+        intervals=interval_texts(result),
+        largest_excess=max([*excesses, 0.0]) or 1.0,
+        trial_facts="" if content.trials is None else trial_facts(content.trials),
+        report_data={
+            "figures": figures,
+            "axis": vars(content.axis),
+            "events": event_views(series, content.signals, content.windows, result),
+        },
+        plotly=Markup(get_plotlyjs()),  # noqa: S704 (a library's script, which ends no script element)
     )
-
-
-def _tuning(trials: pd.DataFrame | None, figures: Mapping[str, Any]) -> str:
-    if trials is None:
-        return ""
-    facts = escape(trial_facts(trials))
-    return Template(_file("tuning.html")).substitute(facts=facts) if figures else f'<p class="panel">{facts}</p>'
-
-
-def _json(value: object) -> str:
-    """JSON that ends no script element, whatever the texts in it."""
-    return json.dumps(value, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-
-
-def _file(name: str) -> str:
-    return (resources.files(__package__) / "template" / name).read_text(encoding="utf-8")

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from container_component_src.evaluation.result import Interval
+from container_component_src.evaluation.result import EvaluationResult, Interval
 
 NONE = "\N{EN DASH}"
 _UNITS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
@@ -28,9 +28,22 @@ def span(interval: Interval | None, sign: bool = False) -> str:
     return NONE if interval is None else f"{interval.low:{'+' * sign}.3f} to {interval.high:{'+' * sign}.3f}"
 
 
+def interval_texts(result: EvaluationResult) -> dict[str, str]:
+    """The intervals by metric."""
+    return {
+        name: f"{rate(found.low)} to {rate(found.high)}" if name == "false_alarms_per_day" else span(found)
+        for name, found in result.intervals.items()
+    }
+
+
 def whole(value: int) -> str:
     """A count with thin spaces between thousands."""
     return f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def share_of(part: int, total: int) -> str:
+    """A count and its share of a total, in percent."""
+    return f"{whole(part)} ({100 * part / total:.3g} %)"
 
 
 def duration(seconds: float | None) -> str:

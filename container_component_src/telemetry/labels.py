@@ -8,10 +8,10 @@ import numpy.typing as npt
 
 from container_component_src.errors import InputError
 from container_component_src.steps.data import ReportColumns
+from container_component_src.telemetry.anomaly_reports import read_reports
 from container_component_src.telemetry.dataset import Dataset, Frame, Timestamps, to_iso
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.events import Event
-from container_component_src.telemetry.reports import read_reports
 
 logger = logging.getLogger(__name__)
 

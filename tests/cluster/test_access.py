@@ -6,7 +6,7 @@ import pytest
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from container_component_src.cluster.access import Cluster, PassingError
+from container_component_src.cluster.access import Cluster, TransientError
 from container_component_src.cluster.kinds import INFERENCE_SERVICE
 from container_component_src.errors import StepError
 from tests.cluster.emulator import NAMESPACE
@@ -32,7 +32,7 @@ def hasty() -> Iterator[Cluster]:
 
 
 def test_a_connection_that_is_cut_off_in_the_handshake_is_a_passing_failure(hasty: Cluster) -> None:
-    with pytest.raises(PassingError, match="cannot get InferenceService a"):
+    with pytest.raises(TransientError, match="cannot get InferenceService a"):
         hasty.get(INFERENCE_SERVICE, "a")
 
 
@@ -46,5 +46,5 @@ def test_a_certificate_that_is_not_trusted_is_none(cluster: Cluster) -> None:
 
     with pytest.raises(StepError, match="self-signed certificate") as caught:
         cluster.request(call, "get", "it")
-    assert not isinstance(caught.value, PassingError)
+    assert not isinstance(caught.value, TransientError)
     assert len(calls) == 1

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from container_component_src.cluster import owned_objects
-from container_component_src.cluster.access import Cluster, PassingError
+from container_component_src.cluster.access import Cluster, TransientError
 from container_component_src.cluster.kinds import DASK_CLUSTER, EXPERIMENT, PYTORCH_JOB, Kind
-from container_component_src.cluster.owned_objects import owned_object, start_anew
+from container_component_src.cluster.owned_objects import owned_object, recreate
 from container_component_src.cluster.step import Step
 from container_component_src.errors import StepError
 from tests.cluster.emulator import NAMESPACE, Emulator
@@ -74,7 +74,7 @@ def test_second_attempt_replaces_what_it_cannot_use(
 def test_what_is_started_anew_is_the_same_with_the_same_owner(cluster: Cluster, emulator: Emulator, step: Step) -> None:
     with owned_object(cluster, step, EXPERIMENT, experiment(step), never) as created:
         emulator.patch("Experiment", "one", {"status": {"conditions": []}})
-        new = start_anew(cluster, step, EXPERIMENT, created, never)
+        new = recreate(cluster, step, EXPERIMENT, created, never)
         assert "status" not in new
         assert new["metadata"]["uid"] != created["metadata"]["uid"]
         for part in ("labels", "annotations", "ownerReferences"):
@@ -113,7 +113,7 @@ def test_lasting_failure_is_one_line(cluster: Cluster, emulator: Emulator, step:
     emulator.fail("POST", "/experiments", 500, times=99)
     impatient = replace(cluster, patience=0.5)
     with (
-        pytest.raises(PassingError, match="injected failure"),
+        pytest.raises(TransientError, match="injected failure"),
         owned_object(impatient, step, EXPERIMENT, experiment(step), never),
     ):
         pass
@@ -123,7 +123,7 @@ def test_what_runs_is_not_deleted_because_the_api_server_is_away(
     cluster: Cluster, emulator: Emulator, step: Step
 ) -> None:
     impatient = replace(cluster, patience=0.5)
-    with pytest.raises(PassingError), owned_object(impatient, step, EXPERIMENT, experiment(step), never):
+    with pytest.raises(TransientError), owned_object(impatient, step, EXPERIMENT, experiment(step), never):
         emulator.fail("GET", "/experiments", 0, times=99)
         impatient.get(EXPERIMENT, "one")
     assert list(emulator.objects("Experiment")) == ["one"]

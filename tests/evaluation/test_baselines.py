@@ -8,7 +8,7 @@ import pytest
 from scipy.spatial import distance
 from sklearn.decomposition import PCA
 
-from container_component_src.evaluation.baselines import EXPLAINED_VARIANCE, Detector, fit_baselines
+from container_component_src.evaluation.baselines import EXPLAINED_VARIANCE, Scorer, fit_baselines
 from container_component_src.telemetry.dataset import Dataset
 from tests.helpers import write_dataset
 
@@ -22,7 +22,7 @@ def correlated(rows: int, seed: int = 0) -> Values:
     return (generator.normal(size=(rows, CHANNELS)) @ mixing.T + np.arange(CHANNELS)).astype(np.float32)
 
 
-def fitted(folder: Path, values: Values, partition_rows: int = 300) -> dict[str, Detector]:
+def fitted(folder: Path, values: Values, partition_rows: int = 300) -> dict[str, Scorer]:
     write_dataset(folder, values, [f"channel {number}" for number in range(values.shape[1])], None, partition_rows)
     return fit_baselines(Dataset.open(str(folder)), seed=0)
 

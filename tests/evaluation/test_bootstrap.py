@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, f1_score, precision_score, recall_score, roc_auc_score
 
 from container_component_src.evaluation import bootstrap
-from container_component_src.evaluation.metrics import LabelledScores, at_threshold, pr_auc, roc_auc
+from container_component_src.evaluation.labelled_scores import LabelledScores
+from container_component_src.evaluation.metrics import metrics_at, pr_auc, roc_auc
 from container_component_src.telemetry.events import Event
-from tests.evaluation.test_metrics import random_data
+from tests.evaluation.labelled_data import random_data
 
 SECOND = 10**9
 THRESHOLD = 2.5
@@ -41,7 +42,7 @@ def test_blocks_begin_halfway_between_events() -> None:
 
 def test_equal_blocks_leave_no_doubt() -> None:
     data = repeated(4)
-    metrics = at_threshold(data, THRESHOLD)
+    metrics = metrics_at(data, THRESHOLD)
     resamples = bootstrap.resample(data, THRESHOLD, seed=1)
     assert resamples is not None
     expected = {
@@ -111,7 +112,7 @@ def drawn_metrics(data: LabelledScores, rows: npt.NDArray[np.int64], threshold: 
         (drawn[first], peak > threshold) for (first, _), peak in zip(data.event_bounds, data.event_peaks, strict=True)
     ]
     normal_days = data.days[rows][labels == 0].sum()
-    begins = data.alarm_begins(threshold)[rows] & (labels == 0)
+    begins = data.alarm_starts(threshold)[rows] & (labels == 0)
     return {
         "roc_auc": roc_auc_score(labels, scores) if 0 < labels.sum() < len(labels) else np.nan,
         "pr_auc": average_precision_score(labels, scores) if labels.any() else np.nan,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from container_component_src.evaluation.downsampling import keep_shape, spread
+from container_component_src.evaluation.downsampling import compress_tail, keep_shape
 
 
 def test_a_straight_line_needs_its_ends_only() -> None:
@@ -50,6 +50,6 @@ def test_keeps_ends_order_and_number(columns: npt.NDArray[np.float64], points: i
 
 
 @given(st.integers(1, 60).flatmap(lambda rows: arrays(np.float64, rows, elements=st.floats(-1e9, 1e9))))
-def test_spread_keeps_the_order(values: npt.NDArray[np.float64]) -> None:
+def test_the_compressed_tail_keeps_the_order(values: npt.NDArray[np.float64]) -> None:
     ordered = np.sort(values)
-    assert np.all(np.diff(spread(ordered)) >= 0)
+    assert np.all(np.diff(compress_tail(ordered)) >= 0)

@@ -8,7 +8,8 @@ import pytest
 
 from container_component_src.errors import InputError
 from container_component_src.evaluation.evaluator import evaluate
-from container_component_src.evaluation.metrics import LabelledScores, at_threshold
+from container_component_src.evaluation.labelled_scores import LabelledScores
+from container_component_src.evaluation.metrics import metrics_at
 from container_component_src.evaluation.result import SCORE_CHANNELS
 from container_component_src.steps.data import ScalerType
 from container_component_src.telemetry.dataset import Dataset
@@ -62,7 +63,7 @@ def test_the_result_is_that_of_the_scores_written(tmp_path: Path) -> None:
     frame = written.load()
     assert frame.labels is not None
     data = LabelledScores(frame.timestamps, frame.values[:, 1], frame.labels, written.manifest.events)
-    assert result.calibrated == at_threshold(data, 8.0)
+    assert result.calibrated == metrics_at(data, 8.0)
     assert result.best.composite_f1 >= result.calibrated.composite_f1
     assert result.best.composite_f1 == pytest.approx(max(result.threshold_curve.composite_f1))
     assert (result.counts.val_rows, result.counts.test_rows, result.counts.anomalous_rows) == (ROWS, ROWS, 50)
@@ -163,7 +164,7 @@ def test_refuses_data_of_another_scaler(tmp_path: Path) -> None:
     with DatasetWriter(case.test, "normalizedTime", CHANNELS) as writer:
         writer.write(frame)
         writer.commit(events=events, scaler=scaler)
-    with pytest.raises(InputError, match="test: scaled in another way"):
+    with pytest.raises(InputError, match="test: scaled differently"):
         run(case)
 
 
@@ -178,7 +179,7 @@ def test_degenerate_labels_leave_no_scores_behind(tmp_path: Path) -> None:
     with DatasetWriter(case.test, "normalizedTime", CHANNELS) as writer:
         writer.write(normal_frame(3, labelled=True))
         writer.commit()
-    with pytest.raises(InputError, match="no test row is labelled as abnormal"):
+    with pytest.raises(InputError, match="no test row is labelled as anomalous"):
         run(case)
     assert not case.out.exists()
 

@@ -155,7 +155,7 @@ def test_account_that_is_not_there(ready: Emulator, invoke: Invoke, found: dict[
     ("changes", "detail", "state"),
     [
         ({"AWS_SECRET_ACCESS_KEY": None}, "no AWS_SECRET_ACCESS_KEY", "failed"),
-        ({"AWS_SECRET_ACCESS_KEY": f"{SECRET}\n"}, "blanks around AWS_SECRET_ACCESS_KEY", "failed"),
+        ({"AWS_SECRET_ACCESS_KEY": f"{SECRET}\n"}, "whitespace around AWS_SECRET_ACCESS_KEY", "failed"),
         ({"S3_ENDPOINT": None}, "no S3_ENDPOINT", "warning"),
     ],
 )
@@ -254,7 +254,7 @@ def test_api_that_does_not_answer_is_the_only_line(
 @pytest.mark.parametrize(
     ("state", "ok", "detail"),
     [
-        (ENDS_WELL, True, "pulled, and doctor in it found no problem"),
+        (ENDS_WELL, True, "pulled, and doctor found no problem inside"),
         (FINDS_FAULT, False, "pulled, but its command ended with code 1: error: 1 of 30 checks failed"),
         (PULL_FAILS, False, "does not start: ImagePullBackOff (not found)"),
     ],

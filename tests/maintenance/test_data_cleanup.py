@@ -137,4 +137,4 @@ def test_options_that_do_not_go_together(root: Path, invoke: Invoke) -> None:
     assert_refused(invoke("cleanup", "--data"), "--data needs --data-root and --older-than")
     assert_refused(invoke("cleanup", "--run-id", "run", "--dry-run"), "are for --data")
     assert_refused(invoke(*command(root, age="a month")), "'a month' is not a number of hours, days or weeks")
-    assert_refused(invoke(*command(root)), "no data root of this project")
+    assert_refused(invoke(*command(root)), "not a data root of this project")

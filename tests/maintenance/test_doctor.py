@@ -29,7 +29,7 @@ def test_disk(tmp_path: Path) -> None:
     assert not new.exists()
     assert not doctor.check_disk(tmp_path, minimum=2**62).ok
     (tmp_path / "file").touch()
-    assert "cannot be written" in doctor.check_disk(tmp_path / "file", minimum=1).detail
+    assert "is not writable" in doctor.check_disk(tmp_path / "file", minimum=1).detail
 
 
 def test_memory() -> None:

@@ -73,9 +73,9 @@ def test_a_cpu_limit_by_default_satisfies_a_quota(cluster: Cluster, emulator: Em
 @pytest.mark.parametrize(
     ("limits", "detail"),
     [
-        ({"max": {"memory": "4Gi"}}, "tuning asks for memory 8Gi in one pod, at most 4Gi is allowed"),
-        ({"min": {"cpu": "1"}}, "tuning asks for cpu 0.5 in one pod, at least 1 is required"),
-        ({"default": {"cpu": "2"}}, "tuning asks for cpu 4 in one pod, above the limit of 2"),
+        ({"max": {"memory": "4Gi"}}, "tuning requests memory 8Gi in one pod, at most 4Gi is allowed"),
+        ({"min": {"cpu": "1"}}, "tuning requests cpu 0.5 in one pod, at least 1 is required"),
+        ({"default": {"cpu": "2"}}, "tuning requests cpu 4 in one pod, above the limit of 2"),
     ],
 )
 def test_a_limit_range(cluster: Cluster, emulator: Emulator, limits: dict[str, dict[str, str]], detail: str) -> None:

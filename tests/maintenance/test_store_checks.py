@@ -31,7 +31,7 @@ def test_delete_is_not_needed(
     for _ in range(2):
         check = check_writing(str(tmp_path))
         assert check.ok
-        assert "no Delete, which nothing needs" in check.detail
+        assert "Delete does not, and is not needed" in check.detail
     assert [path.name for path in tmp_path.iterdir()] == [WRITE_PROBE]
 
 

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from container_component_src.evaluation.result import BaselineResult, EvaluationResult, Interval, ThresholdMetrics
-from container_component_src.report.baselines import baseline_section, judgement
+from container_component_src.report.baselines import judgement
+from container_component_src.report.rendering import render
 
 AREAS = ("roc_auc", "pr_auc")
 
@@ -63,9 +64,13 @@ def test_the_judgement(other: BaselineResult, expected: str) -> None:
     assert judgement(result(WEAK, other)) == expected
 
 
+def section(shown: EvaluationResult) -> str:
+    return render("baselines.html.jinja", result=shown, judgement=judgement(shown))
+
+
 def test_the_table_has_the_model_first_and_the_strongest_next() -> None:
-    section = baseline_section(result(WEAK, baseline("z_score", (0.85, 0.7), (0.1, -0.2), 0.6)), "$rows")
-    model, strongest, weakest = section.splitlines()
+    text = section(result(WEAK, baseline("z_score", (0.85, 0.7), (0.1, -0.2), 0.6)))
+    model, strongest, weakest = text[text.index("<tbody>") :].split("<tr ")[1:]
     assert "Model (VAE)" in model
     assert "Z-score" in strongest
     assert ">-0.200 to -0.100<" in strongest
@@ -74,4 +79,4 @@ def test_the_table_has_the_model_first_and_the_strongest_next() -> None:
 
 def test_without_baselines_nothing_is_claimed() -> None:
     assert judgement(result()) == ""
-    assert "No baselines" in baseline_section(result(), "$rows")
+    assert "No baselines" in section(result())

@@ -1,4 +1,4 @@
-"""The overview of the data: spans and gaps whatever the partitions, and parts that belong together."""
+"""The overview of the data: spans and gaps whatever the partitions, and splits that belong together."""
 
 from pathlib import Path
 
@@ -42,16 +42,16 @@ def test_the_whole_is_described(tmp_path: Path) -> None:
     case = write_case(tmp_path)
     overview = read_overview(Dataset.open(case.whole), opened(case), 10 * SECOND)
     assert (overview.rows, overview.channels) == (3 * ROWS, len(CHANNELS))
-    assert overview.part_rows == {"train": ROWS, "val": ROWS, "test": ROWS}
+    assert overview.split_rows == {"train": ROWS, "val": ROWS, "test": ROWS}
     assert (overview.start, overview.end) == (START, START + (3 * ROWS - 1) * SECOND)
-    assert len(overview.gaps) == 0  # a part begins where another ends
+    assert len(overview.gap_seconds) == 0  # a split begins where another ends
     assert overview.missing == {"fan": 3}
     assert overview.notes == {"sample_frac": 0.5}
 
 
-def test_parts_of_other_data_are_refused(tmp_path: Path) -> None:
+def test_splits_of_other_data_are_refused(tmp_path: Path) -> None:
     case = write_case(tmp_path)
-    with pytest.raises(InputError, match="1200 rows, but its parts have 800"):
+    with pytest.raises(InputError, match="1200 rows, but its splits have 800"):
         read_overview(Dataset.open(case.whole), {name: each for name, each in opened(case).items() if name != "val"}, 1)
 
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from container_component_src.steps.data import ReportColumns
+from container_component_src.telemetry.anomaly_reports import read_reports
 from container_component_src.telemetry.events import Event
 from container_component_src.telemetry.labels import inside_any, label_dataset, rows_of
-from container_component_src.telemetry.reports import read_reports
 from tests.helpers import nanoseconds, report, report_time, write_dataset, write_reports
 
 COLUMNS = ReportColumns()

@@ -20,7 +20,7 @@ from container_component_src.cluster.access import Cluster, Manifest, to_manifes
 from container_component_src.cluster.conditions import states
 from container_component_src.cluster.events import warnings_about
 from container_component_src.cluster.kinds import DASK_CLUSTER
-from container_component_src.cluster.logs import last_lines, pods
+from container_component_src.cluster.logs import last_lines, list_pods
 from container_component_src.cluster.owned_objects import owned_object
 from container_component_src.cluster.pod_states import is_pod_ready, obstacles, restarts
 from container_component_src.cluster.pods import SIDECAR_OFF, check, container, pod_spec
@@ -218,12 +218,12 @@ def _await(
     for found in states(cluster, DASK_CLUSTER, name, math.inf, what):
         if _has_failed(found):
             raise StepError(f"the Dask operator refuses cluster {name}; read its log")
-        members = pods(cluster, f"{CLUSTER_LABEL}={name},{COMPONENT_LABEL}={component}")
+        members = list_pods(cluster, f"{CLUSTER_LABEL}={name},{COMPONENT_LABEL}={component}")
         here = arrived(members)
         if here >= count:
             return
         _check_restarts(cluster, members, component)
-        start_up.look(members, count, [objects])
+        start_up.check(members, count, [objects])
         if time.monotonic() >= deadline:
             reasons = _reasons(cluster, members, component, count, objects)
             if not reasons and not found.get("status", {}).get("phase"):
@@ -262,5 +262,5 @@ def _losses_explained(cluster: Cluster, name: str) -> Iterator[None]:
 
 
 def _loss(cluster: Cluster, name: str, component: str, what: str) -> StepError:
-    found = restarts(pods(cluster, f"{CLUSTER_LABEL}={name},{COMPONENT_LABEL}={component}"))
+    found = restarts(list_pods(cluster, f"{CLUSTER_LABEL}={name},{COMPONENT_LABEL}={component}"))
     return StepError("; ".join([f"Dask cluster {name}: {what} --memory", *found]))

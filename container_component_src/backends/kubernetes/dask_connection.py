@@ -13,7 +13,7 @@ import tenacity
 from dask_kubernetes.operator import KubeCluster
 from distributed import Client
 
-from container_component_src.cluster.access import LONGEST_PAUSE, Cluster, PassingError
+from container_component_src.cluster.access import LONGEST_PAUSE, Cluster, TransientError
 from container_component_src.errors import StepError
 from container_component_src.steps.data import ClusterSpec
 
@@ -40,7 +40,7 @@ def connected(name: str, cluster: Cluster) -> Iterator[tuple[KubeCluster, Client
         cluster: Where it is, and for how long an API server that is away is waited for.
 
     Raises:
-        PassingError: The API server is away for longer than that.
+        TransientError: The API server is away for longer than that.
         StepError: The API refuses something, or the scheduler cannot be reached in time.
     """
 
@@ -60,7 +60,7 @@ def connected(name: str, cluster: Cluster) -> Iterator[tuple[KubeCluster, Client
 
     with ExitStack() as stack:
         action = f"connect to Dask cluster {name}"
-        kube = stack.enter_context(_tried(connect, action, "see docs/cluster.md", cluster.patience, PassingError))
+        kube = stack.enter_context(_tried(connect, action, "see docs/cluster.md", cluster.patience, TransientError))
         dask = stack.enter_context(
             _tried(join, f"reach Dask cluster {name}", "see docs/cluster.md", CONNECT_TIMEOUT, StepError)
         )
@@ -76,7 +76,7 @@ def scale(kube: KubeCluster, spec: ClusterSpec, patience: float) -> None:
         patience: Seconds for which an API server that is away is waited for.
 
     Raises:
-        PassingError: It is away for longer than that.
+        TransientError: It is away for longer than that.
         StepError: The API refuses it.
     """
 
@@ -91,7 +91,7 @@ def scale(kube: KubeCluster, spec: ClusterSpec, patience: float) -> None:
         f"scale Dask cluster {kube.name}",
         "apply deploy/rbac.yaml",
         patience,
-        PassingError,
+        TransientError,
     )
 
 

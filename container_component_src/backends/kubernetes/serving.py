@@ -24,7 +24,7 @@ from container_component_src.backends.kubernetes.serving_status import (
     wait_until_ready,
     with_newest,
 )
-from container_component_src.cluster.access import Cluster, ExistsError, Manifest, NotFoundError, PassingError
+from container_component_src.cluster.access import Cluster, ExistsError, Manifest, NotFoundError, TransientError
 from container_component_src.cluster.inference_services import (
     MODE_ANNOTATION,
     PASSED,
@@ -71,12 +71,12 @@ def deploy(cluster: Cluster, step: Step, pods: PodSettings, service: Service) ->
         url, version = _rolled_out(rollout, service)
     except LostError:
         raise
-    except PassingError as error:
-        raise PassingError("; ".join(filter(None, (str(error), rollout.leave())))) from error
+    except TransientError as error:
+        raise TransientError("; ".join(filter(None, (str(error), rollout.leave())))) from error
     except PipelineError as error:
         raise type(error)("; ".join(filter(None, (str(error), rollout.undo())))) from error
     except BaseException:
-        rollout.cluster = cluster.in_haste
+        rollout.cluster = cluster.for_shutdown
         logger.warning("stopped: %s", rollout.undo(wait=False) or "nothing was changed")
         raise
     logger.info("service %s answered the smoke request as model %s", service.name, version)
@@ -199,7 +199,7 @@ class Rollout:
             return (
                 f"{service} goes on untested: the next attempt of this step tests it, `cleanup` of this run deletes it"
             )
-        self.cluster = self.cluster.in_haste
+        self.cluster = self.cluster.for_shutdown
         return self.undo(wait=False)
 
     def undo(self, wait: bool = True) -> str:

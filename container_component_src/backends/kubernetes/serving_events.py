@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterable
 
-from container_component_src.cluster.access import Cluster, PassingError
+from container_component_src.cluster.access import Cluster, TransientError
 from container_component_src.cluster.events import WarningEvent, warning_events
 from container_component_src.errors import StepError
 from container_component_src.once import WarnOnce
@@ -31,7 +31,7 @@ class Watch:
         name: Of the service.
 
     Raises:
-        PassingError: The API server is away.
+        TransientError: The API server is away.
     """
 
     def __init__(self, cluster: Cluster, name: str) -> None:
@@ -48,11 +48,11 @@ class Watch:
             The newest first, but failed readiness probes last.
 
         Raises:
-            PassingError: The API server is away.
+            TransientError: The API server is away.
         """
         try:
             found = warning_events(self._cluster, [self._name], _KINDS)
-        except PassingError:
+        except TransientError:
             raise
         except StepError as error:  # a help and no more
             self.say([str(error)])

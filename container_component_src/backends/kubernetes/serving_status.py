@@ -15,9 +15,9 @@ from container_component_src.backends.kubernetes.serving_events import KNATIVE_M
 from container_component_src.backends.kubernetes.serving_manifest import PREDICTOR, TRANSFORMER, digest_of, parts
 from container_component_src.cluster.access import Cluster, ExistsError, Manifest, NotFoundError
 from container_component_src.cluster.events import WarningEvent
-from container_component_src.cluster.inference_services import MODE_ANNOTATION, annotation, follow_mode
+from container_component_src.cluster.inference_services import MODE_ANNOTATION, annotation, sync_deployment_mode
 from container_component_src.cluster.kinds import INFERENCE_SERVICE
-from container_component_src.cluster.logs import last_lines, pods
+from container_component_src.cluster.logs import last_lines, list_pods
 from container_component_src.cluster.owned_objects import DIGEST_ANNOTATION
 from container_component_src.cluster.pod_states import is_pod_ready, obstacles
 from container_component_src.cluster.waiting import polls
@@ -127,7 +127,7 @@ def _current(cluster: Cluster, expected: Manifest) -> Manifest:
     if digest_of(found) != digest_of(expected):
         raise LostError(f"InferenceService {name} was changed by somebody else meanwhile; deploy again")
     try:
-        return follow_mode(cluster, found)
+        return sync_deployment_mode(cluster, found)
     except (NotFoundError, ExistsError) as error:
         raise lost from error
 
@@ -218,7 +218,7 @@ def _pods(cluster: Cluster, name: str) -> list[Any]:
     """The pods that are not on their way out; an evicted one stays in the list, and another takes its place."""
     return [
         pod
-        for pod in pods(cluster, f"{POD_LABEL}={name}")
+        for pod in list_pods(cluster, f"{POD_LABEL}={name}")
         if pod.metadata.deletion_timestamp is None and pod.status.phase not in ("Failed", "Succeeded")
     ]
 

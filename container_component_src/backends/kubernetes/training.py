@@ -18,8 +18,8 @@ from container_component_src.backends.kubernetes.training_manifest import DEADLI
 from container_component_src.cluster.access import Cluster, Manifest
 from container_component_src.cluster.conditions import is_true, states
 from container_component_src.cluster.kinds import PYTORCH_JOB
-from container_component_src.cluster.logs import followed, pods
-from container_component_src.cluster.owned_objects import owned_object, start_anew
+from container_component_src.cluster.logs import follow_log, list_pods
+from container_component_src.cluster.owned_objects import owned_object, recreate
 from container_component_src.cluster.start_up import StartUp
 from container_component_src.steps.training import TrainingJob
 
@@ -53,7 +53,7 @@ class PyTorchJobTrainer:
         name = wanted["metadata"]["name"]
         with owned_object(cluster, self.context.step, PYTORCH_JOB, wanted, _has_failed, resumable=True) as created:
             logger.info("PyTorchJob %s: %d replicas", name, job.arguments.num_gpu_nodes)
-            with followed(cluster, MASTER_POD.format(name), CONTAINER, click.echo):
+            with follow_log(cluster, MASTER_POD.format(name), CONTAINER, click.echo):
                 ended, seen = self._wait(created, job)
             if _has_failed(ended):
                 raise failure(cluster, ended, _pods_of(cluster, name), seen)
@@ -74,10 +74,10 @@ class PyTorchJobTrainer:
             present = _pods_of(cluster, name)
             if not _has_failed(found):
                 seen = present
-                start_up.look(seen, job.arguments.num_gpu_nodes, [name])
+                start_up.check(seen, job.arguments.num_gpu_nodes, [name])
             elif is_late(found, present, seen):
                 logger.warning("%s; starting the job again", wait_failure(cluster, found, present, seen))
-                start_anew(cluster, self.context.step, PYTORCH_JOB, created, _has_failed)
+                recreate(cluster, self.context.step, PYTORCH_JOB, created, _has_failed)
             else:
                 return found, seen
         raise AssertionError  # `states` ends with an error
@@ -89,4 +89,4 @@ def _has_failed(found: Manifest) -> bool:
 
 
 def _pods_of(cluster: Cluster, job: str) -> list[Any]:
-    return pods(cluster, f"{JOB_LABEL}={job}")
+    return list_pods(cluster, f"{JOB_LABEL}={job}")

@@ -10,7 +10,7 @@ from container_component_src.backends.kubernetes.tuning_manifest import CONTAINE
 from container_component_src.cluster.access import Cluster, Manifest
 from container_component_src.cluster.conditions import condition_of, is_true
 from container_component_src.cluster.kinds import TRIAL
-from container_component_src.cluster.logs import SHOWN_LINES, last_lines, pods
+from container_component_src.cluster.logs import SHOWN_LINES, last_lines, list_pods
 from container_component_src.cluster.pod_states import termination
 from container_component_src.cluster.start_up import NO_POD_LIMIT
 from container_component_src.steps.training import Hyperparameters
@@ -103,7 +103,7 @@ def failure_of(cluster: Cluster, found: Manifest, timeout: float) -> Failure | N
         return None
     said = condition_of(found, bad)
     name = found["metadata"]["name"]
-    pod = next(iter(pods(cluster, f"{TRIAL_LABEL}={name}")), None)
+    pod = next(iter(list_pods(cluster, f"{TRIAL_LABEL}={name}")), None)
     if pod is None:
         if _DEADLINE in f"{said.get('reason')} {said.get('message')}":
             return Failure(TrialState.TIMEOUT, _LATE.format(timeout + NO_POD_LIMIT))

@@ -15,7 +15,7 @@ from container_component_src.backends.kubernetes.tuning_trials import (
 )
 from container_component_src.cluster.access import Cluster, Manifest
 from container_component_src.cluster.events import warnings_about
-from container_component_src.cluster.logs import pods
+from container_component_src.cluster.logs import list_pods
 from container_component_src.cluster.start_up import StartUp
 from container_component_src.errors import StepError
 from container_component_src.once import WarnOnce
@@ -58,7 +58,7 @@ class Watch:
         self._tell_failures(experiment)
         status = experiment.get("status", {})
         running = _names(status, "pending", "running")
-        found = pods(self._cluster, f"{EXPERIMENT_LABEL}={self._name}")
+        found = list_pods(self._cluster, f"{EXPERIMENT_LABEL}={self._name}")
         of_trials = [pod for pod in found if _trial_of(pod)]
         started = {_trial_of(pod) for pod in of_trials if pod.status.phase != "Pending"}
         self._tell_progress(status, running, started)
@@ -75,7 +75,7 @@ class Watch:
         wanted = max(1, len(active) + len(missing))
         service = f"{self._name}-{experiment['spec']['algorithm']['algorithmName']}"
         names = missing or [service]
-        self._start_up.look([*others, *active], len(others) + wanted, names, needed=len(others) + 1)
+        self._start_up.check([*others, *active], len(others) + wanted, names, needed=len(others) + 1)
 
     def _tell_progress(self, status: Manifest, running: Iterable[str], started: set[str]) -> None:
         progress = _progress(status, [trial in started for trial in running])

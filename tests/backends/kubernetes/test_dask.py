@@ -20,7 +20,7 @@ from distributed.scheduler import KilledWorker
 
 from container_component_src.backends.kubernetes import dask, dask_connection
 from container_component_src.cluster import conditions
-from container_component_src.cluster.access import PATIENCE, Cluster, PassingError
+from container_component_src.cluster.access import PATIENCE, Cluster, TransientError
 from container_component_src.cluster.kinds import DASK_CLUSTER
 from container_component_src.cluster.step import Step
 from container_component_src.errors import StepError
@@ -175,7 +175,7 @@ def test_a_cluster_outlives_an_api_server_that_stays_away(
     impatient = replace(cluster, patience=1.0)
     emulator.fail(*request_, 503, times=999)
     with (
-        pytest.raises(PassingError, match="Dask cluster"),
+        pytest.raises(TransientError, match="Dask cluster"),
         dask.dask_client(impatient, step, PODS, ONE_WORKER),
     ):
         pass
@@ -394,7 +394,7 @@ def test_a_cluster_is_left_to_the_next_attempt_while_the_api_fails(
     emulator.fail("GET", "/pods$", 500, times=99)
     impatient = replace(cluster, patience=0.5)
     with (
-        pytest.raises(PassingError, match="injected failure"),
+        pytest.raises(TransientError, match="injected failure"),
         dask.dask_client(impatient, step, PODS, TWO_WORKERS),
     ):
         pass

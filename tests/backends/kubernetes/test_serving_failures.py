@@ -8,7 +8,7 @@ import pytest
 
 from container_component_src.backends.kubernetes.serving_manifest import manifest
 from container_component_src.backends.kubernetes.serving_status import NotReadyError, until
-from container_component_src.cluster.access import Cluster, PassingError
+from container_component_src.cluster.access import Cluster, TransientError
 from container_component_src.cluster.step import Step
 from container_component_src.errors import StepError
 from container_component_src.steps.serving import Hosting
@@ -175,7 +175,7 @@ def test_an_api_server_that_stays_away_leaves_a_new_service_to_the_next_attempt(
 ) -> None:
     emulator.fail("GET", "/pods", 500, times=99)
     message = r"cannot list pods .*injected failure.* goes on untested: the next attempt of this step tests it"
-    with pytest.raises(PassingError, match=message):
+    with pytest.raises(TransientError, match=message):
         deploy(cluster, step, service("one"))
     emulator.api.faults.clear()
     assert deploy(cluster, step, service("one")).revision == "one"
@@ -187,7 +187,7 @@ def test_an_api_server_that_stays_away_does_not_keep_an_untested_update(
 ) -> None:
     deploy(cluster, step, service("one"))
     emulator.fail("GET", "/pods", 500, times=99)
-    with pytest.raises(PassingError, match=r"cannot list pods .* has its previous spec again"):
+    with pytest.raises(TransientError, match=r"cannot list pods .* has its previous spec again"):
         deploy(cluster, step, service("two"))
     assert model_of(emulator) == "one"
 

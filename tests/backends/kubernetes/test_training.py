@@ -12,7 +12,7 @@ from container_component_src.backends.kubernetes import training
 from container_component_src.backends.kubernetes.training import PyTorchJobTrainer
 from container_component_src.backends.kubernetes.training_manifest import manifest
 from container_component_src.cluster import conditions, logs, owned_objects
-from container_component_src.cluster.access import Cluster, PassingError
+from container_component_src.cluster.access import Cluster, TransientError
 from container_component_src.cluster.start_up import StartUp
 from container_component_src.cluster.step import Step
 from container_component_src.errors import InputError, StepError
@@ -206,7 +206,7 @@ def test_refused_pods_fail_the_step_with_the_operators_event(
 ) -> None:
     operator.refused = {"master-0"}
     monkeypatch.setattr(training, "StartUp", partial(StartUp, no_pod_limit=0.3))
-    message = r"1 of 2 pods of PyTorchJob \S+ did not come into being .*FailedCreatePod .*exceeded quota: few"
+    message = r"1 of 2 pods of PyTorchJob \S+ were not created .*FailedCreatePod .*exceeded quota: few"
     with pytest.raises(StepError, match=message):
         train(cluster, step, job(2))
 
@@ -272,7 +272,7 @@ def test_the_job_goes_on_while_the_api_server_is_away(
 ) -> None:
     operator.idle = True
     when(lambda: operator.handled, lambda: emulator.fail("GET", "/pytorchjobs/", 503, times=99))
-    with pytest.raises(PassingError):
+    with pytest.raises(TransientError):
         train(cluster, step, job())
     emulator.remove("PyTorchJob", the_job(emulator))
 

@@ -14,7 +14,7 @@ from container_component_src.backends.kubernetes import tuning, tuning_watch
 from container_component_src.backends.kubernetes.tuning import KatibTuner
 from container_component_src.backends.kubernetes.tuning_manifest import manifest
 from container_component_src.cluster import conditions, start_up
-from container_component_src.cluster.access import Cluster, PassingError
+from container_component_src.cluster.access import Cluster, TransientError
 from container_component_src.cluster.owned_objects import with_digest
 from container_component_src.cluster.step import Step
 from container_component_src.errors import StepError
@@ -164,7 +164,7 @@ def test_an_experiment_that_starts_no_trial_fails(
 ) -> None:
     katib.idle = True
     limits["pods"] = 0.1
-    with pytest.raises(StepError, match=r"1 of 2 pods of Katib experiment \S+ did not come into being in 0.1 s"):
+    with pytest.raises(StepError, match=r"1 of 2 pods of Katib experiment \S+ were not created in 0.1 s"):
         tune(cluster, step, experiment())
 
 
@@ -301,7 +301,7 @@ def test_an_api_server_that_stays_away_leaves_the_experiment_to_the_next_attempt
     katib.idle = True
     impatient = replace(cluster, patience=0.5)
     when(lambda: katib.handled, lambda: emulator.fail("GET", "/experiments/", 0, times=99))
-    with pytest.raises(PassingError, match="does not answer"):
+    with pytest.raises(TransientError, match="does not answer"):
         tune(impatient, step, experiment())
     (name,) = emulator.objects("Experiment")
     emulator.remove("Experiment", name)

@@ -11,8 +11,8 @@ import pytest
 
 from container_component_src.errors import InputError
 from container_component_src.steps.data import ReportColumns
-from container_component_src.telemetry import report_tables
-from container_component_src.telemetry.reports import read_reports
+from container_component_src.telemetry import spreadsheets
+from container_component_src.telemetry.anomaly_reports import read_reports
 from tests.helpers import REPORT_HEADERS, report, write_reports
 
 COLUMNS = ReportColumns()
@@ -68,7 +68,7 @@ def test_rows_are_named_with_their_sheet(tmp_path: Path) -> None:
         read_reports(path, COLUMNS)
 
 
-@pytest.mark.parametrize("delimiter", list(report_tables.DELIMITERS))
+@pytest.mark.parametrize("delimiter", list(spreadsheets.DELIMITERS))
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_csv_as_programs_of_other_countries_write_it(
@@ -110,14 +110,14 @@ def test_a_cell_in_the_last_corner_of_a_sheet_is_ignored(tmp_path: Path) -> None
 
 
 def test_more_rows_than_the_limit_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report_tables, "MAX_ROWS", 2)
+    monkeypatch.setattr(spreadsheets, "MAX_ROWS", 2)
     path = write_reports(tmp_path / "r.csv", [FIRST, SECOND])
     with pytest.raises(InputError, match="more than 2 rows"):
         read_reports(str(path), COLUMNS)
 
 
 def test_a_file_larger_than_the_limit_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report_tables, "MAX_BYTES", 10)
+    monkeypatch.setattr(spreadsheets, "MAX_BYTES", 10)
     path = write_reports(tmp_path / "r.csv", [FIRST])
     with pytest.raises(InputError, match="more than a report table may have"):
         read_reports(str(path), COLUMNS)
@@ -130,7 +130,7 @@ def test_a_workbook_that_unpacks_to_more_than_the_limit_is_refused(
     write_book(path, sheet=[REPORT_HEADERS, FIRST])
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("xl/comments.xml", b" " * 2**20)
-    monkeypatch.setattr(report_tables, "MAX_BYTES", 2**19)
+    monkeypatch.setattr(spreadsheets, "MAX_BYTES", 2**19)
     with pytest.raises(InputError, match="it unpacks to"):
         read_reports(str(path), COLUMNS)
 

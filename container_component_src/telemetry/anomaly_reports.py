@@ -11,7 +11,7 @@ from container_component_src.errors import InputError
 from container_component_src.steps.data import ReportColumns
 from container_component_src.telemetry.dataset import to_iso
 from container_component_src.telemetry.events import Event
-from container_component_src.telemetry.report_tables import Row, Sheet, read_sheets
+from container_component_src.telemetry.spreadsheets import Row, Sheet, read_sheets
 
 logger = logging.getLogger(__name__)
 

@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 ARGS ?=
+# Tests run in as many processes as the machine has logical cores; PROCESSES=0 runs them in one, for a debugger.
+PROCESSES ?= logical
+PYTEST = $(PY) -m pytest --numprocesses $(PROCESSES) --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
 
 # Example: make image IMAGE=registry/name TAG=1.0 ENGINE="podman --runtime runc" BUILD_OPTIONS="--secret id=ca,src=…"
 # The environment variable CONTAINER_OPTIONS adds options to `docker run` and its equivalents.
@@ -18,7 +21,7 @@ NO_ENGINE = $(error docker, podman or buildah not found; install one, or set ENG
 AUDIT_TOOLS := pip-audit==2.10.1 cyclonedx-bom==7.5.0
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-containers test test-cluster lint format lock bench compile image check-image audit sbom clean
+.PHONY: help run run-containers test test-fast test-cluster lint format lock bench compile image check-image audit sbom clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -29,9 +32,15 @@ run: $(VENV)/.run ## Run the pipeline on this machine; options: ARGS="--config F
 run-containers: $(VENV)/.run ## Run the pipeline with each step in a container of the built image
 	@CONTAINER_ENGINE="$(filter-out buildah,$(ENGINE))" $(PY) pipeline/compile_and_run_pipeline.py --local --containers $(ARGS)
 
-test: $(VENV)/.test ## Lint, check types and run the tests
+# Test processes share the cores: each computes in one thread.
+test test-fast: export OMP_NUM_THREADS := 1
+
+test: $(VENV)/.test ## Lint, check types and run the tests; ARGS="-k NAME"
 	@$(MAKE) --no-print-directory lint
-	$(PY) -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
+
+test-fast: $(VENV)/.test ## Run the tests that start no whole step, pipeline or notebook
+	$(PYTEST) -m "not slow" $(ARGS)
 
 test-cluster: $(VENV)/.test ## Test launching steps and failures on a real cluster; see docs/cluster.md
 	TEST_CLUSTER=yes $(PY) -m pytest tests/cluster/live $(ARGS)

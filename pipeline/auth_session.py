@@ -11,9 +11,9 @@ import httpx
 from pydantic import SecretStr
 
 from container_component_src.errors import InputError
-from pipeline.remote.login_pages import ApprovalPage, ConnectorPage, Form, PasswordPage, SignInPage, read_page
-from pipeline.remote.problems import PlatformError, broken_off, failing, one_line, too_slow, unreachable, untrusted
-from pipeline.remote.settings import CONNECTOR, ENDPOINT, PASSWORD, TOKEN, USERNAME, RemoteSettings
+from pipeline.login.errors import PlatformError, broken_off, failing, one_line, too_slow, unreachable, untrusted
+from pipeline.login.pages import ApprovalPage, ConnectorPage, Form, PasswordPage, SignInPage, read_page
+from pipeline.login.settings import CONNECTOR, ENDPOINT, PASSWORD, TOKEN, USERNAME, RemoteSettings
 
 HOME = "/pipeline/"  # a page, for a path below /apis/ is answered with 401 instead of the way to the login
 _TIMEOUT = httpx.Timeout(60, connect=15)  # seconds

@@ -123,7 +123,7 @@ def compile_and_run_pipeline(
         compile_pipeline(settings, output, not no_cache, given)
         click.echo(f"compiled: {output}")
         return
-    from pipeline.remote.settings import Trust, read_environment, remote_settings
+    from pipeline.login.settings import Trust, read_environment, remote_settings
     from pipeline.remote.submit import CompiledPipeline, RunOptions, disable, retry, show_schedules, submit
     from pipeline.remote.workspace import open_from_notebook, open_remote
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from container_component_src.main import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,6 +26,7 @@ def test_every_command_has_an_example() -> None:
     assert [name for name in COMMANDS if f" {name} " not in WALK_THROUGH] == []
 
 
+@pytest.mark.slow
 def test_commands_by_hand_run_in_order(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "container_component_src", tmp_path / "container_component_src")
     script = commands_by_hand().replace("source .venv/bin/activate\n", "")

@@ -1,15 +1,11 @@
-"""The command `serve_predictor`."""
+"""`serve_predictor`: the server that runs the model."""
 
-from typing import Any
-
-import click
-
-from container_component_src.cli.serving_options import KSERVE_ARGUMENTS, server_options, start
+from container_component_src.cli.declared import step_command
+from container_component_src.cli.serving import start
+from container_component_src.steps.serving import ServePredictor
 
 
-@click.command(context_settings=KSERVE_ARGUMENTS)
-@server_options
-@click.option("--combined", is_flag=True, help="Do the work of the transformer in this process, too.")
-def serve_predictor(combined: bool, **options: Any) -> None:
+@step_command(ServePredictor, passed_on=True)
+def serve_predictor(arguments: ServePredictor) -> None:
     """Serve a model bundle: answer scaled rows with scores and contributions per channel (KServe V1 and V2)."""
-    start("combined" if combined else "predictor", **options)
+    start("combined" if arguments.combined else "predictor", arguments)

@@ -1,15 +1,11 @@
-"""The command `serve_transformer`."""
+"""`serve_transformer`: the server that takes telemetry and asks the predictor."""
 
-from typing import Any
-
-import click
-
-from container_component_src.cli.serving_options import KSERVE_ARGUMENTS, server_options, start
+from container_component_src.cli.declared import step_command
+from container_component_src.cli.serving import start
+from container_component_src.steps.serving import ServeTransformer
 
 
-@click.command(context_settings=KSERVE_ARGUMENTS)
-@server_options
-@click.option("--predictor-host", "--predictor_host", required=True, help="Host of the predictor, or host:port.")
-def serve_transformer(**options: Any) -> None:
+@step_command(ServeTransformer, passed_on=True)
+def serve_transformer(arguments: ServeTransformer) -> None:
     """Serve raw telemetry: answer engineering units with scores, alarms and their channels (KServe V1 and V2)."""
-    start("transformer", **options)
+    start("transformer", arguments, arguments.predictor_host)

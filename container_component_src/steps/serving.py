@@ -14,6 +14,9 @@ LONGEST_NAME = LONGEST_LABEL - len("-transformer")
 KNATIVE = "Knative"
 STANDARD = "Standard"
 _OLD_MODES = {"RawDeployment": STANDARD, "Serverless": KNATIVE}  # names before KServe 0.16
+HTTP_PORT = 8080
+TOP_CHANNELS = 5
+MAX_BODY_MIB = 64
 _DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 
 
@@ -123,16 +126,16 @@ class Server(Arguments):
 
     model_dir: NonEmpty = option("The model bundle: a folder or its URI.", "/mnt/models", aliases=("--model_dir",))
     model_name: NonEmpty = option("Name of the model in the URL.", "model", aliases=("--model_name",))
-    http_port: int = option("Port to listen on.", 8080, aliases=("--http_port",), ge=1)
+    http_port: int = option("Port to listen on.", HTTP_PORT, aliases=("--http_port",), ge=1)
     grpc_port: int | None = option(
         "Port of gRPC; by default 8081 beside HTTP port 8080, and no gRPC beside another one.",
         None,
         aliases=("--grpc_port",),
         ge=1,
     )
-    max_body_mib: int = option("Largest body of an HTTP request, in MiB.", 64, ge=1)
+    max_body_mib: int = option("Largest body of an HTTP request, in MiB.", MAX_BODY_MIB, ge=1)
     workers: int = option("Processes that answer HTTP requests.", 1, ge=1)
-    top_channels: int = option("Contributing channels that an answer names for a row.", 5, ge=1)
+    top_channels: int = option("Contributing channels that an answer names for a row.", TOP_CHANNELS, ge=1)
 
 
 class ServePredictor(Server):

@@ -26,8 +26,7 @@ from urllib3.util import Retry
 
 from container_component_src.errors import InputError
 from pipeline.auth_session import AuthSession
-from pipeline.remote.login_pages import SignInPage, read_page
-from pipeline.remote.problems import (
+from pipeline.login.errors import (
     PlatformError,
     broken_off,
     failing,
@@ -39,7 +38,8 @@ from pipeline.remote.problems import (
     unreachable,
     untrusted,
 )
-from pipeline.remote.settings import PASSWORD, TOKEN, USERNAME, RemoteSettings
+from pipeline.login.pages import SignInPage, read_page
+from pipeline.login.settings import PASSWORD, TOKEN, USERNAME, RemoteSettings
 
 API_IN_CLUSTER = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
 TOKEN_PATH = "/var/run/secrets/kubeflow/pipelines/token"  # noqa: S105 - a path

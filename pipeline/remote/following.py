@@ -8,10 +8,10 @@ import click
 from rich.console import Console
 
 from container_component_src.errors import InputError
+from pipeline.login.errors import PlatformError
 from pipeline.remote.failures import describe_failure, interruptions
 from pipeline.remote.gate import not_deployed
-from pipeline.remote.patience import Patience
-from pipeline.remote.problems import PlatformError
+from pipeline.remote.request_retry import RequestRetrier
 from pipeline.remote.run_state import End, restarts_of
 from pipeline.remote.waiting import Ended, task_name, wait_for_run
 from pipeline.remote.workspace import Workspace
@@ -48,7 +48,7 @@ def follow_run(workspace: Workspace, run_id: str, steps: Sequence[PlannedStep], 
         click.echo(f"no fault of a step ({reasons}): retrying the run ({retry + 1} of {retries})", err=True)
         ended_at = ended.run.finished_at
         try:
-            Patience().ask(lambda: _send_retry(workspace, run_id))
+            RequestRetrier().call(lambda: _send_retry(workspace, run_id))
         except PlatformError as error:
             click.echo(f"the run could not be retried: {error}", err=True)
             break

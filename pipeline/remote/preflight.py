@@ -19,8 +19,8 @@ from container_component_src.maintenance.right_checks import own_account
 from container_component_src.s3_settings import use_settings
 from container_component_src.steps.data import ReportColumns
 from container_component_src.steps.shared import PodSettings
+from pipeline.login.settings import has_s3_settings, s3_environment
 from pipeline.remote.image_tag import ImageTag
-from pipeline.remote.settings import has_s3_settings, s3_environment
 from pipeline.remote.workspace import Workspace
 
 

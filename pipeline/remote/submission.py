@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from container_component_src.errors import InputError
-from pipeline.remote.problems import PlatformError
+from pipeline.login.errors import PlatformError
 from pipeline.remote.workspace import Workspace
 
 _PAGE = 100  # items of a list that are asked for at once

@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
-from kfp import components
 
 from container_component_src.errors import PipelineError, StepError
 from container_component_src.maintenance.checks import Check
@@ -27,7 +25,7 @@ from pipeline.remote.submission import (
     upload,
 )
 from pipeline.remote.workspace import Workspace
-from pipeline.steps import plan_steps
+from pipeline.steps import load_pipeline_spec, plan_steps
 
 _INTERRUPTED = 130  # exit code
 
@@ -87,7 +85,7 @@ class CompiledPipeline:
     """
 
     def __init__(self, package: Path, arguments: Mapping[str, object]) -> None:
-        spec: Any = components.load_component_from_file(str(package)).pipeline_spec
+        spec = load_pipeline_spec(package)
         self.package = package
         self.root = spec.root
         self.name = str(spec.pipeline_info.name)

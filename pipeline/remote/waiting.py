@@ -10,10 +10,10 @@ from typing import Any
 from kfp.dsl.utils import COMPONENT_NAME_PREFIX
 from rich.console import Console
 
+from pipeline.login.errors import PlatformError
 from pipeline.progress import Progress, step_table
-from pipeline.remote import patience
-from pipeline.remote.patience import Patience
-from pipeline.remote.problems import PlatformError
+from pipeline.remote import request_retry
+from pipeline.remote.request_retry import RequestRetrier
 from pipeline.remote.run_state import End, end_of, is_being_terminated, tasks_of
 from pipeline.remote.workflow import Workflow
 from pipeline.remote.workflow_watch import WorkflowWatch
@@ -82,14 +82,14 @@ def wait_for_run(
         InputError: The platform does not take the login any more.
         PlatformError: The platform refuses, or cannot be reached for a long time.
     """
-    progress, asking = Progress(console), Patience()
-    watch = WorkflowWatch(workspace, run_id, asking)
+    progress, retrier = Progress(console), RequestRetrier()
+    watch = WorkflowWatch(workspace, run_id, retrier.warn)
     records = [StepRecord(step) for step in steps]
     deadline = _Deadline()
     with progress.showing(lambda: records):
         while True:
             try:
-                run = asking.ask(lambda: workspace.client.get_run(run_id))
+                run = retrier.call(lambda: workspace.client.get_run(run_id))
             except PlatformError as error:
                 if error.status != HTTPStatus.NOT_FOUND or not error.from_api:
                     raise
@@ -101,8 +101,8 @@ def wait_for_run(
             if end is not None:
                 break
             if is_being_terminated(run):
-                asking.warn("somebody terminates the run; waiting for its exit task")
-            time.sleep(patience.POLL_INTERVAL)
+                retrier.warn("somebody terminates the run; waiting for its exit task")
+            time.sleep(request_retry.POLL_INTERVAL)
     if console.is_terminal:
         console.print(step_table(records))
     return Ended(end, run, watch.workflow)

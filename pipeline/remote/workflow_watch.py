@@ -1,10 +1,9 @@
 """Looks at the Workflow of a run while it is waited for: what keeps its pods from starting, and whether it is there."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from pipeline.remote.patience import Patience
 from pipeline.remote.pod_logs import is_pod_absent
 from pipeline.remote.workflow import Workflow, find_workflow, workflow_objects
 from pipeline.remote.workspace import Workspace
@@ -20,14 +19,14 @@ class WorkflowWatch:
     Args:
         workspace: Where the run is.
         run_id: Its id.
-        patience: Says what the user should know.
+        warn: Logs a warning, each text once.
     """
 
-    def __init__(self, workspace: Workspace, run_id: str, patience: Patience) -> None:
+    def __init__(self, workspace: Workspace, run_id: str, warn: Callable[[str], None]) -> None:
         self.workflow: Workflow | None = None
         self._workspace = workspace
         self._run_id = run_id
-        self._patience = patience
+        self._warn = warn
         self._seen: list[tuple[str, str]] | None = None
         self._looked = self._proved = time.monotonic()
         self._hindered: set[str] = set()  # names of nodes with an obstacle at the last look
@@ -73,5 +72,5 @@ class WorkflowWatch:
         obstacles = self.workflow.obstacles() if self.workflow else []
         for node in obstacles:
             if node.name in self._hindered:
-                self._patience.warn(f"{node.step} waits: {node.message}")
+                self._warn(f"{node.step} waits: {node.message}")
         self._hindered = {node.name for node in obstacles}

@@ -10,12 +10,12 @@ from http import HTTPStatus
 import kfp
 
 from container_component_src.cluster.access import Cluster, connect
-from container_component_src.cluster.step import NAMESPACE_FILE
+from container_component_src.cluster.step import NAMESPACE_FILE, own_namespace
 from container_component_src.errors import InputError
 from pipeline.auth_session import AuthSession
+from pipeline.login.errors import PlatformError, no_api, not_ready
+from pipeline.login.settings import ENDPOINT, NAMESPACE, RemoteSettings, normalise_endpoint
 from pipeline.remote.client import get_text, notebook_client, remote_client, use_namespace
-from pipeline.remote.problems import PlatformError, no_api, not_ready
-from pipeline.remote.settings import ENDPOINT, NAMESPACE, RemoteSettings, normalise_endpoint
 
 _PAGES_VARIABLE = "KF_PIPELINES_UI_ENDPOINT"  # as kfp's client reads it
 _DASHBOARD_PAGES = "/_/pipeline"  # where the dashboard shows those of Kubeflow Pipelines
@@ -97,9 +97,8 @@ def open_from_notebook(environment: Mapping[str, str] = os.environ) -> Workspace
         InputError: This is no pod with access to Kubeflow Pipelines.
         PlatformError: The API cannot be reached, or refuses.
     """
-    namespace, source = environment.get(NAMESPACE, ""), NAMESPACE
-    if not namespace and NAMESPACE_FILE.is_file():
-        namespace, source = NAMESPACE_FILE.read_text(encoding="utf-8").strip(), "that of this pod"
+    named = environment.get(NAMESPACE, "")
+    namespace, source = own_namespace(named, environment), NAMESPACE if named else "that of this pod"
     client = notebook_client(environment)
     if not namespace:
         raise InputError(f"the namespace of this pod is not known (no {NAMESPACE_FILE}): set {NAMESPACE}")

@@ -12,8 +12,8 @@ from pydantic import SecretStr
 from container_component_src.errors import InputError
 from pipeline import auth_session
 from pipeline.auth_session import AuthSession
-from pipeline.remote.problems import PlatformError
-from pipeline.remote.settings import Login, RemoteSettings, Trust
+from pipeline.login.errors import PlatformError
+from pipeline.login.settings import Login, RemoteSettings, Trust
 from tests.pipeline.remote.gateways import (
     LDAP_PASSWORD,
     LDAP_USERNAME,

@@ -23,8 +23,8 @@ from container_component_src.cluster.pods import SIDECAR_OFF, container, resourc
 from container_component_src.cluster.step import MANAGED_BY, Step
 from container_component_src.errors import InputError
 from container_component_src.serving.deployment.service import SERVER_ENVIRONMENT, Service
-from container_component_src.serving.protocol.process import GRACE_PERIOD, HTTP_PORT
-from container_component_src.steps.serving import KNATIVE, LONGEST_LABEL, same_mode
+from container_component_src.serving.protocol.process import GRACE_PERIOD
+from container_component_src.steps.serving import HTTP_PORT, KNATIVE, LONGEST_LABEL, same_mode
 from container_component_src.steps.shared import PodSettings
 
 CONTAINER = "kserve-container"  # KServe knows the container of a custom part by this name

@@ -1,4 +1,4 @@
 """What a server process and the backend that starts it must agree on."""
 
 GRACE_PERIOD = 30  # seconds that a server has to finish its requests when it is told to stop
-HTTP_PORT, GRPC_PORT = 8080, 8081
+GRPC_PORT = 8081  # beside the default HTTP port

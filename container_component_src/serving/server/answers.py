@@ -12,7 +12,6 @@ from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.serving.protocol.inputs import Rows
 from container_component_src.telemetry.smoothing import Smoother, segment_starts
 
-TOP_CHANNELS = 5
 _MAX_NATS = 1e12  # of a channel in a row, so that sums over rows keep their digits
 
 

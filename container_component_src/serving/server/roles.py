@@ -12,10 +12,10 @@ from container_component_src.model.bundle import Bundle
 from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.serving.protocol.errors import RequestError
 from container_component_src.serving.protocol.inputs import Rows, rows_of_json, scaled
-from container_component_src.serving.protocol.process import HTTP_PORT
 from container_component_src.serving.protocol.v2 import Request
-from container_component_src.serving.server.answers import TOP_CHANNELS, assess
+from container_component_src.serving.server.answers import assess
 from container_component_src.serving.server.scorers import LocalScorer, RemoteScorer, Scored, Scorer
+from container_component_src.steps.serving import HTTP_PORT, MAX_BODY_MIB, TOP_CHANNELS
 
 MEBIBYTE = 2**20
 
@@ -39,7 +39,7 @@ class ServingOptions:
     grpc_port: int | None = None  # None: the default port if the HTTP port is the default, otherwise no gRPC
     predictor_host: str = ""  # host or host:port; only of a transformer
     top_channels: int = TOP_CHANNELS
-    max_body_bytes: int = 64 * MEBIBYTE
+    max_body_bytes: int = MAX_BODY_MIB * MEBIBYTE
     metrics_folder: str = ""  # shared by the worker processes; empty if there is one process
 
 

@@ -9,11 +9,12 @@ from uvicorn.config import STARTUP_FAILURE
 
 from container_component_src.errors import InputError, StepError
 from container_component_src.serving.protocol.errors import RequestError
-from container_component_src.serving.protocol.process import GRACE_PERIOD, GRPC_PORT, HTTP_PORT
+from container_component_src.serving.protocol.process import GRACE_PERIOD, GRPC_PORT
 from container_component_src.serving.server import kserve_hooks, logs
 from container_component_src.serving.server.app import InferenceApp
 from container_component_src.serving.server.model import AnomalyModel
 from container_component_src.serving.server.roles import Role, ServingOptions, load
+from container_component_src.steps.serving import HTTP_PORT
 
 logger = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from pipeline.remote import patience, waiting, workflow_watch
-from pipeline.remote.problems import PlatformError
+from pipeline.login.errors import PlatformError
+from pipeline.remote import request_retry, waiting, workflow_watch
 from tests.pipeline.remote.argo import Task, driver_of, gate_driver, pod_of
 from tests.pipeline.remote.conftest import Follow
 from tests.pipeline.remote.gateways import PROFILE
@@ -112,9 +112,8 @@ def test_obstacles_are_told_while_they_last_and_once(follow: Follow, caplog: pyt
 def test_run_that_lost_a_pod_to_the_cluster_is_retried(platform: Platform, follow: Follow, lost: Task) -> None:
     failed = Moment("FAILED", {**RUNNING, "run-pytorchjob": lost})
     again = ("PENDING", "RUNNING", "FAILED", "RUNNING")
-    platform.api.after_retry = [
-        [failed, Moment("RUNNING", RUNNING, history=again[:-1]), Moment("SUCCEEDED", history=again)]
-    ]
+    succeeded = Moment("SUCCEEDED", history=again, finished="2026-01-02T05:00:00Z")
+    platform.api.after_retry = [[failed, Moment("RUNNING", RUNNING, history=again[:-1]), succeeded]]
     told = follow(Moment("RUNNING", RUNNING), failed, retries=2)
     assert (told.code, platform.api.retries) == (0, 1)
     message = lost.message or lost.driver_message
@@ -205,11 +204,11 @@ def test_answers_of_a_gateway_that_restarts_are_ridden_out(
     assert follow(Moment("SUCCEEDED")).code == 0
     said = warnings(caplog)
     assert len(said) == len(set(said)) == 6
-    assert all(text.endswith("; asking again") for text in said)
+    assert all(text.endswith("; retrying") for text in said)
 
 
-def test_patience_ends(platform: Platform, follow: Follow, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0.1)
+def test_requests_are_not_retried_for_ever(platform: Platform, follow: Follow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request_retry, "RETRY_SECONDS", 0.1)
     platform.faults["/apis/v2beta1/runs/"] = [403] * 1000
     with pytest.raises(PlatformError, match="refuses with 403"):
         follow(Moment("SUCCEEDED"))
@@ -220,7 +219,7 @@ def test_refusal_by_the_api_itself_is_ridden_out_too(
 ) -> None:
     platform.faults["/apis/v2beta1/runs/"] = ["no permission", "no permission"]
     assert follow(Moment("SUCCEEDED")).code == 0
-    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(request_retry, "RETRY_SECONDS", 0.1)
     platform.faults["/apis/v2beta1/runs/"] = ["no permission"] * 1000
     with pytest.raises(PlatformError, match="not authorized"):
         follow(Moment("SUCCEEDED"))

@@ -8,7 +8,7 @@ import yaml
 
 from pipeline.options import PIPELINE_FILE
 from tests.pipeline.remote.argo import Task
-from tests.pipeline.remote.command import Command, run, secrets_in
+from tests.pipeline.remote.command import Command, no_secret_in_command_lines, run, secrets_in
 from tests.pipeline.remote.conftest import LOGIN, Submit
 from tests.pipeline.remote.gateways import (
     LDAP_PASSWORD,
@@ -25,7 +25,8 @@ from tests.pipeline.remote.runs_api import Moment
 
 def test_run_is_created_in_its_experiment_and_its_address_is_printed(platform: Platform, tmp_path: Path) -> None:
     arguments = ("--param", "max_epochs=3", "--param", "lrs=[0.1]", "--run-name", "first", "--skip-preflight")
-    told = run(tmp_path, "--remote", "--image-tag", "1.0", *arguments, KUBEFLOW_ENDPOINT=platform.endpoint, **LOGIN)
+    with no_secret_in_command_lines():
+        told = run(tmp_path, "--remote", "--image-tag", "1.0", *arguments, KUBEFLOW_ENDPOINT=platform.endpoint, **LOGIN)
     assert (told.code, told.error) == (0, "")
     (created,), (experiment,) = platform.api.runs, platform.api.experiments
     assert created["display_name"] == "first"
@@ -209,10 +210,10 @@ def notebook(tmp_path: Path) -> Iterator[tuple[Platform, dict[str, str]]]:
         yield platform, {**variables, "KUBEFLOW_NAMESPACE": PROFILE}
 
 
-def test_from_a_notebook(notebook: tuple[Platform, dict[str, str]], tmp_path: Path) -> None:
+def test_from_a_notebook(notebook: tuple[Platform, dict[str, str]], command: Command) -> None:
     platform, variables = notebook
     s3 = ("--param", "archives_path=s3://data/archives", "--param", "reports_path=s3://data/reports.csv")
-    told = run(tmp_path, "--image-tag", "1.0", *s3, **variables)
+    told = command("--image-tag", "1.0", *s3, **variables)
     assert told.code == 0, told.error
     assert "warning: inputs: not looked at" in told.error
     assert "namespace" not in platform.api.runs[0]["runtime_config"]["parameters"]  # pods know it
@@ -223,10 +224,10 @@ def inputs(archives: str, reports: str) -> tuple[str, ...]:
     return ("--param", f"archives_path={archives}", "--param", f"reports_path={reports}")
 
 
-def test_preflight_finds_all_well(platform: Platform, storage: dict[str, str], tmp_path: Path) -> None:
+def test_preflight_finds_all_well(platform: Platform, storage: dict[str, str], command: Command) -> None:
     data = inputs("s3://preflight/archives", "s3://preflight/reports.csv")
     variables = {"KUBEFLOW_ENDPOINT": platform.endpoint, **LOGIN, **storage}
-    told = run(tmp_path, "--remote", "--image-tag", "1.0", *data, **variables)
+    told = command("--remote", "--image-tag", "1.0", *data, **variables)
     assert told.code == 0
     assert told.error == (
         "warning: image pull: not checked whether the cluster can pull columbus-eclss-ad:1.0: no access to the "
@@ -246,12 +247,14 @@ def test_preflight_finds_all_well(platform: Platform, storage: dict[str, str], t
     assert len(platform.api.runs) == 1
 
 
-def test_preflight_looks_at_the_data_root(platform: Platform, storage: dict[str, str], tmp_path: Path) -> None:
+def test_preflight_looks_at_the_data_root(
+    platform: Platform, storage: dict[str, str], command: Command, tmp_path: Path
+) -> None:
     data = inputs("s3://preflight/archives", "s3://preflight/reports.csv")
     variables = {"KUBEFLOW_ENDPOINT": platform.endpoint, **LOGIN, **storage}
 
     def told(data_root: str) -> str:
-        ended = run(tmp_path, "--remote", *data, "--image-tag", "1.0", "--param", f"data_root={data_root}", **variables)
+        ended = command("--remote", *data, "--image-tag", "1.0", "--param", f"data_root={data_root}", **variables)
         return ended.out if ended.code == 0 else ended.error
 
     assert "ok: data root: s3://preflight/runs: new, the first run marks it" in told("s3://preflight/runs")

@@ -8,8 +8,8 @@ import pytest
 import trustme
 from pydantic import SecretStr
 
-from pipeline.remote.problems import PlatformError
-from pipeline.remote.settings import Login, RemoteSettings
+from pipeline.login.errors import PlatformError
+from pipeline.login.settings import Login, RemoteSettings
 from pipeline.remote.workspace import open_remote
 from tests.pipeline.remote.argo import Task
 from tests.pipeline.remote.command import run, secrets_in
@@ -79,11 +79,14 @@ def test_password_that_changes_while_waiting_is_said(platform: Platform, submit:
     assert "; the run goes on: http" in line
 
 
-def test_passing_trouble_while_waiting_is_waited_out(platform: Platform, tmp_path: Path) -> None:
+def test_passing_trouble_while_waiting_is_waited_out(
+    platform: Platform, submit: Submit, caplog: pytest.LogCaptureFixture
+) -> None:
     platform.faults[RUNS] = [500, 503, "reset", "slow"]
-    told = run(tmp_path, *WAITING, KUBEFLOW_ENDPOINT=platform.endpoint, **LOGIN)
-    assert told.code == 0, told.error
-    assert told.error.count("; asking again") == len(told.error.splitlines()) == 4
+    told = submit(platform, "--wait")
+    assert (told.code, told.error) == (0, "")
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [text.endswith("; retrying") and "\n" not in text for text in warnings] == [True] * 4
 
 
 @pytest.mark.parametrize(

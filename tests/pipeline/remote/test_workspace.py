@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from container_component_src.cluster import step
 from container_component_src.errors import InputError
+from pipeline.login.errors import PlatformError
+from pipeline.login.settings import Trust, remote_settings
 from pipeline.remote import workspace
 from pipeline.remote.client import NEW_NOTEBOOK, TOKEN_PATH, TOKEN_PATH_VARIABLE, proxy_for
-from pipeline.remote.problems import PlatformError
-from pipeline.remote.settings import Trust, remote_settings
 from pipeline.remote.workspace import Workspace, open_from_notebook, open_remote
 from tests.pipeline.remote.conftest import LOGIN
 from tests.pipeline.remote.gateways import PROFILE, TOKEN, USERNAME
@@ -22,7 +23,7 @@ def pod(platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """The environment of a pod of a profile's namespace, with a token for the API."""
     (tmp_path / "token").write_text(TOKEN)
     (tmp_path / "namespace").write_text(f"{PROFILE}\n")
-    monkeypatch.setattr(workspace, "NAMESPACE_FILE", tmp_path / "namespace")
+    monkeypatch.setattr(step, "NAMESPACE_FILE", tmp_path / "namespace")
     return {"KF_PIPELINES_SA_TOKEN_PATH": str(tmp_path / "token"), "KF_PIPELINES_ENDPOINT": platform.endpoint}
 
 

@@ -5,7 +5,7 @@ from dotenv import dotenv_values
 from pydantic import SecretStr
 
 from container_component_src.errors import InputError
-from pipeline.remote.settings import (
+from pipeline.login.settings import (
     PURPOSES,
     Login,
     Trust,

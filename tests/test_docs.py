@@ -156,3 +156,9 @@ def test_drawing_of_the_packages_is_that_of_the_code() -> None:
     assert sorted(arrows - imports) == [], "arrows that the code does not have"
     missing = {pair for pair in imports if pair[1] not in reachable(pair[0], arrows) | {boxes["errors"]}}
     assert sorted(missing) == [], "missing arrows"
+
+
+def test_modules_of_the_pipeline_are_described() -> None:
+    modules = [path for path in (ROOT / "pipeline").iterdir() if not path.name.startswith("__")]
+    names = [f"`{path.name}/`" if path.is_dir() else f"`{path.name}`" for path in modules]
+    assert [name for name in names if name not in DOCUMENTS["docs/architecture.md"]] == []

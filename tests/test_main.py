@@ -1,4 +1,4 @@
-"""The command line: how commands are found, and how they end."""
+"""Tests of the command line: lookup of commands and exit codes."""
 
 import os
 import signal
@@ -94,7 +94,7 @@ def test_debug_shows_the_traceback(run_command: RunCommand, tmp_path: Path) -> N
 
 
 def _fail_with(error: Exception, monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """A command whose library call ends so."""
+    """Return a command whose library call raises an error."""
 
     def fail(*arguments: object) -> NoReturn:
         raise error
@@ -124,7 +124,7 @@ def test_output_that_cannot_be_created(invoke: Invoke, tmp_path: Path) -> None:
 def test_stopped_command(stop: signal.Signals, code: int, tmp_path: Path) -> None:
     write_dataset(tmp_path / "dataset", np.zeros((10, 2)))
     command = steps.label(tmp_path / "dataset", "s3://bucket/reports.csv", tmp_path / "labels")
-    with socket.create_server(("127.0.0.1", 0)) as store:  # takes a connection, and never answers
+    with socket.create_server(("127.0.0.1", 0)) as store:  # accepts a connection but never answers
         address = f"127.0.0.1:{store.getsockname()[1]}"
         keys = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
         with subprocess.Popen(

@@ -14,7 +14,7 @@ from container_component_src.evaluation import evaluator, metrics, scores
 from container_component_src.evaluation.labelled_scores import LabelledScores
 from container_component_src.model.scoring import SeriesScorer
 from container_component_src.telemetry.dataset import Dataset
-from container_component_src.telemetry.labels import inside_any
+from container_component_src.telemetry.events import inside_any
 
 REPEATS = 3
 

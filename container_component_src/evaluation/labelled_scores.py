@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from container_component_src.arrays import BoolArray, Float64Array, Int8Array, IntArray, Timestamps
 from container_component_src.errors import InputError
-from container_component_src.telemetry.events import Event
+from container_component_src.telemetry.events import Event, row_bounds
 from container_component_src.telemetry.smoothing import (
     NANOSECONDS_PER_DAY,
     NANOSECONDS_PER_SECOND,
@@ -150,9 +150,3 @@ class LabelledScores:
         max_gap = default_max_gap(self.timestamps)
         longer = np.diff(self.timestamps) > max_gap if max_gap is not None else np.empty(0, dtype=bool)
         return np.append(longer, True)
-
-
-def row_bounds(timestamps: Timestamps, events: Sequence[Event]) -> IntArray:
-    """Return the first row of each event and the row after its last, [events, 2]; equal for an event without rows."""
-    intervals = np.array([(event.start, event.end) for event in events], dtype=np.int64).reshape(-1, 2)
-    return np.searchsorted(timestamps, intervals)

@@ -12,7 +12,7 @@ from container_component_src.model.bundle import Bundle
 from container_component_src.model.scoring import SeriesScorer
 from container_component_src.telemetry.dataset import Dataset, Frame, to_iso
 from container_component_src.telemetry.dataset_writer import DatasetWriter
-from container_component_src.telemetry.events import Event
+from container_component_src.telemetry.events import Event, row_bounds
 from container_component_src.telemetry.smoothing import Smoother
 
 TOP_CHANNELS = 5
@@ -34,8 +34,7 @@ class EventContributions:
 
     def add(self, timestamps: Timestamps, contributions: Float32Array) -> None:
         """Add the next rows: timestamps [rows] and contributions [rows, channels] in nats."""
-        for position, event in enumerate(self.events):
-            first, stop = np.searchsorted(timestamps, [event.start, event.end])
+        for position, (first, stop) in enumerate(row_bounds(timestamps, self.events)):
             if first < stop:
                 self._sums[position] += contributions[first:stop].sum(axis=0, dtype=np.float64)
                 self._rows[position] += stop - first

@@ -1,4 +1,4 @@
-"""The command line: how commands are found, and how they end."""
+"""Tests of the command line: lookup of commands and exit codes."""
 
 import os
 import signal
@@ -94,7 +94,7 @@ def test_debug_shows_the_traceback(run_command: RunCommand, tmp_path: Path) -> N
 
 
 def _fail_with(error: Exception, monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """A command whose library call ends so."""
+    """Return a command whose library call raises an error."""
 
     def fail(*arguments: object) -> NoReturn:
         raise error

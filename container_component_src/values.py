@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from container_component_src.errors import InputError
 
@@ -73,8 +74,19 @@ def describe(error: ValidationError) -> str:
         "extra_forbidden": "is not a known key; remove or rename it",
     }
     lines = []
-    for item in error.errors(include_url=False):
-        key = ".".join(str(part) for part in item["loc"])
-        problem = problems.get(item["type"], f"is wrong: {item['msg']}")
-        lines.append(f"key '{key}' {problem}" if key else item["msg"].removeprefix("Value error, "))
+    for item in innermost(error):
+        key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in item["loc"]).removeprefix(".")
+        lines.append(f"key '{key}' {problems.get(item['type'], 'is wrong: ' + item['msg'])}" if key else item["msg"])
     return "; ".join(lines)
+
+
+def innermost(error: ValidationError) -> list[ErrorDetails]:
+    """Return the single errors, without those of a list or object whose items have errors of their own."""
+    found = error.errors(include_url=False)
+    for item in found:
+        item["msg"] = item["msg"].removeprefix("Value error, ")
+    return [item for item in found if not any(_is_inside(other["loc"], item["loc"]) for other in found)]
+
+
+def _is_inside(loc: tuple[int | str, ...], outer: tuple[int | str, ...]) -> bool:
+    return loc != outer and loc[: len(outer)] == outer

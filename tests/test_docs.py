@@ -58,6 +58,17 @@ def test_named_modules_and_notebooks_exist(name: str) -> None:
     ] == []
 
 
+def test_messages_that_the_documents_explain_are_those_of_the_code() -> None:
+    table = re.search(r"^\| message \|.*?\n\n", DOCUMENTS["docs/cluster.md"], re.DOTALL | re.MULTILINE)
+    assert table
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "container_component_src").rglob("*.py"))
+    messages = [
+        text for row in table[0].strip().splitlines()[2:] for text in re.findall(r"`([^`]+)`", row.split("|")[1])
+    ]
+    assert messages
+    assert [message for message in messages if message not in code] == []
+
+
 def test_readme_has_at_most_200_lines() -> None:
     assert len(DOCUMENTS["README.md"].splitlines()) <= 200
 
@@ -145,3 +156,9 @@ def test_drawing_of_the_packages_is_that_of_the_code() -> None:
     assert sorted(arrows - imports) == [], "arrows that the code does not have"
     missing = {pair for pair in imports if pair[1] not in reachable(pair[0], arrows) | {boxes["errors"]}}
     assert sorted(missing) == [], "missing arrows"
+
+
+def test_modules_of_the_pipeline_are_described() -> None:
+    modules = [path for path in (ROOT / "pipeline").iterdir() if not path.name.startswith("__")]
+    names = [f"`{path.name}/`" if path.is_dir() else f"`{path.name}`" for path in modules]
+    assert [name for name in names if name not in DOCUMENTS["docs/architecture.md"]] == []

@@ -25,9 +25,9 @@ def start() -> Iterator[Start]:
         return process
 
     yield start
+    stop(lambda: group_members({process.pid for process in started}), grace=0)
     for process in started:
         process.stdout.close()
-        process.kill()
         process.wait()
 
 

@@ -13,7 +13,7 @@ from container_component_src.errors import InputError
 from container_component_src.steps.declaration import Arguments, Option, adapter
 from container_component_src.steps.description import bounds_of, choices_of, default_of, parse_json, type_of
 from container_component_src.steps.shared import PodSettings
-from container_component_src.values import validated
+from container_component_src.values import describe, validated
 
 A = TypeVar("A", bound=Arguments)
 
@@ -33,8 +33,7 @@ class FieldType(click.ParamType[Any]):
         except InputError as error:
             self.fail(str(error), param, ctx)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            self.fail(f"{value!r}: {first['msg'].removeprefix('Value error, ')}", param, ctx)
+            self.fail(f"{value!r}: {describe(error)}", param, ctx)
 
 
 def step_command(

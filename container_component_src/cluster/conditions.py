@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from container_component_src.cluster.access import Cluster, Manifest
 from container_component_src.cluster.kinds import Kind
-from container_component_src.cluster.waiting import polls
 from container_component_src.errors import StepError
+from container_component_src.waiting import polls
 
 POLL_INTERVAL = 2.0  # seconds
 
@@ -21,7 +21,7 @@ def condition_of(found: Manifest, condition: str) -> Manifest:
     return next((item for item in conditions if item.get("type") == condition), {})
 
 
-def states(cluster: Cluster, kind: Kind, name: str, timeout: float, what: str) -> Iterator[Manifest]:
+def states(cluster: Cluster, kind: Kind, name: str, timeout: float, what: str, *, fix: str = "") -> Iterator[Manifest]:
     """Poll an object until the caller stops iterating.
 
     Args:
@@ -30,6 +30,7 @@ def states(cluster: Cluster, kind: Kind, name: str, timeout: float, what: str) -
         name: Name of the object.
         timeout: Seconds until the wait fails.
         what: What is awaited, as in `polls`.
+        fix: What the user can do if it does not happen, as in `polls`.
 
     Yields:
         The object as the API returns it.
@@ -37,7 +38,7 @@ def states(cluster: Cluster, kind: Kind, name: str, timeout: float, what: str) -
     Raises:
         StepError: The object was deleted, or the timeout has passed.
     """
-    for _ in polls(timeout, POLL_INTERVAL, what):
+    for _ in polls(timeout, POLL_INTERVAL, what, fix=fix):
         found = cluster.get(kind, name)
         if found is None or found["metadata"].get("deletionTimestamp"):
             raise StepError(f"{kind.name} {name} was deleted while it ran", fix="run the step again")

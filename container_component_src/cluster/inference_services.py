@@ -3,7 +3,7 @@
 from container_component_src.cluster.access import Cluster, Manifest, NotFoundError
 from container_component_src.cluster.kinds import INFERENCE_SERVICE
 from container_component_src.cluster.step import MANAGED_BY, label_selector
-from container_component_src.cluster.waiting import polls
+from container_component_src.waiting import polls
 
 MODE_ANNOTATION = "serving.kserve.io/deploymentMode"
 RUN_ANNOTATION = "columbus-eclss-ad/run-id"  # run that wrote the spec

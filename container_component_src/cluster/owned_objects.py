@@ -10,9 +10,9 @@ from container_component_src.cluster.access import Cluster, ExistsError, Manifes
 from container_component_src.cluster.eviction import is_evicted, workflow_of
 from container_component_src.cluster.kinds import Kind
 from container_component_src.cluster.step import RUN_LABEL, Step
-from container_component_src.cluster.waiting import polls
 from container_component_src.errors import StepError
 from container_component_src.signals import signals_deferred
+from container_component_src.waiting import polls
 
 DIGEST_ANNOTATION = "columbus-eclss-ad/manifest-sha256"
 DELETION_TIMEOUT = 120.0  # seconds until an older object of the same name is gone

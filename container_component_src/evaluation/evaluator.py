@@ -52,10 +52,8 @@ def evaluate(
             the same label.
     """
     bundle = Bundle.load(bundle_uri)
-    val, test = Dataset.open(val_uri), Dataset.open(test_uri)
-    train = Dataset.open(train_uri) if train_uri else None
-    for dataset in filter(None, (train, val, test)):
-        _check_matches(bundle, dataset)
+    train = _open(train_uri, bundle) if train_uri else None
+    val, test = _open(val_uri, bundle), _open(test_uri, bundle)
     if not test.manifest.labelled:
         raise InputError(f"{test_uri}: the test data has no labels", fix="name the test dataset of the split step")
     _log.info("scoring %d validation and %d test rows", val.manifest.rows, test.manifest.rows)
@@ -76,6 +74,18 @@ def evaluate(
     )
 
 
+def _open(uri: str, bundle: Bundle) -> Dataset:
+    """Open a dataset whose channels and scaler are the model's."""
+    dataset = Dataset.open(uri)
+    bundle.check_channels(dataset.channels)
+    if dataset.manifest.scaler != bundle.info.scaler:
+        raise InputError(
+            f"{dataset.location.uri}: scaled differently from the model's training data",
+            fix="scale it with the model's scaler",
+        )
+    return dataset
+
+
 def _score_and_write(
     bundle: Bundle, val: Dataset, test: Dataset, contributions: EventContributions, scores_out_uri: str
 ) -> tuple[Dataset, LabelledScores]:
@@ -84,15 +94,6 @@ def _score_and_write(
     with DatasetWriter(scores_out_uri, test.manifest.timestamp_col, SCORE_CHANNELS, sources=sources) as writer:
         labelled = LabelledScores(*write_scores(writer, score_test(bundle, test, contributions)), events)
         return writer.commit(events=events, notes={"threshold": bundle.info.thresholds.score}), labelled
-
-
-def _check_matches(bundle: Bundle, dataset: Dataset) -> None:
-    bundle.check_channels(dataset.channels)
-    if dataset.manifest.scaler != bundle.info.scaler:
-        raise InputError(
-            f"{dataset.location.uri}: scaled differently from the model's training data",
-            fix="scale it with the model's scaler",
-        )
 
 
 def _result(

@@ -10,7 +10,7 @@ from container_component_src.errors import StepError
 from container_component_src.processes import is_running, stop
 from container_component_src.scratch import RUN_ID_VARIABLE, checked_run_id, scratch_directories
 
-GRACE = 10.0  # seconds for a process to end by itself, and then for the kernel to end it
+GRACE = 10.0  # seconds for a process to end after SIGTERM, and again after SIGKILL
 
 
 def clean_up(run_id: str) -> list[str]:

@@ -13,13 +13,13 @@ from container_component_src.cluster.pod_states import obstacles, termination
 from container_component_src.cluster.pods import container, pod_template
 from container_component_src.cluster.rights import Right
 from container_component_src.cluster.step import MANAGED_BY
-from container_component_src.cluster.waiting import polls
 from container_component_src.errors import StepError
 from container_component_src.maintenance.checks import Check, failed_check
 from container_component_src.maintenance.input_checks import Inputs
 from container_component_src.maintenance.right_checks import is_allowed
 from container_component_src.signals import signals_deferred
 from container_component_src.steps.shared import PodSettings
+from container_component_src.waiting import polls
 
 POD_TIMEOUT = 900  # seconds to find a node, pull the large image, and check the inputs
 SCHEDULING_TIMEOUT = 60  # seconds to find a node

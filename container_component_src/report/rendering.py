@@ -1,4 +1,4 @@
-"""HTML from the Jinja templates in `template/`, which escape every value that is not `Markup`."""
+"""Rendering of the Jinja templates in `template/`; every value that is not `Markup` is escaped."""
 
 from functools import cache
 
@@ -11,23 +11,23 @@ from container_component_src.report.baselines import baseline_name
 _FILTERS = (
     text.duration,
     text.fraction,
+    text.integer,
+    text.interval_text,
     text.rate,
     text.share_of,
     text.short_number,
-    text.span,
     text.utc,
-    text.whole,
     baseline_name,
 )
 
 
 def render(template: str, **values: object) -> str:
-    """Fill in a template; a value that it lacks is an error."""
+    """Return a template with its values filled in; a missing value is an error."""
     return _environment().get_template(template).render(**values)
 
 
 def verbatim(name: str) -> Markup:
-    """Return a style sheet or script as it is."""
+    """Return a style sheet or script of the template folder unchanged."""
     source, _, _ = _loader().get_source(_environment(), name)
     return Markup(source)  # noqa: S704 (a file of this package)
 
@@ -39,7 +39,7 @@ def _environment() -> Environment:
     )
     environment.filters.update({function.__name__: function for function in _FILTERS})
     environment.globals["verbatim"] = verbatim
-    # The filter `tojson` escapes what could end a script element.
+    # The built-in filter `tojson` escapes "<", so no text can end a script element.
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
     return environment
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, cast
 
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from pydantic.fields import FieldInfo
 
 from container_component_src.values import Frozen
@@ -158,4 +158,7 @@ def output_file(description: str, name: str, kind: ArtifactKind = "Artifact", de
 def adapter(field: FieldInfo) -> TypeAdapter[Any]:
     """Return the validator of a single field, with its bounds."""
     annotation: Any = Annotated[field.annotation, field]
-    return TypeAdapter(annotation, config=ConfigDict(allow_inf_nan=False))
+    is_model = isinstance(field.annotation, type) and issubclass(
+        field.annotation, BaseModel
+    )  # has its own configuration
+    return TypeAdapter(annotation, config=None if is_model else ConfigDict(allow_inf_nan=False))

@@ -29,6 +29,7 @@ from container_component_src.steps.maintenance import Cleanup
 from container_component_src.steps.serving import DeployToKserve
 from container_component_src.steps.training import RunPyTorchJob
 from container_component_src.steps.tuning import RunKatibExperiment
+from container_component_src.values import innermost
 
 # In the order in which the pipeline runs them, and so in the order of its parameters.
 PIPELINE_STEPS: tuple[type[Arguments], ...] = (
@@ -89,13 +90,12 @@ def _problems(step: type[Arguments], values: Mapping[str, object]) -> Iterator[s
         parsed = {name: parse_json(step.model_fields[name], value) for name, value in given.items()}
         step.model_validate({**stand_ins, **parsed})
     except ValidationError as error:
-        for item in error.errors(include_url=False):
-            text = item["msg"].removeprefix("Value error, ")
+        for item in innermost(error):
             if item["loc"]:
                 parameter = names[str(item["loc"][0])]
-                yield f"pipeline parameter '{parameter}' is {values[parameter]!r}: {text}"
+                yield f"pipeline parameter '{parameter}' is {values[parameter]!r}: {item['msg']}"
             else:
-                yield _with_parameters(text, names)
+                yield _with_parameters(item["msg"], names)
     except InputError as error:
         yield str(error)
 

@@ -14,7 +14,10 @@ ThresholdMethod = Literal["quantile", "peaks_over_threshold"]
 
 
 def _layer_sizes(value: object) -> object:
-    return [size.strip() for size in value.strip("[] ").split(",")] if isinstance(value, str) else value
+    sizes = [size.strip() for size in value.strip("[] ").split(",")] if isinstance(value, str) else value
+    if not isinstance(sizes, list | tuple) or len(sizes) != 2:
+        raise ValueError(f"{value!r} does not name two layer sizes, as in 128,64")
+    return sizes
 
 
 # Sizes of the encoder's two hidden layers; the decoder has them in reverse. As text `128,64`: it needs no quotes.

@@ -1,4 +1,4 @@
-"""What the pages of a login ask for: read from their forms and links, without any network."""
+"""Pages of a login, read from their forms and links without network access."""
 
 import re
 from dataclasses import dataclass
@@ -7,29 +7,30 @@ from urllib.parse import urljoin, urlsplit
 from bs4 import BeautifulSoup, Tag
 
 _CONNECTOR = re.compile(r"/auth/([^/]+)(/login)?/?$")
+_TEXT_INPUTS = {"text", "email"}
 
 
 @dataclass(frozen=True)
 class SignInPage:
-    """oauth2-proxy's page before the login; `start` leads there."""
+    """oauth2-proxy's page before the login; `start` is the address of the next page."""
 
     start: str
 
 
 @dataclass(frozen=True)
 class ConnectorPage:
-    """Dex's choice of ways to log in: address by connector id."""
+    """Dex's choice of connectors: addresses by connector ID."""
 
     connectors: dict[str, str]
 
 
 @dataclass(frozen=True)
 class Form:
-    """What a form sends: fields by name, those that the user fills left empty.
+    """An HTML form.
 
     Attributes:
-        action: Absolute address that it is posted to.
-        fields: Hidden fields and their values among them.
+        action: Absolute address that the form is posted to.
+        fields: Values by field name, hidden fields included; empty for the fields that the user fills in.
     """
 
     action: str
@@ -38,13 +39,13 @@ class Form:
 
 @dataclass(frozen=True)
 class PasswordPage:
-    """A page that asks for user name and password.
+    """A page that asks for a user name and a password.
 
     Attributes:
-        form: Its form.
+        form: The form of the page.
         username_field: Name of the field for the user name.
         password_field: Name of the field for the password.
-        connector: Dex connector whose page it is; empty if the address does not say.
+        connector: Dex connector of the page; empty if the address does not contain one.
     """
 
     form: Form
@@ -55,7 +56,7 @@ class PasswordPage:
 
 @dataclass(frozen=True)
 class ApprovalPage:
-    """Dex's question whether the platform may know the user; `form` says yes."""
+    """Dex's request to share the user's identity with the platform; posting `form` grants it."""
 
     form: Form
 
@@ -64,17 +65,17 @@ LoginPage = SignInPage | ConnectorPage | PasswordPage | ApprovalPage
 
 
 def read_page(url: str, html: str) -> LoginPage | None:
-    """Find out what a page asks for.
+    """Recognise a page of a login.
 
     Args:
-        url: Its address.
-        html: Its text.
+        url: Address of the page.
+        html: Source of the page.
 
     Returns:
-        The page, or None if it is none of a login.
+        The page, or None if it does not belong to a login.
     """
     document = BeautifulSoup(html, "html.parser")
-    forms = [(tag, _form(url, tag)) for tag in document.find_all("form")]
+    forms = [(tag, _read_form(url, tag)) for tag in document.find_all("form")]
     for tag, form in forms:
         if urlsplit(form.action).path.endswith("/oauth2/start"):
             return SignInPage(form.action)
@@ -87,7 +88,7 @@ def read_page(url: str, html: str) -> LoginPage | None:
     return ConnectorPage(connectors) if connectors else None
 
 
-def _form(url: str, tag: Tag) -> Form:
+def _read_form(url: str, tag: Tag) -> Form:
     fields = {
         str(field["name"]): str(field.get("value", ""))
         for field in tag.find_all("input")
@@ -98,11 +99,10 @@ def _form(url: str, tag: Tag) -> Form:
 
 def _password_page(url: str, tag: Tag, form: Form) -> PasswordPage | None:
     password = tag.find("input", attrs={"type": "password", "name": True})
-    texts = [field for field in tag.find_all("input", attrs={"name": True}) if field.get("type", "text") in _TEXTUAL]
+    texts = [
+        field for field in tag.find_all("input", attrs={"name": True}) if field.get("type", "text") in _TEXT_INPUTS
+    ]
     if password is None or not texts:
         return None
     match = _CONNECTOR.search(urlsplit(url).path)
     return PasswordPage(form, str(texts[0]["name"]), str(password["name"]), match[1] if match else "")
-
-
-_TEXTUAL = {"text", "email"}

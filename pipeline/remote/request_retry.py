@@ -36,7 +36,7 @@ class RequestRetrier:
         """
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(
-                lambda error: isinstance(error, PlatformError) and error.may_pass_after_login
+                lambda error: isinstance(error, PlatformError) and error.is_transient_after_login
             ),
             stop=tenacity.stop_after_delay(RETRY_SECONDS),
             wait=tenacity.wait_fixed(POLL_INTERVAL),

@@ -1,4 +1,4 @@
-"""Down-sampling: what must survive does, and the number of points is kept."""
+"""Downsampling: the shape is kept, within the limit of points."""
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +21,11 @@ def test_corners_are_kept_first() -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 2])
-def test_hardly_any_points(rows: int) -> None:
+def test_one_or_two_points(rows: int) -> None:
     assert keep_shape([np.arange(rows, dtype=np.float64)], 10).tolist() == list(range(rows))
 
 
-def test_a_constant_column_is_no_division_by_zero() -> None:
+def test_a_constant_column_does_not_divide_by_zero() -> None:
     assert keep_shape([np.zeros(5), np.ones(5)], 3).tolist() == [0, 4]
 
 

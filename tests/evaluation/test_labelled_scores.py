@@ -1,4 +1,4 @@
-"""Labelled scores: bounds of events, gaps, and refused input."""
+"""Labelled scores: bounds of events, gaps, and rejected input."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from container_component_src.errors import InputError
 from tests.evaluation.labelled_data import DAY_S, event, labelled, ten_seconds
 
 
-def test_touching_and_overlapping_events_are_found_on_their_own() -> None:
+def test_touching_and_overlapping_events_are_detected_separately() -> None:
     events = [event(2, 4, "A"), event(4, 6, "B"), event(5, 8, "C"), event(50, 60, "without rows")]
     data = labelled(list(range(10)), [0, 0, 0, 0, 0, 9, 0, 0, 0, 0], events)
     assert [item.id for item in data.events_with_rows] == ["A", "B", "C"]
@@ -42,6 +42,6 @@ def test_gaps_are_not_observed_time_and_end_an_alarm() -> None:
         ({"events": [event(100, 200)]}, "no reported event has rows"),
     ],
 )
-def test_refuses_data_without_meaning(changes: dict[str, object], message: str) -> None:
+def test_rejects_degenerate_data(changes: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         replace(ten_seconds(), **changes)  # type: ignore[arg-type]

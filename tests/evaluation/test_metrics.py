@@ -25,7 +25,7 @@ def test_one_threshold_by_hand() -> None:
     assert (metrics.events_detected, metrics.event_recall) == (1, 0.5)
     assert metrics.composite_f1 == pytest.approx(2 * 0.4 * 0.5 / 0.9)
     assert metrics.median_detection_delay_s == 1.0
-    # Alarms begin at 1 (outside), 3 (inside) and 8 (outside); the one at 5 only goes on. Six seconds are normal.
+    # Alarms begin at 1 (outside), 3 (inside) and 8 (outside); the one at 5 continues. Six seconds are normal.
     assert metrics.false_alarms == 2
     assert metrics.false_alarms_per_day == pytest.approx(2 / 6 * DAY_S)
 
@@ -55,7 +55,8 @@ def test_short_and_long_events_count_the_same() -> None:
 
 
 def test_the_best_threshold_by_hand() -> None:
-    # Above 0 there are seven alarms, four of them right, and both events; any higher loses the second event.
+    # Above 0, seven rows are in alarm, four of them anomalous, and both events are detected. A higher threshold misses
+    # the second event.
     curve = metric_curve(ten_seconds())
     assert curve.threshold[curve.best] == 0.0
     assert curve.composite_f1[curve.best] == pytest.approx(8 / 11)

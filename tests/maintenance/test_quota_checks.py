@@ -50,7 +50,7 @@ def the_check(cluster: Cluster) -> Check:
         ({"services": "1"}, {"services": "1"}, "ok", "services: 0 of 1 left"),
     ],
 )
-def test_a_quota(
+def test_quota(
     cluster: Cluster, emulator: Emulator, hard: dict[str, str], used: dict[str, str], state: str, detail: str
 ) -> None:
     put_quota(emulator, hard, used)
@@ -59,12 +59,12 @@ def test_a_quota(
     assert detail in check.detail
 
 
-def test_a_quota_of_some_pods_is_shown_and_not_compared(cluster: Cluster, emulator: Emulator) -> None:
+def test_scoped_quota_is_not_compared(cluster: Cluster, emulator: Emulator) -> None:
     put_quota(emulator, {"pods": "1"}, {}, scopes=["BestEffort"])
     assert the_check(cluster).state == "ok"
 
 
-def test_a_cpu_limit_by_default_satisfies_a_quota(cluster: Cluster, emulator: Emulator) -> None:
+def test_default_cpu_limit_satisfies_a_quota(cluster: Cluster, emulator: Emulator) -> None:
     put_quota(emulator, {"limits.cpu": "64"}, {})
     put_range(emulator, default={"cpu": "4"})
     assert all(check.ok for check in check_quotas(cluster, [TUNING]))
@@ -78,23 +78,23 @@ def test_a_cpu_limit_by_default_satisfies_a_quota(cluster: Cluster, emulator: Em
         ({"default": {"cpu": "2"}}, "tuning requests cpu 4 in one pod, above the limit of 2"),
     ],
 )
-def test_a_limit_range(cluster: Cluster, emulator: Emulator, limits: dict[str, dict[str, str]], detail: str) -> None:
+def test_limit_range(cluster: Cluster, emulator: Emulator, limits: dict[str, dict[str, str]], detail: str) -> None:
     put_range(emulator, **limits)
     check = the_check(cluster)
     assert check.state == "failed"
     assert detail in check.detail
 
 
-def test_limits_that_may_not_be_read_are_a_warning(cluster: Cluster, emulator: Emulator) -> None:
+def test_unreadable_quotas_are_a_warning(cluster: Cluster, emulator: Emulator) -> None:
     emulator.fail("GET", "/resourcequotas$", 403)
     assert the_check(cluster).state == "warning"
 
 
-def test_a_namespace_without_any(cluster: Cluster) -> None:
+def test_namespace_without_quotas(cluster: Cluster) -> None:
     assert the_check(cluster) == Check("quota", True, "none in this namespace")
 
 
-def test_the_demands_are_those_of_the_pipeline() -> None:
+def test_demands_follow_the_configuration() -> None:
     settings = load_settings(CONFIG)
     total = {demand.step: demand.total for demand in demands(settings)}
     assert total["tuning"]["cpu"] == 2 * 4 + 0.5

@@ -9,13 +9,13 @@ from container_component_src.report.rendering import render, verbatim
 
 
 def test_values_are_escaped() -> None:
-    page = render("trials_page.html.jinja", trial_facts="<script>alert(1)</script>", plots=["<b>"])
+    page = render("trials_page.html.jinja", trial_summary="<script>alert(1)</script>", plots=["<b>"])
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "&lt;b&gt;" in page
 
 
 def test_a_missing_value_is_an_error() -> None:
-    with pytest.raises(UndefinedError, match="trial_facts"):
+    with pytest.raises(UndefinedError, match="trial_summary"):
         render("trials_page.html.jinja", plots=[])
 
 

@@ -53,8 +53,8 @@ def test_impossible_experiments_are_refused(change: dict[str, Any]) -> None:
     ],
 )
 def test_a_medianstop_that_stops_nothing_is_refused(change: dict[str, Any], message: str) -> None:
-    medianstop = {"trial_early_stopping": "medianstop", "medianstop_min_trials_required": 2}
-    assert experiment(**medianstop).medianstop_start_step == 2
+    medianstop = {"trial_early_stopping": "medianstop", "medianstop_start_step": 2, "medianstop_min_trials_required": 2}
+    assert experiment(**medianstop).trial_early_stopping == "medianstop"
     assert experiment(**{**medianstop, **change, "trial_early_stopping": "none"})
     with pytest.raises(InputError, match=f"^{message}"):
         experiment(**{**medianstop, **change})

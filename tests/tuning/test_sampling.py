@@ -37,7 +37,7 @@ def chosen(algorithm: Algorithm, seed: int, space: SearchSpace = SPACE, fails: b
     return points
 
 
-def test_katibs_own_algorithm_is_refused() -> None:
+def test_an_algorithm_that_only_katib_offers_is_refused() -> None:
     with pytest.raises(InputError, match="use tpe, random or grid with --backend local"):
         chosen(Algorithm.BAYESIAN, seed=1)
 
@@ -92,7 +92,7 @@ def test_shuffled_points_are_a_permutation(seed: int, sizes: tuple[int, int]) ->
     assert set(points) == {space.point(index) for index in range(space.size)}
 
 
-def test_a_vast_space_is_not_listed() -> None:
+def test_a_huge_search_space_is_not_listed() -> None:
     space = SearchSpace.model_validate(
         {
             "latent_dims": list(range(1, 2001)),

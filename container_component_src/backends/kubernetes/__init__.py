@@ -58,7 +58,7 @@ class KubernetesBackend:
 
     def dask_manifest(self, spec: "ClusterSpec") -> Manifest:
         """Return the DaskCluster that `dask_client` creates."""
-        from container_component_src.backends.kubernetes.dask import manifest
+        from container_component_src.backends.kubernetes.dask_manifest import manifest
 
         return manifest(self.context.step, self.context.pods, spec)
 

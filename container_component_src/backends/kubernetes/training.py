@@ -1,21 +1,15 @@
 """Training on a cluster: a PyTorchJob of the training program with one pod per node."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import click
 
 from container_component_src.backends.kubernetes.context import JobContext
-from container_component_src.backends.kubernetes.training_failure import (
-    CONTAINER,
-    MASTER_POD,
-    failure,
-    is_late,
-    wait_failure,
-)
+from container_component_src.backends.kubernetes.training_failure import CONTAINER, MASTER_POD, FailedJob
 from container_component_src.backends.kubernetes.training_manifest import DEADLINE_MARGIN, manifest
-from container_component_src.cluster.access import Cluster, Manifest
+from container_component_src.cluster.access import Manifest
 from container_component_src.cluster.conditions import is_true, states
 from container_component_src.cluster.kinds import PYTORCH_JOB
 from container_component_src.cluster.logs import follow_log, list_pods
@@ -54,39 +48,39 @@ class PyTorchJobTrainer:
         with owned_object(cluster, self.context.step, PYTORCH_JOB, wanted, _has_failed, resumable=True) as created:
             logger.info("PyTorchJob %s: %d replicas", name, job.arguments.num_gpu_nodes)
             with follow_log(cluster, MASTER_POD.format(name), CONTAINER, click.echo):
-                ended, seen = self._wait(created, job)
-            if _has_failed(ended):
-                raise failure(cluster, ended, _pods_of(cluster, name), seen)
+                failed = self._wait(created, job)
+            if failed:  # the pods may have changed while the rest of the log was read
+                raise replace(failed, pods=self._pods(name)).error()
 
-    def _wait(self, created: Manifest, job: TrainingJob) -> tuple[Manifest, list[Any]]:
+    def _wait(self, created: Manifest, job: TrainingJob) -> FailedJob | None:
         """Wait until a job has ended; if its first replica was late, start it again within the same time.
 
         Returns:
-            The ended job, and its pods (`V1Pod`) as they were before.
+            The job if it has failed.
         """
         cluster, name = self.context.cluster, created["metadata"]["name"]
         start_up = StartUp(cluster, f"PyTorchJob {name}")  # its limits apply to all jobs together
         seen: list[Any] = []
-        what = f"PyTorchJob {name} to end; see that its pods start, or raise --job-timeout"
-        for found in states(cluster, PYTORCH_JOB, name, job.timeout + DEADLINE_MARGIN, what):
+        timeout, fix = job.timeout + DEADLINE_MARGIN, "see that its pods start, or raise --job-timeout"
+        for found in states(cluster, PYTORCH_JOB, name, timeout, f"PyTorchJob {name} to end", fix=fix):
             if is_true(found, "Succeeded"):
-                return found, seen
-            present = _pods_of(cluster, name)
+                return None
+            present = self._pods(name)
             if not _has_failed(found):
                 seen = present
                 start_up.check(seen, job.arguments.num_gpu_nodes, [name])
-            elif is_late(found, present, seen):
-                logger.warning("%s; starting the job again", wait_failure(cluster, found, present, seen))
-                recreate(cluster, self.context.step, PYTORCH_JOB, created, _has_failed)
-            else:
-                return found, seen
+                continue
+            failed = FailedJob(cluster, found, present, seen)
+            if not failed.is_late():
+                return failed
+            logger.warning("%s; starting the job again", failed.wait_failure())
+            recreate(cluster, self.context.step, PYTORCH_JOB, created, _has_failed)
         raise AssertionError  # `states` ends with an error
+
+    def _pods(self, job: str) -> list[Any]:
+        return list_pods(self.context.cluster, f"{JOB_LABEL}={job}")
 
 
 def _has_failed(found: Manifest) -> bool:
     """Whether a job has failed, so that it cannot be adopted."""
     return is_true(found, "Failed")
-
-
-def _pods_of(cluster: Cluster, job: str) -> list[Any]:
-    return list_pods(cluster, f"{JOB_LABEL}={job}")

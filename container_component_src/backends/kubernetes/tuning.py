@@ -59,10 +59,10 @@ def _wait(cluster: Cluster, name: str, experiment: Experiment, watch: Watch) -> 
     """Wait until an experiment has ended, and return it."""
     rounds = math.ceil(experiment.trial_count / experiment.parallel_count)
     timeout = rounds * (experiment.trial_timeout + NO_POD_LIMIT)
-    what = f"Katib experiment {name} to end; see that its trials start, or raise --trial-timeout"
-    for found in states(cluster, EXPERIMENT, name, timeout, what):
+    fix = "see that its trials start, or raise --trial-timeout"
+    for found in states(cluster, EXPERIMENT, name, timeout, f"Katib experiment {name} to end", fix=fix):
         ended = is_true(found, "Succeeded") or is_true(found, "Failed")
-        watch.look(found, ended)
+        watch.check(found, ended)
         if ended:
             return found
     raise AssertionError  # `states` ends with an error

@@ -1,16 +1,16 @@
-"""What is to be deployed, and what came of it: the same for every backend."""
+"""A service to deploy and the result of its deployment, the same for every backend."""
 
 from dataclasses import dataclass, field
 
 from container_component_src.steps.serving import Hosting
 
-# Variables of the serving processes: rows of single requests are too few to share among threads.
+# Variables of the server processes. Single rows are too little work to share among threads.
 SERVER_ENVIRONMENT = {"OMP_NUM_THREADS": "1"}
 
 
 @dataclass(frozen=True)
 class SmokeRequest:
-    """Rows that a new service has to score as the model itself does."""
+    """Rows that a new service must score as the model itself does."""
 
     instances: tuple[dict[str, float], ...]  # engineering units by channel
     scores: tuple[float, ...]  # of the model in this process, nats
@@ -23,22 +23,22 @@ class Service:
     name: str
     bundle_uri: str
     smoke_request: SmokeRequest
-    model_version: str  # of the bundle, which every answer has to report
+    model_version: str  # version of the bundle, which every answer must report
     hosting: Hosting = field(default_factory=Hosting)
-    ready_timeout: float = 600.0  # seconds until every part has to be ready; images take minutes to be pulled
-    request_timeout: float = 30.0  # seconds for the smoke request
+    ready_timeout: float = 600.0  # seconds until the service must be ready; pulling images takes minutes
+    request_timeout: float = 30.0  # seconds to wait for the answer to the smoke request
 
     @property
     def path(self) -> str:
-        """Where requests of the V1 protocol go."""
+        """Path of V1 requests."""
         return f"/v1/models/{self.name}:predict"
 
     def predictor_command(self, model_dir: str) -> list[str]:
-        """The command that scores rows; of a combined service the only one."""
+        """Return the command of the predictor, which is the only one of a combined service."""
         return ["serve_predictor", *self._options(model_dir), *(["--combined"] if self.hosting.combined else [])]
 
     def transformer_command(self, model_dir: str) -> list[str]:
-        """The command that takes requests; the address of the predictor has to be added."""
+        """Return the command of the transformer, to which the caller adds the address of the predictor."""
         return ["serve_transformer", *self._options(model_dir)]
 
     def _options(self, model_dir: str) -> list[str]:
@@ -47,7 +47,7 @@ class Service:
 
 @dataclass(frozen=True)
 class Deployment:
-    """A service that was ready and has answered the smoke request."""
+    """A service that is ready and has passed its smoke test."""
 
-    url: str  # takes requests of the V1 protocol
+    url: str  # takes V1 requests
     revision: str  # the model version that answered

@@ -12,16 +12,19 @@ _EARLIEST = 10**17  # nanoseconds: the year 1973; smaller numbers are seconds, m
 _LATEST = 2**63 - 1
 
 
-def timestamps_of(times: Sequence[object]) -> Timestamps:
+def timestamps_of(times: Sequence[object], rows: int) -> Timestamps:
     """Return timestamps as nanoseconds since 1970-01-01 UTC, strictly ascending, shape [rows].
 
     Args:
         times: ISO 8601 texts, in UTC unless they name another zone, or integers of nanoseconds since 1970-01-01 UTC.
+        rows: Number of rows that they belong to.
 
     Raises:
-        RequestError: A value is not a timestamp or not later than the one before it. The message names the first such
-            row.
+        RequestError: Their number differs from `rows`, or a value is not a timestamp or not later than the one before
+            it. The message names the first such row.
     """
+    if len(times) != rows:
+        raise RequestError(f"{len(times)} timestamps for {rows} rows", fix="send one per row, or none")
     numbers = [time for time in times if type(time) is int]
     if len(numbers) == len(times):
         row = next((row for row, time in enumerate(numbers) if not _EARLIEST <= time <= _LATEST), None)
@@ -41,7 +44,7 @@ def _parsed(times: Sequence[object]) -> Timestamps:
     row = next((row for row, time in enumerate(times) if type(time) is not str), None)
     if row is not None:
         raise RequestError(
-            f"row {row}, timestamp: neither ISO 8601 nor whole nanoseconds, as the others", fix="send one kind"
+            f"row {row}, timestamp: neither ISO 8601 nor whole nanoseconds like the others", fix="send one kind"
         )
     parsed = pd.to_datetime(pd.Series(list(map(str, times)), dtype=object), format="ISO8601", utc=True, errors="coerce")
     invalid = np.flatnonzero(parsed.isna())

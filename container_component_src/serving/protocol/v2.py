@@ -12,7 +12,7 @@ import orjson
 
 from container_component_src.repetition import first_repeated
 from container_component_src.serving.protocol.errors import RequestError
-from container_component_src.serving.protocol.inputs import Rows, json_of, json_type, timestamps
+from container_component_src.serving.protocol.rows import Rows, json_of, json_type
 from container_component_src.serving.protocol.tensors import (
     Array,
     Tensor,
@@ -22,6 +22,7 @@ from container_component_src.serving.protocol.tensors import (
     tensor_of,
     to_bytes,
 )
+from container_component_src.serving.protocol.timestamps import timestamps_of
 
 ROWS_INPUT = "rows"  # one tensor of shape [rows, channels] with all channels
 TIMESTAMPS_INPUT = "timestamps"
@@ -64,7 +65,7 @@ class Request:
         found = times.array()
         if found.dtype.kind not in "iO":
             raise RequestError(f"input '{TIMESTAMPS_INPUT}': {times.datatype}", fix="send INT64 nanoseconds, or texts")
-        return Rows(values, timestamps(found.ravel().tolist(), len(values)))
+        return Rows(values, timestamps_of(found.ravel().tolist(), len(values)))
 
 
 def decode_request(body: bytes, json_length: str | None) -> Request:

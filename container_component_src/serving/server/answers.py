@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from container_component_src.arrays import BoolArray, Float32Array, Float64Array, IntArray, Timestamps
 from container_component_src.model.bundle_info import BundleInfo
-from container_component_src.serving.protocol.inputs import Rows
+from container_component_src.serving.protocol.rows import Rows
 from container_component_src.telemetry.smoothing import Smoother, segment_starts
 
 _MAX_NATS = 1e12  # of a channel in a row, so that sums over rows keep their digits
@@ -109,9 +109,6 @@ def assess(
     total = np.maximum(excess, 0.0).sum(axis=1, keepdims=True, dtype=np.float64)
     top, largest = _take_largest(excess, min(top_channels, len(info.channels)))
     shares = np.divide(np.maximum(largest, 0.0), total, out=np.zeros(top.shape), where=total > 0)
-    reconstructed = np.take_along_axis(reconstruction, top, axis=1).astype(np.float64)
-    if info.scaler is not None:
-        reconstructed = reconstructed * np.asarray(info.scaler.scale)[top] + np.asarray(info.scaler.centre)[top]
     return Assessment(
         channels=info.channels,
         threshold=info.thresholds.score,
@@ -120,9 +117,18 @@ def assess(
         alarms=(scores if smoothed is None else smoothed.scores) > info.thresholds.score,
         top=top,
         shares=shares,
-        reconstruction=reconstructed,
+        reconstruction=_in_engineering_units(info, np.take_along_axis(reconstruction, top, axis=1), top),
         observed=np.take_along_axis(rows.values, top, axis=1).astype(np.float64),
     )
+
+
+def _in_engineering_units(info: BundleInfo, values: Float32Array, columns: IntArray) -> Float64Array:
+    """Return scaled values of the given columns in engineering units, each of shape [rows, k]."""
+    wide: Float64Array = values.astype(np.float64)
+    if info.scaler is not None:
+        wide *= np.asarray(info.scaler.scale)[columns]
+        wide += np.asarray(info.scaler.centre)[columns]
+    return wide
 
 
 def _smooth(info: BundleInfo, timestamps: Timestamps, scores: Float32Array) -> Smoothed:

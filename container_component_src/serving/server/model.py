@@ -18,7 +18,7 @@ from kserve.model import InferenceVerb
 from container_component_src.arrays import Float32Array, Timestamps
 from container_component_src.serving.protocol import grpc, v2
 from container_component_src.serving.protocol.errors import RequestError
-from container_component_src.serving.protocol.inputs import Rows
+from container_component_src.serving.protocol.rows import Rows
 from container_component_src.serving.protocol.tensors import datatype_of
 from container_component_src.serving.server.kserve_hooks import UnavailableError, raw_contents
 from container_component_src.serving.server.metrics import Metrics
@@ -52,7 +52,7 @@ class AnomalyModel(Model):
     """
 
     def __init__(self, service: RowService, rebuild: Callable[[ServingOptions], "AnomalyModel"]) -> None:
-        super().__init__(service.options.model_name)
+        super().__init__(service.options.arguments.model_name)
         self.service = service
         self._rebuild = rebuild
         self.metrics = Metrics(service.info, self.name, service.options.role, service.options.metrics_folder)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -11,13 +11,12 @@ from container_component_src.arrays import BoolArray, Float32Array
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.serving.protocol.errors import RequestError
-from container_component_src.serving.protocol.inputs import Rows, rows_of_json, scaled
+from container_component_src.serving.protocol.rows import Rows, scaled
+from container_component_src.serving.protocol.v1 import rows_of_json
 from container_component_src.serving.protocol.v2 import Request
-from container_component_src.serving.server.answers import assess
+from container_component_src.serving.server.answers import Assessment, assess
 from container_component_src.serving.server.scorers import LocalScorer, RemoteScorer, Scored, Scorer
-from container_component_src.steps.serving import HTTP_PORT, MAX_BODY_MIB, TOP_CHANNELS
-
-MEBIBYTE = 2**20
+from container_component_src.steps.serving import Server
 
 
 class Role(StrEnum):
@@ -33,36 +32,14 @@ class ServingOptions:
     """Options of a server."""
 
     role: Role
-    model_dir: str  # the bundle: a folder or its URI
-    model_name: str
-    http_port: int = HTTP_PORT
-    grpc_port: int | None = None  # None: the default port if the HTTP port is the default, otherwise no gRPC
+    arguments: Server  # that all servers have
     predictor_host: str = ""  # host or host:port; only of a transformer
-    top_channels: int = TOP_CHANNELS
-    max_body_bytes: int = MAX_BODY_MIB * MEBIBYTE
     metrics_folder: str = ""  # shared by the worker processes; empty if there is one process
 
-
-class Answer(Protocol):
-    """Answers to the rows of a request."""
-
     @property
-    def scores(self) -> Float32Array:
-        """Scores in nats, shape [rows]."""
-        ...
-
-    @property
-    def alarms(self) -> BoolArray:
-        """Whether each row is an alarm, shape [rows]."""
-        ...
-
-    def predictions(self) -> list[dict[str, Any]]:
-        """Return one object per row (V1)."""
-        ...
-
-    def tensors(self) -> dict[str, npt.NDArray[Any]]:
-        """Return one array per field (V2)."""
-        ...
+    def max_body_bytes(self) -> int:
+        """Maximum size of the body of an HTTP request."""
+        return self.arguments.max_body_mib * 2**20
 
 
 @dataclass(frozen=True)
@@ -82,6 +59,9 @@ class PredictorAnswer:
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         """Return the scores [rows], the contributions and the reconstruction [rows, channels] (V2)."""
         return {"score": self.scores, "parts": self.scored.contributions, "expected": self.scored.reconstruction}
+
+
+Answer: TypeAlias = Assessment | PredictorAnswer
 
 
 class RowService:
@@ -125,7 +105,9 @@ class RowService:
     def answer(self, rows: Rows, scored: Scored) -> Answer:
         """Return the answers to scored rows."""
         if self.takes_telemetry:
-            return assess(self.info, rows, scored.contributions, scored.reconstruction, self.options.top_channels)
+            return assess(
+                self.info, rows, scored.contributions, scored.reconstruction, self.options.arguments.top_channels
+            )
         scores = scored.contributions.sum(axis=1)
         return PredictorAnswer(scored, scores, np.zeros(len(scores), dtype=np.bool_))
 
@@ -142,9 +124,9 @@ def load(options: ServingOptions, predictor_url: str = "", timeout: float = 600,
     Raises:
         InputError: The bundle is missing or damaged.
     """
-    bundle = Bundle.load(options.model_dir)
+    bundle = Bundle.load(options.arguments.model_dir)
     if options.role is Role.TRANSFORMER:
-        scorer: Scorer = RemoteScorer(predictor_url, options.model_name, bundle, timeout, retries)
+        scorer: Scorer = RemoteScorer(predictor_url, options.arguments.model_name, bundle, timeout, retries)
     else:
         scorer = LocalScorer(bundle)
     return RowService(options, bundle.info, scorer)

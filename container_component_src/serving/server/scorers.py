@@ -15,7 +15,7 @@ from container_component_src.arrays import Float32Array, Timestamps
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.scoring import contributions_and_reconstruction
 from container_component_src.serving.protocol.errors import RequestError
-from container_component_src.serving.protocol.inputs import refuse_value
+from container_component_src.serving.protocol.rows import refuse_value
 from container_component_src.serving.protocol.v2 import (
     HEADER_LENGTH,
     ROWS_INPUT,

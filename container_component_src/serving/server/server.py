@@ -37,7 +37,8 @@ def build_model(options: ServingOptions) -> AnomalyModel:
             loop.run_until_complete(model.warm_up())
     except RequestError as error:
         raise InputError(
-            f"{options.model_dir}: the model scores its own centre as NaN or infinite ({error})", fix="train it again"
+            f"{options.arguments.model_dir}: the model scores its own centre as NaN or infinite ({error})",
+            fix="train it again",
         ) from error
     context.set_predictor_config(predictor)
     kserve_hooks.install(InferenceApp(model))
@@ -53,9 +54,10 @@ def serve(options: ServingOptions) -> None:
         StepError: The server cannot start.
     """
     model = build_model(options)
-    grpc_port = options.grpc_port or (GRPC_PORT if options.http_port == HTTP_PORT else None)
+    http_port = options.arguments.http_port
+    grpc_port = options.arguments.grpc_port or (GRPC_PORT if http_port == HTTP_PORT else None)
     server = ModelServer(
-        http_port=options.http_port,
+        http_port=http_port,
         grpc_port=grpc_port or GRPC_PORT,
         enable_grpc=kserve_hooks.ARGUMENTS.enable_grpc and grpc_port is not None,
         grace_period=GRACE_PERIOD,
@@ -67,7 +69,7 @@ def serve(options: ServingOptions) -> None:
     except SystemExit as error:
         if error.code == STARTUP_FAILURE:  # uvicorn has logged the reason
             raise StepError(
-                f"port {options.http_port}: cannot listen there", fix="free it or choose another --http-port"
+                f"port {http_port}: cannot listen there", fix="free it or choose another --http-port"
             ) from error
         raise
     except RuntimeError as error:

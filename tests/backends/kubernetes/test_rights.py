@@ -31,7 +31,7 @@ SECOND_POD = {"pod_name": "step-pod-2", "pod_uid": "00000000-0000-4000-8000-0000
 
 
 @pytest.mark.usefixtures("kserve", "kubelet")
-def test_nothing_is_granted_that_is_not_used(
+def test_all_granted_rights_are_used(
     cluster: Cluster,
     step: Step,
     emulator: Emulator,

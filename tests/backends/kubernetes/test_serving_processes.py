@@ -22,7 +22,8 @@ from container_component_src.model.bundle import Bundle
 from container_component_src.serving.deployment.preparation import make_service
 from container_component_src.steps.shared import PodSettings
 from tests.backends.kubernetes.containers import environment_of
-from tests.backends.kubernetes.kserve_controller import KServe, Manifest, playing
+from tests.backends.kubernetes.kserve_controller import KServe, playing
+from tests.backends.kubernetes.kserve_objects import Manifest
 from tests.backends.kubernetes.stopping import stop_when
 from tests.cluster.emulator import NAMESPACE, Emulator
 from tests.helpers import RunCommand, assert_refused

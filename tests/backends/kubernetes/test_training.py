@@ -55,7 +55,7 @@ def the_job(emulator: Emulator) -> str:
     return name
 
 
-def test_the_first_replicas_log_is_shown(
+def test_the_log_of_the_first_replica_is_printed(
     cluster: Cluster, step: Step, operator: TrainingOperator, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train(cluster, step, job(3))
@@ -84,7 +84,7 @@ def test_the_log_survives_broken_connections(
 
 
 @pytest.mark.parametrize(("code", "kind"), [(1, StepError), (2, InputError), (137, StepError)])
-def test_a_failed_replica_tells_why(
+def test_the_error_quotes_the_log_of_a_failed_replica(
     cluster: Cluster, step: Step, operator: TrainingOperator, code: int, kind: type[Exception]
 ) -> None:
     operator.exit_codes = {"worker-1": code, "master-0": 1}  # the master failed later, because the worker was gone
@@ -97,7 +97,7 @@ def test_a_failed_replica_tells_why(
     assert type(caught.value) is kind
 
 
-def test_the_cause_is_named_where_replicas_end_in_the_same_second(
+def test_the_cause_is_found_if_replicas_end_in_the_same_second(
     cluster: Cluster, step: Step, operator: TrainingOperator
 ) -> None:
     operator.exit_codes = {"worker-0": 1, "worker-1": 2}
@@ -105,7 +105,9 @@ def test_the_cause_is_named_where_replicas_end_in_the_same_second(
         train(cluster, step, job(3))
 
 
-def test_the_deadline_of_the_pods_names_the_option(cluster: Cluster, step: Step, operator: TrainingOperator) -> None:
+def test_the_error_of_the_pods_deadline_names_the_option(
+    cluster: Cluster, step: Step, operator: TrainingOperator
+) -> None:
     operator.killed = {"master-0": "DeadlineExceeded"}
     operator.exit_codes = {"worker-0": 1}  # lost its master
     message = (
@@ -115,13 +117,15 @@ def test_the_deadline_of_the_pods_names_the_option(cluster: Cluster, step: Step,
         train(cluster, step, job(2))
 
 
-def test_a_job_over_its_own_deadline_names_the_option(cluster: Cluster, step: Step, operator: TrainingOperator) -> None:
+def test_the_error_of_the_jobs_deadline_names_the_option(
+    cluster: Cluster, step: Step, operator: TrainingOperator
+) -> None:
     operator.overdue = True
     with pytest.raises(StepError, match="active longer than specified deadline; raise --job-timeout"):
         train(cluster, step, job())
 
 
-def test_an_evicted_replica_is_named(cluster: Cluster, step: Step, operator: TrainingOperator) -> None:
+def test_an_evicted_replica_is_reported(cluster: Cluster, step: Step, operator: TrainingOperator) -> None:
     operator.killed = {"worker-0": "Evicted"}
     operator.exit_codes = {"master-0": 1}
     with pytest.raises(StepError, match=r"pod \S+-worker-0 .* by the cluster: Evicted .*; run the step again"):
@@ -132,7 +136,7 @@ def test_an_evicted_replica_is_named(cluster: Cluster, step: Step, operator: Tra
     ("deleted", "named"),
     [("master-0", r"pod \S+-master-0 of the training"), ("worker-1", r"a worker pod of PyTorchJob")],
 )
-def test_a_replica_deleted_from_outside_is_named(
+def test_a_replica_deleted_by_others_is_reported(
     cluster: Cluster, step: Step, operator: TrainingOperator, deleted: str, named: str
 ) -> None:
     operator.deleted = {deleted}
@@ -141,7 +145,7 @@ def test_a_replica_deleted_from_outside_is_named(
         train(cluster, step, job(3))
 
 
-def test_a_replica_that_refused_its_input_is_named_whatever_else_happened(
+def test_a_replica_that_refused_its_input_is_reported_first(
     cluster: Cluster, step: Step, operator: TrainingOperator
 ) -> None:
     operator.deleted = {"master-0"}
@@ -165,7 +169,7 @@ def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
 
 
-def test_pods_that_do_not_start_are_named(
+def test_pods_that_do_not_start_are_reported(
     cluster: Cluster,
     step: Step,
     operator: TrainingOperator,
@@ -184,7 +188,7 @@ def test_pods_that_do_not_start_are_named(
     ]
 
 
-def test_workers_that_do_not_start_are_named_though_the_job_runs(
+def test_workers_that_do_not_start_are_reported_while_the_job_runs(
     cluster: Cluster,
     step: Step,
     operator: TrainingOperator,
@@ -211,7 +215,7 @@ def test_refused_pods_fail_the_step_with_the_operators_event(
         train(cluster, step, job(2))
 
 
-def test_a_job_whose_master_starts_late_is_started_anew(
+def test_a_job_with_a_late_master_is_recreated(
     cluster: Cluster,
     step: Step,
     operator: TrainingOperator,
@@ -231,7 +235,7 @@ def test_a_job_whose_master_starts_late_is_started_anew(
 
 
 @pytest.mark.parametrize("deaf", [True, False])
-def test_a_master_that_does_not_start_or_is_not_found_fails_the_step(
+def test_a_master_that_does_not_start_or_is_unreachable_fails_the_step(
     cluster: Cluster, step: Step, operator: TrainingOperator, deaf: bool
 ) -> None:
     operator.deaf = deaf
@@ -244,7 +248,7 @@ def test_a_master_that_does_not_start_or_is_not_found_fails_the_step(
 
 
 @pytest.mark.usefixtures("sigterm")
-def test_the_job_of_an_evicted_step_goes_on_for_the_next_attempt(
+def test_the_job_of_an_evicted_step_is_left_to_the_next_attempt(
     cluster: Cluster, step: Step, operator: TrainingOperator, emulator: Emulator
 ) -> None:
     operator.idle = True
@@ -267,7 +271,7 @@ def test_the_job_of_an_evicted_step_goes_on_for_the_next_attempt(
     assert len(operator.handled) == 1
 
 
-def test_the_job_goes_on_while_the_api_server_is_away(
+def test_the_job_is_kept_while_the_api_server_is_unreachable(
     cluster: Cluster, step: Step, operator: TrainingOperator, emulator: Emulator
 ) -> None:
     operator.idle = True
@@ -277,7 +281,7 @@ def test_the_job_goes_on_while_the_api_server_is_away(
     emulator.remove("PyTorchJob", the_job(emulator))
 
 
-def test_deletion_from_outside_is_named(
+def test_a_deletion_by_others_is_reported(
     cluster: Cluster, step: Step, operator: TrainingOperator, emulator: Emulator
 ) -> None:
     operator.idle = True
@@ -288,7 +292,7 @@ def test_deletion_from_outside_is_named(
 
 @pytest.mark.parametrize("status", [429, 500, 0])
 @pytest.mark.parametrize(("method", "path"), [("POST", "/pytorchjobs$"), ("GET", "/pytorchjobs/")])
-def test_passing_failures_of_the_api_are_overcome(
+def test_transient_failures_of_the_api_are_retried(
     cluster: Cluster, step: Step, operator: TrainingOperator, emulator: Emulator, method: str, path: str, status: int
 ) -> None:
     fault = emulator.fail(method, path, status, times=2)
@@ -304,7 +308,7 @@ def test_passing_failures_of_the_api_are_overcome(
         ("GET", "/pytorchjobs/", 403, "not allowed to get PyTorchJob"),
     ],
 )
-def test_lasting_failures_of_the_api_are_named(
+def test_permanent_failures_of_the_api_are_reported(
     cluster: Cluster,
     step: Step,
     operator: TrainingOperator,
@@ -331,7 +335,7 @@ def test_a_second_attempt_adopts_the_running_job(
     assert capsys.readouterr().out == "".join(f"epoch {number}\n" for number in range(30))
 
 
-def test_a_job_that_failed_before_is_started_anew(
+def test_a_job_that_has_failed_is_recreated(
     cluster: Cluster, step: Step, operator: TrainingOperator, emulator: Emulator
 ) -> None:
     failed = {**owned_objects.with_digest(manifest(step, PODS, job())), "status": {"conditions": [FAILED]}}
@@ -341,7 +345,7 @@ def test_a_job_that_failed_before_is_started_anew(
     assert len(operator.handled) == 2
 
 
-def test_two_runs_at_the_same_time(cluster: Cluster, operator: TrainingOperator, emulator: Emulator) -> None:
+def test_concurrent_runs_do_not_mix(cluster: Cluster, operator: TrainingOperator, emulator: Emulator) -> None:
     operator.idle = True
     foreign = manifest(Step("another-run"), PODS, job())
     emulator.put("PyTorchJob", foreign)
@@ -363,7 +367,9 @@ def options(bucket: str) -> list[str]:
     ]
 
 
-def test_the_command_says_what_failed(run_command: RunCommand, operator: TrainingOperator, options: list[str]) -> None:
+def test_the_command_reports_what_failed(
+    run_command: RunCommand, operator: TrainingOperator, options: list[str]
+) -> None:
     operator.exit_codes = {"master-0": 2}
     outcome = run_command(*options)
     assert outcome.code == 2
@@ -371,7 +377,7 @@ def test_the_command_says_what_failed(run_command: RunCommand, operator: Trainin
     assert "error: master-0 does not like it; fix it" in outcome.stderr
 
 
-def test_no_job_is_started_whose_bundle_could_not_be_written(
+def test_no_job_is_started_if_its_bundle_cannot_be_written(
     run_command: RunCommand, emulator: Emulator, options: list[str]
 ) -> None:
     outcome = run_command(*options, "--model-output-file", "s3://no-such-bucket/model")
@@ -387,6 +393,6 @@ def test_the_dry_run_prints_the_manifest(run_command: RunCommand, emulator: Emul
     assert emulator.requests() == []
 
 
-def test_a_command_that_is_told_to_stop_leaves_nothing(operator: TrainingOperator, options: list[str]) -> None:
+def test_a_stopped_command_leaves_nothing(operator: TrainingOperator, options: list[str]) -> None:
     operator.idle = True
     stop_when(lambda: operator.handled, options)

@@ -74,7 +74,7 @@ def test_the_best_trial_is_found(cluster: Cluster, step: Step, katib: Katib, cap
     assert "trials: 0 running, 3 succeeded; best val_loss 1" in caplog.text
 
 
-def test_trials_that_failed_or_stopped_early_are_told_apart(cluster: Cluster, step: Step, katib: Katib) -> None:
+def test_failed_and_early_stopped_trials_are_distinguished(cluster: Cluster, step: Step, katib: Katib) -> None:
     katib.stopped_early = 1
     katib.losses = lambda chosen: None if chosen["beta"] == "1.0" else 2.0
     result = tune(cluster, step, experiment(max_trials=8, max_failed_trials=8))
@@ -86,7 +86,7 @@ def test_trials_that_failed_or_stopped_early_are_told_apart(cluster: Cluster, st
     assert re.fullmatch(r"exit code 1: starting \| error: dataset \d is broken; fix it", failed.failure)
 
 
-def test_failed_trials_tell_why(cluster: Cluster, step: Step, katib: Katib) -> None:
+def test_the_error_names_the_causes_of_failed_trials(cluster: Cluster, step: Step, katib: Katib) -> None:
     katib.losses = lambda chosen: None
     cause = r"exit code 1: starting \| error: dataset {0} is broken; fix it"
     message = (
@@ -96,7 +96,7 @@ def test_failed_trials_tell_why(cluster: Cluster, step: Step, katib: Katib) -> N
         tune(cluster, step, experiment())
 
 
-def test_trials_without_metrics_make_no_optimum(cluster: Cluster, step: Step, katib: Katib) -> None:
+def test_an_experiment_without_metrics_fails(cluster: Cluster, step: Step, katib: Katib) -> None:
     katib.losses = lambda chosen: "unavailable"
     message = (
         r"no trial reported the objective; trial \S+: no val_loss=<number> in the output: starting \| error: dataset"
@@ -107,7 +107,7 @@ def test_trials_without_metrics_make_no_optimum(cluster: Cluster, step: Step, ka
 
 @pytest.mark.parametrize("loss", [None, "unavailable"])
 @pytest.mark.parametrize("allowed", [0, 1, 2, 3])
-def test_as_many_trials_may_fail_as_the_option_says(
+def test_the_option_limits_the_number_of_failed_trials(
     cluster: Cluster, step: Step, katib: Katib, loss: str | None, allowed: int
 ) -> None:
     """One that prints no objective has failed too."""
@@ -120,7 +120,7 @@ def test_as_many_trials_may_fail_as_the_option_says(
         assert tune(cluster, step, wanted).best.objective == 1.0
 
 
-def test_a_trial_that_took_too_long_is_said_to_have(cluster: Cluster, step: Step, katib: Katib) -> None:
+def test_a_trial_that_took_too_long_is_reported_as_timeout(cluster: Cluster, step: Step, katib: Katib) -> None:
     katib.losses = lambda chosen: TIMEOUT if chosen["beta"] == "1.0" else 2.0
     trials = tune(cluster, step, experiment(max_trials=8, max_failed_trials=4)).trials
     assert [trial.state for trial in trials].count(TrialState.TIMEOUT) == 4
@@ -128,13 +128,13 @@ def test_a_trial_that_took_too_long_is_said_to_have(cluster: Cluster, step: Step
     assert late.failure.startswith("stopped after 60 s, its --trial-timeout: starting | error: dataset")
 
 
-def test_a_trial_whose_pod_was_deleted_is_said_to_be_that(cluster: Cluster, step: Step, katib: Katib) -> None:
+def test_a_trial_whose_pod_was_deleted_is_reported_as_such(cluster: Cluster, step: Step, katib: Katib) -> None:
     katib.losses, katib.podless = (lambda chosen: None), True
     with pytest.raises(StepError, match=r"trial \S+-00000000: its pod was deleted from outside;"):
         tune(cluster, step, experiment())
 
 
-def test_trials_that_outlive_an_experiment_of_the_same_name_do_not_count(
+def test_trials_of_a_deleted_experiment_of_the_same_name_are_ignored(
     cluster: Cluster, step: Step, katib: Katib, emulator: Emulator
 ) -> None:
     name = manifest(step, PODS, experiment())["metadata"]["name"]
@@ -150,7 +150,7 @@ def test_success_without_an_optimum_is_a_failure(cluster: Cluster, step: Step, k
         tune(cluster, step, experiment())
 
 
-def test_an_experiment_without_progress_ends(
+def test_an_experiment_without_progress_fails(
     cluster: Cluster, step: Step, katib: Katib, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     katib.idle = True
@@ -168,7 +168,7 @@ def test_an_experiment_that_starts_no_trial_fails(
         tune(cluster, step, experiment())
 
 
-def test_trials_whose_pods_are_refused_are_not_said_to_run(
+def test_trials_whose_pods_are_refused_are_not_counted_as_running(
     cluster: Cluster, step: Step, katib: Katib, limits: dict[str, float], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -199,7 +199,7 @@ def test_an_image_that_cannot_be_pulled_ends_the_wait(
         tune(cluster, step, experiment())
 
 
-def test_lasting_errors_of_the_suggestions_end_the_wait(
+def test_permanent_errors_of_the_suggestions_end_the_wait(
     cluster: Cluster, step: Step, katib: Katib, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The experiment itself stays as it was created."""
@@ -213,7 +213,7 @@ def test_lasting_errors_of_the_suggestions_end_the_wait(
     assert caplog.text.count("no such setting") == 1
 
 
-def test_passing_errors_of_the_suggestions_do_not(
+def test_transient_errors_of_the_suggestions_do_not_end_the_wait(
     cluster: Cluster, step: Step, katib: Katib, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     katib.suggestion_error = "rpc error: connection refused"
@@ -227,7 +227,7 @@ def test_passing_errors_of_the_suggestions_do_not(
     assert tune(cluster, step, experiment()).best.objective == 4.0
 
 
-def test_deletion_from_outside_is_named(cluster: Cluster, step: Step, katib: Katib, emulator: Emulator) -> None:
+def test_a_deletion_by_others_is_reported(cluster: Cluster, step: Step, katib: Katib, emulator: Emulator) -> None:
     katib.idle = True
     when(
         lambda: emulator.objects("Experiment"),
@@ -239,7 +239,7 @@ def test_deletion_from_outside_is_named(cluster: Cluster, step: Step, katib: Kat
 
 @pytest.mark.parametrize("status", [429, 500, 0])
 @pytest.mark.parametrize(("method", "path"), [("POST", "/experiments$"), ("GET", "/experiments/"), ("GET", "/trials$")])
-def test_passing_failures_of_the_api_are_overcome(
+def test_transient_failures_of_the_api_are_retried(
     cluster: Cluster, step: Step, katib: Katib, emulator: Emulator, method: str, path: str, status: int
 ) -> None:
     fault = emulator.fail(method, path, status, times=2)
@@ -256,7 +256,7 @@ def test_passing_failures_of_the_api_are_overcome(
         ("GET", "/trials$", 403, "not allowed to list Trial"),
     ],
 )
-def test_lasting_failures_of_the_api_are_named(
+def test_permanent_failures_of_the_api_are_reported(
     cluster: Cluster, step: Step, katib: Katib, emulator: Emulator, method: str, path: str, status: int, message: str
 ) -> None:
     emulator.fail(method, path, status, times=99)
@@ -264,7 +264,7 @@ def test_lasting_failures_of_the_api_are_named(
         tune(cluster, step, experiment())
 
 
-def test_two_runs_at_the_same_time(cluster: Cluster, katib: Katib, emulator: Emulator) -> None:
+def test_concurrent_runs_do_not_mix(cluster: Cluster, katib: Katib, emulator: Emulator) -> None:
     foreign = manifest(Step("another-run"), PODS, experiment())
     emulator.put("Experiment", foreign)
     assert tune(cluster, Step("this-run"), experiment()).best
@@ -295,7 +295,7 @@ def test_the_attempt_after_an_eviction_adopts_the_running_experiment(
     emulator.remove("Workflow", "run-1")
 
 
-def test_an_api_server_that_stays_away_leaves_the_experiment_to_the_next_attempt(
+def test_the_experiment_is_left_to_the_next_attempt_if_the_api_server_stays_unreachable(
     cluster: Cluster, step: Step, katib: Katib, emulator: Emulator
 ) -> None:
     katib.idle = True
@@ -328,7 +328,7 @@ def options(bucket: str, tmp_path: Path) -> list[str]:
     return ["run_katib_experiment", *data, *rest, *on]
 
 
-def test_the_command_tunes(
+def test_the_command_writes_the_trials_and_the_best_hyperparameters(
     run_command: RunCommand, emulator: Emulator, katib: Katib, options: list[str], tmp_path: Path
 ) -> None:
     outcome = run_command(*options)
@@ -337,7 +337,7 @@ def test_the_command_tunes(
     assert (tmp_path / "trials.csv").read_text().count("succeeded") == 2
 
 
-def test_the_command_says_what_failed(
+def test_the_command_reports_what_failed(
     run_command: RunCommand, emulator: Emulator, katib: Katib, options: list[str]
 ) -> None:
     katib.losses = lambda chosen: None
@@ -351,6 +351,6 @@ def test_the_dry_run_prints_the_manifest(run_command: RunCommand, emulator: Emul
     assert emulator.requests() == []
 
 
-def test_a_command_that_is_told_to_stop_leaves_nothing(emulator: Emulator, katib: Katib, options: list[str]) -> None:
+def test_a_stopped_command_leaves_nothing(emulator: Emulator, katib: Katib, options: list[str]) -> None:
     katib.idle = True
     stop_when(lambda: katib.handled, options)

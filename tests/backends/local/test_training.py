@@ -47,7 +47,7 @@ def program(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     return replace
 
 
-def test_two_nodes_train_the_model_that_one_would(
+def test_two_nodes_train_the_same_model_as_one(
     arguments: TrainingArguments, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """Equal steps but for the latent samples: the losses are close, the shapes the same; and a repetition is equal."""
@@ -71,7 +71,7 @@ def test_two_nodes_train_the_model_that_one_would(
     assert distributed.info.thresholds.score == pytest.approx(single.info.thresholds.score, rel=0.1)
 
 
-def test_bad_input_is_told_by_the_processes(arguments: TrainingArguments) -> None:
+def test_bad_input_is_reported_by_the_processes(arguments: TrainingArguments) -> None:
     with pytest.raises(InputError, match=r"rank \d of the training ended with code 2: error: .*batch size 301"):
         get_backend("local").trainer.train(TrainingJob(arguments=arguments.model_copy(update={"batch_size": 301})))
 
@@ -120,7 +120,7 @@ def test_a_killed_process_fails_the_job(arguments: TrainingArguments, program: C
         LocalTrainer().train(TrainingJob(arguments=arguments))
 
 
-def test_the_job_has_a_deadline(arguments: TrainingArguments, program: Callable[[str], None]) -> None:
+def test_the_job_has_a_timeout(arguments: TrainingArguments, program: Callable[[str], None]) -> None:
     program("time.sleep(600)")
     with pytest.raises(StepError, match=r"took longer than 0\.1 s"):
         LocalTrainer().train(TrainingJob(arguments=arguments, timeout=0.1))

@@ -64,14 +64,14 @@ def test_the_outcome_does_not_depend_on_which_trial_ends_first(algorithm: str) -
     assert best.epochs == 2
 
 
-def test_a_grid_is_run_once_and_whole(scratch: Path) -> None:
+def test_a_grid_runs_every_point_once(scratch: Path) -> None:
     result = LocalTuner(program(REPORT)).tune(experiment(algorithm="grid", max_trials=99, parallel_trials=4))
     assert [trial.hyperparameters for trial in result.trials] == [SPACE.point(index) for index in range(6)]
     assert (result.best.hyperparameters.latent_dim, result.best.hyperparameters.lr) == (4, 1e-3)
     assert not list(scratch.iterdir())
 
 
-def test_trials_get_their_arguments_a_share_of_the_cores_and_a_folder_of_their_own(
+def test_trials_get_arguments_a_share_of_the_cores_and_a_temporary_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -99,7 +99,7 @@ def test_some_trials_may_fail() -> None:
     assert result.trials[2].failure == "exit code 1"
 
 
-def test_one_failed_trial_too_many_ends_the_experiment(
+def test_too_many_failed_trials_end_the_experiment(
     scratch: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     note = f"open({str(tmp_path / 'ran')!r}, 'a').write('x')"
@@ -111,12 +111,12 @@ def test_one_failed_trial_too_many_ends_the_experiment(
     assert caplog.text.count("line one") == 2
 
 
-def test_an_experiment_without_any_success_fails_whatever_is_allowed() -> None:
+def test_an_experiment_without_successful_trials_fails() -> None:
     with pytest.raises(StepError, match=r"4 of 4 trials failed .*no val_loss=<number> in the output: val_loss=nan"):
         LocalTuner(program("print('val_loss=nan')")).tune(experiment(max_failed_trials=99))
 
 
-def test_a_failed_trial_does_not_count_even_if_it_reported() -> None:
+def test_the_objective_of_a_failed_trial_is_ignored() -> None:
     body = "print(f'val_loss={a.lr}', flush=True)\nif a.lr < 0.005: raise SystemExit(3)"
     result = LocalTuner(program(body)).tune(experiment(algorithm="grid", max_trials=2, max_failed_trials=1))
     assert [trial.state.value for trial in result.trials] == ["failed", "succeeded"]
@@ -128,7 +128,7 @@ def is_running(pid: int) -> bool:
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
-def test_a_trial_that_takes_too_long_is_stopped_with_all_that_it_started(
+def test_a_trial_over_its_timeout_is_stopped_with_its_child_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("container_component_src.backends.local.processes.STOP_GRACE", 0.1)
@@ -173,6 +173,6 @@ def test_an_interrupt_leaves_nothing_behind(
     assert not list(scratch.iterdir())
 
 
-def test_what_only_katib_has_is_refused() -> None:
+def test_options_that_only_katib_offers_are_refused() -> None:
     with pytest.raises(InputError, match="use none with --backend local"):
         LocalTuner(program(REPORT)).tune(experiment(trial_early_stopping="medianstop"))

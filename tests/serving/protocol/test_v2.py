@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from container_component_src.serving.protocol.errors import RequestError
-from container_component_src.serving.protocol.inputs import Rows
+from container_component_src.serving.protocol.rows import Rows
 from container_component_src.serving.protocol.tensors import NUMPY_TYPES
 from container_component_src.serving.protocol.v2 import (
     HEADER_LENGTH,
@@ -92,13 +92,13 @@ BAD: dict[str, tuple[list[dict[str, Any]], str]] = {
 
 
 @pytest.mark.parametrize(("inputs", "message"), BAD.values(), ids=BAD)
-def test_bad_inputs_are_refused_by_name_and_row(inputs: list[dict[str, Any]], message: str) -> None:
+def test_an_invalid_input_is_refused_by_name_and_row(inputs: list[dict[str, Any]], message: str) -> None:
     with pytest.raises(RequestError) as error:
         read(*inputs)
     assert message in str(error.value)
 
 
-def test_bytes_have_to_fit_the_shape_and_end_with_the_last_input() -> None:
+def test_binary_data_must_fit_the_shape_and_end_with_the_last_input() -> None:
     matrix = {"name": "rows", "shape": [1, 3], "datatype": "FP32", "parameters": {"binary_data_size": 8}}
     with pytest.raises(RequestError, match=r"8 bytes for shape \[1, 3\] of FP32, which takes 12"):
         read(matrix, tail=bytes(8))
@@ -121,14 +121,14 @@ def test_bytes_have_to_fit_the_shape_and_end_with_the_last_input() -> None:
     ],
     ids=["twice", "twice within", "unknown", "colon"],
 )
-def test_what_a_parser_would_drop_is_refused(body: bytes, message: str) -> None:
+def test_duplicate_and_unknown_keys_are_refused(body: bytes, message: str) -> None:
     with pytest.raises(RequestError) as error:
         decode_request(body, None).rows(CHANNELS)
     assert message in str(error.value)
 
 
 @pytest.mark.parametrize("length", ["", "-1", "x", "1e3", "99999", "٣"])
-def test_a_wrong_length_of_the_json_is_refused(length: str) -> None:
+def test_an_invalid_json_length_is_refused(length: str) -> None:
     with pytest.raises(RequestError, match="not the length of the JSON"):
         decode_request(b'{"inputs": []}', length)
 
@@ -144,7 +144,7 @@ TEXTS = arrays.arrays(np.dtype(object), arrays.array_shapes(max_dims=2), element
 
 
 @given(outputs=st.dictionaries(st.text(max_size=5), NUMBERS | TEXTS, max_size=3), binary=st.booleans())
-def test_what_is_written_is_read_again(outputs: dict[str, np.ndarray], binary: bool) -> None:
+def test_an_encoded_response_is_decoded_unchanged(outputs: dict[str, np.ndarray], binary: bool) -> None:
     if not binary:  # JSON knows no infinity, and numbers of 16 bits are for binary data
         outputs = {name: array for name, array in outputs.items() if array.dtype.kind != "f"}
     body, headers = encode_response(outputs, Request((), binary=binary), {"id": "7"})

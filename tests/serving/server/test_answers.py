@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from container_component_src.model.bundle_info import BundleInfo
-from container_component_src.serving.protocol.inputs import Rows
+from container_component_src.serving.protocol.rows import Rows
 from container_component_src.serving.server.answers import assess
 from container_component_src.telemetry.smoothing import smooth
 from tests.serving.bundles import CHANNELS, SCALER, bundle_info

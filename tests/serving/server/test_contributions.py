@@ -1,4 +1,4 @@
-"""A fault in one channel of example telemetry is found in that channel."""
+"""A fault in one channel of example telemetry is attributed to that channel."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from container_component_src.example_data import ExampleDataSpec, generate
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.scoring import contributions_and_reconstruction
 from container_component_src.model.training import train
-from container_component_src.serving.protocol.inputs import Rows
+from container_component_src.serving.protocol.rows import Rows
 from container_component_src.serving.server.answers import assess
 from container_component_src.steps.data import ScalerType
 from container_component_src.steps.training import TrainingArguments
@@ -35,7 +35,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, np.ndarra
     table = pq.read_table(archive)
     channels = float_channels(table.schema, TIME)
     values = table.select(list(channels)).to_pandas().interpolate(limit_direction="both").to_numpy(np.float32)
-    order = np.random.default_rng(0).permutation(len(values))  # the rhythms of the short example in both parts
+    order = np.random.default_rng(0).permutation(len(values))  # so that both splits have all daily rhythms
     known, unknown = values[np.sort(order[:TRAIN_ROWS])], values[np.sort(order[TRAIN_ROWS:])]
     varying = known.std(axis=0) > 0
     channels = tuple(name for name, varies in zip(channels, varying, strict=True) if varies)
@@ -44,9 +44,9 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, np.ndarra
         type=ScalerType.STANDARD, channels=channels, centre=tuple(known.mean(axis=0).tolist()),
         scale=tuple(known.std(axis=0).tolist()),
     )  # fmt: skip
-    for name, part in (("train", known[:-1500]), ("val", known[-1500:])):
+    for name, values in (("train", known[:-1500]), ("val", known[-1500:])):
         with DatasetWriter(str(folder / name), TIME, channels) as writer:
-            writer.write(Frame(np.arange(len(part), dtype=np.int64) * 10**9, scaler.transform(part)))
+            writer.write(Frame(np.arange(len(values), dtype=np.int64) * 10**9, scaler.transform(values)))
             writer.commit(scaler=scaler)
     train(
         TrainingArguments(
@@ -66,10 +66,10 @@ def test_the_faulty_channel_contributes_most(example: tuple[Bundle, np.ndarray])
     for column, scale in enumerate(bundle.info.scaler.scale):
         rows = values[rng.choice(len(values), FAULTY_ROWS)]
         rows[:, column] += FAULT * scale * rng.choice([-1, 1])
-        parts, expected = contributions_and_reconstruction(
+        contributions, expected = contributions_and_reconstruction(
             bundle.model, bundle.info.scaler.transform(rows.astype(np.float32))
         )
-        answers: list[dict[str, Any]] = assess(bundle.info, Rows(rows), parts, expected, 3).predictions()
+        answers: list[dict[str, Any]] = assess(bundle.info, Rows(rows), contributions, expected, 3).predictions()
         found += [
             (bundle.info.channels[column], answer["top_channels"][0]["channel"])
             for answer in answers
@@ -88,11 +88,11 @@ def test_the_faulty_channel_contributes_most_to_smoothed_alarms(example: tuple[B
     for column, scale in enumerate(bundle.info.scaler.scale):
         rows = values[100 * column :][:120].copy()
         rows[faulty, column] += FAULT * scale
-        parts, expected = contributions_and_reconstruction(
+        contributions, expected = contributions_and_reconstruction(
             bundle.model, bundle.info.scaler.transform(rows.astype(np.float32))
         )
         timestamps = np.arange(len(rows)) * 10**9
-        answers = assess(info, Rows(rows, timestamps), parts, expected, 3).predictions()
+        answers = assess(info, Rows(rows, timestamps), contributions, expected, 3).predictions()
         found += [
             (info.channels[column], answer["top_channels"][0]["channel"])
             for answer in answers[faulty.start : faulty.stop + 7]

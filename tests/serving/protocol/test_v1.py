@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from container_component_src.serving.protocol.errors import RequestError
-from container_component_src.serving.protocol.inputs import Rows, rows_of_json, scaled, values_of
+from container_component_src.serving.protocol.rows import Rows, scaled
+from container_component_src.serving.protocol.v1 import rows_of_json, values_of
 from tests.serving.bad_requests import BAD_BODIES, BAD_ROWS, LIST
 from tests.serving.bundles import CHANNELS, ROW, SCALER
 
@@ -42,7 +43,7 @@ def test_bytes_that_are_not_json_are_refused(body: bytes) -> None:
     [case for name, case in BAD_ROWS.items() if name != "beyond float32 when scored"],  # the predictor's to see
     ids=[name for name in BAD_ROWS if name != "beyond float32 when scored"],
 )
-def test_a_bad_row_is_refused_by_index_and_channel(row: object, message: str) -> None:
+def test_an_invalid_row_is_refused_by_index_and_channel(row: object, message: str) -> None:
     with pytest.raises(RequestError) as error:
         scaled_rows([LIST, row])
     assert str(error.value).startswith(message)
@@ -61,7 +62,7 @@ def test_a_bad_row_is_refused_by_index_and_channel(row: object, message: str) ->
     ],
     ids=["instances", "channel", "unknown key"],
 )
-def test_what_a_parser_would_drop_is_refused(body: bytes, message: str) -> None:
+def test_duplicate_and_unknown_keys_are_refused(body: bytes, message: str) -> None:
     with pytest.raises(RequestError) as error:
         rows_of_json(body, CHANNELS)
     assert message in str(error.value)
@@ -75,9 +76,7 @@ def test_a_value_that_scaling_would_hide_is_refused(value: bytes) -> None:
 
 
 @given(rows=st.lists(st.tuples(VALUES, VALUES, VALUES), min_size=1, max_size=5), order=st.permutations(range(3)))
-def test_rows_mean_the_same_as_lists_and_as_objects_in_any_order(
-    rows: list[tuple[float, ...]], order: list[int]
-) -> None:
+def test_lists_and_objects_in_any_order_have_the_same_values(rows: list[tuple[float, ...]], order: list[int]) -> None:
     named = [{CHANNELS[column]: row[column] for column in order} for row in rows]
     expected = np.array(rows, dtype=float)
     np.testing.assert_array_equal(values_of([list(row) for row in rows], CHANNELS), expected)
@@ -90,18 +89,9 @@ def test_an_integer_beyond_floats_is_refused() -> None:
         rows_of_json(body, CHANNELS)
 
 
-def test_rows_are_scaled_as_the_scaler_does() -> None:
-    np.testing.assert_array_equal(scaled_rows([ROW, LIST]), np.array([[-0.25, 1.0, 0.25]] * 2, dtype=np.float32))
-
-
 @pytest.mark.parametrize("value", [0, None, "OPEN", "12:30"])
 def test_a_channel_that_the_scaler_dropped_is_ignored(value: object) -> None:
     np.testing.assert_array_equal(read({"instances": [{"valve_state": value, **ROW}]}).values, [LIST])
-
-
-def test_without_a_scaler_values_stay_as_they_are() -> None:
-    values = scaled(np.array([LIST]), CHANNELS, scaler=None)
-    np.testing.assert_array_equal(values, np.array([LIST], dtype=np.float32))
 
 
 @pytest.mark.parametrize(
@@ -133,7 +123,7 @@ def test_timestamps_are_read(times: list[object]) -> None:
         ({}, '"timestamps" is an object'),
     ],
 )
-def test_bad_timestamps_are_refused_by_row(times: object, message: str) -> None:
+def test_an_invalid_timestamp_is_refused_by_row(times: object, message: str) -> None:
     with pytest.raises(RequestError) as error:
         read({"instances": [LIST, LIST], "timestamps": times})
     assert message in str(error.value)
@@ -152,7 +142,7 @@ JSON_VALUES = st.recursive(
         {"instances": st.lists(JSON_VALUES, max_size=3)}, optional={"timestamps": JSON_VALUES, "x": JSON_VALUES}
     )
 )
-def test_whatever_a_request_holds_it_is_scaled_or_refused(body: object) -> None:
+def test_every_request_is_scaled_or_refused(body: object) -> None:
     try:
         values = scaled(read(body).values, CHANNELS, SCALER)
     except RequestError:

@@ -14,6 +14,7 @@ from container_component_src import storage
 from container_component_src.backends.local.processes import LOOPBACK, free_ports
 from container_component_src.backends.local.serving import running, wait_until_ready
 from container_component_src.model.bundle_info import INFO_NAME, WEIGHTS_NAME
+from tests.helpers import Invoke, assert_refused
 from tests.serving.bundles import make_bundle
 
 COMMANDS = {"serve_predictor": [], "serve_transformer": ["--predictor-host", "predictor"]}
@@ -30,24 +31,21 @@ def one_line(result: subprocess.CompletedProcess[str]) -> str:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_bundle_with_a_damaged_description_ends_the_process(command: str, tmp_path: Path) -> None:
+def test_a_bundle_with_a_damaged_description_is_refused(command: str, invoke: Invoke, tmp_path: Path) -> None:
     make_bundle(tmp_path)
     (tmp_path / INFO_NAME).write_text("{")
-    result = serve(command, "--model-dir", str(tmp_path))
-    assert result.returncode == 2
-    assert f"{INFO_NAME}: damaged model bundle" in one_line(result)
+    outcome = invoke(command, *COMMANDS[command], "--model-dir", tmp_path)
+    assert_refused(outcome, f"{INFO_NAME}: damaged model bundle")
 
 
-def test_other_weights_than_described_end_the_predictor(tmp_path: Path) -> None:
+def test_other_weights_than_described_are_refused(invoke: Invoke, tmp_path: Path) -> None:
     make_bundle(tmp_path)
     file = tmp_path / WEIGHTS_NAME
     file.write_bytes(file.read_bytes()[:-4] + b"\0\0\0\0")
-    result = serve("serve_predictor", "--model-dir", str(tmp_path))
-    assert result.returncode == 2
-    assert WEIGHTS_NAME in one_line(result)
+    assert_refused(invoke("serve_predictor", "--model-dir", tmp_path), WEIGHTS_NAME)
 
 
-def test_weights_that_give_no_numbers_end_the_predictor(tmp_path: Path) -> None:
+def test_weights_that_compute_nan_are_refused(tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path)
     bundle.model.log_variance.data.fill_(float("nan"))
     bundle.save(storage.resolve(str(tmp_path)))
@@ -57,7 +55,7 @@ def test_weights_that_give_no_numbers_end_the_predictor(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_port_that_is_taken_ends_the_process(command: str, tmp_path: Path) -> None:
+def test_a_port_in_use_is_refused(command: str, tmp_path: Path) -> None:
     make_bundle(tmp_path)
     with socket.create_server((LOOPBACK, 0)) as other:
         port = other.getsockname()[1]
@@ -66,7 +64,7 @@ def test_a_port_that_is_taken_ends_the_process(command: str, tmp_path: Path) -> 
     assert f"port {port}: cannot listen there" in one_line(result)
 
 
-def test_a_grpc_port_that_is_taken_ends_the_process(tmp_path: Path) -> None:
+def test_a_grpc_port_in_use_is_refused(tmp_path: Path) -> None:
     make_bundle(tmp_path)
     (http_port,) = free_ports(1)
     with socket.create_server(("", 0)) as other:
@@ -78,7 +76,7 @@ def test_a_grpc_port_that_is_taken_ends_the_process(tmp_path: Path) -> None:
     assert f"gRPC port {port}: cannot listen there" in result.stderr.splitlines()[-1]  # gRPC itself says so before
 
 
-def test_a_server_that_is_told_to_stop_ends_in_order(tmp_path: Path) -> None:
+def test_a_server_stops_on_sigterm_with_exit_code_0(tmp_path: Path) -> None:
     make_bundle(tmp_path)
     (port,) = free_ports(1)
     command = ("serve_transformer", "--model-dir", str(tmp_path), "--predictor-host", "predictor")

@@ -1,4 +1,4 @@
-"""Servers that lose their predictor, are stopped, or have several workers."""
+"""Servers in operation: without their predictor, when they are stopped, with several workers, and their metrics."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def samples(text: str) -> dict[tuple[str, tuple[str, ...]], float]:
     }
 
 
-def test_a_killed_predictor_is_answered_503_until_it_is_back(tmp_path: Path) -> None:
+def test_requests_get_503_while_the_predictor_is_down(tmp_path: Path) -> None:
     make_bundle(tmp_path)
     predictor_port, port = free_ports(2)
     common = ("--model-dir", str(tmp_path), "--model-name", MODEL)
@@ -90,7 +90,7 @@ def test_a_killed_predictor_is_answered_503_until_it_is_back(tmp_path: Path) -> 
     assert all("predictor does not answer" in text for code, text in answers if code == 503)
 
 
-def test_a_transformer_may_be_ready_only_with_its_predictor(tmp_path: Path) -> None:
+def test_readiness_can_depend_on_the_predictor(tmp_path: Path) -> None:
     make_bundle(tmp_path)
     predictor_port, port = free_ports(2)
     common = ("--model-dir", str(tmp_path), "--model-name", MODEL)
@@ -121,14 +121,14 @@ def test_a_request_in_flight_is_finished_when_the_server_is_stopped(tmp_path: Pa
     body = json.dumps({"instances": np.zeros((LARGE, len(CHANNELS))).tolist()}).encode()
     with ready(port, "serve_predictor", "--model-dir", str(tmp_path), "--model-name", MODEL) as server:
 
-        def parts() -> Iterator[bytes]:
+        def chunks() -> Iterator[bytes]:
             yield body[:1000]
             time.sleep(0.5)  # the server has begun to read
             os.kill(server.process.pid, signal.SIGTERM)
             time.sleep(0.5)  # and knows that it is to stop
             yield body[1000:]
 
-        answer = httpx.post(url(port), content=parts(), timeout=TIMEOUT, trust_env=False)
+        answer = httpx.post(url(port), content=chunks(), timeout=TIMEOUT, trust_env=False)
         assert server.process.wait(TIMEOUT) == 0
     assert answer.status_code == 200
     assert len(answer.json()["predictions"]) == LARGE

@@ -1,4 +1,4 @@
-"""Whatever is asked, no server answers 500; `SERVING_FUZZ_EXAMPLES=20000` asks more."""
+"""No request, however invalid, is answered with 500. Set `SERVING_FUZZ_EXAMPLES=20000` for more requests."""
 
 import json
 import os
@@ -35,7 +35,7 @@ GOOD_ROWS = st.lists(NUMBERS, min_size=3, max_size=3) | st.fixed_dictionaries(di
 
 
 def or_any(likely: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Mostly the likely, sometimes anything."""
+    """Three times out of four the likely, otherwise anything."""
     return st.one_of(likely, likely, likely, VALUES)
 
 
@@ -67,7 +67,7 @@ V2 = or_any(
     )
 )
 BODIES = st.one_of(
-    st.tuples(V1 | V2, st.binary(max_size=40)).map(lambda parts: json.dumps(parts[0]).encode() + parts[1]),
+    st.tuples(V1 | V2, st.binary(max_size=40)).map(lambda pair: json.dumps(pair[0]).encode() + pair[1]),
     V1.map(lambda content: json.dumps(content).encode()),
     V2.map(lambda content: json.dumps(content).encode()),
     st.binary(max_size=60),
@@ -95,7 +95,7 @@ LENGTHS = st.none() | st.none() | st.integers(-1, 400).map(str) | HEADER_TEXTS
 
 @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 @given(
-    part=st.sampled_from(["combined", "combined", "transformer", "predictor"]),
+    role=st.sampled_from(["combined", "combined", "transformer", "predictor"]),
     method=METHODS,
     path=PATHS,
     headers=HEADERS,
@@ -104,14 +104,14 @@ LENGTHS = st.none() | st.none() | st.integers(-1, 400).map(str) | HEADER_TEXTS
 )
 def test_no_request_is_answered_500(
     service: Service,
-    part: str,
+    role: str,
     method: str,
     path: str,
     headers: dict[str, str],
     body: bytes,
     length: str | None,
 ) -> None:
-    server = getattr(service, part)
+    server = getattr(service, role)
     if length is not None:
         headers = {**headers, HEADER_LENGTH: length}
     try:
@@ -147,16 +147,16 @@ GRPC_TENSORS = st.fixed_dictionaries(
 
 @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 @given(
-    part=st.sampled_from(["combined", "predictor"]),
+    role=st.sampled_from(["combined", "predictor"]),
     inputs=st.lists(GRPC_TENSORS, max_size=4),
     raw=st.lists(st.binary(max_size=24), max_size=4),
     outputs=st.lists(st.fixed_dictionaries({"name": st.sampled_from(["score", "x"])}), max_size=2),
 )
 def test_no_grpc_request_ends_in_an_internal_error(
-    service: Service, part: str, inputs: list[Any], raw: list[bytes], outputs: list[Any]
+    service: Service, role: str, inputs: list[Any], raw: list[bytes], outputs: list[Any]
 ) -> None:
     request = messages.ModelInferRequest(model_name=MODEL, inputs=inputs, raw_input_contents=raw, outputs=outputs)
-    with stub(getattr(service, part).grpc_port) as methods:
+    with stub(getattr(service, role).grpc_port) as methods:
         try:
             methods.ModelInfer(request)
         except RpcError as error:

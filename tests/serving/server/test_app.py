@@ -1,4 +1,4 @@
-"""The same rows through every protocol get the scores of the model itself."""
+"""The same rows get the scores of the model itself in every protocol."""
 
 from collections.abc import Callable
 from typing import Any
@@ -96,7 +96,7 @@ def close(found: np.ndarray, expected: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("name", ["transformer", "combined"])
-def test_telemetry_is_scored_as_by_the_model(service: Service, name: str, ask: Ask, telemetry: np.ndarray) -> None:
+def test_telemetry_gets_the_scores_of_the_model(service: Service, name: str, ask: Ask, telemetry: np.ndarray) -> None:
     timestamps = START + np.arange(ROWS) * SECOND
     timestamps[ROWS // 2 :] += 60 * SECOND  # longer than a gap may be
     answer = ask(getattr(service, name), telemetry, timestamps)
@@ -111,16 +111,16 @@ def test_telemetry_is_scored_as_by_the_model(service: Service, name: str, ask: A
     assert answer["model_version"] == service.bundle.info.version
 
 
-def test_scaled_rows_are_scored_as_by_the_model(service: Service, ask: Ask, telemetry: np.ndarray) -> None:
+def test_scaled_rows_get_the_scores_of_the_model(service: Service, ask: Ask, telemetry: np.ndarray) -> None:
     scaled = SCALER.transform(telemetry.astype(np.float32))
     answer = ask(service.predictor, scaled.astype(np.float64), None)
-    parts = score_contributions(service.bundle.model, scaled)
-    close(answer["score"], parts.sum(axis=1))
-    close(answer["parts"], parts)
+    contributions = score_contributions(service.bundle.model, scaled)
+    close(answer["score"], contributions.sum(axis=1))
+    close(answer["parts"], contributions)
     assert answer["model_version"] == service.bundle.info.version
 
 
-def test_only_the_wanted_outputs_are_sent(service: Service) -> None:
+def test_only_requested_outputs_are_sent(service: Service) -> None:
     inputs = [{"name": "rows", "shape": [1, 3], "datatype": "FP32", "data": [[1012.5, 17.75, 3510.0]]}]
     url = f"{service.combined.url}/v2/models/{MODEL}/infer"
     wanted = [{"name": "alarm"}, {"name": "score", "parameters": {"binary_data": True}}]
@@ -134,7 +134,7 @@ def test_only_the_wanted_outputs_are_sent(service: Service) -> None:
     assert "output 'parts': unknown" in unknown.json()["error"]
 
 
-def test_typed_contents_of_grpc_are_answered_in_kind(service: Service, telemetry: np.ndarray) -> None:
+def test_a_grpc_request_with_typed_contents_gets_typed_contents(service: Service, telemetry: np.ndarray) -> None:
     request = messages.ModelInferRequest(model_name=MODEL, model_version=service.bundle.info.version)
     for column, name in enumerate(CHANNELS):
         tensor = request.inputs.add(name=name, datatype="FP64", shape=[20])
@@ -161,7 +161,7 @@ def test_typed_contents_of_grpc_are_answered_in_kind(service: Service, telemetry
     ],
     ids=["model", "version", "nothing", "shape"],
 )
-def test_bad_grpc_requests_are_refused(
+def test_invalid_grpc_requests_are_refused(
     service: Service, request_fields: dict[str, Any], code: StatusCode, message: str
 ) -> None:
     with stub(service.transformer.grpc_port) as methods, pytest.raises(RpcError) as error:
@@ -198,12 +198,12 @@ def test_metadata_name_inputs_and_version(service: Service) -> None:
         ("GET", "/nothing", 404),
     ],
 )
-def test_paths_beside_inference(service: Service, method: str, path: str, status: int) -> None:
+def test_other_paths_than_inference(service: Service, method: str, path: str, status: int) -> None:
     answer = service.transformer.client.request(method, service.transformer.url + path)
     assert answer.status_code == status, answer.text
 
 
-def test_cloud_event_headers_do_no_harm(service: Service) -> None:
+def test_cloud_event_headers_are_ignored(service: Service) -> None:
     headers = {"ce-id": "1", "ce-specversion": "0.0", "ce-type": "", "ce-source": ""}
     answer = service.combined.client.post(
         f"{service.combined.url}/v1/models/{MODEL}:predict", json={"instances": [[1, 2, 3]]}, headers=headers

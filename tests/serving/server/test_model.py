@@ -1,4 +1,4 @@
-"""Both services as processes, asked over HTTP."""
+"""Predictor and transformer as processes, queried over HTTP in the V1 protocol."""
 
 import json
 from collections.abc import Iterator
@@ -93,8 +93,8 @@ def test_the_transformer_scores_engineering_units_as_the_model_does(servers: Ser
     raw = SCALER.inverse_transform(scaled_rows(300))
     named = [dict(zip(CHANNELS[::-1], row[::-1].tolist(), strict=True)) for row in raw]
     answer = servers.transformer.post(json={"instances": named}).json()
-    parts = score_contributions(servers.bundle.model, SCALER.transform(raw))
-    scores = parts.sum(axis=1)
+    contributions = score_contributions(servers.bundle.model, SCALER.transform(raw))
+    scores = contributions.sum(axis=1)
     assert answer["model_version"] == servers.bundle.info.version
     predictions = answer["predictions"]
     np.testing.assert_allclose([row["score"] for row in predictions], scores, rtol=1e-5, atol=1e-5)
@@ -102,12 +102,12 @@ def test_the_transformer_scores_engineering_units_as_the_model_does(servers: Ser
     assert [row["alarm"] for row in predictions] == [row["score"] > 4.0 for row in predictions]
     assert {row["alarm"] for row in predictions} == {True, False}
     top = [row["top_channels"][0] for row in predictions]
-    strongest = parts.argmax(axis=1)
+    strongest = contributions.argmax(axis=1)
     assert [channel["channel"] for channel in top] == [CHANNELS[column] for column in strongest]
     np.testing.assert_allclose([channel["observed"] for channel in top], raw[np.arange(len(raw)), strongest])
 
 
-def test_objects_lists_and_further_channels_get_the_same_answer(servers: Servers) -> None:
+def test_objects_lists_and_rows_with_dropped_channels_get_the_same_answer(servers: Servers) -> None:
     rows = [ROW, LIST, {"valve_state": "OPEN", **ROW}]
     first, second, third = servers.transformer.post(json={"instances": rows}).json()["predictions"]
     assert first == second == third
@@ -141,20 +141,20 @@ def test_a_bad_body_is_answered_400(endpoint: Endpoint, body: object, message: s
     [b"", b"{", b"\xff\xfe", b"[" * 5000],
     ids=["empty", "cut off", "no text", "deep"],
 )
-def test_what_is_not_json_is_answered_400(endpoint: Endpoint, body: bytes) -> None:
+def test_invalid_json_is_answered_400(endpoint: Endpoint, body: bytes) -> None:
     answer = endpoint.post(content=body, headers=JSON)
     assert answer.status_code == 400
     assert "not JSON" in answer.json()["error"]
 
 
 @pytest.mark.parametrize("value", [b"NaN", b"-Infinity", b"1e999"])
-def test_what_is_not_finite_is_answered_400_with_row_and_channel(endpoint: Endpoint, value: bytes) -> None:
+def test_a_value_that_is_not_finite_is_answered_400_with_row_and_channel(endpoint: Endpoint, value: bytes) -> None:
     answer = endpoint.post(content=b'{"instances": [[1, 2, %s]]}' % value, headers=JSON)
     assert answer.status_code == 400
     assert "row 0, channel 'fan_speed'" in answer.json()["error"]
 
 
-def test_the_predictor_knows_no_dropped_channel(servers: Servers) -> None:
+def test_the_predictor_refuses_a_dropped_channel(servers: Servers) -> None:
     answer = servers.predictor.post(json={"instances": [{"valve_state": 0, **ROW}]})
     assert answer.status_code == 400
     assert "channel 'valve_state': unknown" in answer.json()["error"]
@@ -167,7 +167,7 @@ def test_an_unreachable_predictor_is_answered_503(servers: Servers) -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 2000])
-def test_a_transformer_scores_itself_while_its_predictor_has_another_model(servers: Servers, rows: int) -> None:
+def test_a_transformer_scores_rows_itself_while_its_predictor_has_another_model(servers: Servers, rows: int) -> None:
     """An update replaces one after the other."""
     raw = SCALER.inverse_transform(scaled_rows(rows))
     answer = servers.transformer_of_other_model.post(json={"instances": raw.tolist()}).json()

@@ -1,42 +1,22 @@
-"""The rows of a request: checked, put into the order of the model's channels and made an array."""
+"""Requests of the V1 protocol: rows as JSON objects or lists."""
 
 import json
 import sys
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
-from functools import lru_cache
 from itertools import chain
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from pydantic_core import from_json
 
-from container_component_src.arrays import BoolArray, Float32Array, Float64Array, Timestamps
+from container_component_src.arrays import Float64Array
 from container_component_src.repetition import first_repeated
 from container_component_src.serving.protocol.errors import RequestError
+from container_component_src.serving.protocol.rows import Rows, json_of, json_type
 from container_component_src.serving.protocol.timestamps import timestamps_of
-from container_component_src.telemetry.scaler import Scaler
 
 _NUMBERS = {int, float}  # the types of JSON numbers in Python; bool is another type
-_V1_KEYS = ("instances", "timestamps", "signature_name")  # the last is of TensorFlow Serving and has no effect here
-
-_HALF_OF_LARGEST = float(np.finfo(np.float32).max) / 2
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Rows of a request, in the units in which they were sent."""
-
-    values: Float64Array | Float32Array  # shape [rows, channels], in the order of the model's channels
-    timestamps: Timestamps | None = None  # ascending, shape [rows]
-
-
-class _Pairs(dict[str, Any]):
-    """A JSON object that knows whether it had a name twice."""
-
-    duplicate: str | None = None
+_KEYS = ("instances", "timestamps", "signature_name")  # the last is of TensorFlow Serving and has no effect here
 
 
 def rows_of_json(body: bytes, channels: Sequence[str], ignored: AbstractSet[str] = frozenset()) -> Rows:
@@ -52,11 +32,9 @@ def rows_of_json(body: bytes, channels: Sequence[str], ignored: AbstractSet[str]
     """
     content = json_of(body)
     instances = instances_of(content)
-    unknown = sorted(content.keys() - set(_V1_KEYS))
+    unknown = sorted(content.keys() - set(_KEYS))
     if unknown:
-        raise RequestError(
-            f"the request has an unknown key {unknown[0]!r}", fix=f"send {' and '.join(_V1_KEYS[:2])} only"
-        )
+        raise RequestError(f"the request has an unknown key {unknown[0]!r}", fix=f"send {' and '.join(_KEYS[:2])} only")
     if _may_hold_duplicates(body, content, instances):
         instances = _without_duplicates(body)["instances"]
     values = values_of(instances, channels, ignored)
@@ -65,22 +43,7 @@ def rows_of_json(body: bytes, channels: Sequence[str], ignored: AbstractSet[str]
         return Rows(values)
     if not isinstance(times, list):
         raise RequestError(f'"timestamps" is {json_type(times)}', fix="send a list with one per row")
-    return Rows(values, timestamps(times, len(values)))
-
-
-def json_of(body: bytes) -> dict[str, Any]:
-    """Return the JSON object in the body of a request.
-
-    Raises:
-        RequestError: The body is not JSON or not an object.
-    """
-    try:
-        content = from_json(body)
-    except ValueError as error:
-        raise _not_json(error) from error
-    if not isinstance(content, dict):
-        raise RequestError("the request is not a JSON object", fix='send {"instances": [row, ...]}')
-    return content
+    return Rows(values, timestamps_of(times, len(values)))
 
 
 def instances_of(content: dict[str, Any]) -> list[object]:
@@ -126,76 +89,10 @@ def values_of(rows: Sequence[object], channels: Sequence[str], ignored: Abstract
         raise RequestError(f"{place}: an integer too large for a float", fix="send a plausible value") from error
 
 
-def timestamps(times: Sequence[object], rows: int) -> Timestamps:
-    """Return the timestamps of a request, shape [rows].
+class _Pairs(dict[str, Any]):
+    """A JSON object that knows whether it had a name twice."""
 
-    Args:
-        times: ISO 8601 texts (in UTC unless they name another zone), or integers of nanoseconds since 1970-01-01 UTC.
-        rows: Number of rows of the request.
-
-    Raises:
-        RequestError: Their number differs from `rows`, or one is not a timestamp or not later than the one before it.
-    """
-    if len(times) != rows:
-        raise RequestError(f"{len(times)} timestamps for {rows} rows", fix="send one per row, or none")
-    return timestamps_of(times)
-
-
-def scaled(values: Float64Array | Float32Array, channels: Sequence[str], scaler: Scaler | None) -> Float32Array:
-    """Return values scaled as the training data, shape [rows, channels].
-
-    Args:
-        values: Shape [rows, channels].
-        channels: Names of the columns, which are the channels of the scaler.
-        scaler: None if the values are already scaled.
-
-    Raises:
-        RequestError: A value is not finite, or overflows 32-bit floats when it is scaled.
-    """
-    with np.errstate(over="ignore", invalid="ignore"):
-        narrow = np.require(values, np.float32, ("ALIGNED", "WRITEABLE"))  # as PyTorch requires
-        safe = _safe_magnitude(scaler)
-        if not (narrow.max(initial=0.0) < safe and narrow.min(initial=0.0) > -safe):  # also true if there is a NaN
-            # The scaler would replace values that are not finite by the centre and hide the error.
-            fits = np.isfinite(narrow)
-            if scaler is not None:
-                centre, scale = np.asarray(scaler.centre, np.float32), np.asarray(scaler.scale, np.float32)
-                fits &= np.isfinite((narrow - centre) / scale)
-            if not fits.all():
-                refuse_value(values, ~fits, channels)
-    return scaler.transform(narrow) if scaler else narrow
-
-
-def refuse_value(values: npt.NDArray[np.floating], mask: BoolArray, channels: Sequence[str]) -> NoReturn:
-    """Refuse the first value for which the mask is true; both have the shape [rows, channels].
-
-    Raises:
-        RequestError: Always.
-    """
-    row, column = np.argwhere(mask)[0]
-    raise RequestError(
-        f"row {row}, channel '{channels[column]}': {values[row, column]:g} is not finite, or too large for "
-        "32-bit floats",
-        fix="send a plausible value",
-    )
-
-
-@lru_cache(maxsize=8)
-def _safe_magnitude(scaler: Scaler | None) -> float:
-    """Return the magnitude below which scaled values of every channel are finite."""
-    if scaler is None:
-        return _HALF_OF_LARGEST
-    return min(1.0, *scaler.scale) * _HALF_OF_LARGEST - max(map(abs, scaler.centre))
-
-
-def json_type(value: object) -> str:
-    """Return the type of a JSON value, with its article, for a message."""
-    names = {type(None): "null", bool: "a boolean", str: "a text", list: "a list", dict: "an object"}
-    return names.get(type(value), "an object" if isinstance(value, dict) else "a number")
-
-
-def _not_json(error: Exception) -> RequestError:
-    return RequestError(f"the request is not JSON ({error})")
+    duplicate: str | None = None
 
 
 def _may_hold_duplicates(body: bytes, content: dict[str, Any], instances: list[object]) -> bool:
@@ -223,7 +120,7 @@ def _without_duplicates(body: bytes) -> dict[str, Any]:
     try:
         content: _Pairs = json.loads(body, object_pairs_hook=pairs)
     except (ValueError, RecursionError) as error:
-        raise _not_json(error) from error
+        raise RequestError(f"the request is not JSON ({error})") from error
     if content.duplicate is not None:
         raise RequestError(f"the request has the key {content.duplicate!r} twice", fix="send it once")
     for index, row in enumerate(content["instances"]):

@@ -1,4 +1,4 @@
-"""No broken bundle is ever served, and nothing of it is ever run."""
+"""A damaged bundle is never served, and no code in it is ever run."""
 
 import hashlib
 import pickle
@@ -12,6 +12,7 @@ from container_component_src import storage
 from container_component_src.errors import InputError
 from container_component_src.model.bundle_info import INFO_NAME, WEIGHTS_NAME, BundleInfo
 from container_component_src.serving.server.roles import Role, RowService, ServingOptions, load
+from container_component_src.steps.serving import Server
 from tests.serving.bundles import bundle_info, make_bundle
 
 EXAMPLES = 200
@@ -28,7 +29,7 @@ class Payload:
 
 
 def load_from(folder: Path, role: Role = Role.COMBINED) -> RowService:
-    return load(ServingOptions(role=role, model_dir=str(folder), model_name="m"))
+    return load(ServingOptions(role, Server(model_dir=str(folder))))
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def changed(content: bytes, kind: str, place: float, new: bytes) -> bytes:
 
 @settings(max_examples=EXAMPLES)
 @given(change=changes())
-def test_a_changed_bundle_is_not_served(
+def test_a_modified_bundle_is_not_served(
     bundle: tuple[dict[str, bytes], Path], change: tuple[str, str, float, bytes]
 ) -> None:
     files, folder = bundle
@@ -96,7 +97,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
-def test_a_description_that_makes_no_sense_is_refused_though_its_digest_fits(
+def test_an_impossible_description_with_a_valid_digest_is_refused(
     wrong: dict[str, object], bundle: tuple[dict[str, bytes], Path], tmp_path: Path
 ) -> None:
     files, _ = bundle
@@ -108,7 +109,7 @@ def test_a_description_that_makes_no_sense_is_refused_though_its_digest_fits(
 
 
 @pytest.mark.parametrize("role", [Role.PREDICTOR, Role.COMBINED])
-def test_a_pickle_in_place_of_the_weights_is_not_run_though_its_digest_fits(role: Role, tmp_path: Path) -> None:
+def test_a_pickle_with_a_valid_digest_is_not_loaded(role: Role, tmp_path: Path) -> None:
     marker = tmp_path / "run"
     weights = pickle.dumps(Payload(marker))
     info = bundle_info().model_copy(update={"weights_sha256": hashlib.sha256(weights).hexdigest()}).with_version()
@@ -127,7 +128,7 @@ def test_a_bundle_in_a_bucket_is_served(bucket: str, tmp_path: Path) -> None:
     for name in (INFO_NAME, WEIGHTS_NAME):
         storage.resolve(f"{bucket}/models/{name}").write_bytes((tmp_path / name).read_bytes())
     for role in Role:
-        assert load(ServingOptions(role=role, model_dir=f"{bucket}/models", model_name="m")).info == made.info
+        assert load(ServingOptions(role, Server(model_dir=f"{bucket}/models"))).info == made.info
     storage.resolve(f"{bucket}/models/{WEIGHTS_NAME}").write_bytes(b"")
     with pytest.raises(InputError, match="SHA-256 differs"):
-        load(ServingOptions(role=Role.PREDICTOR, model_dir=f"{bucket}/models", model_name="m"))
+        load(ServingOptions(Role.PREDICTOR, Server(model_dir=f"{bucket}/models")))

@@ -49,7 +49,7 @@ REPORT_FAULTS: dict[str, tuple[list[list[str]], tuple[str, ...]]] = {
     "day 366 of a common year": (_changed(2, 4, "2023/366/01:00:00"), ("row 4", f"'{EVENT_END}'", "2023/366")),
     "hour 24": (_changed(2, 4, "2023/001/24:00:00"), ("row 4", f"'{EVENT_END}'")),
     "second 61": (_changed(0, 3, "2023/001/01:00:61"), ("row 2", f"'{EVENT_START}'", "01:00:61")),
-    "no ID": (_changed(1, 0, " "), ("row 3", f"'{ID}'", "no ID is given")),
+    "no ID": (_changed(1, 0, " "), ("row 3", f"'{ID}'", "no ID")),
     "one ID twice": (_changed(1, 0, "AR-1"), ("2 events have the ID 'AR-1'", "--strict-reports false")),
     "missing end": (_changed(1, 4, ""), ("row 3", f"'{EVENT_END}'", "no time is given")),
     "blank end": (_changed(1, 4, "  "), ("row 3", f"'{EVENT_END}'", "no time is given")),

@@ -96,7 +96,7 @@ def test_an_interrupted_container_is_removed(tmp_path: Path, engine: dict[str, s
 
 
 def test_an_image_must_be_there(tmp_path: Path, engine: dict[str, str]) -> None:
-    with pytest.raises(InputError, match=r"has no image image:other \(no such image\): build it"):
+    with pytest.raises(InputError, match=r"has no image image:other \(no such image\); build it"):
         ContainerLauncher("image:other", tmp_path, {}, environment=engine)
     assert ContainerLauncher("image:tag", tmp_path, {}, environment=engine).image_id == "sha256:1"
 
@@ -118,6 +118,6 @@ def test_outputs_belong_to_who_runs_the_pipeline(
 
 
 def test_an_engine_is_named_or_found(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no container engine \(absent-engine\): install one, or name it"):
+    with pytest.raises(InputError, match=r"no container engine \(absent-engine\); install one, or name it"):
         container_engine({"CONTAINER_ENGINE": "absent-engine --option"})
     assert container_engine({"CONTAINER_ENGINE": "sh -c"}) == ["sh", "-c"]

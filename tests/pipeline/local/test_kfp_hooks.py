@@ -129,7 +129,7 @@ def test_outputs_have_to_exist(tmp_path: Path) -> None:
     model = SimpleNamespace(uri=str(tmp_path / "model"), schema_title="system.Model", metadata={})
     with pytest.raises(StepError, match="without writing its output 'f1'"):
         kfp_hooks._check_outputs(definitions, {"metrics": metrics, "model": model})
-    with pytest.raises(StepError, match="without making its output artifact 'model'"):
+    with pytest.raises(StepError, match="without writing its output artifact 'model'"):
         kfp_hooks._check_outputs(definitions, {"f1": 1.0, "metrics": metrics, "model": model})
     Path(model.uri).mkdir()
     kfp_hooks._check_outputs(definitions, {"f1": 1.0, "metrics": metrics, "model": model})

@@ -106,7 +106,7 @@ def test_entries_go_once_three_succeeded_runs_did_without_them(tmp_path: Path) -
 def test_directory_is_for_one_run_at_a_time(tmp_path: Path) -> None:
     with (
         store.exclusive(tmp_path),
-        pytest.raises(InputError, match="another local run works in"),
+        pytest.raises(InputError, match="another local run uses"),
         store.exclusive(tmp_path),
     ):
         pass

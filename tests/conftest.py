@@ -28,8 +28,26 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).resolve().parents[1]
 
 # The machine that runs the tests may be busy: slowness is no fault of an example.
-settings.register_profile("project", deadline=None, max_examples=40)
-settings.load_profile("project")
+settings.register_profile("project", deadline=None, max_examples=15)
+settings.register_profile("thorough", deadline=None, max_examples=200)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "project"))
+
+SERVING_TESTS = PROJECT / "tests" / "serving"
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start slow tests first, each on any free worker, and run the others file by file.
+
+    Tests that ask the servers of the fixture `service` share a worker, so that these start once.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    for item in items:
+        asks_servers = "service" in getattr(item, "fixturenames", ()) and SERVING_TESTS in item.path.parents
+        if asks_servers:
+            item.add_marker(pytest.mark.xdist_group("service"))
+        elif not any(item.iter_markers("slow")) and not any(item.iter_markers("xdist_group")):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(autouse=True)

@@ -18,9 +18,12 @@ from container_component_src.model.bundle import Bundle
 from container_component_src.telemetry.dataset import Dataset
 from tests.notebooks.test_notebooks import Executed
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("project")]  # one worker runs them, in this order
+
 ROOT = Path(__file__).resolve().parents[1]
 ALWAYS_RUN = {"list_archives", "deploy_to_kserve", "cleanup"}
 PARAMETERS = {
+    "num_dask_workers": 1,
     "window_hours": 0.25,
     "block_hours": 0.5,
     "min_composite_f1": 0.0,
@@ -52,12 +55,12 @@ class Project:
         self.config = folder / "config.toml"
         self.config.write_text(f"{config}\n{parameters}\n")
 
-    def run(self, *options: str) -> dict[str, Any]:
+    def run(self, *options: str, expected: int = 0) -> tuple[dict[str, Any], str]:
+        """Run the pipeline to its expected exit code; return the summary and what it prints."""
         command = [sys.executable, "pipeline/compile_and_run_pipeline.py", "--local", "--config", str(self.config)]
         finished = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, check=False)
-        summary: dict[str, Any] = json.loads((self.folder / "work" / "last_run" / "summary.json").read_text())
-        assert finished.returncode == 0, finished.stdout
-        return summary
+        assert finished.returncode == expected, finished.stdout + finished.stderr
+        return json.loads((self.folder / "work" / "last_run" / "summary.json").read_text()), finished.stdout
 
 
 def ran(summary: dict[str, Any]) -> set[str]:
@@ -72,7 +75,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture(scope="module")
 def first(project: Project) -> dict[str, Any]:
-    return project.run()
+    return project.run()[0]
 
 
 def test_pipeline_goes_from_archives_to_a_deployed_model(first: dict[str, Any]) -> None:
@@ -109,37 +112,36 @@ def test_the_query_notebook_asks_the_model_of_the_run(project: Project, first: d
 
 
 def test_unchanged_inputs_are_answered_from_the_cache(project: Project, first: dict[str, Any]) -> None:
-    second = project.run()
+    second, _ = project.run()
     assert ran(second) == ALWAYS_RUN
     assert second["metrics"] == first["metrics"]
     assert second["deployed"] is True
 
 
 def test_changed_parameter_runs_what_depends_on_it(project: Project, first: dict[str, Any]) -> None:
-    changed = project.run("--param", "min_composite_f1=1.1")
+    changed, _ = project.run("--param", "min_composite_f1=1.1")
     assert ran(changed) == ALWAYS_RUN
     assert {step["name"]: step["status"] for step in changed["steps"]}["deploy_to_kserve"] == "skipped"
     assert changed["deployed"] is False
 
 
-def test_changed_archive_is_noticed_and_the_same_seed_gives_the_same_result(
-    project: Project, first: dict[str, Any]
-) -> None:
-    archive = project.folder / "data" / "telemetry" / "2022.parquet"
-    os.utime(archive)  # written anew with the same content
-    again = project.run()
-    assert {"split_parquet_file", "run_dask_preprocessing"} <= ran(again)
-    splits = [step["cached"] for step in again["steps"] if step["name"].startswith("split_parquet_file")]
+def test_changed_archive_is_noticed_and_a_failing_step_is_explained(project: Project, first: dict[str, Any]) -> None:
+    os.utime(project.folder / "data" / "telemetry" / "2022.parquet")  # written again with the same content
+    summary, printed = project.run("--param", "window_hours=10000", expected=1)
+    assert {"split_parquet_file", "run_dask_preprocessing"} <= ran(summary)
+    splits = [step["cached"] for step in summary["steps"] if step["name"].startswith("split_parquet_file")]
     assert sorted(splits) == [False, True]
-    for name, value in first["metrics"]["metrics"].items():
-        assert again["metrics"]["metrics"][name] == pytest.approx(value, rel=1e-6), name
+    assert "create_train_val_test_split failed" in printed
+    assert "empty" in printed
+    assert summary["status"] == "failed"
+    assert summary["report"] is None
 
 
-def test_with_a_data_root_the_datasets_and_the_deployed_model_lie_there(
+def test_with_a_data_root_the_datasets_and_the_deployed_model_lie_there_and_the_same_seed_gives_the_same_result(
     project: Project, first: dict[str, Any]
 ) -> None:
     root = project.folder / "runs"
-    summary = project.run("--param", f"data_root={root}")
+    summary, _ = project.run("--param", f"data_root={root}")
     (folder,) = run_folders(storage.resolve(str(root)))
     run = Path(folder.location.path)
     assert {path.name for path in run.iterdir() if path.is_dir()} == {
@@ -150,19 +152,10 @@ def test_with_a_data_root_the_datasets_and_the_deployed_model_lie_there(
     model = Bundle.load(str(run / "run_pytorchjob" / "model")).info
     assert model == Bundle.load(summary["model"]).info  # the copy among the artifacts
     assert summary["deployed"] is True
-
-
-def test_failing_step_fails_the_run_and_is_explained(project: Project, first: dict[str, Any]) -> None:
-    command = [sys.executable, "pipeline/compile_and_run_pipeline.py", "--local", "--config", str(project.config)]
-    finished = subprocess.run(
-        [*command, "--param", "val_fraction=1.5"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert finished.returncode == 1
-    assert "create_train_val_test_split failed" in finished.stdout
-    assert "1.5" in finished.stdout
-    summary = json.loads((project.folder / "work" / "last_run" / "summary.json").read_text())
-    assert summary["status"] == "failed"
-    assert summary["report"] is None
+    # Nothing was answered from the cache: every step has computed this anew.
+    assert ran(summary) == ran(first)
+    for name, value in first["metrics"]["metrics"].items():
+        assert summary["metrics"]["metrics"][name] == pytest.approx(value, rel=1e-6), name
 
 
 def test_no_process_is_left_behind(project: Project, first: dict[str, Any]) -> None:

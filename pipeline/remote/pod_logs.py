@@ -3,7 +3,7 @@
 import json
 import re
 
-from container_component_src.cluster.logs import pods, read_log
+from container_component_src.cluster.logs import list_pods, read_log
 from container_component_src.cluster.step import RUN_LABEL
 from container_component_src.errors import PipelineError, StepError
 from pipeline.remote.archived_logs import read_archived_log
@@ -48,7 +48,7 @@ def _from_kubernetes(workspace: Workspace, run_id: str, node: Node) -> str:
     try:
         names = [
             pod.metadata.name
-            for pod in pods(cluster, f"{RUN_LABEL}={run_id}")
+            for pod in list_pods(cluster, f"{RUN_LABEL}={run_id}")
             if (pod.metadata.annotations or {}).get(_NODE_NAME) == node.name
         ]
         return read_log(cluster, names[0], _CONTAINER, _MAX_LINES).strip() if names else ""

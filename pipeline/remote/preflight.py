@@ -8,7 +8,6 @@ import click
 from google.protobuf import json_format
 
 from container_component_src.cluster.access import CHECK_PATIENCE, connect
-from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.pods import reachable
 from container_component_src.errors import InputError
 from container_component_src.maintenance.checks import Check
@@ -17,8 +16,9 @@ from container_component_src.maintenance.data_root_checks import check_data_root
 from container_component_src.maintenance.input_checks import Inputs, check_inputs
 from container_component_src.maintenance.pod_checks import POD_TIMEOUT, check_pull
 from container_component_src.maintenance.right_checks import own_account
-from container_component_src.s3_settings import in_environment
-from container_component_src.settings import ReportColumns
+from container_component_src.s3_settings import use_settings
+from container_component_src.steps.data import ReportColumns
+from container_component_src.steps.shared import PodSettings
 from pipeline.login.settings import has_s3_settings, s3_environment
 from pipeline.remote.image_tag import ImageTag
 from pipeline.remote.workspace import Workspace
@@ -70,7 +70,7 @@ def run_preflight(
         return checks
     if keys is not None:
         found = check_store(inputs, keys)
-        with in_environment(keys):
+        with use_settings(keys):
             return checks + _with_data_root(found, data_root)
     if not has_s3_settings(values):
         detail = "not checked, because this pod has no settings of the object storage"
@@ -87,7 +87,7 @@ def _check_with_own_keys(
         f"{environment['AWS_ACCESS_KEY_ID']}, from the environment or .env; the steps use those of Secret {s3_secret} "
         f"in namespace {namespace}, which {_doctor(namespace)} checks"
     )
-    with in_environment(environment):
+    with use_settings(environment):
         return [Check("S3 keys", True, detail), *_with_data_root(check_inputs(inputs), data_root)]
 
 

@@ -12,6 +12,7 @@ from benchmarks.stages import STAGES
 from benchmarks.workspace import Workspace
 
 
+@pytest.mark.slow
 def test_the_first_stages_on_little_data(tmp_path: Path) -> None:
     work, results = tmp_path / "work", tmp_path / "results"
     options = ["--rows", "2000", "--channels", "4", "--repeats", "1", "--until", "split_parquet_file"]

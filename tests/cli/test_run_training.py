@@ -1,5 +1,4 @@
 import json
-import os
 import re
 import subprocess
 import sys
@@ -9,16 +8,11 @@ import pytest
 
 from container_component_src.model.bundle import Bundle
 from container_component_src.telemetry.dataset_writer import DatasetWriter
+from tests.helpers import Invoke, assert_refused
 from tests.model.datasets import CHANNELS, make_values, write_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 METRIC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z (train|val)_loss=-?\d+(\.\d+)?(e[+-]\d+)?")
-
-
-def run(command: str, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-    program = [sys.executable, "container_component_src/main.py", command, *arguments]
-    environment = {**os.environ, **variables}
-    return subprocess.run(program, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120)
 
 
 def options(folder: Path, **changes: str) -> list[str]:
@@ -35,8 +29,10 @@ def options(folder: Path, **changes: str) -> list[str]:
     return [part for name, value in (values | changes).items() for part in (f"--{name.replace('_', '-')}", value)]
 
 
+@pytest.mark.slow
 def test_training_with_the_options_of_every_launcher(tmp_path: Path) -> None:
-    done = run("run_training", *options(tmp_path))
+    program = [sys.executable, "container_component_src/main.py", "run_training", *options(tmp_path)]
+    done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
     assert (done.returncode, done.stderr) == (0, "")
     metrics = [line for line in done.stdout.splitlines() if METRIC.fullmatch(line)]
     assert [("train_loss=" in line, "val_loss=" in line) for line in metrics] == [(True, False), (False, True)] * 2
@@ -50,37 +46,37 @@ def test_training_with_the_options_of_every_launcher(tmp_path: Path) -> None:
         ({"batch_size": "500"}, "batch size 500 exceeds the 300 rows"),
         ({"train_df_path": "nowhere/at/all"}, "no such dataset"),
         ({"hidden_dims": "8"}, "does not name two layer sizes"),
-        ({"lr": "-1"}, "key 'lr'"),
+        ({"lr": "-1"}, "Invalid value for '--lr'"),
         ({"run_as_pytorchjob": "true"}, "environment variable"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(tmp_path: Path, change: dict[str, str], message: str) -> None:
-    done = run("run_training", *options(tmp_path, **change))
-    assert done.returncode == 2
-    assert len(done.stderr.splitlines()) == 1
-    assert message in done.stderr
+def test_bad_input_is_one_line_and_exit_code_2(
+    tmp_path: Path, change: dict[str, str], message: str, invoke: Invoke
+) -> None:
+    done = invoke("run_training", *options(tmp_path, **change))
+    assert_refused(done, message)
     assert "_loss=" not in done.stdout
     assert not (tmp_path / "bundle").exists()
 
 
-def test_a_diverging_training_is_exit_code_1_without_metrics(tmp_path: Path) -> None:
+def test_a_diverging_training_is_exit_code_1_without_metrics(tmp_path: Path, invoke: Invoke) -> None:
     write_dataset(tmp_path / "train", 1e30 * make_values(300, seed=1))
-    done = run("run_training", *options(tmp_path))
-    assert done.returncode == 1
+    done = invoke("run_training", *options(tmp_path))
+    assert done.code == 1
     assert re.fullmatch(r"error: train_loss is not a finite number: .*\n", done.stderr)
     assert "_loss=" not in done.stdout
 
 
-def test_an_unfinished_dataset_is_refused(tmp_path: Path) -> None:
+def test_an_unfinished_dataset_is_refused(tmp_path: Path, invoke: Invoke) -> None:
     with DatasetWriter(str(tmp_path / "train"), "normalizedTime", CHANNELS) as writer:
         (tmp_path / "train").mkdir()
-        done = run("run_training", *options(tmp_path))
+        done = invoke("run_training", *options(tmp_path))
         assert writer.location.path == str(tmp_path / "train")
-    assert done.returncode == 2
-    assert "unfinished dataset" in done.stderr
+    assert_refused(done, "unfinished dataset")
 
 
-def test_the_job_publishes_its_model(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_the_job_publishes_its_model(tmp_path: Path, invoke: Invoke) -> None:
     given = options(tmp_path)
     paths = [*given[:4], *given[-2:]]
     artifact = {
@@ -95,11 +91,11 @@ def test_the_job_publishes_its_model(tmp_path: Path) -> None:
         "outputFile": str(tmp_path / "output.json"),
     }
     chosen = {"latent_dim": 2.0, "hidden_dims": "8,4", "beta": 1.0, "lr": 0.01, "batch_size": 50.0}
-    done = run(
+    done = invoke(
         "run_pytorchjob", *paths, "--hyperparameters", json.dumps(chosen), "--max-epochs", "2.0",
         "--smoothing-window", "3", "--alarm-quantile", "0.99", "--executor-input", json.dumps({"outputs": outputs}),
     )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.code, done.stderr) == (0, "")
     assert (tmp_path / "model_uri").read_text() == str(tmp_path / "bundle")
     published = json.loads((tmp_path / "output.json").read_text())["artifacts"]["model"]["artifacts"][0]
     info = Bundle.load(str(tmp_path / "bundle")).info
@@ -109,22 +105,25 @@ def test_the_job_publishes_its_model(tmp_path: Path) -> None:
     assert (info.thresholds.smoothing_window, info.thresholds.quantile) == (3, 0.99)
 
 
-def test_with_a_data_root_the_job_trains_there_and_copies_its_small_bundle(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_with_a_data_root_the_job_trains_there_and_copies_its_small_bundle(
+    tmp_path: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Training pods write to the user's store, where servers read; the copy is for the pipeline's own store."""
     given = options(tmp_path)
-    done = run(
+    monkeypatch.setenv("PIPELINE_RUN_ID", "run-1")
+    done = invoke(
         *("run_pytorchjob", *given[:4], "--model-output-file", "minio://mlpipeline/model", "--max-epochs", "1"),
         *("--data-root", str(tmp_path / "root"), "--model-copy-path", str(tmp_path / "copy")),
         *("--hyperparameters", '{"hidden_dims": "8,4", "batch_size": 50}'),
-        PIPELINE_RUN_ID="run-1",
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.code, done.stderr) == (0, "")
     model = tmp_path / "root" / "run-1" / "run_pytorchjob" / "model"
     assert json.loads(done.stdout[done.stdout.index("{\n") :])["model_uri"] == str(model)
     assert Bundle.load(str(model)).info == Bundle.load(str(tmp_path / "copy")).info
 
 
-def test_a_job_with_unknown_hyperparameters_is_refused(tmp_path: Path) -> None:
+def test_a_job_with_unknown_hyperparameters_is_refused(tmp_path: Path, invoke: Invoke) -> None:
     given = options(tmp_path)
-    done = run("run_pytorchjob", *given[:4], *given[-2:], "--hyperparameters", '{"momentum": 0.9}')
-    assert (done.returncode, done.stderr) == (2, "error: key 'momentum' is not a known key; remove or rename it\n")
+    done = invoke("run_pytorchjob", *given[:4], *given[-2:], "--hyperparameters", '{"momentum": 0.9}')
+    assert_refused(done, "'--hyperparameters'", "key 'momentum' is not a known key; remove or rename it")

@@ -71,6 +71,7 @@ def test_notebook_is_stripped(path: Path) -> None:
     assert text == json.dumps(notebook, ensure_ascii=False, indent=1, sort_keys=True) + "\n"  # as Jupyter saves it
 
 
+@pytest.mark.slow
 def test_exploration(config: Path) -> None:
     probe = "len(timestamps), len(channels), telemetry.npartitions, len(segments), events['id'].tolist(), shifts.shape"
     notebook = Executed("01_exploration.ipynb", {"NOTEBOOK_CONFIG": str(config)}, probe)

@@ -9,7 +9,7 @@ from typing import Any
 
 from container_component_src.settings import Settings
 from pipeline import steps
-from pipeline.compile_and_run_pipeline import compile_pipeline
+from pipeline.compilation import compile_pipeline
 
 _compile, _load = compile_pipeline, steps.load_pipeline_spec
 

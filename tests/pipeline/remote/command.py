@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import compile_and_run_pipeline
+from pipeline import compilation, compile_and_run_pipeline
 from pipeline.remote import client, request_retry, submit, workflow_watch
 from tests.pipeline.compiled import compile_once, load_once
 from tests.pipeline.remote.gateways import SECRETS
@@ -27,7 +27,7 @@ _PROGRAM = f"""
 import logging, pathlib, os, sys
 logging.basicConfig(level=logging.DEBUG, filename=os.environ["LOG"])
 logging.getLogger().addHandler(logging.lastResort)
-from pipeline import compile_and_run_pipeline
+from pipeline import compilation, compile_and_run_pipeline
 from pipeline.remote import request_retry, workflow_watch
 compile_and_run_pipeline.PROJECT_ROOT = pathlib.Path(os.environ["LOG"]).parent
 request_retry.POLL_INTERVAL, workflow_watch.LOOK_INTERVAL = {POLL_SECONDS}, 0
@@ -75,7 +75,7 @@ def call(
             patched.setenv(name, value)
         patched.setattr(sys, "argv", ["compile_and_run_pipeline.py", *arguments])
         patched.setattr(compile_and_run_pipeline, "PROJECT_ROOT", folder)
-        patched.setattr(compile_and_run_pipeline, "compile_pipeline", compile_once)
+        patched.setattr(compilation, "compile_pipeline", compile_once)
         patched.setattr(submit, "load_pipeline_spec", load_once)
         patched.setattr(request_retry, "POLL_INTERVAL", POLL_SECONDS)
         patched.setattr(workflow_watch, "LOOK_INTERVAL", 0)

@@ -75,7 +75,7 @@ def test_missing_secret_names_secret_namespace_and_doctor(
     told = command(*ARGUMENTS, **notebook, **storage)
     assert (told.code, platform.api.runs) == (1, [])
     assert told.error.splitlines() == [
-        f"failed: Secret s3creds: not there, in namespace {NAMESPACE}; fill in and apply deploy/secret.example.yaml, "
+        f"failed: Secret s3creds: not found, in namespace {NAMESPACE}; fill in and apply deploy/secret.example.yaml, "
         f"or name another under [platform]; {DOCTOR} checks it",
         "error: not submitted, because checks failed: Secret s3creds; fix the cause, or submit anyway with "
         "--skip-preflight",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.compile_and_run_pipeline import PIPELINE_FILE
+from pipeline.options import PIPELINE_FILE
 from tests.pipeline.remote.argo import Task
 from tests.pipeline.remote.command import Command, no_secret_in_command_lines, run, secrets_in
 from tests.pipeline.remote.conftest import LOGIN, Submit

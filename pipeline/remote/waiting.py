@@ -84,18 +84,15 @@ def wait_for_run(
     """
     progress, retrier = Progress(console), RequestRetrier()
     watch = WorkflowWatch(workspace, run_id, retrier.warn)
-    records = [StepRecord(step) for step in steps]
-    deadlines = _Deadlines()
+    records, deadlines = [StepRecord(step) for step in steps], _Deadlines()
     with progress.showing(lambda: records):
         while True:
-            try:
-                run = retrier.call(lambda: workspace.client.get_run(run_id))
-            except PlatformError as error:
-                if error.status != HTTPStatus.NOT_FOUND or not error.from_api:
-                    raise
+            run = _get_run(workspace, run_id, retrier)
+            if run is None:
                 return EndedRun(End.DELETED, None, watch.workflow)
             watch.look(str(run.state), tasks_of(run))
-            for record in update_records(records, tasks_of(run), _cached_tasks(watch.workflow)):
+            cached = watch.workflow.cached_tasks() if watch.workflow else set()
+            for record in update_records(records, tasks_of(run), cached):
                 progress.changed(record)
             end = _end(run, restarts, watch, deadlines, ended_at)
             if end is not None:
@@ -148,6 +145,16 @@ def task_name(step: PlannedStep) -> str:
     return step.component.removeprefix(COMPONENT_NAME_PREFIX)
 
 
+def _get_run(workspace: Workspace, run_id: str, retrier: RequestRetrier) -> Any:
+    """Return kfp_server_api's V2beta1Run, or None if the run was deleted."""
+    try:
+        return retrier.call(lambda: workspace.client.get_run(run_id))
+    except PlatformError as error:
+        if error.status != HTTPStatus.NOT_FOUND or not error.from_api:
+            raise
+    return None
+
+
 def _is_known(moment: datetime | None) -> bool:
     """Return whether a time is set: the API returns the year 1 or 1970 for events that have not happened yet."""
     return moment is not None and moment.timestamp() > 0
@@ -179,7 +186,3 @@ def _end(run: Any, restarts: int, watch: WorkflowWatch, deadlines: _Deadlines, e
     if is_being_terminated(run) and deadlines.termination_expired():
         return End.NOT_TERMINATING
     return None
-
-
-def _cached_tasks(workflow: Workflow | None) -> set[str]:
-    return workflow.cached_tasks() if workflow else set()

@@ -33,9 +33,7 @@ def run_preflight(
     s3_secret: str,
     remote: bool,
 ) -> list[Check]:
-    """Check the image, the inputs and the data root of a run.
-
-    The platform needs no check, because opening a workspace has proved that it accepts the login.
+    """Check the image, the inputs and the data root of a run; the platform was checked by opening the workspace.
 
     Args:
         workspace: Namespace of the run.

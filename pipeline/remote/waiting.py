@@ -64,7 +64,6 @@ def wait_for_run(
     workspace: Workspace,
     run_id: str,
     steps: Sequence[PlannedStep],
-    console: Console,
     restarts: int = 0,
     ended_at: datetime | None = None,
 ) -> EndedRun:
@@ -74,15 +73,14 @@ def wait_for_run(
         workspace: Namespace of the run.
         run_id: ID of the run.
         steps: Steps to show, in this order.
-        console: Console for the steps.
         restarts: Number of earlier retries of the run.
         ended_at: End of the run before the last retry, which the API may still return for a while.
 
     Raises:
-        InputError: The platform no longer accepts the login.
-        PlatformError: The platform refuses a request, or cannot be reached for a long time.
+        PipelineError: The platform rejects the login or a request, or cannot be reached for a long time.
     """
-    progress, retrier = Progress(console), RequestRetrier()
+    console, retrier = Console(), RequestRetrier()
+    progress = Progress(console)
     watch = WorkflowWatch(workspace, run_id, retrier.warn)
     records, deadlines = [StepRecord(step) for step in steps], _Deadlines()
     with progress.showing(lambda: records):
@@ -91,8 +89,7 @@ def wait_for_run(
             if run is None:
                 return EndedRun(End.DELETED, None, watch.workflow)
             watch.look(str(run.state), tasks_of(run))
-            cached = watch.workflow.cached_tasks() if watch.workflow else set()
-            for record in update_records(records, tasks_of(run), cached):
+            for record in update_records(records, tasks_of(run), watch.cached_tasks):
                 progress.changed(record)
             end = _end(run, restarts, watch, deadlines, ended_at)
             if end is not None:

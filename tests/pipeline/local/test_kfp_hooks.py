@@ -77,7 +77,7 @@ def runner(directory: Path) -> StepRunner:
     return StepRunner(StepBoard([], lambda record: None), ProcessLauncher(directory, {}), directory)
 
 
-def test_replacements_last_as_long_as_the_context(tmp_path: Path) -> None:
+def test_replacements_end_with_the_context(tmp_path: Path) -> None:
     evaluator = enhanced_dag_orchestrator.ConditionEvaluator
     original = evaluator.evaluate_condition
     with runner(tmp_path).installed():
@@ -106,7 +106,7 @@ def test_kfp_without_one_of_the_names_is_refused(tmp_path: Path, monkeypatch: py
         ("!(inputs.parameter_values['pipelinechannel--flag'] == true)", True),
     ],
 )
-def test_conditions_on_inputs(tmp_path: Path, condition: str, holds: bool) -> None:
+def test_conditions_on_inputs_are_evaluated(tmp_path: Path, condition: str, holds: bool) -> None:
     store = io.IOStore()
     for name, value in {"f1": 0.75, "n": 3, "flag": False}.items():
         store.put_parent_input(name, value)
@@ -123,7 +123,7 @@ def test_condition_that_cannot_be_evaluated_is_an_error(tmp_path: Path, conditio
     assert len(hooks.problems) == 1
 
 
-def test_outputs_have_to_exist(tmp_path: Path) -> None:
+def test_missing_outputs_are_errors(tmp_path: Path) -> None:
     definitions = SimpleNamespace(parameters=["f1"], artifacts=["metrics", "model"])
     metrics = SimpleNamespace(uri=str(tmp_path / "metrics"), schema_title="system.Metrics", metadata={"f1": 1.0})
     model = SimpleNamespace(uri=str(tmp_path / "model"), schema_title="system.Model", metadata={})

@@ -87,3 +87,8 @@ def storage(s3_endpoint: str) -> dict[str, str]:
     report = f"{header}\n1,LEAK,Leak,2022/001/00:00:00,2022/001/01:00:00\n"
     store.pipe_file("preflight/reports.csv", report.encode())
     return {"S3_ENDPOINT": endpoint, "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": S3_KEY}
+
+
+def inputs(archives: str, reports: str) -> tuple[str, ...]:
+    """Options that name the inputs of the pipeline."""
+    return ("--param", f"archives_path={archives}", "--param", f"reports_path={reports}")

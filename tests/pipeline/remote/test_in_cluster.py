@@ -81,7 +81,7 @@ def test_deleted_workflow_ends_the_waiting(
     assert told.error.startswith("error: the Workflow of the run was deleted by another user")
 
 
-def test_account_that_may_not_ask_is_told_what_kubeflow_pipelines_knows(
+def test_kubeflow_pipelines_is_used_without_rights_in_kubernetes(
     emulator: Emulator,
     platform: Platform,
     follow: Follow,
@@ -98,7 +98,7 @@ def test_account_that_may_not_ask_is_told_what_kubeflow_pipelines_knows(
     assert said == [f"run_pytorchjob waits: {QUOTA}"]
 
 
-def test_log_of_a_pod_that_is_gone_comes_from_the_store_of_argo(
+def test_log_of_a_deleted_pod_comes_from_the_argo_store(
     emulator: Emulator, platform: Platform, follow: Follow, notebook: Workspace, s3_endpoint: str
 ) -> None:
     import s3fs

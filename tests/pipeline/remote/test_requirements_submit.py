@@ -10,9 +10,8 @@ import pytest
 from packaging.requirements import Requirement
 
 from tests.pipeline.remote.command import READ_BY_THE_COMMAND
-from tests.pipeline.remote.conftest import LOGIN
+from tests.pipeline.remote.conftest import LOGIN, inputs
 from tests.pipeline.remote.platform_server import Platform, serving
-from tests.pipeline.remote.test_submit import inputs
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -50,7 +49,7 @@ def test_pipeline_is_compiled(site: Path, tmp_path: Path) -> None:
     assert (tmp_path / "pipeline.yaml").is_file()
 
 
-def test_run_is_submitted_after_a_look_for_the_inputs(site: Path, storage: dict[str, str]) -> None:
+def test_run_is_submitted_after_a_check_of_the_inputs(site: Path, storage: dict[str, str]) -> None:
     with serving() as platform:
         told = submit(site, platform, storage, *inputs("s3://preflight/archives", "s3://preflight/reports.csv"))
         assert told.returncode == 0, told.stderr

@@ -3,6 +3,7 @@
 import re
 from http import HTTPStatus
 
+from container_component_src.cluster.access import TRANSIENT_STATUSES
 from container_component_src.errors import StepError
 
 _MAX_REASON = 300  # characters
@@ -10,7 +11,7 @@ _WRONG_SERVER = -1  # status of an answer that did not come from the platform
 _NO_TLS = ("wrong version number", "wrong_version_number", "record layer failure")  # OpenSSL's words for it
 _RETRY_OR_ASK = "try again, or ask the platform's administrator"
 _GATEWAY_STATUSES = {301, 302, 303, 307, 308, 403, 404}
-_TRANSIENT_STATUSES = {0, 408, 425, 429, 500, 502, 503, 504}
+_TRANSIENT_STATUSES = {0, *TRANSIENT_STATUSES}
 
 
 class PlatformError(StepError):

@@ -36,7 +36,7 @@ def session_at(platform: Platform, login: Login = USER, trust: Trust | None = No
 
 
 def user_of(platform: Platform, session: AuthSession) -> str:
-    """Whom the platform takes the session for."""
+    """Return the user of the session according to the platform."""
     request = Request(f"{platform.endpoint}/pipeline/apis/v2beta1/healthz", headers=session.headers())
     with urlopen(request, context=ssl._create_unverified_context()) as answer:
         assert json.load(answer)["multi_user"]

@@ -1,4 +1,4 @@
-"""What the local runner takes for granted about kfp's private parts: fails, with the name, when kfp changes them."""
+"""Assumptions of the local runner about kfp's private parts; a failure names the part that kfp has changed."""
 
 import inspect
 from pathlib import Path

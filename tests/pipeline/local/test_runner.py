@@ -1,4 +1,4 @@
-"""Whole local runs of small pipelines, with real processes."""
+"""Local runs of small pipelines, with real processes."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""What goes wrong between here and a platform, as users meet it: one line, and the right exit code."""
+"""Errors between the client and a platform: one line each, and the right exit code."""
 
 import ssl
 import traceback

@@ -1,4 +1,4 @@
-"""Runs that end in all the ways that they can, waited for on a platform that speaks HTTP on a real socket."""
+"""Following runs to each kind of end, on a simulated platform."""
 
 import logging
 
@@ -247,5 +247,5 @@ def test_closed_deployment_gate_is_reported(platform: Platform, follow: Follow) 
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What the user is told while waiting."""
+    """Return the warnings that were logged."""
     return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]

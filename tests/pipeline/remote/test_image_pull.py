@@ -1,4 +1,4 @@
-"""The look at the image, which a cluster pulls before a run is submitted."""
+"""The check that the cluster can pull the image."""
 
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ def test_image_is_pulled_by_a_test_pod(
 def test_pull_uses_the_service_account_of_the_user(
     cluster: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its pull secrets are those of the steps."""
+    """The pull secrets of the test pod are those of the steps."""
     account = f"system:serviceaccount:{NAMESPACE}:default-editor"
     monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig(tmp_path / "notebook", account)))
     made: list[str] = []

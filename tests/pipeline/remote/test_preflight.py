@@ -27,7 +27,7 @@ def cluster() -> Iterator[Emulator]:
 
 @pytest.fixture
 def notebook(platform: Platform, cluster: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The environment of a pod with a token for pipelines, whose account may do everything in its namespace."""
+    """Environment of a pod with a token for pipelines and all rights in its namespace."""
     monkeypatch.setattr(pod_checks, "POLL_INTERVAL", 0.1)
     platform.api.members = {"user@example.com": {NAMESPACE: "owner", PROFILE: "owner"}}
     (tmp_path / "token").write_text(TOKEN)

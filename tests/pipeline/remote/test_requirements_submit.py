@@ -1,4 +1,4 @@
-"""The command with nothing installed but what requirements-submit.txt names, as in a notebook."""
+"""The command with only the packages of requirements-submit.txt, as in a notebook."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of packages with links to those of this environment that the file names."""
+    """A folder with links to the packages of this environment that the file names."""
     folder = tmp_path_factory.mktemp("site")
     for line in (ROOT / "requirements-submit.txt").read_text(encoding="utf-8").splitlines():
         requirement = Requirement(line)

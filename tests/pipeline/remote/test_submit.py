@@ -1,4 +1,4 @@
-"""Runs, schedules and uploads on a platform that speaks HTTP on a real socket."""
+"""Runs, schedules and uploads on a simulated platform."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -198,7 +198,7 @@ def test_invalid_schedule_is_rejected(platform: Platform, submit: Submit, cron: 
 
 @pytest.fixture
 def notebook(tmp_path: Path) -> Iterator[tuple[Platform, dict[str, str]]]:
-    """The API as a pod reaches it: no login, but the pod's token."""
+    """The API for a pod: its own token instead of a login."""
     token = tmp_path / "token"
     token.write_text(TOKEN)
     with serving() as platform:

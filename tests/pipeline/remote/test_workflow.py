@@ -7,7 +7,7 @@ import yaml
 from container_component_src.settings import load_settings
 from pipeline.remote.workflow import read_workflow
 from tests.pipeline.compiled import compile_once
-from tests.pipeline.remote.argo import ELSEWHERE, WORKFLOW, Task, driver_of, manifest, pod_of
+from tests.pipeline.remote.argo import TASK_PATHS, WORKFLOW, Task, driver_of, manifest, pod_of
 
 PROJECT = Path(__file__).resolve().parents[3]
 
@@ -65,10 +65,10 @@ def test_workflow_may_have_no_nodes(nothing: dict[str, object]) -> None:
 
 
 def test_paths_match_the_compiled_pipeline(tmp_path: Path) -> None:
-    """What the workflow is searched for, and what the emulated one has, are tasks of the compiled pipeline."""
+    """The names in the product and in the simulated Workflow are those of the compiled pipeline."""
     compile_once(load_settings(PROJECT / "config.toml"), tmp_path / "pipeline.yaml")
     spec, _ = yaml.safe_load_all((tmp_path / "pipeline.yaml").read_text())
-    for task, path in ELSEWHERE.items():
+    for task, path in TASK_PATHS.items():
         dag = spec["root"]["dag"]
         names = [re.sub(r"\(.*\)$", "", name) for name in path.split(".")[1:]]
         for name in names:

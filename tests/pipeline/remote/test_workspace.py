@@ -1,4 +1,4 @@
-"""A notebook's pod, and what the way to a platform takes from its surroundings."""
+"""Workspaces in a notebook and outside of the cluster."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ from tests.pipeline.remote.platform_server import Platform
 
 @pytest.fixture
 def pod(platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The environment of a pod of a profile's namespace, with a token for the API."""
+    """Environment of a pod in a profile's namespace, with a token for the API."""
     (tmp_path / "token").write_text(TOKEN)
     (tmp_path / "namespace").write_text(f"{PROFILE}\n")
     monkeypatch.setattr(step, "NAMESPACE_FILE", tmp_path / "namespace")
@@ -108,12 +108,12 @@ def test_proxy_may_have_a_login_and_no_scheme(monkeypatch: pytest.MonkeyPatch) -
 
 
 def enter(platform: Platform, **values: str) -> Workspace:
-    """Log in from outside, without KUBEFLOW_NAMESPACE unless it is given."""
+    """Log in from outside; KUBEFLOW_NAMESPACE is set only if it is given."""
     return open_remote(remote_settings({"KUBEFLOW_ENDPOINT": platform.endpoint, **LOGIN, **values}, Trust()))
 
 
 def test_namespace_comes_from_the_dashboard(platform: Platform) -> None:
-    assert enter(platform).namespace == PROFILE  # `team` is that of somebody else
+    assert enter(platform).namespace == PROFILE  # `team` belongs to another user
     platform.api.members[USERNAME] = {"team": "contributor"}
     assert enter(platform).namespace == "team"
 
@@ -144,7 +144,7 @@ def test_namespace_must_be_set_without_a_dashboard(platform: Platform, fault: in
 
 
 def test_namespace_kubeflow_is_not_special(platform: Platform) -> None:
-    # kfp's client takes this name for "not given", and would ask the API before the login.
+    # kfp's client treats this name as not given, and would call the API before the login.
     with pytest.raises(InputError, match=rf"'kubeflow' \(KUBEFLOW_NAMESPACE\).* to one of {PROFILE}, team$"):
         enter(platform, KUBEFLOW_NAMESPACE="kubeflow")
     asked = [path for _, path in platform.seen if "/apis/" in path]

@@ -25,8 +25,8 @@ class Platform:
         endpoint: Scheme, host and port.
         faults: Faults of the next requests whose path contains a text: a status; `reset`, `slow`, `loop` (a redirect to
             the same address), `web page`, `no right` (of Istio), `no permission` (of the API), `no login` (the API
-            cannot check tokens), `cookie` (a failure that sets a cookie), an address to redirect to, or a function that is
-            called before the request is answered.
+            cannot check tokens), `cookie` (a failure that sets a cookie), an address to redirect to, or a function
+            that is called before the request is answered.
         seen: Method and path of every request.
     """
 

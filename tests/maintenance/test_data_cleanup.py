@@ -136,5 +136,5 @@ def test_runs_in_a_bucket(bucket: str, invoke: Invoke, monkeypatch: pytest.Monke
 def test_conflicting_options_are_refused(root: Path, invoke: Invoke) -> None:
     assert_refused(invoke("cleanup", "--data"), "--data needs --data-root and --older-than")
     assert_refused(invoke("cleanup", "--run-id", "run", "--dry-run"), "are for --data")
-    assert_refused(invoke(*command(root, age="a month")), "'a month'", "a number of hours, days or weeks")
+    assert_refused(invoke(*command(root, age="a month")), "'a month'", "give a number of hours, days or weeks")
     assert_refused(invoke(*command(root)), "not a data root of this project")

@@ -120,7 +120,7 @@ def test_parameter_types_fit_the_options(spec: dict[str, Any]) -> None:
             if match and not isinstance(parameter.type, click.Choice):
                 example = EXPRESSION_TYPES[inputs[match[1]]["parameterType"]]
                 if parameter.type.name.startswith("json"):  # objects are text, because the compiler shuffles their keys
-                    example = parameter.default or "{}"
+                    example = str(parameter.default or "{}")
                 parameter.type_cast_value(click.Context(command), example)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from container_component_src.telemetry.dataset import Dataset
-from tests import steps
+from tests import data_steps
 from tests.helpers import (
     REPORT_HEADERS,
     Invoke,
@@ -30,7 +30,7 @@ def label(invoke: Invoke, tmp_path: Path) -> Callable[..., Outcome]:
     write_dataset(tmp_path / "dataset", np.random.default_rng(0).normal(size=(600, 2)), partition_rows=250)
 
     def run(reports: Path, *more: object) -> Outcome:
-        return invoke(*steps.label(tmp_path / "dataset", reports, tmp_path / "labels"), *more)
+        return invoke(*data_steps.label(tmp_path / "dataset", reports, tmp_path / "labels"), *more)
 
     return run
 

@@ -1,4 +1,4 @@
-"""Parts of the data stages, measured in memory."""
+"""Measurements of parts of the data stages in memory."""
 
 from collections.abc import Iterable, Iterator
 from statistics import median
@@ -20,14 +20,14 @@ SECOND = 10**9
 
 
 def labels(work: Workspace) -> list[Detail]:
-    """Labels of a million timestamps."""
+    """Measure the labelling of a million timestamps."""
     timestamps = np.arange(LABELLED_ROWS, dtype=np.int64) * SECOND
-    seconds = median(seconds_of(lambda: inside_any(timestamps, made_up_events())) for _ in range(REPEATS))
+    seconds = median(seconds_of(lambda: inside_any(timestamps, example_events())) for _ in range(REPEATS))
     return [Detail(f"labels of timestamps with {EVENTS} events", LABELLED_ROWS, seconds, "s")]
 
 
 def scaling(work: Workspace) -> list[Detail]:
-    """The arithmetic of scaling against a copy of the same memory."""
+    """Compare scaling in memory with a copy of the same memory."""
     scaler = load_scaler(work.path("scaler.json"))
     values = first_rows(Dataset.open(work.path("train")), COPIED_ROWS)[:, : len(scaler.channels)].copy()
     target = np.empty_like(values)
@@ -38,27 +38,25 @@ def scaling(work: Workspace) -> list[Detail]:
     return [Detail("scaling in memory, as a multiple of copying", len(values), median_ratio(pairs), "ratio")]
 
 
-def made_up_events() -> list[Event]:
-    """Events spread over the labelled rows."""
+def example_events() -> list[Event]:
+    """Return events that are distributed over the labelled rows."""
     length = LABELLED_ROWS * SECOND // EVENTS
     return [Event(id=str(i), start=i * length + length // 2, end=i * length + length * 3 // 5) for i in range(EVENTS)]
 
 
 def first_rows(dataset: Dataset, count: int) -> Float32Array:
-    """The first rows of a dataset, at most `count`."""
+    """Return the first rows of a dataset, at most `count`, shape [rows, channels]."""
 
-    def parts() -> Iterator[Frame]:
+    def frames() -> Iterator[Frame]:
         rows = 0
         for partition in dataset.manifest.partitions:
             if rows < count:
                 yield dataset.read(partition)
                 rows += partition.rows
 
-    return np.concatenate([frame.values for frame in parts()])[:count]
+    return np.concatenate([frame.values for frame in frames()])[:count]
 
 
-def median_ratio(
-    pairs: Iterable[tuple[float, float]],
-) -> float:
-    """Median of left by right; of pairs that were measured one after the other."""
+def median_ratio(pairs: Iterable[tuple[float, float]]) -> float:
+    """Return the median of left / right, for pairs that were measured one after the other."""
     return median(left / right for left, right in pairs)

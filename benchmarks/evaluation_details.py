@@ -5,7 +5,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from benchmarks.data_details import LABELLED_ROWS, SECOND, made_up_events
+from benchmarks.data_details import LABELLED_ROWS, SECOND, example_events
 from benchmarks.floors import Stopwatch, seconds_of
 from benchmarks.results import Detail
 from benchmarks.workspace import Workspace
@@ -44,11 +44,11 @@ def evaluation(work: Workspace) -> list[Detail]:
 
 def _metrics_of_scores_in_memory() -> float:
     timestamps = np.arange(LABELLED_ROWS, dtype=np.int64) * SECOND
-    labels = inside_any(timestamps, made_up_events())
+    labels = inside_any(timestamps, example_events())
     smoothed = (np.random.default_rng(0).standard_normal(LABELLED_ROWS) + labels).astype(np.float32)
 
     def compute() -> None:
-        data = LabelledScores(timestamps, smoothed, labels.astype(np.int8), made_up_events())
+        data = LabelledScores(timestamps, smoothed, labels.astype(np.int8), example_events())
         curve = metrics.metric_curve(data)
         for threshold in (float(curve.threshold[curve.best]), 2.0):
             metrics.metrics_at(data, threshold)

@@ -1,4 +1,4 @@
-"""Floors: what a stage cannot do without, done as directly as the libraries allow."""
+"""Floors: lower bounds for the time of a stage, by direct use of the libraries."""
 
 import os
 import threading
@@ -23,37 +23,37 @@ class Files:
     """Parquet files that a stage reads or writes."""
 
     paths: Sequence[Path]
-    columns: Sequence[str] | None = None  # that it reads; all by default
-    options: Mapping[str, Any] = field(default_factory=lambda: WRITE_OPTIONS)  # with which it writes
+    columns: Sequence[str] | None = None  # columns that it reads; None: all
+    options: Mapping[str, Any] = field(default_factory=lambda: WRITE_OPTIONS)  # options with which it writes
 
 
 class Stopwatch:
-    """Adds up the time of `with` blocks."""
+    """Sum of the times of `with` blocks."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Count the time of a block."""
+        """Add the time of a block."""
         start = time.perf_counter()
         yield
         self.seconds += time.perf_counter() - start
 
 
 def seconds_of(call: Callable[[], object]) -> float:
-    """How long a call takes."""
+    """Return the seconds of a call."""
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
 
 
 def in_new_process(function: str, *arguments: object) -> Any:
-    """Call a function in a fresh process: no memory, thread or import of an earlier call plays a part.
+    """Call a function in a new process, independent of the memory, threads and imports of earlier calls.
 
     Args:
-        function: Its module and name, as `package.module:name`; this process does not import it.
-        arguments: What it is called with.
+        function: Module and name as `package.module:name`; this process does not import it.
+        arguments: Arguments of the function.
     """
     with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
         return pool.submit(_call, function, *arguments).result()
@@ -68,16 +68,16 @@ def _end_with_parent() -> None:
     parent = parent_process()
     if parent is not None:
         parent.join()
-        os._exit(1)  # whoever asked is gone, even if it was killed
+        os._exit(1)  # the parent has ended, even if it was killed
 
 
 def parquet_floor(reads: Sequence[Files], writes: Sequence[Files], scratch: Path) -> dict[str, float]:
-    """Seconds in which pyarrow reads the same input and writes the same output.
+    """Return the seconds in which pyarrow reads the input and writes the output of a stage.
 
     Args:
-        reads: Input of a stage.
-        writes: Output that it wrote; each file is written once more, with the same options and row groups.
-        scratch: File to write to; removed.
+        reads: Input of the stage.
+        writes: Output of the stage; each file is written again with the same options and row groups.
+        scratch: Temporary file, which is removed.
     """
     floor = {}
     if reads:

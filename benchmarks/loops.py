@@ -1,4 +1,4 @@
-"""The floors of training and inference: bare loops over tensors in memory."""
+"""Lower bounds for training and inference: bare loops over tensors in memory."""
 
 from functools import partial
 
@@ -15,19 +15,19 @@ from container_component_src.telemetry.dataset import Dataset
 
 
 def untrained(channels: int) -> TimeStampVAE:
-    """A network like that of the measured training."""
+    """Return an untrained network with the sizes of the measured training."""
     torch.manual_seed(0)
     return TimeStampVAE(channels, LATENT_DIM, HIDDEN_DIMS)
 
 
 def train_bare(model: TimeStampVAE, values: Float32Array, epochs: int, threads: int, fused: bool = False) -> None:
-    """Train without any framework: draw an order, slice, step; no validation, no log, no check.
+    """Train without a framework: random order, slices and steps, without validation, logs and checks.
 
     Args:
         model: Untrained network.
-        values: Float32 [rows, channels].
-        epochs: How often all rows are taken.
-        threads: Of PyTorch.
+        values: Shape [rows, channels].
+        epochs: Number of passes over all rows.
+        threads: Threads of PyTorch.
         fused: Whether Adam updates all parameters in one kernel.
     """
     torch.set_num_threads(threads)
@@ -43,14 +43,14 @@ def train_bare(model: TimeStampVAE, values: Float32Array, epochs: int, threads: 
 
 
 def training_floor(train_uri: str, epochs: int) -> float:
-    """Seconds of the bare loop over a training dataset, with as many threads as the training takes."""
+    """Return the seconds of the bare loop over a training set, with the threads of the training."""
     values = Dataset.open(train_uri).load().values
     model = untrained(values.shape[1])
     return seconds_of(lambda: train_bare(model, values, epochs, useful_threads(model, BATCH_SIZE)))
 
 
 def inference_floor(bundle_uri: str, *dataset_uris: str) -> float:
-    """Seconds of scoring the rows of datasets that are in memory."""
+    """Return the seconds of scoring the rows of datasets in memory."""
     model = Bundle.load(bundle_uri).model
     seconds = 0.0
     for uri in dataset_uris:

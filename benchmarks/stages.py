@@ -1,4 +1,4 @@
-"""The stages in the order of the pipeline: their commands, what they read and write, and what they make obsolete."""
+"""Stages in the order of the pipeline: commands, inputs, outputs, and files that later stages do not need."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -14,8 +14,8 @@ BATCH_SIZE = 256
 LATENT_DIM, HIDDEN_DIMS = 8, (128, 64)
 LEARNING_RATE = 1e-3
 ARCHIVE_OPTIONS = {"compression": "zstd", "compression_level": 1}
-PARTS = ("train", "val", "test")
-SCALED = tuple(f"scaled/{part}" for part in PARTS)
+SPLITS = ("train", "val", "test")
+SCALED = tuple(f"scaled/{split}" for split in SPLITS)
 
 
 def _nothing(work: Workspace) -> list[Files]:
@@ -31,21 +31,21 @@ class Stage:
     """One stage of the pipeline."""
 
     name: str
-    commands: Callable[[Workspace], Sequence[Command]]  # one after the other
+    commands: Callable[[Workspace], Sequence[Command]]  # run one after the other
     reads: Callable[[Workspace], list[Files]] = _nothing
     writes: Callable[[Workspace], list[Files]] = _nothing
-    computes: Callable[[Workspace], dict[str, float]] = _no_seconds  # seconds of the floor besides files
-    details: str = ""  # function that measures parts of it
+    computes: Callable[[Workspace], dict[str, float]] = _no_seconds  # seconds of the floor apart from files
+    details: str = ""  # function that measures parts of the stage
     obsolete: tuple[str, ...] = ()  # folders that no later stage reads
 
     def floor(self, work: Workspace) -> dict[str, float]:
-        """Measure the parts of the floor, after the stage has run."""
+        """Measure the parts of the floor after the stage has run."""
         reads, writes, scratch = self.reads(work), self.writes(work), work.root / "floor.parquet"
         files = in_new_process("benchmarks.floors:parquet_floor", reads, writes, scratch) if reads or writes else {}
         return files | self.computes(work)
 
     def measure_details(self, work: Workspace) -> list[Detail]:
-        """Measure parts of the stage, after it has run."""
+        """Measure parts of the stage after it has run."""
         details: list[Detail] = in_new_process(self.details, work) if self.details else []
         return details
 
@@ -79,14 +79,14 @@ def _label(work: Workspace) -> list[Command]:
     return [["label_telemetry", *options]]
 
 
-def _part_paths(work: Workspace) -> list[str]:
-    return [text for part in PARTS for text in (f"--{part}-df-path", work.path(part))]
+def _split_paths(work: Workspace) -> list[str]:
+    return [text for split in SPLITS for text in (f"--{split}-df-path", work.path(split))]
 
 
-def _three_way_split(work: Workspace) -> list[Command]:
+def _train_val_test_split(work: Workspace) -> list[Command]:
     window, block = work.split_hours()
     inputs = ["--df-path", work.path("dataset"), "--labels-path", work.path("labels")]
-    outputs = _part_paths(work)
+    outputs = _split_paths(work)
     return [
         ["create_train_val_test_split", *inputs, *outputs, "--window-hours", str(window), "--block-hours", str(block)]
     ]
@@ -97,13 +97,13 @@ def _fit_scaler(work: Workspace) -> list[Command]:
 
 
 def _scale(work: Workspace) -> list[Command]:
-    inputs = _part_paths(work)
-    outputs = [text for part in PARTS for text in (f"--scaled-{part}-df-path", work.path(f"scaled/{part}"))]
+    inputs = _split_paths(work)
+    outputs = [text for split in SPLITS for text in (f"--scaled-{split}-df-path", work.path(f"scaled/{split}"))]
     return [["scale_dataframes", "--scaler-path", work.path("scaler.json"), *inputs, *outputs]]
 
 
 def training_arguments(work: Workspace) -> TrainingArguments:
-    """Arguments of the measured training, which keeps its rows in memory and runs through all its epochs."""
+    """Return the arguments of the measured training, with rows in memory and without early stopping."""
     return TrainingArguments(
         train_df_path=work.path("scaled/train"),
         val_df_path=work.path("scaled/val"),
@@ -147,7 +147,7 @@ def _bare_inference(work: Workspace) -> dict[str, float]:
 
 
 def _visualize(work: Workspace) -> list[Command]:
-    telemetry = ["--df-path", work.path("dataset"), *_part_paths(work)]
+    telemetry = ["--df-path", work.path("dataset"), *_split_paths(work)]
     inputs = ["--scores-path", work.path("scores"), "--evaluation-path", work.path("evaluation.json")]
     outputs = ["--bundle-path", work.path("model"), "--report-path", work.path("r.html")]
     return [["visualize_results", *telemetry, *inputs, *outputs]]
@@ -178,16 +178,16 @@ STAGES = (
     ),
     Stage(
         "create_train_val_test_split",
-        _three_way_split,
+        _train_val_test_split,
         reads=lambda work: [work.files("dataset"), work.files("labels")],
-        writes=lambda work: [work.files(*PARTS)],
+        writes=lambda work: [work.files(*SPLITS)],
         obsolete=("labels",),
     ),
     Stage("fit_scaler", _fit_scaler, reads=lambda work: [work.files("train")]),
     Stage(
         "scale_dataframes",
         _scale,
-        reads=lambda work: [work.files(*PARTS)],
+        reads=lambda work: [work.files(*SPLITS)],
         writes=lambda work: [work.files(*SCALED)],
         details="benchmarks.data_details:scaling",
     ),
@@ -222,6 +222,6 @@ STAGES = (
     Stage(
         "visualize_results",
         _visualize,
-        reads=lambda work: [work.files("scores"), work.files(*PARTS, columns=[TIMESTAMP_COL])],
+        reads=lambda work: [work.files("scores"), work.files(*SPLITS, columns=[TIMESTAMP_COL])],
     ),
 )

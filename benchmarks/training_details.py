@@ -1,4 +1,4 @@
-"""The training loop against the bare loop, and the drawing of batches against a row at a time."""
+"""Comparison of the training loop with a bare loop, and of drawing batches with drawing single rows."""
 
 import io
 import re
@@ -28,15 +28,15 @@ from container_component_src.steps.training import TrainingArguments
 from container_component_src.telemetry.dataset import Dataset
 
 REPEATS = 5
-ROWS = 1_000_000  # at most; more say nothing new about a loop over rows in memory
+ROWS = 1_000_000  # at most; more rows would give the same result for rows in memory
 PER_ROW_ROWS, PER_ROW_BATCH = 50_000, 32
 _EPOCH_END = re.compile(r"^(\S+) train_loss=", re.MULTILINE)
 
 
 def training(work: Workspace) -> list[Detail]:
-    """Rows a second of the training loop against bare loops, and of the drawing of batches against a row at a time.
+    """Measure rows per second of the training loop and bare loops, and of drawing batches and single rows.
 
-    The loops take turns, so that a change of the machine's speed meets all of them.
+    The loops alternate, so that changes of the machine's speed affect all of them.
     """
     values = first_rows(Dataset.open(work.path("scaled/train")), ROWS)
     rows, arguments = len(values), training_arguments(work)
@@ -50,17 +50,17 @@ def training(work: Workspace) -> list[Detail]:
     }
     for loop in bare.values():  # the first steps of a process are slow
         loop(untrained(values.shape[1]), values[: rows // 10], 1)
-    product: list[float] = []
+    training_loop: list[float] = []
     seconds: dict[str, list[float]] = {name: [] for name in bare}
     for _ in range(REPEATS):
-        product.append(_epoch_seconds(values, arguments))
+        training_loop.append(_epoch_seconds(values, arguments))
         for name, loop in bare.items():
             seconds[name].append(seconds_of(partial(loop, untrained(values.shape[1]), values, 1)))
     return [
-        Detail("training loop", rows, rows / median(product), "rows/s"),
+        Detail("training loop", rows, rows / median(training_loop), "rows/s"),
         *(Detail(name, rows, rows / median(taken), "rows/s") for name, taken in seconds.items()),
         *(
-            Detail(f"training loop by {name}", rows, median_ratio(zip(taken, product, strict=True)), "ratio")
+            Detail(f"training loop by {name}", rows, median_ratio(zip(taken, training_loop, strict=True)), "ratio")
             for name, taken in seconds.items()
         ),
         *_data_path(values),
@@ -81,7 +81,7 @@ def _data_path(values: Float32Array) -> list[Detail]:
         for _ in islice(one_by_one, PER_ROW_ROWS // PER_ROW_BATCH):
             pass
 
-    draw_blocks()  # the first epoch of a process waits for the system to hand out memory
+    draw_blocks()  # the first epoch of a process waits for memory from the system
     draw_rows()
     pairs = [
         (len(values) / seconds_of(draw_blocks), min(PER_ROW_ROWS, len(values)) / seconds_of(draw_rows))
@@ -96,7 +96,7 @@ def _data_path(values: Float32Array) -> list[Detail]:
 
 
 def _epoch_seconds(values: Float32Array, arguments: TrainingArguments) -> float:
-    """Seconds of an epoch of the training loop, with next to no validation: from the end of one to that of the next."""
+    """Return the seconds between the ends of two epochs of the training loop, with almost no validation."""
     log = io.StringIO()
     with redirect_stdout(log):
         two = arguments.model_copy(update={"max_epochs": 2, "early_stopping_patience": 2})
@@ -107,7 +107,7 @@ def _epoch_seconds(values: Float32Array, arguments: TrainingArguments) -> float:
 
 
 class _Rows(TorchDataset[Tensor]):
-    """One row at a time, as a plain dataset gives it."""
+    """Dataset that returns one row at a time."""
 
     def __init__(self, values: Tensor) -> None:
         self._values = values

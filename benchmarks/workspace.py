@@ -1,4 +1,4 @@
-"""The folder of one size: where each stage finds its input and leaves its output."""
+"""Folder for one size of telemetry, with the inputs and outputs of all stages."""
 
 import shutil
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ from container_component_src.telemetry.dataset_writer import WRITE_OPTIONS
 
 TIMESTAMP_COL = "normalizedTime"
 ANOMALIES = 20
-TEST_SHARE, BLOCKS = 0.1, 400  # of the time covered, so that each size is divided alike
-BYTES_PER_VALUE, COPIES = 4, 4  # most datasets that lie on the disk at a time, the archives and a floor's included
+TEST_SHARE, BLOCKS = 0.1, 400  # of the period, so that the split is the same for each size
+BYTES_PER_VALUE, COPIES = 4, 4  # maximum number of datasets on the disk, with the archives and the file of a floor
 NANOSECONDS_PER_HOUR = 3600 * 10**9
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """One size of telemetry."""
+    """Folder for one size of telemetry."""
 
     root: Path
     rows: int
@@ -31,24 +31,24 @@ class Workspace:
 
     @property
     def needed_bytes(self) -> int:
-        """Most disk space that the stages take at a time."""
+        """Maximum disk space of the stages, in bytes."""
         return COPIES * BYTES_PER_VALUE * self.rows * self.channels
 
     @cached_property
     def archives(self) -> list[Path]:
-        """The generated archives."""
+        """Paths of the generated archives."""
         return sorted((self.root / "example" / "telemetry").glob("*.parquet"))
 
     def path(self, name: str) -> str:
-        """Path of a file or folder of the workspace, as a command takes it."""
+        """Return the path of a file or folder in the workspace, as an argument of a command."""
         return str(self.root / name)
 
     def splits(self) -> list[Path]:
-        """Folder of the files of each archive."""
+        """Return the folder of the partitions of each archive."""
         return [self.root / "split" / archive.stem for archive in self.archives]
 
     def files(self, *datasets: str, columns: Sequence[str] | None = None) -> Files:
-        """Partitions of datasets."""
+        """Return the partitions of datasets."""
         folders = [Dataset.open(self.path(name)) for name in datasets]
         paths = [self.root / name for name in datasets]
         return Files(
@@ -61,7 +61,7 @@ class Workspace:
         )
 
     def split_files(self) -> Files:
-        """Files of the split archives as the preprocessing reads them and the split wrote them."""
+        """Return the files of the split archives, with the columns that are read and the options of writing."""
         files = self.files(*(f"split/{folder.name}" for folder in self.splits()))
         names = pq.read_schema(files.paths[0]).names
         channels = self.telemetry_columns[1:]
@@ -73,17 +73,17 @@ class Workspace:
 
     @cached_property
     def telemetry_columns(self) -> list[str]:
-        """Timestamp and float channels of the archives."""
+        """Timestamp column and float channels of the archives."""
         schema = pq.read_schema(self.archives[0])
         return [TIMESTAMP_COL, *float_channels(schema, TIMESTAMP_COL)]
 
     def split_hours(self) -> tuple[float, float]:
-        """Window and block length for the time that the dataset covers."""
+        """Return window and block length in hours for the period of the dataset."""
         partitions = Dataset.open(self.path("dataset")).manifest.partitions
         covered = sum(partition.end - partition.start for partition in partitions) / NANOSECONDS_PER_HOUR
         return round(TEST_SHARE * covered / (2 * ANOMALIES), 4), round(covered / BLOCKS, 4)
 
     def remove(self, *names: str) -> None:
-        """Delete folders that no later stage needs."""
+        """Delete folders that no later stage reads."""
         for name in names:
             shutil.rmtree(self.root / name, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""A front of the S3 server that tests share: it counts requests, and answers some of them as a faulty store does."""
+"""A proxy of the S3 server that tests share: it records requests, and can answer them like a faulty store."""
 
 import ssl
 from collections.abc import Callable, Iterable, Iterator
@@ -10,27 +10,27 @@ from typing import Any
 from werkzeug import Request, Response
 from werkzeug.serving import make_server
 
-Answer = Callable[[Request], Response | None]  # None: as the store itself answers
+Answer = Callable[[Request], Response | None]  # None: the store itself answers
 
 
 def refusal(status: int, code: str = "", message: str = "no") -> Response:
-    """An error as S3 words it; a HEAD request gets the status alone."""
+    """Return an error response of S3; the response to a HEAD request has the status only."""
     return Response(f"<Error><Code>{code}</Code><Message>{message}</Message></Error>", status, content_type="text/xml")
 
 
 def always(status: int, code: str) -> Answer:
-    """Nothing works."""
+    """Refuse all requests."""
     return lambda request: refusal(status, code)
 
 
 def at_first(times: int, status: int, code: str) -> Answer:
-    """So many requests fail, later ones do not."""
+    """Refuse a number of requests and pass on later ones."""
     left = iter(range(times))
     return lambda request: None if next(left, None) is None else refusal(status, code)
 
 
 def without_delete(request: Request) -> Response | None:
-    """A policy of Put, Get and List; what is deleted with others in one request is refused one by one."""
+    """Allow Put, Get and List only; in a request to delete several objects, each is refused separately."""
     if request.method == "DELETE":
         return refusal(403, "AccessDenied")
     if request.method == "POST" and "delete" in request.args:
@@ -41,7 +41,7 @@ def without_delete(request: Request) -> Response | None:
 
 
 def broken_off(times: int) -> Answer:
-    """So many objects arrive in part only."""
+    """Interrupt the content of a number of objects."""
     left = iter(range(times))
 
     def half() -> Iterator[bytes]:
@@ -58,14 +58,14 @@ def broken_off(times: int) -> Answer:
 
 @dataclass
 class Front:
-    """A running front."""
+    """A running proxy."""
 
     address: str  # host:port
     answer: Answer = field(default=lambda request: None)
     requests: list[Request] = field(default_factory=list)
 
     def application(self, store: Any) -> Callable[[dict[str, Any], Any], Iterable[bytes]]:
-        """The WSGI application."""
+        """Return the WSGI application."""
 
         def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
             request = Request(environ)
@@ -78,7 +78,7 @@ class Front:
 
 @contextmanager
 def s3_front(port: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[Front]:
-    """A front on this machine; the objects are those of every other server in this process."""
+    """Run a proxy on this machine; it shares its objects with all servers in this process."""
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
     front = Front("")

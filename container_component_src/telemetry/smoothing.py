@@ -28,33 +28,15 @@ def default_max_gap(timestamps: Timestamps) -> int | None:
     return None if step is None else GAP_FACTOR * step
 
 
-def smooth(timestamps: Timestamps, scores: Scores, window: int, max_gap_ns: int | None = None) -> Float64Array:
-    """Return the median of each score and the previous ones, over at most `window` rows and never across a gap.
-
-    At the start of the data and after a gap the window is shorter. The median does not rise for an event of fewer than
-    about `window / 2` rows, and alarms are delayed by about `window / 2` rows.
-
-    Args:
-        timestamps: Shape [rows], ascending.
-        scores: Shape [rows].
-        window: Rows of the median, with the present one; 1 does not change the scores.
-        max_gap_ns: Longest time step that is not a gap; by default ten times the median one.
-
-    Returns:
-        Smoothed scores, shape [rows].
-
-    Raises:
-        InputError: The arrays differ in length, or the window is below 1.
-    """
-    gap = default_max_gap(timestamps) if max_gap_ns is None else max_gap_ns
-    return Smoother(window, gap).push(timestamps, scores)
-
-
 class Smoother:
-    """Applies `smooth` to consecutive pieces of a dataset; the result does not depend on how it is cut.
+    """Causal rolling median of the scores of a dataset, which is given in consecutive pieces.
+
+    The median is taken over each score and the previous ones, at most `window` rows and never across a gap. At the
+    start of the data and after a gap there are fewer rows. The median does not rise for an event of fewer than about
+    `window / 2` rows, and alarms are delayed by about `window / 2` rows. The result does not depend on the pieces.
 
     Args:
-        window: Rows of the median, with the present one.
+        window: Rows of the median, with the present one; 1 does not change the scores.
         max_gap_ns: Longest time step that is not a gap; None: there are no gaps.
 
     Raises:
@@ -71,6 +53,10 @@ class Smoother:
 
     def push(self, timestamps: Timestamps, scores: Scores) -> Float64Array:
         """Return the smoothed scores of the next rows, shape [rows].
+
+        Args:
+            timestamps: Shape [rows], ascending.
+            scores: Shape [rows].
 
         Raises:
             InputError: The arrays differ in length.

@@ -18,7 +18,7 @@ from container_component_src.backends.local.serving import running, wait_until_r
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.scoring import score_contributions
 from container_component_src.serving.client import model_client
-from container_component_src.telemetry.smoothing import smooth
+from container_component_src.telemetry.smoothing import Smoother
 from tests.helpers import Invoke, assert_nothing_written, assert_refused
 from tests.serving.bundles import CHANNELS, SCALER, make_bundle
 
@@ -56,7 +56,7 @@ def expected(bundle: Bundle, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarra
     times = np.asarray(pd.DatetimeIndex(frame[TIME]).as_unit("ns").astype(np.int64))
     max_gap_ns = bundle.info.thresholds.max_gap_ns
     scores = score_contributions(bundle.model, SCALER.transform(values), times, max_gap_ns).sum(axis=1)
-    return scores, smooth(times, scores, WINDOW, max_gap_ns)
+    return scores, Smoother(WINDOW, max_gap_ns).push(times, scores)
 
 
 def close(found: Any, wanted: np.ndarray) -> None:

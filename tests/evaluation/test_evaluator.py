@@ -15,7 +15,7 @@ from container_component_src.steps.data import ScalerType
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.scaler import Scaler
-from container_component_src.telemetry.smoothing import smooth
+from container_component_src.telemetry.smoothing import Smoother
 from tests.evaluation.cases import (
     CHANNELS,
     ROWS,
@@ -45,7 +45,9 @@ def test_writes_the_scores_of_the_model_and_the_smoothed_scores(tmp_path: Path) 
     np.testing.assert_array_equal(written.timestamps, frame.timestamps)
     np.testing.assert_array_equal(written.labels, frame.labels)
     np.testing.assert_allclose(written.values[:, 0], expected, rtol=1e-5)
-    np.testing.assert_allclose(written.values[:, 1], smooth(frame.timestamps, expected, 3, 10 * SECOND), rtol=1e-5)
+    np.testing.assert_allclose(
+        written.values[:, 1], Smoother(3, 10 * SECOND).push(frame.timestamps, expected), rtol=1e-5
+    )
 
 
 def test_a_window_of_two_time_steps_spans_partitions(tmp_path: Path) -> None:

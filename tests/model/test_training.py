@@ -19,7 +19,7 @@ from container_component_src.steps.data import ScalerType
 from container_component_src.steps.training import TrainingArguments, TrainingJob
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.scaler import Scaler
-from container_component_src.telemetry.smoothing import smooth
+from container_component_src.telemetry.smoothing import Smoother
 from tests.model.datasets import CHANNELS, SECOND, make_values, write_dataset
 
 TIMES = SECOND * np.arange(200, dtype=np.int64)
@@ -58,7 +58,7 @@ def test_training_writes_a_bundle(tmp_path: Path, window_steps: int) -> None:
     assert (thresholds.quantile, thresholds.smoothing_window, thresholds.val_rows) == (0.95, 3, 200)
     assert info.architecture.window_steps == window_steps
     parts = score_contributions(bundle.model, make_values(200, seed=2), TIMES, thresholds.max_gap_ns)
-    smoothed = smooth(TIMES, parts.sum(axis=1), 3, thresholds.max_gap_ns)
+    smoothed = Smoother(3, thresholds.max_gap_ns).push(TIMES, parts.sum(axis=1))
     assert thresholds.score == pytest.approx(np.quantile(smoothed, 0.95), rel=1e-5)
 
 

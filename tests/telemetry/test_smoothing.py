@@ -8,9 +8,14 @@ from hypothesis.extra.numpy import arrays
 
 from container_component_src.arrays import Float64Array, Timestamps
 from container_component_src.errors import InputError
-from container_component_src.telemetry.smoothing import Smoother, default_max_gap, segment_starts, smooth
+from container_component_src.telemetry.smoothing import Scores, Smoother, default_max_gap, segment_starts
 
 SECOND = 1_000_000_000
+
+
+def smooth(timestamps: Timestamps, scores: Scores, window: int, max_gap_ns: int | None = None) -> Float64Array:
+    gap = default_max_gap(timestamps) if max_gap_ns is None else max_gap_ns
+    return Smoother(window, gap).push(timestamps, scores)
 
 
 def test_median_by_hand() -> None:

@@ -6,7 +6,7 @@ import pytest
 from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.serving.protocol.rows import Rows
 from container_component_src.serving.server.answers import assess
-from container_component_src.telemetry.smoothing import smooth
+from container_component_src.telemetry.smoothing import Smoother
 from tests.serving.bundles import CHANNELS, SCALER, bundle_info
 
 SECOND = 10**9
@@ -61,7 +61,7 @@ def test_with_timestamps_the_smoothed_score_decides_on_alarms() -> None:
     settings = {"score": 5.0, "smoothing_window": 3, "max_gap_ns": 10 * SECOND}
     found = assess(info(**settings), Rows(np.zeros((7, 3)), timestamps), contributions, contributions, 1)
     assert found.smoothed is not None
-    expected = smooth(timestamps, contributions[:, 0], 3, 10 * SECOND)
+    expected = Smoother(3, 10 * SECOND).push(timestamps, contributions[:, 0])
     np.testing.assert_array_equal(found.smoothed.scores, expected)
     assert found.smoothed.window_rows.tolist() == [1, 2, 3, 3, 3, 1, 2]
     assert found.alarms.tolist() == (expected > 5.0).tolist() == [False, False, False, True, True, False, False]

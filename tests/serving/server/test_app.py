@@ -9,7 +9,7 @@ import pytest
 
 from container_component_src.model.scoring import score_contributions
 from container_component_src.serving.protocol.v2 import HEADER_LENGTH, decode_response, encode_request
-from container_component_src.telemetry.smoothing import smooth
+from container_component_src.telemetry.smoothing import Smoother
 from tests.serving.bundles import CHANNELS, SCALER
 from tests.serving.conftest import MODEL, Server, Service
 from tests.serving.grpc_client import RpcError, StatusCode, messages, stub
@@ -104,7 +104,7 @@ def test_telemetry_gets_the_scores_of_the_model(service: Service, name: str, ask
     scaled = SCALER.transform(telemetry.astype(np.float32))
     expected = score_contributions(service.bundle.model, scaled, timestamps, thresholds.max_gap_ns).sum(axis=1)
     close(answer["score"], expected)
-    smoothed = smooth(timestamps, expected, thresholds.smoothing_window, thresholds.max_gap_ns)
+    smoothed = Smoother(thresholds.smoothing_window, thresholds.max_gap_ns).push(timestamps, expected)
     close(answer["smoothed_score"], smoothed)
     np.testing.assert_array_equal(answer["alarm"], answer["smoothed_score"] > thresholds.score)
     assert set(answer["threshold"]) == {thresholds.score}

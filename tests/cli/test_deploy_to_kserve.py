@@ -82,7 +82,7 @@ def test_a_dry_run_prints_the_manifest_and_asks_no_cluster(
     [
         (["--min-replicas", "0"], "--min-replicas 0 needs --deployment-mode Knative"),
         (["--canary-traffic-percent", "5"], "--canary-traffic-percent needs --deployment-mode Knative"),
-        (["--backend", "kubernetes", *CLUSTER], "pods cannot read this machine's files; give an s3:// address"),
+        (["--backend", "kubernetes", *CLUSTER], "pods cannot reach this machine's files; give an s3:// address"),
         (["--dry-run", "--image", "image"], "needs --namespace"),
     ],
 )

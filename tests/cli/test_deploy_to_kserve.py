@@ -42,7 +42,7 @@ def test_a_deployed_service_is_published(tmp_path: Path, executor_input: str) ->
     [
         ("bundle", "nothing", "nothing: no such dataset"),
         ("nothing", "", "nothing: no model bundle"),
-        ("bundle", "other", "channel 'fan_speed' of the model is missing"),
+        ("bundle", "other", "it lacks 'fan_speed'"),
     ],
 )
 def test_bad_input_publishes_nothing(

@@ -1,5 +1,6 @@
 """Fixtures that all tests share: a clean environment, and the command line as a process or a call."""
 
+import gc
 import logging
 import os
 import signal
@@ -32,6 +33,9 @@ settings.register_profile("project", deadline=None, max_examples=15)
 settings.register_profile("thorough", deadline=None, max_examples=200)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "project"))
 
+# The search for garbage takes a third of the time in which the libraries are imported, and finds none.
+gc.disable()
+
 SERVING_TESTS = PROJECT / "tests" / "serving"
 
 
@@ -48,6 +52,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("service"))
         elif not any(item.iter_markers("slow")) and not any(item.iter_markers("xdist_group")):
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
+def pytest_collection_finish() -> None:
+    """Search for garbage again, but not in what has been imported."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -32,7 +32,7 @@ PARAMETERS = {
     "betas": [1.0],
     "lrs": [0.003],
     "batch_sizes": [256],
-    "max_trials": 2,
+    "max_trials": 1,
     "tuning_max_epochs": 1,
     "max_epochs": 2,
     "smoothing_window": 3,

@@ -144,6 +144,7 @@ def test_a_stopped_command(stop: signal.Signals, code: int, tmp_path: Path) -> N
     assert_nothing_written(tmp_path / "labels")
 
 
+@pytest.mark.slow
 def test_preprocessing_with_the_published_options(run_command: RunCommand, tmp_path: Path) -> None:
     write_archive(tmp_path / "raw" / "2022.parquet", telemetry(start="2022-01-01"))
     write_archive(tmp_path / "raw" / "2023.parquet", telemetry(seed=1))
@@ -161,6 +162,7 @@ def test_preprocessing_with_the_published_options(run_command: RunCommand, tmp_p
     assert (np.diff(dataset.load().timestamps) > 0).all()
 
 
+@pytest.mark.slow
 def test_a_failed_worker_leaves_one_line(run_command: RunCommand, tmp_path: Path) -> None:
     frame = telemetry()
     frame.loc[7, TIME] = frame.loc[6, TIME]

@@ -139,6 +139,7 @@ def test_listing_does_not_wait_for_a_store(
         assert_refused(invoke(*steps.list_archives(f"{bucket}/raw", reports)), front.address, "SlowDown", code=1)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("thread_backend")
 def test_no_step_needs_the_right_to_delete(
     bucket: str, invoke: Invoke, tmp_path: Any, monkeypatch: pytest.MonkeyPatch

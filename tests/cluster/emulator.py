@@ -118,6 +118,12 @@ class Emulator:
         """Method and path of every request so far."""
         return [(str(request.method.value), request.url.path) for request in list(self.api.seen)]
 
+    def forget(self) -> None:
+        """Forget the requests so far, and let no more of them fail; objects stay."""
+        self.api.seen.clear()
+        self.api.used.clear()
+        self.api.faults.clear()
+
     def admit(self, kind: str, webhook: Callable[[dict[str, Any] | None, dict[str, Any]], str]) -> None:
         """Ask a webhook about every object of a kind that others than the operator write.
 

@@ -156,7 +156,7 @@ def test_a_diverging_training_fails(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert not (tmp_path / "bundle").exists()
 
 
-@pytest.mark.parametrize("nodes", [1, 2])
+@pytest.mark.parametrize("nodes", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_streamed_rows_train_as_well_as_those_in_memory(tmp_path: Path, nodes: int) -> None:
     """The order of rows differs, so weights do; what is learnt does not."""
     in_memory = train(make_arguments(tmp_path, max_epochs=6, window_steps=nodes))

@@ -38,6 +38,7 @@ def test_a_bundle_with_a_damaged_description_ends_the_process(command: str, tmp_
     assert f"{INFO_NAME}: damaged model bundle" in one_line(result)
 
 
+@pytest.mark.slow
 def test_other_weights_than_described_end_the_predictor(tmp_path: Path) -> None:
     make_bundle(tmp_path)
     file = tmp_path / WEIGHTS_NAME
@@ -47,6 +48,7 @@ def test_other_weights_than_described_end_the_predictor(tmp_path: Path) -> None:
     assert WEIGHTS_NAME in one_line(result)
 
 
+@pytest.mark.slow
 def test_weights_that_give_no_numbers_end_the_predictor(tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path)
     bundle.model.log_variance.data.fill_(float("nan"))
@@ -66,6 +68,7 @@ def test_a_port_that_is_taken_ends_the_process(command: str, tmp_path: Path) -> 
     assert f"port {port}: cannot listen there" in one_line(result)
 
 
+@pytest.mark.slow
 def test_a_grpc_port_that_is_taken_ends_the_process(tmp_path: Path) -> None:
     make_bundle(tmp_path)
     (http_port,) = free_ports(1)
@@ -78,6 +81,7 @@ def test_a_grpc_port_that_is_taken_ends_the_process(tmp_path: Path) -> None:
     assert f"gRPC port {port}: cannot listen there" in result.stderr.splitlines()[-1]  # gRPC itself says so before
 
 
+@pytest.mark.slow
 def test_a_server_that_is_told_to_stop_ends_in_order(tmp_path: Path) -> None:
     make_bundle(tmp_path)
     (port,) = free_ports(1)

@@ -46,6 +46,7 @@ def samples(text: str) -> dict[tuple[str, tuple[str, ...]], float]:
     }
 
 
+@pytest.mark.slow
 def test_a_killed_predictor_is_answered_503_until_it_is_back(tmp_path: Path) -> None:
     make_bundle(tmp_path)
     predictor_port, port = free_ports(2)
@@ -90,6 +91,7 @@ def test_a_killed_predictor_is_answered_503_until_it_is_back(tmp_path: Path) -> 
     assert all("predictor does not answer" in text for code, text in answers if code == 503)
 
 
+@pytest.mark.slow
 def test_a_transformer_may_be_ready_only_with_its_predictor(tmp_path: Path) -> None:
     make_bundle(tmp_path)
     predictor_port, port = free_ports(2)
@@ -115,6 +117,7 @@ def test_a_transformer_may_be_ready_only_with_its_predictor(tmp_path: Path) -> N
         assert not [line for line in logged if "traceback" in line or line["level"] == "ERROR"]
 
 
+@pytest.mark.slow
 def test_a_request_in_flight_is_finished_when_the_server_is_stopped(tmp_path: Path) -> None:
     make_bundle(tmp_path)
     (port,) = free_ports(1)
@@ -134,6 +137,7 @@ def test_a_request_in_flight_is_finished_when_the_server_is_stopped(tmp_path: Pa
     assert len(answer.json()["predictions"]) == LARGE
 
 
+@pytest.mark.slow
 def test_workers_share_requests_and_metrics(tmp_path: Path) -> None:
     make_bundle(tmp_path, threshold=-100.0)  # all rows are alarms
     port, grpc_port = free_ports(2)

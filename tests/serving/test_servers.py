@@ -16,6 +16,8 @@ from container_component_src.model.scoring import score_contributions
 from tests.serving.bad_requests import BAD_BODIES, BAD_ROWS, LIST
 from tests.serving.bundles import CHANNELS, ROW, SCALER, make_bundle
 
+# One worker runs them, so that the servers start once.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("servers")]
 MODEL = "eclss"
 JSON = {"content-type": "application/json"}
 

@@ -94,6 +94,7 @@ def options(bundle: str) -> list[str]:
     return ["deploy_to_kserve", *common, "--backend", "kubernetes"]
 
 
+@pytest.mark.slow
 def test_a_model_is_deployed_by_the_command_line(
     run_command: RunCommand, emulator: Emulator, kserve: RunningKServe, bundle: str
 ) -> None:
@@ -113,6 +114,7 @@ def test_the_command_says_what_failed(run_command: RunCommand, emulator: Emulato
     assert emulator.objects("InferenceService") == {}
 
 
+@pytest.mark.slow
 def test_an_update_that_is_told_to_stop_is_rolled_back(emulator: Emulator, bundle: str) -> None:
     """The controller does nothing, so that the step waits."""
     service = make_service(bundle, "", "eclss")

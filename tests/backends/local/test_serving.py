@@ -34,6 +34,7 @@ def nothing_is_left() -> Iterator[None]:
     assert psutil.Process().children(recursive=True) == before
 
 
+@pytest.mark.slow
 def test_a_deployed_service_has_answered_as_the_model_does(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -44,22 +45,24 @@ def test_a_deployed_service_has_answered_as_the_model_does(
     assert deployment.url.endswith("/v1/models/eclss:predict")
 
 
+@pytest.mark.slow
 def test_a_combined_service_is_one_process(service: Service) -> None:
     deployment = deploy(replace(service, hosting=Hosting(combined=True)))
     assert deployment.revision == service.model_version
 
 
+@pytest.mark.slow
 def test_a_wrong_answer_fails_the_deployment(service: Service) -> None:
     (score,) = service.smoke_request.scores
     expecting_more = SmokeRequest(service.smoke_request.instances, (score + 0.01,))
     with pytest.raises(StepError, match="row 0 of the smoke request scores"):
-        deploy(replace(service, smoke_request=expecting_more))
+        deploy(replace(service, smoke_request=expecting_more, hosting=Hosting(combined=True)))
 
 
 def test_a_process_that_ends_fails_the_deployment_with_its_last_line(service: Service, tmp_path: Path) -> None:
     (tmp_path / "bundle" / INFO_NAME).write_text("{")
     with pytest.raises(StepError, match=rf"ended with code 2: error: .*{INFO_NAME}: damaged model bundle"):
-        deploy(service)
+        deploy(replace(service, hosting=Hosting(combined=True)))
 
 
 def test_a_service_that_is_not_ready_in_time_fails_the_deployment(service: Service) -> None:
@@ -67,6 +70,7 @@ def test_a_service_that_is_not_ready_in_time_fails_the_deployment(service: Servi
         deploy(replace(service, ready_timeout=0.1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_deployment_that_is_told_to_stop_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     make_bundle(tmp_path / "bundle")

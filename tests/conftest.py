@@ -36,22 +36,11 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "project"))
 # The search for garbage takes a third of the time in which the libraries are imported, and finds none.
 gc.disable()
 
-SERVING_TESTS = PROJECT / "tests" / "serving"
 
-
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start slow tests first, each on any free worker, and run the others file by file.
-
-    Tests that ask the servers of the fixture `service` share a worker, so that these start once.
-    """
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
-    for item in items:
-        asks_servers = "service" in getattr(item, "fixturenames", ()) and SERVING_TESTS in item.path.parents
-        if asks_servers:
-            item.add_marker(pytest.mark.xdist_group("service"))
-        elif not any(item.iter_markers("slow")) and not any(item.iter_markers("xdist_group")):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    """Run files with slow tests first, so that no worker is left alone with one of them in the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 def pytest_collection_finish() -> None:
@@ -82,7 +71,7 @@ def run_command(tmp_path: Path) -> RunCommand:
             preexec_fn=before_start,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
         return Outcome(done.returncode, done.stdout, done.stderr)

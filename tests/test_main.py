@@ -40,7 +40,7 @@ for command in COMMANDS:
 
 def test_help_of_every_command_loads_nothing_heavy() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", SHOW_HELP], cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", SHOW_HELP], cwd=PROJECT, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Usage: main.py") == len(COMMANDS)
@@ -137,7 +137,7 @@ def test_a_stopped_command(stop: signal.Signals, code: int, tmp_path: Path) -> N
             store.settimeout(60)
             connection, _ = store.accept()
             process.send_signal(stop)
-            _, stderr = process.communicate(timeout=60)
+            _, stderr = process.communicate(timeout=300)
             connection.close()
     assert process.returncode == code
     assert b"Traceback" not in stderr

@@ -91,7 +91,7 @@ def test_a_stopped_step_leaves_nothing_behind(options: dict[str, str], tmp_path:
             trials = [child for child in step.children() if "run_training" in child.cmdline()]
         assert [folder.name[:18] for folder in scratch.iterdir()] == ["eclss-stopped-run-"]
         step.send_signal(signal.SIGTERM)
-        assert step.wait(timeout=60) == 128 + signal.SIGTERM
+        assert step.wait(timeout=300) == 128 + signal.SIGTERM
     assert len(trials) == 2
     assert not any(trial.is_running() for trial in trials)
     assert not list(scratch.iterdir())

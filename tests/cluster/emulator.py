@@ -119,10 +119,8 @@ class Emulator:
         return [(str(request.method.value), request.url.path) for request in list(self.api.seen)]
 
     def forget(self) -> None:
-        """Forget the requests so far, and let no more of them fail; objects stay."""
-        self.api.seen.clear()
-        self.api.used.clear()
-        self.api.faults.clear()
+        """Forget the requests and deleted objects so far, and let no more requests fail."""
+        self._do(self.api.forget)
 
     def admit(self, kind: str, webhook: Callable[[dict[str, Any] | None, dict[str, Any]], str]) -> None:
         """Ask a webhook about every object of a kind that others than the operator write.
@@ -346,6 +344,12 @@ class _Api(kmock.KubernetesEmulator):
             for (resource, _, name), item in self._objects.items()
             if _kind(resource) == kind and not item.deleted
         }
+
+    def forget(self) -> None:
+        for past in (self.seen, self.used, self.faults):
+            past.clear()
+        for key in [key for key, item in self._objects.items() if item.deleted]:
+            del self._objects[key]
 
     async def put(self, kind: str, manifest: dict[str, Any]) -> dict[str, Any]:
         resource = _resource(kind)

@@ -75,7 +75,7 @@ def test_an_untested_service_is_deleted_even_if_kserve_would_not(
     """Its annotation and its status name the mode differently: KServe would never end its deletion."""
     service = manifest(Step(RUN), PODS, deployments.service("one", Hosting(deployment_mode="RawDeployment")))
     emulator.put("InferenceService", service)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while "status" not in deployments.stored(emulator):
         assert time.monotonic() < deadline
         time.sleep(0.01)

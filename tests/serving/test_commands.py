@@ -21,7 +21,7 @@ COMMANDS = {"serve_predictor": [], "serve_transformer": ["--predictor-host", "pr
 
 def serve(command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     program = [sys.executable, "container_component_src/main.py", command, *COMMANDS[command], *arguments]
-    return subprocess.run(program, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(program, capture_output=True, text=True, timeout=300, check=False)
 
 
 def one_line(result: subprocess.CompletedProcess[str]) -> str:
@@ -89,4 +89,4 @@ def test_a_server_that_is_told_to_stop_ends_in_order(tmp_path: Path) -> None:
     with running({port: command}) as (server,), httpx.Client(trust_env=False) as client:
         wait_until_ready([server], "model", 120, client)
         os.kill(server.process.pid, signal.SIGTERM)
-        assert server.process.wait(30) == 0
+        assert server.process.wait(300) == 0

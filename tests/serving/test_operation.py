@@ -22,7 +22,7 @@ from tests.serving.bundles import CHANNELS, ROW, make_bundle
 from tests.serving.conftest import MODEL, Service
 from tests.serving.grpc_client import messages, stub
 
-TIMEOUT = 60.0  # generous: nothing here asserts on time
+TIMEOUT = 180.0  # generous: nothing here asserts on time
 LARGE = 60_000  # rows that take a server a while
 
 

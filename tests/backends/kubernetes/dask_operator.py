@@ -62,7 +62,7 @@ class Kubelet:
     def run(self) -> None:
         """Look at all Deployments again and again."""
         seen: set[str] = set()
-        while not self.stopped.wait(0.05):
+        while not self.stopped.wait(0.2):
             deployments = self.emulator.objects("Deployment")
             for name in seen - set(deployments):
                 self.stop(name)
@@ -147,7 +147,7 @@ class Kubelet:
         process = self.processes.pop(name, None)
         if process is not None:
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=300)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from tests.backends.kubernetes.test_tuning_manifest import experiment
 from tests.helpers import write_dataset
 from tests.model.datasets import CHANNELS, make_values
 
-DEADLINE = 120  # seconds
+DEADLINE = 300  # seconds
 STEP = Step("a-run")
 
 

@@ -49,12 +49,6 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dask_connection, "PAUSE", 0.02)
 
 
-def with_operator(test: Callable[..., None]) -> Callable[..., None]:
-    """Mark a test that uses the operator; one worker runs them all."""
-    marked: Callable[..., None] = pytest.mark.slow(pytest.mark.xdist_group("dask operator")(test))
-    return marked
-
-
 @pytest.fixture(scope="module")
 def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubelet]:
     """One cluster with the operator at work for all tests that need it: its start takes seconds."""
@@ -100,7 +94,7 @@ def wait_until(holds: Callable[[], bool], timeout: float = DEADLINE) -> bool:
     """Whether something comes true in time."""
     deadline = time.monotonic() + timeout
     while not (found := holds()) and time.monotonic() < deadline:
-        time.sleep(0.05)
+        time.sleep(0.2)
     return found
 
 
@@ -120,7 +114,7 @@ COMMAND = [
 ]
 
 
-@with_operator
+@pytest.mark.slow
 def test_the_command_makes_a_dataset_on_a_cluster_of_the_operator(
     run_command: RunCommand, emulator: Emulator, kubelet: Kubelet, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,7 +130,7 @@ def test_the_command_makes_a_dataset_on_a_cluster_of_the_operator(
     assert left(emulator) == {}
 
 
-@with_operator
+@pytest.mark.slow
 def test_the_command_says_what_failed_in_a_worker(
     run_command: RunCommand, emulator: Emulator, kubelet: Kubelet, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,7 +144,7 @@ def test_the_command_says_what_failed_in_a_worker(
     assert left(emulator) == {}
 
 
-@with_operator
+@pytest.mark.slow
 def test_a_command_that_is_told_to_stop_leaves_nothing(emulator: Emulator, kubelet: Kubelet, bucket: str) -> None:
     """It waits for workers that find no node."""
     kubelet.waiting["worker"] = UNSCHEDULABLE
@@ -161,7 +155,7 @@ def test_a_command_that_is_told_to_stop_leaves_nothing(emulator: Emulator, kubel
     assert left(emulator) == {}
 
 
-@with_operator
+@pytest.mark.slow
 def test_a_cluster_comes_up_scales_and_closes(
     cluster: Cluster, step: Step, emulator: Emulator, kubelet: Kubelet
 ) -> None:
@@ -177,7 +171,7 @@ def test_a_cluster_comes_up_scales_and_closes(
     assert left(emulator) == {}
 
 
-@with_operator
+@pytest.mark.slow
 def test_an_adaptive_cluster_follows_the_work(
     cluster: Cluster, step: Step, emulator: Emulator, kubelet: Kubelet
 ) -> None:
@@ -190,7 +184,7 @@ def test_an_adaptive_cluster_follows_the_work(
     assert left(emulator) == {}
 
 
-@with_operator
+@pytest.mark.slow
 def test_passing_failures_of_the_api_are_overcome(
     cluster: Cluster, step: Step, emulator: Emulator, kubelet: Kubelet
 ) -> None:
@@ -205,7 +199,7 @@ def test_passing_failures_of_the_api_are_overcome(
     assert left(emulator) == {}
 
 
-@with_operator
+@pytest.mark.slow
 @pytest.mark.parametrize("request_", [("GET", "/services/"), ("PATCH", "/daskworkergroups/")])
 def test_a_cluster_outlives_an_api_server_that_stays_away(
     cluster: Cluster, step: Step, emulator: Emulator, kubelet: Kubelet, request_: tuple[str, str]
@@ -217,7 +211,7 @@ def test_a_cluster_outlives_an_api_server_that_stays_away(
     assert len(emulator.objects("DaskCluster")) == 1
 
 
-@with_operator
+@pytest.mark.slow
 def test_a_second_attempt_adopts_the_running_cluster(
     cluster: Cluster, step: Step, emulator: Emulator, kubelet: Kubelet
 ) -> None:
@@ -232,7 +226,7 @@ def test_a_second_attempt_adopts_the_running_cluster(
     assert left(emulator) == {}
 
 
-@with_operator
+@pytest.mark.slow
 def test_a_cluster_that_is_lost_in_the_middle_of_the_work_is_named(
     cluster: Cluster, step: Step, emulator: Emulator, kubelet: Kubelet
 ) -> None:
@@ -278,7 +272,7 @@ def test_a_scheduler_that_nobody_reaches_is_named(
         pass
 
 
-@with_operator
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [ValueError, SystemExit, KeyboardInterrupt])
 def test_nothing_is_left_of_a_step_that_failed_or_was_told_to_stop(
     cluster: Cluster, step: Step, emulator: Emulator, kubelet: Kubelet, ending: type[BaseException]
@@ -310,7 +304,7 @@ def test_a_scheduler_without_a_place_is_named(
     assert left(emulator) == {}
 
 
-@with_operator
+@pytest.mark.slow
 @pytest.mark.parametrize("component", ["scheduler", "worker"])
 def test_a_quota_is_named_while_it_holds_pods_up(
     cluster: Cluster,

@@ -16,9 +16,10 @@ from container_component_src.errors import StepError
 from container_component_src.model.bundle_info import INFO_NAME
 from container_component_src.serving.deployment.preparation import make_service
 from container_component_src.serving.deployment.service import Hosting, Service, SmokeRequest
+from tests.helpers import started
 from tests.serving.bundles import make_bundle
 
-DEADLINE = 60  # seconds
+DEADLINE = 300  # seconds
 
 
 @pytest.fixture
@@ -87,7 +88,8 @@ def test_a_deployment_that_is_told_to_stop_leaves_nothing(tmp_path: Path, number
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.02)
-            servers = process.children(recursive=True)
+            servers = started(process.pid, "serve_predictor") + started(process.pid, "serve_transformer")
+        time.sleep(0.5)  # now the deployment also knows the last of them
         process.send_signal(number)
         assert process.wait(DEADLINE) != 0
     gone, alive = psutil.wait_procs(servers, timeout=0)

@@ -1,13 +1,13 @@
-# The one image: every step of the pipeline, Dask scheduler and workers, Katib trials, training replicas and both
-# containers of the InferenceService run it. There is no ENTRYPOINT, because the operators set or append arguments.
+# The image of everything: pipeline steps, Dask scheduler and workers, Katib trials, training replicas and both
+# containers of the InferenceService. It has no ENTRYPOINT, because the operators set or append arguments.
 ARG BASE_IMAGE=python:3.11-slim
 
 FROM ${BASE_IMAGE} AS dependencies
 RUN python3 -m venv /opt/venv
 COPY requirements.txt .
-# Secrets, where given: a configuration of pip (an index of your own), and certificate authorities.
-# Compiled here once: the file system of a pod may be read-only, and every start would compile anew.
-# Then without pip, the tests of the packages, headers for a compiler that is not there, and torch's test programs.
+# Optional secrets: a pip configuration (for your own package index), and certificate authorities.
+# Bytecode is compiled here: a pod's file system may be read-only, so that every start would compile it again.
+# Files that the image does not need are deleted: pip, tests of packages, C headers and torch's test programs.
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     PIP_CERT=/etc/ssl/certs/ca-certificates.crt \
@@ -19,13 +19,13 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
 
 FROM ${BASE_IMAGE}
 RUN useradd --uid 1000 --home-dir /tmp --no-create-home --shell /bin/sh app
-# PYTHONPATH: Dask workers are started by `dask worker`, not by this project's program.
-# HOME: the one place that can be written where the root file system is read-only. USER: for a user without a name.
+# PYTHONPATH: Dask workers start with `dask worker`, not with this project's program.
+# HOME: the only writable place if the root file system is read-only. USER: the user that a cluster assigns has no name.
 ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp USER=app
 WORKDIR /app
 USER 1000:1000
-# Before the large layer, of which a builder without overlays makes a copy for every later instruction. `make image` adds
-# version, commit and base: as arguments, builders would take those of an earlier build from their cache.
+# These labels stand before the large layer, because some builders copy that layer for every later instruction.
+# `make image` adds version, commit and base image: as build arguments, they could come from an earlier build's cache.
 LABEL org.opencontainers.image.title="columbus-eclss-ad" \
       org.opencontainers.image.description="Anomaly detection on ISS Columbus telemetry with Kubeflow" \
       org.opencontainers.image.licenses="MIT"

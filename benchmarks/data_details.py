@@ -8,9 +8,9 @@ import numpy as np
 from benchmarks.floors import seconds_of
 from benchmarks.results import Detail
 from benchmarks.workspace import Workspace
-from container_component_src.telemetry.dataset import Dataset, Frame, Values
-from container_component_src.telemetry.events import Event
-from container_component_src.telemetry.labels import inside_any
+from container_component_src.arrays import Float32Array
+from container_component_src.telemetry.dataset import Dataset, Frame
+from container_component_src.telemetry.events import Event, inside_any
 from container_component_src.telemetry.scaling import load_scaler
 
 REPEATS = 5
@@ -44,7 +44,7 @@ def made_up_events() -> list[Event]:
     return [Event(id=str(i), start=i * length + length // 2, end=i * length + length * 3 // 5) for i in range(EVENTS)]
 
 
-def first_rows(dataset: Dataset, count: int) -> Values:
+def first_rows(dataset: Dataset, count: int) -> Float32Array:
     """The first rows of a dataset, at most `count`."""
 
     def parts() -> Iterator[Frame]:

@@ -6,11 +6,12 @@ import torch
 
 from benchmarks.floors import seconds_of
 from benchmarks.stages import BATCH_SIZE, HIDDEN_DIMS, LATENT_DIM, LEARNING_RATE
+from container_component_src.arrays import Float32Array
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.hardware import useful_threads
 from container_component_src.model.scoring import score_contributions
 from container_component_src.model.vae import TimeStampVAE
-from container_component_src.telemetry.dataset import Dataset, Values
+from container_component_src.telemetry.dataset import Dataset
 
 
 def untrained(channels: int) -> TimeStampVAE:
@@ -19,7 +20,7 @@ def untrained(channels: int) -> TimeStampVAE:
     return TimeStampVAE(channels, LATENT_DIM, HIDDEN_DIMS)
 
 
-def train_bare(model: TimeStampVAE, values: Values, epochs: int, threads: int, fused: bool = False) -> None:
+def train_bare(model: TimeStampVAE, values: Float32Array, epochs: int, threads: int, fused: bool = False) -> None:
     """Train without any framework: draw an order, slice, step; no validation, no log, no check.
 
     Args:

@@ -1,6 +1,6 @@
-"""Measures the servers beside the least that FastAPI and PyTorch take; `--help` says more.
+"""Measures the servers against a minimal FastAPI handler with the same model; see `--help`.
 
-All servers run on one machine with the clients that ask them, so rates are lower bounds and ratios are what counts.
+Servers and clients run on one machine, so that rates are lower bounds. Compare the ratios.
 """
 
 import json
@@ -33,7 +33,6 @@ from benchmarks.table import detail_table
 from container_component_src import storage
 from container_component_src.backends.local.processes import free_ports
 from container_component_src.backends.local.serving import Server, running, wait_until_ready
-from container_component_src.model.arguments import Hyperparameters
 from container_component_src.model.bundle import (
     Architecture,
     Bundle,
@@ -45,7 +44,9 @@ from container_component_src.model.bundle import (
 )
 from container_component_src.model.scoring import score_contributions
 from container_component_src.serving.protocol.v2 import encode_request
-from container_component_src.telemetry.scaler import Scaler, ScalerType
+from container_component_src.steps.data import ScalerType
+from container_component_src.steps.training import Hyperparameters
+from container_component_src.telemetry.scaler import Scaler
 
 CHANNELS, HIDDEN_DIMS, LATENT_DIM = 181, (500, 500), 8
 MODEL = "model"
@@ -53,12 +54,12 @@ BATCH_ROWS = 1000
 START_SECONDS = 120.0
 LOAD_CONNECTIONS = 4
 SOAK_SHARE = 0.8  # of the maximum rate
-WINDOWS = 10  # parts of the soak; the first and the last are compared
+WINDOWS = 10  # equal spans of the soak, of which the first and the last are compared
 JSON = {"content-type": "application/json"}
 
 
 def make_bundle(folder: Path) -> Bundle:
-    """An untrained model of the size that is measured."""
+    """Write and return the bundle of an untrained model of the measured size."""
     torch.manual_seed(0)
     channels = tuple(f"ECLSS_CHANNEL_{number:03}" for number in range(CHANNELS))
     architecture = Architecture(latent_dim=LATENT_DIM, hidden_dims=HIDDEN_DIMS, variance_floor=1e-4)
@@ -87,7 +88,7 @@ def make_bundle(folder: Path) -> Bundle:
 
 @contextmanager
 def handler(folder: Path) -> Iterator[int]:
-    """The yardstick as a process; its port."""
+    """Run the minimal handler as a process; yield its port."""
     (port,) = free_ports(1)
     program = [sys.executable, str(PROJECT / "benchmarks" / "serving_handler.py"), str(folder), str(port)]
     with subprocess.Popen(program, env={**os.environ, "OMP_NUM_THREADS": "1"}) as process:
@@ -99,7 +100,11 @@ def handler(folder: Path) -> Iterator[int]:
 
 
 def wait_for(url: str, timeout: float = START_SECONDS) -> None:
-    """Wait until a URL answers 200."""
+    """Wait until a URL answers 200.
+
+    Raises:
+        TimeoutError: It does not within `timeout` seconds.
+    """
     deadline = time.monotonic() + timeout
     with httpx.Client(trust_env=False) as client:
         while True:
@@ -113,39 +118,39 @@ def wait_for(url: str, timeout: float = START_SECONDS) -> None:
 
 
 def json_rows(port: int, values: np.ndarray) -> Endpoint:
-    """A V1 request."""
+    """Return a V1 request for values [rows, channels]."""
     body = json.dumps({"instances": values.tolist()}).encode()
     return Endpoint(port, f"/v1/models/{MODEL}:predict", body, JSON)
 
 
 def binary_rows(port: int, values: np.ndarray) -> Endpoint:
-    """A V2 request with binary tensors."""
+    """Return a V2 request with binary tensors for values [rows, channels]."""
     body, headers = encode_request({"rows": values})
     return Endpoint(port, f"/v2/models/{MODEL}/infer", body, headers)
 
 
 def single_rows(ports: dict[str, int], values: np.ndarray, requests: int, rounds: int) -> list[Detail]:
-    """Median time of a row, beside the yardstick."""
+    """Measure the median time of a request with one row, and its ratio to the minimal handler."""
     names = list(ports)
     endpoints = [json_rows(ports[name], values[:1]) for name in names]
     times = dict(zip(names, in_turns(endpoints, requests, rounds), strict=True))
     milliseconds = {name: 1000 * median(seconds) for name, seconds in times.items()}
-    yardstick = milliseconds["handler"]
+    baseline = milliseconds["handler"]
     details = [Detail(f"single row, {name}, p50", 1, value, "ms") for name, value in milliseconds.items()]
     return details + [
-        Detail(f"single row, {name} by handler", 1, value / yardstick, "ratio")
+        Detail(f"single row, {name} by handler", 1, value / baseline, "ratio")
         for name, value in milliseconds.items()
         if name != "handler"
     ]
 
 
 def batches(bundle: Bundle, ports: dict[str, int], values: np.ndarray, rounds: int) -> list[Detail]:
-    """Rows per second in binary batches, beside the model in this process, with one thread of PyTorch each.
+    """Measure rows per second in binary batches, and their ratio to the model in this process, with one thread each.
 
-    Every model sees the same scaled rows: the predictor gets them as they are, the combined server scales its own.
+    Every model gets the same scaled rows: the predictor receives them, the combined server scales telemetry itself.
     """
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as many as the servers have
+    torch.set_num_threads(1)  # the number that the servers use
     telemetry = values.astype(np.float32)
     scaled = bundle.info.scaler.transform(telemetry) if bundle.info.scaler else telemetry
     endpoints = {
@@ -173,11 +178,11 @@ def batches(bundle: Bundle, ports: dict[str, int], values: np.ndarray, rounds: i
 
 
 def soak(server: Server, values: np.ndarray, seconds: float) -> list[Detail]:
-    """Errors, growth of memory and of the p99 at a share of the maximum rate."""
+    """Measure errors and the growth of memory and of the p99 under a share of the maximum rate."""
     endpoint = json_rows(server.port, values[:1])
     fastest = load(endpoint, LOAD_CONNECTIONS, max(2.0, seconds / 20))
     rate = len(fastest.ends) / max(2.0, seconds / 20)
-    load(endpoint, LOAD_CONNECTIONS, max(2.0, seconds / 20), SOAK_SHARE * rate)  # memory is what it will be
+    load(endpoint, LOAD_CONNECTIONS, max(2.0, seconds / 20), SOAK_SHARE * rate)  # until memory no longer grows
     before, foreign = server.process.memory_info().rss, foreign_seconds(server)
     answers = load(endpoint, LOAD_CONNECTIONS, seconds, SOAK_SHARE * rate)
     after, foreign = server.process.memory_info().rss, foreign_seconds(server) - foreign
@@ -197,19 +202,19 @@ def soak(server: Server, values: np.ndarray, seconds: float) -> list[Detail]:
 
 
 def foreign_seconds(server: Server) -> float:
-    """Processor time since some moment that neither this process nor the server took."""
+    """Return the processor seconds of all other processes than this one and the server, since the machine started."""
     machine, own, served = psutil.cpu_times(), psutil.Process().cpu_times(), server.process.cpu_times()
     return float(machine.user + machine.nice + machine.system - own.user - own.system - served.user - served.system)
 
 
 def windows(answers: Answers) -> tuple[float, float]:
-    """The p99 of the first and of the last part of a soak, in seconds."""
-    parts = np.array_split(np.array(answers.seconds)[np.argsort(answers.ends)], WINDOWS)
-    return float(np.percentile(parts[0], 99)), float(np.percentile(parts[-1], 99))
+    """Return the p99 of the first and of the last window of a soak, in seconds."""
+    seconds = np.array_split(np.array(answers.seconds)[np.argsort(answers.ends)], WINDOWS)
+    return float(np.percentile(seconds[0], 99)), float(np.percentile(seconds[-1], 99))
 
 
 def kill(folder: Path, values: np.ndarray) -> list[Detail]:
-    """How soon a transformer says that its predictor was killed, and how soon it is well again."""
+    """Measure the time to the first 503 after a predictor is killed, and to the first 200 after it is back."""
     predictor_port, port = free_ports(2)
     common = ("--model-dir", str(folder), "--model-name", MODEL)
     answers, killed, back = Answers(), 0.0, 0.0
@@ -251,7 +256,7 @@ def kill(folder: Path, values: np.ndarray) -> list[Detail]:
 
 
 def measure(requests: int, rounds: int, soak_seconds: float) -> list[Detail]:
-    """All measurements of the servers."""
+    """Take all measurements of the servers."""
     values = 10.0 + 2.0 * np.random.default_rng(0).standard_normal((BATCH_ROWS, CHANNELS))
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root) / "bundle"

@@ -1,4 +1,4 @@
-"""The yardstick of the servers: the least that FastAPI and PyTorch take to score rows.
+"""The baseline of the servers: a minimal FastAPI handler that scores rows.
 
 Run as `python benchmarks/serving_handler.py BUNDLE PORT`.
 """
@@ -25,12 +25,14 @@ if __name__ == "__main__":
 
     @app.post("/v1/models/model:predict")
     async def predict(body: Body) -> dict[str, list[dict[str, float | list[float]]]]:
-        """Scores and parts."""
+        """Return scores, contributions and the reconstruction."""
         with torch.inference_mode():
             values = torch.tensor(body.instances, dtype=torch.float32)
-            parts, expected = model(values)
-            scores = parts.sum(dim=1)
-        rows = zip(scores.tolist(), parts.tolist(), expected.tolist(), strict=True)
-        return {"predictions": [{"score": score, "parts": part, "expected": exp} for score, part, exp in rows]}
+            contributions, reconstruction = model(values)
+            scores = contributions.sum(dim=1)
+        rows = zip(scores.tolist(), contributions.tolist(), reconstruction.tolist(), strict=True)
+        return {
+            "predictions": [{"score": score, "parts": parts, "expected": expected} for score, parts, expected in rows]
+        }
 
     uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[2]), log_level="warning")

@@ -1,4 +1,4 @@
-"""Clients that put a load on a server: as light as can be, so that it is the server that is measured."""
+"""Clients that load a server. They do little work themselves, so that the server is measured."""
 
 import http.client
 import threading
@@ -11,7 +11,7 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a server takes requests, and one for it."""
+    """A request, and the server that takes it."""
 
     port: int
     path: str
@@ -20,14 +20,14 @@ class Endpoint:
 
 
 class Connection:
-    """One connection that is kept open; a new one where the server closed it."""
+    """A connection that is kept open, and opened again if the server closes it."""
 
     def __init__(self, endpoint: Endpoint, timeout: float = 60.0) -> None:
         self._endpoint = endpoint
         self._connection = http.client.HTTPConnection(LOOPBACK, endpoint.port, timeout=timeout)
 
     def ask(self) -> tuple[int, float]:
-        """Send the request; returns status (0: no answer) and seconds."""
+        """Send the request; return the status (0 if there is no answer) and the seconds that it took."""
         start = time.perf_counter()
         try:
             self._connection.request("POST", self._endpoint.path, self._endpoint.body, self._endpoint.headers)
@@ -41,21 +41,21 @@ class Connection:
 
 @dataclass
 class Answers:
-    """What came of requests, in the order of their ends."""
+    """Results of requests, in the order in which they ended."""
 
     statuses: list[int] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)  # from when a request was due, where a rate was given
-    ends: list[float] = field(default_factory=list)  # on the clock of `time.perf_counter`
+    seconds: list[float] = field(default_factory=list)  # since the request was due, if a rate is given
+    ends: list[float] = field(default_factory=list)  # by `time.perf_counter`
 
 
 def load(endpoint: Endpoint, connections: int, seconds: float, rate: float | None = None) -> Answers:
-    """Ask over some connections at a time.
+    """Send a request repeatedly over several connections.
 
     Args:
-        endpoint: The server, and the request.
-        connections: How many, each with one request at a time.
-        seconds: For how long.
-        rate: Requests per second over all connections; as many as can be by default.
+        endpoint: The server and the request.
+        connections: Number of connections, each with one request at a time.
+        seconds: Duration.
+        rate: Requests per second over all connections; by default as many as possible.
     """
     answers, lock, start = Answers(), threading.Lock(), time.perf_counter()
 
@@ -79,7 +79,7 @@ def load(endpoint: Endpoint, connections: int, seconds: float, rate: float | Non
 
 
 def in_turns(endpoints: Sequence[Endpoint], requests: int, rounds: int) -> list[list[float]]:
-    """Seconds of single requests to servers that take turns, so that a change of the machine's speed meets all."""
+    """Return the seconds of requests to servers that take turns, so that changes of the machine's speed affect all."""
     connections = [Connection(endpoint) for endpoint in endpoints]
     seconds: list[list[float]] = [[] for _ in endpoints]
     for turn in range(rounds + 1):

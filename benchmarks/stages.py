@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from benchmarks.floors import Files, in_new_process
 from benchmarks.results import Detail
 from benchmarks.workspace import ANOMALIES, TIMESTAMP_COL, Workspace
-from container_component_src.model.arguments import TrainingArguments, training_command
+from container_component_src.steps.training import TrainingArguments, training_command
 
 Command = Sequence[str]
 BATCH_SIZE = 256

@@ -19,12 +19,13 @@ from benchmarks.loops import train_bare, untrained
 from benchmarks.results import Detail
 from benchmarks.stages import training_arguments
 from benchmarks.workspace import Workspace
+from container_component_src.arrays import Float32Array
 from container_component_src.limits import usable_cores
-from container_component_src.model.arguments import TrainingArguments
 from container_component_src.model.datamodule import Share, TensorSource
 from container_component_src.model.hardware import useful_threads
 from container_component_src.model.training import fit
-from container_component_src.telemetry.dataset import Dataset, Values
+from container_component_src.steps.training import TrainingArguments
+from container_component_src.telemetry.dataset import Dataset
 
 REPEATS = 5
 ROWS = 1_000_000  # at most; more say nothing new about a loop over rows in memory
@@ -66,7 +67,7 @@ def training(work: Workspace) -> list[Detail]:
     ]
 
 
-def _data_path(values: Values) -> list[Detail]:
+def _data_path(values: Float32Array) -> list[Detail]:
     torch.set_num_threads(usable_cores())
     source, share = TensorSource(torch.from_numpy(values)), Share()
     one_by_one = DataLoader(_Rows(torch.from_numpy(values)), batch_size=PER_ROW_BATCH, shuffle=True)
@@ -94,7 +95,7 @@ def _data_path(values: Values) -> list[Detail]:
     ]
 
 
-def _epoch_seconds(values: Values, arguments: TrainingArguments) -> float:
+def _epoch_seconds(values: Float32Array, arguments: TrainingArguments) -> float:
     """Seconds of an epoch of the training loop, with next to no validation: from the end of one to that of the next."""
     log = io.StringIO()
     with redirect_stdout(log):

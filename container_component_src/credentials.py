@@ -1,29 +1,26 @@
-"""Credentials as HTTP headers take them; what is wrong with one is said without repeating it."""
+"""Credentials as HTTP header values; error messages never contain the credential."""
 
 import re
 
 from container_component_src.errors import InputError
 
-_TAKEN = re.compile(r"[\x21-\x7e]+")  # visible ASCII
+_VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
 
 
 def header_value(text: str, name: str) -> str:
-    """A token or key ID without the blanks and line breaks around it, which a file or a shell leaves there.
+    """Return a token or key ID without the surrounding whitespace that files and shells add.
 
     Args:
-        text: The credential.
-        name: Variable or option that it comes from, for the message.
+        text: Credential.
+        name: Variable or option of the credential, for the message.
 
     Returns:
-        The credential; empty if nothing is left.
+        The credential; empty if there is only whitespace.
 
     Raises:
-        InputError: A character inside fits into no header. The text is not repeated.
+        InputError: A character is not allowed in a header.
     """
     value = text.strip()
-    if value and not _TAKEN.fullmatch(value):
-        raise InputError(
-            f"{name}: holds a blank, a line break or a character outside of ASCII, which no token or key has: "
-            "copy it again"
-        )
+    if value and not _VISIBLE_ASCII.fullmatch(value):
+        raise InputError(f"{name}: contains whitespace or a character that no token or key has", fix="copy it again")
     return value

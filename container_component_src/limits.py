@@ -1,4 +1,4 @@
-"""What this process may use: processor cores and memory."""
+"""CPU cores and memory available to this process."""
 
 import os
 from pathlib import Path
@@ -9,10 +9,10 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def usable_cores(cgroup: Path = _CGROUP) -> int:
-    """Cores that the scheduler and the container's CPU limit leave to this process, at least 1.
+    """Return the number of cores that CPU affinity and the container's CPU limit allow, at least 1.
 
     Args:
-        cgroup: Where the limits of the control group are mounted, version 2 (`cpu.max`) or 1 (`cpu.cfs_quota_us`).
+        cgroup: Mount point of the control group, version 2 (`cpu.max`) or 1 (`cpu.cfs_quota_us`).
     """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     limit = _cgroup_limit(cgroup)
@@ -20,10 +20,10 @@ def usable_cores(cgroup: Path = _CGROUP) -> int:
 
 
 def usable_memory(cgroup: Path = _CGROUP) -> int:
-    """Bytes of memory that the machine has, or the container's limit where that is less.
+    """Return the machine's memory in bytes, or the container's limit if that is less.
 
     Args:
-        cgroup: Where the limits of the control group are mounted, version 2 (`memory.max`) or 1 (`limit_in_bytes`).
+        cgroup: Mount point of the control group, version 2 (`memory.max`) or 1 (`limit_in_bytes`).
     """
     total = int(psutil.virtual_memory().total)
     for file in (cgroup / "memory.max", cgroup / "memory" / "memory.limit_in_bytes"):
@@ -34,7 +34,7 @@ def usable_memory(cgroup: Path = _CGROUP) -> int:
 
 
 def _cgroup_limit(cgroup: Path) -> float | None:
-    """Cores of the CPU quota, or None without one."""
+    """Return the CPU quota in cores, or None if there is none."""
     if (cgroup / "cpu.max").is_file():
         quota, period = (cgroup / "cpu.max").read_text().split()
     elif (cgroup / "cpu" / "cpu.cfs_quota_us").is_file():

@@ -1,4 +1,4 @@
-"""The one command line: every step of the pipeline is a command of this program."""
+"""Command line of the image: every step of the pipeline is a command of this program."""
 
 import atexit
 import gc
@@ -11,7 +11,7 @@ from types import FrameType
 
 import click
 
-if not __package__:  # run as a script, Python looks for packages beside this file only
+if not __package__:  # run as a script, so Python does not find the package
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from container_component_src.errors import NO_ROOM, PipelineError
@@ -40,14 +40,14 @@ COMMANDS = (
 
 
 class Commands(click.Group):
-    """Loads the module of a command when it is asked for, so that a light command stays light."""
+    """Command group that imports the module of a command on first use, which keeps startup fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names of all commands, sorted."""
+        """Return the names of all commands, sorted."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of a name, or None."""
+        """Return a command by name, or None if it does not exist."""
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = getattr(import_module(f"container_component_src.cli.{cmd_name}"), cmd_name)
@@ -55,10 +55,10 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"max_content_width": 120})
-@click.option("--debug", is_flag=True, help="Log in detail and show the traceback of an error.")
+@click.option("--debug", is_flag=True, help="Log details, and show the traceback of an error.")
 def cli(debug: bool) -> None:
     """Anomaly detection on ISS Columbus ECLSS telemetry: the steps of the pipeline, one command each."""
-    # Logs go to stdout: stderr holds nothing but the one line of an error.
+    # Logs go to stdout, so that stderr contains only the one line of an error.
     logging.basicConfig(
         stream=sys.stdout,
         level=logging.DEBUG if debug else logging.INFO,
@@ -76,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: Command line without the program name; `sys.argv` by default.
 
     Returns:
-        The exit code: 0, 2 for bad input or options, 1 for every other failure.
+        The exit code: 0 for success, 2 for invalid input or options, 130 for an interrupt, 1 for any other failure.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     signal.signal(signal.SIGTERM, _stop)
@@ -90,7 +90,7 @@ def main(arguments: list[str] | None = None) -> int:
         return code
     except click.Abort:
         return 130
-    except Exception as error:  # whatever a library raises: still one line, and the traceback for those who ask
+    except Exception as error:  # unexpected errors are one line too, with a traceback on request
         if "--debug" in arguments:
             raise
         click.echo(
@@ -101,14 +101,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _explain(error: click.ClickException | PipelineError | OSError) -> tuple[int, str]:
-    """Exit code and one line for an error."""
+    """Return the exit code and the one-line message of an error."""
     if isinstance(error, click.ClickException):
         return error.exit_code, _one_line(error.format_message())
     if isinstance(error, PipelineError):
         return error.exit_code, _one_line(str(error))
     if error.errno in NO_ROOM:
         place = error.filename or "the output"
-        return 2, f"no room left to write {place} ({error.strerror}); free space or choose another path"
+        return 2, f"no space left to write {place} ({error.strerror}); free space or choose another path"
     return 1, f"{_one_line(str(error))}; check the path and its permissions"
 
 
@@ -117,7 +117,7 @@ def _one_line(text: str) -> str:
 
 
 def _stop(signal_number: int, frame: FrameType | None) -> None:
-    """Leave through the `finally` blocks when the pod is stopped."""
+    """Exit through the `finally` blocks when the process is told to stop."""
     raise SystemExit(128 + signal_number)
 
 

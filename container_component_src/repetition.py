@@ -1,10 +1,10 @@
-"""Names that are given twice."""
+"""Detection of duplicate names."""
 
 from collections.abc import Iterable
 
 
 def first_repeated(names: Iterable[str]) -> str | None:
-    """The first name that has been there before, found in one pass; None if all differ."""
+    """Return the first name that occurred before, or None if all names differ; takes one pass."""
     seen: set[str] = set()
     for name in names:
         if name in seen:

@@ -1,8 +1,9 @@
-"""Settings of the S3 store: names of the variables, checks of their values, and what the client makes of them.
+"""Settings of the S3 store: names of the variables, checks of their values, and the options of the client.
 
-They come from the environment: `S3_ENDPOINT` (with or without scheme), `S3_USE_HTTPS`, `S3_VERIFY_SSL`, `S3_CA_BUNDLE`
-(certificates as PEM text; `AWS_CA_BUNDLE` is the path of such a file), `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`,
-`AWS_SESSION_TOKEN`, `AWS_DEFAULT_REGION`, and `S3_RETRY_SECONDS`, how long a store that is away is waited for.
+The settings come from environment variables: `S3_ENDPOINT` (with or without scheme), `S3_USE_HTTPS`, `S3_VERIFY_SSL`,
+`S3_CA_BUNDLE` (certificates as PEM text; `AWS_CA_BUNDLE` is the path of such a file), `AWS_ACCESS_KEY_ID`,
+`AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_DEFAULT_REGION`, and `S3_RETRY_SECONDS`, for which requests to an
+unavailable store are retried.
 """
 
 import atexit
@@ -18,10 +19,10 @@ from urllib.parse import urlsplit
 from container_component_src.errors import InputError
 from container_component_src.scratch import scratch_directory
 
-AWS_ENDPOINT = "https://s3.amazonaws.com"  # where no endpoint is set
+AWS_ENDPOINT = "https://s3.amazonaws.com"  # used if no endpoint is set
 CA_BUNDLE = "S3_CA_BUNDLE"
 PATIENCE = "S3_RETRY_SECONDS"
-# Also the keys of the Secret that fills these variables on a cluster.
+# Also the keys of the Secret that sets these variables on a cluster.
 S3_ENVIRONMENT = (
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -32,65 +33,67 @@ S3_ENVIRONMENT = (
     "S3_VERIFY_SSL",
     CA_BUNDLE,
 )
-PATIENCE_SECONDS = 600.0  # a store's pod that moves to another node needs minutes, most of them for its volume
-QUICK_SECONDS = 3.0  # enough for a connection that was closed between two requests
+PATIENCE_SECONDS = 600.0  # a store's pod that moves to another node needs minutes, mostly for its volume
+QUICK_SECONDS = 3.0  # enough to reopen a connection that was closed between two requests
 
 _TEXTS = tuple(name for name in S3_ENVIRONMENT if name not in {"S3_USE_HTTPS", "S3_VERIFY_SSL", CA_BUNDLE})
-_patience: ContextVar[float | None] = ContextVar("patience", default=None)
+_variables: ContextVar[Mapping[str, str]] = ContextVar("variables", default=os.environ)
 
 
 @contextmanager
 def patience(seconds: float) -> Iterator[None]:
-    """Wait so long, and not `S3_RETRY_SECONDS`, for a store that is away; holds for what is resolved in the block."""
-    before = _patience.set(seconds)
-    try:
+    """Retry for this time instead of `S3_RETRY_SECONDS`, for locations that are resolved in the block."""
+    with _set({**_variables.get(), PATIENCE: str(seconds)}):
         yield
-    finally:
-        _patience.reset(before)
 
 
 @contextmanager
-def in_environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Put S3 settings, and none of those that are there, into the environment of this process while the block runs."""
-    before = dict(os.environ)
-    for name in S3_ENVIRONMENT:
-        os.environ.pop(name, None)
-    os.environ.update(values)
+def use_settings(values: Mapping[str, str]) -> Iterator[None]:
+    """Use these S3 settings instead of this process's, for locations that are resolved in the block."""
+    others = {name: value for name, value in _variables.get().items() if name not in S3_ENVIRONMENT}
+    with _set({**others, **values}):
+        yield
+
+
+@contextmanager
+def _set(variables: Mapping[str, str]) -> Iterator[None]:
+    token = _variables.set(variables)
     try:
         yield
     finally:
-        os.environ.clear()
-        os.environ.update(before)
+        _variables.reset(token)
 
 
-def s3_options(environment: Mapping[str, str], endpoint: str = "") -> dict[str, Any]:
-    """Arguments of `s3_store.S3Store` for the settings of an environment.
+def s3_options(environment: Mapping[str, str] | None = None, endpoint: str = "") -> dict[str, Any]:
+    """Return the arguments of `s3_store.S3Store` for a set of variables.
 
     Args:
-        environment: Where the settings are looked up; an empty variable counts as absent.
-        endpoint: S3 endpoint that wins over `S3_ENDPOINT`; with or without scheme.
+        environment: Variables with the settings; an empty one counts as not set. By default those of the enclosing
+            `use_settings` block, or of this process.
+        endpoint: S3 endpoint that takes precedence over `S3_ENDPOINT`; with or without scheme.
 
     Raises:
-        InputError: A value does not fit; the message names the variable.
+        InputError: A value is invalid; the message names the variable.
     """
+    environment = _variables.get() if environment is None else environment
     for name in _TEXTS:
-        _check_bare(name, environment.get(name, ""))
+        _check_unpadded(name, environment.get(name, ""))
     url = _endpoint_url(environment, endpoint)
     return {
         "key": environment.get("AWS_ACCESS_KEY_ID") or None,
         "secret": environment.get("AWS_SECRET_ACCESS_KEY") or None,
         "token": environment.get("AWS_SESSION_TOKEN") or None,
         "endpoint_url": url or None,
-        "patience": _seconds(environment),
+        "patience": _retry_seconds(environment),
         "client_kwargs": {
             "region_name": environment.get("AWS_DEFAULT_REGION") or "us-east-1",
             "verify": _verify(environment),
         },
         "use_listings_cache": False,  # other processes write to the same folders
         "config_kwargs": {
-            # MinIO without a wildcard DNS entry knows buckets by path only.
+            # Without a wildcard DNS entry MinIO supports path-style addresses only.
             "s3": {"addressing_style": "path"},
-            "retries": {"total_max_attempts": 1},  # the store's client tries again itself, and says so
+            "retries": {"total_max_attempts": 1},  # S3Store retries, and logs that it does
         },
     }
 
@@ -102,42 +105,42 @@ def _endpoint_url(environment: Mapping[str, str], endpoint: str) -> str:
     url = text if "://" in text else f"{'https' if is_true(environment, 'S3_USE_HTTPS') else 'http'}://{text}"
     try:
         parts = urlsplit(url)
-        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # no port is like that
-        fits = False
-    if not fits or any(sign.isspace() for sign in url):
-        raise InputError(f"{source}={text!r} is no address; give host:port, or http(s)://host:port")
+        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # invalid port
+        valid = False
+    if not valid or any(character.isspace() for character in url):
+        raise InputError(f"{source}={text!r} is not a valid address", fix="give host:port, or http(s)://host:port")
     return url
 
 
 def _verify(environment: Mapping[str, str]) -> bool | str:
-    """False, True for the well-known authorities, or the path of a file with others."""
+    """Return False, True for the public certificate authorities, or the path of a file with other certificates."""
     if not is_true(environment, "S3_VERIFY_SSL"):
         return False
     if text := environment.get(CA_BUNDLE, "").strip():
-        return _trusted(_certificate_file(text), CA_BUNDLE)
+        return _checked_certificates(_certificate_file(text), CA_BUNDLE)
     if path := environment.get("AWS_CA_BUNDLE"):
-        return _trusted(path, f"AWS_CA_BUNDLE={path}")
+        return _checked_certificates(path, f"AWS_CA_BUNDLE={path}")
     return True
 
 
 @cache
-def _trusted(path: str, source: str) -> str:
-    """The path of a file that holds certificates; the client itself would take a bad one for a passing fault."""
+def _checked_certificates(path: str, source: str) -> str:
+    """Return the path of a certificate file after loading it; the client would retry on an invalid one."""
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
-    except OSError as error:  # ssl.SSLError is one
+    except OSError as error:  # base class of ssl.SSLError
         raise InputError(
-            f"environment variable {source}: no certificates found ({error.strerror or error}); give those of the "
-            f"authority that signed the store's certificate: as PEM text in {CA_BUNDLE}, or the path of a PEM file in "
-            "AWS_CA_BUNDLE"
+            f"environment variable {source}: no certificates found ({error.strerror or error})",
+            fix="give the certificates of the authority that signed the store's certificate: as PEM text in "
+            f"{CA_BUNDLE}, or as the path of a PEM file in AWS_CA_BUNDLE",
         ) from error
     return path
 
 
 @cache
 def _certificate_file(text: str) -> str:
-    """The path of a private file with certificates, which lives as long as this process; TLS libraries want a path."""
+    """Return the path of a private file with certificates that exists until this process ends."""
     stack = ExitStack()
     file = stack.enter_context(scratch_directory()) / "ca.pem"
     file.write_text(text + "\n")
@@ -145,38 +148,39 @@ def _certificate_file(text: str) -> str:
     return str(file)
 
 
-def _seconds(environment: Mapping[str, str]) -> float:
-    chosen = _patience.get()
-    if chosen is not None:
-        return chosen
+def _retry_seconds(environment: Mapping[str, str]) -> float:
     text = environment.get(PATIENCE) or str(PATIENCE_SECONDS)
     try:
         seconds = float(text)
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds < float("inf"):
-        raise InputError(f"environment variable {PATIENCE}={text!r} is no number of seconds; set it to 0 or more")
+        raise InputError(
+            f"environment variable {PATIENCE}={text!r} is not a number of seconds", fix="set it to 0 or more"
+        )
     return seconds
 
 
-def _check_bare(name: str, value: str) -> None:
-    """Refuse what `echo VALUE | base64` and `--env-file` leave around a value; the value itself is not repeated."""
+def _check_unpadded(name: str, value: str) -> None:
+    """Reject whitespace and quotes that `echo VALUE | base64` and `--env-file` leave; never show the value."""
     if value != value.strip():
         raise InputError(
-            f"environment variable {name} has a blank or a line end around its value; remove it (in a Secret: put the "
-            "value under stringData, or encode it with `echo -n`)"
+            f"environment variable {name} has whitespace around its value",
+            fix="remove it (in a Secret: put the value under stringData, or encode it with `echo -n`)",
         )
     if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
-        raise InputError(f"environment variable {name} has quotes around its value; remove them")
+        raise InputError(f"environment variable {name} has quotes around its value", fix="remove them")
 
 
 def is_true(environment: Mapping[str, str], name: str) -> bool:
-    """Read a switch that is on unless it says otherwise.
+    """Return the value of a Boolean variable that is true by default.
 
     Raises:
-        InputError: It is neither true nor false.
+        InputError: The value is neither true nor false.
     """
     value = environment.get(name, "true").strip().lower()
     if value not in {"1", "true", "yes", "0", "false", "no", ""}:
-        raise InputError(f"environment variable {name}={value!r} is neither true nor false; set it to one of them")
+        raise InputError(
+            f"environment variable {name}={value!r} is neither true nor false", fix="set it to one of them"
+        )
     return value in {"1", "true", "yes", ""}

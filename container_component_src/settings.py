@@ -1,24 +1,15 @@
 """Typed, frozen settings: everything that `config.toml` may say, checked key by key when it is read."""
 
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
 
 import tomli
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
 from container_component_src.errors import InputError
-from container_component_src.quantities import Quantity
-
-M = TypeVar("M", bound=BaseModel)
-NonEmpty = Annotated[str, Field(min_length=1)]
-IMAGE_USER = 1000  # that the image runs as; its group has the same number
-Hours = Annotated[float, Field(gt=0, le=8760)]  # up to a year
-
-
-class Frozen(BaseModel):
-    """Base of the value classes that are read from files: immutable, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+from container_component_src.steps.data import ReportColumns
+from container_component_src.steps.serving import Replicas, ServiceName
+from container_component_src.steps.shared import Gpus, PullPolicy
+from container_component_src.values import IMAGE_USER, Frozen, Hours, NonEmpty, Quantity, validated
 
 
 class Paths(Frozen):
@@ -35,26 +26,13 @@ class Paths(Frozen):
         return path.expanduser() if path.parts[:1] == ("~",) else path
 
 
-class Platform(Frozen):
+class Platform(Replicas):
     """Names that the cluster knows."""
 
     s3_secret: NonEmpty  # Secret with the S3 credentials and endpoint
-    inference_service: NonEmpty  # name of the deployed model
+    inference_service: ServiceName  # name of the deployed model
     service_account: str = ""  # of the pods that steps start; the namespace's default one if empty
     trial_user: int = Field(default=IMAGE_USER, ge=0)  # of the pods of trials; 0 where the cluster assigns users
-    deployment_mode: Literal["Standard", "Knative", "RawDeployment", "Serverless"] = "Standard"  # of the service
-    min_replicas: int = Field(default=1, ge=0)  # pods of each part of the service; 0 with Knative only
-    max_replicas: int = Field(default=1, ge=1)
-
-
-class ReportColumns(Frozen):
-    """Headers of the anomaly report table; times are `%Y/%j/%H:%M:%S` in UTC."""
-
-    id: NonEmpty = "ID"
-    symbol: NonEmpty = "SYMBOL"
-    title: NonEmpty = "TITLE"
-    start: NonEmpty = "EVENT GMT (DOY/HH:MM:SS)"  # inclusive
-    end: NonEmpty = "Duration/End GMT"  # exclusive
 
 
 class ColNames(ReportColumns):
@@ -73,7 +51,7 @@ class Image(Frozen):
 
     repository: NonEmpty
     tag: NonEmpty  # of local containers; whoever submits a run takes that of the commit, or names one
-    pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    pull_policy: PullPolicy = "IfNotPresent"
 
     @property
     def reference(self) -> str:
@@ -88,12 +66,8 @@ class StepResources(Frozen):
     memory: Quantity
 
 
-class TrainingResources(StepResources):
+class TrainingResources(Gpus, StepResources):
     """What one trial, or one node of a training, may use."""
-
-    gpus: int = Field(default=0, ge=0)
-    gpu_resource: NonEmpty = "nvidia.com/gpu"  # what the cluster calls its GPUs
-    shared_memory: Quantity = "1Gi"  # size of /dev/shm, part of `memory`
 
 
 class Resources(Frozen):
@@ -141,34 +115,3 @@ def load_settings(path: Path) -> Settings:
     except (OSError, UnicodeDecodeError, tomli.TOMLDecodeError) as error:
         raise InputError(f"{path}: not readable as TOML ({error}); fix the file") from error
     return validated(Settings, values, str(path))
-
-
-def validated(model: type[M], values: object, source: str) -> M:
-    """Check values against a model.
-
-    Args:
-        model: What they must be.
-        values: Parsed JSON or TOML.
-        source: The file or option that they come from, for the error.
-
-    Raises:
-        InputError: They do not fit; the message names the source and the key.
-    """
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        raise InputError(f"{source}: {describe(error)}") from error
-
-
-def describe(error: ValidationError) -> str:
-    """Say in one line which keys a validation refused, and why."""
-    problems = {
-        "missing": "is missing; add it",
-        "extra_forbidden": "is not a known key; remove or rename it",
-    }
-    lines = []
-    for item in error.errors(include_url=False):
-        key = ".".join(str(part) for part in item["loc"])
-        problem = problems.get(item["type"], f"is wrong: {item['msg']}")
-        lines.append(f"key '{key}' {problem}" if key else item["msg"].removeprefix("Value error, "))
-    return "; ".join(lines)

@@ -1,4 +1,4 @@
-"""Signals that wait until something has been done whole."""
+"""Deferring signals while something must not be interrupted."""
 
 import signal
 import threading
@@ -9,8 +9,8 @@ from types import FrameType
 
 @contextmanager
 def signals_deferred() -> Iterator[None]:
-    """Hold SIGTERM and SIGINT back until the block has ended."""
-    if threading.current_thread() is not threading.main_thread():  # Python handles signals in the main thread only
+    """Defer SIGTERM and SIGINT until the block ends."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread can handle signals
         yield
         return
     caught: list[int] = []

@@ -1,10 +1,10 @@
-"""One place for files: local paths and S3 objects behind the same few calls.
+"""Files on local paths and in S3 stores behind one interface.
 
-Accepted URIs: a path (also `~/…`), `file://…`, `s3://bucket/key`, and the two forms in which KFP hands out objects of
-its artifact store, `minio://bucket/key` and `/minio/bucket/key` (the object, unless the launcher keeps a copy on the
-pod's disk).
-S3 settings come from the environment, see `s3_settings`. A store that is away is waited for, and only a file that is
-truly absent counts as absent, see `s3_store`.
+Accepted URIs: a path (also `~/…`), `file://…`, `s3://bucket/key`, and the two forms that KFP uses for objects of its
+artifact store, `minio://bucket/key` and `/minio/bucket/key` (the object, unless the launcher keeps a copy on the pod's
+disk).
+`s3_settings` describes the settings of S3 stores. Requests to an unavailable store are retried, and only a file that
+does not exist counts as absent, see `s3_store`.
 """
 
 import logging
@@ -38,7 +38,7 @@ class Location:
     """A file or folder in a file system."""
 
     fs: AbstractFileSystem
-    path: str  # as the file system knows it: absolute for local files, bucket/key for S3
+    path: str  # in the form of the file system: absolute for local files, bucket/key for S3
 
     @property
     def is_local(self) -> bool:
@@ -47,18 +47,18 @@ class Location:
 
     @property
     def uri(self) -> str:
-        """The address that resolves to this location again."""
+        """URI that resolves to this location."""
         return self.path if self.is_local else f"s3://{self.path}"
 
     @property
     def name(self) -> str:
-        """The last part of the path."""
+        """Last component of the path."""
         return self.path.rstrip("/").rsplit("/", 1)[-1]
 
     @property
     def arrow_fs(self) -> "pyarrow.fs.FileSystem":
-        """The file system for pyarrow: its own for local files, this one behind an adapter for the rest."""
-        import pyarrow.fs  # noqa: PLC0415 - whoever only submits runs has no pyarrow
+        """File system for pyarrow: its own for local files, an adapter for others."""
+        import pyarrow.fs  # noqa: PLC0415 - not installed where runs are only submitted
 
         if self.is_local:
             return pyarrow.fs.LocalFileSystem()
@@ -68,15 +68,15 @@ class Location:
         return Location(self.fs, f"{self.path.rstrip('/')}/{name}")
 
     def exists(self) -> bool:
-        """Whether a file or folder is there; raises what `S3Store` does where the store cannot tell."""
+        """Return whether a file or folder exists; raise the errors of `S3Store` if the store cannot tell."""
         return bool(self.fs.exists(self.path))
 
     def is_file(self) -> bool:
-        """Whether a file is there, and not a folder."""
+        """Return whether a file exists here that is not a folder."""
         return bool(self.fs.isfile(self.path))
 
     def children(self) -> list["Location"]:
-        """Files and folders directly below, sorted by name; none where there is no such folder."""
+        """Return the files and folders directly below, sorted by name; empty if there is no such folder."""
         try:
             found = self.fs.ls(self.path, detail=False) if self.is_local else self.fs.names(self.path)
         except (FileNotFoundError, NotADirectoryError):
@@ -86,7 +86,7 @@ class Location:
         ]
 
     def read_bytes(self) -> bytes:
-        """The whole file.
+        """Return the content of the file.
 
         Raises:
             InputError: There is no such file.
@@ -94,19 +94,19 @@ class Location:
         try:
             return bytes(self.fs.cat_file(self.path))
         except (FileNotFoundError, IsADirectoryError) as error:
-            raise InputError(f"{self.uri}: no such file; check the path") from error
+            raise InputError(f"{self.uri}: no such file", fix="check the path") from error
 
     def fingerprint(self) -> str:
-        """Changes whenever the file does: size with etag (S3) or modification time in nanoseconds."""
+        """Return a text that changes if the file does: size with ETag (S3) or modification time in nanoseconds."""
         info = self.fs.info(self.path)
-        version = info.get("ETag") or os.stat(self.path).st_mtime_ns  # noqa: PTH116 - a Path would be made to be thrown away
+        version = info.get("ETag") or os.stat(self.path).st_mtime_ns  # noqa: PTH116 - no Path for a single use
         return f"{info['size']}-{str(version).strip(chr(34))}"
 
     def remove(self) -> None:
-        """Delete the file or the whole folder; a bucket is emptied but kept, and nothing happens where nothing is.
+        """Delete the file or folder if it exists; a bucket is emptied and kept.
 
         Raises:
-            InputError: The store does not let this key delete.
+            InputError: The key has no permission to delete.
         """
         if not self.is_local:
             self.fs.delete(self.fs.find(self.path))
@@ -115,79 +115,85 @@ class Location:
 
     @contextmanager
     def open_output(self) -> Iterator[IO[bytes]]:
-        """Write a file that appears under its name only when it is whole.
+        """Open a file for writing that appears under its name only when it is complete.
 
-        Local files are written under a temporary name and renamed; S3 objects appear when their upload completes, and
-        the upload is given up where the block raises.
+        Local files are written under a temporary name and renamed. S3 objects appear when their upload completes; the
+        upload is aborted if the block raises.
 
         Raises:
             StepError: The object could not be uploaded.
         """
-        if self.is_local:
-            temporary = Path(f"{self.path}.{uuid.uuid4().hex[:8]}{_TEMPORARY_SUFFIX}")
-            temporary.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with temporary.open("wb") as file:
-                    yield file
-                temporary.replace(self.path)
-            except OSError as error:
-                if error.errno in NO_ROOM:
-                    error.filename = self.path  # a failed write does not say of itself which file it was
-                raise
-            finally:
-                temporary.unlink(missing_ok=True)
-            return
+        with self._local_output() if self.is_local else self._upload() as file:
+            yield file
+
+    @contextmanager
+    def _local_output(self) -> Iterator[IO[bytes]]:
+        temporary = Path(f"{self.path}.{uuid.uuid4().hex[:8]}{_TEMPORARY_SUFFIX}")
+        temporary.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as file:
+                yield file
+            temporary.replace(self.path)
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                error.filename = self.path  # a failed write does not name its file
+            raise
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @contextmanager
+    def _upload(self) -> Iterator[IO[bytes]]:
         upload = self.fs.open(self.path, "wb")
         try:
             yield upload
             try:
                 upload.close()
             except FileNotFoundError as error:
-                raise StepError(f"{self.uri}: not written ({error}); run the step again") from error
+                raise StepError(f"{self.uri}: not written ({error})", fix="run the step again") from error
         except BaseException:
-            _give_up(upload, self.uri)
+            _abort(upload, self.uri)
             raise
 
     def write_bytes(self, content: bytes) -> None:
-        """Write a small file at once."""
+        """Write a small file."""
         with self.open_output() as file:
             file.write(content)
 
 
-def resolve(uri: str, endpoint: str = "", environment: Mapping[str, str] = os.environ) -> Location:
-    """Find the file system of a URI.
+def resolve(uri: str, endpoint: str = "", environment: Mapping[str, str] | None = None) -> Location:
+    """Return the location of a URI.
 
     Args:
-        uri: One of the forms named at the top of this module.
-        endpoint: S3 endpoint that wins over `S3_ENDPOINT`; with or without scheme.
-        environment: Where the S3 settings are looked up.
+        uri: In one of the forms that the module's docstring lists.
+        endpoint: S3 endpoint that takes precedence over `S3_ENDPOINT`; with or without scheme.
+        environment: Variables with the S3 settings; see `s3_settings.s3_options` for the default.
 
     Raises:
-        InputError: The URI is empty, of an unknown kind or without a bucket.
+        InputError: The URI is empty, has no bucket or an unknown scheme, or an S3 setting is invalid.
     """
     if not uri:
-        raise InputError("an empty path was given; name a file or folder")
+        raise InputError("an empty path was given", fix="name a file or folder")
     for prefix in _S3_PREFIXES:
-        if uri.startswith(prefix) and not _is_launcher_scratch(uri):
+        if uri.startswith(prefix) and not _is_launcher_copy(uri):
             path = uri.removeprefix(prefix).strip("/")
             if not path:
-                raise InputError(f"{uri}: names no bucket; give an address like s3://bucket/key")
-            from container_component_src.s3_store import S3Store  # noqa: PLC0415 - slow, and local files need it not
+                raise InputError(f"{uri}: no bucket is named", fix="give an address like s3://bucket/key")
+            from container_component_src.s3_store import S3Store  # noqa: PLC0415 - slow, and not for local files
 
             return Location(S3Store(**s3_options(environment, endpoint)), path)
     if "://" in uri and not uri.startswith("file://"):
-        raise InputError(f"{uri}: unknown kind of address; use a path, file://, s3:// or minio://")
+        raise InputError(f"{uri}: unknown scheme", fix="use a path, file://, s3:// or minio://")
     file = Path(uri.removeprefix("file://"))
-    if uri.startswith("~/"):  # no shell has expanded it where it stands in a configuration file
+    if uri.startswith("~/"):  # no shell expands it in a configuration file
         file = file.expanduser()
     return Location(fsspec.filesystem("file"), str(file.absolute()))
 
 
 def remove_all(files: Sequence[Location]) -> None:
-    """Delete files of one folder, in this order; those that are gone already do not matter.
+    """Delete files of one folder in this order; those that do not exist are ignored.
 
     Raises:
-        InputError: The store does not let this key delete.
+        InputError: The key has no permission to delete.
     """
     for file in files:
         if file.is_local:
@@ -196,17 +202,17 @@ def remove_all(files: Sequence[Location]) -> None:
         remote[0].fs.delete([file.path for file in remote])
 
 
-def _give_up(upload: Any, uri: str) -> None:
-    """Forget an upload; a store that lets nobody delete may keep the parts that it has."""
+def _abort(upload: Any, uri: str) -> None:
+    """Abort an upload; a store without permission to delete may keep its parts."""
     upload.closed = True  # closing would complete it
     try:
         upload.discard()
     except (PipelineError, OSError) as error:
-        logger.info("%s: parts of an upload that was given up are left: %s", uri, error)
+        logger.info("%s: parts of an aborted upload remain: %s", uri, error)
 
 
-def _is_launcher_scratch(uri: str) -> bool:
-    """Whether KFP's launcher made the folder of this `/minio/…` path on the pod's disk, to transfer what lies in it."""
+def _is_launcher_copy(uri: str) -> bool:
+    """Return whether KFP's launcher made the parent folder of this `/minio/…` path on the pod's disk."""
     return uri.startswith("/minio/") and Path(uri).parent.is_dir()
 
 

@@ -1,6 +1,6 @@
-"""Looks, inside a container of the image, whether it is what pods need: `make check-image`.
+"""Check of the image from inside a container: `make check-image`.
 
-It is not in the image itself: Python reads it from stdin, or from the checkout where CI runs a job in the image.
+The image does not contain this file. Python reads it from stdin, or from the checkout of a CI job in the image.
 """
 
 import importlib.util
@@ -17,27 +17,27 @@ from container_component_src import main
 
 PROGRAM = [sys.executable, str(Path(main.__file__))]
 BUILD_TOOLS = ("cc", "gcc", "g++", "clang", "ld", "make", "cmake")
-LEFT_OUT = ("tests", "test", "notebooks", ".cache")  # folders
+EXCLUDED = ("tests", "test", "notebooks", ".cache")  # folders that the image must not contain
 
 
 def problems() -> Iterator[str]:
-    """Whatever is not as it should be, one line each."""
+    """Yield the problems of the image, one line each."""
     if os.getuid() == 0:
         yield "the user is root"
     for folder in ("/", Path(main.__file__).parent, sys.prefix):
         if os.access(folder, os.W_OK):
-            yield f"{folder} can be written"
+            yield f"{folder} is writable"
     with tempfile.TemporaryFile(dir=Path.home()) as file:
-        file.write(b"a home that can be written")
+        file.write(b"the home directory is writable")
     if not shutil.which("sh"):
-        yield "there is no sh, through which Katib starts trials"
+        yield "there is no sh, which Katib starts trials with"
     yield from (f"there is {tool}" for tool in BUILD_TOOLS if shutil.which(tool))
     if importlib.util.find_spec("pip"):
         yield "there is pip"
     for root in (sys.prefix, Path(main.__file__).parents[1]):
         for folder, names, files in os.walk(root):
-            if "dist-info" not in folder:  # licences lie in folders like those of their sources
-                yield from (f"there is {folder}/{name}" for name in names if name in LEFT_OUT)
+            if "dist-info" not in folder:  # it contains licences in folders named like those of the sources
+                yield from (f"there is {folder}/{name}" for name in names if name in EXCLUDED)
                 yield from (f"there is {folder}/{name}" for name in files if name.endswith(".ipynb"))
     for command in [*([*PROGRAM, name] for name in main.COMMANDS), ["dask", "scheduler"], ["dask", "worker"]]:
         answer = subprocess.run([*command, "--help"], capture_output=True, text=True, check=False)
@@ -46,7 +46,7 @@ def problems() -> Iterator[str]:
 
 
 def largest(folder: Path, count: int) -> list[tuple[int, str]]:
-    """The largest entries of a folder: size in MB and name."""
+    """Return size in MB and name of the largest entries of a folder."""
     sizes = []
     for entry in folder.iterdir():
         files = entry.rglob("*") if entry.is_dir() else [entry]

@@ -3,5 +3,4 @@
 from typing import Any
 
 ArchiveList = list[dict[str, str]]  # of {"uri": …, "fingerprint": …}
-JsonDict = dict[str, Any]
 JsonList = list[Any]

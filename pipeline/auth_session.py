@@ -1,4 +1,7 @@
-"""Login at Kubeflow from outside: Dex behind oauth2-proxy (Kubeflow 1.9 and later) or oidc-authservice, or a token."""
+"""Login at Kubeflow from outside the cluster.
+
+Supports Dex behind oauth2-proxy (Kubeflow 1.9 and later), Dex behind oidc-authservice, and bearer tokens.
+"""
 
 import logging
 import ssl
@@ -11,22 +14,22 @@ import httpx
 from pydantic import SecretStr
 
 from container_component_src.errors import InputError
-from pipeline.remote.login_pages import ApprovalPage, ConnectorPage, Form, PasswordPage, SignInPage, read_page
-from pipeline.remote.problems import PlatformError, broken_off, failing, one_line, too_slow, unreachable, untrusted
-from pipeline.remote.settings import CONNECTOR, ENDPOINT, PASSWORD, TOKEN, USERNAME, RemoteSettings
+from pipeline.login.errors import PlatformError, broken_off, failing, one_line, too_slow, unreachable, untrusted
+from pipeline.login.pages import ApprovalPage, ConnectorPage, Form, PasswordPage, SignInPage, read_page
+from pipeline.login.settings import CONNECTOR, ENDPOINT, PASSWORD, TOKEN, USERNAME, RemoteSettings
 
-HOME = "/pipeline/"  # a page, for a path below /apis/ is answered with 401 instead of the way to the login
+HOME = "/pipeline/"  # a page, because requests below /apis/ get 401 and not a redirect to the login
 _TIMEOUT = httpx.Timeout(60, connect=15)  # seconds
-_MOST_PAGES = 10  # a login has at most four
-_MOST_REDIRECTS = 15  # between two pages
-_SEES_SECRETS = ("httpx", "httpcore")  # their loggers: addresses with one-time codes, headers with cookies
+_MAX_PAGES = 10  # a login has at most four pages
+_MAX_REDIRECTS = 15  # between two pages
+_LOGGERS_WITH_SECRETS = ("httpx", "httpcore")  # they log addresses with one-time codes and headers with cookies
 
 
 class AuthSession:
-    """Who the platform takes us for: a session cookie or a bearer token, kept in memory only.
+    """Authentication of requests by a session cookie or a bearer token, which are kept in memory only.
 
     Args:
-        settings: The platform, and who logs in.
+        settings: The platform and its user.
     """
 
     def __init__(self, settings: RemoteSettings) -> None:
@@ -35,14 +38,14 @@ class AuthSession:
 
     @property
     def can_renew(self) -> bool:
-        """Whether a new login may help when the platform no longer knows us."""
+        """Whether a new login may help after the platform has rejected the session."""
         return not self._settings.login.token
 
     def headers(self) -> dict[str, str]:
-        """HTTP headers that authenticate a request; the first call logs in.
+        """Return the HTTP headers that authenticate a request; the first call logs in.
 
         Raises:
-            InputError: The platform does not take the login.
+            InputError: The platform rejects the login.
             PlatformError: The platform cannot be reached, or its login fails.
         """
         if self._settings.login.token:
@@ -60,54 +63,56 @@ def log_in(settings: RemoteSettings) -> SecretStr:
     """Log in with user name and password.
 
     Args:
-        settings: The platform, and who logs in.
+        settings: The platform and its user.
 
     Returns:
-        Value of the `Cookie` header; empty if the platform asks for no login.
+        Value of the `Cookie` header; empty if the platform needs no login.
 
     Raises:
-        InputError: User name, password or connector are not taken.
+        InputError: The platform rejects user name, password or connector.
         PlatformError: The platform cannot be reached, or its login fails.
     """
-    with _quiet(), _translated_errors(settings.endpoint), _client(settings) as client:
+    with _no_secrets_in_log(), _translated_errors(settings.endpoint), _client(settings) as client:
         page = client.get(settings.endpoint + HOME)
         _check_address(page, settings.endpoint)
         started = accepted = False
-        for _ in range(_MOST_PAGES):
-            asked = read_page(str(page.url), page.text)
-            if isinstance(asked, PasswordPage):
+        for _ in range(_MAX_PAGES):
+            read = read_page(str(page.url), page.text)
+            if isinstance(read, PasswordPage):
                 if accepted:
-                    raise _not_kept(settings.endpoint)
-                page = _give_password(client, asked, page.url, settings)
+                    raise _session_lost(settings.endpoint)
+                page = _post_password(client, read, page.url, settings)
                 accepted = True
-            elif isinstance(asked, ApprovalPage):
-                page = client.post(asked.form.action, data=asked.form.fields)
-            elif isinstance(asked, ConnectorPage):
-                page = client.get(_choose(asked.connectors, settings.login.connector))
-            elif not started and (isinstance(asked, SignInPage) or page.status_code in {401, 403}):
+            elif isinstance(read, ApprovalPage):
+                page = client.post(read.form.action, data=read.form.fields)
+            elif isinstance(read, ConnectorPage):
+                page = client.get(_choose_connector(read.connectors, settings.login.connector))
+            elif not started and (isinstance(read, SignInPage) or page.status_code in {401, 403}):
                 page = client.get(f"{settings.endpoint}/oauth2/start?{urlencode({'rd': HOME})}")
                 started = True
-            elif accepted and isinstance(asked, SignInPage):
-                raise _not_kept(settings.endpoint)
+            elif accepted and isinstance(read, SignInPage):
+                raise _session_lost(settings.endpoint)
             elif accepted and page.is_success and page.url.path != HOME:
-                page = client.get(settings.endpoint + HOME)  # some installations lead to another page after the login
+                page = client.get(settings.endpoint + HOME)  # some installations show another page after the login
             else:
                 _expect_home(page, settings, accepted)
                 return SecretStr(client.build_request("GET", settings.endpoint + HOME).headers.get("cookie", ""))
-        raise PlatformError(f"{settings.endpoint}: the login does not end after {_MOST_PAGES} pages: use {TOKEN}")
+        raise PlatformError(
+            f"{settings.endpoint}: the login did not finish after {_MAX_PAGES} pages", fix=f"use {TOKEN} instead"
+        )
 
 
 def ssl_context(settings: RemoteSettings) -> ssl.SSLContext:
-    """How the platform's certificate is verified.
+    """Return the TLS settings that verify the platform's certificate.
 
     Raises:
-        InputError: The bundle holds no certificates.
+        InputError: The file with the authorities contains no certificates.
     """
     authorities = settings.trust.authorities
     try:
         context = ssl.create_default_context(cafile=authorities) if authorities else httpx.create_ssl_context()
     except (ssl.SSLError, OSError) as error:
-        raise InputError(f"{authorities}: holds no certificates; name a PEM file with the authority") from error
+        raise InputError(f"{authorities} contains no certificates", fix="name a PEM file with the authority") from error
     if not settings.trust.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -119,15 +124,15 @@ def _client(settings: RemoteSettings) -> httpx.Client:
         verify=ssl_context(settings),
         timeout=_TIMEOUT,
         follow_redirects=True,
-        max_redirects=_MOST_REDIRECTS,
+        max_redirects=_MAX_REDIRECTS,
         headers={"Accept": "text/html"},
     )
 
 
-def _give_password(
+def _post_password(
     client: httpx.Client, page: PasswordPage, url: httpx.URL, settings: RemoteSettings
 ) -> httpx.Response:
-    """Post user name and password; a redirect that would hand them on is refused."""
+    """Post user name and password, but refuse a redirect that would pass them on to another address."""
     login = settings.login
     if login.connector and page.connector and page.connector != login.connector:
         raise _no_such_connector(login.connector, [page.connector])
@@ -135,83 +140,95 @@ def _give_password(
     secrets = {page.username_field: login.username, page.password_field: login.password.get_secret_value()}
     answer = client.post(page.form.action, data={**page.form.fields, **secrets}, follow_redirects=False)
     if answer.status_code in {307, 308}:
-        raise PlatformError(f"{settings.endpoint}: the login hands the password on to another address: use {TOKEN}")
+        raise PlatformError(
+            f"{settings.endpoint}: the login redirects the password to another address", fix=f"use {TOKEN} instead"
+        )
     if answer.next_request is not None:
         return client.send(answer.next_request, follow_redirects=True)
     if isinstance(read_page(str(answer.url), answer.text), PasswordPage):
         where = f" at connector '{page.connector}'" if page.connector else ""
-        raise InputError(f"{settings.endpoint}: wrong user name or password{where}: check {USERNAME} and {PASSWORD}")
+        raise InputError(
+            f"{settings.endpoint}: wrong user name or password{where}", fix=f"check {USERNAME} and {PASSWORD}"
+        )
     return answer
 
 
 def _check_destination(form: Form, page: httpx.URL, settings: RemoteSettings) -> None:
-    """Let the password go to the host alone that shows the form, and never from https to http."""
+    """Check that the password goes to the host that shows the form, and never from https to http."""
     action = httpx.URL(form.action)
     secure = settings.endpoint.startswith("https:")
     if (action.host, action.port) != (page.host, page.port) or (secure and action.scheme != "https"):
         raise PlatformError(
-            f"{settings.endpoint}: the login page at {page.host} sends passwords to {action.scheme}://{action.host}: "
-            f"nothing was sent; use {TOKEN}"
+            f"{settings.endpoint}: the login page at {page.host} sends passwords to {action.scheme}://{action.host}, "
+            "so none was sent",
+            fix=f"use {TOKEN} instead",
         )
 
 
-def _choose(connectors: dict[str, str], wanted: str) -> str:
-    """Address of the wanted connector; without a wish the only one, or the one for static passwords."""
+def _choose_connector(connectors: dict[str, str], wanted: str) -> str:
+    """Return the address of the wanted connector; by default that of the only one, or of the one named `local`."""
     if wanted and wanted not in connectors:
         raise _no_such_connector(wanted, sorted(connectors))
     if wanted or len(connectors) == 1 or "local" in connectors:
         return connectors[wanted] if wanted else connectors.get("local") or next(iter(connectors.values()))
-    raise InputError(f"the login offers several connectors: name one of {', '.join(sorted(connectors))} in {CONNECTOR}")
+    offered = ", ".join(sorted(connectors))
+    raise InputError("the login offers several connectors", fix=f"name one of {offered} in {CONNECTOR}")
 
 
 def _no_such_connector(wanted: str, offered: list[str]) -> InputError:
-    return InputError(f"{CONNECTOR}={wanted}: the login offers {', '.join(offered)}; set it to one that is offered")
+    return InputError(f"{CONNECTOR}={wanted}: the login does not offer it", fix=f"use one of {', '.join(offered)}")
 
 
-def _not_kept(endpoint: str) -> PlatformError:
+def _session_lost(endpoint: str) -> PlatformError:
     return PlatformError(
-        f"{endpoint}: takes the login but does not keep it: "
-        f"check that {ENDPOINT} is the address that browsers use, with https if they do"
+        f"{endpoint}: accepts the login but does not keep the session",
+        fix=f"check that {ENDPOINT} is the address that browsers use, with https if they do",
     )
 
 
 def _check_address(page: httpx.Response, endpoint: str) -> None:
-    """Refuse an address that only leads to another: the login, its cookies and the API belong to one."""
+    """Refuse an address that redirects to another one: the login, its cookies and the API must share one address."""
     wanted = httpx.URL(endpoint)
     for url in (answer.url for answer in (*page.history, page)):
         if url.path == HOME and (url.scheme, url.host, url.port) != (wanted.scheme, wanted.host, wanted.port):
-            leads_to = str(url.copy_with(path="", query=None, fragment=None)).rstrip("/")
-            raise InputError(f"{endpoint}: leads to {leads_to}: set {ENDPOINT} to that address")
+            target = str(url.copy_with(path="", query=None, fragment=None)).rstrip("/")
+            raise InputError(f"{endpoint} redirects to {target}", fix=f"set {ENDPOINT} to that address")
 
 
 def _expect_home(page: httpx.Response, settings: RemoteSettings, accepted: bool) -> None:
-    """Check that the login ended where it was to lead."""
+    """Check that the login ended on the page that it started from."""
     endpoint, status = settings.endpoint, page.status_code
     if status >= 500:
         raise failing(endpoint, status, page.reason_phrase)
-    if status == HTTPStatus.FORBIDDEN and not page.content:  # one that means this user would say so
-        reason = "refuses without a word, as it does while oauth2-proxy restarts"
-        raise PlatformError(f"{endpoint}: the gateway {reason} ({status}): try again", HTTPStatus.SERVICE_UNAVAILABLE)
+    if status == HTTPStatus.FORBIDDEN and not page.content:  # a refusal of this user has a text
+        raise PlatformError(
+            f"{endpoint}: the gateway refuses without a reason ({status}), as it does while oauth2-proxy restarts",
+            fix="try again",
+            status=HTTPStatus.SERVICE_UNAVAILABLE,
+        )
     if status in {401, 403}:
-        what = "this user may not enter" if accepted else "refuses without a login page"
-        raise PlatformError(f"{endpoint}: {what} ({status}): check {ENDPOINT} and the user's rights", status)
+        problem = "this user has no access" if accepted else "access refused without a login page"
+        fix = f"check {ENDPOINT} and the rights of the user"
+        raise PlatformError(f"{endpoint}: {problem} ({status})", fix=fix, status=status)
     if not page.is_success:
-        raise PlatformError(f"{endpoint}: no Kubeflow Pipelines there ({status} for {HOME}): check {ENDPOINT}", status)
+        problem = f"{endpoint}: no Kubeflow Pipelines at this address ({status} for {HOME})"
+        raise PlatformError(problem, fix=f"check {ENDPOINT}", status=status)
     if (page.url.host, page.url.path) != (urlsplit(endpoint).hostname, HOME):
         raise InputError(
-            f"{page.url.host}: no form for user name and password: "
-            f"name a connector that has one in {CONNECTOR}, or use {TOKEN}"
+            f"{page.url.host}: no form for user name and password",
+            fix=f"name a connector that has one in {CONNECTOR}, or use {TOKEN}",
         )
 
 
 @contextmanager
 def _translated_errors(endpoint: str) -> Iterator[None]:
-    """Turn what httpx raises into one line."""
+    """Turn errors of httpx into PlatformErrors."""
     try:
         yield
     except httpx.TooManyRedirects as error:
         raise PlatformError(
-            f"{endpoint}: the login goes round in circles: check that {ENDPOINT} is the address that browsers use"
+            f"{endpoint}: the login redirects in a circle",
+            fix=f"check that {ENDPOINT} is the address that browsers use",
         ) from error
     except httpx.TimeoutException as error:
         raise too_slow(endpoint, _TIMEOUT.read or 0) from error
@@ -224,9 +241,9 @@ def _translated_errors(endpoint: str) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep addresses with one-time codes, and headers with cookies, out of the log."""
-    loggers = [logging.getLogger(name) for name in _SEES_SECRETS]
+def _no_secrets_in_log() -> Iterator[None]:
+    """Keep addresses with one-time codes and headers with cookies out of the log."""
+    loggers = [logging.getLogger(name) for name in _LOGGERS_WITH_SECRETS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.WARNING)

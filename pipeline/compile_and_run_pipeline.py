@@ -2,10 +2,8 @@
 
 import logging
 import os
-import re
 import sys
 import tempfile
-from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -23,10 +21,11 @@ def not_installed(error: ModuleNotFoundError) -> str:
 
 try:
     import click
-    from click.core import ParameterSource
 
     from container_component_src.errors import InputError, PipelineError
     from container_component_src.settings import Settings, load_settings
+    from container_component_src.steps.parameters import check_parameters
+    from pipeline.options import PIPELINE_FILE, check_options, parse_parameters
 except ModuleNotFoundError as missing:
     if __name__ != "__main__":
         raise
@@ -34,7 +33,6 @@ except ModuleNotFoundError as missing:
     sys.exit(2)
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
-PIPELINE_FILE = "columbus-eclss-ad-pipeline.yaml"  # the UI proposes its name for the pipeline: that of --upload
 
 
 @click.command(context_settings={"max_content_width": 120})
@@ -108,6 +106,9 @@ def compile_and_run_pipeline(
     check_options(context)
     settings = load_settings(config_file)
     given = parse_parameters(parameters)
+    check_parameters({**settings.parameters, **given})
+    from pipeline.compilation import compile_pipeline, with_tag
+
     if local:
         if image_tag:
             settings = with_tag(settings, image_tag)
@@ -122,7 +123,7 @@ def compile_and_run_pipeline(
         compile_pipeline(settings, output, not no_cache, given)
         click.echo(f"compiled: {output}")
         return
-    from pipeline.remote.settings import Trust, read_environment, remote_settings
+    from pipeline.login.settings import Trust, read_environment, remote_settings
     from pipeline.remote.submit import CompiledPipeline, RunOptions, disable, retry, show_schedules, submit
     from pipeline.remote.workspace import open_from_notebook, open_remote
 
@@ -155,110 +156,6 @@ def compile_and_run_pipeline(
             sys.exit(submit(workspace, pipeline, options, image, values, remote))
 
 
-# Options that do not go everywhere, by the option that they are for; none stands for a notebook.
-_ON_A_PLATFORM = ("", "remote")
-_PLACES: dict[str | None, tuple[str, ...]] = {
-    "containers": ("local",),
-    "output": ("compile_only",),
-    "ca_bundle": ("remote",),
-    "insecure": ("remote",),
-    "experiment": _ON_A_PLATFORM,
-    "run_name": _ON_A_PLATFORM,
-    "wait": _ON_A_PLATFORM,
-    "retried_run": _ON_A_PLATFORM,
-    "upload": _ON_A_PLATFORM,
-    "cron": _ON_A_PLATFORM,
-    "list_schedules": _ON_A_PLATFORM,
-    "disable_schedule": _ON_A_PLATFORM,
-    "skip_preflight": _ON_A_PLATFORM,
-}
-_OF_NEW_RUNS = {
-    "parameters",
-    "no_cache",
-    "image_tag",
-    "experiment",
-    "run_name",
-    "upload",
-    "cron",
-    "list_schedules",
-    "disable_schedule",
-    "skip_preflight",
-}
-
-
-def check_options(context: click.Context) -> None:
-    """Refuse options that contradict each other, or that would have no effect.
-
-    Raises:
-        InputError: One does not go with the others.
-    """
-    given = [
-        parameter
-        for parameter in context.command.params
-        if parameter.name and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
-    ]
-    names = {parameter.name for parameter in given}
-    places = names & {"local", "remote", "compile_only"}
-    if len(places) > 1:
-        raise InputError("--local, --remote and --compile-only exclude each other: give one, or none in a notebook")
-    if len(names & {"upload", "cron", "list_schedules", "disable_schedule", "wait"}) > 1:
-        raise InputError("--wait, --upload, --schedule, --list-schedules and --disable-schedule exclude each other")
-    useless = names & _OF_NEW_RUNS if "retried_run" in names else set()
-    if useless:
-        option = next(parameter.opts[0] for parameter in given if parameter.name in useless)
-        raise InputError(f"{option} has no effect with --retry, which lets a run go on as it is: leave it out")
-    place = next(iter(places), "") or ""
-    for parameter in given:
-        if parameter.name in {"cron", "disable_schedule", "retried_run"} and not context.params[parameter.name]:
-            raise InputError(f"{parameter.opts[0]} is empty: give it a value, or leave it out")
-        allowed = _PLACES.get(parameter.name, (place,))
-        if place not in allowed:
-            to = " or ".join(f"--{name.replace('_', '-')}" if name else "a notebook" for name in allowed)
-            raise InputError(f"{parameter.opts[0]} is for {to}: leave it out, or say where")
-
-
-def with_tag(settings: Settings, tag: str) -> Settings:
-    """The settings with another version of the image.
-
-    Raises:
-        InputError: No image can have this tag.
-    """
-    if not re.fullmatch(r"\w[\w.-]{0,127}", tag, re.ASCII):
-        raise InputError(f"no image can have the tag '{tag}': name one of letters, digits, '_', '.' and '-'")
-    return settings.model_copy(update={"image": settings.image.model_copy(update={"tag": tag})})
-
-
-def compile_pipeline(
-    settings: Settings, output: Path, cache: bool = True, parameters: Mapping[str, object] | None = None
-) -> None:
-    """Write the pipeline as YAML; nothing outside this machine is asked.
-
-    Args:
-        settings: The configuration; its `[parameters]` become the defaults of the pipeline's.
-        output: The file.
-        cache: False makes the platform run every step, whatever earlier runs have left.
-        parameters: Further defaults, which win over the configuration's.
-
-    Raises:
-        InputError: A parameter is unknown, or does not fit its type; or the file cannot be written.
-    """
-    from kfp import compiler
-
-    from pipeline.arguments import parse_arguments
-    from pipeline.pipeline_definition import build_pipeline
-
-    pipeline = build_pipeline(settings, cache)
-    defaults = parse_arguments(pipeline.pipeline_spec.root, {**settings.parameters, **(parameters or {})})
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=output.parent, prefix=".compile-") as folder:
-            unfinished = Path(folder) / PIPELINE_FILE
-            compiler.Compiler().compile(pipeline, str(unfinished), pipeline_parameters=defaults)
-            unfinished.replace(output)
-    except OSError as error:
-        raise InputError(f"{output}: cannot be written ({error.strerror}): name another place") from error
-
-
 def run_on_this_machine(settings: Settings, parameters: dict[str, str], cache: bool, containers: bool = False) -> int:
     """Compile and run the pipeline locally.
 
@@ -276,6 +173,7 @@ def run_on_this_machine(settings: Settings, parameters: dict[str, str], cache: b
     """
     if not containers and find_spec("torch") is None:
         raise InputError("--local needs all dependencies: pip install --requirement requirements.txt")
+    from pipeline.compilation import compile_pipeline
     from pipeline.local import LocalRunOptions, run_locally
 
     work_dir = settings.paths.work_dir
@@ -304,21 +202,6 @@ def make_example_data(settings: Settings, parameters: dict[str, str], folder: Pa
 
     click.echo(f"generating example telemetry in {folder} …")
     generate(folder, ExampleDataSpec())
-
-
-def parse_parameters(texts: tuple[str, ...]) -> dict[str, str]:
-    """Take `name=value` texts apart.
-
-    Raises:
-        InputError: A text has no name or no equals sign.
-    """
-    parsed = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise InputError(f"--param {text!r} is not of the form name=value; write it so")
-        parsed[name] = value
-    return parsed
 
 
 def main() -> int:

@@ -9,6 +9,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+import yaml
+from kfp import components
 from kfp.dsl.utils import COMPONENT_NAME_PREFIX
 from kfp.local.graph_utils import topological_sort_tasks
 
@@ -79,6 +81,26 @@ class StepRecord:
         if self.state is StepState.RUNNING and self.began is not None:
             return time.monotonic() - self.began
         return self.seconds
+
+
+def load_pipeline_spec(package: Path) -> Any:
+    """Read a compiled pipeline, without its second document of settings for Kubernetes.
+
+    Args:
+        package: YAML file written by the compiler.
+
+    Returns:
+        kfp's PipelineSpec message.
+
+    Raises:
+        InputError: The file cannot be read or is not a compiled pipeline.
+    """
+    try:
+        return components.load_component_from_file(str(package)).pipeline_spec
+    except OSError as error:
+        raise InputError(f"cannot read {package} ({error.strerror})", fix="compile the pipeline first") from error
+    except (ValueError, TypeError, LookupError, AttributeError, yaml.YAMLError) as error:
+        raise InputError(f"{package} is not a compiled pipeline", fix="compile it again") from error
 
 
 def plan_steps(pipeline_spec: Any) -> list[PlannedStep]:

@@ -1,4 +1,4 @@
-"""Bad input to the data steps: exit code 2, one line that names the fault, and nothing half-written."""
+"""Invalid input to the data steps: exit code 2, a one-line error that names the problem, and no partial output."""
 
 import resource
 from collections.abc import Callable
@@ -27,7 +27,7 @@ from tests.helpers import (
     write_reports,
 )
 
-Fault = tuple[Callable[[Path], object], tuple[str, ...]]  # writes a bad archive; what the error names besides the file
+Fault = tuple[Callable[[Path], object], tuple[str, ...]]  # writes an invalid archive; texts in the error
 
 
 def _times(frame: pd.DataFrame, change: Callable[["pd.Series[Any]"], Any]) -> pd.DataFrame:
@@ -49,7 +49,7 @@ def _truncated(path: Path) -> None:
 
 
 def _damaged(path: Path) -> None:
-    """A whole footer, but pages that cannot be decompressed."""
+    """Write a file with a valid footer and pages that cannot be decompressed."""
     content = bytearray(write_archive(path, row_group_size=600).read_bytes())
     content[4:4000] = b"\xff" * 3996
     path.write_bytes(content)
@@ -64,7 +64,7 @@ def _unreadable(path: Path) -> None:
     path.write_text("normalizedTime,x\n2023-01-01,1.0\n")
 
 
-# Seen without reading a row: also by the listing.
+# Detected without reading rows, by the listing too.
 SCHEMA_FAULTS: dict[str, Fault] = {
     "not parquet": (_unreadable, ("not a parquet file",)),
     "empty file": (lambda path: path.touch(), ("not a parquet file",)),
@@ -92,7 +92,7 @@ SCHEMA_FAULTS: dict[str, Fault] = {
     ),
     "a channel named as the labels": (lambda path: write_archive(path, telemetry(Anomaly=0.5)), ("'Anomaly'",)),
 }
-# Seen only in the rows.
+# Detected only in the rows.
 ROW_FAULTS: dict[str, Fault] = {
     "damaged pages": (_damaged, ("damaged",)),
     "unsorted": (_with_time_at(250, pd.Timestamp(START, tz="UTC")), (f"column '{TIME}'", "row 250", "earlier", "sort")),
@@ -108,7 +108,7 @@ ROW_FAULTS: dict[str, Fault] = {
 
 
 @pytest.mark.parametrize("name", SCHEMA_FAULTS)
-def test_listing_refuses_an_archive(name: str, invoke: Invoke, tmp_path: Path) -> None:
+def test_listing_rejects_an_archive(name: str, invoke: Invoke, tmp_path: Path) -> None:
     reports = write_reports(tmp_path / "reports.csv", report((60, 90)))
     write_archive(tmp_path / "archives" / "2022.parquet", telemetry(start="2022-01-01"))
     make, named = SCHEMA_FAULTS[name]
@@ -119,7 +119,7 @@ def test_listing_refuses_an_archive(name: str, invoke: Invoke, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", [*SCHEMA_FAULTS, *ROW_FAULTS])
-def test_splitting_refuses_an_archive(name: str, invoke: Invoke, tmp_path: Path) -> None:
+def test_splitting_rejects_an_archive(name: str, invoke: Invoke, tmp_path: Path) -> None:
     make, named = (SCHEMA_FAULTS | ROW_FAULTS)[name]
     make(tmp_path / "2023.parquet")
     assert_refused(
@@ -130,7 +130,7 @@ def test_splitting_refuses_an_archive(name: str, invoke: Invoke, tmp_path: Path)
 
 @pytest.mark.usefixtures("thread_backend")
 @pytest.mark.parametrize("name", [*SCHEMA_FAULTS, *ROW_FAULTS])
-def test_preprocessing_refuses_a_file(name: str, invoke: Invoke, tmp_path: Path) -> None:
+def test_preprocessing_rejects_a_file(name: str, invoke: Invoke, tmp_path: Path) -> None:
     good = write_archive(tmp_path / "2022.parquet", telemetry(start="2022-01-01"))
     make, named = (SCHEMA_FAULTS | ROW_FAULTS)[name]
     make(tmp_path / "2023.parquet")
@@ -147,7 +147,7 @@ def test_no_archives(invoke: Invoke, tmp_path: Path) -> None:
     assert_refused(invoke(*steps.list_archives(tmp_path / "archives", reports)), tmp_path / "archives", "no archives")
 
 
-def test_an_absent_archive(invoke: Invoke, tmp_path: Path) -> None:
+def test_absent_archive(invoke: Invoke, tmp_path: Path) -> None:
     assert_refused(
         invoke(*steps.split(tmp_path / "2023.parquet", tmp_path / "parts")), tmp_path / "2023.parquet", "no such"
     )
@@ -164,14 +164,14 @@ def test_listing_without_reports(invoke: Invoke, tmp_path: Path) -> None:
     ("change", "named"),
     [
         (lambda frame: frame.drop(columns="fan_speed"), "lacks 'fan_speed'"),
-        (lambda frame: frame.assign(o2=0.2), "has 'o2' besides"),
+        (lambda frame: frame.assign(o2=0.2), "it also has 'o2'"),
         (lambda frame: frame.rename(columns={"fan_speed": "fan"}), "lacks 'fan_speed'"),
-        (lambda frame: frame[[TIME, "fan_speed", "cabin_pressure"]], "orders them differently"),
+        (lambda frame: frame[[TIME, "fan_speed", "cabin_pressure"]], "channel 0 is 'fan_speed' instead of"),
         (lambda frame: frame.astype({"fan_speed": int}), "lacks 'fan_speed'"),
     ],
 )
 @pytest.mark.usefixtures("thread_backend")
-def test_channels_that_differ_between_archives(
+def test_different_channels(
     change: Callable[[pd.DataFrame], pd.DataFrame], named: str, invoke: Invoke, tmp_path: Path
 ) -> None:
     reports = write_reports(tmp_path / "reports.csv", report((60, 90)))
@@ -183,7 +183,7 @@ def test_channels_that_differ_between_archives(
 
 
 @pytest.mark.usefixtures("thread_backend")
-def test_archives_that_repeat_time(invoke: Invoke, tmp_path: Path) -> None:
+def test_overlapping_archives(invoke: Invoke, tmp_path: Path) -> None:
     first = write_archive(tmp_path / "a.parquet", telemetry(rows=100))
     second = write_archive(tmp_path / "b.parquet", telemetry(rows=100, start="2023-01-01 01:39"))
     for paths in ([first, second], [second, first], [first, first]):
@@ -192,14 +192,14 @@ def test_archives_that_repeat_time(invoke: Invoke, tmp_path: Path) -> None:
         assert_nothing_written(tmp_path / "dataset")
 
 
-def test_an_archive_without_rows(invoke: Invoke, tmp_path: Path) -> None:
+def test_archive_without_rows(invoke: Invoke, tmp_path: Path) -> None:
     archive = write_archive(tmp_path / "2023.parquet", telemetry().head(0))
     assert_refused(invoke(*steps.split(archive, tmp_path / "parts")), archive, "no rows")
     assert_nothing_written(tmp_path / "parts")
 
 
 @pytest.mark.usefixtures("thread_backend")
-def test_a_sample_without_rows(invoke: Invoke, tmp_path: Path) -> None:
+def test_sample_without_rows(invoke: Invoke, tmp_path: Path) -> None:
     archive = write_archive(tmp_path / "2023.parquet", telemetry(rows=20))
     outcome = invoke(*steps.preprocess([archive], tmp_path / "dataset", 1e-9))
     assert_refused(outcome, tmp_path / "dataset", "no rows are left")
@@ -213,7 +213,7 @@ def test_no_partitions(invoke: Invoke, tmp_path: Path) -> None:
     assert_nothing_written(tmp_path / "dataset")
 
 
-def test_an_unfinished_or_damaged_dataset(invoke: Invoke, tmp_path: Path) -> None:
+def test_unfinished_or_damaged_dataset(invoke: Invoke, tmp_path: Path) -> None:
     fit = ("fit_scaler", "--scaler-path", tmp_path / "s.json", "--train-df-path")
     assert_refused(invoke(*fit, tmp_path / "absent"), tmp_path / "absent", "no such dataset")
     dataset = write_dataset(tmp_path / "train", np.eye(2), partition_rows=1)
@@ -230,16 +230,16 @@ def test_an_unfinished_or_damaged_dataset(invoke: Invoke, tmp_path: Path) -> Non
     assert not (tmp_path / "s.json").exists()
 
 
-def test_an_output_that_holds_other_files(invoke: Invoke, tmp_path: Path) -> None:
+def test_output_folder_with_other_files(invoke: Invoke, tmp_path: Path) -> None:
     archive = write_archive(tmp_path / "2023.parquet")
     before = archive.read_bytes()
-    assert_refused(invoke(*steps.split(archive, tmp_path)), tmp_path, "holds other files (2023.parquet)")
-    assert_refused(invoke(*steps.split(archive, archive)), archive, "a file, where a folder is to be written")
+    assert_refused(invoke(*steps.split(archive, tmp_path)), tmp_path, "the folder has other files (2023.parquet)")
+    assert_refused(invoke(*steps.split(archive, archive)), archive, "the output is a folder, but this is a file")
     assert archive.read_bytes() == before
 
 
 @pytest.mark.usefixtures("thread_backend")
-def test_an_output_that_is_an_input(invoke: Invoke, tmp_path: Path) -> None:
+def test_output_that_is_an_input(invoke: Invoke, tmp_path: Path) -> None:
     archive = write_archive(tmp_path / "2023.parquet")
     reports = write_reports(tmp_path / "reports.csv", report((300, 330)))
     raw, data, labels = (tmp_path / name for name in ("raw", "data", "labels"))
@@ -254,18 +254,18 @@ def test_an_output_that_is_an_input(invoke: Invoke, tmp_path: Path) -> None:
         assert_refused(outcome, folder, "another use")
     assert invoke(*steps.fit(data, scaler)).code == 0
     assert_refused(invoke(*steps.scale(scaler, [data] * 3, tmp_path), "--scaled-train-df-path", data), data)
-    for folder in (raw, data, labels):  # all of them are as they were
+    for folder in (raw, data, labels):  # unchanged
         assert sum(map(len, Dataset.open(str(folder)).frames())) == 600
 
 
 @pytest.mark.parametrize("fraction", ["0", "-0.1", "1.0001", "nan", "inf", "", "much"])
-def test_a_fraction_outside_the_unit_interval(fraction: str, invoke: Invoke, tmp_path: Path) -> None:
+def test_fraction_out_of_range(fraction: str, invoke: Invoke, tmp_path: Path) -> None:
     outcome = invoke(*steps.preprocess([tmp_path], tmp_path / "dataset", fraction))
     assert_refused(outcome, "--sample-frac")
 
 
 @pytest.mark.parametrize("paths", ["[", "[1]", "['a']"])
-def test_paths_that_are_no_list(paths: str, invoke: Invoke, tmp_path: Path) -> None:
+def test_invalid_list_of_paths(paths: str, invoke: Invoke, tmp_path: Path) -> None:
     outcome = invoke(
         "run_dask_preprocessing", "--partitioned-telemetry-paths", paths, "--df-out-path", tmp_path / "dataset"
     )
@@ -273,36 +273,36 @@ def test_paths_that_are_no_list(paths: str, invoke: Invoke, tmp_path: Path) -> N
 
 
 def _full_after(size: int) -> Callable[[], None]:
-    """No file may grow beyond so many bytes: writing on fails as on a full disk."""
+    """Limit the size of files: writing more fails as on a full disk."""
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
-def test_a_disk_that_fills_up_while_splitting(run_command: RunCommand, tmp_path: Path) -> None:
+def test_full_disk_while_splitting(run_command: RunCommand, tmp_path: Path) -> None:
     archive = write_archive(tmp_path / "2023.parquet", telemetry(rows=20_000), row_group_size=10_000)
     command = steps.split(archive, tmp_path / "parts")
     outcome = run_command(*command, before_start=_full_after(100_000))
-    assert_refused(outcome, tmp_path / "parts" / "part-", "-00000.parquet", "no room left")
+    assert_refused(outcome, tmp_path / "parts" / "part-", "-00000.parquet", "no space left")
     assert_nothing_written(tmp_path / "parts")
 
 
-def test_a_disk_that_fills_up_while_preprocessing(run_command: RunCommand, tmp_path: Path) -> None:
+def test_full_disk_while_preprocessing(run_command: RunCommand, tmp_path: Path) -> None:
     archive = write_archive(tmp_path / "2023.parquet", telemetry(rows=20_000))
     small = write_archive(tmp_path / "2022.parquet", telemetry(rows=20, start="2022-01-01"))
     command = steps.preprocess([small, archive], tmp_path / "dataset")
     outcome = run_command(*command, before_start=_full_after(100_000))
-    assert_refused(outcome, tmp_path / "dataset" / "part-", "-00001.parquet", "no room left")
+    assert_refused(outcome, tmp_path / "dataset" / "part-", "-00001.parquet", "no space left")
     assert_nothing_written(tmp_path / "dataset")
 
 
-def test_a_disk_that_fills_up_while_scaling(run_command: RunCommand, invoke: Invoke, tmp_path: Path) -> None:
+def test_full_disk_while_scaling(run_command: RunCommand, invoke: Invoke, tmp_path: Path) -> None:
     train, scaler = tmp_path / "train", tmp_path / "scaler.json"
     write_dataset(train, np.random.default_rng(0).normal(size=(20_000, 2)))
     command = steps.fit(train, scaler)
-    assert_refused(run_command(*command, before_start=_full_after(50)), scaler, "no room left")
+    assert_refused(run_command(*command, before_start=_full_after(50)), scaler, "no space left")
     assert_nothing_written(tmp_path / "scaler")
     assert not scaler.exists()
 
     assert invoke(*command).code == 0
     outcome = run_command(*steps.scale(scaler, [train] * 3, tmp_path), before_start=_full_after(100_000))
-    assert_refused(outcome, tmp_path / "scaled_train" / "part-", "-00000.parquet", "no room left")
+    assert_refused(outcome, tmp_path / "scaled_train" / "part-", "-00000.parquet", "no space left")
     assert_nothing_written(*(tmp_path / f"scaled_{name}" for name in steps.PARTS))

@@ -20,7 +20,7 @@ from tests.steps import list_archives
 RUN = {"PIPELINE_RUN_ID": "run-1"}
 
 
-def test_outputs_lie_below_the_run_or_where_the_pipeline_says() -> None:
+def test_outputs_are_below_the_run_or_at_the_assigned_uri() -> None:
     given = "minio://mlpipeline/v2/artifacts/run/labels"
     assert place(given, "", "step", "labels", environment={}) == given
     for root in ("s3://bucket/runs", "minio://bucket/runs/", "s3://bucket/runs/"):
@@ -33,19 +33,19 @@ def test_outputs_lie_below_the_run_or_where_the_pipeline_says() -> None:
     [
         ("s3://bucket/runs", {}, "set PIPELINE_RUN_ID"),
         ("s3://bucket/runs", {"PIPELINE_RUN_ID": "../other"}, "run id '../other'"),
-        ("gs://bucket/runs", RUN, "unknown kind of address"),
-        ("s3://", RUN, "names no bucket"),
+        ("gs://bucket/runs", RUN, "unknown scheme"),
+        ("s3://", RUN, "no bucket is named"),
     ],
 )
-def test_where_no_place_can_be_found(data_root: str, environment: dict[str, str], message: str) -> None:
+def test_invalid_data_root_or_run_id(data_root: str, environment: dict[str, str], message: str) -> None:
     with pytest.raises(InputError, match=message):
         place("given", data_root, "step", "labels", environment=environment)
 
 
-def test_a_run_marks_the_root_once_and_its_own_folder(bucket: str) -> None:
+def test_run_marks_the_data_root_once_and_its_own_folder(bucket: str) -> None:
     uri = f"{bucket}/runs"
     root = storage.resolve(uri)
-    (root / WRITE_PROBE).write_bytes(b"")  # stays where nothing may be deleted
+    (root / WRITE_PROBE).write_bytes(b"")  # remains without permission to delete
     begin_run(uri, "profile", RUN)
     first = (root / ROOT_MARKER).read_bytes()
     begin_run(uri, "", {"PIPELINE_RUN_ID": "run-2"})
@@ -58,9 +58,9 @@ def test_a_run_marks_the_root_once_and_its_own_folder(bucket: str) -> None:
     assert found == {"run-1": "profile", "run-2": ""}
 
 
-def test_a_folder_that_holds_other_things_is_refused(bucket: str) -> None:
+def test_folder_with_other_files(bucket: str) -> None:
     (storage.resolve(bucket) / "telemetry" / "2022.parquet").write_bytes(b"")
-    with pytest.raises(InputError, match=r"it holds other files \(telemetry\)"):
+    with pytest.raises(InputError, match=r"it has other files \(telemetry\)"):
         begin_run(bucket, "", RUN)
     foreign = storage.resolve(f"{bucket}/foreign")
     (foreign / ROOT_MARKER).write_bytes(json.dumps({"project": "other", "created": "2026-01-01T00:00:00Z"}).encode())
@@ -72,12 +72,12 @@ def test_a_folder_that_holds_other_things_is_refused(bucket: str) -> None:
 
 
 @pytest.mark.usefixtures("bucket")
-def test_a_bucket_that_is_not_there_is_named() -> None:
+def test_absent_bucket_is_named() -> None:
     with pytest.raises(PipelineError, match=r"data_root cannot be written: .*no bucket 'absent-bucket'"):
         begin_run("s3://absent-bucket/runs", "", RUN)
 
 
-def test_the_first_step_refuses_a_wrong_data_root(
+def test_first_step_rejects_an_invalid_data_root(
     invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIPELINE_RUN_ID", "run-1")

@@ -1,4 +1,4 @@
-"""From archive to scaled data: the same rows, values and labels, however the telemetry lies in files."""
+"""From archive to scaled data: rows, values and labels do not depend on the files."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -11,13 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from container_component_src.dask_preprocessor.preprocessor import preprocess
-from container_component_src.settings import ReportColumns
+from container_component_src.steps.data import ReportColumns, ScalerType, SplitRule
 from container_component_src.telemetry.dataset import Frame
 from container_component_src.telemetry.labels import label_dataset
 from container_component_src.telemetry.partitioning import split_archive
-from container_component_src.telemetry.scaler import ScalerType
 from container_component_src.telemetry.scaling import fit_scaler, scale_dataset
-from container_component_src.telemetry.split import SplitRule, split_dataset
+from container_component_src.telemetry.split import split_dataset
 from tests.helpers import TIME, report, telemetry, write_archive, write_reports
 from tests.steps import PARTS
 
@@ -34,7 +33,7 @@ def _more_channels(rows: int = 400) -> dict[str, Any]:
 def _run(
     folder: Path, client: Client, kind: ScalerType, fraction: float, cuts: list[int], row_group_size: int, per_file: int
 ) -> dict[str, Frame]:
-    """Scaled train, val and test of 400 rows that lie in archives cut at these rows."""
+    """Return scaled training, validation and test sets of 400 rows in archives that are cut at these rows."""
     frame = telemetry(rows=400).assign(**_more_channels())
     splits = []
     bounds = [0, *sorted({*cuts}), len(frame)]

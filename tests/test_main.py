@@ -38,7 +38,7 @@ for command in COMMANDS:
 """
 
 
-def test_help_of_every_command_loads_nothing_heavy() -> None:
+def test_help_of_every_command_imports_no_heavy_library() -> None:
     done = subprocess.run(
         [sys.executable, "-c", SHOW_HELP], cwd=PROJECT, capture_output=True, text=True, timeout=300, check=False
     )
@@ -46,7 +46,7 @@ def test_help_of_every_command_loads_nothing_heavy() -> None:
     assert done.stdout.count("Usage: main.py") == len(COMMANDS)
 
 
-def test_every_option_of_every_command_is_explained(invoke: Invoke) -> None:
+def test_every_option_of_every_command_has_help(invoke: Invoke) -> None:
     for command in COMMANDS:
         outcome = invoke(command, "--help")
         assert (outcome.code, outcome.stderr) == (0, ""), command
@@ -54,20 +54,20 @@ def test_every_option_of_every_command_is_explained(invoke: Invoke) -> None:
         assert options, command
 
 
-def test_help_of_the_program(run_command: RunCommand) -> None:
+def test_help_lists_all_commands(run_command: RunCommand) -> None:
     outcome = run_command("--help")
     assert (outcome.code, outcome.stderr) == (0, "")
     listed = [line.split()[0] for line in outcome.stdout.partition("Commands:")[2].splitlines() if line.strip()]
     assert listed == sorted(COMMANDS)
 
 
-def test_no_command_shows_the_help(invoke: Invoke) -> None:
+def test_help_is_shown_without_a_command(invoke: Invoke) -> None:
     outcome = invoke()
     assert outcome.stdout.startswith("Usage: main.py")
     assert (outcome.code, outcome.stderr) == (0, "")
 
 
-def test_wrong_command_lines(invoke: Invoke) -> None:
+def test_invalid_command_lines_are_refused(invoke: Invoke) -> None:
     assert_refused(invoke("split_parquet"), "No such command 'split_parquet'")
     assert_refused(invoke("split_parquet_file"), "--file-path")
     assert_refused(invoke("split_parquet_file", "--colour", "red"), "--colour")
@@ -76,7 +76,7 @@ def test_wrong_command_lines(invoke: Invoke) -> None:
     assert_refused(invoke(*steps.split("a", "b"), "--rowgroups-per-file", "0"), "below 1")
 
 
-def test_whole_numbers_as_the_backend_writes_them(invoke: Invoke, tmp_path: Path) -> None:
+def test_whole_numbers_may_be_written_as_floats(invoke: Invoke, tmp_path: Path) -> None:
     archive = write_archive(tmp_path / "a.parquet")
     assert invoke(*steps.split(archive, tmp_path / "parts"), "--rowgroup-limit", "3.0").code == 0
     assert Dataset.open(str(tmp_path / "parts")).manifest.rows == 300
@@ -115,13 +115,13 @@ def test_step_errors_are_one_line(invoke: Invoke, monkeypatch: pytest.MonkeyPatc
     assert_refused(invoke(*command), "error: the node failed: see its log", code=1)
 
 
-def test_an_output_that_cannot_be_made(invoke: Invoke, tmp_path: Path) -> None:
+def test_output_that_cannot_be_created(invoke: Invoke, tmp_path: Path) -> None:
     archive = write_archive(tmp_path / "a.parquet")
     assert_refused(invoke(*steps.split(archive, archive / "parts")), archive / "parts", "check the path", code=1)
 
 
 @pytest.mark.parametrize(("stop", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_stopped_command(stop: signal.Signals, code: int, tmp_path: Path) -> None:
+def test_stopped_command(stop: signal.Signals, code: int, tmp_path: Path) -> None:
     write_dataset(tmp_path / "dataset", np.zeros((10, 2)))
     command = steps.label(tmp_path / "dataset", "s3://bucket/reports.csv", tmp_path / "labels")
     with socket.create_server(("127.0.0.1", 0)) as store:  # takes a connection, and never answers
@@ -145,7 +145,7 @@ def test_a_stopped_command(stop: signal.Signals, code: int, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_preprocessing_with_the_published_options(run_command: RunCommand, tmp_path: Path) -> None:
+def test_preprocessing_with_the_documented_options(run_command: RunCommand, tmp_path: Path) -> None:
     write_archive(tmp_path / "raw" / "2022.parquet", telemetry(start="2022-01-01"))
     write_archive(tmp_path / "raw" / "2023.parquet", telemetry(seed=1))
     outcome = run_command(
@@ -163,7 +163,7 @@ def test_preprocessing_with_the_published_options(run_command: RunCommand, tmp_p
 
 
 @pytest.mark.slow
-def test_a_failed_worker_leaves_one_line(run_command: RunCommand, tmp_path: Path) -> None:
+def test_failed_worker_prints_one_line(run_command: RunCommand, tmp_path: Path) -> None:
     frame = telemetry()
     frame.loc[7, TIME] = frame.loc[6, TIME]
     archive = write_archive(tmp_path / "2023.parquet", frame)

@@ -50,7 +50,7 @@ def test_an_image_is_built_by_the_first_engine_that_works(
 def test_without_an_engine_nothing_is_built(target: str, tmp_path: Path) -> None:
     failed = make(tmp_path, (), target)
     assert failed.returncode == 2
-    assert "no docker, podman or buildah: install one, or name it in ENGINE" in failed.stderr
+    assert "docker, podman or buildah not found; install one, or set ENGINE" in failed.stderr
     assert not (tmp_path / "calls").exists()
 
 

@@ -1,4 +1,4 @@
-"""What a step hands to Kubeflow Pipelines."""
+"""Outputs of a step for Kubeflow Pipelines."""
 
 import json
 import math
@@ -17,7 +17,7 @@ PARAMETERS = ("archives", "labels_uri", "loss", "rows", "deployed", "best")
 
 
 def _executor_input(folder: Path) -> dict[str, Any]:
-    """As the launcher fills it in for a component with six output parameters and two artifacts."""
+    """Return what the launcher passes to a component with six output parameters and two artifacts."""
     return {
         "inputs": {"parameterValues": {"seed": 42, "df_path": "minio://mlpipeline/v2/artifacts/run/df"}},
         "outputs": {
@@ -55,7 +55,7 @@ def test_parameters_and_artifacts(tmp_path: Path) -> None:
     }
     _publish(tmp_path, parameters=values, artifacts={"dataset": {"rows": 12}, "metrics": {"elbo": -1.5}})
     written = {name: (tmp_path / "outputs" / name / "data").read_text() for name in PARAMETERS}
-    assert written.pop("labels_uri") == "s3://bucket/labels"  # text as it is, the rest as JSON
+    assert written.pop("labels_uri") == "s3://bucket/labels"  # texts are not quoted, other values are JSON
     assert {name: json.loads(text) for name, text in written.items()} == {
         name: value for name, value in values.items() if name != "labels_uri"
     }
@@ -68,14 +68,14 @@ def test_parameters_and_artifacts(tmp_path: Path) -> None:
     assert output["artifacts"]["metrics"]["artifacts"][0]["metadata"] == {"elbo": -1.5}
 
 
-def test_the_output_file_is_written_without_artifacts(tmp_path: Path) -> None:
+def test_executor_output_without_artifacts(tmp_path: Path) -> None:
     _publish(tmp_path, parameters={"rows": 3})
     assert json.loads((tmp_path / "kfp" / "executor_output.json").read_text()) == {"artifacts": {}}
     assert [path.name for path in (tmp_path / "outputs").iterdir()] == ["rows"]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, [1.0, math.nan], {"a": {"b": math.inf}}])
-def test_values_that_the_backend_refuses(value: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_values_that_kfp_does_not_accept(value: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for outputs in ({"parameters": {"loss": value}}, {"artifacts": {"metrics": {"loss": value}}}):
         with pytest.raises(StepError, match="NaN or infinite"):
             _publish(tmp_path, **outputs)
@@ -87,7 +87,7 @@ def test_values_that_the_backend_refuses(value: Any, tmp_path: Path, capsys: pyt
 
 
 @pytest.mark.parametrize("outputs", [{"parameters": {"size": 1}}, {"artifacts": {"size": {}}}])
-def test_outputs_that_the_component_does_not_declare(outputs: dict[str, Any], tmp_path: Path) -> None:
+def test_undeclared_outputs(outputs: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(StepError, match=r"no output named \['size'\]"):
         _publish(tmp_path, **outputs)
     assert not (tmp_path / "kfp").exists()
@@ -99,8 +99,8 @@ def dataset(tmp_path: Path) -> Dataset:
 
 
 @pytest.mark.parametrize("entry", ["minio://mlpipeline/v2/artifacts/run/labels", "{tmp_path}/outputs/labels"])
-def test_a_dataset_elsewhere(entry: str, dataset: Dataset, tmp_path: Path) -> None:
-    """KFP's launcher fails a step whose artifact lies outside of its own store; locally any address goes."""
+def test_dataset_outside_the_assigned_uri(entry: str, dataset: Dataset, tmp_path: Path) -> None:
+    """KFP's launcher fails a step whose artifact is outside its own store; a local run accepts any URI."""
     uri = entry.format(tmp_path=tmp_path)
     executor_input = _executor_input(tmp_path)
     executor_input["outputs"]["artifacts"] = {"labels": {"artifacts": [{"name": "labels", "uri": uri}]}}
@@ -113,7 +113,7 @@ def test_a_dataset_elsewhere(entry: str, dataset: Dataset, tmp_path: Path) -> No
     assert artifact["metadata"]["rows"] == 3
 
 
-def test_a_dataset_where_the_pipeline_says(dataset: Dataset, tmp_path: Path) -> None:
+def test_dataset_at_the_assigned_uri(dataset: Dataset, tmp_path: Path) -> None:
     executor_input = _executor_input(tmp_path)
     entry = {"name": "labels", "uri": dataset.location.uri}
     executor_input["outputs"]["artifacts"] = {"labels": {"artifacts": [entry]}}
@@ -122,6 +122,6 @@ def test_a_dataset_where_the_pipeline_says(dataset: Dataset, tmp_path: Path) -> 
     assert written["artifacts"]["labels"]["artifacts"] == [{**entry, "metadata": dataset.manifest.metadata()}]
 
 
-def test_by_hand_the_outputs_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+def test_outputs_are_printed_without_executor_input(capsys: pytest.CaptureFixture[str]) -> None:
     publish("", parameters={"rows": 3}, artifacts={"dataset": {"rows": 3, "start": "2023"}})
     assert json.loads(capsys.readouterr().out) == {"rows": 3, "dataset": {"rows": 3, "start": "2023"}}

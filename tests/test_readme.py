@@ -1,3 +1,5 @@
+"""The commands of docs/commands.md run as they are written."""
+
 import os
 import re
 import shutil
@@ -10,18 +12,18 @@ import pytest
 from container_component_src.main import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+WALK_THROUGH = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 
 
 def commands_by_hand() -> str:
-    """The shell block that takes every step by hand."""
-    block = re.search(r"<!-- commands: start -->\n```sh\n(.*?)```\n<!-- commands: end -->", README, re.DOTALL)
+    """The shell block that runs every step by hand."""
+    block = re.search(r"<!-- commands: start -->\n```sh\n(.*?)```\n<!-- commands: end -->", WALK_THROUGH, re.DOTALL)
     assert block
     return block[1]
 
 
 def test_every_command_has_an_example() -> None:
-    assert [name for name in COMMANDS if f" {name} " not in README] == []
+    assert [name for name in COMMANDS if f" {name} " not in WALK_THROUGH] == []
 
 
 @pytest.mark.slow

@@ -17,12 +17,12 @@ class Counting(str):
 
 
 @given(names=st.lists(st.sampled_from([*"abcdef"])))
-def test_the_first_repeated_name_is_what_brute_force_finds(names: list[str]) -> None:
+def test_first_repeated_name_equals_brute_force(names: list[str]) -> None:
     expected = next((name for index, name in enumerate(names) if name in names[:index]), None)
     assert first_repeated(names) == expected
 
 
-def test_a_repeated_name_is_found_in_one_pass() -> None:
+def test_repeated_name_is_found_in_one_pass() -> None:
     Counting.comparisons = 0
     names = [Counting(number) for number in range(10_000)]
     assert first_repeated([*names, Counting(9_999)]) == "9999"

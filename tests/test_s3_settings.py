@@ -1,5 +1,6 @@
-"""The settings of the S3 store: what variables make of the client, and which values are refused by name."""
+"""Settings of the S3 store: the client options that variables give, and the errors for invalid values."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 import trustme
 
 from container_component_src.errors import InputError
-from container_component_src.s3_settings import PATIENCE_SECONDS, patience, s3_options
+from container_component_src.s3_settings import PATIENCE_SECONDS, patience, s3_options, use_settings
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -43,13 +44,13 @@ def test_endpoint(environment: dict[str, str], endpoint: str, expected: str | No
         ({"S3_CA_BUNDLE": "", "AWS_CA_BUNDLE": ""}, True),
     ],
 )
-def test_tls_is_verified_unless_told_otherwise(environment: dict[str, str], verify: bool | str) -> None:
+def test_tls_is_verified_by_default(environment: dict[str, str], verify: bool | str) -> None:
     assert s3_options(environment)["client_kwargs"]["verify"] == verify
 
 
 @pytest.mark.parametrize("name", ["S3_USE_HTTPS", "S3_VERIFY_SSL"])
 @pytest.mark.parametrize("value", ["maybe", "2", "-"])
-def test_switch_that_is_neither_true_nor_false(name: str, value: str) -> None:
+def test_invalid_boolean(name: str, value: str) -> None:
     with pytest.raises(InputError, match=name):
         s3_options({name: value, "S3_ENDPOINT": "minio:9000"})
 
@@ -68,23 +69,23 @@ def test_keys_token_and_region() -> None:
 @pytest.mark.parametrize(
     "name", ["S3_ENDPOINT", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION"]
 )
-def test_what_files_leave_around_a_value_is_refused(name: str, value: str) -> None:
+def test_whitespace_and_quotes_around_a_value(name: str, value: str) -> None:
     with pytest.raises(InputError, match=f"^environment variable {name} has ") as caught:
         s3_options({name: value})
-    assert value.strip() not in str(caught.value)  # it may be secret
+    assert value.strip() not in str(caught.value)  # may be secret
 
 
 @pytest.mark.parametrize(
     "endpoint", ["http://", "ftp://minio", "minio:port", "minio:99999", "min io:9000", "https://:9000"]
 )
-def test_what_is_no_endpoint(endpoint: str) -> None:
+def test_invalid_endpoint(endpoint: str) -> None:
     with pytest.raises(InputError, match="S3_ENDPOINT="):
         s3_options({"S3_ENDPOINT": endpoint})
     with pytest.raises(InputError, match="--minio-endpoint="):
         s3_options({"S3_ENDPOINT": "minio:9000"}, endpoint)
 
 
-def test_certificates_as_text_become_a_private_file_of_this_process(tmp_path: Path) -> None:
+def test_certificates_as_text_are_written_to_a_private_temporary_file(tmp_path: Path) -> None:
     text = trustme.CA().cert_pem.bytes().decode()
     program = (
         "import os, sys; from container_component_src.s3_settings import s3_options;"
@@ -109,17 +110,35 @@ def test_certificates_as_text_become_a_private_file_of_this_process(tmp_path: Pa
 
 @pytest.mark.parametrize("name", ["S3_CA_BUNDLE", "AWS_CA_BUNDLE"])
 @pytest.mark.parametrize("value", ["absent.pem", "-----BEGIN CERTIFICATE-----\nabc"])
-def test_what_is_no_certificate(name: str, value: str) -> None:
+def test_invalid_certificates(name: str, value: str) -> None:
     with pytest.raises(InputError, match=f"(?s)environment variable {name}.*: no certificates found"):
         s3_options({name: value})
 
 
-def test_patience() -> None:
+def test_retry_time(monkeypatch: pytest.MonkeyPatch) -> None:
     assert s3_options({})["patience"] == PATIENCE_SECONDS
-    assert s3_options({"S3_RETRY_SECONDS": "7.5"})["patience"] == 7.5
-    with patience(2):
-        assert s3_options({"S3_RETRY_SECONDS": "7.5"})["patience"] == 2
     assert s3_options({"S3_RETRY_SECONDS": "0"})["patience"] == 0
+    monkeypatch.setenv("S3_RETRY_SECONDS", "7.5")
+    assert s3_options()["patience"] == 7.5
+    with patience(2):
+        assert s3_options()["patience"] == 2
+    assert s3_options()["patience"] == 7.5
     for text in ("-1", "soon", "inf", "nan"):
         with pytest.raises(InputError, match="S3_RETRY_SECONDS"):
             s3_options({"S3_RETRY_SECONDS": text})
+
+
+def test_settings_of_a_block_replace_those_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "own")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "own")
+    monkeypatch.setenv("S3_RETRY_SECONDS", "7.5")
+    before = dict(os.environ)
+    with use_settings({"AWS_ACCESS_KEY_ID": "other", "S3_ENDPOINT": "minio:9000"}), patience(2):
+        options = s3_options()
+        assert os.environ == before
+    assert (options["key"], options["token"], options["endpoint_url"]) == ("other", None, "https://minio:9000")
+    assert options["patience"] == 2
+    with use_settings({}):
+        options = s3_options()
+    assert (options["key"], options["patience"]) == (None, 7.5)
+    assert s3_options()["key"] == "own"

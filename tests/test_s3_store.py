@@ -1,4 +1,4 @@
-"""Stores that are away, refuse, or fail: what is waited for, and what the user is told."""
+"""Unavailable, refusing and failing S3 stores: which requests are retried, and the errors for the user."""
 
 import logging
 import socket
@@ -15,12 +15,13 @@ from werkzeug import Request, Response
 
 from container_component_src import storage
 from container_component_src.errors import InputError, PipelineError, StepError
+from container_component_src.s3_settings import use_settings
 from container_component_src.storage import Location
 from container_component_src.telemetry.parquet import open_parquet
 from tests.s3_front import Front, always, at_first, broken_off, refusal, s3_front, without_delete
 
 SECRET = "never-to-be-shown"
-# Every way to look at an object, to read it, and to write it.
+# Every way to check, read and write an object.
 CALLS: dict[str, Callable[[Location], object]] = {
     "exists": Location.exists,
     "is_file": Location.is_file,
@@ -56,7 +57,7 @@ def _refused(call: Callable[[Location], object], location: Location, kind: type[
 
 
 @every_call
-def test_a_store_that_is_away(
+def test_unavailable_store(
     call: Callable[[Location], object], bucket: str, free_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("S3_RETRY_SECONDS", "0.3")
@@ -66,7 +67,7 @@ def test_a_store_that_is_away(
 
 
 @every_call
-def test_a_refused_key(call: Callable[[Location], object], bucket: str, front: Front) -> None:
+def test_refused_key(call: Callable[[Location], object], bucket: str, front: Front) -> None:
     front.answer = always(403, "InvalidAccessKeyId")
     message = _refused(call, storage.resolve(f"{bucket}/x"), InputError)
     assert f"{bucket}/x: the store at http://{front.address} refuses access key ID key (" in message
@@ -74,15 +75,15 @@ def test_a_refused_key(call: Callable[[Location], object], bucket: str, front: F
 
 
 @every_call
-def test_a_bucket_that_is_not_there(call: Callable[[Location], object], front: Front) -> None:
-    if call is Location.exists:  # of the bucket itself this can be asked
+def test_absent_bucket(call: Callable[[Location], object], front: Front) -> None:
+    if call is Location.exists:  # works for the bucket itself
         assert not storage.resolve("s3://no-such-bucket").exists()
     message = _refused(call, storage.resolve("s3://no-such-bucket/x"), InputError)
     assert f"no bucket 'no-such-bucket' in the store at http://{front.address}" in message
 
 
 @pytest.mark.parametrize(("status", "code"), [(503, "SlowDown"), (500, "InternalError"), (429, "TooManyRequests")])
-def test_a_store_that_fails_for_good(
+def test_permanent_server_error(
     status: int, code: str, bucket: str, front: Front, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("S3_RETRY_SECONDS", "0.3")
@@ -93,7 +94,7 @@ def test_a_store_that_fails_for_good(
 
 
 @pytest.mark.parametrize(("status", "code"), [(400, "InvalidArgument"), (501, "NotImplemented"), (405, "NotAllowed")])
-def test_an_answer_that_stays_the_same_is_asked_for_once(status: int, code: str, bucket: str, front: Front) -> None:
+def test_permanent_errors_are_not_retried(status: int, code: str, bucket: str, front: Front) -> None:
     location = storage.resolve(f"{bucket}/x")
     front.answer = always(status, code)
     message = _refused(lambda location: location.write_bytes(b"1"), location, StepError)
@@ -102,7 +103,7 @@ def test_an_answer_that_stays_the_same_is_asked_for_once(status: int, code: str,
 
 
 @every_call
-def test_a_passing_failure_is_waited_out(
+def test_temporary_errors_are_retried(
     call: Callable[[Location], object],
     bucket: str,
     front: Front,
@@ -117,13 +118,13 @@ def test_a_passing_failure_is_waited_out(
     call(location)
     (warning,) = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert f"the store at http://{front.address} fails (" in warning.getMessage()
-    assert "trying for 60 s in all" in warning.getMessage()
+    assert "retrying for up to 60 s" in warning.getMessage()
 
 
-def test_a_store_that_comes_back(
+def test_store_that_becomes_available(
     bucket: str, free_port: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A real outage: nothing listens until the first warning has been given."""
+    """A real outage: nothing listens until the first warning is logged."""
     monkeypatch.setenv("S3_RETRY_SECONDS", "60")
     storage.resolve(f"{bucket}/x").write_bytes(b"content")
     warned, read = Event(), Event()
@@ -151,7 +152,7 @@ def test_a_store_that_comes_back(
 @pytest.mark.parametrize(
     "call", [Location.read_bytes, lambda location: pq.read_table(location.path, filesystem=location.arrow_fs)]
 )
-def test_content_that_breaks_off_is_read_again(
+def test_interrupted_read_is_retried(
     call: Callable[[Location], object], bucket: str, front: Front, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("S3_RETRY_SECONDS", "60")
@@ -162,7 +163,7 @@ def test_content_that_breaks_off_is_read_again(
     assert call(location)
 
 
-def test_whoever_only_looks_does_not_wait(bucket: str, front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_patience_of_a_block(bucket: str, front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("S3_RETRY_SECONDS", "3600")
     front.answer = always(503, "SlowDown")
     with storage.patience(0.1):
@@ -170,9 +171,7 @@ def test_whoever_only_looks_does_not_wait(bucket: str, front: Front, monkeypatch
     assert ", for 0 s;" in _refused(Location.exists, location, StepError)
 
 
-def test_an_upload_that_is_given_up_is_not_waited_for(
-    bucket: str, front: Front, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_abort_of_an_upload_is_not_retried(bucket: str, front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("container_component_src.s3_store.QUICK_SECONDS", 0.1)
     monkeypatch.setenv("S3_RETRY_SECONDS", "3600")
     with pytest.raises(ZeroDivisionError), storage.resolve(f"{bucket}/x").open_output() as output:
@@ -181,7 +180,7 @@ def test_an_upload_that_is_given_up_is_not_waited_for(
         raise ZeroDivisionError
 
 
-def test_an_upload_is_given_up_where_nothing_can_be_deleted(
+def test_upload_is_aborted_without_permission_to_delete(
     bucket: str, front: Front, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -189,12 +188,12 @@ def test_an_upload_is_given_up_where_nothing_can_be_deleted(
     with pytest.raises(ZeroDivisionError), storage.resolve(f"{bucket}/x").open_output() as output:
         output.write(bytes(51 << 20))
         raise ZeroDivisionError
-    assert "parts of an upload that was given up are left" in caplog.text
+    assert "parts of an aborted upload remain" in caplog.text
     assert not storage.resolve(f"{bucket}/x").exists()
 
 
 @pytest.mark.parametrize("several", [True, False])
-def test_what_cannot_be_deleted_is_named(several: bool, bucket: str, front: Front) -> None:
+def test_object_that_cannot_be_deleted_is_named(several: bool, bucket: str, front: Front) -> None:
     folder = storage.resolve(f"{bucket}/a")
     for name in ("x", "y") if several else ("x",):
         (folder / name).write_bytes(b"1")
@@ -204,8 +203,8 @@ def test_what_cannot_be_deleted_is_named(several: bool, bucket: str, front: Fron
     assert (folder / "x").exists()
 
 
-def test_many_objects_are_deleted(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("container_component_src.s3_store._DELETED_AT_ONCE", 2)
+def test_deletion_in_batches(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("container_component_src.s3_store._MAX_DELETED_AT_ONCE", 2)
     folder = storage.resolve(f"{bucket}/a")
     for name in ("1", "2", "b/3", "b/4", "5"):
         (folder / name).write_bytes(b"1")
@@ -213,20 +212,20 @@ def test_many_objects_are_deleted(bucket: str, monkeypatch: pytest.MonkeyPatch) 
     assert folder.children() == []
 
 
-def test_keys_without_rights_to_list(bucket: str, front: Front) -> None:
-    """AWS answers 403 to whoever may not list where an object is absent."""
+def test_key_without_permission_to_list(bucket: str, front: Front) -> None:
+    """AWS returns 403 for an absent object to a key that may not list the bucket."""
     front.answer = lambda request: refusal(403, "AccessDenied") if request.method == "HEAD" else None
     assert "refuses access key ID key (403: Forbidden)" in _refused(
         Location.is_file, storage.resolve(f"{bucket}/absent"), InputError
     )
 
 
-def test_keys_that_may_list_their_own_folder_only(bucket: str, front: Front) -> None:
+def test_key_that_may_list_its_own_folder_only(bucket: str, front: Front) -> None:
     front.answer = lambda request: refusal(403, "AccessDenied") if request.args.get("prefix") == "own/" else None
     assert storage.resolve(f"{bucket}/own/folder").children() == []
 
 
-def test_no_key(bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_key(bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -237,8 +236,18 @@ def test_no_key(bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     assert "`doctor --backend kubernetes` checks it" in message
 
 
+def test_keys_of_the_process_are_not_sent_to_another_store(bucket: str, front: Front) -> None:
+    with use_settings({"S3_ENDPOINT": f"http://{front.address}"}):
+        location = storage.resolve(f"{bucket}/x")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", "absent")
+        assert "no access key" in _refused(Location.exists, location, InputError)
+    assert not front.requests
+
+
 @pytest.mark.parametrize("code", ["ExpiredToken", "400"])
-def test_an_expired_token(code: str, bucket: str, front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_expired_token(code: str, bucket: str, front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SESSION_TOKEN", "token-of-an-hour")
     front.answer = always(400, code)
     message = _refused(Location.exists, storage.resolve(f"{bucket}/x"), InputError)
@@ -246,7 +255,7 @@ def test_an_expired_token(code: str, bucket: str, front: Front, monkeypatch: pyt
     assert "token-of-an-hour" not in message
 
 
-def test_token_and_region_reach_the_store(bucket: str, front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_token_and_region_are_sent(bucket: str, front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SESSION_TOKEN", "token-of-an-hour")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     storage.resolve(f"{bucket}/x").exists()
@@ -255,13 +264,13 @@ def test_token_and_region_reach_the_store(bucket: str, front: Front, monkeypatch
     assert "/eu-central-1/s3/" in headers["Authorization"]
 
 
-def test_another_region(bucket: str, front: Front) -> None:
+def test_wrong_region(bucket: str, front: Front) -> None:
     front.answer = always(400, "AuthorizationHeaderMalformed")
     message = _refused(lambda location: location.write_bytes(b"1"), storage.resolve(f"{bucket}/x"), InputError)
     assert "AWS_DEFAULT_REGION" in message
 
 
-def test_a_bucket_name_that_none_can_have(front: Front) -> None:
+def test_invalid_bucket_name(front: Front) -> None:
     message = _refused(Location.exists, storage.resolve("s3://no bucket/x"), InputError)
     assert "s3://no bucket/x: no valid S3 address" in message
 
@@ -273,7 +282,7 @@ def authority() -> trustme.CA:
 
 @pytest.fixture
 def https(authority: trustme.CA, bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
-    """A store whose certificate an authority of its own has signed."""
+    """A store whose certificate is signed by a private authority."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     with s3_front(tls=context) as front:
@@ -281,7 +290,7 @@ def https(authority: trustme.CA, bucket: str, monkeypatch: pytest.MonkeyPatch) -
         yield front
 
 
-def test_an_authority_of_ones_own(
+def test_private_certificate_authority(
     authority: trustme.CA, https: Front, bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def works() -> None:
@@ -300,13 +309,13 @@ def test_an_authority_of_ones_own(
 
 
 @every_call
-def test_an_authority_that_nobody_knows(call: Callable[[Location], object], https: Front, bucket: str) -> None:
+def test_unknown_certificate_authority(call: Callable[[Location], object], https: Front, bucket: str) -> None:
     message = _refused(call, storage.resolve(f"{bucket}/x"), InputError)
     assert f"no trusted connection to the store at https://{https.address}" in message
     assert "S3_CA_BUNDLE" in message
 
 
-def test_a_certificate_of_another_host(authority: trustme.CA, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_certificate_of_another_host(authority: trustme.CA, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("other.example.com").configure_cert(context)
     monkeypatch.setenv("S3_CA_BUNDLE", authority.cert_pem.bytes().decode())
@@ -315,14 +324,14 @@ def test_a_certificate_of_another_host(authority: trustme.CA, bucket: str, monke
     assert "127.0.0.1" in message
 
 
-def test_tls_with_a_store_that_has_none(bucket: str, front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tls_with_a_plain_http_store(bucket: str, front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("S3_RETRY_SECONDS", "0.3")
     message = _refused(Location.exists, storage.resolve(f"{bucket}/x", f"https://{front.address}"), InputError)
     assert "S3_USE_HTTPS" in message
 
 
-def test_a_page_instead_of_an_answer(bucket: str, front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An address that leads elsewhere, to the console of the store for instance."""
+def test_web_page_instead_of_a_response(bucket: str, front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The address is that of another server, such as the console of the store."""
 
     def page(request: Request) -> Response:
         return Response("<html><body>Welcome</body>", content_type="text/html")

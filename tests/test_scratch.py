@@ -11,7 +11,7 @@ def temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
 
-def test_a_scratch_folder_bears_the_run_id_and_is_removed(tmp_path: Path) -> None:
+def test_scratch_directory_is_named_after_the_run_and_removed(tmp_path: Path) -> None:
     with scratch_directory({"PIPELINE_RUN_ID": "run-7"}) as folder:
         (folder / "file").touch()
         assert folder.parent == tmp_path
@@ -19,12 +19,12 @@ def test_a_scratch_folder_bears_the_run_id_and_is_removed(tmp_path: Path) -> Non
     assert not folder.exists()
 
 
-def test_a_run_by_hand_has_a_folder_too() -> None:
+def test_manual_run_has_a_scratch_directory() -> None:
     with scratch_directory({}) as folder:
         assert scratch_directories("manual") == [folder]
 
 
-def test_folders_of_other_runs_and_other_files_are_not_found(tmp_path: Path) -> None:
+def test_directories_of_other_runs_and_other_files_are_not_found(tmp_path: Path) -> None:
     with scratch_directory({"PIPELINE_RUN_ID": "a-b"}):
         (tmp_path / "eclss-a-notes.txt").mkdir()
         (tmp_path / "eclss-a-12345678").touch()
@@ -33,6 +33,6 @@ def test_folders_of_other_runs_and_other_files_are_not_found(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("run_id", ["", ".", "../x", "a/b", "*", "a b", "a\n"])
-def test_a_run_id_has_to_fit_a_file_name(run_id: str) -> None:
+def test_run_id_must_be_valid_in_a_file_name(run_id: str) -> None:
     with pytest.raises(InputError, match="run id"):
         scratch_directories(run_id)

@@ -9,7 +9,9 @@ import tomli
 from pydantic import ValidationError
 
 from container_component_src.errors import InputError
-from container_component_src.settings import ReportColumns, Settings, load_settings, validated
+from container_component_src.settings import Settings, load_settings
+from container_component_src.steps.data import ReportColumns
+from container_component_src.values import validated
 
 SHIPPED = Path(__file__).resolve().parents[1] / "config.toml"
 VALUES = tomli.loads(SHIPPED.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The data steps with every input and output in a bucket."""
+"""The data steps with all inputs and outputs in a bucket."""
 
 import json
 from typing import Any
@@ -34,7 +34,7 @@ def test_from_listing_to_scaling(bucket: str, invoke: Invoke, tmp_path: Any) -> 
     reports = _upload(
         write_reports(tmp_path / "reports.xlsx", report((300, 330), (800, 810))), f"{bucket}/reports.xlsx"
     )
-    # KFP hands out the other two forms of the same addresses.
+    # KFP uses the other two forms of the same URIs.
     minio, slash = bucket.replace("s3://", "minio://"), bucket.replace("s3://", "/minio/")
 
     listed = _outputs(invoke, *steps.list_archives(f"{minio}/raw", reports))
@@ -60,11 +60,11 @@ def test_from_listing_to_scaling(bucket: str, invoke: Invoke, tmp_path: Any) -> 
 
 
 @pytest.mark.usefixtures("thread_backend")
-def test_with_a_data_root_all_datasets_lie_below_the_run(
+def test_all_datasets_are_below_the_run_in_a_data_root(
     bucket: str, invoke: Invoke, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIPELINE_RUN_ID", "run-1")
-    root, elsewhere = f"{bucket}/runs", "minio://mlpipeline/of-the-launcher"  # a bucket that is not there
+    root, elsewhere = f"{bucket}/runs", "minio://mlpipeline/of-the-launcher"  # a bucket that does not exist
     below = ("--data-root", root)
     archive = _upload(write_archive(tmp_path / "archive.parquet", telemetry(rows=600)), f"{bucket}/raw/2022.parquet")
     reports = _upload(write_reports(tmp_path / "reports.csv", report((300, 330))), f"{bucket}/reports.csv")
@@ -89,13 +89,13 @@ def test_with_a_data_root_all_datasets_lie_below_the_run(
     (folder,) = run_folders(storage.resolve(root))
     assert folder.marker.run_id == "run-1"
 
-    # What a cached step wrote may have been deleted since.
+    # The output of a cached step may have been deleted.
     storage.resolve(dataset).remove()
     outcome = invoke(*steps.label(dataset, reports, elsewhere), *below)
     assert_refused(outcome, f"{dataset}: no such dataset", "if it was deleted", "--no-cache")
 
 
-def test_a_failed_step_leaves_no_objects(bucket: str, invoke: Invoke, tmp_path: Any) -> None:
+def test_failed_step_leaves_no_objects(bucket: str, invoke: Invoke, tmp_path: Any) -> None:
     frame = telemetry()
     frame.loc[450, "normalizedTime"] = frame.loc[440, "normalizedTime"]
     archive = _upload(write_archive(tmp_path / "archive.parquet", frame), f"{bucket}/raw/bad.parquet")
@@ -104,17 +104,15 @@ def test_a_failed_step_leaves_no_objects(bucket: str, invoke: Invoke, tmp_path: 
     assert not storage.resolve(f"{bucket}/split").exists()
 
 
-def test_a_missing_bucket_or_object(bucket: str, invoke: Invoke, tmp_path: Any) -> None:
+def test_missing_bucket_or_object(bucket: str, invoke: Invoke, tmp_path: Any) -> None:
     outcome = invoke(*steps.split(f"{bucket}/absent.parquet", tmp_path / "split"))
     assert_refused(outcome, f"{bucket}/absent.parquet: no such file")
     outcome = invoke(*steps.split(write_archive(tmp_path / "a.parquet"), "s3://no-such-bucket/split"))
     assert_refused(outcome, "s3://no-such-bucket/split: no bucket 'no-such-bucket'", "create the bucket")
 
 
-def test_the_exit_code_tells_what_is_wrong(
-    bucket: str, invoke: Invoke, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """2 where the input or a setting is to be changed, 1 where the store is to come back."""
+def test_exit_code(bucket: str, invoke: Invoke, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """2 if an input or a setting is wrong, 1 if the store is unavailable."""
     archive = _upload(write_archive(tmp_path / "a.parquet"), f"{bucket}/a.parquet")
     monkeypatch.setenv("S3_RETRY_SECONDS", "0.3")
     with s3_front() as front:
@@ -127,10 +125,10 @@ def test_the_exit_code_tells_what_is_wrong(
     assert_refused(invoke(*steps.split(archive, tmp_path / "out")), archive, front.address, "not answer", code=1)
 
 
-def test_listing_does_not_wait_for_a_store(
+def test_listing_does_not_wait_for_an_unavailable_store(
     bucket: str, invoke: Invoke, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is the first step: where the store is not there, its address is probably wrong."""
+    """It is the first step: if the store is unavailable, its address is probably wrong."""
     monkeypatch.setenv("S3_RETRY_SECONDS", "3600")
     reports = write_reports(tmp_path / "reports.csv", report((300, 330)))
     with s3_front() as front:
@@ -141,10 +139,10 @@ def test_listing_does_not_wait_for_a_store(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("thread_backend")
-def test_no_step_needs_the_right_to_delete(
+def test_no_step_needs_permission_to_delete(
     bucket: str, invoke: Invoke, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every output is written twice: first with many small files, then, beside these, with fewer and other rows."""
+    """Every output is written twice: first many small files, then fewer files with other rows in the same folder."""
     reports = _upload(write_reports(tmp_path / "reports.csv", report((300, 330))), f"{bucket}/reports.csv")
     with s3_front() as front:
         monkeypatch.setenv("S3_ENDPOINT", f"http://{front.address}")

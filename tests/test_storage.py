@@ -1,4 +1,4 @@
-"""Files behind URIs: local ones, and S3 objects on a real HTTP server."""
+"""Local files, and S3 objects on a real HTTP server."""
 
 import os
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from container_component_src.storage import Location, resolve
 
 @pytest.fixture(params=["local", "s3"])
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A folder that does not exist yet, on disk and in a bucket."""
+    """A folder that does not exist, on disk and in a bucket."""
     base: str = request.getfixturevalue("bucket") if request.param == "s3" else str(tmp_path)
     return f"{base}/a/b"
 
@@ -51,17 +51,17 @@ def test_s3_forms(uri: str) -> None:
     assert resolve(location.uri, "127.0.0.1:9") == location
 
 
-def test_minio_path_is_a_file_where_the_launcher_made_its_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_minio_path_of_a_copy_by_the_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
     made = {Path("/minio/bucket/run"), Path("/minio/bucket")}
     monkeypatch.setattr(Path, "is_dir", lambda path: path in made)
     assert resolve("/minio/bucket/run/model").path == "/minio/bucket/run/model"
     assert resolve("/minio/bucket/run/model").is_local
     assert resolve("/minio/bucket/other/model", "127.0.0.1:9").uri == "s3://bucket/other/model"
-    assert resolve("minio://bucket/run/model", "127.0.0.1:9").uri == "s3://bucket/run/model"  # no path of a pod
+    assert resolve("minio://bucket/run/model", "127.0.0.1:9").uri == "s3://bucket/run/model"  # not a path in a pod
 
 
 @pytest.mark.parametrize("uri", ["", "gs://bucket/a", "https://host/a", "hdfs://a", "s3://", "minio:///"])
-def test_addresses_of_another_kind(uri: str) -> None:
+def test_invalid_uris(uri: str) -> None:
     with pytest.raises(InputError, match="empty path" if not uri else f"^{uri}: "):
         resolve(uri)
 
@@ -83,7 +83,7 @@ def test_write_read_list_remove(folder: str) -> None:
     (resolve(folder) / "x").write_bytes(b"third")
     assert resolve(f"{folder}/x").read_bytes() == b"third"
     resolve(f"{folder}/x").remove()
-    resolve(f"{folder}/x").remove()  # nothing happens
+    resolve(f"{folder}/x").remove()  # no error
     assert _names(folder) == ["sub", "y"]
     resolve(folder).remove()
     assert not resolve(folder).exists()
@@ -91,7 +91,7 @@ def test_write_read_list_remove(folder: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["absent", ""])
-def test_reading_what_is_no_file(name: str, folder: str) -> None:
+def test_reading_an_absent_file_or_a_folder(name: str, folder: str) -> None:
     (resolve(folder) / "x").write_bytes(b"1")
     with pytest.raises(InputError, match="no such file"):
         resolve(f"{folder}/{name}").read_bytes()
@@ -104,19 +104,19 @@ def test_fingerprint_changes_with_the_content(folder: str) -> None:
     assert first == resolve(f"{folder}/x").fingerprint()
     file.write_bytes(b"two")
     if file.is_local:
-        os.utime(file.path, ns=(0, 1_234_567_891))  # clocks of file systems are coarse
+        os.utime(file.path, ns=(0, 1_234_567_891))  # file systems have coarse clocks
     assert file.fingerprint() != first
     file.write_bytes(b"longer")
     assert file.fingerprint().startswith("6-")
 
 
 def _chunks(size: int) -> Iterator[bytes]:
-    """So many MiB."""
+    """A number of MiB."""
     yield from (bytes(1 << 20) for _ in range(size))
 
 
 @pytest.mark.parametrize("size", [1, 60])  # s3fs uploads in parts of 50 MiB
-def test_an_output_given_up_leaves_nothing(size: int, folder: str) -> None:
+def test_aborted_output_leaves_nothing(size: int, folder: str) -> None:
     with pytest.raises(ZeroDivisionError), (resolve(folder) / "x").open_output() as output:
         for chunk in _chunks(size):
             output.write(chunk)
@@ -129,7 +129,7 @@ def test_an_output_given_up_leaves_nothing(size: int, folder: str) -> None:
     assert resolve(f"{folder}/x").read_bytes() == b"whole"
 
 
-def test_an_output_given_up_keeps_the_file_of_before(folder: str) -> None:
+def test_aborted_output_keeps_the_previous_file(folder: str) -> None:
     file = resolve(folder) / "x"
     file.write_bytes(b"before")
     with pytest.raises(KeyboardInterrupt), file.open_output() as output:
@@ -139,21 +139,21 @@ def test_an_output_given_up_keeps_the_file_of_before(folder: str) -> None:
     assert _names(folder) == ["x"]
 
 
-def test_an_output_appears_when_it_is_whole(folder: str) -> None:
+def test_output_appears_when_it_is_complete(folder: str) -> None:
     with (resolve(folder) / "x").open_output() as output:
         output.write(b"1")
         assert not (resolve(folder) / "x").exists()
     assert _names(folder) == ["x"]
 
 
-def test_a_large_output_is_uploaded_whole(bucket: str) -> None:
+def test_large_upload(bucket: str) -> None:
     with resolve(f"{bucket}/large").open_output() as output:
         for chunk in _chunks(60):
             output.write(chunk)
     assert resolve(f"{bucket}/large").fingerprint().startswith(f"{60 << 20}-")
 
 
-def test_pyarrow_reads_what_it_wrote(folder: str) -> None:
+def test_pyarrow_round_trip(folder: str) -> None:
     file = resolve(folder) / "x.parquet"
     with file.open_output() as output:
         pq.write_table(pa.table({"a": [1, 2, 3]}), output)
@@ -161,7 +161,7 @@ def test_pyarrow_reads_what_it_wrote(folder: str) -> None:
         assert parquet.read().column("a").to_pylist() == [1, 2, 3]
 
 
-def test_changes_by_others_are_seen(bucket: str, s3_endpoint: str) -> None:
+def test_changes_by_other_processes_are_visible(bucket: str, s3_endpoint: str) -> None:
     import s3fs
 
     other = s3fs.S3FileSystem(
@@ -179,7 +179,7 @@ def test_changes_by_others_are_seen(bucket: str, s3_endpoint: str) -> None:
     assert other.find(folder.path) == []
 
 
-def test_a_bucket_is_emptied_but_kept(bucket: str) -> None:
+def test_bucket_is_emptied_and_kept(bucket: str) -> None:
     (resolve(bucket) / "a" / "x").write_bytes(b"1")
     (resolve(bucket) / "y").write_bytes(b"2")
     resolve(bucket).remove()
@@ -188,7 +188,7 @@ def test_a_bucket_is_emptied_but_kept(bucket: str) -> None:
     assert _names(bucket) == ["y"]
 
 
-def test_an_explicit_endpoint_wins(bucket: str, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_explicit_endpoint_takes_precedence(bucket: str, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("S3_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("S3_USE_HTTPS", "false")
     assert resolve(f"{bucket}/x", s3_endpoint).exists() is False
@@ -196,7 +196,7 @@ def test_an_explicit_endpoint_wins(bucket: str, s3_endpoint: str, monkeypatch: p
     assert resolve(f"{bucket}/x", f"http://{s3_endpoint}").read_bytes() == b"1"
 
 
-def test_a_failed_write_names_its_file(tmp_path: Path) -> None:
+def test_failed_write_names_its_file(tmp_path: Path) -> None:
     location = resolve(str(tmp_path / "x"))
     with pytest.raises(OSError, match="No space left") as caught, location.open_output() as output:
         output.write(b"1")
@@ -205,7 +205,7 @@ def test_a_failed_write_names_its_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_location_is_a_value() -> None:
+def test_locations_are_compared_by_value() -> None:
     assert resolve("/data/x") == resolve("file:///data/x")
     assert isinstance(resolve("/data/x") / "y", Location)
     assert storage.resolve("/data/x/").name == "x"

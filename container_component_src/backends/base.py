@@ -1,56 +1,118 @@
-"""What a backend does for the steps: it starts jobs somewhere and waits for them."""
+"""Interface of the backends: where a step's jobs run, and how it waits for them."""
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
+from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from container_component_src.cluster.pod_settings import PodSettings
+from container_component_src.steps.shared import PodSettings
 
-if TYPE_CHECKING:  # a step imports the libraries of its own part only
+if TYPE_CHECKING:  # a step imports only the libraries that it uses
     from distributed import Client
 
-    from container_component_src.dask_preprocessor.cluster import ClusterSpec
-    from container_component_src.model.arguments import TrainingJob
+    from container_component_src.maintenance.checks import Check
+    from container_component_src.maintenance.input_checks import Inputs
     from container_component_src.serving.deployment.service import Deployment, Service
-    from container_component_src.tuning.experiment import Experiment, TuningResult
+    from container_component_src.steps.data import ClusterSpec
+    from container_component_src.steps.training import TrainingJob
+    from container_component_src.steps.tuning import Experiment
+    from container_component_src.tuning.experiment import TuningResult
 
 
-class Backend(Protocol):
-    """Where jobs run. Every method leaves nothing running behind, however it ends, except a deployed service."""
-
-    def dask_client(self, spec: "ClusterSpec") -> "AbstractContextManager[Client]":
-        """A client of a Dask cluster that lives as long as the `with` block."""
+class Tuner(Protocol):
+    """Searches for hyperparameters."""
 
     def tune(self, experiment: "Experiment") -> "TuningResult":
         """Run the trials of an experiment.
 
         Raises:
+            InputError: The tuner cannot do what the experiment asks for.
             StepError: Too many trials failed.
         """
 
+
+class Trainer(Protocol):
+    """Trains a model on one or several nodes."""
+
     def train(self, job: "TrainingJob") -> None:
-        """Run the training program distributed, up to its end.
+        """Run the training program on every node and wait until it ends.
 
         Raises:
             InputError: The program refused its input.
-            StepError: A node failed.
+            StepError: A node failed, or the training took too long.
         """
 
+
+class Backend(Protocol):
+    """Where jobs run. Every method stops what it started, except a deployed service, even if it fails."""
+
+    @property
+    def tuner(self) -> Tuner:
+        """Tuner of this backend."""
+
+    @property
+    def trainer(self) -> Trainer:
+        """Trainer of this backend."""
+
+    def dask_client(self, spec: "ClusterSpec") -> "AbstractContextManager[Client]":
+        """Return a client of a Dask cluster that exists as long as the `with` block."""
+
     def deploy(self, service: "Service") -> "Deployment":
-        """Deploy a model and make sure that it answers.
+        """Deploy a model and test that it answers.
 
         Raises:
             StepError: The service did not become ready or gave a wrong answer.
         """
 
+    def clean_up(self, run_id: str) -> list[str]:
+        """Delete what a run left behind, except data and tested services; may be repeated.
+
+        Returns:
+            One line per removed thing.
+
+        Raises:
+            InputError: The run id is invalid.
+            StepError: Something cannot be removed.
+        """
+
+    def clean_up_data(self, data_root: str, older_than: timedelta, dry_run: bool) -> Iterable[str]:
+        """Delete the data of old runs below a data root, except data that is still read.
+
+        Args:
+            data_root: Folder with the marker of a data root.
+            older_than: Minimum age of a run's newest file.
+            dry_run: Only say what would be deleted.
+
+        Returns:
+            One line per run that was deleted, or kept although it is old.
+
+        Raises:
+            InputError: The folder is not a data root.
+            StepError: Something cannot be deleted, or the backend cannot tell what is still read.
+        """
+
+    def check(self, inputs: "Inputs", work_dir: Path, pull_image: bool, config_file: Path | None) -> "list[Check]":
+        """Check that everything is as the pipeline needs it.
+
+        Args:
+            inputs: Data of the pipeline.
+            work_dir: Folder of local runs; only the local backend checks it.
+            pull_image: Whether to start a pod of the image; clusters only.
+            config_file: Configuration whose resources are compared with the quotas; clusters only.
+
+        Raises:
+            InputError: The configuration is invalid, or the backend cannot be reached with these settings.
+        """
+
 
 def get_backend(name: str, pods: PodSettings | None = None) -> Backend:
-    """The backend of a name.
+    """Return a backend; the libraries of the other one are not imported.
 
     Args:
         name: `kubernetes` or `local`.
-        pods: How pods run; processes of this machine take no notice.
+        pods: Settings of the pods; the local backend ignores them.
     """
-    # One backend is imported, not all of them.
     if name == "kubernetes":
         from container_component_src.backends.kubernetes import KubernetesBackend  # noqa: PLC0415
 

@@ -1,85 +1,32 @@
 """`cleanup`: delete what a run left behind, or the data of old runs."""
 
-import re
 from collections.abc import Iterable
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
 
 import click
 
-from container_component_src.cli.options import backend_option, namespace_option
-from container_component_src.errors import InputError
-from container_component_src.scratch import RUN_ID_VARIABLE
-
-if TYPE_CHECKING:
-    from container_component_src.cluster.access import Cluster
+from container_component_src.cli.declared import step_command
+from container_component_src.steps.maintenance import Cleanup
+from container_component_src.steps.shared import PodSettings
 
 
-class Age(click.ParamType[timedelta]):
-    """A length of time: `12h`, `30d` or `8w`."""
-
-    name = "age"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        """Parse hours, days or weeks."""
-        found = re.fullmatch(r"(\d{1,5})([hdw])", str(value))
-        if not found:
-            self.fail(f"{value!r} is not a number of hours, days or weeks, as in 12h, 30d or 8w", param, ctx)
-        unit = {"h": "hours", "d": "days", "w": "weeks"}[found[2]]
-        return timedelta(**{unit: int(found[1])})
-
-
-@click.command()
-@click.option("--run-id", envvar=RUN_ID_VARIABLE, default="", help="The run, as the pipeline names it.")
-@click.option("--data", is_flag=True, help="Delete the data of old runs below --data-root instead.")
-@click.option("--data-root", default="", help="With --data: the data root of the runs.")
-@click.option(
-    "--older-than", type=Age(), help="With --data: delete runs to which nothing was written for so long (12h, 30d, 8w)."
-)
-@click.option("--dry-run", is_flag=True, help="With --data: say what would be deleted, delete nothing.")
-@namespace_option
-@backend_option
-def cleanup(
-    run_id: str,
-    data: bool,
-    data_root: str,
-    older_than: timedelta | None,
-    dry_run: bool,
-    namespace: str,
-    backend_name: str,
-) -> None:
-    """Delete what a run left behind, or with --data the data of old runs; nothing happens where nothing is left.
+@step_command(Cleanup)
+def cleanup(arguments: Cleanup) -> None:
+    """Delete what a run left behind, or with --data the data of old runs; nothing happens if nothing is left.
 
     Data that a deployed service reads is kept: --backend kubernetes asks the cluster.
     """
-    if data:
-        if not data_root or older_than is None:
-            raise InputError("--data needs --data-root and --older-than; say which runs are to go")
-        from container_component_src.maintenance.data_cleanup import clean_up_data
+    from container_component_src.backends.base import get_backend
 
-        cluster = _cluster(namespace) if backend_name == "kubernetes" else None
-        _report(clean_up_data(data_root, older_than, cluster, dry_run), f"no older runs below {data_root}")
-        return
-    if data_root or older_than is not None or dry_run:
-        raise InputError("--data-root, --older-than and --dry-run are for --data; add it, or leave them out")
-    if backend_name == "kubernetes":
-        from container_component_src.maintenance.cluster_cleanup import clean_up_cluster
-
-        removed = clean_up_cluster(_cluster(namespace), run_id)
+    backend = get_backend(arguments.backend, PodSettings(namespace=arguments.namespace))
+    if arguments.older_than is not None:
+        deleted = backend.clean_up_data(arguments.data_root, arguments.older_than, arguments.dry_run)
+        _print_lines(deleted, f"no older runs below {arguments.data_root}")
     else:
-        from container_component_src.maintenance.cleanup import clean_up
-
-        removed = clean_up(run_id)
-    _report([f"removed {line}" for line in removed], f"nothing left of run {run_id}")
+        removed = [f"removed {line}" for line in backend.clean_up(arguments.run_id)]
+        _print_lines(removed, f"nothing left of run {arguments.run_id}")
 
 
-def _cluster(namespace: str) -> "Cluster":
-    from container_component_src.cluster.access import connect
-
-    return connect(namespace)
-
-
-def _report(lines: Iterable[str], nothing: str) -> None:
+def _print_lines(lines: Iterable[str], nothing: str) -> None:
     shown = False
     for line in lines:
         click.echo(line)

@@ -1,12 +1,10 @@
 """`doctor`: check that everything is as the pipeline needs it."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import click
-
-from container_component_src.cli.options import JsonValue, backend_option, namespace_option, timestamp_col_option
-from container_component_src.cluster.pod_settings import PodSettings
+from container_component_src.cli.declared import step_command
+from container_component_src.steps.maintenance import Doctor
+from container_component_src.steps.shared import PodSettings
 
 if TYPE_CHECKING:
     from container_component_src.maintenance.checks import Check
@@ -14,70 +12,27 @@ if TYPE_CHECKING:
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
 
 
-@click.command()
-@click.option("--archives-path", default="", help="Folder or prefix with the parquet archives; not checked if empty.")
-@click.option("--reports-path", default="", help="The anomaly reports; not checked if empty.")
-@click.option(
-    "--report-columns",
-    type=JsonValue(dict),
-    default="{}",
-    help="Headers of the report table that differ from the Columbus ones: JSON with id, symbol, title, start, end.",
-)
-@click.option(
-    "--work-dir",
-    type=click.Path(path_type=Path),
-    default="local_data",
-    show_default=True,
-    help="Where local runs write.",
-)
-@namespace_option
-@click.option("--image", default="", help="Of the steps, on a cluster; no pod is tried if empty.")
-@click.option("--s3-secret", default=PodSettings().s3_secret, show_default=True, help="Of the steps, on a cluster.")
-@click.option("--service-account", default="", help="Of the steps, on a cluster; your own rights are checked if empty.")
-@click.option("--pull-image", is_flag=True, help="Start a pod of the image that looks for the inputs from there.")
-@click.option("--data-root", default="", help="Where the datasets of runs go; a small file is written there.")
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Configuration whose [resources] are compared with the quotas of the namespace.",
-)
-@timestamp_col_option
-@backend_option
-def doctor(
-    archives_path: str,
-    reports_path: str,
-    report_columns: dict[str, Any],
-    work_dir: Path,
-    namespace: str,
-    image: str,
-    s3_secret: str,
-    service_account: str,
-    pull_image: bool,
-    data_root: str,
-    config_file: Path | None,
-    timestamp_col: str,
-    backend_name: str,
-) -> None:
+@step_command(Doctor)
+def doctor(arguments: Doctor) -> None:
     """Check this machine or a namespace of a cluster, the store and the data, and say how to fix what is wrong."""
+    from container_component_src.backends.base import get_backend
     from container_component_src.maintenance.input_checks import Inputs
-    from container_component_src.settings import ReportColumns, load_settings, validated
 
-    columns = validated(ReportColumns, report_columns, "--report-columns")
-    inputs = Inputs(archives_path, reports_path, timestamp_col, columns, data_root)
-    if backend_name == "kubernetes":
-        from container_component_src.cluster.access import CHECK_PATIENCE, connect
-        from container_component_src.maintenance.cluster_checks import run_cluster_checks
-        from container_component_src.maintenance.quota_checks import demands
-
-        values = {"namespace": namespace, "image": image, "s3_secret": s3_secret, "service_account": service_account}
-        pods = validated(PodSettings, values, "options")
-        wanted = demands(load_settings(config_file)) if config_file else []
-        report(run_cluster_checks(connect(namespace, patience=CHECK_PATIENCE), pods, inputs, pull_image, wanted))
-    else:
-        from container_component_src.maintenance.doctor import run_checks
-
-        report(run_checks(inputs, work_dir))
+    inputs = Inputs(
+        arguments.archives_path,
+        arguments.reports_path,
+        arguments.timestamp_col,
+        arguments.report_columns,
+        arguments.data_root,
+    )
+    pods = PodSettings(
+        namespace=arguments.namespace,
+        image=arguments.image,
+        s3_secret=arguments.s3_secret,
+        service_account=arguments.service_account,
+    )
+    backend = get_backend(arguments.backend, pods)
+    report(backend.check(inputs, arguments.work_dir, arguments.pull_image, arguments.config))
 
 
 def report(checks: "list[Check]") -> None:

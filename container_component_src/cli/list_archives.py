@@ -1,47 +1,28 @@
-"""`list_archives`: find the archives below a prefix."""
+"""`list_archives`: find the archives below a prefix, and check everything that later steps need."""
 
-import click
-
-from container_component_src.cli.options import (
-    backend_option,
-    data_root_option,
-    executor_input_option,
-    namespace_option,
-    timestamp_col_option,
-)
+from container_component_src.cli.declared import step_command
+from container_component_src.steps.data import ListArchives
 
 
-@click.command()
-@click.option("--archives-path", required=True, help="Folder or prefix with the parquet archives.")
-@click.option("--reports-path", required=True, help="The anomaly reports.")
-@data_root_option
-@namespace_option
-@timestamp_col_option
-@backend_option
-@executor_input_option
-def list_archives(
-    archives_path: str,
-    reports_path: str,
-    data_root: str,
-    namespace: str,
-    timestamp_col: str,
-    backend_name: str,
-    executor_input: str,
-) -> None:
-    """List the archives and fingerprint them and the reports, so that changed data is never answered from the cache.
+@step_command(ListArchives)
+def list_archives(arguments: ListArchives, executor_input: str) -> None:
+    """List the archives with a fingerprint of each and of the reports, so that changed data never meets old results.
 
-    With a data root, mark it and the run's folder there: what is wrong with it shows now, and not after hours.
+    This is the first step of a run, so it also finds what would otherwise fail after hours: it checks all parameters of
+    the pipeline, and marks the data root and the folder of the run there.
     """
     from container_component_src import outputs, storage
     from container_component_src.data_root import begin_run
+    from container_component_src.steps.parameters import check_parameters
     from container_component_src.telemetry import archive
 
-    # The first step of a run does not wait for a store: where none answers, the address is probably wrong.
+    check_parameters(outputs.given_parameters(executor_input))
+    # The first step of a run does not wait for a store: if none answers, the address is probably wrong.
     with storage.patience(storage.QUICK_SECONDS):
-        if data_root:
-            begin_run(data_root, namespace if backend_name == "kubernetes" else "")
-        archives = archive.list_archives(archives_path, timestamp_col)
-        reports_fingerprint = archive.file_fingerprint(reports_path)
+        if arguments.data_root:
+            begin_run(arguments.data_root, arguments.namespace if arguments.backend == "kubernetes" else "")
+        archives = archive.list_archives(arguments.archives_path, arguments.timestamp_col)
+        reports_fingerprint = archive.file_fingerprint(arguments.reports_path)
     outputs.publish(
         executor_input,
         parameters={

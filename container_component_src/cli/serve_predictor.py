@@ -1,16 +1,11 @@
-"""`serve_predictor`."""
+"""`serve_predictor`: a server that scores the rows of a transformer, or does the work of both."""
 
-from typing import Any
-
-import click
-
-from container_component_src.cli.serving_options import KSERVE_ARGUMENTS, server_options, start, top_channels_option
+from container_component_src.cli.declared import step_command
+from container_component_src.cli.serving import serve
+from container_component_src.steps.serving import ServePredictor
 
 
-@click.command(context_settings=KSERVE_ARGUMENTS)
-@server_options
-@click.option("--combined", is_flag=True, help="Take and answer what a transformer does, in this one process.")
-@top_channels_option
-def serve_predictor(combined: bool, **options: Any) -> None:
-    """Serve a model bundle: scaled rows in, scores and their parts per channel out (KServe V1 and V2 protocols)."""
-    start("combined" if combined else "predictor", **options)
+@step_command(ServePredictor, passed_on=True)
+def serve_predictor(arguments: ServePredictor) -> None:
+    """Serve a model bundle: answer scaled rows with scores and contributions per channel (KServe V1 and V2)."""
+    serve(arguments, "combined" if arguments.combined else "predictor")

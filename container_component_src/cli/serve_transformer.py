@@ -1,16 +1,11 @@
-"""`serve_transformer`."""
+"""`serve_transformer`: a server that takes telemetry and has a predictor score it."""
 
-from typing import Any
-
-import click
-
-from container_component_src.cli.serving_options import KSERVE_ARGUMENTS, server_options, start, top_channels_option
+from container_component_src.cli.declared import step_command
+from container_component_src.cli.serving import serve
+from container_component_src.steps.serving import ServeTransformer
 
 
-@click.command(context_settings=KSERVE_ARGUMENTS)
-@server_options
-@click.option("--predictor-host", "--predictor_host", required=True, help="Host of the predictor, or host:port.")
-@top_channels_option
-def serve_transformer(**options: Any) -> None:
-    """Serve raw telemetry: engineering units in, scores, alarms and their channels out (KServe V1 and V2 protocols)."""
-    start("transformer", **options)
+@step_command(ServeTransformer, passed_on=True)
+def serve_transformer(arguments: ServeTransformer) -> None:
+    """Serve raw telemetry: answer engineering units with scores, alarms and their channels (KServe V1 and V2)."""
+    serve(arguments, "transformer", arguments.predictor_host)

@@ -1,1 +1,1 @@
-"""Access to a Kubernetes cluster, and what all jobs started there have in common."""
+"""Access to a Kubernetes cluster, and the parts that all jobs started there share."""

@@ -1,4 +1,4 @@
-"""The one place where credentials of a cluster are loaded and its API is called."""
+"""Access to the Kubernetes API: credentials, requests, retries and one-line errors."""
 
 import json
 import logging
@@ -22,70 +22,72 @@ T = TypeVar("T")
 Manifest = dict[str, Any]
 
 TIMEOUT = (10, 60)  # seconds to connect, and to wait for an answer
-PATIENCE = 900.0  # seconds for which a step waits for an API server that is away: an upgrade of it takes minutes
-CHECK_PATIENCE = 10.0  # seconds where a person waits for the result of a check
-HASTE = 1.0  # seconds where the kernel ends this process soon: KFP's pods get one second after SIGTERM
+PATIENCE = 900.0  # seconds to retry in a step: an upgrade of the API server takes minutes
+CHECK_PATIENCE = 10.0  # seconds to retry while a person waits for the result
+SHUTDOWN_PATIENCE = 1.0  # seconds to retry after SIGTERM: KFP's pods get SIGKILL one second later
 LONGEST_PAUSE = 15.0  # seconds between two attempts
-_TOLD_ATTEMPT = 5  # with which the user learns that something is waited for, after about three seconds
-_PASSING = {
+TRANSIENT_STATUSES = {  # HTTP statuses that a later attempt may not get
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.TOO_EARLY,
     HTTPStatus.TOO_MANY_REQUESTS,
     HTTPStatus.INTERNAL_SERVER_ERROR,
     HTTPStatus.BAD_GATEWAY,
     HTTPStatus.SERVICE_UNAVAILABLE,
     HTTPStatus.GATEWAY_TIMEOUT,
 }
+_WARNED_ATTEMPT = 5  # number of the failed attempt that is logged, after about three seconds
 
 logger = logging.getLogger(__name__)
 
 
 def connect(namespace: str, patience: float = PATIENCE) -> "Cluster":
-    """Access to a namespace with the credentials of the kubeconfig, or of the pod this runs in.
+    """Connect to a namespace with the credentials of the kubeconfig or of this process's pod.
 
     Args:
-        namespace: The one that requests are for.
-        patience: Seconds for which a request is repeated while the API server is away or overloaded.
+        namespace: Namespace of the requests.
+        patience: Seconds for which a request is retried while the API server is unavailable.
 
     Raises:
-        InputError: There are no credentials, or no namespace is named.
+        InputError: There are no credentials, or the namespace is empty.
     """
     if not namespace:
-        raise InputError("no namespace named; name the one that jobs shall run in with --namespace")
+        raise InputError("no namespace given", fix="name the namespace of the jobs with --namespace")
     configuration = client.Configuration()
     try:
         if "KUBECONFIG" not in os.environ and config.incluster_config.SERVICE_HOST_ENV_NAME in os.environ:
             config.load_incluster_config(client_configuration=configuration)
-        else:  # its own default is read when kubernetes is imported
+        else:  # the library reads KUBECONFIG only once, at import
             config.load_kube_config(os.environ.get("KUBECONFIG"), client_configuration=configuration)
     except (ConfigException, OSError) as error:
         raise InputError(
-            f"no credentials of a cluster ({error}); run in a pod, set KUBECONFIG, or use --backend local"
+            f"no cluster credentials ({error})", fix="run in a pod, set KUBECONFIG, or use --backend local"
         ) from error
-    configuration.retries = False  # `Cluster.request` repeats, for as long as it is meant to
+    configuration.retries = False  # `Cluster.request` retries
     return Cluster(client.ApiClient(configuration), namespace, patience)
 
 
 def to_manifest(model: object) -> Manifest:
-    """A model of an SDK as the plain object that the API takes; unset fields are left out."""
+    """Convert an SDK model to the plain object that the API takes, without its unset fields."""
     manifest: Manifest = client.ApiClient(client.Configuration()).sanitize_for_serialization(model)
     return manifest
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """One namespace of a cluster; every failure of a request is a `StepError` that names the object."""
+    """One namespace of a cluster. A failed request raises a `StepError` that names the object."""
 
     api_client: client.ApiClient
     namespace: str
-    patience: float = PATIENCE  # seconds for which a request is repeated while the API server is away or overloaded
+    patience: float = PATIENCE  # seconds for which a request is retried while the API server is unavailable
 
     @cached_property
-    def in_haste(self) -> "Cluster":
-        """The same access for a process that is about to be killed: requests are repeated for a second at most."""
-        return replace(self, patience=min(self.patience, HASTE))
+    def for_shutdown(self) -> "Cluster":
+        """The same access for a process that is about to be killed: it retries for one second at most."""
+        return replace(self, patience=min(self.patience, SHUTDOWN_PATIENCE))
 
     @cached_property
     def core(self) -> client.CoreV1Api:
-        """Pods, their logs, Secrets."""
+        """The core API: pods, logs, Secrets, events."""
         return client.CoreV1Api(self.api_client)
 
     @cached_property
@@ -93,108 +95,80 @@ class Cluster:
         return client.CustomObjectsApi(self.api_client)
 
     def get(self, kind: Kind, name: str) -> Manifest | None:
-        """An object, or None if there is none of that name."""
+        """Return an object, or None if it does not exist."""
         try:
             return self._call(self._custom.get_namespaced_custom_object, "get", kind, name=name)
         except NotFoundError:
             return None
 
     def list(self, kind: Kind, label_selector: str = "") -> "list[Manifest]":
-        """The objects of a kind with some labels."""
+        """Return the objects of a kind that match a label selector."""
         call = self._custom.list_namespaced_custom_object
         found: list[Manifest] = self._call(call, "list", kind, label_selector=label_selector)["items"]
         return found
 
     def create(self, kind: Kind, manifest: Manifest) -> Manifest:
-        """Create an object.
+        """Create an object; the API refuses unknown fields.
 
         Raises:
-            ExistsError: There is one of that name.
+            ExistsError: An object of that name exists.
         """
-        name = manifest["metadata"]["name"]
-        return self._call(
-            self._custom.create_namespaced_custom_object,
-            "create",
-            kind,
-            shown=name,
-            body=manifest,
-            field_validation="Strict",
-        )
+        name, call = manifest["metadata"]["name"], self._custom.create_namespaced_custom_object
+        return self._call(call, "create", kind, shown=name, body=manifest, field_validation="Strict")
 
     def replace(self, kind: Kind, manifest: Manifest) -> Manifest:
-        """Put a manifest, which has the `resourceVersion` of the one that it replaces, in the place of an object."""
-        name = manifest["metadata"]["name"]
-        return self._call(
-            self._custom.replace_namespaced_custom_object,
-            "update",
-            kind,
-            name=name,
-            body=manifest,
-            field_validation="Strict",
-        )
+        """Replace an object by a manifest with the `resourceVersion` of the object; the API refuses unknown fields."""
+        name, call = manifest["metadata"]["name"], self._custom.replace_namespaced_custom_object
+        return self._call(call, "update", kind, name=name, body=manifest, field_validation="Strict")
 
     def patch(self, kind: Kind, name: str, changes: Manifest) -> Manifest:
         """Merge changes into an object (JSON merge patch)."""
         return self._call(self._custom.patch_namespaced_custom_object, "patch", kind, name=name, body=changes)
 
     def delete(self, kind: Kind, name: str, propagation: str = "Background") -> bool:
-        """Delete an object and all that it owns.
+        """Delete an object and everything it owns.
 
         Args:
-            kind: Of the object.
-            name: Of the object.
-            propagation: `Background`, or `Foreground`: then the object is there until all that it owns is gone.
+            kind: Kind of the object.
+            name: Name of the object.
+            propagation: `Background`, or `Foreground` to keep the object until everything it owns is gone.
 
         Returns:
-            False if there was none.
+            False if there was no such object.
         """
+        body = client.V1DeleteOptions(propagation_policy=propagation)
         try:
-            self._call(
-                self._custom.delete_namespaced_custom_object,
-                "delete",
-                kind,
-                name=name,
-                body=client.V1DeleteOptions(propagation_policy=propagation),
-            )
+            self._call(self._custom.delete_namespaced_custom_object, "delete", kind, name=name, body=body)
         except NotFoundError:
             return False
         return True
 
-    def _call(self, request: Callable[..., Any], verb: str, kind: Kind, shown: str = "", **arguments: Any) -> Manifest:
-        thing = f"{kind.name} {shown or arguments.get('name', '')}".rstrip()
-        answer: Manifest = self.request(
-            request,
-            verb,
-            thing,
-            kind.group,
-            kind.version,
-            self.namespace,
-            kind.plural,
-            missing=kind.operator,
-            **arguments,
-        )
+    def _call(self, request: Callable[..., Any], verb: str, kind: Kind, shown: str = "", **options: Any) -> Manifest:
+        thing = f"{kind.name} {shown or options.get('name', '')}".rstrip()
+        place = (kind.group, kind.version, self.namespace, kind.plural)
+        answer: Manifest = self.request(request, verb, thing, *place, missing=kind.operator, **options)
         return answer
 
     def request(
         self, call: Callable[..., T], verb: str, thing: str, *arguments: Any, missing: str = "", **options: Any
     ) -> T:
-        """Make a request, repeat it while the API server is away or overloaded, and say in one line what went wrong.
+        """Make a request, and retry it while the API server is unavailable.
 
-        Repeating a creation is safe: names are deterministic, so the repetition finds what the first one made.
+        It is safe to retry a creation: names are deterministic, so the retry finds the object of the first attempt.
 
         Args:
             call: Method of an API class.
-            verb: What it does, for the message.
-            thing: What it does that to, for the message.
-            arguments: Of the call.
-            missing: What is not installed if the API does not know the resource.
-            options: Of the call.
+            verb: What the request does, for the message.
+            thing: Object of the request, for the message.
+            arguments: Positional arguments of the call.
+            missing: What to install if the API does not know the resource.
+            options: Keyword arguments of the call.
 
         Raises:
             NotFoundError: There is no such object.
-            ExistsError: There is one already.
-            ForbiddenError: It is not allowed.
-            PassingError: The API server was away or overloaded for longer than `patience`.
+            ExistsError: The object exists, or has changed.
+            ForbiddenError: The request is not allowed.
+            TransientError: The API server was unavailable for longer than `patience`.
             StepError: The API refused the request.
         """
 
@@ -202,15 +176,15 @@ class Cluster:
             try:
                 return call(*arguments, _request_timeout=TIMEOUT, **options)
             except ApiException as error:
-                raise self._refusal(error, verb, thing, missing) from error
+                raise self._explain(error, verb, thing, missing) from error
             except urllib3.exceptions.HTTPError as error:
                 host, problem = self.api_client.configuration.host, type(error).__name__
-                raise PassingError(
-                    f"cannot {verb} {thing}: the cluster at {host} does not answer ({problem}); check the network"
+                raise TransientError(
+                    f"cannot {verb} {thing}: the cluster at {host} does not answer ({problem})", fix="check the network"
                 ) from error
 
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(PassingError),
+            retry=tenacity.retry_if_exception_type(TransientError),
             stop=tenacity.stop_after_delay(self.patience),
             wait=tenacity.wait_exponential(multiplier=0.1, max=LONGEST_PAUSE),
             before_sleep=self._warn,
@@ -219,33 +193,34 @@ class Cluster:
         return retrying(attempt)
 
     def _warn(self, state: tenacity.RetryCallState) -> None:
-        """Say once what is waited for; the first attempts are fast and often enough."""
-        if state.attempt_number == _TOLD_ATTEMPT and state.outcome is not None:
-            logger.warning("%s; waiting up to %g s for it", state.outcome.exception(), self.patience)
+        if state.attempt_number == _WARNED_ATTEMPT and state.outcome is not None:
+            logger.warning("%s; retrying for up to %g s", state.outcome.exception(), self.patience)
 
-    def _refusal(self, error: ApiException, verb: str, thing: str, missing: str) -> StepError:
+    def _explain(self, error: ApiException, verb: str, thing: str, missing: str) -> StepError:
         where = f"{thing} in namespace {self.namespace}"
         match error.status:
             case HTTPStatus.NOT_FOUND if verb in ("create", "list"):
-                return UnknownKindError(f"cannot {verb} {where}: the cluster does not know the kind; install {missing}")
+                return UnknownKindError(
+                    f"cannot {verb} {where}: the cluster does not know the kind", fix=f"install {missing}"
+                )
             case HTTPStatus.NOT_FOUND:
                 return NotFoundError(f"there is no {where}")
             case HTTPStatus.CONFLICT:
                 return ExistsError(
-                    f"cannot {verb} {where}: it exists already or has changed meanwhile; run the step again"
+                    f"cannot {verb} {where}: it already exists or has been modified", fix="run the step again"
                 )
             case HTTPStatus.UNAUTHORIZED:
-                return StepError(f"cannot {verb} {where}: the credentials are not accepted; renew them")
+                return StepError(f"cannot {verb} {where}: the credentials are not accepted", fix="renew them")
             case HTTPStatus.FORBIDDEN:
-                return ForbiddenError(f"not allowed to {verb} {where}: {reason(error)}; apply deploy/rbac.yaml")
-        # The client reports a failed TLS handshake so: a connection cut off by what stands before the API server.
+                return ForbiddenError(f"not allowed to {verb} {where}: {_reason(error)}", fix="apply deploy/rbac.yaml")
+        # The client reports a failed TLS handshake with status 0: a proxy before the API server closed the connection.
         cut_off = error.status == 0 and "CERTIFICATE_VERIFY_FAILED" not in str(error.reason)
-        kind = PassingError if error.status in _PASSING or cut_off else StepError
-        return kind(f"cannot {verb} {where}: {reason(error)} (HTTP {error.status}); see docs/cluster.md")
+        error_type = TransientError if error.status in TRANSIENT_STATUSES or cut_off else StepError
+        return error_type(f"cannot {verb} {where}: {_reason(error)} (HTTP {error.status})", fix="see docs/cluster.md")
 
 
-class PassingError(StepError):
-    """The API server is away or overloaded: what runs on the cluster goes on without it."""
+class TransientError(StepError):
+    """The API server is unavailable or overloaded; what runs on the cluster continues without it."""
 
 
 class NotFoundError(StepError):
@@ -257,15 +232,15 @@ class UnknownKindError(StepError):
 
 
 class ForbiddenError(StepError):
-    """The credentials lack the right, or a policy of the cluster is against it."""
+    """The credentials lack the right, or a policy of the cluster refuses the request."""
 
 
 class ExistsError(StepError):
-    """There is such an object already, or a newer one."""
+    """There is already such an object, or a newer version of it."""
 
 
-def reason(error: ApiException) -> str:
-    """What the API says of a refused request, in one line."""
+def _reason(error: ApiException) -> str:
+    """Return the API's message about a refused request, in one line."""
     try:
         message = json.loads(error.body or "{}").get("message")
     except (ValueError, AttributeError):

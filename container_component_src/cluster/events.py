@@ -1,4 +1,4 @@
-"""Warning events: where Kubernetes says why something that it was asked for does not come into being."""
+"""Warning events, which say why Kubernetes cannot create or start something."""
 
 import re
 from collections.abc import Collection, Iterable
@@ -15,13 +15,13 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True)
 class WarningEvent:
-    """What happened to an object."""
+    """A warning about an object."""
 
-    kind: str  # of the object
-    name: str  # of the object
+    kind: str  # kind of the object
+    name: str  # name of the object
     reason: str
     message: str
-    mark: tuple[str, str]  # changes when it happens again
+    mark: tuple[str, str]  # changes when the event occurs again
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}: {self.reason} ({self.message})"
@@ -30,19 +30,19 @@ class WarningEvent:
 def warnings_about(
     cluster: Cluster, names: Iterable[str], kinds: Collection[str] = (), since: datetime = _NEVER
 ) -> list[str]:
-    """The newest Warning events of objects and of what their controllers named after them, one line each.
+    """Return the newest warnings about objects and the objects that their controllers created, one line each.
 
-    Quotas, admission policies and operators refuse pods without a trace in the status of a job: only events tell. They
-    are a help and no more: where they cannot be read, the reason why is the only line.
+    If a quota, an admission policy or an operator refuses a pod, only an event says so; the status of the job does not.
+    If the events cannot be read, the reason is the only line.
 
     Args:
-        cluster: Where the objects are.
-        names: Of objects; events of objects whose names start with one of them and a hyphen count too.
-        kinds: Of the objects that count, such as `Job` and `Pod`; all by default.
-        since: Events that were last seen before do not count.
+        cluster: Cluster of the objects.
+        names: Names of objects; objects whose name starts with one of them and a hyphen are included.
+        kinds: Kinds of objects to include, such as `Job` and `Pod`; all by default.
+        since: Events last seen before this time are excluded.
 
     Returns:
-        At most `SHOWN_EVENTS` lines, the newest first; one for each object and reason.
+        At most `SHOWN_EVENTS` lines, the newest first, one for each object and reason.
     """
     try:
         return [str(event) for event in warning_events(cluster, names, kinds, since)[:SHOWN_EVENTS]]
@@ -53,10 +53,10 @@ def warnings_about(
 def warning_events(
     cluster: Cluster, names: Iterable[str], kinds: Collection[str] = (), since: datetime = _NEVER
 ) -> list[WarningEvent]:
-    """As `warnings_about`, but all of them.
+    """Return all events that `warnings_about` selects, the newest first.
 
     Raises:
-        StepError: They cannot be read.
+        StepError: The events cannot be read.
     """
     wanted = tuple(names)
     found = cluster.request(
@@ -74,7 +74,7 @@ def warning_events(
 
 
 def _without_suffixes(message: str, name: str) -> str:
-    """A message without the random suffixes of refused pods: each attempt to create one has another."""
+    """Replace the random suffixes of pod names, which differ between attempts to create the same pod."""
     return re.sub(rf"\b{re.escape(name)}-[a-z0-9]{{5}}\b", f"{name}-*", message)
 
 
@@ -83,7 +83,7 @@ def _matches(name: str, wanted: tuple[str, ...]) -> bool:
 
 
 def _time(event: Any) -> datetime:
-    """When an event (`CoreV1Event`) was last seen; newer controllers fill other fields than older ones."""
+    """Return when an event (`CoreV1Event`) was last seen; the field depends on the controller's age."""
     series = event.series.last_observed_time if event.series else None
     seen = series or event.last_timestamp or event.event_time or event.metadata.creation_timestamp or _NEVER
     return seen if isinstance(seen, datetime) else _NEVER

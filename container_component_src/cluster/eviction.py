@@ -1,20 +1,20 @@
-"""Whether a step was told to stop because its pod goes away, while the run that it belongs to goes on."""
+"""Detection of evictions: the step's pod is deleted although its run continues."""
 
 from typing import Any
 
 from container_component_src.cluster.access import Cluster, Manifest, NotFoundError
 from container_component_src.cluster.kinds import WORKFLOW
-from container_component_src.cluster.step import Step
+from container_component_src.cluster.step import Step, owner_reference
 from container_component_src.errors import StepError
 
 
 def workflow_of(cluster: Cluster, step: Step) -> Manifest | None:
-    """The owner reference that the step's pod has to the workflow of its run.
+    """Return an owner reference to the workflow of the step's run.
 
-    A pod that is evicted takes along what it owns; the workflow lives on, and Kubernetes deletes its jobs with it.
+    Kubernetes deletes an object with its last owner. An object owned by the workflow outlives the eviction of the pod.
 
     Returns:
-        The reference; None outside a pipeline, in another namespace than the pod's, and where it cannot be found out.
+        The reference; None outside a pipeline, in a namespace other than the pod's, or if the pod cannot be read.
     """
     if not step.pod_name or step.pod_namespace not in ("", cluster.namespace):
         return None
@@ -24,24 +24,17 @@ def workflow_of(cluster: Cluster, step: Step) -> Manifest | None:
         return None
     for owner in pod.metadata.owner_references or []:
         if owner.kind == WORKFLOW.name and owner.api_version == WORKFLOW.api_version:
-            return {
-                "apiVersion": owner.api_version,
-                "kind": owner.kind,
-                "name": owner.name,
-                "uid": owner.uid,
-                "controller": False,
-                "blockOwnerDeletion": False,  # true would need the right to update the workflow's finalizers
-            }
+            return owner_reference(owner.api_version, owner.kind, owner.name, owner.uid)
     return None
 
 
 def is_evicted(cluster: Cluster, step: Step, workflow: Manifest) -> bool:
-    """Whether the step's pod is being deleted while nobody has ended its run.
+    """Return whether the step's pod is being deleted while its run continues.
 
     Args:
-        cluster: Access in haste: SIGKILL follows soon.
-        step: Whose pod it is.
-        workflow: Owner reference to the workflow of its run.
+        cluster: Access for shutdown, because SIGKILL follows soon.
+        step: Step of the pod.
+        workflow: Owner reference to the workflow of the run.
     """
     try:
         gone = bool(_own_pod(cluster, step).metadata.deletion_timestamp)
@@ -57,7 +50,7 @@ def is_evicted(cluster: Cluster, step: Step, workflow: Manifest) -> bool:
 
 
 def _is_ended(workflow: Manifest) -> bool:
-    """Whether a run is being deleted, was terminated (KFP sets its deadline to 0) or shut down."""
+    """Return whether a run is being deleted, was shut down or was terminated, for which KFP sets the deadline to 0."""
     spec: dict[str, Any] = workflow.get("spec", {})
     return (
         "deletionTimestamp" in workflow["metadata"]

@@ -1,4 +1,4 @@
-"""The kinds of objects that the steps handle."""
+"""Kinds of custom resources that the steps use."""
 
 from dataclasses import dataclass
 
@@ -11,18 +11,18 @@ class Kind:
     version: str
     plural: str
     name: str
-    max_name: int  # characters of an object's name, such that the names derived from it stay legal
-    operator: str  # what has to be installed
+    max_name: int  # characters of an object's name, so that the names derived from it are valid too
+    operator: str  # what to install for this kind
 
     @property
     def api_version(self) -> str:
-        """What a manifest has as `apiVersion`."""
+        """The `apiVersion` of a manifest."""
         return f"{self.group}/{self.version}"
 
 
-# Katib's webhook refuses longer names. The training operator appends `-worker-9999`, and takes names of more than 54
-# characters without ever giving them a status. Dask appends `-scheduler`, and KServe makes a host name of service, role
-# and namespace, of which a label of 63 characters has to hold the first two.
+# Katib's webhook refuses longer names. The training operator appends `-worker-9999`, and accepts names of more than 54
+# characters without ever setting a status. Dask appends `-scheduler`. KServe puts the name and the role into one label
+# of a host name, which has at most 63 characters.
 EXPERIMENT = Kind("kubeflow.org", "v1beta1", "experiments", "Experiment", 40, "Katib")
 TRIAL = Kind("kubeflow.org", "v1beta1", "trials", "Trial", 63, "Katib")
 PYTORCH_JOB = Kind("kubeflow.org", "v1", "pytorchjobs", "PyTorchJob", 51, "the training operator (v1)")

@@ -1,4 +1,4 @@
-"""Logs of pods: followed while they run, and their last lines when they have failed."""
+"""Pods and their logs: lists, last lines, and following a log while it is written."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -11,13 +11,13 @@ from kubernetes.client.exceptions import ApiException
 from container_component_src.cluster.access import TIMEOUT, Cluster
 from container_component_src.errors import StepError
 
-SHOWN_LINES = 5  # of a failed pod, in the error
+SHOWN_LINES = 5  # last lines of a failed pod's log in an error
 RECONNECT_INTERVAL = 2.0  # seconds
-LAST_WORDS_TIME = 15.0  # seconds that the end of a log may take once the pod has ended
+DRAIN_TIMEOUT = 15.0  # seconds to read the rest of a log after the pod has finished
 
 
-def pods(cluster: Cluster, label_selector: str) -> list[Any]:
-    """The pods (`V1Pod`) with some labels, sorted by name."""
+def list_pods(cluster: Cluster, label_selector: str) -> list[Any]:
+    """Return the pods (`V1Pod`) that match a label selector, sorted by name."""
     found = cluster.request(
         cluster.core.list_namespaced_pod, "list", "pods", cluster.namespace, label_selector=label_selector
     )
@@ -25,17 +25,17 @@ def pods(cluster: Cluster, label_selector: str) -> list[Any]:
 
 
 def read_log(cluster: Cluster, pod: str, container: str, lines: int, previous: bool = False) -> str:
-    """The end of what a container wrote.
+    """Return the last lines of a container's log.
 
     Args:
-        cluster: Where the pod is.
-        pod: Its name.
-        container: In the pod.
-        lines: How many at most.
-        previous: What it wrote before it was started again.
+        cluster: Cluster of the pod.
+        pod: Name of the pod.
+        container: Name of the container.
+        lines: Maximum number of lines.
+        previous: Whether to read the log from before the container's last restart.
 
     Raises:
-        StepError: It cannot be read.
+        StepError: The log cannot be read.
     """
     text: str = cluster.request(
         cluster.core.read_namespaced_pod_log,
@@ -53,32 +53,32 @@ def read_log(cluster: Cluster, pod: str, container: str, lines: int, previous: b
 def last_lines(
     cluster: Cluster, pod: str, container: str, count: int = SHOWN_LINES, previous: bool = False
 ) -> list[str]:
-    """The last lines that a container wrote, empty ones left out; why there are none where they cannot be read.
+    """Return the last nonempty lines of a container's log, or why the log cannot be read.
 
     Args:
-        cluster: Where the pod is.
-        pod: Its name.
-        container: In the pod.
-        count: Of lines.
-        previous: What it wrote before it was started again.
+        cluster: Cluster of the pod.
+        pod: Name of the pod.
+        container: Name of the container.
+        count: Maximum number of lines.
+        previous: Whether to read the log from before the container's last restart.
     """
     try:
         text = read_log(cluster, pod, container, 10 * count, previous)
-    except StepError as error:  # the failure of the pod is what is reported
+    except StepError as error:  # the caller reports the failure of the pod
         return [str(error)]
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-count:] or ["no output"]
 
 
 @contextmanager
-def followed(cluster: Cluster, pod: str, container: str, write: Callable[[str], object]) -> Iterator[None]:
-    """Hand on the lines of a container's log as they come; when the block has ended, those that are left.
+def follow_log(cluster: Cluster, pod: str, container: str, write: Callable[[str], object]) -> Iterator[None]:
+    """Pass on the lines of a container's log while the block runs, and the remaining ones afterwards.
 
     Args:
-        cluster: Where the pod is, or will be.
-        pod: Its name.
-        container: In the pod.
-        write: Takes each line once, from another thread.
+        cluster: Cluster of the pod.
+        pod: Name of the pod, which need not exist yet.
+        container: Name of the container.
+        write: Called with each line once, in another thread.
     """
     follower = _Follower(cluster, pod, container, write)
     thread = threading.Thread(target=follower.run, daemon=True)
@@ -87,11 +87,11 @@ def followed(cluster: Cluster, pod: str, container: str, write: Callable[[str], 
         yield
     finally:
         follower.ended.set()
-    thread.join(LAST_WORDS_TIME)
+    thread.join(DRAIN_TIMEOUT)
 
 
 class _Follower:
-    """Reads a log in as many connections as it takes."""
+    """Reader of a log that reconnects when a connection breaks."""
 
     def __init__(self, cluster: Cluster, pod: str, container: str, write: Callable[[str], object]) -> None:
         self.ended = threading.Event()
@@ -99,20 +99,20 @@ class _Follower:
         self._pod = pod
         self._container = container
         self._write = write
-        self._last = ("", "")  # time stamp of the last line
-        self._replaying = False  # lines that an earlier connection has handed on
+        self._last = ("", "")  # timestamp of the last line
+        self._replaying = False  # whether an earlier connection has passed on the current line
 
     def run(self) -> None:
-        """Read until the log ends after the pod has, whatever connection breaks meanwhile."""
+        """Read until the pod has finished and the log is complete."""
         while True:
-            last_time = self.ended.is_set()
-            whole = self._read()
-            if last_time or (whole and self.ended.is_set()):
+            is_last = self.ended.is_set()
+            complete = self._read()
+            if is_last or (complete and self.ended.is_set()):
                 return
             self.ended.wait(RECONNECT_INTERVAL)
 
     def _read(self) -> bool:
-        """Read from the beginning in one connection, and hand on what is new; False if it broke."""
+        """Read the log from its beginning and pass on new lines; return False if the connection broke."""
         self._replaying = True
         try:
             answer = self._cluster.core.read_namespaced_pod_log(
@@ -128,13 +128,13 @@ class _Follower:
             for chunk in answer.stream():
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in lines:
-                    self._hand_on(line.decode(errors="replace"))
-            self._hand_on(rest.decode(errors="replace"))
-        except (ApiException, urllib3.exceptions.HTTPError):  # not started yet, gone, or cut off: tried again
+                    self._pass_on(line.decode(errors="replace"))
+            self._pass_on(rest.decode(errors="replace"))
+        except (ApiException, urllib3.exceptions.HTTPError):  # not started yet, deleted or disconnected
             return False
         return True
 
-    def _hand_on(self, line: str) -> None:
+    def _pass_on(self, line: str) -> None:
         stamp, _, text = line.partition(" ")
         second, _, fraction = stamp.removesuffix("Z").partition(".")
         time = (second, fraction.ljust(9, "0"))  # Kubernetes leaves out trailing zeros

@@ -1,4 +1,4 @@
-"""Objects that a step starts and that end with it: created or adopted, and deleted however the step ends."""
+"""Objects that exist for the duration of a step: created or adopted, and deleted however the step ends."""
 
 import hashlib
 import json
@@ -6,18 +6,18 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from container_component_src.cluster.access import Cluster, ExistsError, Manifest, PassingError
+from container_component_src.cluster.access import Cluster, ExistsError, Manifest, TransientError
 from container_component_src.cluster.eviction import is_evicted, workflow_of
 from container_component_src.cluster.kinds import Kind
 from container_component_src.cluster.step import RUN_LABEL, Step
-from container_component_src.cluster.waiting import polls
 from container_component_src.errors import StepError
 from container_component_src.signals import signals_deferred
+from container_component_src.waiting import polls
 
 DIGEST_ANNOTATION = "columbus-eclss-ad/manifest-sha256"
 DELETION_TIMEOUT = 120.0  # seconds until an older object of the same name is gone
 _POLL_INTERVAL = 1.0  # seconds
-_OURS = ("name", "namespace", "labels", "annotations", "ownerReferences")  # the metadata that a manifest sets
+_MANIFEST_METADATA = ("name", "namespace", "labels", "annotations", "ownerReferences")  # metadata not set by the API
 
 logger = logging.getLogger(__name__)
 
@@ -31,38 +31,38 @@ def owned_object(
     failed: Callable[[Manifest], bool],
     resumable: bool = False,
 ) -> Iterator[Manifest]:
-    """Create an object, or adopt the one that an earlier attempt of this step left, and delete it in the end.
+    """Create an object, or adopt the one of an earlier attempt of this step, and delete it at the end.
 
-    It is not deleted where that would throw away work that can go on: when the API server is away, and, if it is
-    resumable, when the step's pod is evicted while the run goes on. The next attempt of the step adopts it then; if
-    there is none, the run's exit task deletes it, or the end of its owner does.
+    The object is kept for the next attempt of the step if the API server is unavailable and, if it is resumable, if the
+    step's pod is evicted while the run continues. Without a next attempt, the run's exit task deletes it, or Kubernetes
+    does together with its owner.
 
     Args:
-        cluster: Where it is created.
-        step: That it belongs to.
-        kind: Of the object.
-        manifest: With the metadata of `step.metadata`.
-        failed: Says of an object found whether it has failed, so that it cannot be adopted.
-        resumable: Whether the object's work goes on without this process.
+        cluster: Cluster of the object.
+        step: Step that owns the object.
+        kind: Kind of the object.
+        manifest: Manifest with the metadata of `step.metadata`.
+        failed: Returns whether an existing object has failed and cannot be adopted.
+        resumable: Whether the object's work continues without this process.
 
     Yields:
         The object as the API returned it.
 
     Raises:
-        StepError: A request was refused, or the name is taken by another run.
+        StepError: The API refused a request, or an object of another run has the same name.
     """
     name = manifest["metadata"]["name"]
     owner = workflow_of(cluster, step)
-    wanted = with_digest(_owned(manifest, owner))
+    wanted = with_digest(_with_owner(manifest, owner))
     try:
-        with signals_deferred():  # no signal can come between the creation and the `try` that cares for deletion
+        with signals_deferred():  # a signal between the creation and the yield would leave the object behind
             created = _create_or_adopt(cluster, step, kind, wanted, failed)
         yield created
     except BaseException as error:
-        if isinstance(error, PassingError):
-            logger.warning("%s %s goes on; the next attempt of this step adopts it", kind.name, name)
-        elif resumable and isinstance(error, SystemExit) and owner and is_evicted(cluster.in_haste, step, owner):
-            logger.warning("this pod is evicted: %s %s goes on for the next attempt of this step", kind.name, name)
+        if isinstance(error, TransientError):
+            logger.warning("%s %s keeps running; the next attempt of this step adopts it", kind.name, name)
+        elif resumable and isinstance(error, SystemExit) and owner and is_evicted(cluster.for_shutdown, step, owner):
+            logger.warning("this pod is evicted: %s %s keeps running for the step's next attempt", kind.name, name)
         elif not isinstance(error, ExistsError):
             _delete_after_failure(cluster, kind, name)
         raise
@@ -70,32 +70,38 @@ def owned_object(
         cluster.delete(kind, name)
 
 
-def start_anew(
-    cluster: Cluster, step: Step, kind: Kind, found: Manifest, failed: Callable[[Manifest], bool]
-) -> Manifest:
-    """Replace the object of a `owned_object` block by a new one of the same manifest, once all that it owned is gone.
+def recreate(cluster: Cluster, step: Step, kind: Kind, found: Manifest, failed: Callable[[Manifest], bool]) -> Manifest:
+    """Replace the object of an `owned_object` block by a new one with the same manifest.
 
     Args:
-        cluster: Where it is.
-        step: That it belongs to.
-        kind: Of the object.
-        found: The object, as `owned_object` yielded it.
-        failed: As for `owned_object`.
+        cluster: Cluster of the object.
+        step: Step that owns the object.
+        kind: Kind of the object.
+        found: Object that `owned_object` yielded.
+        failed: As in `owned_object`.
 
     Returns:
         The new object.
 
     Raises:
-        StepError: A request was refused, or the object did not go away.
+        StepError: The API refused a request, or the old object still exists after `DELETION_TIMEOUT`.
     """
-    metadata = {key: value for key, value in found["metadata"].items() if key in _OURS}
+    metadata = {key: value for key, value in found["metadata"].items() if key in _MANIFEST_METADATA}
     manifest = {**{key: found[key] for key in ("apiVersion", "kind", "spec")}, "metadata": metadata}
     _delete_and_wait(cluster, kind, metadata["name"])
     return _create_or_adopt(cluster, step, kind, manifest, failed)
 
 
-def _owned(manifest: Manifest, owner: Manifest | None) -> Manifest:
-    """A manifest whose owner, where it has one, is the workflow of the run instead of the step's pod."""
+def with_digest(manifest: Manifest) -> Manifest:
+    """Add a digest of the spec as an annotation; an object with another digest is not adopted."""
+    metadata = manifest["metadata"]
+    digest = hashlib.sha256(json.dumps(manifest["spec"], sort_keys=True).encode()).hexdigest()
+    annotations = {**metadata.get("annotations", {}), DIGEST_ANNOTATION: digest}
+    return {**manifest, "metadata": {**metadata, "annotations": annotations}}
+
+
+def _with_owner(manifest: Manifest, owner: Manifest | None) -> Manifest:
+    """Replace the step's pod, if the manifest names it as owner, by the workflow of the run."""
     metadata = manifest["metadata"]
     if owner is None or "ownerReferences" not in metadata:
         return manifest
@@ -103,10 +109,10 @@ def _owned(manifest: Manifest, owner: Manifest | None) -> Manifest:
 
 
 def _delete_after_failure(cluster: Cluster, kind: Kind, name: str) -> None:
-    """Delete without hiding the failure that led here, and before the kernel ends a process that was told to stop."""
+    """Delete the object without hiding the original error, and quickly because SIGKILL may follow."""
     with signals_deferred():
         try:
-            cluster.in_haste.delete(kind, name)
+            cluster.for_shutdown.delete(kind, name)
         except StepError as error:
             logger.warning("%s", error)
 
@@ -119,27 +125,28 @@ def _create_or_adopt(
         return cluster.create(kind, manifest)
     except ExistsError as error:
         found = cluster.get(kind, name)
-        if found is not None and _labels(found).get(RUN_LABEL) != step.run_id:
+        run_id = found and found["metadata"].get("labels", {}).get(RUN_LABEL)
+        if found is not None and run_id != step.run_id:
             raise ExistsError(
-                f"{kind.name} {name} belongs to another run ({_labels(found).get(RUN_LABEL)}); delete it or wait"
+                f"{kind.name} {name} belongs to another run ({run_id})", fix="delete it, or wait for the run to end"
             ) from error
-    if found is not None and _adoptable(found, manifest) and not failed(found):
-        logger.info("adopting %s %s, which an earlier attempt of this step started", kind.name, name)
-        return _adopted(cluster, kind, found, manifest)
-    logger.info("replacing %s %s, which an earlier attempt of this step left", kind.name, name)
+    if found is not None and _is_adoptable(found, manifest) and not failed(found):
+        logger.info("adopting %s %s of an earlier attempt of this step", kind.name, name)
+        return _add_owners(cluster, kind, found, manifest)
+    logger.info("replacing %s %s of an earlier attempt of this step", kind.name, name)
     _delete_and_wait(cluster, kind, name)
     return cluster.create(kind, manifest)
 
 
-def _adoptable(found: Manifest, manifest: Manifest) -> bool:
+def _is_adoptable(found: Manifest, manifest: Manifest) -> bool:
     metadata = found["metadata"]
     digest = manifest["metadata"]["annotations"][DIGEST_ANNOTATION]
     same = metadata.get("annotations", {}).get(DIGEST_ANNOTATION) == digest
     return same and "deletionTimestamp" not in metadata
 
 
-def _adopted(cluster: Cluster, kind: Kind, found: Manifest, manifest: Manifest) -> Manifest:
-    """Add this attempt's pod to the owners: Kubernetes deletes what has owners when the last of them is gone."""
+def _add_owners(cluster: Cluster, kind: Kind, found: Manifest, manifest: Manifest) -> Manifest:
+    """Add this attempt's pod to the owners, because Kubernetes deletes an object with its last owner."""
     owners = found["metadata"].get("ownerReferences", [])
     new = [owner for owner in manifest["metadata"].get("ownerReferences", []) if owner not in owners]
     if not new:
@@ -148,23 +155,9 @@ def _adopted(cluster: Cluster, kind: Kind, found: Manifest, manifest: Manifest) 
 
 
 def _delete_and_wait(cluster: Cluster, kind: Kind, name: str) -> None:
-    """Delete with all that it owns: a new object of the name would get the pods and trials of the old one."""
+    """Delete an object with everything it owns: a new object of that name would get the old one's pods and trials."""
     cluster.delete(kind, name, propagation="Foreground")
-    for _ in polls(DELETION_TIMEOUT, _POLL_INTERVAL, f"{kind.name} {name} to be gone; delete it by hand"):
+    what = f"{kind.name} {name} to be deleted"
+    for _ in polls(DELETION_TIMEOUT, _POLL_INTERVAL, what, fix="delete it by hand"):
         if cluster.get(kind, name) is None:
             return
-
-
-def with_digest(manifest: Manifest) -> Manifest:
-    """The manifest with a digest of its spec: what was started with other arguments is not adopted."""
-    metadata = manifest["metadata"]
-    digest = hashlib.sha256(json.dumps(manifest["spec"], sort_keys=True).encode()).hexdigest()
-    return {
-        **manifest,
-        "metadata": {**metadata, "annotations": {**metadata.get("annotations", {}), DIGEST_ANNOTATION: digest}},
-    }
-
-
-def _labels(found: Manifest) -> dict[str, str]:
-    labels: dict[str, str] = found["metadata"].get("labels", {})
-    return labels

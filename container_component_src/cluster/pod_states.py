@@ -1,17 +1,17 @@
-"""What the status of a pod says: why it does not start, and how it ended."""
+"""Status of pods: why they do not start, and how they ended."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-_USUAL = {"ContainerCreating", "PodInitializing"}  # reasons of waiting that pass
+_NORMAL = {"ContainerCreating", "PodInitializing"}  # reasons of waiting that are no problem
 _IMAGE_REASONS = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
 
 
 @dataclass(frozen=True)
 class Termination:
-    """How a container ended."""
+    """Exit of a container."""
 
     exit_code: int
     reason: str  # Error, OOMKilled, …
@@ -19,7 +19,7 @@ class Termination:
 
 
 def termination(pod: Any, container: str) -> Termination | None:
-    """How a container of a pod (`V1Pod`) ended; None if it has not."""
+    """Return how a container of a pod (`V1Pod`) ended, or None if it has not."""
     for status in pod.status.container_statuses or []:
         end = status.state.terminated if status.state else None
         if status.name == container and end is not None:
@@ -29,19 +29,19 @@ def termination(pod: Any, container: str) -> Termination | None:
 
 
 def is_pod_ready(pod: Any) -> bool:
-    """Whether a pod (`V1Pod`) is ready to answer."""
+    """Return whether a pod (`V1Pod`) is ready for requests."""
     return any(condition.type == "Ready" and condition.status == "True" for condition in pod.status.conditions or [])
 
 
 def ended_by_cluster(pod: Any) -> str:
-    """Why Kubernetes ended a pod (`V1Pod`), such as its deadline or an eviction; empty if it did not."""
+    """Return why Kubernetes ended a pod (`V1Pod`), such as its deadline or an eviction; empty if it did not."""
     if pod.status.phase != "Failed" or not pod.status.reason:
         return ""
     return f"{pod.status.reason} ({pod.status.message or 'no message'})"
 
 
 def failed_init_container(pod: Any) -> str:
-    """The name of the init container that a pod (`V1Pod`) failed with; empty if there is none."""
+    """Return the name of the init container whose failure ended a pod (`V1Pod`); empty if there is none."""
     for status in pod.status.init_container_statuses or []:
         end = status.state.terminated if status.state else None
         if end is not None and end.exit_code and pod.status.phase == "Failed":
@@ -50,7 +50,7 @@ def failed_init_container(pod: Any) -> str:
 
 
 def obstacles(pods: Iterable[Any]) -> list[str]:
-    """Why pods (`V1Pod`) do not start, one line each: no node has room, the image cannot be pulled."""
+    """Return why pods (`V1Pod`) do not start, such as full nodes or a missing image, one line each."""
     found = []
     for pod in pods:
         found += [
@@ -63,17 +63,17 @@ def obstacles(pods: Iterable[Any]) -> list[str]:
 
 
 def start_problems(pods: Iterable[Any]) -> list[str]:
-    """Why containers of pods (`V1Pod`) that have a node do not start, one line each: image, Secret, configuration."""
+    """Return why containers of scheduled pods (`V1Pod`) do not start, such as a missing Secret, one line each."""
     return [
         f"pod {pod.metadata.name} does not start: {waiting.reason} ({waiting.message or 'no message'})"
         for pod in pods
         for waiting in _waiting(pod)
-        if waiting.reason not in _USUAL
+        if waiting.reason not in _NORMAL
     ]
 
 
 def image_problems(pods: Iterable[Any]) -> list[str]:
-    """Why images of pods (`V1Pod`) cannot be pulled, one line each."""
+    """Return why images of pods (`V1Pod`) cannot be pulled, one line each."""
     return [
         f"pod {pod.metadata.name}: {waiting.reason} ({waiting.message or 'no message'})"
         for pod in pods
@@ -83,13 +83,13 @@ def image_problems(pods: Iterable[Any]) -> list[str]:
 
 
 def _waiting(pod: Any) -> list[Any]:
-    """The states of containers of a pod that have not started."""
+    """Return the states of a pod's containers that have not started."""
     statuses = [*(pod.status.init_container_statuses or []), *(pod.status.container_statuses or [])]
     return [status.state.waiting for status in statuses if status.state and status.state.waiting]
 
 
 def restarts(pods: Iterable[Any]) -> list[str]:
-    """How containers of pods (`V1Pod`) ended that Kubernetes started again, one line each."""
+    """Return how the restarted containers of pods (`V1Pod`) last ended, one line each."""
     found = []
     for pod in pods:
         for status in pod.status.container_statuses or []:

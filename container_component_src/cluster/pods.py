@@ -1,24 +1,24 @@
-"""What the pods of all jobs have in common: image, resources, credentials from the Secret, and no rights."""
+"""Builders of pod specs: image, resources, credentials from the Secret, and a restricted security context."""
 
 from typing import Any
 
 from kubernetes import client
 
 from container_component_src import storage
-from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.errors import InputError
 from container_component_src.scratch import RUN_ID_VARIABLE
+from container_component_src.steps.shared import PodSettings
 from container_component_src.storage import S3_ENVIRONMENT
 
-SIDECAR_OFF = {"sidecar.istio.io/inject": "false"}  # a mesh's proxy keeps jobs from ending and nodes from meeting
+SIDECAR_OFF = {"sidecar.istio.io/inject": "false"}  # a mesh proxy keeps jobs from finishing and nodes from connecting
 SHARED_MEMORY = "shared-memory"  # name of the volume
 
 
 def check(settings: PodSettings, what: str) -> None:
-    """Refuse settings without which no pod can be made.
+    """Check that the settings name a namespace and an image.
 
     Raises:
-        InputError: Namespace or image is missing; the message names the option.
+        InputError: One is missing; the message names the option.
     """
     for option in ("namespace", "image"):
         if not getattr(settings, option):
@@ -26,19 +26,19 @@ def check(settings: PodSettings, what: str) -> None:
 
 
 def reachable(uri: str) -> str:
-    """The address of an object store that pods can use too.
+    """Return a URI that pods can open.
 
     Raises:
-        InputError: It is a path of this machine.
+        InputError: The URI is a local path.
     """
-    location = storage.resolve(uri, environment={})  # pods have other settings of the store than this process
+    location = storage.resolve(uri, environment={})  # pods have their own S3 settings
     if location.is_local:
-        raise InputError(f"{uri}: pods cannot reach this machine's files; give an s3:// address")
+        raise InputError(f"{uri}: pods cannot reach this machine's files", fix="give an s3:// address")
     return location.uri
 
 
 def s3_environment(settings: PodSettings) -> list[client.V1EnvVar]:
-    """The S3 settings as environment variables that Kubernetes fills from the Secret."""
+    """Return the S3 settings as environment variables that Kubernetes fills from the Secret."""
     return [
         client.V1EnvVar(
             name=name,
@@ -51,7 +51,7 @@ def s3_environment(settings: PodSettings) -> list[client.V1EnvVar]:
 
 
 def resources(settings: PodSettings) -> client.V1ResourceRequirements:
-    """Requests, and limits of memory and GPUs; CPU is not limited, because throttling slows more than it shares."""
+    """Return resource requests, and limits of memory and GPUs; a CPU limit would throttle pods on idle nodes."""
     gpus = {settings.gpu_resource: str(settings.gpus)} if settings.gpus else {}
     return client.V1ResourceRequirements(
         requests={"cpu": settings.cpu, "memory": settings.memory, **gpus}, limits={"memory": settings.memory, **gpus}
@@ -59,14 +59,14 @@ def resources(settings: PodSettings) -> client.V1ResourceRequirements:
 
 
 def container(name: str, settings: PodSettings, command: list[str], run_id: str, **options: Any) -> client.V1Container:
-    """A container of the one image that has the rights of the `restricted` Pod Security Standard.
+    """Return a container of the image that satisfies the `restricted` Pod Security Standard.
 
     Args:
-        name: Of the container.
+        name: Name of the container.
         settings: Image, resources and Secret.
-        command: The whole command line.
-        run_id: For its environment.
-        options: Further fields of `V1Container`; `env` is appended.
+        command: Command line.
+        run_id: Run id for the environment.
+        options: More fields of `V1Container`; `env` is appended.
     """
     environment = [client.V1EnvVar(name=RUN_ID_VARIABLE, value=run_id), *s3_environment(settings)]
     return client.V1Container(
@@ -89,13 +89,13 @@ def container(name: str, settings: PodSettings, command: list[str], run_id: str,
 def pod_template(
     settings: PodSettings, main: client.V1Container, labels: dict[str, str], **options: Any
 ) -> client.V1PodTemplateSpec:
-    """A pod that runs one container to its end, with shared memory and without a mesh's proxy.
+    """Return a pod template that runs one container to completion, with shared memory and without a mesh proxy.
 
     Args:
         settings: Service account and size of the shared memory.
-        main: The container; gets the mount of the shared memory.
-        labels: Of the pod.
-        options: Further fields of `V1PodSpec`, such as `active_deadline_seconds`.
+        main: Container, to which the mount of the shared memory is added.
+        labels: Labels of the pod.
+        options: More fields of `V1PodSpec`, such as `active_deadline_seconds`.
     """
     main.volume_mounts = [*(main.volume_mounts or []), shared_memory_mount()]
     return client.V1PodTemplateSpec(
@@ -105,13 +105,13 @@ def pod_template(
 
 
 def pod_spec(settings: PodSettings, main: client.V1Container, restart_policy: str, **options: Any) -> client.V1PodSpec:
-    """A pod of one container, without a token for the API of Kubernetes, which only steps ask.
+    """Return the spec of a pod with one container and without a token for the Kubernetes API.
 
     Args:
         settings: Service account.
-        main: The container.
+        main: Container.
         restart_policy: `Never` or `Always`.
-        options: Further fields of `V1PodSpec`.
+        options: More fields of `V1PodSpec`.
     """
     return client.V1PodSpec(
         containers=[main],
@@ -123,12 +123,12 @@ def pod_spec(settings: PodSettings, main: client.V1Container, restart_policy: st
 
 
 def shared_memory_mount() -> client.V1VolumeMount:
-    """Where a container sees the volume of `shared_memory_volume`."""
+    """Return the mount of `shared_memory_volume` in a container."""
     return client.V1VolumeMount(name=SHARED_MEMORY, mount_path="/dev/shm")  # noqa: S108 - not a temporary file
 
 
 def shared_memory_volume(settings: PodSettings) -> client.V1Volume:
-    """Memory in which processes of a pod exchange data; what containers get by default is 64 MiB."""
+    """Return the volume for /dev/shm, where processes exchange data; the default of containers is 64 MiB."""
     return client.V1Volume(
         name=SHARED_MEMORY,
         empty_dir=client.V1EmptyDirVolumeSource(medium="Memory", size_limit=settings.shared_memory),
@@ -136,5 +136,5 @@ def shared_memory_volume(settings: PodSettings) -> client.V1Volume:
 
 
 def pod_metadata(labels: dict[str, str]) -> client.V1ObjectMeta:
-    """Of a pod template: labels, and no mesh proxy, asked for in its older and its newer form."""
+    """Return a pod template's metadata, which disables the mesh proxy by annotation (older meshes) and by label."""
     return client.V1ObjectMeta(labels={**labels, **SIDECAR_OFF}, annotations=dict(SIDECAR_OFF))

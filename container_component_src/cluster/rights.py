@@ -1,4 +1,4 @@
-"""What the steps do with the API of a cluster: the rights that their service account needs, and no others."""
+"""Kubernetes rights that the steps' service account needs; deploy/rbac.yaml grants exactly these."""
 
 from dataclasses import dataclass
 
@@ -7,31 +7,31 @@ from container_component_src.cluster.kinds import DASK_CLUSTER, EXPERIMENT, INFE
 
 @dataclass(frozen=True)
 class Right:
-    """Verbs for a resource of the steps' namespace."""
+    """Verbs on a resource in the steps' namespace."""
 
     group: str  # "" for the core API
-    resource: str  # with its subresource: pods/log
+    resource: str  # with its subresource, as in pods/log
     verbs: tuple[str, ...]
 
 
-def _of(kind: Kind, *verbs: str) -> Right:
+def _right(kind: Kind, *verbs: str) -> Right:
     return Right(kind.group, kind.plural, verbs)
 
 
-# Created, adopted by a second attempt, deleted in the end; found by the label of the run for the cleanup.
-_CHILD = ("create", "delete", "get", "list", "patch")
+# Create, adopt and delete jobs, and find them for cleanup by the run's label.
+_OWNED_OBJECT = ("create", "delete", "get", "list", "patch")
 RIGHTS = (
-    _of(EXPERIMENT, *_CHILD),
-    _of(TRIAL, "list"),
-    _of(PYTORCH_JOB, *_CHILD),
-    _of(INFERENCE_SERVICE, "create", "delete", "get", "list", "patch", "update"),
-    _of(DASK_CLUSTER, *_CHILD),
-    # KubeCluster scales and adapts through these.
+    _right(EXPERIMENT, *_OWNED_OBJECT),
+    _right(TRIAL, "list"),
+    _right(PYTORCH_JOB, *_OWNED_OBJECT),
+    _right(INFERENCE_SERVICE, *_OWNED_OBJECT, "update"),
+    _right(DASK_CLUSTER, *_OWNED_OBJECT),
+    # KubeCluster scales clusters through these.
     Right(DASK_CLUSTER.group, "daskworkergroups", ("get", "list", "patch")),
     Right(DASK_CLUSTER.group, "daskautoscalers", ("create", "delete", "patch")),
     Right("", "services", ("get", "list")),
     Right("", "pods", ("get", "list")),
     Right("", "pods/log", ("get",)),
-    Right("", "events", ("list",)),  # why pods do not come into being
-    Right("argoproj.io", "workflows", ("get",)),  # whether the run goes on when the step's pod is deleted
+    Right("", "events", ("list",)),  # why a pod is not created
+    Right("argoproj.io", "workflows", ("get",)),  # whether the run continues when the step's pod is deleted
 )

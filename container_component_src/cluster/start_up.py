@@ -1,4 +1,4 @@
-"""Pods that are waited for: what holds them up is said once, and has a limit where it does not pass by itself."""
+"""Startup of a job's pods: log what delays them, and fail the step if a problem does not go away."""
 
 import logging
 import re
@@ -12,23 +12,23 @@ from container_component_src.cluster.pod_states import image_problems, obstacles
 from container_component_src.errors import StepError
 from container_component_src.once import WarnOnce
 
-NO_POD_LIMIT = 900.0  # seconds for which no pod at all may be missing: a quota may be freed by a neighbour's job
-IMAGE_LIMIT = 600.0  # seconds for which an image may fail to be pulled: a registry may be away
-_PORT = re.compile(r":\d+")  # of a connection that failed: each attempt has another
+NO_POD_LIMIT = 900.0  # seconds without a pod: the end of another job may free the quota
+IMAGE_LIMIT = 600.0  # seconds of failed image pulls: the registry may be unavailable
+_PORT = re.compile(r":\d+")  # port of a failed connection, which differs between attempts
 
 logger = logging.getLogger(__name__)
 
 
 class StartUp:
-    """Watches over the pods of one job, in the loop of whoever waits for it.
+    """Monitor of the pods of one job, called in the loop that waits for the job.
 
-    A full node is said, but has no limit of its own: an autoscaler, or the end of another job, makes room.
+    A full node is logged but never fails the step: an autoscaler or the end of another job makes room.
 
     Args:
-        cluster: Where the pods are.
-        what: The job, for messages: `PyTorchJob train-1`.
+        cluster: Cluster of the pods.
+        what: Name of the job in messages, such as `PyTorchJob train-1`.
         no_pod_limit: Seconds until missing pods fail the step.
-        image_limit: Seconds until an image that cannot be pulled fails the step.
+        image_limit: Seconds until failed image pulls fail the step.
     """
 
     def __init__(
@@ -40,17 +40,17 @@ class StartUp:
         self._since: dict[str, float] = {}
         self._warn = WarnOnce(logger)
 
-    def look(self, pods: Iterable[Any], expected: int, names: Iterable[str], needed: int | None = None) -> None:
-        """Say what holds pods up that has not been said, and fail where a limit is over.
+    def check(self, pods: Iterable[Any], expected: int, names: Iterable[str], needed: int | None = None) -> None:
+        """Log new problems of the pods, and raise an error when one has lasted too long.
 
         Args:
-            pods: Those that exist (`V1Pod`).
-            expected: How many should.
-            names: Of the objects whose events explain missing pods, as in `warnings_about`.
-            needed: How many the job cannot do without, so that the limit holds for them; all by default.
+            pods: Existing pods (`V1Pod`).
+            expected: Number of pods the job should have.
+            names: Objects whose events explain missing pods, as in `warnings_about`.
+            needed: Number of pods that the job requires and the limit applies to; all by default.
 
         Raises:
-            StepError: No pod came into being, or an image could not be pulled, for longer than the limit.
+            StepError: No pod was created, or an image could not be pulled, for longer than the limit.
         """
         pods = list(pods)
         missing = expected - len(pods)
@@ -59,12 +59,12 @@ class StartUp:
         for reason in reasons:
             self._warn(reason, _PORT.sub("", reason))
         lacking = len(pods) < (expected if needed is None else needed)
-        self._limit("pods", lacking, f"{missing} of {expected} pods of {self._what} did not come into being", reasons)
+        self._limit("pods", lacking, f"{missing} of {expected} pods of {self._what} were not created", reasons)
         problems = image_problems(pods)
         self._limit("image", bool(problems), f"an image of {self._what} cannot be pulled", problems)
 
-    def _limit(self, name: str, holds: bool, problem: str, reasons: list[str]) -> None:
-        if not holds:
+    def _limit(self, name: str, is_present: bool, problem: str, reasons: list[str]) -> None:
+        if not is_present:
             self._since.pop(name, None)
             return
         now = time.monotonic()

@@ -1,4 +1,4 @@
-"""Who asks: the step of a run in whose pod this program is, and how what it starts is named, labelled and owned."""
+"""Identity of the pipeline step this process runs in, and names, labels and owners of the objects it creates."""
 
 import hashlib
 import os
@@ -11,22 +11,22 @@ from typing import Any
 from container_component_src.cluster.kinds import Kind
 from container_component_src.scratch import RUN_ID_VARIABLE, checked_run_id
 
-POD_NAME_VARIABLE = "PIPELINE_POD_NAME"  # the pipeline sets these from the pod's own fields
+POD_NAME_VARIABLE = "PIPELINE_POD_NAME"  # the pipeline sets these from the fields of the pod
 POD_UID_VARIABLE = "PIPELINE_POD_UID"
 POD_NAMESPACE_VARIABLE = "PIPELINE_POD_NAMESPACE"
-NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")  # in any pod with an account
-RUN_LABEL = "pipeline/runid"  # the key that Kubeflow Pipelines has on its own pods
+NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")  # in pods with a service account
+RUN_LABEL = "pipeline/runid"  # label that Kubeflow Pipelines sets on its own pods
 MANAGED_BY = {"app.kubernetes.io/managed-by": "columbus-eclss-ad"}
-_DIGEST = 10  # hexadecimal characters that tell runs apart
+_DIGEST = 10  # hexadecimal characters of the run's digest in a name
 
 
 def own_namespace(named: str, environment: Mapping[str, str] = os.environ) -> str:
-    """The namespace that jobs run in: the one that is named, else that of the pod this runs in.
+    """Return the namespace of the jobs: the given one, or that of this process's pod.
 
-    One compiled pipeline runs in the profile of whoever starts it that way.
+    This lets one compiled pipeline run in any profile.
 
     Returns:
-        The name; empty outside of a pod where none is named.
+        The name; empty outside a pod if none is given.
     """
     if named or (named := environment.get(POD_NAMESPACE_VARIABLE, "")):
         return named
@@ -34,25 +34,37 @@ def own_namespace(named: str, environment: Mapping[str, str] = os.environ) -> st
 
 
 def label_selector(labels: Mapping[str, str]) -> str:
-    """What selects the objects that have all of these labels."""
+    """Return the selector of objects that have all of these labels."""
     return ",".join(f"{name}={value}" for name, value in labels.items())
+
+
+def owner_reference(api_version: str, kind: str, name: str, uid: str) -> dict[str, Any]:
+    """Return an owner reference that needs no right to update the owner's finalizers."""
+    return {
+        "apiVersion": api_version,
+        "kind": kind,
+        "name": name,
+        "uid": uid,
+        "controller": False,
+        "blockOwnerDeletion": False,
+    }
 
 
 @dataclass(frozen=True)
 class Step:
-    """The run that this process belongs to, and the pod that it runs in."""
+    """The run and the pod of this process."""
 
     run_id: str
-    pod_name: str = ""  # empty where this runs in no pod of a pipeline
+    pod_name: str = ""  # empty outside a pipeline's pod
     pod_uid: str = ""
     pod_namespace: str = ""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Step":
-        """The step that the environment describes; a run by hand gets an id of its own.
+        """Create a step from environment variables; a command run by hand gets a new run id.
 
         Raises:
-            InputError: The run id is not one.
+            InputError: The run id is invalid.
         """
         run_id = environment.get(RUN_ID_VARIABLE) or f"manual-{uuid.uuid4().hex[:8]}"
         return cls(
@@ -64,29 +76,20 @@ class Step:
 
     @property
     def labels(self) -> dict[str, str]:
-        """Of everything that the run starts: `cleanup` finds it by them."""
+        """Labels of everything that the run creates, by which `cleanup` finds it."""
         return {**MANAGED_BY, RUN_LABEL: self.run_id}
 
     @property
     def owner_references(self) -> list[dict[str, Any]]:
-        """The step's pod, with which Kubernetes deletes what the step started; empty without a pod."""
+        """Owner references to the step's pod, with which Kubernetes deletes the objects; empty without a pod."""
         if not (self.pod_name and self.pod_uid):
             return []
-        return [
-            {
-                "apiVersion": "v1",
-                "kind": "Pod",
-                "name": self.pod_name,
-                "uid": self.pod_uid,
-                "controller": False,
-                "blockOwnerDeletion": False,  # true would need the right to update the pod's finalizers
-            }
-        ]
+        return [owner_reference("v1", "Pod", self.pod_name, self.pod_uid)]
 
     def metadata(self, name: str, namespace: str) -> dict[str, Any]:
-        """The metadata of an object that lives no longer than the run.
+        """Return the metadata of an object that lives no longer than the run.
 
-        In another namespace than the step's pod it has no owner: Kubernetes would not find that, and delete the object.
+        An object in another namespace than the pod gets no owner: Kubernetes would not find it and delete the object.
         """
         owners = self.owner_references if self.pod_namespace in ("", namespace) else []
         return {
@@ -97,11 +100,11 @@ class Step:
         }
 
     def name(self, prefix: str, kind: Kind) -> str:
-        """A name for the one object of a kind that a run has: the same when the step is tried again.
+        """Return the name of the run's object of a kind, which is the same in every attempt of the step.
 
         Args:
-            prefix: What the name starts with, a DNS label; shortened where the kind's names may not be so long.
-            kind: Of the object.
+            prefix: Start of the name, a DNS label; shortened if the kind requires it.
+            kind: Kind of the object.
         """
         digest = hashlib.sha256(self.run_id.encode()).hexdigest()[:_DIGEST]
         return f"{prefix[: kind.max_name - _DIGEST - 1].rstrip('-')}-{digest}"

@@ -1,8 +1,8 @@
-"""Preprocessing on Dask: raw partitions in, one dataset of float32 channels out.
+"""Preprocessing on Dask: from raw partitions to one dataset of float32 channels.
 
-Each worker reads one file, keeps the float channels, draws its sample and writes its partition straight to the output;
-the client sees only what the partition holds. The sample is drawn by a hash of each timestamp, so it does not depend on
-how the telemetry was cut into files or on which worker did the work.
+Each worker reads one file at a time, keeps the float channels, draws the sample and writes a partition of the output;
+the client gets only the description of the partition. The sample is drawn by a hash of each timestamp, so it does not
+depend on how the telemetry was split into files, nor on which worker did the work.
 """
 
 import logging
@@ -10,7 +10,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from distributed import Client, Worker, as_completed
@@ -25,23 +24,23 @@ from container_component_src.telemetry.archive import (
     float_channels,
     open_archive,
 )
-from container_component_src.telemetry.dataset import Dataset, Frame, Partition, to_iso, values_of
+from container_component_src.telemetry.dataset import Dataset, Frame, Partition, check_disjoint, values_of
 from container_component_src.telemetry.dataset_writer import DatasetWriter, write_partition
 from container_component_src.telemetry.hashing import uniform
 from container_component_src.telemetry.parquet import readable
 
 logger = logging.getLogger(__name__)
 
-SAMPLING_SEED = 0  # the sample is a property of the data, the same for every run
-IDLE_SECONDS = 60.0  # how long a failed step waits for workers to end the partition that they are at
+SAMPLING_SEED = 0  # fixed, so that every run draws the same sample
+IDLE_SECONDS = 60.0  # time for which a failed step waits until workers finish their current partition
 
 
 @dataclass(frozen=True)
 class PartitionTask:
-    """What a worker needs to know to make one partition; small, since it travels to the worker."""
+    """Order to a worker to create one partition; small, because it is sent over the network."""
 
     source_uri: str
-    target_uri: str  # of the partition's file
+    target_uri: str  # file of the partition
     endpoint: str
     timestamp_col: str
     channels: tuple[str, ...]
@@ -50,32 +49,35 @@ class PartitionTask:
 
 @dataclass(frozen=True)
 class PartitionResult:
-    """What a worker reports back."""
+    """Report of a worker."""
 
-    partition: Partition | None  # None where the sample holds no row of the file
-    missing: dict[str, int]
+    partition: Partition | None  # None if the sample has no row of the file
+    missing: dict[str, int]  # number of missing values by channel, without zeros
 
 
 def preprocess(
     paths: Sequence[str], target_uri: str, timestamp_col: str, sample_frac: float, endpoint: str, client: Client
 ) -> Dataset:
-    """Make one dataset of many files of raw telemetry.
+    """Create one dataset from many files of raw telemetry.
 
     Args:
         paths: Folders written by the split, or parquet files.
         target_uri: Folder of the dataset.
         timestamp_col: Name of the timestamp column.
         sample_frac: Share of rows to keep, in (0, 1].
-        endpoint: S3 endpoint that wins over the environment's, or "".
-        client: Where the work is done.
+        endpoint: S3 endpoint that overrides that of the environment, or "".
+        client: Client of the Dask cluster that does the work.
+
+    Returns:
+        The dataset.
 
     Raises:
-        InputError: A file is not as `archive.open_archive` wants it, their channels differ, timestamps do not increase
-            strictly within or across files, or no row is left.
+        InputError: A file is not a valid archive, channels differ between files, timestamps do not increase strictly
+            within or across files, or no row is left.
     """
     files = list(_input_files(paths, endpoint))
     if not files:
-        raise InputError("no partitions were named; give at least one with --partitioned-telemetry-paths")
+        raise InputError("no partitions were given", fix="give at least one with --partitioned-telemetry-paths")
     with open_archive(files[0], timestamp_col) as first:
         channels = float_channels(first.schema_arrow, timestamp_col)
     folders = [storage.resolve(path, endpoint) for path in paths]
@@ -85,20 +87,18 @@ def preprocess(
             for index, file in enumerate(files)
         ]
         results = _run(client, tasks)
-        missing: Counter[str] = Counter()
-        for result in results:
-            missing.update(result.missing)
-        # Archives may be named in any order; the dataset is in order of time.
-        made = [(result.partition, file) for result, file in zip(results, files, strict=True) if result.partition]
-        made.sort(key=lambda item: item[0].start)
-        _check_no_overlap(made)
-        for partition, _ in made:
+        # Archives may be given in any order; the dataset is sorted by time.
+        created = [(result.partition, file) for result, file in zip(results, files, strict=True) if result.partition]
+        created.sort(key=lambda item: item[0].start)
+        check_disjoint((file.uri, partition.start, partition.end) for partition, file in created)
+        for partition, _ in created:
             target.add(partition)
+        missing = sum((Counter(result.missing) for result in results), Counter[str]())
         return target.commit(missing=dict(missing), notes={"sample_frac": sample_frac})
 
 
 def preprocess_partition(task: PartitionTask) -> PartitionResult:
-    """Make one partition; runs on a worker."""
+    """Create one partition; runs on a worker."""
     source = storage.resolve(task.source_uri, task.endpoint)
     with open_archive(source, task.timestamp_col) as archive:
         channels = float_channels(archive.schema_arrow, task.timestamp_col)
@@ -120,18 +120,8 @@ def preprocess_partition(task: PartitionTask) -> PartitionResult:
     return PartitionResult(write_partition(target, task.timestamp_col, channels, frame), missing)
 
 
-def _check_no_overlap(made: Sequence[tuple[Partition, Location]]) -> None:
-    """Refuse files that hold the same time; expects them in order of their start."""
-    for (before, before_file), (after, after_file) in pairwise(made):
-        if after.start <= before.end:
-            raise InputError(
-                f"{after_file.uri}: starts at {to_iso(after.start)}, not after {before_file.uri}, which ends at "
-                f"{to_iso(before.end)}; archives may not share rows: cut one of them"
-            )
-
-
 def _run(client: Client, tasks: Sequence[PartitionTask]) -> list[PartitionResult]:
-    """All results, in the order of the tasks; the first error ends the rest."""
+    """Return all results in the order of the tasks; the first error cancels the rest."""
     futures = client.map(preprocess_partition, tasks, pure=False, retries=0)
     try:
         for done, future in enumerate(as_completed(futures), start=1):
@@ -142,7 +132,7 @@ def _run(client: Client, tasks: Sequence[PartitionTask]) -> list[PartitionResult
         results: list[PartitionResult] = client.gather(futures)
     except BaseException:
         client.cancel(futures)
-        _wait_until_idle(client)  # a cancelled task writes on, and its file is to be removed too
+        _wait_until_idle(client)  # a cancelled task still writes its file, which must be removed too
         raise
     return results
 

@@ -1,7 +1,7 @@
-"""Classical detectors, fitted on the same training rows, beside which a model has to earn its keep.
+"""Classical scorers, fitted on the same training rows, that the model is compared with.
 
 Three of them are squared lengths of the centred time step after a linear map, so one pass over the training data, which
-gathers mean and covariance, fits them all. The fourth, an isolation forest, draws but few rows for each of its trees.
+gathers its mean and covariance, fits them all. The fourth is an isolation forest on a sample of the rows.
 """
 
 from collections.abc import Iterator
@@ -9,104 +9,107 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.ensemble import IsolationForest
 
+from container_component_src.arrays import Float32Array, Float64Array
 from container_component_src.limits import usable_cores
-from container_component_src.telemetry.dataset import Dataset, Values
+from container_component_src.telemetry.dataset import Dataset
 
-EXPLAINED_VARIANCE = 0.9  # of the principal components; the residual is what they leave
-FOREST_ROWS = 50_000  # evenly spaced training rows that the trees draw from
-TREES, TREE_ROWS = 100, 256  # as Liu et al. propose
-RELATIVE_RANK_TOLERANCE = 1e-6  # directions with less variance, compared with the largest, are float32's noise
-_ROWS_AT_ONCE = 16_384
-
-Matrix = npt.NDArray[np.float64]
+EXPLAINED_VARIANCE = 0.9  # share of the variance that the kept principal components explain
+FOREST_ROWS = 50_000  # evenly spaced training rows that the trees sample from
+TREES, TREE_ROWS = 100, 256  # defaults of Liu et al. 2008
+RELATIVE_RANK_TOLERANCE = 1e-6  # directions with less variance, relative to the largest, are float32 noise
+_BATCH_ROWS = 16_384
 
 
-class Detector(Protocol):
-    """Gives each time step a score, larger = more abnormal."""
+class Scorer(Protocol):
+    """Anomaly scorer; a larger score is more abnormal."""
 
-    def scores(self, values: Values) -> npt.NDArray[np.float32]:
-        """Scores of values [rows, channels], shape [rows]."""
+    def scores(self, values: Float32Array) -> Float32Array:
+        """Return a score [rows] for each time step of the values [rows, channels]."""
 
 
 @dataclass(frozen=True)
-class QuadraticDetector:
-    """Squared length of the centred time step in other coordinates."""
+class QuadraticScorer:
+    """Squared length of the centred time step after a linear map."""
 
-    mean: Matrix  # shape [channels]
-    projection: Matrix  # shape [channels, coordinates]
+    mean: Float64Array  # [channels]
+    projection: Float64Array  # [channels, coordinates]
 
-    def scores(self, values: Values) -> npt.NDArray[np.float32]:
-        """As the protocol has it."""
+    def scores(self, values: Float32Array) -> Float32Array:
+        """Return a score [rows] for each time step of the values [rows, channels]."""
         mean, projection = self.mean.astype(np.float32), self.projection.astype(np.float32)
-        found = np.empty(len(values), dtype=np.float32)
-        for rows in _pieces(len(values)):
+        scores = np.empty(len(values), dtype=np.float32)
+        for rows in _batches(len(values)):
             coordinates = (values[rows] - mean) @ projection
-            found[rows] = np.einsum("ij,ij->i", coordinates, coordinates)
-        return found
+            scores[rows] = np.einsum("ij,ij->i", coordinates, coordinates)
+        return scores
 
 
 @dataclass(frozen=True)
-class ForestDetector:
-    """How easily random cuts isolate the time step."""
+class ForestScorer:
+    """Anomaly score of an isolation forest, between 0 and 1."""
 
     forest: IsolationForest
 
-    def scores(self, values: Values) -> npt.NDArray[np.float32]:
-        """As the protocol has it."""
+    def scores(self, values: Float32Array) -> Float32Array:
+        """Return a score [rows] for each time step of the values [rows, channels]."""
         return np.asarray(-self.forest.score_samples(values), dtype=np.float32)
 
 
-def fit_baselines(train: Dataset, seed: int) -> dict[str, Detector]:
+def fit_baselines(train: Dataset, seed: int) -> dict[str, Scorer]:
     """Fit all baselines on scaled training data in one pass.
 
     - `z_score`: sum of the squared z-scores of the channels;
-    - `mahalanobis`: squared distance from the mean by the covariance (Mahalanobis 1936);
-    - `pca_residual`: what the principal components with 90 % of the variance do not explain, the squared prediction
-      error (Jackson & Mudholkar 1979, "Control Procedures for Residuals Associated With Principal Component Analysis");
+    - `mahalanobis`: squared Mahalanobis distance from the mean (Mahalanobis 1936);
+    - `pca_residual`: squared prediction error of the principal components that explain 90 % of the variance (Jackson &
+      Mudholkar 1979, "Control Procedures for Residuals Associated With Principal Component Analysis");
     - `isolation_forest`: Liu, Ting & Zhou 2008, "Isolation Forest".
 
     Args:
-        train: Rows without missing values.
-        seed: Of the isolation forest.
+        train: Scaled training dataset without missing values.
+        seed: Seed of the isolation forest.
     """
     mean, covariance, sample = _summarise(train)
     variances, directions = np.linalg.eigh(covariance)  # ascending
-    real = variances > RELATIVE_RANK_TOLERANCE * variances[-1]
+    full_rank = variances > RELATIVE_RANK_TOLERANCE * variances[-1]
     explained = np.cumsum(variances[::-1]) / variances.sum()
     residual = len(variances) - 1 - int(np.searchsorted(explained, EXPLAINED_VARIANCE))
-    spread = np.diag(covariance)
-    usable = np.flatnonzero(spread > RELATIVE_RANK_TOLERANCE * spread.max())
+    channel_variances = np.diag(covariance)
+    varying = np.flatnonzero(channel_variances > RELATIVE_RANK_TOLERANCE * channel_variances.max())
     forest = IsolationForest(
         n_estimators=TREES, max_samples=min(TREE_ROWS, len(sample)), random_state=seed, n_jobs=usable_cores()
     )
+    z_scores = np.eye(len(mean))[:, varying] / np.sqrt(channel_variances[varying])
     return {
-        "z_score": QuadraticDetector(mean, np.eye(len(spread))[:, usable] / np.sqrt(spread[usable])),
-        "mahalanobis": QuadraticDetector(mean, directions[:, real] / np.sqrt(variances[real])),
-        "pca_residual": QuadraticDetector(mean, directions[:, : max(residual, 1)]),
-        "isolation_forest": ForestDetector(forest.fit(sample)),
+        "z_score": QuadraticScorer(mean, z_scores),
+        "mahalanobis": QuadraticScorer(mean, directions[:, full_rank] / np.sqrt(variances[full_rank])),
+        "pca_residual": QuadraticScorer(mean, directions[:, : max(residual, 1)]),
+        "isolation_forest": ForestScorer(forest.fit(sample)),
     }
 
 
-def _summarise(train: Dataset) -> tuple[Matrix, Matrix, Values]:
-    """Mean, covariance, and a sample of rows; partitions are merged as in `telemetry.scaling.Moments`."""
+def _summarise(train: Dataset) -> tuple[Float64Array, Float64Array, Float32Array]:
+    """Return the mean [channels], the covariance [channels, channels] and evenly spaced rows [rows, channels].
+
+    Batches are merged by the pairwise update of Chan, Golub & LeVeque 1983, "Algorithms for Computing the Sample
+    Variance".
+    """
     channels = len(train.channels)
     mean, products, count, sample = np.zeros(channels), np.zeros((channels, channels)), 0, []
     stride = -(-train.manifest.rows // FOREST_ROWS)
     for frame in train.frames():
         sample.append(frame.values[-count % stride :: stride].copy())
-        for rows in _pieces(len(frame)):
+        for rows in _batches(len(frame)):
             values = frame.values[rows].astype(np.float64)
-            step = values.mean(axis=0) - mean
+            shift = values.mean(axis=0) - mean
             total = count + len(values)
             deviations = values - values.mean(axis=0)
-            products += deviations.T @ deviations + np.outer(step, step) * (count * len(values) / total)
-            mean += step * (len(values) / total)
+            products += deviations.T @ deviations + np.outer(shift, shift) * (count * len(values) / total)
+            mean += shift * (len(values) / total)
             count = total
     return mean, products / count, np.concatenate(sample)
 
 
-def _pieces(rows: int) -> Iterator[slice]:
-    return (slice(first, first + _ROWS_AT_ONCE) for first in range(0, rows, _ROWS_AT_ONCE))
+def _batches(rows: int) -> Iterator[slice]:
+    return (slice(first, first + _BATCH_ROWS) for first in range(0, rows, _BATCH_ROWS))

@@ -1,70 +1,65 @@
-"""The baselines in the model's place: same rows, same smoothing, thresholds calibrated in the same way."""
+"""Evaluation of the baselines on the model's data: same rows, same smoothing, same calibration of the threshold."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
-from container_component_src.evaluation.baselines import Detector, fit_baselines
+from container_component_src.arrays import Float32Array
+from container_component_src.evaluation.baselines import Scorer, fit_baselines
 from container_component_src.evaluation.bootstrap import Resamples, resample
 from container_component_src.evaluation.curves import pr_curve, roc_curve
-from container_component_src.evaluation.metrics import (
-    LabelledScores,
-    at_threshold,
-    pr_auc,
-    roc_auc,
-    threshold_curve,
-)
+from container_component_src.evaluation.labelled_scores import LabelledScores
+from container_component_src.evaluation.metrics import metric_curve, metrics_at, pr_auc, roc_auc
 from container_component_src.evaluation.result import BaselineResult
 from container_component_src.model.bundle import Thresholds
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.smoothing import Smoother
 
-Smoothed = npt.NDArray[np.float32]  # smoothed scores, shape [rows]
-
 
 @dataclass(frozen=True)
 class Comparison:
-    """What the model was given, and how it did there."""
+    """Inputs and results of the model that the baselines are compared on."""
 
     train: Dataset
     val: Dataset
     test: Dataset
-    labelled: LabelledScores  # the model's smoothed test scores
+    labelled: LabelledScores  # smoothed test scores of the model
     resamples: Resamples | None  # of the model
     thresholds: Thresholds  # of the model
     seed: int
 
     def run(self) -> tuple[BaselineResult, ...]:
-        """Fit, score and judge all baselines; two scores a row and baseline stay in memory at most."""
-        detectors = fit_baselines(self.train, self.seed)
-        val, test = self._smoothed(detectors, self.val), self._smoothed(detectors, self.test)
-        return tuple(self._judge(name, val.pop(name), test.pop(name)) for name in detectors)
+        """Fit, score and evaluate all baselines; memory holds the validation and test scores of each."""
+        scorers = fit_baselines(self.train, self.seed)
+        val, test = self._smoothed_scores(scorers, self.val), self._smoothed_scores(scorers, self.test)
+        return tuple(self._evaluate(name, val.pop(name), test.pop(name)) for name in scorers)
 
-    def _smoothed(self, detectors: Mapping[str, Detector], dataset: Dataset) -> dict[str, Smoothed]:
-        smoothers = {name: Smoother(self.thresholds.smoothing_window, self.thresholds.max_gap_ns) for name in detectors}
-        found = {name: np.empty(dataset.manifest.rows, dtype=np.float32) for name in detectors}
+    def _smoothed_scores(self, scorers: Mapping[str, Scorer], dataset: Dataset) -> dict[str, Float32Array]:
+        """Return the smoothed scores [rows] of each scorer from one pass over the dataset."""
+        smoothers = {name: Smoother(self.thresholds.smoothing_window, self.thresholds.max_gap_ns) for name in scorers}
+        smoothed = {name: np.empty(dataset.manifest.rows, dtype=np.float32) for name in scorers}
         position = 0
         for frame in dataset.frames():
             rows = slice(position, position + len(frame))
-            for name, detector in detectors.items():
-                found[name][rows] = smoothers[name].push(frame.timestamps, detector.scores(frame.values))
+            for name, scorer in scorers.items():
+                smoothed[name][rows] = smoothers[name].push(frame.timestamps, scorer.scores(frame.values))
             position += len(frame)
-        return found
+        return smoothed
 
-    def _judge(self, name: str, val: Smoothed, test: Smoothed) -> BaselineResult:
+    def _evaluate(self, name: str, val: Float32Array, test: Float32Array) -> BaselineResult:
+        """Evaluate a baseline by its smoothed validation and test scores, [rows] each."""
         labelled = replace(self.labelled, scores=test)
-        calibrated = at_threshold(labelled, float(np.quantile(val, self.thresholds.quantile, overwrite_input=True)))
-        curve = threshold_curve(labelled)
-        others = resample(labelled, calibrated.threshold, self.seed)
+        threshold = float(np.quantile(val, self.thresholds.quantile, overwrite_input=True))
+        curve = metric_curve(labelled)
+        resamples = resample(labelled, threshold, self.seed)
         return BaselineResult(
             name=name,
-            calibrated=calibrated,
-            best=at_threshold(labelled, float(curve.threshold[curve.best])),
+            calibrated=metrics_at(labelled, threshold),
+            best=metrics_at(labelled, float(curve.threshold[curve.best])),
             roc_auc=roc_auc(labelled),
             pr_auc=pr_auc(labelled),
-            advantage=self.resamples.differences(others) if self.resamples and others else {},
+            advantage=self.resamples.differences(resamples) if self.resamples and resamples else {},
             roc=roc_curve(curve, float(test.max())),
             pr=pr_curve(curve),
         )

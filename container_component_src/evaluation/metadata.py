@@ -1,4 +1,4 @@
-"""What an evaluation shows in the pipeline's user interface, beside its artifacts."""
+"""Metadata of the evaluation's artifacts, which the pipeline user interface shows."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ CONFIDENCE_POINTS = 100
 
 
 def evaluation_metadata(result: EvaluationResult) -> dict[str, Any]:
-    """Metadata of the evaluation file."""
+    """Return the metadata of the evaluation file."""
     return {
         "composite_f1": result.calibrated.composite_f1,
         "best_composite_f1": result.best.composite_f1,
@@ -23,7 +23,7 @@ def evaluation_metadata(result: EvaluationResult) -> dict[str, Any]:
 
 
 def classification_metadata(result: EvaluationResult) -> dict[str, Any]:
-    """Metadata of a `system.ClassificationMetrics` artifact: the ROC curve and the calibrated confusion matrix."""
+    """Return the metadata of a `system.ClassificationMetrics` artifact: ROC curve and calibrated confusion matrix."""
     roc, metrics = result.roc, result.calibrated
     kept = keep_shape([np.array(roc.false_positive_rate), np.array(roc.recall)], CONFIDENCE_POINTS)
     return {
@@ -35,7 +35,7 @@ def classification_metadata(result: EvaluationResult) -> dict[str, Any]:
             }
             for point in kept
         ],
-        # Rows are what is reported, columns what the calibrated threshold says.
+        # Rows: reported class. Columns: class by the calibrated threshold.
         "confusionMatrix": {
             "annotationSpecs": [{"displayName": "normal"}, {"displayName": "anomalous"}],
             "rows": [

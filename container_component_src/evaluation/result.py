@@ -1,4 +1,4 @@
-"""The outcome of an evaluation, as the JSON file that the report reads. Undefined numbers are null, never NaN."""
+"""Result of an evaluation, stored as a JSON file; undefined numbers are null, never NaN."""
 
 from typing import Annotated, Any
 
@@ -6,9 +6,9 @@ from pydantic import Field, ValidationError
 
 from container_component_src import storage
 from container_component_src.errors import InputError
-from container_component_src.settings import Frozen, describe
+from container_component_src.values import Frozen, describe
 
-SCORE_CHANNELS = ("score", "smoothed_score")  # of the dataset of scores, in nats
+SCORE_CHANNELS = ("score", "smoothed_score")  # columns of the dataset of scores, in nats
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -16,26 +16,26 @@ Floats = tuple[Finite, ...]
 
 
 class ThresholdMetrics(Frozen):
-    """How good the alarms of one threshold are; an alarm is a row whose smoothed score exceeds it."""
+    """Metrics of one threshold; a row is in alarm if its smoothed score exceeds the threshold."""
 
     threshold: Finite  # nats
     true_positives: int  # rows
     false_positives: int  # rows
     false_negatives: int  # rows
     true_negatives: int  # rows
-    precision: Fraction | None  # None where there is no alarm
+    precision: Fraction | None  # None if there is no alarm
     recall: Fraction
     f1: Fraction
     events_detected: int  # events with at least one alarm
     event_recall: Fraction
-    composite_f1: Fraction  # harmonic mean of precision and event recall, 0 where there is no alarm
+    composite_f1: Fraction  # harmonic mean of precision and event recall; 0 if there is no alarm
     median_detection_delay_s: Finite | None  # over the detected events
-    false_alarms: int  # alarms that begin outside of events
-    false_alarms_per_day: Finite | None  # of observed time outside of events
+    false_alarms: int  # alarms that start outside events
+    false_alarms_per_day: Finite | None  # per day observed outside events
 
 
 class RocCurve(Frozen):
-    """Columns of the receiver operating characteristic, from no alarm to all rows in alarm."""
+    """Receiver operating characteristic, from no alarm to all rows in alarm."""
 
     threshold: Floats
     false_positive_rate: Floats
@@ -43,7 +43,7 @@ class RocCurve(Frozen):
 
 
 class PrCurve(Frozen):
-    """Columns of the precision-recall curve, from few alarms to all rows in alarm."""
+    """Precision-recall curve, from few alarms to all rows in alarm."""
 
     threshold: Floats
     recall: Floats
@@ -51,7 +51,7 @@ class PrCurve(Frozen):
 
 
 class ThresholdCurve(Frozen):
-    """Columns of the metrics over the threshold, ascending."""
+    """Metrics over ascending thresholds."""
 
     threshold: Floats
     precision: Floats
@@ -62,10 +62,10 @@ class ThresholdCurve(Frozen):
 
 
 class ChannelExcess(Frozen):
-    """How much a channel adds to the score during an event, beyond its median over the validation rows."""
+    """Mean contribution of a channel to the score during an event, minus its median on the validation data."""
 
     channel: str
-    excess: Finite  # nats, mean over the rows of the event
+    excess: Finite  # nats
 
 
 class EventResult(Frozen):
@@ -84,21 +84,21 @@ class EventResult(Frozen):
 
 
 class Interval(Frozen):
-    """The central 95 % of a metric over resamples of the events."""
+    """95 % confidence interval of a metric."""
 
     low: Finite
     high: Finite
 
 
 class BaselineResult(Frozen):
-    """How good a classical detector is, fitted, smoothed and calibrated on the same rows as the model."""
+    """Metrics of a baseline that was fitted, smoothed and calibrated on the same rows as the model."""
 
     name: str
     calibrated: ThresholdMetrics
     best: ThresholdMetrics
     roc_auc: Fraction
     pr_auc: Fraction
-    advantage: dict[str, Interval]  # of the model over it, in `roc_auc` and `pr_auc`; empty with a single event
+    advantage: dict[str, Interval]  # model minus baseline in `roc_auc` and `pr_auc`; empty if there is one event
     roc: RocCurve
     pr: PrCurve
 
@@ -113,27 +113,27 @@ class Quantiles(Frozen):
 
 
 class Counts(Frozen):
-    """What was evaluated."""
+    """Size and time range of the evaluated data."""
 
     val_rows: int
     test_rows: int
     anomalous_rows: int
     events: int
     channels: int
-    observed_days: Finite  # of test data, gaps not counted
+    observed_days: Finite  # of test data, without gaps
     start: int  # first test row, nanoseconds since 1970 UTC
     end: int  # last test row
 
 
 class EvaluationResult(Frozen):
-    """Everything that `run_evaluation` finds out."""
+    """Result of `run_evaluation`."""
 
-    bundle_digest: str  # SHA-256 of the weights of the model
+    bundle_digest: str  # SHA-256 of the model weights
     scores_uri: str
-    seed: int  # of the training
+    seed: int  # training seed
     smoothing_window: int  # steps
-    calibrated: ThresholdMetrics  # threshold from validation scores alone: what is deployed
-    best: ThresholdMetrics  # threshold of the highest composite F1 on the test labels: an upper bound
+    calibrated: ThresholdMetrics  # threshold from validation scores alone: the deployed one
+    best: ThresholdMetrics  # threshold with the highest composite F1 on the test labels: an upper bound
     roc_auc: Fraction
     pr_auc: Fraction  # average precision
     counts: Counts
@@ -142,11 +142,11 @@ class EvaluationResult(Frozen):
     pr: PrCurve
     threshold_curve: ThresholdCurve
     events: tuple[EventResult, ...]  # by start
-    intervals: dict[str, Interval]  # by metric, of the calibrated threshold where it has one; empty with a single event
-    baselines: tuple[BaselineResult, ...]  # empty where no training data was given
+    intervals: dict[str, Interval]  # by metric, at the calibrated threshold; empty if there is one event
+    baselines: tuple[BaselineResult, ...]  # empty if no training data was given
 
     def scalars(self) -> dict[str, float]:
-        """The metrics as flat numbers; undefined ones are left out."""
+        """Return the defined metrics by name."""
         values: dict[str, Any] = {"roc_auc": self.roc_auc, "pr_auc": self.pr_auc}
         for name, metrics in (("calibrated", self.calibrated), ("best", self.best)):
             values |= {f"{name}_{key}": value for key, value in metrics.model_dump().items()}
@@ -168,10 +168,10 @@ class EvaluationResult(Frozen):
         """Read the JSON file.
 
         Raises:
-            InputError: The file is absent or is not an evaluation.
+            InputError: The file is missing or is not an evaluation.
         """
         content = storage.resolve(uri).read_bytes()
         try:
             return cls.model_validate_json(content)
         except ValidationError as error:
-            raise InputError(f"{uri}: not an evaluation ({describe(error)}); run run_evaluation again") from error
+            raise InputError(f"{uri}: not an evaluation ({describe(error)})", fix="run run_evaluation again") from error

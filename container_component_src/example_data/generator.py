@@ -11,14 +11,14 @@ import pyarrow.parquet as pq
 
 from container_component_src.errors import StepError
 from container_component_src.example_data.anomalies import NS_PER_S, Event, Faults, draw_kinds, schedule
+from container_component_src.example_data.anomaly_reports import report_table
 from container_component_src.example_data.channels import select_channels
 from container_component_src.example_data.grid import Grid
 from container_component_src.example_data.physics import simulate
-from container_component_src.example_data.reports import report_table
 from container_component_src.example_data.sensors import Sensors
 from container_component_src.example_data.spec import ExampleDataSpec
 from container_component_src.example_data.timeline import Timeline, plan_timeline
-from container_component_src.settings import ReportColumns
+from container_component_src.steps.data import ReportColumns
 
 logger = logging.getLogger(__name__)
 

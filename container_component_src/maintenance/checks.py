@@ -1,4 +1,4 @@
-"""What a check of `doctor` finds."""
+"""Result of a check of `doctor`."""
 
 from dataclasses import dataclass
 
@@ -9,17 +9,17 @@ CONNECT_TIMEOUT = 5.0  # seconds
 
 @dataclass(frozen=True)
 class Check:
-    """The outcome of one check."""
+    """Outcome of one check."""
 
     name: str
     ok: bool
     detail: str
-    fix: str = ""  # how to fix it where it is not ok
-    required: bool = True  # no: a run may succeed all the same, or this could not be looked at
+    fix: str = ""  # what the user can do if the check is not ok
+    required: bool = True  # False if a run may succeed anyway, or the check was not possible
 
     @property
     def failed(self) -> bool:
-        """Whether a run cannot succeed like this."""
+        """Whether a run cannot succeed."""
         return self.required and not self.ok
 
     @property
@@ -28,7 +28,20 @@ class Check:
         return "ok" if self.ok else "failed" if self.required else "warning"
 
 
-def refused(name: str, error: PipelineError) -> Check:
-    """A check that ended with an error of ours, whose text ends with the fix."""
-    detail, _, fix = str(error).rpartition("; ")
-    return Check(name, False, detail or fix, fix if detail else "")
+def failed_check(name: str, error: PipelineError | OSError, fix: str = "") -> Check:
+    """Return a failed check.
+
+    Args:
+        name: Name of the check.
+        error: Error whose text is the detail, without its fix.
+        fix: What the user can do; by default the fix of the error.
+    """
+    detail, own_fix = one_line(error), ""
+    if isinstance(error, PipelineError) and "; " in detail:
+        detail, _, own_fix = detail.rpartition("; ")
+    return Check(name, False, detail, fix or own_fix)
+
+
+def one_line(error: Exception) -> str:
+    """Return the text of an error in one line, or the name of its class if it has none."""
+    return " ".join(str(error).split()) or type(error).__name__

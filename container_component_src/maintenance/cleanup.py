@@ -1,36 +1,37 @@
-"""Deletes what a run left on this machine: processes that still live, and scratch folders."""
+"""Cleanup of a run on this machine: running processes and scratch directories."""
 
 import os
 import shutil
-import time
 from contextlib import suppress
 
 import psutil
 
 from container_component_src.errors import StepError
+from container_component_src.processes import is_running, stop
 from container_component_src.scratch import RUN_ID_VARIABLE, checked_run_id, scratch_directories
 
-GRACE = 10.0  # seconds for a process to end by itself, and then for the kernel to end it
-POLL_INTERVAL = 0.05  # seconds
+GRACE = 10.0  # seconds for a process to end after SIGTERM, and again after SIGKILL
 
 
 def clean_up(run_id: str) -> list[str]:
-    """Stop the processes of a run and delete its scratch folders; may be repeated.
+    """Stop the processes of a run and delete its scratch directories.
 
-    This process and those that it was started by are spared, even if they belong to the run.
+    This process and its ancestors are spared, even if they belong to the run.
 
     Args:
-        run_id: What the run's processes have as `PIPELINE_RUN_ID` in their environment.
+        run_id: Value of `PIPELINE_RUN_ID` in the environment of the run's processes.
 
     Returns:
         What was removed, one line each.
 
     Raises:
-        InputError: The run id is not one.
+        InputError: The run id is invalid.
         StepError: A process cannot be stopped.
     """
     processes = processes_of(checked_run_id(run_id))
-    _stop(processes)
+    stuck = stop(lambda: [process for process in processes if is_running(process)], GRACE)
+    if stuck:
+        raise StepError(f"process {stuck[0].pid} does not end after SIGKILL", fix="check its state with ps")
     removed = [f"process {process.pid}" for process in processes]
     for folder in scratch_directories(run_id):
         shutil.rmtree(folder)
@@ -39,37 +40,12 @@ def clean_up(run_id: str) -> list[str]:
 
 
 def processes_of(run_id: str) -> list[psutil.Process]:
-    """The processes of a run other than this one and its ancestors, sorted by process id."""
+    """Return the processes of a run, sorted by process id, without this process and its ancestors."""
     spared = {os.getpid(), *(ancestor.pid for ancestor in psutil.Process().parents())}
     found = []
     for process in psutil.process_iter():
-        # Processes of other users hide their environment; no run of this user started them.
+        # Processes of other users hide their environment, and do not belong to a run of this user.
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             if process.pid not in spared and process.environ().get(RUN_ID_VARIABLE) == run_id:
                 found.append(process)
     return found
-
-
-def _stop(processes: list[psutil.Process]) -> None:
-    for stop in (psutil.Process.terminate, psutil.Process.kill):
-        for process in processes:
-            with suppress(psutil.NoSuchProcess):
-                stop(process)
-        processes = _wait(processes)
-    if processes:
-        raise StepError(f"process {processes[0].pid} does not end although it was killed; look at its state with ps")
-
-
-def _wait(processes: list[psutil.Process]) -> list[psutil.Process]:
-    """Those that still run after the grace period; a zombie has ended, whether or not its parent asks for it."""
-    deadline = time.monotonic() + GRACE
-    while (processes := [process for process in processes if _runs(process)]) and time.monotonic() < deadline:
-        time.sleep(POLL_INTERVAL)
-    return processes
-
-
-def _runs(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False

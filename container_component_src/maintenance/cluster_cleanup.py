@@ -1,9 +1,9 @@
-"""Deletes what a run left on a cluster: the jobs that its steps started, and services that it never tested."""
+"""Cleanup of a run on a cluster: the jobs of its steps, and services that it never tested."""
 
 from functools import partial
 
 from container_component_src.cluster.access import Cluster, UnknownKindError
-from container_component_src.cluster.inference_services import remove, untested
+from container_component_src.cluster.inference_services import remove, untested_services
 from container_component_src.cluster.kinds import DASK_CLUSTER, EXPERIMENT, INFERENCE_SERVICE, PYTORCH_JOB, Kind
 from container_component_src.cluster.step import Step, label_selector
 from container_component_src.errors import StepError
@@ -13,28 +13,28 @@ KINDS = (DASK_CLUSTER, EXPERIMENT, PYTORCH_JOB)
 
 
 def clean_up_cluster(cluster: Cluster, run_id: str) -> list[str]:
-    """Delete the jobs of a run, found by their labels, and its untested services; may be repeated.
+    """Delete the jobs of a run, found by their labels, and its untested services.
 
-    A service that has passed its smoke test outlives the run.
+    A service that has passed its smoke test is kept.
 
     Args:
         cluster: Access to the namespace of the run's pods.
-        run_id: Of the run.
+        run_id: Run to clean up.
 
     Returns:
         What was removed, one line each.
 
     Raises:
-        InputError: The run id is not one.
-        StepError: The API refused something; all kinds have been tried by then.
+        InputError: The run id is invalid.
+        StepError: The API refused a request. All other deletions have been tried.
     """
     selector = label_selector(Step(checked_run_id(run_id)).labels)
     deletions = [*(partial(_delete_jobs, cluster, kind, selector) for kind in KINDS)]
     removed, failures = [], []
-    for delete in (*deletions, partial(_delete_untested, cluster, run_id)):
+    for delete in [*deletions, partial(_delete_untested, cluster, run_id)]:
         try:
             removed += delete()
-        except UnknownKindError:  # what is not installed has left nothing
+        except UnknownKindError:  # not installed, so nothing to delete
             continue
         except StepError as error:
             failures.append(str(error))
@@ -49,5 +49,5 @@ def _delete_jobs(cluster: Cluster, kind: Kind, selector: str) -> list[str]:
 
 
 def _delete_untested(cluster: Cluster, run_id: str) -> list[str]:
-    names = untested(cluster, run_id)
+    names = untested_services(cluster, run_id)
     return [f"untested {INFERENCE_SERVICE.name} {name}" for name in names if remove(cluster, name)]

@@ -1,4 +1,4 @@
-"""Checks that this machine is as the pipeline needs it, and all checks together."""
+"""Checks of this machine, and all checks of a local run together."""
 
 import os
 import shutil
@@ -14,11 +14,11 @@ from container_component_src.maintenance.checks import CONNECT_TIMEOUT, Check
 from container_component_src.maintenance.input_checks import Inputs, check_inputs
 
 GIB = 2**30
-MIN_DISK = 5 * GIB  # example data with all outputs of a run, and some room
+MIN_DISK = 5 * GIB  # example data and all outputs of a run, with a margin
 MIN_MEMORY = 2 * GIB
-MIN_SHARED_MEMORY = 2**26  # what Docker gives a container
+MIN_SHARED_MEMORY = 2**26  # Docker's default for containers
 PYTHONS = ((3, 11), (3, 12), (3, 13))
-PACKAGES = {  # distribution: module
+PACKAGES = {  # distribution to module
     "dask": "dask",
     "distributed": "distributed",
     "fsspec": "fsspec",
@@ -42,20 +42,20 @@ PACKAGES = {  # distribution: module
 
 
 def run_checks(inputs: Inputs, work_dir: Path) -> list[Check]:
-    """All checks; those of data whose path is empty are left out."""
+    """Run all checks of this machine and of the inputs."""
     checks = [check_python(sys.version_info[:2]), *(check_package(*package) for package in PACKAGES.items())]
     checks += [check_disk(work_dir), check_memory(), check_shared_memory(Path("/dev/shm")), check_loopback()]  # noqa: S108 - not a temporary file
     return checks + check_inputs(inputs)
 
 
 def check_python(running: tuple[int, int]) -> Check:
-    """Whether this is a Python that the dependencies are locked for."""
-    known = " or ".join(f"{major}.{minor}" for major, minor in PYTHONS)
-    return Check("Python", running in PYTHONS, f"{running[0]}.{running[1]}", f"install Python {known}")
+    """Check that the dependencies support this version of Python."""
+    supported = " or ".join(f"{major}.{minor}" for major, minor in PYTHONS)
+    return Check("Python", running in PYTHONS, f"{running[0]}.{running[1]}", f"install Python {supported}")
 
 
 def check_package(distribution: str, module: str) -> Check:
-    """Whether a package is installed; it is not imported, which would take seconds for some."""
+    """Check that a package is installed, without the seconds that importing some packages takes."""
     fix = "pip install -r requirements.txt"
     try:
         installed = version(distribution)
@@ -67,22 +67,22 @@ def check_package(distribution: str, module: str) -> Check:
 
 
 def check_disk(work_dir: Path, minimum: int = MIN_DISK) -> Check:
-    """Whether the working folder, or where it will be made, can be written and has room (bytes)."""
+    """Check that the working folder, or its nearest existing parent, is writable and has `minimum` bytes free."""
     place = next(folder for folder in (work_dir.absolute(), *work_dir.absolute().parents) if folder.exists())
     if not place.is_dir() or not os.access(place, os.W_OK):
-        return Check("disk", False, f"{place} cannot be written", "choose another folder with --work-dir")
+        return Check("disk", False, f"{place} is not writable", "choose another folder with --work-dir")
     free = shutil.disk_usage(place).free
-    return Check("disk", free >= minimum, f"{_gib(free)} free at {place}", f"make {_gib(minimum)} free there")
+    return Check("disk", free >= minimum, f"{_gib(free)} free at {place}", f"free {_gib(minimum)} there")
 
 
 def check_memory(minimum: int = MIN_MEMORY) -> Check:
-    """Whether enough memory is available (bytes)."""
+    """Check that `minimum` bytes of memory are available."""
     available = psutil.virtual_memory().available
-    return Check("memory", available >= minimum, f"{_gib(available)} available", f"make {_gib(minimum)} free")
+    return Check("memory", available >= minimum, f"{_gib(available)} available", f"free {_gib(minimum)}")
 
 
 def check_shared_memory(folder: Path, minimum: int = MIN_SHARED_MEMORY) -> Check:
-    """Whether processes can share memory; containers often have little of it (bytes)."""
+    """Check that processes can share `minimum` bytes of memory; containers often limit it."""
     if not folder.is_dir():
         return Check("shared memory", False, f"no {folder}", f"mount a tmpfs at {folder}")
     size = shutil.disk_usage(folder).total
@@ -92,14 +92,14 @@ def check_shared_memory(folder: Path, minimum: int = MIN_SHARED_MEMORY) -> Check
 
 
 def check_loopback() -> Check:
-    """Whether a port can be opened and reached on this machine: workers, training nodes and services need it."""
+    """Check that processes of this machine can connect to each other: workers, training nodes and services do."""
     try:
         with socket.create_server(("127.0.0.1", 0)) as server:
             port = server.getsockname()[1]
             socket.create_connection(("127.0.0.1", port), timeout=CONNECT_TIMEOUT).close()
     except OSError as error:
         return Check("loopback ports", False, str(error), "allow connections to 127.0.0.1")
-    return Check("loopback ports", True, f"port {port} opened and reached")
+    return Check("loopback ports", True, f"connected to port {port}")
 
 
 def _gib(size: int) -> str:

@@ -1,6 +1,5 @@
-"""Checks of the pipeline's data: archives, anomaly reports, where it writes, and the S3 store where they lie in one."""
+"""Checks of the pipeline's inputs: archives, anomaly reports, output folder, and the S3 store of these."""
 
-import os
 import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -12,37 +11,37 @@ from fsspec import AbstractFileSystem
 
 from container_component_src import storage
 from container_component_src.errors import InputError, PipelineError
-from container_component_src.maintenance.checks import CONNECT_TIMEOUT, Check, refused
+from container_component_src.maintenance.checks import CONNECT_TIMEOUT, Check, failed_check
 from container_component_src.maintenance.store_checks import check_writing
 from container_component_src.s3_settings import AWS_ENDPOINT
-from container_component_src.settings import ReportColumns
+from container_component_src.steps.data import ReportColumns
 from container_component_src.storage import Location
 from container_component_src.telemetry.archive_files import find_archives
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the pipeline reads, and where it writes; a path that is empty is not checked."""
+    """Locations that the pipeline reads and writes; an empty path is not checked."""
 
     archives_path: str = ""
     reports_path: str = ""
     timestamp_col: str = "normalizedTime"
     report_columns: ReportColumns = field(default_factory=ReportColumns)
-    data_root: str = ""  # is written to
+    data_root: str = ""  # written to
 
     @property
     def paths(self) -> list[str]:
-        """Those that are checked."""
+        """Paths that the pipeline reads."""
         return [path for path in (self.archives_path, self.reports_path) if path]
 
     @property
     def places(self) -> list[str]:
-        """The same, and where it writes."""
+        """Paths that the pipeline reads or writes."""
         return [*self.paths, *([self.data_root] if self.data_root else [])]
 
 
 def check_inputs(inputs: Inputs) -> list[Check]:
-    """Check the inputs that are named, without waiting; the data is left out if its store does not answer."""
+    """Check the inputs without long retries; if the store does not answer, the data is not checked."""
     with storage.patience(storage.QUICK_SECONDS):
         return _check_inputs(inputs)
 
@@ -51,9 +50,9 @@ def _check_inputs(inputs: Inputs) -> list[Check]:
     try:
         locations = [storage.resolve(path) for path in inputs.paths]
         writes_to_s3 = bool(inputs.data_root) and not storage.resolve(inputs.data_root).is_local
-        options = storage.s3_options(os.environ)
+        options = storage.s3_options()
     except InputError as error:
-        return [refused("S3 settings", error)]
+        return [failed_check("S3 settings", error)]
     remote = [location for location in locations if not location.is_local]
     checks = []
     if remote or writes_to_s3:
@@ -72,11 +71,11 @@ def _check_inputs(inputs: Inputs) -> list[Check]:
 
 
 def check_endpoint(url: str, verify: bool | str) -> Check:
-    """Whether something listens at an S3 endpoint, and how the connection is secured."""
+    """Check that an S3 endpoint accepts connections, and report how they are secured."""
     parts = urlsplit(url)
     with_tls = parts.scheme == "https"
     security = f"TLS, {'verified' if verify else 'not verified (S3_VERIFY_SSL)'}" if with_tls else "no TLS"
-    fix = "set S3_ENDPOINT to an address that can be reached from here"
+    fix = "set S3_ENDPOINT to an address that is reachable from here"
     try:
         address = (parts.hostname or "", parts.port or (443 if with_tls else 80))
         socket.create_connection(address, timeout=CONNECT_TIMEOUT).close()
@@ -86,7 +85,7 @@ def check_endpoint(url: str, verify: bool | str) -> Check:
 
 
 def check_buckets(locations: Iterable[Location]) -> list[Check]:
-    """Whether the buckets of S3 locations can be listed with the credentials that are set."""
+    """Check that the current credentials can list the buckets of S3 locations."""
     by_bucket = {location.path.split("/")[0]: location.fs for location in locations}
     return [_check(f"bucket {bucket}", partial(_count_entries, fs, bucket)) for bucket, fs in by_bucket.items()]
 
@@ -97,7 +96,7 @@ def _count_entries(fs: AbstractFileSystem, bucket: str) -> str:
 
 def _count_archives(inputs: Inputs) -> str:
     if not _can_read_data():
-        return f"{len(find_archives(inputs.archives_path))} archives; their columns are not checked without pyarrow"
+        return f"{len(find_archives(inputs.archives_path))} archives; without pyarrow their columns are not checked"
     from container_component_src.telemetry.archive import list_archives  # noqa: PLC0415 - needs pyarrow
 
     return f"{len(list_archives(inputs.archives_path, inputs.timestamp_col))} archives"
@@ -107,23 +106,22 @@ def _count_reports(inputs: Inputs) -> str:
     if not _can_read_data():
         location = storage.resolve(inputs.reports_path)
         location.fs.info(location.path)
-        return "there; their columns are not checked without pandas"
-    from container_component_src.telemetry.reports import read_reports  # noqa: PLC0415 - needs pandas
+        return "found; without pandas its columns are not checked"
+    from container_component_src.telemetry.anomaly_reports import read_reports  # noqa: PLC0415 - needs pandas
 
     return f"{len(read_reports(inputs.reports_path, inputs.report_columns))} reported anomalies"
 
 
 def _can_read_data() -> bool:
-    """Whether the libraries that read archives and reports are installed; whoever only submits runs needs none."""
+    """Return whether the libraries that read the data are installed; submitting a run needs none of them."""
     return all(find_spec(name) for name in ("pandas", "pyarrow"))
 
 
 def _check(name: str, look: Callable[[], str]) -> Check:
-    """Run a check that says what it found, or raises."""
+    """Run a check that returns its detail or raises an error."""
     try:
         return Check(name, True, look())
     except PipelineError as error:
-        return refused(name, error)
+        return failed_check(name, error)
     except OSError as error:
-        fix = "check the name and the rights"
-        return Check(name, False, " ".join(str(error).split()) or type(error).__name__, fix)
+        return failed_check(name, error, "check the name and the access rights")

@@ -1,4 +1,4 @@
-"""Checks of a namespace's quotas and limits against what the steps ask for."""
+"""Checks of a namespace's quotas and limit ranges against the requests of the steps."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from kubernetes.utils.quantity import parse_quantity
 
 from container_component_src.cluster.access import Cluster, ForbiddenError
 from container_component_src.errors import StepError
-from container_component_src.maintenance.checks import Check, refused
+from container_component_src.maintenance.checks import Check, failed_check
 from container_component_src.settings import Resources, Settings, StepResources, TrainingResources
+from container_component_src.steps.parameters import pipeline_parameters
 
-PARAMETERS = {"num_dask_workers": 2, "parallel_trials": 2, "num_gpu_nodes": 1}  # defaults of the pipeline
 _SERVING_PODS = 2  # predictor and transformer
-# Names under which a quota limits what pods ask for in sum.
+# Keys of a quota, and the amount of `Demand.total` that each limits.
 _REQUESTED = {"cpu": "cpu", "requests.cpu": "cpu", "memory": "memory", "requests.memory": "memory"}
 _REQUESTED |= {"limits.memory": "memory", "pods": "pods", "count/pods": "pods"}
 
@@ -23,55 +23,55 @@ Amounts = dict[str, Decimal]
 
 @dataclass(frozen=True)
 class Demand:
-    """The pods that a step has at the same time, its own among them."""
+    """Pods that a step runs at the same time, including its own."""
 
     step: str
     pods: tuple[StepResources, ...]
 
     @property
     def total(self) -> Amounts:
-        """What they ask for together."""
+        """Sum of the pods' requests."""
         total: Amounts = {"pods": Decimal(len(self.pods))}
         for pod in self.pods:
-            for name, amount in _asked(pod).items():
+            for name, amount in _requests(pod).items():
                 total[name] = total.get(name, Decimal(0)) + amount
         return total
 
 
 def demands(settings: Settings) -> list[Demand]:
-    """What the steps of a pipeline ask for, with the parameters of its configuration."""
+    """Return the demands of the pipeline's steps with the parameters of a configuration."""
 
     def count(name: str) -> int:
-        value = settings.parameters.get(name, PARAMETERS.get(name, 0))
+        value = settings.parameters.get(name, pipeline_parameters()[name].default)
         return int(value) if isinstance(value, int | float) else 0
 
     resources: Resources = settings.resources
     workers = max(count("num_dask_workers"), count("max_dask_workers"))
-    children: dict[str, list[StepResources]] = {
+    jobs: dict[str, list[StepResources]] = {
         "preprocessing": [resources.dask_worker] * (1 + workers),
         "tuning": [resources.training for _ in range(count("parallel_trials"))],
         "training": [resources.training for _ in range(count("num_gpu_nodes"))],
         "deployment": [resources.serving] * _SERVING_PODS,
     }
-    launching = [Demand(step, (resources.light, *pods)) for step, pods in children.items()]
+    launching = [Demand(step, (resources.light, *pods)) for step, pods in jobs.items()]
     return [Demand("a data step", (resources.data,)), *launching]
 
 
 def check_quotas(cluster: Cluster, wanted: Sequence[Demand]) -> list[Check]:
-    """Whether the quotas and limits of the namespace leave the room that the steps need, and what is left.
+    """Check that the quotas and limit ranges of the namespace admit the steps' pods, and report what is left.
 
     Args:
         cluster: Access to the namespace.
-        wanted: What the steps ask for; empty to say only what is left.
+        wanted: Demands of the steps; empty to report only what is left.
     """
     try:
         quotas = _items(cluster, cluster.core.list_namespaced_resource_quota, "quotas")
         ranges = _items(cluster, cluster.core.list_namespaced_limit_range, "limit ranges")
     except ForbiddenError:
         fix = "run doctor with credentials that may list resourcequotas and limitranges"
-        return [Check("quota", False, "these credentials may not read it", fix, required=False)]
+        return [Check("quota", False, "these credentials may not read quotas", fix, required=False)]
     except StepError as error:
-        return [refused("quota", error)]
+        return [failed_check("quota", error)]
     with_default = any("cpu" in (limit.default or {}) for limit in _container_limits(ranges))
     checks = [_check_quota(quota, wanted, with_default) for quota in quotas]
     checks += [_check_range(found, wanted) for found in ranges]
@@ -90,21 +90,21 @@ def _check_quota(quota: Any, wanted: Sequence[Demand], cpu_limit_by_default: boo
     left = {key: amount - used.get(key, Decimal(0)) for key, amount in hard.items()}
     detail = ", ".join(f"{key}: {_shown(key, left[key])} of {_shown(key, hard[key])} left" for key in hard)
     if quota.spec.scopes or quota.spec.scope_selector:
-        return Check(name, True, f"{detail}; it counts some pods only, so this is not compared with the steps")
+        return Check(name, True, f"{detail}; not compared with the steps, because it applies to some pods only")
     if wanted and "limits.cpu" in hard and not cpu_limit_by_default:
         fix = "add a LimitRange with a default CPU limit to the namespace, or drop limits.cpu from the quota"
-        return Check(name, False, f"{detail}; it admits no pod without a CPU limit, and the steps' have none", fix)
+        return Check(name, False, f"{detail}; it admits no pod without a CPU limit, and the steps' pods have none", fix)
     if never := list(_beyond(wanted, hard)):
         fix = "ask for a larger quota, or lower [resources] or the numbers of workers, trials and nodes"
         return Check(name, False, f"{detail}; too small: {'; '.join(never)}", fix)
     if now := list(_beyond(wanted, left)):
-        fix = "wait for other jobs to end, or delete what is not needed"
+        fix = "wait for other jobs to finish, or delete unused ones"
         return Check(name, False, f"{detail}; not enough at present: {'; '.join(now)}", fix, required=False)
     return Check(name, True, detail)
 
 
 def _beyond(wanted: Sequence[Demand], limits: Amounts) -> Iterator[str]:
-    """What the steps ask for beyond some limits."""
+    """Yield a line for each demand that exceeds a limit."""
     for demand in wanted:
         for key, limit in limits.items():
             need = demand.total.get(_REQUESTED.get(key, key.removeprefix("requests.")), Decimal(0))
@@ -113,7 +113,7 @@ def _beyond(wanted: Sequence[Demand], limits: Amounts) -> Iterator[str]:
 
 
 def _check_range(found: Any, wanted: Sequence[Demand]) -> Check:
-    """Whether the containers of the steps lie within a limit range."""
+    """Check that the steps' containers satisfy a limit range."""
     name = f"limit range {found.metadata.name}"
     problems: dict[str, None] = {}
     for limit in found.spec.limits:
@@ -121,17 +121,17 @@ def _check_range(found: Any, wanted: Sequence[Demand]) -> Check:
             continue
         for demand in wanted:
             for pod in demand.pods:
-                problems |= dict.fromkeys(_outside(demand.step, _asked(pod), limit))
+                problems |= dict.fromkeys(_violations(demand.step, _requests(pod), limit))
     if problems:
         fix = "change [resources], or ask for another limit range"
         return Check(name, False, "; ".join(problems), fix)
     return Check(name, True, "; ".join(_described(limit) for limit in found.spec.limits))
 
 
-def _outside(step: str, asked: Amounts, limit: Any) -> Iterator[str]:
-    most, least, default = (_amounts(part or {}) for part in (limit.max, limit.min, limit.default))
-    for key, amount in asked.items():
-        shown = f"{step} asks for {key} {_shown(key, amount)} in one pod"
+def _violations(step: str, requests: Amounts, limit: Any) -> Iterator[str]:
+    most, least, default = (_amounts(bound or {}) for bound in (limit.max, limit.min, limit.default))
+    for key, amount in requests.items():
+        shown = f"{step} requests {key} {_shown(key, amount)} in one pod"
         if key in most and amount > most[key]:
             yield f"{shown}, at most {_shown(key, most[key])} is allowed"
         if key in least and amount < least[key]:
@@ -141,21 +141,21 @@ def _outside(step: str, asked: Amounts, limit: Any) -> Iterator[str]:
 
 
 def _described(limit: Any) -> str:
-    parts = {"at most": limit.max, "at least": limit.min, "default limit": limit.default}
-    said = [f"{what} {key} {amount}" for what, amounts in parts.items() for key, amount in (amounts or {}).items()]
-    return f"{limit.type}: {', '.join(said) or 'nothing that concerns the steps'}"
+    bounds = {"at most": limit.max, "at least": limit.min, "default limit": limit.default}
+    lines = [f"{what} {key} {amount}" for what, amounts in bounds.items() for key, amount in (amounts or {}).items()]
+    return f"{limit.type}: {', '.join(lines) or 'no limit that affects the steps'}"
 
 
 def _container_limits(ranges: Sequence[Any]) -> list[Any]:
     return [limit for found in ranges for limit in found.spec.limits if limit.type == "Container"]
 
 
-def _asked(pod: StepResources) -> Amounts:
-    """What the one container of a pod asks for."""
-    asked: Amounts = {"cpu": parse_quantity(pod.cpu), "memory": parse_quantity(pod.memory)}
+def _requests(pod: StepResources) -> Amounts:
+    """Return the requests of a pod's only container."""
+    requests: Amounts = {"cpu": parse_quantity(pod.cpu), "memory": parse_quantity(pod.memory)}
     if isinstance(pod, TrainingResources) and pod.gpus:
-        asked[pod.gpu_resource] = Decimal(pod.gpus)
-    return asked
+        requests[pod.gpu_resource] = Decimal(pod.gpus)
+    return requests
 
 
 def _amounts(quantities: Mapping[str, str]) -> Amounts:

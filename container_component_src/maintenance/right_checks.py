@@ -1,4 +1,4 @@
-"""Checks of the rights that the steps need on a cluster."""
+"""Checks of the steps' rights on a cluster."""
 
 from contextlib import suppress
 
@@ -7,37 +7,37 @@ from kubernetes import client
 from container_component_src.cluster.access import Cluster, ForbiddenError, NotFoundError
 from container_component_src.cluster.rights import RIGHTS, Right
 from container_component_src.errors import StepError
-from container_component_src.maintenance.checks import Check, refused
+from container_component_src.maintenance.checks import Check, failed_check
 
-_ACCOUNT = "system:serviceaccount:"  # what names of users start with that are service accounts
+_ACCOUNT = "system:serviceaccount:"  # prefix of the user names of service accounts
 
 
 def own_user(cluster: Cluster) -> str:
-    """The user that the API knows these credentials as; empty where it does not say."""
+    """Return the user name of the current credentials; empty if the API does not tell."""
     ask = client.AuthenticationV1Api(cluster.api_client).create_self_subject_review
     try:
         answer = cluster.request(ask, "ask for", "the own user", client.V1SelfSubjectReview())
-    except StepError:  # before Kubernetes 1.28 it is not there
+    except StepError:  # not available before Kubernetes 1.28
         return ""
     return str(answer.status.user_info.username)
 
 
 def own_account(cluster: Cluster) -> str:
-    """The service account of the namespace that these credentials are; empty if they are none."""
+    """Return the service account of the namespace that the current credentials belong to; empty if there is none."""
     prefix = f"{_ACCOUNT}{cluster.namespace}:"
     user = own_user(cluster)
     return user.removeprefix(prefix) if user.startswith(prefix) else ""
 
 
 def check_rights(cluster: Cluster, service_account: str) -> list[Check]:
-    """Whether a service account, or whoever asks where none is named, has the rights that the steps need."""
+    """Check the rights of a service account, or of the current credentials if the account is empty."""
     user = own_user(cluster)
     if user == f"{_ACCOUNT}{cluster.namespace}:{service_account}":
-        service_account = ""  # everybody may ask for the own rights
+        service_account = ""  # everybody may ask for their own rights
     who = f"service account {service_account}" if service_account else _described(user)
     try:
         if service_account:
-            with suppress(ForbiddenError):  # what is asked next needs no right to read it
+            with suppress(ForbiddenError):  # the next requests do not need this right
                 read = cluster.core.read_namespaced_service_account
                 cluster.request(read, "read", who, service_account, cluster.namespace)
         rights = [_check_right(cluster, service_account, who, right) for right in RIGHTS]
@@ -46,16 +46,16 @@ def check_rights(cluster: Cluster, service_account: str) -> list[Check]:
         return [Check("rights", False, f"there is no {who}", "name the steps' account with --service-account")]
     except ForbiddenError:
         fix = "run doctor in a pod of that account, or with credentials that may create localsubjectaccessreviews"
-        return [Check("rights", False, f"{_described(user)} may not ask for those of {who}", fix, required=False)]
+        return [Check("rights", False, f"{_described(user)} may not query the rights of {who}", fix, required=False)]
     except StepError as error:
-        return [refused("rights", error)]
+        return [failed_check("rights", error)]
 
 
 def is_allowed(cluster: Cluster, right: Right, verb: str, service_account: str = "") -> bool:
-    """Whether a service account of the namespace, or whoever asks where none is named, has a right.
+    """Return whether a service account, or the current credentials if the account is empty, have a right.
 
     Raises:
-        StepError: The API does not say.
+        StepError: The API does not tell.
     """
     resource, _, subresource = right.resource.partition("/")
     attributes = client.V1ResourceAttributes(
@@ -63,12 +63,11 @@ def is_allowed(cluster: Cluster, right: Right, verb: str, service_account: str =
     )
     api = client.AuthorizationV1Api(cluster.api_client)
     if not service_account:
-        own = client.V1SelfSubjectAccessReview(
-            spec=client.V1SelfSubjectAccessReviewSpec(resource_attributes=attributes)
-        )
+        spec = client.V1SelfSubjectAccessReviewSpec(resource_attributes=attributes)
+        own = client.V1SelfSubjectAccessReview(spec=spec)
         answer = cluster.request(api.create_self_subject_access_review, "ask for", "own rights", own)
     else:
-        # Of the namespace, because who administers that may ask it, but not for the whole cluster.
+        # A local review, because an administrator of the namespace may create it without rights to the whole cluster.
         review = client.V1LocalSubjectAccessReview(
             metadata=client.V1ObjectMeta(namespace=cluster.namespace),
             spec=client.V1SubjectAccessReviewSpec(

@@ -1,4 +1,4 @@
-"""Checks of the two stores: the one that Kubeflow Pipelines keeps artifacts in, and the user's own."""
+"""Checks of the two stores: the artifact store of Kubeflow Pipelines, and the user's data store."""
 
 import uuid
 
@@ -8,60 +8,52 @@ from container_component_src import storage
 from container_component_src.cluster.access import Cluster, ForbiddenError, NotFoundError
 from container_component_src.data_root import WRITE_PROBE
 from container_component_src.errors import PipelineError, StepError
-from container_component_src.maintenance.checks import Check, refused
+from container_component_src.maintenance.checks import Check, failed_check, one_line
 from container_component_src.storage import Location
 
-LAUNCHER = "kfp-launcher"  # ConfigMap of a namespace that says where its runs keep artifacts
-DEFAULT_ROOT = "minio://mlpipeline/v2/artifacts"  # of the launcher, where the ConfigMap does not say
+LAUNCHER = "kfp-launcher"  # ConfigMap that names the artifact store of the namespace's runs
+DEFAULT_ROOT = "minio://mlpipeline/v2/artifacts"  # artifact folder if the ConfigMap names none
 WRITING = "data root"  # name of the check
-NO_ROOT = "unless both are one store, set [paths] data_root to an address like s3://bucket/runs, and give it here"
+NO_ROOT = "unless both are one store, set [paths] data_root to an address like s3://bucket/runs and pass --data-root"
 
 
 def check_launcher(cluster: Cluster, data_root: str, secret: str) -> tuple[list[Check], str]:
-    """Say which store is which.
+    """Report which store holds artifacts and which one holds datasets.
 
     Args:
         cluster: Access to the namespace of the steps.
-        data_root: Where datasets go; with the artifacts if empty.
-        secret: That has the keys of the user's store.
+        data_root: Folder of the datasets; empty to keep them in the artifact store.
+        secret: Name of the Secret with the keys of the user's store.
 
     Returns:
-        The checks, and the folder that datasets go to; empty if that is not known.
+        The checks, and the folder of the datasets, which is empty if it is unknown.
     """
-    name = "store of Kubeflow Pipelines"
+    name, root = "store of Kubeflow Pipelines", ""
     try:
         read = cluster.core.read_namespaced_config_map
-        found = cluster.request(read, "read", f"ConfigMap {LAUNCHER}", LAUNCHER, cluster.namespace)
-        settings = found.data or {}
-        root, detail = settings.get("defaultPipelineRoot") or DEFAULT_ROOT, _providers(settings)
-        artifacts = Check(name, True, f"{root}{detail}: the launcher keeps small artifacts there, with its own keys")
+        settings = cluster.request(read, "read", f"ConfigMap {LAUNCHER}", LAUNCHER, cluster.namespace).data or {}
+        root = settings.get("defaultPipelineRoot") or DEFAULT_ROOT
+        detail = f"{root}{_providers(settings)}: the launcher keeps small artifacts there, with its own keys"
+        artifacts = Check(name, True, detail)
     except NotFoundError:
-        root = ""
-        detail, fix = f"no ConfigMap {LAUNCHER} says where it is", "check that this namespace is a Kubeflow profile"
-        artifacts = Check(name, False, detail, fix, required=False)
+        fix = "check that this namespace is a Kubeflow profile"
+        artifacts = Check(name, False, f"unknown, because there is no ConfigMap {LAUNCHER}", fix, required=False)
     except ForbiddenError:
-        root = ""
         fix = "run doctor with credentials that may get ConfigMaps"
         artifacts = Check(name, False, f"these credentials may not read ConfigMap {LAUNCHER}", fix, required=False)
     except StepError as error:
-        return [refused(name, error)], data_root
+        return [failed_check(name, error)], data_root
     if data_root:
-        return [
-            artifacts,
-            Check("your own store", True, f"{data_root}: datasets, with the keys of {secret}"),
-        ], data_root
-    shared = Check(
-        "your own store",
-        False,
-        f"no --data-root: datasets go to {root or 'the store of Kubeflow Pipelines'} too, with the keys of {secret}",
-        NO_ROOT,
-        required=False,
+        own = Check("your own store", True, f"{data_root}: datasets, with the keys of {secret}")
+        return [artifacts, own], data_root
+    detail = (
+        f"no --data-root: datasets go to {root or 'the store of Kubeflow Pipelines'} too, with the keys of {secret}"
     )
-    return [artifacts, shared], root
+    return [artifacts, Check("your own store", False, detail, NO_ROOT, required=False)], root
 
 
 def _providers(settings: dict[str, str]) -> str:
-    """The endpoint that the ConfigMap names; nothing where it leaves that to the launcher."""
+    """Return the endpoint that the ConfigMap names, or an empty string if it names none."""
     try:
         providers = yaml.safe_load(settings.get("providers", "")) or {}
         endpoints = [provider["default"]["endpoint"] for provider in providers.values()]
@@ -71,29 +63,28 @@ def _providers(settings: dict[str, str]) -> str:
 
 
 def check_writing(folder: str) -> Check:
-    """Whether a step can write to a folder, read it and list it; Delete is tried too, but not needed."""
+    """Check that a step can write, read and list a folder; deleting is tried but not required."""
     try:
         place = storage.resolve(folder)
         content = uuid.uuid4().hex.encode()
         probe = place / WRITE_PROBE
         probe.write_bytes(content)
         if probe.read_bytes() != content or probe.path not in {child.path for child in place.children()}:
-            return Check(
-                WRITING, False, f"{place.uri}: what was written is not there", "use a store that is consistent"
-            )
+            return Check(WRITING, False, f"{place.uri}: a written file does not appear", "use a consistent store")
     except PipelineError as error:
-        return refused(WRITING, error)
+        return failed_check(WRITING, error)
     except OSError as error:
         fix = "check its name, and that the keys have the rights to Put, Get and List there"
-        return Check(WRITING, False, f"{folder}: {' '.join(str(error).split()) or type(error).__name__}", fix)
-    return Check(WRITING, True, f"{place.uri}: Put, Get and List work; {_deleted(probe)}")
+        return Check(WRITING, False, f"{folder}: {one_line(error)}", fix)
+    return Check(WRITING, True, f"{place.uri}: Put, Get and List work; {_delete(probe)}")
 
 
-def _deleted(probe: Location) -> str:
+def _delete(probe: Location) -> str:
+    """Delete the written file, and return whether that worked."""
     try:
         probe.remove()
-        if not probe.exists():  # s3fs passes over objects that the store refuses to delete
+        if not probe.exists():  # s3fs ignores objects that the store refuses to delete
             return "Delete works too"
     except (PipelineError, OSError):
         pass
-    return f"no Delete, which nothing needs ({WRITE_PROBE} stays)"
+    return f"Delete does not, and is not needed ({WRITE_PROBE} remains)"

@@ -9,10 +9,10 @@ from pydantic import Field, ValidationError, model_validator
 from container_component_src import storage
 from container_component_src.data_root import IF_DELETED
 from container_component_src.errors import InputError
-from container_component_src.model.arguments import Hyperparameters
-from container_component_src.settings import Frozen, describe
+from container_component_src.steps.training import Hyperparameters
 from container_component_src.storage import Location
 from container_component_src.telemetry.scaler import Scaler
+from container_component_src.values import Frozen, describe
 
 INFO_NAME = "bundle.json"
 WEIGHTS_NAME = "model.safetensors"

@@ -5,10 +5,10 @@ import numpy.typing as npt
 from scipy.stats import genpareto
 
 from container_component_src.errors import InputError
-from container_component_src.model.arguments import TrainingArguments
 from container_component_src.model.bundle_info import ChannelStatistics, Thresholds
 from container_component_src.model.scoring import SeriesScorer
 from container_component_src.model.vae import TimeStampVAE
+from container_component_src.steps.training import TrainingArguments
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.scaling import Moments
 from container_component_src.telemetry.smoothing import GAP_SAMPLE, Smoother, default_max_gap

@@ -5,7 +5,7 @@ import logging
 from container_component_src import storage
 from container_component_src.data_root import WRITE_PROBE
 from container_component_src.errors import PipelineError
-from container_component_src.model.arguments import TrainingArguments
+from container_component_src.steps.training import TrainingArguments
 from container_component_src.telemetry.dataset import Dataset
 
 logger = logging.getLogger(__name__)

@@ -9,9 +9,10 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
+from container_component_src.arrays import Float32Array
 from container_component_src.errors import InputError
 from container_component_src.model.windows import Windowing
-from container_component_src.telemetry.dataset import Dataset, Frame, Partition, Values
+from container_component_src.telemetry.dataset import Dataset, Frame, Partition
 
 BLOCK_ROWS = 16_384  # rows gathered at once: enough to make the call cheap, few enough for the processor's cache
 # Neighbours in memory that stay together: rows gathered one by one take half as long again, see benchmarks/README.md.
@@ -163,7 +164,7 @@ def read_frame(dataset: Dataset, partition: Partition) -> Frame:
     return frame
 
 
-def load_values(dataset: Dataset, seed: int, windowing: Windowing = _NO_WINDOWS) -> Values:
+def load_values(dataset: Dataset, seed: int, windowing: Windowing = _NO_WINDOWS) -> Float32Array:
     """Read the windows of a whole dataset in a random order, float32 [rows, steps * channels].
 
     They cross no partition's border, as those of a dataset that is streamed.

@@ -6,10 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from container_component_src.arrays import Float32Array
+from container_component_src.arrays import Float32Array, Timestamps
 from container_component_src.model.vae import TimeStampVAE
 from container_component_src.model.windows import Windowing
-from container_component_src.telemetry.smoothing import Timestamps
 
 _ROWS_AT_ONCE = 16_384  # activations stay within a few megabytes
 

@@ -17,7 +17,6 @@ from lightning.pytorch.strategies import DDPStrategy
 from container_component_src import storage
 from container_component_src.errors import InputError
 from container_component_src.limits import usable_memory
-from container_component_src.model.arguments import TrainingArguments
 from container_component_src.model.bundle import (
     Architecture,
     Bundle,
@@ -36,6 +35,7 @@ from container_component_src.model.streaming import StreamingSource
 from container_component_src.model.vae import TimeStampVAE
 from container_component_src.model.windows import Windowing
 from container_component_src.scratch import scratch_directory
+from container_component_src.steps.training import TrainingArguments
 from container_component_src.telemetry.dataset import Dataset
 
 _VARIANCE_FLOOR = 1e-4

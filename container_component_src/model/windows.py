@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from container_component_src.telemetry.dataset import Values
-from container_component_src.telemetry.smoothing import Timestamps, segment_starts
+from container_component_src.arrays import Float32Array, Timestamps
+from container_component_src.telemetry.smoothing import segment_starts
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Windowing:
     steps: int = 1
     max_gap_ns: int | None = None
 
-    def pieces(self, values: Values, timestamps: Timestamps | None, rows_at_once: int) -> Iterator[Values]:
+    def pieces(self, values: Float32Array, timestamps: Timestamps | None, rows_at_once: int) -> Iterator[Float32Array]:
         """Windows of some rows after the other, so that few are in memory.
 
         Args:
@@ -33,7 +33,7 @@ class Windowing:
             rows_at_once: Rows of a piece at most.
 
         Yields:
-            Values of shape [rows of the piece, steps * channels].
+            Float32Array of shape [rows of the piece, steps * channels].
         """
         rows = np.arange(len(values))
         starts = rows if timestamps is None else segment_starts(timestamps, self.max_gap_ns)

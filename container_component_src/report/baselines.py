@@ -1,10 +1,7 @@
-"""The model beside the baselines: whether it earns its keep, in words and as a table."""
-
-from html import escape
-from string import Template
+"""Comparison of the model with the baselines, in words."""
 
 from container_component_src.evaluation.result import BaselineResult, EvaluationResult
-from container_component_src.report.text import NONE, fraction, rate, span
+from container_component_src.report.text import fraction, interval_text
 
 NAMES = {
     "z_score": "Z-score",
@@ -16,20 +13,18 @@ _AREAS = {"roc_auc": "ROC AUC", "pr_auc": "PR AUC"}
 
 
 def baseline_name(baseline: BaselineResult) -> str:
-    """As a reader knows it."""
+    """Return the display name of a baseline."""
     return NAMES.get(baseline.name, baseline.name)
 
 
-def judgement(result: EvaluationResult) -> str:
-    """Whether the model is worth its effort; "" where there is no baseline to say so."""
+def baseline_verdict(result: EvaluationResult) -> str:
+    """Return whether the model beats the baselines, in one or two sentences; "" if there are no baselines."""
     if not result.baselines:
         return ""
-    strongest = max(result.baselines, key=lambda item: item.pr_auc)
-    sentences = [_lead(result, strongest), _deployed(result)]
-    return " ".join(filter(None, sentences))
+    return " ".join(filter(None, [_verdict_on_areas(result), _verdict_on_alarms(result)]))
 
 
-def _lead(result: EvaluationResult, strongest: BaselineResult) -> str:
+def _verdict_on_areas(result: EvaluationResult) -> str:
     behind = [
         f"{baseline_name(item)} reaches {fraction(getattr(item, area))} in {name}, the model "
         f"{fraction(getattr(result, area))}"
@@ -38,67 +33,36 @@ def _lead(result: EvaluationResult, strongest: BaselineResult) -> str:
         if getattr(item, area) >= getattr(result, area)
     ]
     if behind:
-        return f"The model does not earn its keep here: {'; '.join(behind)}."
-    ahead = f"better than all {len(result.baselines)} baselines in ROC AUC and PR AUC"
-    doubtful = [
-        f"over {baseline_name(item)} {span(item.advantage[area], sign=True)} in {name}"
+        return f"The model does not beat the baselines: {'; '.join(behind)}."
+    uncertain = [
+        f"over {baseline_name(item)} {interval_text(item.advantage[area], sign=True)} in {name}"
         for item in result.baselines
         for area, name in _AREAS.items()
         if area in item.advantage and item.advantage[area].low <= 0
     ]
-    if doubtful:
+    if uncertain:
         return (
-            f"Whether the model earns its keep is open: it is {ahead}, but the 95 % interval of its lead reaches zero, "
-            f"{', '.join(doubtful)}."
+            f"It is uncertain whether the model beats the baselines: it leads all {len(result.baselines)} in ROC AUC "
+            f"and PR AUC, but the 95 % interval of its lead includes zero ({', '.join(uncertain)})."
         )
-    gains = ", ".join(
+    strongest = max(result.baselines, key=lambda item: item.pr_auc)
+    leads = ", ".join(
         f"{getattr(result, area) - getattr(strongest, area):+.3f} in {name}" for area, name in _AREAS.items()
     )
-    certain = ", and stays so when the events are drawn again" if strongest.advantage else ""
-    return f"The model earns its keep: it is {ahead}{certain} ({gains} over the strongest, {baseline_name(strongest)})."
+    certain = ", and the 95 % interval of each lead lies above zero" if strongest.advantage else ""
+    return (
+        f"The model beats all {len(result.baselines)} baselines in ROC AUC and PR AUC{certain} ({leads} over the "
+        f"strongest, {baseline_name(strongest)})."
+    )
 
 
-def _deployed(result: EvaluationResult) -> str:
-    """What the areas do not say: how good the alarms of the calibrated thresholds are."""
+def _verdict_on_alarms(result: EvaluationResult) -> str:
+    """Return a sentence if a baseline has a composite F1 as high as the model's at the calibrated threshold."""
     best = max(result.baselines, key=lambda item: item.calibrated.composite_f1)
     own, other = result.calibrated.composite_f1, best.calibrated.composite_f1
     if other < own:
         return ""
     return (
-        f"At calibrated thresholds, though, {baseline_name(best)} reaches a composite F1 of {fraction(other)}, the "
+        f"At calibrated thresholds, however, {baseline_name(best)} reaches a composite F1 of {fraction(other)}, the "
         f"model {fraction(own)}."
     )
-
-
-def baseline_section(result: EvaluationResult, template: str) -> str:
-    """The section with the table, or a note where there is nothing to compare with."""
-    if not result.baselines:
-        return '<p id="baselines" class="panel">No baselines: run_evaluation was given no training data for them.</p>'
-    return Template(template).substitute(judgement=escape(judgement(result)), rows=_rows(result))
-
-
-def _rows(result: EvaluationResult) -> str:
-    """Body of the table of detectors, the model first, the others by falling PR AUC."""
-    ordered = sorted(result.baselines, key=lambda item: -item.pr_auc)
-    model = _row("Model (VAE)", result, (NONE, NONE), "own")
-    return "\n".join([model, *(_row(baseline_name(item), item, _advantages(item), "") for item in ordered)])
-
-
-def _advantages(baseline: BaselineResult) -> tuple[str, ...]:
-    return tuple(span(baseline.advantage.get(area), sign=True) for area in _AREAS)
-
-
-def _row(name: str, item: EvaluationResult | BaselineResult, advantages: tuple[str, ...], kind: str) -> str:
-    metrics = item.calibrated
-    values = (
-        fraction(item.roc_auc),
-        fraction(item.pr_auc),
-        *advantages,
-        fraction(metrics.composite_f1),
-        fraction(metrics.event_recall),
-        fraction(metrics.precision),
-        rate(metrics.false_alarms_per_day),
-        fraction(item.best.composite_f1),
-    )
-    cells = "".join(f'<td class="number">{value}</td>' for value in values)
-    return f'<tr class="{kind}"><th scope="row">{escape(name)}</th>{cells}</tr>'

@@ -1,15 +1,15 @@
-"""The plots of the report as plotly.js figures: pure functions from results to JSON values.
+"""Plots of the report as plotly.js figures: pure functions from results to JSON values.
 
-Colours are names with an `@`, which the page's script replaces by those of the light or the dark theme. `score_axis`
-says which axis holds scores, so that the script can switch it between its linear and its compressed form.
+A colour is a name with an `@`; the script of the page replaces it by the colour of the light or dark theme.
+`score_axis` names the axis that holds scores, so that the script can switch it between linear and compressed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from container_component_src.evaluation.result import BaselineResult, EvaluationResult
+from container_component_src.arrays import Float64Array
+from container_component_src.evaluation.result import BaselineResult, EvaluationResult, ThresholdMetrics
 from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.report.baselines import baseline_name
 from container_component_src.report.score_plot import time_figure
@@ -26,7 +26,7 @@ _BASELINE_LOOKS = {
 
 
 def result_figures(series: Series, result: EvaluationResult, info: BundleInfo) -> dict[str, Figure]:
-    """All plots but those of the tuning, by the id of their place in the page."""
+    """Return all plots except those of the split and the tuning, by the name that the page uses."""
     return {
         "time": time_figure(series, result),
         "thresholds": _thresholds(result),
@@ -66,10 +66,6 @@ def _thresholds(result: EvaluationResult) -> Figure:
 
 def _roc(result: EvaluationResult) -> Figure:
     roc = result.roc
-    points = [
-        (name, metrics.false_positives / (metrics.false_positives + metrics.true_negatives), metrics.recall)
-        for name, metrics in (("Calibrated", result.calibrated), ("Best", result.best))
-    ]
     return {
         "data": [
             _chance(0, 1),
@@ -78,7 +74,9 @@ def _roc(result: EvaluationResult) -> Figure:
                 for item in result.baselines
             ),
             _curve(f"Model {result.roc_auc:.3f}", roc.false_positive_rate, roc.recall, roc.threshold),
-            *_operating_points(points),
+            *_operating_points(
+                result, lambda at: (at.false_positives / (at.false_positives + at.true_negatives), at.recall)
+            ),
         ],
         "layout": {
             "xaxis": {"title": {"text": "False positive rate (rows)"}, "range": [-0.02, 1.02]},
@@ -90,23 +88,12 @@ def _roc(result: EvaluationResult) -> Figure:
 def _pr(result: EvaluationResult) -> Figure:
     pr, counts = result.pr, result.counts
     base = counts.anomalous_rows / counts.test_rows
-    points = [
-        (name, metrics.recall, metrics.precision)
-        for name, metrics in (("Calibrated", result.calibrated), ("Best", result.best))
-        if metrics.precision is not None
-    ]
     return {
         "data": [
-            {
-                **line("Chance", "@muted", "dot", 1),
-                "legendrank": 2000,
-                "x": [0, 1],
-                "y": [base, base],
-                "hoverinfo": "skip",
-            },
+            _chance(base, base),
             *(_baseline(item, item.pr_auc, item.pr.recall, item.pr.precision) for item in result.baselines),
             _curve(f"Model {result.pr_auc:.3f}", pr.recall, pr.precision, pr.threshold),
-            *_operating_points(points),
+            *_operating_points(result, lambda at: (at.recall, at.precision)),
         ],
         "layout": {
             "xaxis": {"title": {"text": "Recall (rows)"}, "range": [-0.02, 1.02]},
@@ -116,7 +103,7 @@ def _pr(result: EvaluationResult) -> Figure:
 
 
 def _chance(first: float, last: float) -> Figure:
-    """What guessing gives; last in the legend."""
+    """Return the line of a random scorer, last in the legend."""
     return {
         **line("Chance", "@muted", "dot", 1),
         "legendrank": 2000,
@@ -148,25 +135,34 @@ def _baseline(item: BaselineResult, area: float, x: Sequence[float], y: Sequence
     }
 
 
-def _operating_points(points: Sequence[tuple[str, float, float]]) -> list[Figure]:
-    looks = {"Calibrated": ("@calibrated", "circle"), "Best": ("@best", "diamond")}
-    return [
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "name": f"{name} threshold",
-            "x": [x],
-            "y": [y],
-            "marker": {"color": looks[name][0], "symbol": looks[name][1], "size": 11},
-            "hovertemplate": f"{name} threshold: (%{{x:.4f}}, %{{y:.4f}})<extra></extra>",
-        }
-        for name, x, y in points
-    ]
+def _operating_points(
+    result: EvaluationResult, coordinates: Callable[[ThresholdMetrics], tuple[float, float | None]]
+) -> list[Figure]:
+    """Return a marker at the coordinates of each threshold; undefined ones are omitted."""
+    markers = []
+    for name, metrics, colour, symbol in (
+        ("Calibrated", result.calibrated, "@calibrated", "circle"),
+        ("Best", result.best, "@best", "diamond"),
+    ):
+        x, y = coordinates(metrics)
+        if y is not None:
+            markers.append(
+                {
+                    "type": "scatter",
+                    "mode": "markers",
+                    "name": f"{name} threshold",
+                    "x": [x],
+                    "y": [y],
+                    "marker": {"color": colour, "symbol": symbol, "size": 11},
+                    "hovertemplate": f"{name} threshold: (%{{x:.4f}}, %{{y:.4f}})<extra></extra>",
+                }
+            )
+    return markers
 
 
 def _histogram(series: Series, result: EvaluationResult) -> Figure:
     shares = [100 * rows / max(int(rows.sum()), 1) for rows in (series.normal, series.anomalous)]
-    # A logarithmic axis has no zero: empty bins lie on its lower end.
+    # A logarithmic axis has no zero, so empty bins lie at its lower end.
     floor = min(float(share[share > 0].min()) for share in shares) / 2
     return {
         "data": [
@@ -179,7 +175,7 @@ def _histogram(series: Series, result: EvaluationResult) -> Figure:
         "layout": {
             "xaxis": {"title": {"text": "Smoothed score (nats)"}},
             "yaxis": {
-                "title": {"text": "Share of the rows (%)"},
+                "title": {"text": "Share of rows (%)"},
                 "type": "log",
                 "range": [float(np.log10(floor)), 2],
                 "dtick": 1,
@@ -191,9 +187,7 @@ def _histogram(series: Series, result: EvaluationResult) -> Figure:
     }
 
 
-def _steps(
-    name: str, colour: str, dash: str, edges: npt.NDArray[np.float64], heights: npt.NDArray[np.float64]
-) -> Figure:
+def _steps(name: str, colour: str, dash: str, edges: Float64Array, heights: Float64Array) -> Figure:
     return {
         **line(name, colour, dash),
         "x": [float(short_number(edge)) for edge in edges],
@@ -220,7 +214,7 @@ def _training(info: BundleInfo) -> Figure:
         "x0": info.training.best_epoch,
         "x1": info.training.best_epoch,
         "line": {"color": "@best", "width": 2, "dash": "dot"},
-        "name": "Epoch of this model",
+        "name": "Best epoch",
         "showlegend": True,
     }
     return {

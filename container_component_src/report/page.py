@@ -1,94 +1,42 @@
-"""The evaluation as one HTML file that needs nothing else: data, styles, scripts and plotly.js are inside."""
+"""Evaluation report as one self-contained HTML file: data, styles, scripts and plotly.js are inside."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
-from importlib import resources
-from string import Template
 from typing import Any
 
 import pandas as pd
+from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from container_component_src import storage
 from container_component_src.errors import InputError
 from container_component_src.evaluation.result import EvaluationResult
 from container_component_src.model.bundle_info import BundleInfo, open_info
-from container_component_src.report import tables
-from container_component_src.report.baselines import baseline_section, judgement
+from container_component_src.report.baselines import baseline_verdict
 from container_component_src.report.figures import result_figures
 from container_component_src.report.overview import Overview, read_overview, split_figure
+from container_component_src.report.rendering import render
 from container_component_src.report.score_plot import event_views
-from container_component_src.report.series import Axis, Series, Window, event_windows, read_series
+from container_component_src.report.series import ScoreAxis, Series, Window, event_windows, read_series
 from container_component_src.report.signals import Signal, read_signals
-from container_component_src.report.trials import read_trials, trial_facts, trial_figures
+from container_component_src.report.text import interval_texts
+from container_component_src.report.trials import read_trials, trial_figures, trial_summary
 from container_component_src.telemetry.dataset import Dataset
 
 
 @dataclass(frozen=True)
 class Telemetry:
-    """URIs of the data that the evaluation goes back to, in the units of the archives."""
+    """URIs of the unscaled datasets."""
 
-    whole: str  # dataset before the split
-    train: str  # its parts, before they were scaled
+    whole: str  # before the split
+    train: str
     val: str
     test: str
 
 
-def write_report(
-    telemetry: Telemetry, scores_uri: str, evaluation_uri: str, bundle_uri: str, trials_uri: str, report_uri: str
-) -> dict[str, Any]:
-    """Write the report; scores and timestamps are read once, partition by partition, and the signals of the events.
-
-    Args:
-        telemetry: The data, unscaled.
-        scores_uri: Dataset of scores that the evaluation wrote.
-        evaluation_uri: JSON file of the evaluation.
-        bundle_uri: The model bundle that was evaluated.
-        trials_uri: CSV table of the tuning trials, or "" where there was no tuning.
-        report_uri: Where the HTML file goes.
-
-    Returns:
-        The summary that the pipeline shows beside the artifact.
-
-    Raises:
-        InputError: An input is absent or damaged, or they do not belong together.
-    """
-    result = EvaluationResult.read(evaluation_uri)
-    info = open_info(bundle_uri)
-    scores = Dataset.open(scores_uri)
-    if info.weights_sha256 != result.bundle_digest:
-        raise InputError(
-            f"{evaluation_uri}: evaluates another model than {bundle_uri}; name the bundle that it evaluated"
-        )
-    if scores.manifest.rows != result.counts.test_rows:
-        raise InputError(
-            f"{scores_uri}: {scores.manifest.rows} rows, but the evaluation has {result.counts.test_rows}; name the "
-            f"scores that it wrote"
-        )
-    whole = Dataset.open(telemetry.whole)
-    parts = {name: Dataset.open(getattr(telemetry, name)) for name in ("train", "val", "test")}
-    trials = read_trials(trials_uri) if trials_uri else None
-    axis, windows = Axis.of(result), event_windows(result)
-    content = Content(
-        result=result,
-        info=info,
-        overview=read_overview(whole, parts, info.thresholds.max_gap_ns or 0),
-        series=read_series(scores, result, axis, windows),
-        signals=read_signals(parts["test"], result, windows, info),
-        windows=windows,
-        axis=axis,
-        trials=trials,
-    )
-    page = render(content).encode()
-    storage.resolve(report_uri).write_bytes(page)
-    return {"bytes": len(page), "events": result.counts.events, "trials": 0 if trials is None else len(trials)}
-
-
 @dataclass(frozen=True)
 class Content:
-    """Everything that the page shows."""
+    """Content of the page."""
 
     result: EvaluationResult
     info: BundleInfo
@@ -96,53 +44,89 @@ class Content:
     series: Series
     signals: Sequence[Sequence[Signal]]  # by event
     windows: Sequence[Window]  # by event
-    axis: Axis
+    axis: ScoreAxis
     trials: pd.DataFrame | None
 
 
-def render(content: Content) -> str:
-    """The page as HTML."""
-    result, info, overview, series = content.result, content.info, content.overview, content.series
-    tuning = {} if content.trials is None else trial_figures(content.trials)
-    figures = {"split": split_figure(overview, result.events), **result_figures(series, result, info), **tuning}
-    return Template(_file("page.html")).substitute(
-        style=_file("style.css"),
-        script=_file("script.js"),
-        plotly=get_plotlyjs(),
-        report_data=_json(
-            {
-                "figures": figures,
-                "axis": vars(content.axis),
-                "events": event_views(series, content.signals, content.windows, result),
-            }
-        ),
-        verdict=tables.verdict(result),
-        judgement=escape(judgement(result)),
-        facts=escape(tables.facts(result, overview)),
-        cards=tables.cards(result),
-        comparison=tables.comparison(result),
-        baselines=baseline_section(result, _file("baselines.html")),
-        events=tables.event_rows(result),
-        model=tables.definitions(tables.model_summary(result, info)),
-        data=tables.definitions(tables.data_summary(result, info, overview)),
-        split=tables.definitions(tables.split_summary(result, overview)),
-        versions=tables.definitions(info.versions),
-        tuning=_tuning(content.trials, tuning),
-        tuning_link="" if content.trials is None else '<a href="#tuning">Tuning</a>',
+def write_report(
+    telemetry: Telemetry, scores_uri: str, evaluation_uri: str, bundle_uri: str, trials_uri: str, report_uri: str
+) -> dict[str, Any]:
+    """Write the report; all datasets are read once, partition by partition.
+
+    Args:
+        telemetry: Unscaled datasets.
+        scores_uri: Dataset of scores that the evaluation wrote.
+        evaluation_uri: JSON file of the evaluation.
+        bundle_uri: Model bundle that was evaluated.
+        trials_uri: CSV table of the tuning trials, or "" if there was no tuning.
+        report_uri: Output HTML file.
+
+    Returns:
+        Metadata that the pipeline shows beside the artifact.
+
+    Raises:
+        InputError: An input is missing or damaged, or the inputs belong to different runs.
+    """
+    content = read_content(telemetry, scores_uri, evaluation_uri, bundle_uri, trials_uri)
+    page = render_page(content).encode()
+    storage.resolve(report_uri).write_bytes(page)
+    trials = 0 if content.trials is None else len(content.trials)
+    return {"bytes": len(page), "events": content.result.counts.events, "trials": trials}
+
+
+def read_content(
+    telemetry: Telemetry, scores_uri: str, evaluation_uri: str, bundle_uri: str, trials_uri: str
+) -> Content:
+    """Read what the page shows; arguments and errors are those of `write_report`."""
+    result, info, scores = EvaluationResult.read(evaluation_uri), open_info(bundle_uri), Dataset.open(scores_uri)
+    if info.weights_sha256 != result.bundle_digest:
+        raise InputError(
+            f"{evaluation_uri}: not the evaluation of the model {bundle_uri}", fix="name the bundle that was evaluated"
+        )
+    if scores.manifest.rows != result.counts.test_rows:
+        raise InputError(
+            f"{scores_uri}: {scores.manifest.rows} rows, but the evaluation has {result.counts.test_rows}",
+            fix="name the scores that the evaluation wrote",
+        )
+    whole = Dataset.open(telemetry.whole)
+    splits = {name: Dataset.open(getattr(telemetry, name)) for name in ("train", "val", "test")}
+    trials = read_trials(trials_uri) if trials_uri else None
+    axis, windows = ScoreAxis.of(result), event_windows(result)
+    return Content(
+        result=result,
+        info=info,
+        overview=read_overview(whole, splits, info.thresholds.max_gap_ns or 0),
+        series=read_series(scores, result, axis, windows),
+        signals=read_signals(splits["test"], result, windows, info),
+        windows=windows,
+        axis=axis,
+        trials=trials,
     )
 
 
-def _tuning(trials: pd.DataFrame | None, figures: Mapping[str, Any]) -> str:
-    if trials is None:
-        return ""
-    facts = escape(trial_facts(trials))
-    return Template(_file("tuning.html")).substitute(facts=facts) if figures else f'<p class="panel">{facts}</p>'
-
-
-def _json(value: object) -> str:
-    """JSON that ends no script element, whatever the texts in it."""
-    return json.dumps(value, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-
-
-def _file(name: str) -> str:
-    return (resources.files(__package__) / "template" / name).read_text(encoding="utf-8")
+def render_page(content: Content) -> str:
+    """Return the page as HTML."""
+    result, series = content.result, content.series
+    tuning = {} if content.trials is None else trial_figures(content.trials)
+    figures = {
+        "split": split_figure(content.overview, result.events),
+        **result_figures(series, result, content.info),
+        **tuning,
+    }
+    excesses = [item.excess for event in result.events for item in event.top_channels]
+    return render(
+        "page.html.jinja",
+        result=result,
+        info=content.info,
+        overview=content.overview,
+        verdict=baseline_verdict(result),
+        intervals=interval_texts(result),
+        largest_excess=max([*excesses, 0.0]) or 1.0,
+        trial_summary="" if content.trials is None else trial_summary(content.trials),
+        report_data={
+            "figures": figures,
+            "axis": vars(content.axis),
+            "events": event_views(series, content.signals, content.windows, result),
+        },
+        plotly=Markup(get_plotlyjs()),  # noqa: S704 (a library's script, which contains no "</script")
+    )

@@ -1,4 +1,4 @@
-"""The score over time in few points, and its distribution, from one pass over the scores dataset."""
+"""Downsampled series of the scores and their histogram, from one pass over the scores dataset."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,49 +6,47 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from container_component_src.arrays import Float64Array, IntArray, Timestamps
 from container_component_src.evaluation.result import SCORE_CHANNELS, EvaluationResult
 from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.smoothing import GAP_FACTOR, NANOSECONDS_PER_DAY
 
 OVERVIEW_BUCKETS = 1_500  # about one for each pixel of the plot
 EVENT_BUCKETS = 300
-EVENT_POINTS = 60_000  # shared by the lines of all events, which keeps the report small
+EVENT_POINTS = 60_000  # of the lines of all events together, which keeps the report small
 EVENT_LINES = 4  # the score, and the signals of three channels
-EVENT_MARGIN_STEPS = 120  # shown before and after an event at least
+EVENT_MARGIN_STEPS = 120  # minimum number of time steps shown before and after an event
 HISTOGRAM_BINS = 80
-MOST_GAPS = 150  # longest gaps that the time axis leaves out
-
-Times = npt.NDArray[np.int64]  # nanoseconds since 1970 UTC
-Floats = npt.NDArray[np.float64]
+MOST_GAPS = 150  # the longest gaps, which the time axis leaves out
 
 
 @dataclass(frozen=True)
 class Line:
-    """Points to draw; where the value is NaN the line is broken."""
+    """Points to draw; a NaN breaks the line."""
 
-    timestamps: Times  # shape [points]
-    values: Floats  # shape [points]
+    timestamps: Timestamps  # [points]
+    values: Float64Array  # [points]
 
 
-class MinMax:
-    """Keeps the smallest and the largest of every few rows, so that no peak is lost, however the rows are cut."""
+class MinMaxDownsampler:
+    """Keeps the minimum and the maximum of every bucket of rows; the result does not depend on the partitioning."""
 
     def __init__(self, bucket_rows: int) -> None:
         self._bucket_rows = bucket_rows
-        self._timestamps: list[Times] = []
-        self._values: list[Floats] = []
-        self._rest: tuple[Times, Floats] = np.empty(0, dtype=np.int64), np.empty(0)
+        self._timestamps: list[Timestamps] = []
+        self._values: list[Float64Array] = []
+        self._rest: tuple[Timestamps, Float64Array] = np.empty(0, dtype=np.int64), np.empty(0)
 
-    def push(self, timestamps: Times, values: npt.NDArray[np.floating]) -> None:
-        """Take the next rows."""
-        times: Times = np.concatenate([self._rest[0], timestamps])
-        scores: Floats = np.concatenate([self._rest[1], values.astype(np.float64)])
-        whole = len(scores) - len(scores) % self._bucket_rows
-        self._keep(times[:whole].reshape(-1, self._bucket_rows), scores[:whole].reshape(-1, self._bucket_rows))
-        self._rest = times[whole:], scores[whole:]
+    def push(self, timestamps: Timestamps, values: npt.NDArray[np.floating]) -> None:
+        """Add the next rows, [rows] each."""
+        times: Timestamps = np.concatenate([self._rest[0], timestamps])
+        points: Float64Array = np.concatenate([self._rest[1], values.astype(np.float64)])
+        full = len(points) - len(points) % self._bucket_rows
+        self._keep(times[:full].reshape(-1, self._bucket_rows), points[:full].reshape(-1, self._bucket_rows))
+        self._rest = times[full:], points[full:]
 
     def line(self, longest_step: int) -> Line:
-        """The points kept so far, broken where more than this many nanoseconds lie between them."""
+        """Return the kept points, with a break at each step longer than this many nanoseconds."""
         timestamps, values = self._rest
         if len(values):
             self._keep(timestamps[np.newaxis], values[np.newaxis])
@@ -58,8 +56,8 @@ class MinMax:
         gaps = np.flatnonzero(np.diff(timestamps) > longest_step) + 1
         return Line(np.insert(timestamps, gaps, timestamps[gaps - 1]), np.insert(values, gaps, np.nan))
 
-    def _keep(self, timestamps: Times, values: Floats) -> None:
-        """Keep the extremes of buckets of shape [buckets, rows], in order of time."""
+    def _keep(self, timestamps: Timestamps, values: Float64Array) -> None:
+        """Keep the extremes of buckets [buckets, rows] in order of time."""
         if not values.size:
             return
         positions = np.sort([values.argmin(axis=1), values.argmax(axis=1)], axis=0)
@@ -69,67 +67,63 @@ class MinMax:
 
 
 @dataclass(frozen=True)
-class Axis:
-    """A score axis that is linear around the usual scores and logarithmic beyond: asinh((score - centre) / width)."""
+class ScoreAxis:
+    """Compressed score axis asinh((score - centre) / width): linear around typical scores, logarithmic beyond."""
 
-    centre: float  # median validation score
-    width: float  # from there to the calibrated threshold
+    centre: float  # median validation score, nats
+    width: float  # distance from the centre to the calibrated threshold, nats
 
     @classmethod
-    def of(cls, result: EvaluationResult) -> "Axis":
-        """Fit to the scores."""
+    def of(cls, result: EvaluationResult) -> "ScoreAxis":
+        """Return the axis that fits the scores of an evaluation."""
         quantiles = result.quantiles
         by_level = dict(zip(quantiles.level, quantiles.val, strict=True))
         centre = by_level[0.5]
         width = max(result.calibrated.threshold - centre, by_level[0.75] - by_level[0.25])
         return cls(centre, width if width > 0 else 1.0)
 
-    def position(self, scores: npt.ArrayLike) -> Floats:
-        """From scores to positions on the axis."""
+    def position(self, scores: npt.ArrayLike) -> Float64Array:
+        """Convert scores to positions on the axis."""
         return np.asarray(np.arcsinh((np.asarray(scores, dtype=np.float64) - self.centre) / self.width))
 
-    def score(self, positions: npt.ArrayLike) -> Floats:
-        """From positions on the axis to scores."""
+    def score(self, positions: npt.ArrayLike) -> Float64Array:
+        """Convert positions on the axis to scores."""
         return np.asarray(np.sinh(positions) * self.width + self.centre)
 
 
 @dataclass(frozen=True)
 class Window:
-    """The time shown when the reader chooses an event."""
+    """Time range that the plots show when the reader selects an event."""
 
     start: int  # nanoseconds since 1970 UTC
     end: int  # exclusive
-    step: int  # usual time step in nanoseconds
-    buckets: int  # of rows, which a line is drawn from
-
-    def collector(self) -> "WindowCollector":
-        """Gathers a line of this window."""
-        return WindowCollector(self)
+    step: int  # mean time step in nanoseconds
+    buckets: int  # maximum number of buckets of a line
 
 
-class WindowCollector:
-    """Gathers a line of a window from rows that come in order of time."""
+class WindowLine:
+    """Line of a window, collected from rows in order of time."""
 
     def __init__(self, window: Window) -> None:
         bucket_rows = -(-(window.end - window.start) // (window.step * window.buckets))
         self._window = window
-        self._min_max = MinMax(bucket_rows)
+        self._downsampler = MinMaxDownsampler(bucket_rows)
         self._longest_step = max(GAP_FACTOR, 3 * bucket_rows) * window.step
 
-    def push(self, timestamps: Times, values: npt.NDArray[np.floating]) -> None:
-        """Take those of the next rows that lie in the window; missing values are left out."""
+    def push(self, timestamps: Timestamps, values: npt.NDArray[np.floating]) -> None:
+        """Add the next rows, [rows] each; rows outside the window and missing values are ignored."""
         first, stop = np.searchsorted(timestamps, [self._window.start, self._window.end])
         known = np.isfinite(values[first:stop])
-        self._min_max.push(timestamps[first:stop][known], values[first:stop][known])
+        self._downsampler.push(timestamps[first:stop][known], values[first:stop][known])
 
     def line(self) -> Line:
-        """The points, broken at gaps."""
-        return self._min_max.line(self._longest_step)
+        """Return the points, with breaks at gaps."""
+        return self._downsampler.line(self._longest_step)
 
 
 def event_windows(result: EvaluationResult) -> tuple[Window, ...]:
-    """What is shown of each event: itself, and half of its duration before and after it at least."""
-    step = _usual_step(result)
+    """Return the window of each event: the event, and at least half of its duration before and after it."""
+    step = _mean_step(result)
     buckets = min(EVENT_BUCKETS, EVENT_POINTS // (2 * EVENT_LINES * max(len(result.events), 1)))
     windows = []
     for event in result.events:
@@ -140,24 +134,23 @@ def event_windows(result: EvaluationResult) -> tuple[Window, ...]:
 
 @dataclass(frozen=True)
 class Series:
-    """What the plots need of the scores dataset."""
+    """Data of the score plots."""
 
     overview: Line
     events: tuple[Line, ...]  # score in the window of each event
     gaps: tuple[tuple[int, int], ...]  # last timestamp before and first after each of the longest gaps
-    bin_edges: Floats  # scores, shape [bins + 1], evenly spaced on the axis
-    normal: npt.NDArray[np.int64]  # rows per bin, shape [bins]
-    anomalous: npt.NDArray[np.int64]
+    bin_edges: Float64Array  # [bins + 1] scores, evenly spaced on the compressed axis
+    normal: IntArray  # [bins] normal rows
+    anomalous: IntArray  # [bins] anomalous rows
 
 
-def read_series(scores: Dataset, result: EvaluationResult, axis: Axis, windows: Sequence[Window]) -> Series:
+def read_series(scores: Dataset, result: EvaluationResult, axis: ScoreAxis, windows: Sequence[Window]) -> Series:
     """Read the scores once, partition by partition."""
-    rows = scores.manifest.rows
-    step = _usual_step(result)
-    bucket_rows = -(-rows // OVERVIEW_BUCKETS)
-    longest_step = max(GAP_FACTOR, 3 * bucket_rows) * step  # a gap shorter than a bucket cannot be seen
-    overview = MinMax(bucket_rows)
-    collectors = [window.collector() for window in windows]
+    step = _mean_step(result)
+    bucket_rows = -(-scores.manifest.rows // OVERVIEW_BUCKETS)
+    longest_step = max(GAP_FACTOR, 3 * bucket_rows) * step  # a gap shorter than a bucket is not visible
+    overview = MinMaxDownsampler(bucket_rows)
+    lines = [WindowLine(window) for window in windows]
     edges = _bin_edges(result, axis)
     counts = np.zeros((2, HISTOGRAM_BINS), dtype=np.int64)
     gaps = np.empty((0, 2), dtype=np.int64)
@@ -165,14 +158,14 @@ def read_series(scores: Dataset, result: EvaluationResult, axis: Axis, windows: 
     for frame in scores.frames():
         smoothed = frame.values[:, SCORE_CHANNELS.index("smoothed_score")]
         overview.push(frame.timestamps, smoothed)
-        for collector in collectors:
-            collector.push(frame.timestamps, smoothed)
+        for line in lines:
+            line.push(frame.timestamps, smoothed)
         counts += _histograms(frame, axis.position(smoothed), axis.position(edges))
         gaps = _longest_gaps(gaps, np.concatenate([before, frame.timestamps]), longest_step)
         before = frame.timestamps[-1:]
     return Series(
         overview=overview.line(longest_step),
-        events=tuple(collector.line() for collector in collectors),
+        events=tuple(line.line() for line in lines),
         gaps=tuple((int(start), int(end)) for start, end in gaps),
         bin_edges=edges,
         normal=counts[0],
@@ -180,12 +173,12 @@ def read_series(scores: Dataset, result: EvaluationResult, axis: Axis, windows: 
     )
 
 
-def _usual_step(result: EvaluationResult) -> int:
-    """Mean time step of the test data in nanoseconds, gaps aside."""
+def _mean_step(result: EvaluationResult) -> int:
+    """Return the mean time step of the test data without gaps, in nanoseconds."""
     return max(int(result.counts.observed_days * NANOSECONDS_PER_DAY / result.counts.test_rows), 1)
 
 
-def _bin_edges(result: EvaluationResult, axis: Axis) -> Floats:
+def _bin_edges(result: EvaluationResult, axis: ScoreAxis) -> Float64Array:
     quantiles = result.quantiles
     low = min(quantiles.test_normal[0], quantiles.test_anomalous[0])
     high = max(quantiles.test_normal[-1], quantiles.test_anomalous[-1])
@@ -193,15 +186,15 @@ def _bin_edges(result: EvaluationResult, axis: Axis) -> Floats:
     return axis.score(np.linspace(first, last, HISTOGRAM_BINS + 1))
 
 
-def _histograms(frame: Frame, positions: Floats, edges: Floats) -> npt.NDArray[np.int64]:
-    """Rows per bin, normal ones and anomalous ones, shape [2, bins]; rounding does not push a row out of the range."""
+def _histograms(frame: Frame, positions: Float64Array, edges: Float64Array) -> IntArray:
+    """Return the normal and the anomalous rows per bin, [2, bins]; rounding moves no row out of the range."""
     bins = np.clip(np.searchsorted(edges, positions, side="right") - 1, 0, len(edges) - 2)
     anomalous = np.asarray(frame.labels) == 1
-    return np.stack([np.bincount(bins[kind], minlength=len(edges) - 1) for kind in (~anomalous, anomalous)])
+    return np.stack([np.bincount(bins[rows], minlength=len(edges) - 1) for rows in (~anomalous, anomalous)])
 
 
-def _longest_gaps(known: Times, timestamps: Times, longest_step: int) -> Times:
-    """The longest gaps of those known and of further rows, as [gaps, 2] in order of time."""
+def _longest_gaps(known: Timestamps, timestamps: Timestamps, longest_step: int) -> Timestamps:
+    """Return the longest of the known gaps and those of further rows, [gaps, 2] in order of time."""
     last = np.flatnonzero(np.diff(timestamps) > longest_step)
     gaps = np.concatenate([known, np.column_stack([timestamps[last], timestamps[last + 1]])])
     longest = np.argsort(gaps[:, 0] - gaps[:, 1], kind="stable")[:MOST_GAPS]

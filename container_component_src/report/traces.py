@@ -1,16 +1,16 @@
-"""What the plots of the report share."""
+"""Parts of plotly.js figures that several plots share."""
 
 from typing import Any
 
 from container_component_src.evaluation.result import EvaluationResult
 
-Figure = dict[str, Any]  # of plotly.js, or a part of one
+Figure = dict[str, Any]  # a plotly.js figure, or a part of one
 
 _NANOSECONDS_PER_MILLISECOND = 1_000_000
 
 
 def line(name: str, colour: str, dash: str = "solid", width: float = 2) -> Figure:
-    """A trace without its points."""
+    """Return a line trace without points."""
     return {
         "type": "scatter",
         "mode": "lines",
@@ -20,17 +20,17 @@ def line(name: str, colour: str, dash: str = "solid", width: float = 2) -> Figur
 
 
 def milliseconds(timestamp: int) -> int:
-    """Nanoseconds since 1970 UTC as the time axes have them."""
+    """Convert nanoseconds to the milliseconds of a plotly.js time axis."""
     return round(timestamp / _NANOSECONDS_PER_MILLISECOND)
 
 
 def count_axis(title: str, largest: int) -> Figure:
-    """An axis of whole numbers from 0, with at most about ten ticks."""
+    """Return an axis of integers from 0 with about ten ticks at most."""
     return {"title": {"text": title}, "tickformat": "d", "dtick": max(1, -(-largest // 10))}
 
 
 def threshold_lines(result: EvaluationResult, axis: str) -> list[Figure]:
-    """Both thresholds as lines across a plot whose `axis` holds scores."""
+    """Return both thresholds as lines across a plot whose `axis` holds scores."""
     across, along = ("x", "y") if axis == "y" else ("y", "x")
     return [
         {

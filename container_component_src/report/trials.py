@@ -1,13 +1,13 @@
-"""The tuning trials in the report: their table read, and drawn."""
+"""Tuning trials of the report: their table and plots."""
 
 import io
 from html import escape
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from container_component_src import storage
+from container_component_src.arrays import Float64Array
 from container_component_src.errors import InputError
 from container_component_src.report.text import short_number
 from container_component_src.report.traces import Figure, count_axis
@@ -16,37 +16,37 @@ Ticks = list[tuple[float, str]]  # position from 0 to 1, text
 
 OBJECTIVE = "val_loss"
 _NOT_TUNED = ("trial", "state", OBJECTIVE, "seconds")
+_FIX = "name the trials table of the tuning"
 _REQUIRED = ("trial", "state", OBJECTIVE)
-_MOST_CHOICES = 10  # more different values than this are shown on a scale instead of one by one
+_MOST_CHOICES = 10  # an axis with more distinct values is a scale
 
 
 def read_trials(uri: str) -> pd.DataFrame:
-    """Read the trials table: `trial`, `state`, `val_loss` and a column for each hyperparameter, in order of trials.
+    """Read the trials table, with columns `trial`, `state`, `val_loss` and one for each hyperparameter, by trial.
 
     Raises:
-        InputError: There is no such file, it is not a CSV, or a column is missing or holds something else.
+        InputError: The file is missing or not a CSV table, or a column is missing or not numeric.
     """
     content = storage.resolve(uri).read_bytes()
     try:
         trials = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise InputError(f"{uri}: not a CSV table ({error}); name the trials table of the tuning") from error
+        raise InputError(f"{uri}: not a CSV table ({error})", fix=_FIX) from error
     for column in _REQUIRED:
         if column not in trials.columns:
-            raise InputError(f"{uri}: column '{column}' is missing; name the trials table of the tuning")
+            raise InputError(f"{uri}: column '{column}' is missing", fix=_FIX)
     for column in ("trial", OBJECTIVE):
         numbers = pd.to_numeric(trials[column], errors="coerce")
         wrong = numbers.isna() & (trials[column] != "")
         if wrong.any():
-            raise InputError(
-                f"{uri}: column '{column}', row {int(np.argmax(wrong)) + 1} is not a number; fix the table"
-            )
+            row = int(np.argmax(wrong)) + 1
+            raise InputError(f"{uri}: column '{column}', row {row} is not a number", fix="correct the table")
         trials[column] = numbers
     return trials.sort_values("trial", kind="stable", ignore_index=True)
 
 
-def trial_facts(trials: pd.DataFrame) -> str:
-    """How the trials went, in a sentence or two."""
+def trial_summary(trials: pd.DataFrame) -> str:
+    """Return the number of finished trials and the best one, in one or two sentences."""
     finished = trials[np.isfinite(trials[OBJECTIVE])]
     text = f"{len(finished)} of {len(trials)} trials finished."
     if finished.empty:
@@ -56,7 +56,7 @@ def trial_facts(trials: pd.DataFrame) -> str:
 
 
 def trial_figures(trials: pd.DataFrame) -> dict[str, Figure]:
-    """The objective over the trials, and their hyperparameters as parallel coordinates; none if no trial finished."""
+    """Return the objective over the trials and the parallel coordinates; empty if no trial finished."""
     finished = trials[np.isfinite(trials[OBJECTIVE])].reset_index(drop=True)
     if finished.empty:
         return {}
@@ -96,16 +96,16 @@ def _objective(trials: pd.DataFrame) -> Figure:
 
 
 def _parallel(trials: pd.DataFrame) -> Figure:
-    """Parallel coordinates of plain lines, which every browser draws; the best trial stands out.
+    """Return parallel coordinates drawn with plain lines; the best trial stands out.
 
-    plotly.js has a trace type for this, but it needs WebGL, which many remote desktops lack.
+    The trace type of plotly.js for parallel coordinates needs WebGL, which many remote desktops lack.
     """
     names = [column for column in trials.columns if column not in _NOT_TUNED]
     axes = [*(_choice_axis(trials[name]) for name in names), _number_axis(trials[OBJECTIVE].to_numpy(np.float64))]
     labels = [*names, OBJECTIVE]
     data: list[Figure] = []
     order = trials[OBJECTIVE].rank(method="first").astype(int)
-    for row in order.sort_values(ascending=False).index:  # the best is drawn last, on top
+    for row in order.sort_values(ascending=False).index:  # the best trial is drawn last, on top
         name, colour, width = _rank_look(int(order[row]), len(trials))
         shown = any(trace["name"] == name for trace in data)
         data.append(
@@ -143,7 +143,7 @@ def _parallel_layout(labels: list[str], ticks: list[Ticks]) -> Figure:
                 "showarrow": False,
                 "xanchor": "left",
                 "xshift": 8,
-                "yshift": 0 if axis == len(ticks) - 1 else 11,  # off the lines, which the last axis has none behind
+                "yshift": 0 if axis == len(ticks) - 1 else 11,  # above the lines; no line continues after the last axis
                 "bgcolor": "@panel/0.8",
             }
             for axis, of_axis in enumerate(ticks)
@@ -154,7 +154,7 @@ def _parallel_layout(labels: list[str], ticks: list[Ticks]) -> Figure:
 
 
 def _rank_look(rank: int, trials: int) -> tuple[str, str, int]:
-    """Name, colour and width of the line of the trial of a rank from 1."""
+    """Return name, colour and width of the line of a trial by its rank, from 1."""
     if rank == 1:
         return "Best trial", "@calibrated", 4
     if rank <= trials / 4:
@@ -162,8 +162,8 @@ def _rank_look(rank: int, trials: int) -> tuple[str, str, int]:
     return "Other trials", "@muted/0.4", 1
 
 
-def _choice_axis(column: "pd.Series[str]") -> tuple[npt.NDArray[np.float64], Ticks]:
-    """Positions of the values and ticks of their axis; a few different values stand at equal distances."""
+def _choice_axis(column: "pd.Series[str]") -> tuple[Float64Array, Ticks]:
+    """Return the positions [trials] of the values and the ticks; up to ten distinct values are evenly spaced."""
     numbers = pd.to_numeric(column, errors="coerce")
     if numbers.notna().all() and column.nunique() > _MOST_CHOICES:
         return _number_axis(numbers.to_numpy(np.float64))
@@ -174,8 +174,8 @@ def _choice_axis(column: "pd.Series[str]") -> tuple[npt.NDArray[np.float64], Tic
     return column.map(position).to_numpy(np.float64), [(place, choice) for choice, place in position.items()]
 
 
-def _number_axis(values: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], Ticks]:
-    """The same on a scale from the smallest to the largest value."""
+def _number_axis(values: Float64Array) -> tuple[Float64Array, Ticks]:
+    """Return positions [trials] on a scale from the smallest to the largest value, and its ticks."""
     low, high = float(values.min()), float(values.max())
     if low == high:
         return np.full(len(values), 0.5), [(0.5, short_number(low))]

@@ -1,62 +1,57 @@
-"""The tuning trials as a small HTML page of their own, to be looked at before there is a report."""
+"""Tuning trials as an HTML page of their own, which is available before the report."""
 
 import re
 from collections.abc import Mapping
-from html import escape
-from importlib import resources
-from string import Template
 from typing import Any
 
+from markupsafe import Markup
 from plotly.io import to_html
 
 from container_component_src import storage
-from container_component_src.report.trials import read_trials, trial_facts, trial_figures
+from container_component_src.report.rendering import render, verbatim
+from container_component_src.report.trials import read_trials, trial_figures, trial_summary
 
-_PAGE = Template(
-    '<!DOCTYPE html>\n<html lang="en"><meta charset="utf-8"><title>Tuning trials</title>\n'
-    '<body style="font-family: system-ui, sans-serif; margin: 2em"><h1>Tuning trials</h1><p>$facts</p>\n'
-    "$plots\n</body></html>\n"
-)
 _COLOUR = re.compile(r"--plot-(\w+): #(\w{6});")
 
 
 def write_trials_page(trials_uri: str, page_uri: str) -> dict[str, Any]:
-    """Draw the trials table; the page needs no network.
+    """Write a page with the plots of the trials; it needs no network.
 
     Args:
         trials_uri: CSV table of the trials.
-        page_uri: Where the HTML file goes.
+        page_uri: Output HTML file.
 
     Returns:
-        The summary that the pipeline shows beside the artifact.
+        Metadata that the pipeline shows beside the artifact.
 
     Raises:
-        InputError: The table is absent or damaged.
+        InputError: The table is missing or damaged.
     """
     trials = read_trials(trials_uri)
     colours = _light_colours()
     plots = [
-        to_html(
-            {**figure, "layout": {"template": "plotly_white", "height": 420, **figure["layout"]}},
-            include_plotlyjs=number == 0,
-            full_html=False,
-            config={"displaylogo": False},
+        Markup(  # noqa: S704 (plotly escapes "<" and "/")
+            to_html(
+                {**figure, "layout": {"template": "plotly_white", "height": 420, **figure["layout"]}},
+                include_plotlyjs=number == 0,
+                full_html=False,
+                config={"displaylogo": False},
+            )
         )
         for number, figure in enumerate(_coloured(figure, colours) for figure in trial_figures(trials).values())
     ]
-    page = _PAGE.substitute(facts=escape(trial_facts(trials)), plots="\n".join(plots)).encode()
+    page = render("trials_page.html.jinja", trial_summary=trial_summary(trials), plots=plots).encode()
     storage.resolve(page_uri).write_bytes(page)
     return {"bytes": len(page), "trials": len(trials)}
 
 
 def _light_colours() -> dict[str, str]:
-    """The colours of the report in its light theme, which its style sheet names first."""
-    style = (resources.files(__package__) / "template" / "style.css").read_text(encoding="utf-8")
-    return dict(reversed(_COLOUR.findall(style)))
+    """Return the colours of the light theme, which comes first in the style sheet of the report."""
+    return dict(reversed(_COLOUR.findall(verbatim("style.css"))))
 
 
 def _coloured(value: Any, colours: Mapping[str, str]) -> Any:
-    """The same with `@name` and `@name/opacity` as the report's script replaces them."""
+    """Replace `@name` and `@name/opacity` by colours, as the script of the report does."""
     if isinstance(value, str) and value.startswith("@"):
         name, _, opacity = value[1:].partition("/")
         red, green, blue = bytes.fromhex(colours[name])

@@ -1,8 +1,8 @@
-"""Archives: parquet files of raw telemetry, found below a prefix and checked before anything is computed from them."""
+"""Archives: parquet files of raw telemetry below a prefix, and the checks of their schemas and timestamps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import zip_longest
 
 import numpy as np
 import pandas as pd
@@ -10,14 +10,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from container_component_src import storage
+from container_component_src.arrays import Timestamps
 from container_component_src.errors import InputError
 from container_component_src.repetition import first_repeated
 from container_component_src.storage import Location
 from container_component_src.telemetry.archive_files import find_archives
-from container_component_src.telemetry.dataset import LABEL_COL, Timestamps, timestamps_of, to_iso, values_of
+from container_component_src.telemetry.dataset import LABEL_COL, check_disjoint, timestamps_of, to_iso, values_of
 from container_component_src.telemetry.parquet import open_parquet, readable
 
-DAMAGED = "check the path, or fetch the file again"
+DAMAGED = "check the path, or fetch the file again"  # the fix for an archive that cannot be read
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,11 @@ class Archive:
     """One parquet file of raw telemetry."""
 
     uri: str
-    fingerprint: str  # changes whenever the file does
+    fingerprint: str  # changes if the file does
 
 
 def list_archives(uri: str, timestamp_col: str) -> list[Archive]:
-    """Find the archives below a prefix, and compare their schemas and periods; no rows are read.
+    """Find the archives below a prefix and compare their schemas and periods without reading rows.
 
     Args:
         uri: A folder or prefix with `*.parquet` files directly below it, or one such file.
@@ -39,7 +40,7 @@ def list_archives(uri: str, timestamp_col: str) -> list[Archive]:
         The archives, sorted by name.
 
     Raises:
-        InputError: There is none, one is unreadable or lacks the timestamp, channels differ, or two share a period.
+        InputError: There is none, one is unreadable or has no timestamp column, channels differ, or periods overlap.
     """
     files = find_archives(uri)
     expected: tuple[str, ...] | None = None
@@ -51,12 +52,12 @@ def list_archives(uri: str, timestamp_col: str) -> list[Archive]:
                 periods.append((*period, file.uri))
         expected = expected or channels
         check_same_channels(file.uri, channels, expected, files[0].uri)
-    _check_apart(periods)
+    check_disjoint((name, start, end) for start, end, name in sorted(periods))
     return [Archive(file.uri, file.fingerprint()) for file in files]
 
 
 def read_row_group(uri: str, group: int, timestamp_col: str, channels: Sequence[str]) -> pd.DataFrame:
-    """One row group of an archive as the steps see it: UTC timestamps as a column, and float32 channels.
+    """Read one row group of an archive: the timestamp column in UTC, and the channels as float32.
 
     Raises:
         InputError: The archive is absent or damaged.
@@ -67,9 +68,12 @@ def read_row_group(uri: str, group: int, timestamp_col: str, channels: Sequence[
 
 
 def read_period(uris: Sequence[str], timestamp_col: str, channels: Sequence[str], start: int, end: int) -> pd.DataFrame:
-    """The rows of archives from `start` to before `end`, in nanoseconds since 1970 UTC, as `read_row_group` has them.
+    """Read the rows of archives from `start` to before `end`, in nanoseconds since 1970-01-01 UTC.
 
-    Row groups whose statistics lie outside are not read.
+    Row groups whose statistics are outside of the period are not read.
+
+    Returns:
+        The columns that `read_row_group` returns.
 
     Raises:
         InputError: An archive is absent or damaged.
@@ -94,8 +98,8 @@ def _frame(archive: pq.ParquetFile, group: int, timestamp_col: str, channels: Se
 
 
 def _period(metadata: pq.FileMetaData, timestamp_col: str, groups: Sequence[int]) -> tuple[int, int] | None:
-    """First and last timestamp of row groups, in nanoseconds since 1970 UTC, by statistics; None without them."""
-    paths = [metadata.schema.column(at).path for at in range(metadata.num_columns)]
+    """Return first and last timestamp of row groups, nanoseconds since 1970-01-01 UTC; None without statistics."""
+    paths = [metadata.schema.column(index).path for index in range(metadata.num_columns)]
     column = paths.index(timestamp_col)
     found = [metadata.row_group(group).column(column).statistics for group in groups]
     if not all(statistics is not None and statistics.has_min_max for statistics in found):
@@ -105,102 +109,110 @@ def _period(metadata: pq.FileMetaData, timestamp_col: str, groups: Sequence[int]
     return int(nanoseconds.min()), int(nanoseconds.max())
 
 
-def _check_apart(periods: list[tuple[int, int, str]]) -> None:
-    for (_, end, before), (start, _, after) in pairwise(sorted(periods)):
-        if start <= end:
-            raise InputError(
-                f"{after}: starts at {to_iso(start)}, but {before} ends at {to_iso(end)}; "
-                "archives may not share rows: cut one of them"
-            )
-
-
 def file_fingerprint(uri: str) -> str:
-    """Fingerprint of any one file.
+    """Return the fingerprint of any file.
 
     Raises:
         InputError: There is no such file.
     """
     file = storage.resolve(uri)
     if not file.exists():
-        raise InputError(f"{uri}: no such file; check the path")
+        raise InputError(f"{uri}: no such file", fix="check the path")
     return file.fingerprint()
 
 
 def open_archive(file: Location, timestamp_col: str) -> pq.ParquetFile:
-    """Open a parquet file and check that it has UTC timestamps and at least one float channel.
+    """Open an archive after checking that it has rows, UTC timestamps and at least one float channel.
 
     Raises:
-        InputError: It is absent, not parquet, truncated, or lacks one of these columns.
+        InputError: The file is absent, not parquet, truncated or empty, or a column is missing or invalid.
     """
     archive = open_parquet(file, DAMAGED)
-    schema = archive.schema_arrow
+    schema, uri = archive.schema_arrow, file.uri
     repeated = first_repeated(schema.names)
     if repeated is not None:
-        raise InputError(f"{file.uri}: two columns are named '{repeated}'; rename or remove one")
+        raise InputError(f"{uri}: two columns are named '{repeated}'", fix="rename or remove one")
     if not archive.metadata.num_rows:
-        raise InputError(f"{file.uri}: no rows; leave the file out")
+        raise InputError(f"{uri}: no rows", fix="remove the file")
     if timestamp_col not in schema.names:
-        raise InputError(f"{file.uri}: no timestamp column '{timestamp_col}'; name the right one with --timestamp-col")
+        raise InputError(
+            f"{uri}: no timestamp column '{timestamp_col}'", fix="name the right column with --timestamp-col"
+        )
     kind = schema.field(timestamp_col).type
     if not pa.types.is_timestamp(kind):
-        raise InputError(f"{file.uri}: column '{timestamp_col}' is of type {kind}; convert it to UTC timestamps")
+        raise InputError(f"{uri}: column '{timestamp_col}' has type {kind}", fix="convert it to UTC timestamps")
     if kind.tz is None:
-        raise InputError(f"{file.uri}: column '{timestamp_col}' has no time zone; localise it to UTC")
+        raise InputError(f"{uri}: column '{timestamp_col}' has no time zone", fix="localise it to UTC")
     channels = float_channels(schema, timestamp_col)
     if not channels:
-        raise InputError(f"{file.uri}: no float channel; convert the channels to a float type")
+        raise InputError(f"{uri}: no float channel", fix="convert the channels to a float type")
     if LABEL_COL in channels:
-        raise InputError(f"{file.uri}: channel '{LABEL_COL}' has the name of the label column; rename it")
+        raise InputError(f"{uri}: channel '{LABEL_COL}' has the name of the label column", fix="rename it")
     return archive
 
 
 def float_channels(schema: pa.Schema, timestamp_col: str) -> tuple[str, ...]:
-    """Names of the float columns, in order; all other columns are not telemetry channels."""
+    """Return the names of the float columns in order; other columns are not telemetry channels."""
     return tuple(field.name for field in schema if pa.types.is_floating(field.type) and field.name != timestamp_col)
 
 
-def check_same_channels(uri: str, channels: Sequence[str], expected: Sequence[str], expected_in: str) -> None:
+def check_same_channels(source: str, channels: Sequence[str], expected: Sequence[str], reference: str) -> None:
     """Compare channel names and their order.
 
+    Args:
+        source: What has the channels, for the error message.
+        channels: Channel names.
+        expected: Names that they must equal.
+        reference: What has the expected names, for the error message.
+
     Raises:
-        InputError: They differ; the message names the first channel that does.
+        InputError: They differ; the message names the first difference.
     """
     if tuple(channels) == tuple(expected):
         return
     missing = [name for name in expected if name not in channels]
-    surplus = [name for name in channels if name not in expected]
-    what = (
-        f"lacks '{missing[0]}'" if missing else f"has '{surplus[0]}' besides" if surplus else "orders them differently"
+    extra = [name for name in channels if name not in expected]
+    pairs = enumerate(zip_longest(channels, expected))
+    position, (found, wanted) = next((at, pair) for at, pair in pairs if pair[0] != pair[1])
+    difference = f"channel {position} is '{found}' instead of '{wanted}'"
+    if missing or extra:
+        difference = f"it lacks '{missing[0]}'" if missing else f"it also has '{extra[0]}'"
+    raise InputError(
+        f"{source}: channels differ from those of {reference}: {difference}",
+        fix="use the same float columns in the same order",
     )
-    raise InputError(f"{uri}: channels differ from those of {expected_in}: it {what}; give both the same float columns")
 
 
 def checked_timestamps(
     column: pa.ChunkedArray, where: str, first_row: int = 0, previous: int | None = None
 ) -> Timestamps:
-    """Timestamps as nanoseconds since 1970 UTC, after a check that they increase strictly.
+    """Return the timestamps of a column after checking that they increase strictly.
 
     Args:
-        column: The timestamp column, of any timestamp type with a time zone.
-        where: File and column, for the error.
-        first_row: Row number of the first value in its file, for the error.
-        previous: The last timestamp before these, if any.
+        column: Timestamps of any unit with a time zone.
+        where: File and column, for the error message.
+        first_row: Row number of the first value in its file, for the error message.
+        previous: Last timestamp before the column, if any.
+
+    Returns:
+        Nanoseconds since 1970-01-01 UTC, shape [rows].
 
     Raises:
-        InputError: A timestamp is null, repeated or earlier than the one before (the message names its row), or too far
-            from 1970 for nanoseconds.
+        InputError: A timestamp is null, repeated, earlier than the previous one (the message names its row), or out of
+            the range of nanoseconds.
     """
     if column.null_count:
         row = first_row + int(np.argmax(column.is_null().to_numpy()))
-        raise InputError(f"{where}: row {row} has no timestamp; remove the row")
+        raise InputError(f"{where}: row {row} has no timestamp", fix="remove the row")
     try:
         timestamps = timestamps_of(column)
     except pa.ArrowInvalid as error:
-        raise InputError(f"{where}: a time lies outside the years 1678 to 2261 ({error}); correct it") from error
+        raise InputError(f"{where}: a time is not in the years 1678 to 2261 ({error})", fix="correct it") from error
     steps = np.diff(timestamps, prepend=timestamps[:1] - 1 if previous is None else previous)
     if len(steps) and steps.min() <= 0:
         index = int(np.argmax(steps <= 0))
-        fault = "repeats the timestamp of the row before" if steps[index] == 0 else "is earlier than the row before"
-        fix = "remove the duplicate" if steps[index] == 0 else "sort the file by time"
-        raise InputError(f"{where}: row {first_row + index} ({to_iso(int(timestamps[index]))}) {fault}; {fix}")
+        place = f"{where}: row {first_row + index} ({to_iso(int(timestamps[index]))})"
+        if steps[index] == 0:
+            raise InputError(f"{place} repeats the timestamp of the previous row", fix="remove the duplicate")
+        raise InputError(f"{place} is earlier than the previous row", fix="sort the file by time")
     return timestamps

@@ -1,4 +1,4 @@
-"""Finding archives by their names; nothing is read."""
+"""Search for archives by file name, without reading them."""
 
 from container_component_src import storage
 from container_component_src.errors import InputError
@@ -6,7 +6,7 @@ from container_component_src.storage import Location
 
 
 def find_archives(uri: str) -> list[Location]:
-    """The parquet files directly below a folder or prefix, sorted by name, or the one that the URI names.
+    """Return the parquet files directly below a folder or prefix, sorted by name, or the one that the URI names.
 
     Raises:
         InputError: There is none.
@@ -16,6 +16,6 @@ def find_archives(uri: str) -> list[Location]:
     files = [file for file in files if file.name.endswith(".parquet")]
     if not files:
         raise InputError(
-            f"{uri}: no archives (*.parquet) found; put some there or change [paths] archives in config.toml"
+            f"{uri}: no archives (*.parquet) found", fix="put some there or change [paths] archives in config.toml"
         )
     return files

@@ -1,38 +1,36 @@
-"""The dataset artifact: a folder of parquet partitions sorted by time, made whole by a manifest that is written last.
+"""The dataset artifact: a folder of parquet partitions sorted by time, and a manifest that is written last.
 
-Every partition holds the timestamp (UTC, nanoseconds), the channels as float32 (NaN where a value is missing) and, in
-labelled datasets, the label column `Anomaly` (0 or 1). Readers go partition by partition or batch by batch, so memory
-does not grow with the number of rows. A folder without a manifest, or with an empty one, is unfinished and is refused.
+Every partition has the timestamp (UTC, nanoseconds), the channels as float32 (NaN for missing values) and, in labelled
+datasets, the label column `Anomaly` (0 or 1). Datasets are read partition by partition, so memory does not grow with
+the number of rows. A folder without a manifest, or with an empty one, is an unfinished dataset, which is an error.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field, ValidationError
 
 from container_component_src import storage
+from container_component_src.arrays import BoolArray, Float32Array, Int8Array, Timestamps
 from container_component_src.data_root import IF_DELETED
 from container_component_src.errors import InputError
-from container_component_src.settings import Frozen, describe
 from container_component_src.storage import Location
 from container_component_src.telemetry.events import Event
 from container_component_src.telemetry.parquet import open_parquet, readable
 from container_component_src.telemetry.scaler import Scaler
+from container_component_src.values import Frozen, describe
 
 LABEL_COL = "Anomaly"
 MANIFEST_NAME = "_manifest.json"
 _WRITE_AGAIN = f"run the step that writes the dataset again, {IF_DELETED}"
-_TRANSPOSED_ROWS = 8_192  # of columns at a time: a copy of a whole partition would be the peak of every reader
+_TRANSPOSED_ROWS = 8_192  # at a time: a copy of a whole partition would set the peak memory of every reader
 TIMESTAMP_TYPE = pa.timestamp("ns", tz="UTC")
-
-Timestamps = npt.NDArray[np.int64]  # nanoseconds since 1970 UTC, shape [rows]
-Values = npt.NDArray[np.float32]  # shape [rows, channels]
 
 
 class Partition(Frozen):
@@ -40,30 +38,32 @@ class Partition(Frozen):
 
     file: str
     rows: int
-    start: int  # first timestamp, nanoseconds since 1970 UTC
+    start: int  # first timestamp, nanoseconds since 1970-01-01 UTC
     end: int  # last timestamp, inclusive
 
 
 class Manifest(Frozen):
-    """What a dataset holds, written as its last file."""
+    """Description of a dataset, written as its last file."""
 
     timestamp_col: str
     channels: tuple[str, ...]  # in the order of the columns
     partitions: tuple[Partition, ...]
     labelled: bool = False
-    missing: dict[str, int] = Field(default_factory=dict)  # NaN, infinite or null values of the channels that have any
+    missing: dict[str, int] = Field(
+        default_factory=dict
+    )  # number of NaN, infinite or null values, of channels that have any
     events: tuple[Event, ...] = ()  # reported anomalies with rows in the dataset
-    events_without_rows: tuple[Event, ...] = ()  # in its gaps, or outside of it
-    scaler: Scaler | None = None  # the scaling that the values went through
-    notes: dict[str, Any] = Field(default_factory=dict)  # facts about how it was made
+    events_without_rows: tuple[Event, ...] = ()  # in its gaps or outside it
+    scaler: Scaler | None = None  # with which the values were scaled
+    notes: dict[str, Any] = Field(default_factory=dict)  # how the dataset was made
 
     @property
     def rows(self) -> int:
-        """Rows of all partitions."""
+        """Number of rows of all partitions."""
         return sum(partition.rows for partition in self.partitions)
 
     def metadata(self) -> dict[str, Any]:
-        """The summary that the pipeline shows beside the artifact."""
+        """Return the summary that the pipeline shows for the artifact."""
         return {
             "rows": self.rows,
             "channels": len(self.channels),
@@ -79,21 +79,21 @@ class Manifest(Frozen):
 class Frame:
     """Rows in memory."""
 
-    timestamps: Timestamps
-    values: Values
-    labels: npt.NDArray[np.int8] | None = None  # shape [rows], 0 or 1
+    timestamps: Timestamps  # shape [rows], ascending
+    values: Float32Array  # shape [rows, channels]
+    labels: Int8Array | None = None  # shape [rows], 0 or 1
 
     def __len__(self) -> int:
         return len(self.timestamps)
 
-    def where(self, mask: npt.NDArray[np.bool_]) -> "Frame":
-        """The rows for which a mask of shape [rows] is true."""
+    def where(self, mask: BoolArray) -> "Frame":
+        """Return the rows for which a mask of shape [rows] is true."""
         return Frame(self.timestamps[mask], self.values[mask], None if self.labels is None else self.labels[mask])
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A finished dataset, opened for reading."""
+    """A finished dataset that is open for reading."""
 
     location: Location
     manifest: Manifest
@@ -111,55 +111,55 @@ class Dataset:
         if not content:
             state = "unfinished dataset" if location.exists() else "no such dataset"
             raise InputError(
-                f"{uri}: {state} (it has no {MANIFEST_NAME}, or an empty one); run the step that writes it to its end, "
-                f"{IF_DELETED}"
+                f"{uri}: {state} (no {MANIFEST_NAME}, or an empty one)",
+                fix=f"run the step that writes it to its end, {IF_DELETED}",
             )
         try:
             return cls(location, Manifest.model_validate_json(content))
         except ValidationError as error:
             raise InputError(
-                f"{manifest.uri}: damaged manifest ({describe(error)}); write the dataset again"
+                f"{manifest.uri}: damaged manifest ({describe(error)})", fix="write the dataset again"
             ) from error
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """Channel names in the order of the columns of `Frame.values`."""
+        """Channel names, in the order of the columns of `Frame.values`."""
         return self.manifest.channels
 
     def open_partition(self, partition: Partition) -> pq.ParquetFile:
         """Open the parquet file of a partition.
 
         Raises:
-            InputError: The file is gone or damaged.
+            InputError: The file is absent or damaged.
         """
         return open_parquet(self.location / partition.file, _WRITE_AGAIN)
 
     def read(self, partition: Partition, channels: Sequence[str] | None = None) -> Frame:
-        """Read one partition, all channels or those named.
+        """Read one partition, with all channels or those named.
 
         Raises:
-            InputError: The file is gone or damaged.
+            InputError: The file is absent or damaged.
         """
         with readable(self.location / partition.file, _WRITE_AGAIN), self.open_partition(partition) as file:
             return self._frame(file.read(columns=self._columns(channels), use_threads=True), channels)
 
     def frames(self, channels: Sequence[str] | None = None) -> Iterator[Frame]:
-        """Read partition by partition, in order of time."""
+        """Yield the rows of each partition, in order of time."""
         for partition in self.manifest.partitions:
             yield self.read(partition, channels)
 
     def load(self) -> Frame:
-        """Read everything into memory; for datasets that are known to fit."""
+        """Read all rows into memory."""
         rows = self.manifest.rows
         timestamps = np.empty(rows, dtype=np.int64)
         values = np.empty((rows, len(self.channels)), dtype=np.float32)
         labels = np.empty(rows, dtype=np.int8) if self.manifest.labelled else None
         position = 0
         for frame in self.frames():
-            part = slice(position, position + len(frame))
-            timestamps[part], values[part] = frame.timestamps, frame.values
+            rows_read = slice(position, position + len(frame))
+            timestamps[rows_read], values[rows_read] = frame.timestamps, frame.values
             if labels is not None and frame.labels is not None:
-                labels[part] = frame.labels
+                labels[rows_read] = frame.labels
             position += len(frame)
         return Frame(timestamps, values, labels)
 
@@ -177,17 +177,17 @@ class Dataset:
 
 
 def timestamps_of(column: pa.ChunkedArray) -> Timestamps:
-    """A timestamp column as nanoseconds since 1970 UTC."""
+    """Return a timestamp column as nanoseconds since 1970-01-01 UTC, shape [rows]."""
     return np.asarray(column.cast(TIMESTAMP_TYPE).cast(pa.int64()).to_numpy(), dtype=np.int64)
 
 
-def values_of(table: pa.Table, channels: Sequence[str]) -> Values:
-    """Float columns as one float32 array of shape [rows, channels]; nulls become NaN."""
+def values_of(table: pa.Table, channels: Sequence[str]) -> Float32Array:
+    """Return float columns as one array of shape [rows, channels]; nulls become NaN."""
     values = np.empty((table.num_rows, len(channels)), dtype=np.float32)
     if not channels:
         return values
     position = 0
-    with np.errstate(over="ignore"):  # doubles beyond the range of float32 become infinite, and count as missing
+    with np.errstate(over="ignore"):  # doubles out of the range of float32 become infinite, and count as missing
         for batch in table.select(channels).to_batches(max_chunksize=_TRANSPOSED_ROWS):
             rows = values[position : position + batch.num_rows]
             columns = [column.to_numpy(zero_copy_only=False) for column in batch.columns]
@@ -196,6 +196,23 @@ def values_of(table: pa.Table, channels: Sequence[str]) -> Values:
     return values
 
 
+def check_disjoint(periods: Iterable[tuple[str, int, int]]) -> None:
+    """Check that each file starts after the end of the previous one.
+
+    Args:
+        periods: Name, first and last timestamp of each file, nanoseconds since 1970-01-01 UTC.
+
+    Raises:
+        InputError: A file does not; the message names both files.
+    """
+    for (before, _, end), (after, start, _) in pairwise(periods):
+        if start <= end:
+            raise InputError(
+                f"{after}: starts at {to_iso(start)}, but {before} ends at {to_iso(end)}",
+                fix="remove the rows of this period from one of the archives",
+            )
+
+
 def to_iso(timestamp: int) -> str:
-    """Nanoseconds since 1970 UTC as ISO 8601 text."""
+    """Return nanoseconds since 1970-01-01 UTC as ISO 8601 text."""
     return pd.Timestamp(timestamp, unit="ns", tz="UTC").isoformat()

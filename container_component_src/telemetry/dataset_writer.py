@@ -1,7 +1,7 @@
-"""Writing a dataset: partitions under names of their own, and a manifest as the last file.
+"""Writing of datasets: partitions first, and a manifest as the last file.
 
-Every attempt to write a dataset has file names of its own, and the manifest names those that count: what an earlier
-attempt left in the folder is never read, whether or not the store lets it be deleted.
+Every attempt to write a dataset uses new file names, and the manifest lists the files of the dataset. So the files of
+an earlier attempt are never read, even if the store does not allow their deletion.
 """
 
 import logging
@@ -25,21 +25,22 @@ from container_component_src.telemetry.dataset import (
     Frame,
     Manifest,
     Partition,
-    to_iso,
+    check_disjoint,
 )
 
-# Float telemetry hardly repeats: dictionaries cost time and save nothing.
+# Float telemetry rarely repeats values: dictionaries would cost time and save no space.
 WRITE_OPTIONS: Mapping[str, Any] = {"compression": "lz4", "use_dictionary": False, "write_statistics": False}
-# Of any attempt, whole or not.
+# Files of any attempt, finished or not.
 _OWN_FILE = re.compile(rf"(part-[0-9a-f]{{8}}-\d{{5,}}\.parquet|{re.escape(MANIFEST_NAME)})(\.\w+\.tmp)?")
+_OUTPUT_FIX = "name an empty or new folder as output"
 
 logger = logging.getLogger(__name__)
 
 
 def write_partition(file: Location, timestamp_col: str, channels: Sequence[str], frame: Frame) -> Partition:
-    """Write one partition of at least one row; callable from several processes at once for different files."""
+    """Write one partition of at least one row; several processes may write different files at the same time."""
     columns: dict[str, Any] = {timestamp_col: pa.array(frame.timestamps).cast(TIMESTAMP_TYPE)}
-    by_channel = np.ascontiguousarray(frame.values.T)  # one transposition instead of a strided read per column
+    by_channel = np.ascontiguousarray(frame.values.T)  # one transposition instead of one strided read per column
     columns |= {name: pa.array(by_channel[position]) for position, name in enumerate(channels)}
     if frame.labels is not None:
         columns[LABEL_COL] = pa.array(frame.labels)
@@ -51,37 +52,34 @@ def write_partition(file: Location, timestamp_col: str, channels: Sequence[str],
 
 
 def commit(location: Location, manifest: Manifest) -> Dataset:
-    """Make a dataset whole: write its manifest.
+    """Write the manifest of a dataset, which makes it complete.
 
     Raises:
         InputError: The dataset has no rows, or its partitions overlap in time.
     """
     if not manifest.partitions:
-        raise InputError(f"{location.uri}: no rows are left to write; widen what the step selects")
-    for before, after in zip(manifest.partitions, manifest.partitions[1:], strict=False):
-        if after.start <= before.end:
-            raise InputError(
-                f"{location.uri}: {after.file} starts at {to_iso(after.start)}, not after {before.file}, which ends at "
-                f"{to_iso(before.end)}; archives may not share rows: cut one of them"
-            )
+        raise InputError(f"{location.uri}: no rows are left to write", fix="select more rows in this step")
+    check_disjoint(
+        ((location / partition.file).uri, partition.start, partition.end) for partition in manifest.partitions
+    )
     (location / MANIFEST_NAME).write_bytes(manifest.model_dump_json(indent=1).encode())
     return Dataset(location, manifest)
 
 
 class DatasetWriter:
-    """Writes a dataset one partition after the other; an exception inside the `with` block removes what was written.
+    """Writes a dataset partition by partition, and removes it if the `with` block raises.
 
-    Nothing depends on the store letting anything be deleted, see the top of this module.
+    Correctness does not depend on permission to delete, see the module's docstring.
 
     Args:
         uri: Folder of the dataset.
         timestamp_col: Name of the timestamp column.
-        channels: Names in the order of the columns.
-        endpoint: S3 endpoint that wins over the environment's, or "".
-        sources: Folders that the step reads, or writes besides.
+        channels: Channel names, in the order of the columns.
+        endpoint: S3 endpoint that takes precedence over that of the environment, or "".
+        sources: Other folders that the step reads or writes.
 
     Raises:
-        InputError: The folder has another use, see `prepare_output`.
+        InputError: The folder cannot be used, see `prepare_output`.
     """
 
     def __init__(
@@ -108,13 +106,13 @@ class DatasetWriter:
         if kind is None:
             return
         try:
-            with storage.patience(storage.QUICK_SECONDS):  # whatever the step waited for, it does not wait for this
+            with storage.patience(storage.QUICK_SECONDS):  # clean-up is not worth a longer wait
                 self._discard(storage.resolve(self.location.uri, self._endpoint))
         except (PipelineError, OSError) as error:
-            logger.info("%s: an unfinished dataset stays there: %s", self.location.uri, error)
+            logger.info("%s: an unfinished dataset remains: %s", self.location.uri, error)
 
     def _discard(self, location: Location) -> None:
-        """Remove the files of this attempt; what `prepare_output` has left of a manifest names nothing any more."""
+        """Remove the files of this attempt and the emptied manifest of an earlier one."""
         if self._committed:
             _invalidate(location)
         _remove([child for child in location.children() if self._attempt in child.name or child.name == MANIFEST_NAME])
@@ -122,31 +120,38 @@ class DatasetWriter:
             location.remove()
 
     def write(self, frame: Frame) -> None:
-        """Append a partition; nothing is written for a frame without rows."""
+        """Append a partition, unless the frame has no rows."""
         if len(frame):
             self._labelled = frame.labels is not None
             self.add(write_partition(self.next_file(), self._timestamp_col, self._channels, frame))
 
     def file(self, index: int) -> Location:
-        """Where the file of a partition goes, for those who write it themselves."""
+        """Return the file of the partition at an index, for callers that write it themselves."""
         return self.location / f"part-{self._attempt}-{index:05d}.parquet"
 
     def next_file(self) -> Location:
-        """Where the file of the next partition goes."""
+        """Return the file of the next partition."""
         return self.file(len(self._partitions))
 
     def add(self, partition: Partition) -> None:
-        """Append a partition whose file has been written already."""
+        """Append a partition whose file is already written."""
         self._partitions.append(partition)
 
-    def commit(self, **facts: Any) -> Dataset:
-        """Finish; `facts` are further fields of the manifest."""
+    def commit(self, **fields: Any) -> Dataset:
+        """Write the manifest and return the dataset.
+
+        Args:
+            fields: Further fields of the manifest.
+
+        Raises:
+            InputError: The dataset has no rows, or its partitions overlap in time.
+        """
         manifest = Manifest(
             timestamp_col=self._timestamp_col,
             channels=self._channels,
             partitions=tuple(self._partitions),
             labelled=self._labelled,
-            **facts,
+            **fields,
         )
         dataset = commit(self.location, manifest)
         self._committed = True
@@ -154,25 +159,25 @@ class DatasetWriter:
 
 
 def prepare_output(uri: str, endpoint: str = "", sources: Sequence[Location] = ()) -> Location:
-    """Empty the folder of an output, as far as the store lets its files be deleted.
+    """Empty the folder of an output as far as the store allows deletion, and return it.
 
     Args:
         uri: The folder.
-        endpoint: S3 endpoint that wins over the environment's, or "".
-        sources: Folders that the step reads, or writes besides; none of them can be the output.
+        endpoint: S3 endpoint that takes precedence over that of the environment, or "".
+        sources: Other folders that the step reads or writes.
 
     Raises:
-        InputError: It is one of the sources or a file, or the folder holds something that is not a dataset.
+        InputError: The folder is one of the sources, is a file, or has files that do not belong to a dataset.
     """
     location = storage.resolve(uri, endpoint)
     if location in sources:
-        raise InputError(f"{uri}: the step has another use for this folder; name an empty or new folder as output")
+        raise InputError(f"{uri}: the step reads or writes this folder already", fix=_OUTPUT_FIX)
     if location.is_file():
-        raise InputError(f"{uri}: a file, where a folder is to be written; name an empty or new folder as output")
+        raise InputError(f"{uri}: the output is a folder, but this is a file", fix=_OUTPUT_FIX)
     found = location.children()
     foreign = [child.name for child in found if not _OWN_FILE.fullmatch(child.name)]
     if foreign:
-        raise InputError(f"{uri}: the folder holds other files ({foreign[0]}); name an empty or new folder as output")
+        raise InputError(f"{uri}: the folder has other files ({foreign[0]})", fix=_OUTPUT_FIX)
     if any(child.name == MANIFEST_NAME for child in found):
         _invalidate(location)
     _remove(found)
@@ -180,20 +185,20 @@ def prepare_output(uri: str, endpoint: str = "", sources: Sequence[Location] = (
 
 
 def _invalidate(location: Location) -> None:
-    """Make a dataset unfinished before its files go, and also where none of them can go."""
+    """Mark a dataset as unfinished before its files are removed, in case that fails."""
     (location / MANIFEST_NAME).write_bytes(b"")
 
 
 def _remove(files: Sequence[Location]) -> None:
-    """Remove files that no manifest names; they are only in the way, so a store may keep them."""
+    """Remove files that no manifest lists; if the store does not allow that, they remain and are not read."""
     try:
         storage.remove_all(files)
     except (PipelineError, OSError) as error:
-        logger.info("%d files that no dataset needs stay: they could not be deleted", len(files))
+        logger.info("%d files that no dataset needs could not be deleted and remain", len(files))
         logger.debug("the first of them: %s", error)
 
 
 def _pandas_metadata(schema: pa.Schema, timestamp_col: str) -> Mapping[bytes, bytes]:
-    """Schema metadata that lets `pandas.read_parquet` return the timestamp as the index."""
+    """Return schema metadata with which `pandas.read_parquet` makes the timestamp the index."""
     empty = schema.empty_table().to_pandas().set_index(timestamp_col)
     return dict(pa.Schema.from_pandas(empty).metadata)

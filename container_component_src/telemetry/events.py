@@ -1,13 +1,49 @@
-"""Reported anomalies as half-open intervals of time."""
+"""Reported anomalies as half-open intervals of time, and the rows in them."""
 
-from container_component_src.settings import Frozen
+from collections.abc import Sequence
+
+import numpy as np
+
+from container_component_src.arrays import BoolArray, IntArray, Timestamps
+from container_component_src.values import Frozen
 
 
 class Event(Frozen):
-    """One reported anomaly: [start, end) in nanoseconds since 1970 UTC."""
+    """One reported anomaly: [start, end) in nanoseconds since 1970-01-01 UTC."""
 
     id: str
     symbol: str = ""
     title: str = ""
     start: int
     end: int
+
+
+def inside_any(timestamps: Timestamps, events: Sequence[Event], margin: int = 0) -> BoolArray:
+    """Return which rows are in an event that is extended by a margin on both sides.
+
+    Args:
+        timestamps: Shape [rows], in any order.
+        events: Events; they may overlap.
+        margin: Nanoseconds.
+
+    Returns:
+        Shape [rows].
+    """
+    starts = np.sort(np.array([event.start - margin for event in events], dtype=np.int64))
+    ends = np.sort(np.array([event.end + margin for event in events], dtype=np.int64))
+    # A row is in as many events as have started by then and have not ended.
+    return np.searchsorted(starts, timestamps, side="right") > np.searchsorted(ends, timestamps, side="right")
+
+
+def row_bounds(timestamps: Timestamps, events: Sequence[Event]) -> IntArray:
+    """Return the first row of each event and the row after its last; they are equal for an event without rows.
+
+    Args:
+        timestamps: Shape [rows], ascending.
+        events: Events; they may overlap.
+
+    Returns:
+        Shape [events, 2].
+    """
+    intervals = np.array([(event.start, event.end) for event in events], dtype=np.int64).reshape(-1, 2)
+    return np.searchsorted(timestamps, intervals)

@@ -1,4 +1,4 @@
-"""Opening and reading parquet files, with a line for the user where one is absent or damaged."""
+"""Opening and reading parquet files, with an error for the user if a file is absent or damaged."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,29 +11,29 @@ from container_component_src.storage import Location
 
 
 def open_parquet(file: Location, fix: str) -> pq.ParquetFile:
-    """Open a parquet file; its footer is read, no rows.
+    """Open a parquet file; this reads its footer and no rows.
 
     Args:
         file: The file.
-        fix: What to do where it is absent or damaged, for the error.
+        fix: What the user can do if it is absent or damaged.
 
     Raises:
-        InputError: It is absent, a folder, not parquet or truncated.
+        InputError: The file is absent, a folder, not parquet or truncated.
     """
     if not file.is_file():
         if file.exists():
             raise InputError(
-                f"{file.uri}: a folder of part files, as Spark and Dask write it, where one file is expected; name the "
-                "folder itself in [paths] archives, or write its rows to one file"
+                f"{file.uri}: a folder, where one parquet file is expected",
+                fix="name the folder in [paths] archives if Spark or Dask wrote it, or write its rows to one file",
             )
-        raise InputError(f"{file.uri}: no such file; {fix}")
+        raise InputError(f"{file.uri}: no such file", fix=fix)
     with readable(file, fix):
         return pq.ParquetFile(file.path, filesystem=file.arrow_fs, memory_map=file.is_local)
 
 
 @contextmanager
 def readable(file: Location, fix: str) -> Iterator[None]:
-    """Report what pyarrow finds wrong inside a parquet file while it is read.
+    """Convert the errors of pyarrow for damaged content while a parquet file is read.
 
     Raises:
         InputError: The content is damaged.
@@ -41,7 +41,7 @@ def readable(file: Location, fix: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        # Damaged pages are a plain OSError without a number; faults of a disk or of S3 have one, or a class.
+        # A damaged page is a plain OSError without a number; errors of a disk or of S3 have a number or a subclass.
         if isinstance(error, OSError) and (type(error) is not OSError or error.errno is not None):
             raise
-        raise InputError(f"{file.uri}: not a parquet file, truncated or damaged ({error}); {fix}") from error
+        raise InputError(f"{file.uri}: not a parquet file, truncated or damaged ({error})", fix=fix) from error

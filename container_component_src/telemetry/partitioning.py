@@ -1,4 +1,4 @@
-"""Splitting one archive into many files of a few row groups, which workers then process side by side."""
+"""Partitioning of an archive into files of a few row groups, which workers process in parallel."""
 
 from collections.abc import Iterator
 from itertools import chain, islice
@@ -13,23 +13,23 @@ from container_component_src.telemetry.dataset import Dataset, Partition
 from container_component_src.telemetry.dataset_writer import WRITE_OPTIONS, DatasetWriter
 from container_component_src.telemetry.parquet import readable
 
-MAX_GROUP_ROWS = 65_536  # an archive may be one huge row group: pieces of this size keep every later step small
+MAX_GROUP_ROWS = 65_536  # an archive may be a single large row group; later steps read whole files into memory
 
 
 def split_archive(
     file_uri: str, target_uri: str, timestamp_col: str, rowgroup_limit: int = 0, rowgroups_per_file: int = 4
 ) -> Dataset:
-    """Copy an archive, all columns as they are, into files of a few row groups each.
+    """Copy an archive with all its columns into files of a few row groups each.
 
     Args:
         file_uri: The archive.
         target_uri: Folder of the files.
         timestamp_col: Name of the timestamp column.
-        rowgroup_limit: Copy only so many row groups, from the first on; 0 copies all.
-        rowgroups_per_file: Row groups in one file; one of more than 65,536 rows in the archive becomes several.
+        rowgroup_limit: Number of row groups to copy, from the first one; 0 copies all.
+        rowgroups_per_file: Row groups in one file; row groups of more than 65,536 rows are divided first.
 
     Raises:
-        InputError: The archive is not as `archive.open_archive` wants it, or its timestamps do not increase strictly.
+        InputError: The archive is invalid (see `archive.open_archive`), or its timestamps do not increase strictly.
     """
     source = storage.resolve(file_uri)
     with open_archive(source, timestamp_col) as archive:
@@ -47,13 +47,13 @@ _Checked = tuple[pa.RecordBatch, int, int]  # a batch with its first and last ti
 
 
 def _pieces(archive: pq.ParquetFile, groups: range) -> Iterator[pa.RecordBatch]:
-    """The row groups, large ones in pieces."""
+    """Yield the row groups, large ones in pieces."""
     for group in groups:
         yield from archive.iter_batches(batch_size=MAX_GROUP_ROWS, row_groups=[group])
 
 
 def _checked(pieces: Iterator[pa.RecordBatch], source: Location, timestamp_col: str) -> Iterator[_Checked]:
-    """The pieces that hold rows, their timestamps checked across all of them."""
+    """Yield the pieces that have rows after checking that timestamps increase across all of them."""
     where = f"{source.uri}: column '{timestamp_col}'"
     first_row, previous = 0, None
     with readable(source, DAMAGED):
@@ -67,7 +67,7 @@ def _checked(pieces: Iterator[pa.RecordBatch], source: Location, timestamp_col: 
 def _write(
     target: DatasetWriter, schema: pa.Schema, channels: tuple[str, ...], pieces: Iterator[_Checked]
 ) -> Partition | None:
-    """Write the next file, a row group for each piece; None where no piece is left."""
+    """Write the next file with a row group for each piece; return None if no piece is left."""
     first = next(pieces, None)
     if first is None:
         return None

@@ -1,40 +1,32 @@
-"""The scaler: per channel a centre and a scale, as JSON."""
+"""The scaler: a centre and a scale for each channel, stored as JSON."""
 
-from enum import StrEnum
 from typing import Annotated, Self
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field, FiniteFloat, model_validator
 
-from container_component_src.settings import Frozen
-
-
-class ScalerType(StrEnum):
-    """How centre and scale are chosen."""
-
-    STANDARD = "standard"  # mean and standard deviation
-    MINMAX = "minmax"  # minimum and range
-    ROBUST = "robust"  # median and interquartile range
+from container_component_src.arrays import Float32Array
+from container_component_src.steps.data import ScalerType
+from container_component_src.values import Frozen
 
 
 class Scaler(Frozen):
-    """Turns engineering units into scaled ones: (value - centre) / scale, missing values to 0, the centre."""
+    """Scales engineering units: (value - centre) / scale; missing values become 0, the centre."""
 
     type: ScalerType
-    channels: tuple[str, ...]  # in order; constant channels are dropped
-    centre: tuple[FiniteFloat, ...]
-    scale: tuple[Annotated[FiniteFloat, Field(gt=0)], ...]
+    channels: tuple[str, ...]  # in order, without constant channels
+    centre: tuple[FiniteFloat, ...]  # engineering units
+    scale: tuple[Annotated[FiniteFloat, Field(gt=0)], ...]  # engineering units
     dropped: tuple[str, ...] = ()  # channels that are constant in the training data
 
     @model_validator(mode="after")
-    def _one_of_each(self) -> Self:
+    def _equal_lengths(self) -> Self:
         if not len(self.channels) == len(self.centre) == len(self.scale):
             raise ValueError("channels, centre and scale differ in length")
         return self
 
-    def transform(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Scale values of shape [rows, len(channels)]; NaN and infinite ones become 0."""
+    def transform(self, values: Float32Array) -> Float32Array:
+        """Return scaled values, shape [rows, channels] as the input; NaN and infinite values become 0."""
         scaled = values - np.asarray(self.centre, np.float32)
         scaled /= np.asarray(self.scale, np.float32)
         finite = np.isfinite(scaled)
@@ -42,6 +34,6 @@ class Scaler(Frozen):
             scaled[~finite] = 0.0
         return scaled
 
-    def inverse_transform(self, scaled: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Back to engineering units, shape [rows, len(channels)]."""
+    def inverse_transform(self, scaled: Float32Array) -> Float32Array:
+        """Return values in engineering units, shape [rows, channels] as the input."""
         return scaled * np.asarray(self.scale, np.float32) + np.asarray(self.centre, np.float32)

@@ -1,36 +1,43 @@
-"""Fitting the scaler on the training data and applying it, partition by partition.
+"""Fitting the scaler on the training data, and scaling datasets partition by partition.
 
-Policy for values that are missing (null, NaN or infinite): they are left out of the fit, counted by channel in the
-manifest of the scaled dataset, and become 0 there, the channel's centre. Constant channels carry no information and
-would be divided by zero: the scaler names them and they are dropped.
+The fit ignores missing values (null, NaN or infinite). In the scaled dataset they become 0, the channel's centre, and
+its manifest has their number per channel. Constant channels have no information and a scale of zero: the scaler lists
+them, and they are dropped.
 """
 
 import logging
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import ValidationError
 
 from container_component_src import storage
+from container_component_src.arrays import BoolArray, Float32Array, Float64Array
 from container_component_src.errors import InputError
-from container_component_src.settings import describe
+from container_component_src.steps.data import ScalerType
 from container_component_src.telemetry.archive import check_same_channels
-from container_component_src.telemetry.dataset import Dataset, Frame, Values
+from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter
-from container_component_src.telemetry.scaler import Scaler, ScalerType
+from container_component_src.telemetry.scaler import Scaler
+from container_component_src.values import describe
 
 logger = logging.getLogger(__name__)
 
-Floats = npt.NDArray[np.float64]
-BLOCK_ROWS = 2_048  # rows whose deviations the processor's cache holds
-QUANTILE_VALUES = 1 << 26  # values (256 MiB) that exact quantiles may hold in memory at a time
+BLOCK_ROWS = 2_048  # rows at a time; their deviations fit into the processor's cache
+QUANTILE_VALUES = 1 << 26  # values in memory at a time for exact quantiles (256 MiB)
 
 
 class Moments:
-    """Count, mean, sum of squared deviations, minimum and maximum by channel, gathered partition by partition.
+    """Moments and range of each channel, accumulated partition by partition.
 
-    Means and squares are merged by Chan, Golub and LeVeque 1979, "Updating formulae and a pairwise algorithm for
-    computing sample variances", which keeps its precision for channels with a large offset.
+    Means and squared deviations are merged by the formulas of Chan, Golub & LeVeque 1979, "Updating Formulae and a
+    Pairwise Algorithm for Computing Sample Variances", which stay precise for channels with a large offset.
+
+    Attributes:
+        count: Finite values, shape [channels].
+        mean: Shape [channels].
+        squares: Sum of squared deviations from the mean, shape [channels].
+        minimum: Shape [channels].
+        maximum: Shape [channels].
     """
 
     def __init__(self, channels: int) -> None:
@@ -40,12 +47,12 @@ class Moments:
         self.minimum = np.full(channels, np.inf)
         self.maximum = np.full(channels, -np.inf)
 
-    def add(self, values: Values) -> None:
-        """Take in values of shape [rows, channels]; those that are not finite are left out."""
+    def add(self, values: Float32Array) -> None:
+        """Add the finite ones of values of shape [rows, channels]."""
         for first in range(0, len(values), BLOCK_ROWS):
             self._merge(values[first : first + BLOCK_ROWS])
 
-    def _merge(self, values: Values) -> None:
+    def _merge(self, values: Float32Array) -> None:
         deviations, missing = values.astype(np.float64), ~np.isfinite(values)
         deviations[missing] = 0
         count = len(values) - missing.sum(axis=0)
@@ -57,19 +64,19 @@ class Moments:
         self.squares += np.einsum("ij,ij->j", deviations, deviations) + step**2 * self.count * count / total
         self.mean += step * count / total
         self.count += count
-        # fmin and fmax pass over NaN.
+        # fmin and fmax ignore NaN.
         known = np.where(missing, np.nan, values) if missing.any() else values
         self.minimum = np.fmin(self.minimum, np.fmin.reduce(known, axis=0))
         self.maximum = np.fmax(self.maximum, np.fmax.reduce(known, axis=0))
 
     @property
-    def std(self) -> Floats:
+    def std(self) -> Float64Array:
         """Population standard deviation, shape [channels]."""
         return np.asarray(np.sqrt(self.squares / np.maximum(self.count, 1)))
 
     @property
-    def constant(self) -> npt.NDArray[np.bool_]:
-        """Channels with fewer than two different values, shape [channels]."""
+    def constant(self) -> BoolArray:
+        """Which channels have fewer than two different values, shape [channels]."""
         return np.asarray(~(self.maximum > self.minimum))
 
 
@@ -85,7 +92,7 @@ def fit_scaler(train_uri: str, kind: ScalerType) -> Scaler:
         moments.add(frame.values)
     keep = ~moments.constant
     if not keep.any():
-        raise InputError(f"{train_uri}: every channel is constant; choose training data in which something changes")
+        raise InputError(f"{train_uri}: every channel is constant", fix="choose training data in which values change")
     centre, scale = _centre_and_scale(train, kind, moments)
     names = np.array(train.channels)
     dropped = tuple(names[~keep].tolist())
@@ -109,14 +116,14 @@ def load_scaler(uri: str) -> Scaler:
     try:
         return Scaler.model_validate_json(storage.resolve(uri).read_bytes())
     except ValidationError as error:
-        raise InputError(f"{uri}: not a scaler ({describe(error)}); fit it again") from error
+        raise InputError(f"{uri}: not a scaler ({describe(error)})", fix="fit it again") from error
 
 
 def scale_dataset(dataset_uri: str, scaler: Scaler, target_uri: str) -> Dataset:
-    """Write the scaled dataset: the scaler's channels in its order, without missing values.
+    """Write the scaled dataset, with the channels of the scaler in its order and without missing values.
 
     Raises:
-        InputError: The channels are not those that the scaler was fitted on.
+        InputError: The scaler was fitted on other channels.
     """
     dataset = Dataset.open(dataset_uri)
     fitted_on = (*scaler.channels, *scaler.dropped)
@@ -133,7 +140,7 @@ def scale_dataset(dataset_uri: str, scaler: Scaler, target_uri: str) -> Dataset:
         )
 
 
-def _centre_and_scale(train: Dataset, kind: ScalerType, moments: Moments) -> tuple[Floats, Floats]:
+def _centre_and_scale(train: Dataset, kind: ScalerType, moments: Moments) -> tuple[Float64Array, Float64Array]:
     match kind:
         case ScalerType.STANDARD:
             return moments.mean, moments.std
@@ -141,12 +148,12 @@ def _centre_and_scale(train: Dataset, kind: ScalerType, moments: Moments) -> tup
             return moments.minimum, moments.maximum - moments.minimum
         case ScalerType.ROBUST:
             lower, median, upper = _quartiles(train)
-            # A channel that rests on one value for more than half of the time has no interquartile range.
+            # A channel that has one value for most of the time has no interquartile range.
             return median, np.where(upper > lower, upper - lower, moments.std)
 
 
-def _quartiles(train: Dataset) -> Floats:
-    """Exact quartiles of the finite values, shape [3, channels]; reads as many channels at a time as fit in memory."""
+def _quartiles(train: Dataset) -> Float64Array:
+    """Return exact quartiles of the finite values, shape [3, channels], of groups of channels that fit in memory."""
     at_once = max(1, QUANTILE_VALUES // train.manifest.rows)
     quartiles = []
     for first in range(0, len(train.channels), at_once):
@@ -157,7 +164,7 @@ def _quartiles(train: Dataset) -> Floats:
     return np.concatenate(quartiles, axis=1)
 
 
-def _nan_quartiles(values: Values) -> Floats:
+def _nan_quartiles(values: Float32Array) -> Float64Array:
     finite = [column[~np.isnan(column)] for column in values.T]
     empty = np.zeros(3)
     return np.stack([np.quantile(column, (0.25, 0.5, 0.75)) if len(column) else empty for column in finite], axis=1)

@@ -1,47 +1,44 @@
-"""Smoothing of scores over time: a causal rolling median that starts anew after every gap."""
+"""Smoothing of scores over time by a causal rolling median that restarts after every gap."""
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pandas.api.indexers import BaseIndexer
 
+from container_component_src.arrays import Float32Array, Float64Array, IntArray, Timestamps
 from container_component_src.errors import InputError
 
 NANOSECONDS_PER_SECOND = 10**9
 NANOSECONDS_PER_DAY = 86_400 * NANOSECONDS_PER_SECOND
-GAP_FACTOR = 10  # a time step longer than this many usual ones is a gap
-GAP_SAMPLE = 100_000  # time steps at the start of a dataset that tell its usual one
+GAP_FACTOR = 10  # a time step that is longer than this many median ones is a gap
+GAP_SAMPLE = 100_000  # time steps at the start of a dataset of which the median is taken
 
-Scores = npt.NDArray[np.floating]  # shape [rows], larger = more abnormal
-Timestamps = npt.NDArray[np.int64]  # nanoseconds since 1970 UTC, ascending, shape [rows]
+Scores = Float32Array | Float64Array  # nats, shape [rows]; larger = more abnormal
 
 
 def median_step(timestamps: Timestamps) -> int | None:
-    """The usual time step in nanoseconds: the median of the first `GAP_SAMPLE` steps; None for fewer than two rows."""
+    """Return the median of the first `GAP_SAMPLE` time steps in nanoseconds; None for fewer than two rows."""
     if len(timestamps) < 2:
         return None
     return int(np.median(np.diff(timestamps[: GAP_SAMPLE + 1])))
 
 
 def default_max_gap(timestamps: Timestamps) -> int | None:
-    """The longest time step in nanoseconds that is not a gap, or None for fewer than two rows."""
+    """Return the longest time step in nanoseconds that is not a gap; None for fewer than two rows."""
     step = median_step(timestamps)
     return None if step is None else GAP_FACTOR * step
 
 
-def smooth(
-    timestamps: Timestamps, scores: Scores, window: int, max_gap_ns: int | None = None
-) -> npt.NDArray[np.float64]:
-    """Median of each score and those before it, over at most `window` rows and never across a gap.
+def smooth(timestamps: Timestamps, scores: Scores, window: int, max_gap_ns: int | None = None) -> Float64Array:
+    """Return the median of each score and the previous ones, over at most `window` rows and never across a gap.
 
-    At the start of the data and after a gap the window holds the rows there are. An event of fewer than about half a
-    window of rows cannot lift the median, and an alarm comes about half a window late.
+    At the start of the data and after a gap the window is shorter. The median does not rise for an event of fewer than
+    about `window / 2` rows, and alarms are delayed by about `window / 2` rows.
 
     Args:
-        timestamps: Shape [rows].
+        timestamps: Shape [rows], ascending.
         scores: Shape [rows].
-        window: Steps that the median covers, the row itself included; 1 leaves the scores as they are.
-        max_gap_ns: Longest time step that is not a gap; by default ten times the median step.
+        window: Rows of the median, with the present one; 1 does not change the scores.
+        max_gap_ns: Longest time step that is not a gap; by default ten times the median one.
 
     Returns:
         Smoothed scores, shape [rows].
@@ -54,11 +51,11 @@ def smooth(
 
 
 class Smoother:
-    """Does what `smooth` does to a dataset that comes in parts, with the same result however it is cut.
+    """Applies `smooth` to consecutive pieces of a dataset; the result does not depend on how it is cut.
 
     Args:
-        window: Steps that the median covers, the row itself included.
-        max_gap_ns: Longest time step that is not a gap; None where no step is one.
+        window: Rows of the median, with the present one.
+        max_gap_ns: Longest time step that is not a gap; None: there are no gaps.
 
     Raises:
         InputError: The window is below 1.
@@ -66,20 +63,20 @@ class Smoother:
 
     def __init__(self, window: int, max_gap_ns: int | None) -> None:
         if window < 1:
-            raise InputError(f"smoothing window {window} is below 1; use 1 for no smoothing")
+            raise InputError(f"smoothing window {window} is below 1", fix="use 1 for no smoothing")
         self._window = window
         self._max_gap_ns = max_gap_ns
-        self._timestamps = np.empty(0, dtype=np.int64)  # the last rows before the next part
+        self._timestamps = np.empty(0, dtype=np.int64)  # rows before the next piece that its windows need
         self._scores = np.empty(0, dtype=np.float64)
 
-    def push(self, timestamps: Timestamps, scores: Scores) -> npt.NDArray[np.float64]:
-        """Smooth the next rows, shape [rows].
+    def push(self, timestamps: Timestamps, scores: Scores) -> Float64Array:
+        """Return the smoothed scores of the next rows, shape [rows].
 
         Raises:
             InputError: The arrays differ in length.
         """
         if len(timestamps) != len(scores):
-            raise InputError(f"{len(timestamps)} timestamps do not fit {len(scores)} scores; give one of each per row")
+            raise InputError(f"{len(timestamps)} timestamps for {len(scores)} scores", fix="give one of each per row")
         if self._window == 1:
             return np.array(scores, dtype=np.float64)
         known = len(self._scores)
@@ -90,15 +87,15 @@ class Smoother:
         self._scores = all_scores[-(self._window - 1) :]
         return smoothed
 
-    def _median(self, timestamps: Timestamps, scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def _median(self, timestamps: Timestamps, scores: Float64Array) -> Float64Array:
         if not len(scores):
             return scores
         indexer = _SegmentWindows(segment_starts(timestamps, self._max_gap_ns), self._window)
         return pd.Series(scores).rolling(indexer, min_periods=1).median().to_numpy(dtype=np.float64)
 
 
-def segment_starts(timestamps: Timestamps, max_gap_ns: int | None) -> npt.NDArray[np.int64]:
-    """For every row the position of the first row of its gapless segment, shape [rows]."""
+def segment_starts(timestamps: Timestamps, max_gap_ns: int | None) -> IntArray:
+    """Return for every row the position of the first row after the last gap before it, shape [rows]."""
     rows = len(timestamps)
     starts = np.zeros(rows, dtype=np.int64)
     if max_gap_ns is not None and rows:
@@ -108,9 +105,9 @@ def segment_starts(timestamps: Timestamps, max_gap_ns: int | None) -> npt.NDArra
 
 
 class _SegmentWindows(BaseIndexer):
-    """The last `window` rows of a row's own segment."""
+    """Windows of the last `window` rows that do not cross the start of a row's segment."""
 
-    def __init__(self, starts: npt.NDArray[np.int64], window: int) -> None:
+    def __init__(self, starts: IntArray, window: int) -> None:
         super().__init__()
         self._starts = starts
         self._window = window
@@ -122,7 +119,7 @@ class _SegmentWindows(BaseIndexer):
         center: bool | None = None,
         closed: str | None = None,
         step: int | None = None,
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Half-open bounds of every row's window."""
+    ) -> tuple[IntArray, IntArray]:
+        """Return the half-open bounds of every row's window, each of shape [rows]."""
         ends = np.arange(1, num_values + 1, dtype=np.int64)
         return np.maximum(self._starts, ends - self._window), ends

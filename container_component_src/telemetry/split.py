@@ -1,60 +1,51 @@
-"""The three-way split: time around anomalies tests, the rest trains and validates in contiguous blocks.
+"""Training, validation and test sets: time around anomalies is tested, blocks of other time train and validate.
 
-Neighbouring rows of telemetry are near copies of each other, so single rows drawn for validation would leak training
-data. Blocks of time are drawn instead, each by a seeded hash of its own number: the draw needs no other row, and is the
-same however the data is partitioned.
+Consecutive rows of telemetry are nearly equal, so rows that are drawn one by one for validation would leak training
+data. Blocks of time are drawn instead, by a seeded hash of the block's number: the draw needs no other row and does not
+depend on the partitions.
 """
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from container_component_src.errors import InputError
+from container_component_src.steps.data import SplitRule
 from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter
-from container_component_src.telemetry.events import Event
+from container_component_src.telemetry.events import Event, inside_any
 from container_component_src.telemetry.hashing import uniform
-from container_component_src.telemetry.labels import inside_any
 
 
-@dataclass(frozen=True)
-class SplitRule:
-    """Which rows go where."""
+def assign(frame: Frame, events: tuple[Event, ...], rule: SplitRule) -> dict[str, Frame]:
+    """Divide rows into training, validation and test sets, each in order; only the test set keeps its labels.
 
-    window_hours: float  # rows up to so far from a reported anomaly are test
-    block_hours: float  # length of the blocks of the other rows
-    val_fraction: float  # share of blocks that validate, in (0, 1)
-    seed: int
-
-    def assign(self, frame: Frame, events: tuple[Event, ...]) -> dict[str, Frame]:
-        """Divide rows into train, val and test, each in order; only test keeps its labels.
-
-        Args:
-            frame: The rows.
-            events: All that are reported. One without a row of its own, in a gap or just outside the data, still has
-                rows near it that are not nominal.
-        """
-        test = inside_any(frame.timestamps, events, _nanoseconds(self.window_hours))
-        blocks = frame.timestamps // _nanoseconds(self.block_hours)
-        val = ~test & (uniform(blocks, self.seed) < self.val_fraction)
-        unlabelled = Frame(frame.timestamps, frame.values)
-        return {"train": unlabelled.where(~test & ~val), "val": unlabelled.where(val), "test": frame.where(test)}
+    Args:
+        frame: The rows.
+        events: All reported events. One without a row of its own, in a gap or just outside of the data, still has
+            rows near it that are not nominal.
+        rule: Which rows go where.
+    """
+    test = inside_any(frame.timestamps, events, _nanoseconds(rule.window_hours))
+    blocks = frame.timestamps // _nanoseconds(rule.block_hours)
+    val = ~test & (uniform(blocks, rule.seed) < rule.val_fraction)
+    unlabelled = Frame(frame.timestamps, frame.values)
+    return {"train": unlabelled.where(~test & ~val), "val": unlabelled.where(val), "test": frame.where(test)}
 
 
 def split_dataset(dataset_uri: str, labels_uri: str, targets: dict[str, str], rule: SplitRule) -> dict[str, Dataset]:
-    """Write the train, val and test datasets.
+    """Write the training, validation and test sets.
 
     Args:
         dataset_uri: The telemetry.
-        labels_uri: Its label series.
-        targets: Folder for each of "train", "val" and "test".
+        labels_uri: Label series of the telemetry.
+        targets: Folder of each of "train", "val" and "test".
         rule: Which rows go where.
 
     Raises:
-        InputError: The labels belong to other data, or one of the three would be empty.
+        InputError: The labels are of other data, or one of the sets is empty.
     """
     dataset, labels = Dataset.open(dataset_uri), Dataset.open(labels_uri)
     events, rowless = labels.manifest.events, labels.manifest.events_without_rows
@@ -66,9 +57,9 @@ def split_dataset(dataset_uri: str, labels_uri: str, targets: dict[str, str], ru
             writers[name] = stack.enter_context(writer)
         rows = dict.fromkeys(writers, 0)
         for frame in _labelled(dataset, labels):
-            for name, part in rule.assign(frame, (*events, *rowless)).items():
-                writers[name].write(part)
-                rows[name] += len(part)
+            for name, subset in assign(frame, (*events, *rowless), rule).items():
+                writers[name].write(subset)
+                rows[name] += len(subset)
         _check_none_empty(rows, dataset_uri)
         notes = {"window_hours": rule.window_hours, "block_hours": rule.block_hours, "seed": rule.seed}
         return {
@@ -78,6 +69,7 @@ def split_dataset(dataset_uri: str, labels_uri: str, targets: dict[str, str], ru
 
 
 def _labelled(dataset: Dataset, labels: Dataset) -> Iterator[Frame]:
+    """Yield the rows of a dataset with their labels."""
     if dataset.manifest.partitions and len(dataset.manifest.partitions) == len(labels.manifest.partitions):
         for frame, series in zip(dataset.frames(), labels.frames(), strict=True):
             if not np.array_equal(frame.timestamps, series.timestamps):
@@ -86,7 +78,7 @@ def _labelled(dataset: Dataset, labels: Dataset) -> Iterator[Frame]:
         else:
             return
     raise InputError(
-        f"{labels.location.uri}: labels of other data than {dataset.location.uri}; label this dataset again"
+        f"{labels.location.uri}: labels of other data than {dataset.location.uri}", fix="label this dataset again"
     )
 
 
@@ -98,7 +90,7 @@ def _check_none_empty(rows: dict[str, int], uri: str) -> None:
     }
     for name, count in rows.items():
         if not count:
-            raise InputError(f"{uri}: the split leaves {name} empty ({rows}); {fixes[name]}")
+            raise InputError(f"{uri}: the split leaves {name} empty ({rows})", fix=fixes[name])
 
 
 def _nanoseconds(hours: float) -> int:

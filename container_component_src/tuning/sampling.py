@@ -1,4 +1,4 @@
-"""Chooses the points of an experiment where no Katib does: none twice, and the same ones for the same seed."""
+"""Samplers of local experiments: they choose no point twice, and the same points for the same seed."""
 
 import random
 from collections.abc import Iterator
@@ -7,30 +7,30 @@ from typing import Protocol
 import optuna
 
 from container_component_src.errors import InputError
-from container_component_src.model.arguments import Hyperparameters
-from container_component_src.tuning.experiment import Algorithm, Experiment, Trial
-from container_component_src.tuning.search_space import SearchSpace, to_dict
+from container_component_src.steps.training import Hyperparameters
+from container_component_src.steps.tuning import Algorithm, Experiment, SearchSpace, to_dict
+from container_component_src.tuning.experiment import Trial
 
 
 class Sampler(Protocol):
-    """Chooses points, at most as many as the search space has."""
+    """Chooses points of a search space; asked at most once per point."""
 
     def ask(self) -> Hyperparameters:
-        """A point that was not chosen before."""
+        """Return a point that was not chosen before."""
 
     def tell(self, trial: Trial) -> None:
-        """Learn from the trial of a chosen point; trials are told in the order in which points were chosen."""
+        """Learn from the trial of a chosen point; trials are told in the order in which their points were chosen."""
 
 
 def make_sampler(experiment: Experiment) -> Sampler:
-    """The sampler of an experiment's algorithm.
+    """Return the sampler of an experiment's algorithm.
 
     Raises:
-        InputError: Only Katib has one.
+        InputError: Only Katib offers the algorithm.
     """
-    space = experiment.search_space
+    space = experiment
     if experiment.algorithm is Algorithm.BAYESIAN:
-        raise InputError("--algorithm bayesian is Katib's; use tpe, random or grid with --backend local")
+        raise InputError("only Katib offers --algorithm bayesian", fix="use tpe, random or grid with --backend local")
     if experiment.algorithm is Algorithm.TPE:
         return TpeSampler(space, experiment.seed)
     if experiment.algorithm is Algorithm.RANDOM:
@@ -39,7 +39,7 @@ def make_sampler(experiment: Experiment) -> Sampler:
 
 
 def shuffled_points(space: SearchSpace, seed: int) -> Iterator[Hyperparameters]:
-    """All points, each once, drawn one by one: a space may be too large for a list."""
+    """Yield all points in random order, drawn one by one because a search space may be too large for a list."""
     generator, drawn = random.Random(seed), set[int]()
     while len(drawn) < space.size:
         index = generator.randrange(space.size)
@@ -49,21 +49,21 @@ def shuffled_points(space: SearchSpace, seed: int) -> Iterator[Hyperparameters]:
 
 
 class FixedSampler:
-    """Points of a sequence that does not depend on any result."""
+    """Chooses the points of a sequence, independent of the results."""
 
     def __init__(self, points: Iterator[Hyperparameters]) -> None:
         self._points = points
 
     def ask(self) -> Hyperparameters:
-        """The next point."""
+        """Return the next point."""
         return next(self._points)
 
     def tell(self, trial: Trial) -> None:
-        """Learn nothing."""
+        """Ignore the trial."""
 
 
 class TpeSampler:
-    """optuna's tree-structured Parzen estimator; where it comes back to a point, a random new one takes its place."""
+    """Tree-structured Parzen estimator of optuna; if it repeats a point, a random new point is used instead."""
 
     def __init__(self, space: SearchSpace, seed: int) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -75,7 +75,7 @@ class TpeSampler:
         self._asked: dict[Hyperparameters, optuna.Trial] = {}
 
     def ask(self) -> Hyperparameters:
-        """A promising point."""
+        """Return a promising point."""
         suggestion = self._study.ask(self._distributions)
         point = Hyperparameters.model_validate(suggestion.params)
         if point in self._asked:

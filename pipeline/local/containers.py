@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from container_component_src.errors import InputError
-from container_component_src.settings import IMAGE_USER
+from container_component_src.values import IMAGE_USER
 from pipeline.local.processes import ProcessLauncher, ProcessResult
 
 ENGINES = ("podman", "docker")

@@ -1,15 +1,14 @@
 """Processes of steps: each in a session of its own, with its output in a file, and none left behind."""
 
-import os
-import signal
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
+from container_component_src.processes import group_members, is_running, stop
 
 POLL_SECONDS = 0.25
 TAIL_BYTES = 16_384
@@ -105,11 +104,7 @@ class ProcessLauncher:
 
     def _stop(self, tree: "_ProcessTree") -> None:
         """End what is left of a tree: SIGTERM, and SIGKILL after the grace period."""
-        tree.signal(signal.SIGTERM)
-        deadline = time.monotonic() + self.grace_seconds
-        while tree.alive() and time.monotonic() < deadline and self._interrupts < 2:
-            time.sleep(0.05)
-        tree.signal(signal.SIGKILL)
+        stop(tree.running, self.grace_seconds, impatient=lambda: self._interrupts > 1)
         tree.process.wait()
 
 
@@ -143,34 +138,14 @@ class _ProcessTree:
         with suppress(psutil.NoSuchProcess):
             root = psutil.Process(self.process.pid)
             self._seen.update([root, *root.children(recursive=True)])
-        self._seen = {member for member in self._seen if member.is_running()}
+        self._seen = {member for member in self._seen if is_running(member)}
         self.peak_rss = max([self.peak_rss, *(_peak_rss(member) for member in self._seen)])
 
-    def alive(self) -> list[psutil.Process]:
-        """Processes of the tree that still run; zombies are dead."""
+    def running(self) -> set[psutil.Process]:
+        """Processes of the tree that still run."""
         self.process.poll()
-        members = [member for member in psutil.process_iter() if self._is_member(member)]
-        return [member for member in members if _is_running(member)]
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal to every process of the tree."""
         self.sample()
-        for member in self.alive():
-            with suppress(psutil.NoSuchProcess):
-                member.send_signal(number)
-
-    def _is_member(self, process: psutil.Process) -> bool:
-        if process in self._seen:
-            return True
-        with suppress(ProcessLookupError):
-            return os.getpgid(process.pid) == self.process.pid
-        return False
-
-
-def _is_running(process: psutil.Process) -> bool:
-    with suppress(psutil.NoSuchProcess):
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    return False
+        return {*self._seen, *group_members({self.process.pid})}
 
 
 def _peak_rss(process: psutil.Process) -> int:

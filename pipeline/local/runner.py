@@ -15,12 +15,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import yaml
-from kfp import components, local
+from kfp import local
 from kfp.local import config, pipeline_orchestrator
 from rich.console import Console
 
-from container_component_src.errors import InputError, PipelineError
+from container_component_src.errors import PipelineError
 from container_component_src.maintenance.cleanup import clean_up
 from container_component_src.scratch import RUN_ID_VARIABLE
 from container_component_src.storage import S3_ENVIRONMENT
@@ -31,7 +30,7 @@ from pipeline.local.kfp_hooks import StepRunner
 from pipeline.local.processes import ProcessLauncher
 from pipeline.local.summary import RunStatus, RunSummary, SummaryRules, print_summary, summarize, write_summary
 from pipeline.progress import Progress
-from pipeline.steps import StepBoard, StepState, plan_steps
+from pipeline.steps import StepBoard, StepState, load_pipeline_spec, plan_steps
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -104,26 +103,6 @@ def run_locally(options: LocalRunOptions, console: Console | None = None) -> Run
         write_summary(summary)
     print_summary(summary, console)
     return summary
-
-
-def load_pipeline_spec(yaml_path: Path) -> Any:
-    """Read a compiled pipeline; settings for Kubernetes in a second document are left out.
-
-    Args:
-        yaml_path: The file that the compiler wrote.
-
-    Returns:
-        kfp's PipelineSpec message.
-
-    Raises:
-        InputError: The file cannot be read or holds no pipeline.
-    """
-    try:
-        return components.load_component_from_file(str(yaml_path)).pipeline_spec
-    except OSError as error:
-        raise InputError(f"{yaml_path} cannot be read ({error.strerror}): compile the pipeline first") from error
-    except (ValueError, TypeError, LookupError, AttributeError, yaml.YAMLError) as error:
-        raise InputError(f"{yaml_path} holds no compiled pipeline: compile it again") from error
 
 
 def _try_once(pipeline_spec: Any) -> None:

@@ -1,30 +1,28 @@
-"""Logs that Argo has written to its store, which outlive their pods: read with the keys of the namespace."""
+"""Logs that Argo keeps in its artifact store, where they outlive their pods."""
 
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import s3fs
-from botocore.exceptions import BotoCoreError
-
+from container_component_src import storage
 from container_component_src.cluster.access import Cluster
-from container_component_src.errors import StepError
+from container_component_src.errors import PipelineError
 
-_LOG = "main-logs"  # what Argo calls the artifact
-_END = 65536  # bytes of a log that are read
+_LOG_ARTIFACT = "main-logs"  # Argo's name for the artifact
+_TAIL_BYTES = 65536
 
 
 @dataclass(frozen=True)
 class ArchivedLog:
-    """Where the log of a node is.
+    """Location of a node's log in an S3 store.
 
     Attributes:
         endpoint: Scheme, host and port of the store.
-        bucket: In the store.
-        key: In the bucket.
-        access_key: Name of a Secret and of the key in it that holds the access key.
-        secret_key: The same for the secret key.
+        bucket: Name of the bucket.
+        key: Key of the log in the bucket.
+        access_key: Name of the Secret that holds the access key ID, and the key within that Secret.
+        secret_key: The same for the secret access key.
     """
 
     endpoint: str
@@ -35,17 +33,20 @@ class ArchivedLog:
 
 
 def find_archived_log(workflow: Mapping[str, Any], node: Mapping[str, Any]) -> ArchivedLog | None:
-    """Read where the log of a node is from the manifest of its Workflow.
+    """Find the archived log of a node in the manifest of its Workflow.
 
     Returns:
-        None if Argo has not archived it in a store that is reached with a Secret.
+        The location, or None if Argo did not archive the log in a store whose keys are in a Secret.
     """
     artifacts = (node.get("outputs") or {}).get("artifacts") or []
-    own = next((item.get("s3") for item in artifacts if item.get("name") == _LOG), None)
+    own = next((item.get("s3") for item in artifacts if item.get("name") == _LOG_ARTIFACT), None)
     if not own:
         return None
     reference = (workflow.get("status") or {}).get("artifactRepositoryRef") or {}
-    s3 = {**((reference.get("artifactRepository") or {}).get("s3") or {}), **own}  # what a node leaves out is common
+    s3 = {
+        **((reference.get("artifactRepository") or {}).get("s3") or {}),
+        **own,
+    }  # the repository has what the node leaves out
     try:
         return ArchivedLog(
             f"{'http' if s3.get('insecure') else 'https'}://{s3['endpoint']}",
@@ -59,27 +60,28 @@ def find_archived_log(workflow: Mapping[str, Any], node: Mapping[str, Any]) -> A
 
 
 def read_archived_log(cluster: Cluster, log: ArchivedLog) -> str:
-    """The end of an archived log; empty if it cannot be had."""
+    """Return the end of an archived log, or an empty text if it cannot be read."""
     try:
-        store = s3fs.S3FileSystem(
-            key=_secret(cluster, log.access_key),
-            secret=_secret(cluster, log.secret_key),
-            endpoint_url=log.endpoint,
-            skip_instance_cache=True,
-        )
-        text: bytes = store.tail(f"{log.bucket}/{log.key}", _END)
-    except (StepError, LookupError, OSError, BotoCoreError):
+        settings = {
+            "S3_ENDPOINT": log.endpoint,
+            "AWS_ACCESS_KEY_ID": _read_secret(cluster, log.access_key),
+            "AWS_SECRET_ACCESS_KEY": _read_secret(cluster, log.secret_key),
+        }
+        with storage.patience(storage.QUICK_SECONDS):
+            file = storage.resolve(f"s3://{log.bucket}/{log.key}", environment=settings)
+        text: bytes = file.fs.tail(file.path, _TAIL_BYTES)
+    except (PipelineError, LookupError, OSError):
         return ""
     return text.decode(errors="replace").strip()
 
 
-def _secret(cluster: Cluster, place: tuple[str, str]) -> str:
-    """A value of a Secret.
+def _read_secret(cluster: Cluster, reference: tuple[str, str]) -> str:
+    """Return one value of a Secret.
 
     Raises:
-        StepError: It cannot be read.
-        LookupError: It has no such key.
+        StepError: The Secret cannot be read.
+        LookupError: The Secret has no such key.
     """
-    name, key = place
+    name, key = reference
     found = cluster.request(cluster.core.read_namespaced_secret, "get", f"Secret {name}", name, cluster.namespace)
     return base64.b64decode((found.data or {})[key]).decode()

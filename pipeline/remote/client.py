@@ -1,4 +1,4 @@
-"""kfp's client for a platform: it logs in by itself, gives up in time, and says in one line what is wrong."""
+"""kfp's client with automatic login, time limits and one-line errors."""
 
 import json
 import os
@@ -26,51 +26,52 @@ from urllib3.util import Retry
 
 from container_component_src.errors import InputError
 from pipeline.auth_session import AuthSession
-from pipeline.remote.login_pages import SignInPage, read_page
-from pipeline.remote.problems import (
+from pipeline.login.errors import (
     PlatformError,
     broken_off,
     failing,
     no_api,
-    not_let_in,
+    not_logged_in,
     one_line,
     refused,
     too_slow,
     unreachable,
     untrusted,
 )
-from pipeline.remote.settings import PASSWORD, TOKEN, USERNAME, RemoteSettings
+from pipeline.login.pages import SignInPage, read_page
+from pipeline.login.settings import PASSWORD, TOKEN, USERNAME, RemoteSettings
 
 API_IN_CLUSTER = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
 TOKEN_PATH = "/var/run/secrets/kubeflow/pipelines/token"  # noqa: S105 - a path
 TOKEN_PATH_VARIABLE = "KF_PIPELINES_SA_TOKEN_PATH"  # noqa: S105 - the variable's name
 _CONNECT_SECONDS, _READ_SECONDS = 15, 60
-# kfp's client takes an empty namespace and "kubeflow" for "not given", and asks the API before it can log in.
+# kfp's client treats an empty namespace and "kubeflow" as not given, and then calls the API before the login.
 _UNKNOWN_NAMESPACE = "-"
 _PROXY = re.compile(r"https?://([^/?#\s]*@)?([\w.-]+|\[[0-9a-fA-F:]+\])(:\d{1,5})?/?", re.ASCII)
 _REDIRECTS = range(300, 400)
-NEW_NOTEBOOK = (
+_MESSAGE_KEYS = ("message", "error", "error_message", "error_details")  # of the API and of its endpoint for uploads
+NOTEBOOK_FIX = (
     "apply deploy/poddefault.yaml in your namespace, and create a notebook with 'Allow access to Kubeflow Pipelines'"
 )
-_TOKEN_OVERLAYS = "m2m-dex-and-kind or m2m-dex-and-eks"  # noqa: S105 - of oauth2-proxy in the manifests of Kubeflow
-# A lost connection is tried again before anything was sent; a redirect leads to a login, never to an answer.
+_TOKEN_OVERLAYS = "m2m-dex-and-kind or m2m-dex-and-eks"  # noqa: S105 - overlays of oauth2-proxy in the Kubeflow manifests
+# Only opening a connection is retried, because nothing was sent yet. A redirect leads to a login, never to an answer.
 _RETRIES = Retry(total=None, connect=2, read=0, redirect=False, status=0, other=0, backoff_factor=0.5)
 
 
 def remote_client(settings: RemoteSettings, session: AuthSession) -> kfp.Client:
-    """A client that reaches the API through the platform's gateway.
+    """Return a client that reaches the API through the platform's gateway.
 
     Args:
-        settings: The platform.
-        session: Who the platform takes us for.
+        settings: The platform and its user.
+        session: Authentication of the requests.
     """
     trust = settings.trust
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # it announces the API that this project is written for
+        warnings.simplefilter("ignore", FutureWarning)  # about the version of the API that this project uses
         client = kfp.Client(
             host=f"{settings.endpoint}/pipeline",
             namespace=_UNKNOWN_NAMESPACE,
-            cookies="",  # not those of another platform that a file of kfp may hold
+            cookies="",  # not those of another platform from a file of kfp
             verify_ssl=trust.verify,
             ssl_ca_cert=trust.authorities,
             proxy=proxy_for(settings.endpoint),
@@ -79,16 +80,16 @@ def remote_client(settings: RemoteSettings, session: AuthSession) -> kfp.Client:
 
 
 def notebook_client(environment: Mapping[str, str] = os.environ) -> kfp.Client:
-    """A client for the API of the cluster that this pod runs in, with the pod's own token.
+    """Return a client for the API of the cluster that this pod runs in; it uses the pod's own token.
 
     Raises:
-        InputError: This is no pod with access to Kubeflow Pipelines.
+        InputError: This process does not run in a pod with access to Kubeflow Pipelines.
     """
     token = Path(environment.get(TOKEN_PATH_VARIABLE, TOKEN_PATH))
     if not token.is_file():
         raise InputError(
-            f"this is no Kubeflow notebook with access to pipelines (no token at {token}): {NEW_NOTEBOOK}; "
-            "elsewhere choose --local, --remote or --compile-only"
+            f"this is not a Kubeflow notebook with access to pipelines (no token at {token})",
+            fix=f"{NOTEBOOK_FIX}; elsewhere use --local, --remote or --compile-only",
         )
     host = environment.get("KF_PIPELINES_ENDPOINT", API_IN_CLUSTER)
     with warnings.catch_warnings():
@@ -103,39 +104,39 @@ def notebook_client(environment: Mapping[str, str] = os.environ) -> kfp.Client:
 
 
 def use_namespace(client: kfp.Client, namespace: str) -> None:
-    """Let a client put a namespace into its requests, or none if empty.
+    """Set the namespace of a client's requests; empty for none.
 
-    The client's own way to change it writes a file in the home folder.
+    The client's own setter would write a file in the home folder.
     """
     client._context_setting["namespace"] = namespace
 
 
 def get_text(client: kfp.Client, path: str, query: Mapping[str, str] | None = None, host: str = "") -> str:
-    """Get a text that is served beside the API.
+    """Get a text from the server of the API.
 
     Args:
-        client: Whose login is used.
-        path: Where.
-        query: What is asked for.
-        host: Scheme and host, where it is not below the address of the API.
+        client: Client whose login is used.
+        path: Path on the server.
+        query: Query parameters.
+        host: Scheme and host of the server; by default the address of the API.
 
     Raises:
-        InputError: The platform does not take the login.
-        PlatformError: It cannot be had.
+        InputError: The platform rejects the login.
+        PlatformError: The platform cannot be reached, or refuses.
     """
     api_client = client.runs.api_client
     address = (host or api_client.configuration.host) + path
-    token = api_client.configuration.get_api_key_with_prefix("authorization")  # of a pod; read anew from its file
+    token = api_client.configuration.get_api_key_with_prefix("authorization")  # of a pod; read from its file each time
     headers = {"authorization": token} if token else {}
     answer = api_client.rest_client.GET(address, query_params=list((query or {}).items()), headers=headers)
     return bytes(answer.data).decode(errors="replace")
 
 
 def proxy_for(endpoint: str) -> str | None:
-    """The proxy that the environment names for an address, as the login uses it too.
+    """Return the proxy that the environment names for an address; the login uses the same one.
 
     Raises:
-        InputError: It is no address of a proxy; it is not repeated, for it may hold a password.
+        InputError: The value is not the address of a proxy. The message omits it because it may contain a password.
     """
     scheme, _, host = endpoint.partition("://")
     proxies = getproxies()
@@ -145,8 +146,8 @@ def proxy_for(endpoint: str) -> str | None:
     proxy = proxy if "://" in proxy else f"http://{proxy}"
     if not _PROXY.fullmatch(proxy):
         raise InputError(
-            f"the environment's proxy for {scheme} is no address like http://proxy.example.com:3128: "
-            f"set {scheme}_proxy, with a password's special characters escaped"
+            f"the environment's proxy for {scheme} is not an address such as http://proxy.example.com:3128",
+            fix=f"set {scheme}_proxy, with special characters of a password escaped",
         )
     return proxy
 
@@ -161,12 +162,12 @@ def _guarded(client: kfp.Client, host: str, session: AuthSession | None) -> kfp.
 
 
 class _Guard:
-    """Sends the requests of kfp's client: authenticated, with time limits, and again after one new login.
+    """Wrapper of the requests of kfp's client that adds authentication, time limits and one new login on demand.
 
     Args:
-        send: Sends one request, as `RESTClientObject.request` does.
-        host: What messages call the platform.
-        session: Who we are; None leaves that to kfp's client.
+        send: Function that sends one request: `RESTClientObject.request`.
+        host: Name of the platform in messages.
+        session: Authentication of the requests; None leaves it to kfp's client.
     """
 
     def __init__(self, send: Callable[..., Any], host: str, session: AuthSession | None) -> None:
@@ -180,27 +181,27 @@ class _Guard:
         """Send a request.
 
         Raises:
-            InputError: The platform does not take the login.
+            InputError: The platform rejects the login.
             PlatformError: The platform cannot be reached, or refuses.
         """
         options["_request_timeout"] = (_CONNECT_SECONDS, _READ_SECONDS)
         try:
-            answer = self._send_again_after_login(method, url, query_params, headers, options)
+            answer = self._send_with_login(method, url, query_params, headers, options)
         except ApiException as error:
-            raise self._refusal(url, error) from None  # its text holds headers, and those may hold cookies
+            raise self._refusal(url, error) from None  # its text contains headers, which may contain cookies
         except HTTPError as error:
-            raise self._lost_connection(error) from None  # likewise
+            raise self._lost_connection(error) from None  # for the same reason
         if "text/html" in answer.urllib3_response.headers.get("content-type", ""):
             raise no_api(self._host, "a web page")
         return answer
 
-    def _send_again_after_login(
+    def _send_with_login(
         self, method: str, url: str, query: Any, headers: dict[str, str] | None, options: dict[str, Any]
     ) -> Any:
         try:
             return self._send(method, url, query, self._authenticated(headers), **options)
         except ApiException as error:
-            if not _asks_for_login(url, error) or self._session is None or not self._session.can_renew:
+            if not _needs_login(url, error) or self._session is None or not self._session.can_renew:
                 raise
         self._session.forget()
         return self._send(method, url, query, self._authenticated(headers), **options)
@@ -211,22 +212,22 @@ class _Guard:
     def _refusal(self, url: str, error: ApiException) -> PlatformError:
         if error.status == 0:  # kfp_server_api turns errors of TLS into this
             return untrusted(self._host, one_line(str(error.reason)))
-        said = _message(error)
-        if _asks_for_login(url, error):
-            return not_let_in(self._host, error.status, said, self._fix_of_login(said))
+        message = _message(error)
+        if _needs_login(url, error):
+            return not_logged_in(self._host, error.status, message, self._login_fix(message))
         if error.status >= 500:
-            return failing(self._host, error.status, said or error.reason)
-        return refused(self._host, error.status, said or error.reason, _is_from_api(error))
+            return failing(self._host, error.status, message or error.reason)
+        return refused(self._host, error.status, message or error.reason, _is_from_api(error))
 
-    def _fix_of_login(self, said: str) -> str:
+    def _login_fix(self, message: str) -> str:
         if self._session is None:
-            return NEW_NOTEBOOK
+            return NOTEBOOK_FIX
         if self._session.can_renew:
-            return "ask who runs the platform whether this user may use Kubeflow Pipelines"
-        if "expired" in said:
+            return "ask the platform's administrator whether this user may use Kubeflow Pipelines"
+        if "expired" in message:
             return f"renew {TOKEN}"
         return (
-            f"renew {TOKEN}, or use {USERNAME} and {PASSWORD}; Kubernetes' own tokens are taken only where "
+            f"renew {TOKEN}, or use {USERNAME} and {PASSWORD}; tokens of Kubernetes are accepted only if "
             f"oauth2-proxy is installed with overlay {_TOKEN_OVERLAYS}"
         )
 
@@ -242,8 +243,8 @@ class _Guard:
         return broken_off(self._host)
 
 
-def _asks_for_login(url: str, error: ApiException) -> bool:
-    """Whether a gateway stands between us and the API, in one of its ways: 401, the way to a login, or its page."""
+def _needs_login(url: str, error: ApiException) -> bool:
+    """Return whether a gateway asks for a login: by 401, by a redirect, or by its sign-in page."""
     if error.status == HTTPStatus.FORBIDDEN:
         page = bytes(error.body or b"").decode(errors="replace")
         return isinstance(read_page(url, page), SignInPage)
@@ -251,7 +252,7 @@ def _asks_for_login(url: str, error: ApiException) -> bool:
 
 
 def _is_from_api(error: ApiException) -> bool:
-    """Whether the API itself wrote an answer: its errors are JSON objects with a code of gRPC."""
+    """Return whether the API itself answered: its errors are JSON objects with a gRPC code."""
     try:
         body = json.loads(bytes(error.body or b""))
     except ValueError:
@@ -259,15 +260,12 @@ def _is_from_api(error: ApiException) -> bool:
     return isinstance(body, dict) and "code" in body
 
 
-_WORDS = ("message", "error", "error_message", "error_details")  # where the API, and its upload, say what is wrong
-
-
 def _message(error: ApiException) -> str:
-    """What the API says, without the request's details that follow on the next lines; a proxy's words otherwise."""
+    """Return the first line of the API's error message, or of a proxy's text."""
     text = bytes(error.body or b"").decode(errors="replace")
     try:
         body = json.loads(text)
     except ValueError:
         return "" if "<" in text else one_line(text)
-    said = next((body[key] for key in _WORDS if body.get(key)), "") if isinstance(body, dict) else ""
-    return one_line(str(said or ""))
+    message = next((body[key] for key in _MESSAGE_KEYS if body.get(key)), "") if isinstance(body, dict) else ""
+    return one_line(str(message))

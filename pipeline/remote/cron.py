@@ -1,11 +1,11 @@
-"""Cron expressions of schedules, checked as the API server of Kubeflow Pipelines reads them."""
+"""Cron expressions of schedules, validated by the rules of Kubeflow Pipelines' API server."""
 
 import re
 from dataclasses import dataclass
 
 from container_component_src.errors import InputError
 
-_USUAL_FIELDS = 5  # of the usual notation; Kubeflow Pipelines wants the seconds before them
+_STANDARD_FIELDS = 5  # Kubeflow Pipelines has a sixth one before them, for seconds
 
 
 @dataclass(frozen=True)
@@ -13,17 +13,17 @@ class _Field:
     name: str
     lowest: int
     highest: int
-    names: tuple[str, ...] = ()  # that may stand for numbers, from the lowest on
+    names: tuple[str, ...] = ()  # of the values, from the lowest on
 
     def number(self, text: str) -> int | None:
-        """What a number or name stands for; None if it is neither, or outside of the limits."""
+        """Return the value of a number or name; None if it is neither or out of range."""
         if text.lower() in self.names:
             return self.names.index(text.lower()) + self.lowest
         value = int(text) if re.fullmatch("[0-9]{1,4}", text) else None
         return value if value is not None and self.lowest <= value <= self.highest else None
 
-    def takes(self, text: str) -> bool:
-        """Whether a part of a list fits: `*`, a value or a range, with a step or without."""
+    def accepts(self, text: str) -> bool:
+        """Return whether an item of a list is valid: `*`, a value or a range, with or without a step."""
         values, slash, step = text.partition("/")
         if slash and not (re.fullmatch("[0-9]{1,4}", step) and int(step)):
             return False
@@ -46,20 +46,23 @@ _FIELDS = (
 
 
 def normalise_cron(text: str) -> str:
-    """A cron expression with seconds, as Kubeflow Pipelines takes it; five fields run at second 0.
+    """Return a cron expression with seconds, as Kubeflow Pipelines expects it; five fields run at second 0.
 
     Raises:
-        InputError: It has not five or six fields, or a value is outside of the limits of its field.
+        InputError: The text does not have five or six fields, or a value is out of the range of its field.
     """
     texts = text.split()
-    if len(texts) == _USUAL_FIELDS:
+    if len(texts) == _STANDARD_FIELDS:
         texts = ["0", *texts]
     if len(texts) != len(_FIELDS):
-        raise InputError(f"--schedule '{text}': give five fields like '0 3 * * 1', or six with the seconds first")
+        raise InputError(
+            f"--schedule '{text}' does not have five or six fields",
+            fix="give five such as '0 3 * * 1', or six with the seconds first",
+        )
     for field, value in zip(_FIELDS, texts, strict=True):
-        if not all(field.takes(part) for part in value.split(",")):
+        if not all(field.accepts(item) for item in value.split(",")):
             raise InputError(
-                f"--schedule '{text}': '{value}' is no {field.name}: give numbers from {field.lowest} to "
-                f"{field.highest}, ranges like 1-5, steps like */2, or *"
+                f"--schedule '{text}': '{value}' is not a valid {field.name}",
+                fix=f"use numbers from {field.lowest} to {field.highest}, ranges such as 1-5, steps such as */2, or *",
             )
     return " ".join(texts)

@@ -1,4 +1,4 @@
-"""A run to its end: waited for, retried where the cluster and not a step is at fault, and explained."""
+"""Following a run to its end: waiting, retrying after interruptions by the cluster, and reporting."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,12 +8,12 @@ import click
 from rich.console import Console
 
 from container_component_src.errors import InputError
+from pipeline.login.errors import PlatformError
 from pipeline.remote.failures import describe_failure, interruptions
 from pipeline.remote.gate import not_deployed
-from pipeline.remote.patience import Patience
-from pipeline.remote.problems import PlatformError
+from pipeline.remote.request_retry import RequestRetrier
 from pipeline.remote.run_state import End, restarts_of
-from pipeline.remote.waiting import Ended, task_name, wait_for_run
+from pipeline.remote.waiting import EndedRun, task_name, wait_for_run
 from pipeline.remote.workspace import Workspace
 from pipeline.steps import PlannedStep
 
@@ -23,32 +23,32 @@ _SHOWN_RUNS = 5
 def follow_run(workspace: Workspace, run_id: str, steps: Sequence[PlannedStep], retries: int, restarts: int = 0) -> int:
     """Wait for a run and print how it ended.
 
-    A run whose failed steps all lost their pods to the cluster is retried: it goes on at these steps.
+    If the cluster interrupted all steps that failed, the run is retried: it continues at these steps.
 
     Args:
-        workspace: Where the run is.
-        run_id: Its id.
-        steps: The steps to show.
-        retries: How often it is retried at most.
-        restarts: How often it was retried before.
+        workspace: Namespace of the run.
+        run_id: ID of the run.
+        steps: Steps to show.
+        retries: Maximum number of retries.
+        restarts: Number of earlier retries of the run.
 
     Returns:
-        The exit code: 0 if it succeeded, whether its model was deployed or not; else 1.
+        Exit code: 0 if the run succeeded, whether its model was deployed or not; otherwise 1.
 
     Raises:
-        PipelineError: The platform refuses, or cannot be reached for a long time.
+        PipelineError: The platform refuses a request, or cannot be reached for a long time.
     """
-    workspace, ended_at = _asking_once(workspace), None
+    workspace, ended_at = _without_kubernetes_retries(workspace), None
     for retry in range(retries + 1):
         ended = wait_for_run(workspace, run_id, steps, Console(), restarts + retry, ended_at)
-        lost = interruptions(ended.workflow) if ended.end is End.FAILED else []
-        if not lost or retry == retries:
+        interrupted = interruptions(ended.workflow) if ended.end is End.FAILED else []
+        if not interrupted or retry == retries:
             break
-        reasons = "; ".join(lost)
-        click.echo(f"no fault of a step ({reasons}): retrying the run ({retry + 1} of {retries})", err=True)
+        reasons = "; ".join(interrupted)
+        click.echo(f"interrupted by the cluster ({reasons}): retrying the run ({retry + 1} of {retries})", err=True)
         ended_at = ended.run.finished_at
         try:
-            Patience().ask(lambda: _send_retry(workspace, run_id))
+            RequestRetrier().call(lambda: _send_retry(workspace, run_id))
         except PlatformError as error:
             click.echo(f"the run could not be retried: {error}", err=True)
             break
@@ -56,29 +56,32 @@ def follow_run(workspace: Workspace, run_id: str, steps: Sequence[PlannedStep], 
 
 
 def retry_run(workspace: Workspace, run_id: str) -> int:
-    """Let a failed run go on at the steps that failed.
+    """Continue a failed run at the steps that failed.
 
     Returns:
-        How often it has been retried, this time included.
+        Number of retries of the run, this one included.
 
     Raises:
-        InputError: There is no such run, or it has not failed.
-        PlatformError: The platform refuses, or cannot be reached.
+        InputError: The run does not exist, or it has not failed.
+        PlatformError: The platform refuses the request, or cannot be reached.
     """
     try:
         run = workspace.client.get_run(run_id)
     except PlatformError as error:
         if error.status != HTTPStatus.NOT_FOUND:
             raise
-        raise InputError(f"--retry {run_id}: {_no_such_run(workspace)}") from error
+        raise InputError(
+            f"--retry {run_id}: no such run in namespace {workspace.namespace}",
+            fix=f"the latest runs are {_latest_runs(workspace)}",
+        ) from error
     if run.state not in {"FAILED", "CANCELED"}:
-        raise InputError(f"--retry {run_id}: the run is {run.state}: only one that failed can be retried")
+        raise InputError(f"--retry {run_id}: the run is {run.state}", fix="name a run that has failed")
     _send_retry(workspace, run_id)
     return restarts_of(run) + 1
 
 
-def _asking_once(workspace: Workspace) -> Workspace:
-    """The workspace without patience for Kubernetes: while a run is waited for it is asked again soon, and silently."""
+def _without_kubernetes_retries(workspace: Workspace) -> Workspace:
+    """Return the workspace without retries of requests to Kubernetes, because the waiting repeats them."""
     cluster = workspace.cluster
     return replace(workspace, cluster=cluster and replace(cluster, patience=0))
 
@@ -87,27 +90,22 @@ def _send_retry(workspace: Workspace, run_id: str) -> None:
     workspace.client.runs.run_service_retry_run(run_id)
 
 
-def _no_such_run(workspace: Workspace) -> str:
-    """Name the latest runs; the API lists them in no order unless asked."""
+def _latest_runs(workspace: Workspace) -> str:
+    """Return the latest runs as a text; the API sorts them only on request."""
     found = workspace.client.list_runs(
         page_size=_SHOWN_RUNS, sort_by="created_at desc", namespace=workspace.owner or ""
     ).runs
-    latest = ", ".join(f"{run.run_id} ({run.display_name}, {run.state})" for run in found or [])
-    return f"no such run in namespace {workspace.namespace}: the latest are {latest or 'none'}"
+    return ", ".join(f"{run.run_id} ({run.display_name}, {run.state})" for run in found or []) or "none"
 
 
-def _report(workspace: Workspace, run_id: str, steps: Sequence[PlannedStep], ended: Ended) -> int:
+def _report(workspace: Workspace, run_id: str, steps: Sequence[PlannedStep], ended: EndedRun) -> int:
     if ended.end is End.SUCCEEDED:
         click.echo(ended.end)
         if line := not_deployed(workspace, run_id, ended.workflow):
             click.echo(line)
         return 0
     if ended.end is End.FAILED:
-        for line in describe_failure(workspace, ended.run, ended.workflow, _tasks(steps)):
+        for line in describe_failure(workspace, ended.run, ended.workflow, {task_name(step) for step in steps}):
             click.echo(line, err=True)
-    click.echo(f"error: {ended.end}: see {workspace.run_url(run_id)}", err=True)
+    click.echo(f"error: {ended.end}; see {workspace.run_url(run_id)}", err=True)
     return 1
-
-
-def _tasks(steps: Sequence[PlannedStep]) -> set[str]:
-    return {task_name(step) for step in steps}

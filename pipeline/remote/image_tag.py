@@ -1,4 +1,4 @@
-"""Which version of the image a run uses: named, or that of the commit, as CI tags it."""
+"""Image tag of a run: named by the user, or that of the commit as CI tags it."""
 
 import subprocess
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 IMAGE_TAG = "IMAGE_TAG"
-_HASH_LENGTH = 8  # of the tags that CI gives
+_HASH_LENGTH = 8  # of CI's tags
 
 
 @dataclass(frozen=True)
@@ -15,9 +15,9 @@ class ImageTag:
 
     Attributes:
         tag: The tag.
-        source: Where it comes from, for messages.
-        warnings: Why an image with this tag may not hold what lies here.
-        chosen: Whether it was named, or is that of the commit.
+        source: Origin of the tag, for messages.
+        warnings: Reasons why an image with this tag may differ from the files of this checkout.
+        chosen: Whether the user named the tag or it is that of the commit; False for the configured default.
     """
 
     tag: str
@@ -27,13 +27,13 @@ class ImageTag:
 
 
 def resolve_image_tag(option: str, environment: Mapping[str, str], configured: str, root: Path) -> ImageTag:
-    """Choose the tag: the option, else IMAGE_TAG, else the short hash of the commit, else the configured one.
+    """Choose the tag: the option, else IMAGE_TAG, else the short hash of the commit, else the configured tag.
 
     Args:
-        option: `--image-tag`; empty if it was not given.
-        environment: With IMAGE_TAG or without.
-        configured: `[image] tag`, for a project that is no git checkout.
-        root: Folder of the project.
+        option: Value of `--image-tag`; empty if it was not given.
+        environment: Environment variables, with or without IMAGE_TAG.
+        configured: `[image] tag` of the configuration, used outside of a git checkout.
+        root: Root folder of the project.
     """
     if option:
         return ImageTag(option, "--image-tag")
@@ -44,14 +44,14 @@ def resolve_image_tag(option: str, environment: Mapping[str, str], configured: s
         return ImageTag(configured, "[image] of the configuration", chosen=False)
     warnings = []
     if _git(root, "status", "--porcelain"):
-        warnings.append("changes that are not committed are not in the image: commit them, or name its --image-tag")
+        warnings.append("uncommitted changes are not in the image; commit them, or name an --image-tag")
     if not _git(root, "branch", "--remotes", "--contains", "HEAD"):
-        warnings.append(f"commit {tag} is not pushed, so CI has made no image of it: push, or name an --image-tag")
+        warnings.append(f"commit {tag} is not pushed, so CI has not built its image; push it, or name an --image-tag")
     return ImageTag(tag, "commit", tuple(warnings))
 
 
 def _git(root: Path, *arguments: str) -> str:
-    """What git says; nothing where there is no git, or no checkout."""
+    """Return the output of git; empty without git or outside of a checkout."""
     try:
         done = subprocess.run(  # noqa: PLW1510 - a failure is an answer here
             ["git", "-C", str(root), *arguments],  # noqa: S607 - the user's git

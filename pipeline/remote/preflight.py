@@ -1,4 +1,4 @@
-"""What is looked at before a run is submitted, so that it does not fail an hour later."""
+"""Checks of image, inputs and data root before a run is submitted."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -8,7 +8,6 @@ import click
 from google.protobuf import json_format
 
 from container_component_src.cluster.access import CHECK_PATIENCE, connect
-from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.pods import reachable
 from container_component_src.errors import InputError
 from container_component_src.maintenance.checks import Check
@@ -17,10 +16,11 @@ from container_component_src.maintenance.data_root_checks import check_data_root
 from container_component_src.maintenance.input_checks import Inputs, check_inputs
 from container_component_src.maintenance.pod_checks import POD_TIMEOUT, check_pull
 from container_component_src.maintenance.right_checks import own_account
-from container_component_src.s3_settings import in_environment
-from container_component_src.settings import ReportColumns
+from container_component_src.s3_settings import use_settings
+from container_component_src.steps.data import ReportColumns
+from container_component_src.steps.shared import PodSettings
+from pipeline.login.settings import has_s3_settings, s3_environment
 from pipeline.remote.image_tag import ImageTag
-from pipeline.remote.settings import has_s3_settings, s3_environment
 from pipeline.remote.workspace import Workspace
 
 
@@ -33,22 +33,24 @@ def run_preflight(
     s3_secret: str,
     remote: bool,
 ) -> list[Check]:
-    """Check the image, the inputs and the data root, after the platform: who has a workspace has been let in.
+    """Check the image, the inputs and the data root of a run.
+
+    The platform needs no check, because opening a workspace has proved that it accepts the login.
 
     Args:
-        workspace: Where the run is to be.
+        workspace: Namespace of the run.
         root: kfp's ComponentSpec message of the pipeline.
-        arguments: Its arguments, in their types.
-        image: The image's tag.
-        values: Settings of the object storage among others.
-        s3_secret: Secret that the steps have their settings of the object storage from.
-        remote: Whether this is outside of the cluster, where `values` must have settings of the object storage.
+        arguments: Typed arguments of the pipeline.
+        image: Tag of the image.
+        values: Environment variables, with the settings of the object storage.
+        s3_secret: Name of the Secret with the steps' settings of the object storage.
+        remote: Whether this process runs outside of the cluster and `values` must have settings of the object storage.
 
     Raises:
-        InputError: Some of them are missing.
+        InputError: Settings of the object storage are missing.
     """
     checks = [
-        Check("platform", True, f"{workspace.host} answers, and takes the login"),
+        Check("platform", True, f"{workspace.host} answers and accepts the login"),
         Check("namespace", True, f"{workspace.namespace} ({workspace.namespace_source})"),
         _check_image(image),
     ]
@@ -58,7 +60,8 @@ def run_preflight(
         try:
             reachable(path)
         except InputError as error:
-            return [*checks, Check("inputs", False, str(error), "name s3:// addresses under [paths], or with --param")]
+            fix = "give s3:// addresses under [paths] or with --param"
+            return [*checks, Check("inputs", False, str(error), fix)]
     if remote:
         return checks + _check_with_own_keys(inputs, data_root, values, s3_secret, workspace.namespace)
     secret, keys = _read_secret(s3_secret, workspace)
@@ -67,10 +70,10 @@ def run_preflight(
         return checks
     if keys is not None:
         found = check_store(inputs, keys)
-        with in_environment(keys):
+        with use_settings(keys):
             return checks + _with_data_root(found, data_root)
     if not has_s3_settings(values):
-        detail = "not looked at: this pod has no settings of the object storage"
+        detail = "not checked, because this pod has no settings of the object storage"
         return [*checks, Check("inputs", False, detail, required=False)]
     return checks + _check_with_own_keys(inputs, data_root, values, s3_secret, workspace.namespace)
 
@@ -78,30 +81,30 @@ def run_preflight(
 def _check_with_own_keys(
     inputs: Inputs, data_root: str, values: Mapping[str, str], s3_secret: str, namespace: str
 ) -> list[Check]:
-    """Check inputs and data root with the keys of the environment, which may not be those of the steps."""
+    """Check inputs and data root with the keys of the environment, which may differ from those of the steps."""
     environment = s3_environment(values)
-    whose = (
-        f"{environment['AWS_ACCESS_KEY_ID']}, of the environment or .env; the steps use those of Secret {s3_secret} "
+    detail = (
+        f"{environment['AWS_ACCESS_KEY_ID']}, from the environment or .env; the steps use those of Secret {s3_secret} "
         f"in namespace {namespace}, which {_doctor(namespace)} checks"
     )
-    with in_environment(environment):
-        return [Check("S3 keys", True, whose), *_with_data_root(check_inputs(inputs), data_root)]
+    with use_settings(environment):
+        return [Check("S3 keys", True, detail), *_with_data_root(check_inputs(inputs), data_root)]
 
 
 def _with_data_root(checks: list[Check], data_root: str) -> list[Check]:
-    """Add a look at the data root, if there is one and its store answers."""
+    """Add a check of the data root, if there is one and its store answers."""
     store_answers = all(check.ok for check in checks if check.required)
     return [*checks, *(check_data_root(data_root) if data_root and store_answers else [])]
 
 
 def _read_secret(name: str, workspace: Workspace) -> tuple[Check, dict[str, str] | None]:
-    """Look at the steps' Secret with the rights of this pod; None stands for keys that cannot be read."""
+    """Check the steps' Secret with the rights of this pod; the keys are None if they cannot be read."""
     if workspace.cluster is None:
-        detail = "not looked at: this pod has no credentials of the cluster"
+        detail = "not checked, because this pod has no credentials of the cluster"
         return Check(f"Secret {name}", False, detail, required=False), None
     check, keys = check_secret(workspace.cluster, name)
     if check.ok:
-        return replace(check, detail=f"{check.detail}: the inputs are looked for with them, as steps do"), keys
+        return replace(check, detail=f"{check.detail}; the inputs are checked with them"), keys
     fix = (
         "fill in and apply deploy/secret.example.yaml, or name another under [platform]; "
         f"{_doctor(workspace.namespace)} checks it"
@@ -115,28 +118,28 @@ def _doctor(namespace: str) -> str:
 
 
 def _check_image(image: ImageTag) -> Check:
-    """A tag that nobody named, like `latest`, does not say which version a run used."""
+    """Check that the tag was chosen: a default such as `latest` does not identify the version that a run used."""
     fix = "name a version with --image-tag or IMAGE_TAG"
     return Check("image", image.chosen, f"tag {image.tag}, from {image.source}", fix, required=False)
 
 
 def check_pullable(reference: str, namespace: str) -> Check:
-    """Whether the cluster can pull the image: a run whose image is missing hangs, and its exit task with it.
+    """Check that the cluster can pull the image, because without it a run and its exit task hang.
 
-    It is seen in a pod, where this process has access to the Kubernetes API: in a notebook, or with a kubeconfig.
+    The check creates a pod. It needs access to the Kubernetes API, as in a notebook or with a kubeconfig.
 
     Args:
-        reference: The image.
-        namespace: Of the run.
+        reference: Image reference.
+        namespace: Namespace of the run.
     """
     try:
         cluster = connect(namespace, patience=CHECK_PATIENCE)
         account = own_account(cluster)
     except InputError:
-        detail = f"not checked whether the cluster can pull {reference}: no access to the Kubernetes API from here"
+        detail = f"not checked whether the cluster can pull {reference}, because the Kubernetes API is not accessible"
         fix = "set KUBECONFIG, or check that the image was pushed"
         return Check("image pull", False, detail, fix, required=False)
-    click.echo(f"pulling {reference} on the cluster, which takes up to {POD_TIMEOUT // 60} minutes", err=True)
+    click.echo(f"pulling {reference} on the cluster, which may take {POD_TIMEOUT // 60} minutes", err=True)
     check = check_pull(cluster, PodSettings(namespace=namespace, image=reference, service_account=account))
     return replace(check, name="image pull")
 

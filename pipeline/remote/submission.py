@@ -1,4 +1,4 @@
-"""Runs, schedules and versions of the pipeline on a platform."""
+"""Runs, schedules and pipeline versions on a platform."""
 
 import contextlib
 import io
@@ -10,22 +10,22 @@ from pathlib import Path
 from typing import Any
 
 from container_component_src.errors import InputError
-from pipeline.remote.problems import PlatformError
+from pipeline.login.errors import PlatformError
 from pipeline.remote.workspace import Workspace
 
-_PAGE = 100  # items of a list that are asked for at once
-_LONGEST_NAME = 100  # characters of a version's name
+_PAGE_SIZE = 100
+_MAX_NAME = 100  # characters of a version's name
 
 
 @dataclass(frozen=True)
 class Submission:
-    """What is to run.
+    """A run or schedule to be created.
 
     Attributes:
-        package: The compiled pipeline.
-        arguments: Values of its parameters.
-        experiment: The experiment that runs are gathered in; it is created if it is absent.
-        name: Of the run or schedule.
+        package: File of the compiled pipeline.
+        arguments: Values of the pipeline parameters.
+        experiment: Name of the experiment, which is created if it does not exist.
+        name: Name of the run or schedule.
     """
 
     package: Path
@@ -48,10 +48,10 @@ def create_run(workspace: Workspace, submission: Submission) -> str:
     """Start a run.
 
     Returns:
-        Its id.
+        ID of the run.
 
     Raises:
-        PlatformError: The platform refuses, or cannot be reached.
+        PlatformError: The platform refuses the request, or cannot be reached.
     """
     with _without_links():
         run = workspace.client.run_pipeline(
@@ -64,23 +64,24 @@ def create_run(workspace: Workspace, submission: Submission) -> str:
 
 
 def create_schedule(workspace: Workspace, submission: Submission, cron: str) -> str:
-    """Start runs again and again; never two at once, and none for times that have passed.
+    """Create a recurring run that never overlaps with itself and does not catch up on missed times.
 
     Args:
-        workspace: Where.
-        submission: What.
-        cron: As `cron.normalise_cron` returns it.
+        workspace: Namespace of the runs.
+        submission: Pipeline and name.
+        cron: Cron expression with seconds, as `cron.normalise_cron` returns it.
 
     Returns:
-        The id of the recurring run.
+        ID of the recurring run.
 
     Raises:
-        InputError: There is a schedule of this name already.
-        PlatformError: The platform refuses, or cannot be reached.
+        InputError: A schedule of this name exists.
+        PlatformError: The platform refuses the request, or cannot be reached.
     """
     if any(schedule.name == submission.name for schedule in list_schedules(workspace)):
         raise InputError(
-            f"there is a schedule '{submission.name}' already: choose another --run-name, or disable it and delete it"
+            f"a schedule '{submission.name}' exists already",
+            fix="choose another --run-name, or disable and delete the schedule",
         )
     with _without_links():
         schedule = workspace.client.create_recurring_run(
@@ -96,7 +97,7 @@ def create_schedule(workspace: Workspace, submission: Submission, cron: str) -> 
 
 
 def list_schedules(workspace: Workspace) -> list[Schedule]:
-    """All recurring runs of the namespace."""
+    """Return all recurring runs of the namespace."""
     found = _all_pages(workspace.client.list_recurring_runs, "recurring_runs", namespace=workspace.owner)
     return [
         Schedule(
@@ -113,15 +114,16 @@ def disable_schedules(workspace: Workspace, name: str) -> int:
     """Disable the recurring runs of a name.
 
     Returns:
-        How many were enabled.
+        Number of schedules that were enabled before.
 
     Raises:
-        InputError: There is none of this name.
+        InputError: No schedule has this name.
     """
     schedules = list_schedules(workspace)
     if not any(schedule.name == name for schedule in schedules):
-        known = ", ".join(sorted({schedule.name for schedule in schedules})) or "none at all"
-        raise InputError(f"no schedule '{name}' in namespace {workspace.namespace}: there is {known}")
+        names = ", ".join(sorted({schedule.name for schedule in schedules}))
+        fix = f"use one of {names}" if names else "there are no schedules"
+        raise InputError(f"no schedule '{name}' in namespace {workspace.namespace}", fix=fix)
     enabled = [schedule for schedule in schedules if schedule.name == name and schedule.enabled]
     for schedule in enabled:
         workspace.client.disable_recurring_run(schedule.schedule_id)
@@ -129,48 +131,48 @@ def disable_schedules(workspace: Workspace, name: str) -> int:
 
 
 def as_version_name(text: str) -> str:
-    """A text in the characters that both kinds of pipeline store take: a platform may keep versions in Kubernetes."""
-    return re.sub(r"[^a-z0-9.]+", "-", text.lower())[:_LONGEST_NAME].strip("-.")
+    """Turn a text into a version name that both kinds of pipeline store accept, the database and Kubernetes."""
+    return re.sub(r"[^a-z0-9.]+", "-", text.lower())[:_MAX_NAME].strip("-.")
 
 
 def check_version_name(name: str) -> None:
-    """Refuse a name that one kind of pipeline store does not take.
+    """Check that both kinds of pipeline store accept a version name.
 
     Raises:
-        InputError: It has other characters than lower case letters, digits, hyphens and dots, or is too long.
+        InputError: The name is too long, or has characters other than lower case letters, digits, hyphens and dots.
     """
-    fitting = as_version_name(name)
-    if name != fitting:
+    valid = as_version_name(name)
+    if name != valid:
         raise InputError(
-            f"--run-name '{name}': a version is named with up to {_LONGEST_NAME} lower case letters, digits, '-' and "
-            f"'.'{fitting and f', like {fitting}'}: choose such a name"
+            f"--run-name '{name}' is not a valid name of a version",
+            fix=f"use up to {_MAX_NAME} lower case letters, digits, '-' and '.'{valid and f', such as {valid}'}",
         )
 
 
 def upload(workspace: Workspace, package: Path, pipeline_name: str, version_name: str) -> tuple[str, str]:
-    """Upload the compiled pipeline; as a further version if the namespace has it already.
+    """Upload the compiled pipeline, as a new version if the namespace already has the pipeline.
 
     Returns:
-        Name of the version, and the address of its page.
+        Name of the version, and address of its page.
 
     Raises:
-        InputError: There is a version of this name already.
-        PlatformError: The platform refuses, or cannot be reached.
+        InputError: A version of this name exists.
+        PlatformError: The platform refuses the request, or cannot be reached.
     """
     client, owner = workspace.client, workspace.owner
     pipelines = _all_pages(client.list_pipelines, "pipelines", namespace=owner)
-    same = next((item for item in pipelines if pipeline_name in {item.display_name, item.name}), None)
+    existing = next((item for item in pipelines if pipeline_name in {item.display_name, item.name}), None)
     with _without_links():
-        if same is None:  # the platform names the first version like the pipeline
+        if existing is None:  # the platform gives the first version the name of the pipeline
             new = client.upload_pipeline(str(package), pipeline_name, namespace=owner)
             return pipeline_name, workspace.pipeline_url(new.pipeline_id)
         try:
-            version = client.upload_pipeline_version(str(package), version_name, pipeline_id=same.pipeline_id)
+            version = client.upload_pipeline_version(str(package), version_name, pipeline_id=existing.pipeline_id)
         except PlatformError as error:
             if error.status != HTTPStatus.CONFLICT:
                 raise
-            raise InputError(f"there is a version '{version_name}' already: choose another --run-name") from error
-    return version_name, workspace.pipeline_url(same.pipeline_id, version.pipeline_version_id)
+            raise InputError(f"a version '{version_name}' exists already", fix="choose another --run-name") from error
+    return version_name, workspace.pipeline_url(existing.pipeline_id, version.pipeline_version_id)
 
 
 def _experiment_id(workspace: Workspace, name: str) -> str:
@@ -179,14 +181,14 @@ def _experiment_id(workspace: Workspace, name: str) -> str:
     except PlatformError as error:
         if error.status != HTTPStatus.CONFLICT:
             raise
-    # Someone else created it at the same moment.
+    # Another process created it in the meantime.
     return str(workspace.client.get_experiment(experiment_name=name, namespace=workspace.owner).experiment_id)
 
 
 def _all_pages(fetch: Callable[..., Any], attribute: str, **options: Any) -> Iterator[Any]:
     token = ""
     while True:
-        page = fetch(page_token=token, page_size=_PAGE, **options)
+        page = fetch(page_token=token, page_size=_PAGE_SIZE, **options)
         yield from getattr(page, attribute) or []
         token = page.next_page_token
         if not token:
@@ -195,6 +197,6 @@ def _all_pages(fetch: Callable[..., Any], attribute: str, **options: Any) -> Ite
 
 @contextlib.contextmanager
 def _without_links() -> Iterator[None]:
-    """Keep back the addresses that kfp's client prints: they lead past the dashboard."""
+    """Suppress the addresses that kfp's client prints, because they bypass the dashboard."""
     with contextlib.redirect_stdout(io.StringIO()):
         yield

@@ -1,13 +1,11 @@
-"""What `compile_and_run_pipeline.py` does on a platform, and what it prints."""
+"""Actions of `compile_and_run_pipeline.py` on a platform: submit, schedule, upload, retry."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
-from kfp import components
 
 from container_component_src.errors import PipelineError, StepError
 from container_component_src.maintenance.checks import Check
@@ -27,27 +25,27 @@ from pipeline.remote.submission import (
     upload,
 )
 from pipeline.remote.workspace import Workspace
-from pipeline.steps import plan_steps
+from pipeline.steps import load_pipeline_spec, plan_steps
 
-_INTERRUPTED = 130  # exit code
+_EXIT_INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a run is submitted.
-
-    Raises:
-        InputError: The times of a schedule, or the name of a version, are none.
+    """Options of a submission.
 
     Attributes:
-        experiment: The experiment that runs are gathered in.
-        run_name: Of the run, schedule or version; made of image tag and time if empty.
+        experiment: Experiment of the run.
+        run_name: Name of the run, schedule or version; built from image tag and time if empty.
         wait: Whether to wait for the end of the run.
-        cron: Start runs at these times instead of one now.
-        upload: Upload the pipeline instead of running it.
-        preflight: Whether to check image and inputs before.
-        retries: How often a run that is waited for is retried where the cluster took a step's pod away.
-        s3_secret: Secret that the steps have their settings of the object storage from, for the preflight.
+        cron: Cron expression; runs start at these times instead of once now.
+        upload: Whether to upload the pipeline instead of running it.
+        preflight: Whether to check image and inputs first.
+        retries: Maximum number of retries after the cluster interrupted a step, if the run is waited for.
+        s3_secret: Name of the Secret with the steps' settings of the object storage, for the preflight.
+
+    Raises:
+        InputError: The cron expression or the name of a version is invalid.
     """
 
     experiment: str
@@ -66,7 +64,7 @@ class RunOptions:
             check_version_name(self.run_name)
 
     def name(self, image: ImageTag) -> str:
-        """The name of what is submitted."""
+        """Return the name of the run, schedule or version."""
         if self.run_name:
             return self.run_name
         now = datetime.now(UTC)
@@ -76,25 +74,25 @@ class RunOptions:
 
 
 class CompiledPipeline:
-    """A compiled pipeline with the arguments of a run, checked before anything is sent.
+    """A compiled pipeline with validated arguments.
 
     Args:
-        package: The YAML.
-        arguments: Values by parameter name, as text or in their types.
+        package: YAML file of the pipeline.
+        arguments: Values by parameter name, typed or as text.
 
     Raises:
-        InputError: An argument is unknown, or does not fit its type.
+        InputError: An argument is unknown or has the wrong type.
     """
 
     def __init__(self, package: Path, arguments: Mapping[str, object]) -> None:
-        spec: Any = components.load_component_from_file(str(package)).pipeline_spec
+        spec = load_pipeline_spec(package)
         self.package = package
         self.root = spec.root
         self.name = str(spec.pipeline_info.name)
         self.steps = plan_steps(spec)
         self.arguments = parse_arguments(spec.root, arguments)
         executors = spec.deployment_spec["executors"].values()
-        self.image = str(next(executor["container"]["image"] for executor in executors))  # all steps have the same
+        self.image = str(next(executor["container"]["image"] for executor in executors))  # the same for all steps
 
 
 def submit(
@@ -108,18 +106,18 @@ def submit(
     """Upload, schedule or run the pipeline.
 
     Args:
-        workspace: Where.
-        pipeline: What.
-        options: How.
-        image: The tag of the image that the pipeline names.
-        values: Settings of the object storage among others.
-        remote: Whether this is outside of the cluster, where settings of the object storage are asked for.
+        workspace: Namespace of the run.
+        pipeline: Pipeline to submit.
+        options: Options of the submission.
+        image: Tag of the pipeline's image.
+        values: Environment variables, with the settings of the object storage.
+        remote: Whether this process runs outside of the cluster, where settings of the object storage are required.
 
     Returns:
-        The exit code: 0; 1 if the run that was waited for failed, 130 if the waiting was interrupted.
+        Exit code: 1 if the run was waited for and failed, 130 if the waiting was interrupted, otherwise 0.
 
     Raises:
-        PipelineError: The preflight found something, or the platform refuses.
+        PipelineError: The preflight failed, or the platform refuses a request.
     """
     if options.upload:
         version, url = upload(workspace, pipeline.package, pipeline.name, options.name(image))
@@ -128,7 +126,7 @@ def submit(
     cron = normalise_cron(options.cron) if options.cron else ""
     if options.preflight:
         checks = run_preflight(workspace, pipeline.root, pipeline.arguments, image, values, options.s3_secret, remote)
-        if not any(check.failed for check in checks):  # this one takes minutes
+        if not any(check.failed for check in checks):  # pulling takes minutes
             namespace = str(pipeline.arguments.get("namespace") or workspace.namespace)
             checks.append(check_pullable(pipeline.image, namespace))
         _report(checks)
@@ -143,13 +141,13 @@ def submit(
 
 
 def retry(workspace: Workspace, run_id: str, pipeline: CompiledPipeline, options: RunOptions) -> int:
-    """Let a failed run go on at the steps that failed, and wait for it if asked.
+    """Continue a failed run at the steps that failed, and wait for it if `options.wait` is set.
 
     Returns:
-        The exit code, as of `submit`.
+        Exit code, as that of `submit`.
 
     Raises:
-        PipelineError: There is no such run, it has not failed, or the platform refuses.
+        PipelineError: The run does not exist, it has not failed, or the platform refuses a request.
     """
     restarts = retry_run(workspace, run_id)
     click.echo(f"retried: {run_id}\n{workspace.run_url(run_id)}")
@@ -166,30 +164,31 @@ def show_schedules(workspace: Workspace) -> None:
 
 
 def disable(workspace: Workspace, name: str) -> None:
-    """Disable the recurring runs of a name."""
+    """Disable the recurring runs of a name and print the outcome."""
     enabled = disable_schedules(workspace, name)
-    click.echo(f"disabled: {name}" if enabled else f"disabled already: {name}")
+    click.echo(f"disabled: {name}" if enabled else f"already disabled: {name}")
 
 
 def _report(checks: list[Check]) -> None:
-    """Print what the preflight found.
+    """Print the results of the preflight.
 
     Raises:
-        StepError: A run cannot succeed like this.
+        StepError: A required check failed.
     """
     for check in checks:
-        fix = f": {check.fix}" if check.fix and not check.ok else ""
+        fix = f"; {check.fix}" if check.fix and not check.ok else ""
         click.echo(f"{check.state}: {check.name}: {check.detail}{fix}", err=not check.ok)
     failed = [check.name for check in checks if check.failed]
     if failed:
-        raise StepError(f"not submitted: {', '.join(failed)}: fix it, or submit anyway with --skip-preflight")
+        problem = f"not submitted, because checks failed: {', '.join(failed)}"
+        raise StepError(problem, fix="fix the cause, or submit anyway with --skip-preflight")
 
 
 def _wait(workspace: Workspace, run_id: str, pipeline: CompiledPipeline, retries: int, restarts: int = 0) -> int:
     try:
         return follow_run(workspace, run_id, pipeline.steps, retries, restarts)
     except KeyboardInterrupt:
-        click.echo(f"no longer waiting; the run goes on: {workspace.run_url(run_id)}", err=True)
-        return _INTERRUPTED
+        click.echo(f"stopped waiting; the run continues: {workspace.run_url(run_id)}", err=True)
+        return _EXIT_INTERRUPTED
     except PipelineError as error:
-        raise type(error)(f"{error}; the run goes on: {workspace.run_url(run_id)}") from error
+        raise type(error)(f"{error}; the run continues: {workspace.run_url(run_id)}") from error

@@ -10,19 +10,19 @@ from typing import Any
 from kfp.dsl.utils import COMPONENT_NAME_PREFIX
 from rich.console import Console
 
+from pipeline.login.errors import PlatformError
 from pipeline.progress import Progress, step_table
-from pipeline.remote import patience
-from pipeline.remote.patience import Patience
-from pipeline.remote.problems import PlatformError
+from pipeline.remote import request_retry
+from pipeline.remote.request_retry import RequestRetrier
 from pipeline.remote.run_state import End, end_of, is_being_terminated, tasks_of
 from pipeline.remote.workflow import Workflow
 from pipeline.remote.workflow_watch import WorkflowWatch
 from pipeline.remote.workspace import Workspace
 from pipeline.steps import PlannedStep, StepRecord, StepState
 
-TERMINATION_SECONDS = 600.0  # that a terminated run's exit task may take
-RESTART_SECONDS = 120.0  # after a retry, that the run may still be told to have ended before it
-_STATES = {
+TERMINATION_SECONDS = 600.0  # time limit of a terminated run's exit task
+RESTART_SECONDS = 120.0  # time after a retry in which the API may still return the old end of the run
+_STEP_STATES = {
     "PENDING": StepState.PENDING,
     "RUNNING": StepState.RUNNING,
     "CANCELING": StepState.RUNNING,
@@ -33,8 +33,8 @@ _STATES = {
     "FAILED": StepState.FAILED,
     "CANCELED": StepState.INTERRUPTED,
 }
-# Of several tasks of one step, which iterations of a loop are, the state that comes first here counts.
-_RANKS = [
+# Iterations of a loop are tasks of one step. The step has the state of theirs that comes first here.
+_STATE_PRIORITY = [
     StepState.FAILED,
     StepState.INTERRUPTED,
     StepState.RUNNING,
@@ -46,13 +46,13 @@ _RANKS = [
 
 
 @dataclass(frozen=True)
-class Ended:
+class EndedRun:
     """A run that needs no more waiting.
 
     Attributes:
-        end: Why.
-        run: kfp_server_api's V2beta1Run as it was then; None if it was deleted.
-        workflow: Its Workflow, if that is known.
+        end: Why the waiting ended.
+        run: kfp_server_api's V2beta1Run at the end; None if the run was deleted.
+        workflow: Workflow of the run; None if it is unknown.
     """
 
     end: End
@@ -67,59 +67,59 @@ def wait_for_run(
     console: Console,
     restarts: int = 0,
     ended_at: datetime | None = None,
-) -> Ended:
-    """Wait until a run has ended; what may pass, like a gateway that restarts, is waited out.
+) -> EndedRun:
+    """Wait until a run has ended; transient errors, such as a gateway that restarts, are waited out.
 
     Args:
-        workspace: Where the run is.
-        run_id: Its id.
-        steps: The steps to show, in this order.
-        console: Where to show them.
-        restarts: How often the run was retried before.
-        ended_at: When it had ended before the last retry, which the platform may still tell for a while.
+        workspace: Namespace of the run.
+        run_id: ID of the run.
+        steps: Steps to show, in this order.
+        console: Console for the steps.
+        restarts: Number of earlier retries of the run.
+        ended_at: End of the run before the last retry, which the API may still return for a while.
 
     Raises:
-        InputError: The platform does not take the login any more.
-        PlatformError: The platform refuses, or cannot be reached for a long time.
+        InputError: The platform no longer accepts the login.
+        PlatformError: The platform refuses a request, or cannot be reached for a long time.
     """
-    progress, asking = Progress(console), Patience()
-    watch = WorkflowWatch(workspace, run_id, asking)
+    progress, retrier = Progress(console), RequestRetrier()
+    watch = WorkflowWatch(workspace, run_id, retrier.warn)
     records = [StepRecord(step) for step in steps]
-    deadline = _Deadline()
+    deadlines = _Deadlines()
     with progress.showing(lambda: records):
         while True:
             try:
-                run = asking.ask(lambda: workspace.client.get_run(run_id))
+                run = retrier.call(lambda: workspace.client.get_run(run_id))
             except PlatformError as error:
                 if error.status != HTTPStatus.NOT_FOUND or not error.from_api:
                     raise
-                return Ended(End.DELETED, None, watch.workflow)
+                return EndedRun(End.DELETED, None, watch.workflow)
             watch.look(str(run.state), tasks_of(run))
             for record in update_records(records, tasks_of(run), _cached_tasks(watch.workflow)):
                 progress.changed(record)
-            end = _end(run, restarts, watch, deadline, ended_at)
+            end = _end(run, restarts, watch, deadlines, ended_at)
             if end is not None:
                 break
             if is_being_terminated(run):
-                asking.warn("somebody terminates the run; waiting for its exit task")
-            time.sleep(patience.POLL_INTERVAL)
+                retrier.warn("another user is terminating the run; waiting for its exit task")
+            time.sleep(request_retry.POLL_INTERVAL)
     if console.is_terminal:
         console.print(step_table(records))
-    return Ended(end, run, watch.workflow)
+    return EndedRun(end, run, watch.workflow)
 
 
 def update_records(
     records: Iterable[StepRecord], tasks: Sequence[Any], cached: Container[str] = ()
 ) -> list[StepRecord]:
-    """Put what the platform knows of tasks into the records of their steps.
+    """Update the records of steps from the tasks of a run.
 
     Args:
-        records: Of the steps.
-        tasks: Those that the API lists, kfp's own ones included.
-        cached: Names of those that were answered from the cache, which the API calls succeeded.
+        records: Records of the steps.
+        tasks: Tasks listed by the API, including those that kfp adds.
+        cached: Names of the tasks answered from the cache, whose state in the API is SUCCEEDED.
 
     Returns:
-        The records whose state has changed.
+        Records whose state has changed.
     """
     changed = []
     for record in records:
@@ -127,16 +127,15 @@ def update_records(
         same = [task for task in tasks if task.display_name == name]
         if not same:
             continue
-        state = min((_STATES.get(task.state, StepState.PENDING) for task in same), key=_RANKS.index)
+        state = min((_STEP_STATES.get(task.state, StepState.PENDING) for task in same), key=_STATE_PRIORITY.index)
         if state is StepState.SUCCEEDED and name in cached:
             state = StepState.CACHED
         begun = min((task.start_time for task in same if _is_known(task.start_time)), default=None)
         ended = max((task.end_time for task in same if _is_known(task.end_time)), default=None)
         if begun is not None:
-            elapsed = (
-                (ended if ended and state is not StepState.RUNNING else datetime.now(UTC)) - begun
-            ).total_seconds()
-            record.began, record.seconds = time.monotonic() - elapsed, elapsed
+            until = ended if ended and state is not StepState.RUNNING else datetime.now(UTC)
+            record.seconds = (until - begun).total_seconds()
+            record.began = time.monotonic() - record.seconds
         record.message = next((task.error.message for task in same if task.error), "")
         if state is not record.state:
             record.state = state
@@ -145,39 +144,39 @@ def update_records(
 
 
 def task_name(step: PlannedStep) -> str:
-    """Name of the step's task, which is that of its component."""
+    """Return the name of a step's task, which is that of its component."""
     return step.component.removeprefix(COMPONENT_NAME_PREFIX)
 
 
 def _is_known(moment: datetime | None) -> bool:
-    """The API answers the year 1, or 1970, for what has not happened yet."""
+    """Return whether a time is set: the API returns the year 1 or 1970 for events that have not happened yet."""
     return moment is not None and moment.timestamp() > 0
 
 
-class _Deadline:
-    """Limits what may last for ever: a termination, and an old state after a retry."""
+class _Deadlines:
+    """Time limits of a termination, and of an outdated state after a retry."""
 
     def __init__(self) -> None:
         self._begun = time.monotonic()
         self._terminating: float | None = None
 
-    def is_over_for_old_state(self) -> bool:
+    def outdated_state_expired(self) -> bool:
         return time.monotonic() - self._begun >= RESTART_SECONDS
 
-    def is_over_for_termination(self) -> bool:
-        """Whether the run has been terminating for too long; the first call starts the clock."""
+    def termination_expired(self) -> bool:
+        """Return whether the termination takes too long; the first call starts the clock."""
         self._terminating = self._terminating or time.monotonic()
         return time.monotonic() - self._terminating >= TERMINATION_SECONDS
 
 
-def _end(run: Any, restarts: int, watch: WorkflowWatch, deadline: _Deadline, ended_at: datetime | None) -> End | None:
+def _end(run: Any, restarts: int, watch: WorkflowWatch, deadlines: _Deadlines, ended_at: datetime | None) -> End | None:
     end = end_of(run, restarts)
     if end is not None:
-        is_old = ended_at is not None and run.finished_at == ended_at
-        return None if is_old and not deadline.is_over_for_old_state() else end
+        is_outdated = ended_at is not None and run.finished_at == ended_at
+        return None if is_outdated and not deadlines.outdated_state_expired() else end
     if watch.is_gone():
         return End.VANISHED
-    if is_being_terminated(run) and deadline.is_over_for_termination():
+    if is_being_terminated(run) and deadlines.termination_expired():
         return End.NOT_TERMINATING
     return None
 

@@ -1,7 +1,7 @@
-"""The Argo Workflow behind a run: what became of each of its pods, and why.
+"""The Argo Workflow of a run, with the state of each pod and its reason.
 
-The tasks that the API lists have neither messages nor pods. The nodes of the Workflow have both, and their names are
-the paths of the tasks: `WORKFLOW.root.exit-handler-1.run-pytorchjob.executor(0)`.
+Tasks in the API of Kubeflow Pipelines have neither messages nor pods. The nodes of the Workflow have both, and their
+names are the paths of the tasks: `WORKFLOW.root.exit-handler-1.run-pytorchjob.executor(0)`.
 """
 
 import json
@@ -18,11 +18,11 @@ from pipeline.remote.client import get_text
 from pipeline.remote.workspace import Workspace
 
 _FAILED = {"Failed", "Error"}
-_POD_NAMES_LIKE_NODES = "v1"  # value of the annotation
+_POD_NAMES_LIKE_NODES = "v1"  # value of the annotation below
 _POD_NAME_FORMAT = "workflows.argoproj.io/pod-name-format"
 _ATTEMPT = re.compile(r"\((\d+)\)$")
 _TASK = re.compile(r"(?:^|\.)(?P<task>[^.()]+?)(?P<role>-driver|\.executor)(?:\(\d+\))?$")
-_USUAL = re.compile(r"^(PodInitializing|ContainerCreating)?$")  # messages of pods that are about to start
+_STARTING = re.compile(r"^(PodInitializing|ContainerCreating)?$")  # messages of pods that are about to start
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,14 @@ class Node:
     """A node of a Workflow.
 
     Attributes:
-        node_id: Its id.
-        name: Its path.
+        node_id: ID of the node.
+        name: Path of the node.
         kind: `Pod`, `DAG`, `Retry`, `Skipped` and others.
         phase: `Pending`, `Running`, `Succeeded`, `Skipped`, `Failed`, `Error` or `Omitted`.
-        message: Why it is so; empty where Argo does not say.
-        pod: Name of its pod, if it has one.
-        finished: When it ended, in ISO format; empty before.
-        archived_log: Where its log is when its pod is gone, if Argo keeps it.
+        message: Argo's reason for the phase; empty if it gives none.
+        pod: Name of the pod; empty if the node has none.
+        finished: End in ISO format; empty before the end.
+        archived_log: Location of the log that outlives the pod; None if Argo does not archive it.
     """
 
     node_id: str
@@ -51,71 +51,71 @@ class Node:
 
     @property
     def task(self) -> str:
-        """Name of the task that the pod of this node drives or executes; empty for other nodes."""
+        """Name of the task whose driver or executor this node is; empty for other nodes."""
         found = _TASK.search(self.name)
         return found["task"] if found else ""
 
     @property
     def step(self) -> str:
-        """The task's name as commands are written."""
+        """Name of the task in the form of a command."""
         return self.task.replace("-", "_")
 
     @property
     def is_driver(self) -> bool:
-        """Whether this is the pod of Kubeflow Pipelines that prepares a task."""
+        """Whether this is the driver of a task, which prepares its executor."""
         found = _TASK.search(self.name)
         return found is not None and found["role"] == "-driver"
 
     @property
-    def is_after_the_run(self) -> bool:
-        """Whether this belongs to the exit task."""
+    def is_exit_task(self) -> bool:
+        """Whether this node belongs to the exit task."""
         return ".onExit" in self.name
 
     @property
     def failed(self) -> bool:
-        """Whether it ended badly."""
+        """Whether the node failed."""
         return self.phase in _FAILED
 
 
 @dataclass(frozen=True)
 class Workflow:
-    """A Workflow at one moment."""
+    """A snapshot of a Workflow."""
 
     name: str
     nodes: tuple[Node, ...]
 
     def pods(self) -> list[Node]:
-        """The last attempt of each driver and executor that is to have a pod."""
+        """Return the last attempt of each driver and executor that has a pod."""
         last: dict[str, Node] = {}
         for node in sorted((node for node in self.nodes if node.kind == "Pod"), key=_attempt):
             last[_ATTEMPT.sub("", node.name)] = node
         return list(last.values())
 
     def failures(self) -> list[Node]:
-        """What failed: the first cause first, and the exit task last."""
+        """Return the failed pods in order of their end, those of the exit task last."""
         failed = [node for node in self.pods() if node.failed]
-        return sorted(failed, key=lambda node: (node.is_after_the_run, node.finished))
+        return sorted(failed, key=lambda node: (node.is_exit_task, node.finished))
 
-    def obstacles(self) -> list[Node]:
-        """Pods that do not start or cannot be created, with the reason as their message."""
-        return [node for node in self.pods() if node.phase == "Pending" and not _USUAL.match(node.message)]
+    def blocked_pods(self) -> list[Node]:
+        """Return pods that cannot start, with the reason as their message."""
+        return [node for node in self.pods() if node.phase == "Pending" and not _STARTING.match(node.message)]
 
     def running_pods(self) -> list[Node]:
-        """Pods that Argo takes to be running."""
+        """Return pods that are running according to Argo."""
         return [node for node in self.pods() if node.phase == "Running"]
 
     def cached_tasks(self) -> set[str]:
-        """Tasks of which no executor had to run, since an earlier run has their outputs."""
+        """Return the tasks whose executors were all skipped, because an earlier run has their outputs."""
         executors = [node for node in self.nodes if node.task and not node.is_driver]
         ran = {node.task for node in executors if node.phase != "Skipped"}
         return {node.task for node in executors} - ran
 
 
 def find_workflow(workspace: Workspace, run_id: str) -> Workflow | None:
-    """The Workflow of a run: in a notebook from Kubernetes, elsewhere as Kubeflow Pipelines has last seen it.
+    """Find the Workflow of a run: in Kubernetes from a notebook, otherwise in Kubeflow Pipelines' copy.
 
     Returns:
-        None if neither tells.
+        The Workflow, or None if neither returns it.
     """
     found = workflow_objects(workspace, run_id)
     if found:
@@ -124,14 +124,14 @@ def find_workflow(workspace: Workspace, run_id: str) -> Workflow | None:
         answer = json.loads(get_text(workspace.client, f"/apis/v1beta1/runs/{run_id}"))
         return read_workflow(json.loads(answer["pipeline_runtime"]["workflow_manifest"]))
     except (PipelineError, ValueError, LookupError, TypeError):
-        return None  # an aid, that later versions may not offer
+        return None  # optional, because later versions may not offer this endpoint
 
 
 def workflow_objects(workspace: Workspace, run_id: str) -> list[dict[str, Any]] | None:
-    """The Workflows that Kubernetes has of a run.
+    """List the Workflows of a run in Kubernetes.
 
     Returns:
-        None where Kubernetes cannot be asked, or does not tell.
+        The manifests, or None if Kubernetes is not accessible.
     """
     if workspace.cluster is None:
         return None
@@ -145,16 +145,16 @@ def read_workflow(manifest: Mapping[str, Any]) -> Workflow:
     """Read the nodes of a Workflow.
 
     Raises:
-        LookupError, TypeError: It is none.
+        LookupError, TypeError: The manifest is not that of a Workflow.
     """
     metadata = manifest["metadata"]
-    like_nodes = (metadata.get("annotations") or {}).get(_POD_NAME_FORMAT) == _POD_NAMES_LIKE_NODES
+    pods_like_nodes = (metadata.get("annotations") or {}).get(_POD_NAME_FORMAT) == _POD_NAMES_LIKE_NODES
     found = ((manifest.get("status") or {}).get("nodes") or {}).values()
-    return Workflow(metadata["name"], tuple(_read_node(manifest, node, like_nodes) for node in found))
+    return Workflow(metadata["name"], tuple(_read_node(manifest, node, pods_like_nodes) for node in found))
 
 
 def _read_node(workflow: Mapping[str, Any], node: Mapping[str, Any], pod_like_node: bool) -> Node:
-    """A pod is named after its workflow, then its template, then the hash that ends its node's id."""
+    """Read a node; the name of its pod consists of workflow, template and the hash at the end of the node's ID."""
     node_id = node["id"]
     pod = f"{workflow['metadata']['name']}-{node.get('templateName', '')}-{node_id.rpartition('-')[2]}"
     return Node(

@@ -1,45 +1,44 @@
-"""Looks at the Workflow of a run while it is waited for: what keeps its pods from starting, and whether it is there."""
+"""Observation of a run's Workflow during the waiting: pods that cannot start, and a Workflow that was deleted."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from pipeline.remote.patience import Patience
 from pipeline.remote.pod_logs import is_pod_absent
 from pipeline.remote.workflow import Workflow, find_workflow, workflow_objects
 from pipeline.remote.workspace import Workspace
 
-LOOK_INTERVAL = 30.0  # seconds between two looks while no task changes
-PROOF_INTERVAL = 300.0  # seconds between two looks for the pods, where Kubernetes cannot be asked for the Workflow
-_PROOFS = 2  # in a row that show that it is gone
+LOOK_INTERVAL = 30.0  # seconds between two requests for the Workflow while no task changes
+ABSENCE_INTERVAL = 300.0  # seconds between two checks of the pods' absence if Kubernetes is not accessible
+_ABSENCE_CHECKS = 2  # consecutive checks that must find the Workflow absent
 
 
 class WorkflowWatch:
-    """The Workflow of one run.
+    """Observer of one run's Workflow.
 
     Args:
-        workspace: Where the run is.
-        run_id: Its id.
-        patience: Says what the user should know.
+        workspace: Namespace of the run.
+        run_id: ID of the run.
+        warn: Logs a warning, each text once.
     """
 
-    def __init__(self, workspace: Workspace, run_id: str, patience: Patience) -> None:
+    def __init__(self, workspace: Workspace, run_id: str, warn: Callable[[str], None]) -> None:
         self.workflow: Workflow | None = None
         self._workspace = workspace
         self._run_id = run_id
-        self._patience = patience
+        self._warn = warn
         self._seen: list[tuple[str, str]] | None = None
-        self._looked = self._proved = time.monotonic()
-        self._hindered: set[str] = set()  # names of nodes with an obstacle at the last look
-        self._proofs = 0
-        self._was_there = False  # whether Kubernetes has ever shown it
+        self._looked = self._checked = time.monotonic()
+        self._blocked: set[str] = set()  # names of the nodes whose pods could not start at the last look
+        self._absences = 0
+        self._existed = False  # whether Kubernetes has ever returned the Workflow
 
     def look(self, state: str, tasks: Sequence[Any]) -> None:
-        """Look whether something has changed, or some time has passed.
+        """Read the Workflow again if the run has changed or `LOOK_INTERVAL` has passed.
 
         Args:
-            state: Of the run.
-            tasks: Those that the API lists.
+            state: State of the run.
+            tasks: Tasks of the run, as the API lists them.
         """
         seen = sorted((str(task.display_name), str(task.state)) for task in tasks)
         changed = [("", state), *seen] != self._seen
@@ -48,30 +47,30 @@ class WorkflowWatch:
         self._seen = [("", state), *seen]
         self.workflow = find_workflow(self._workspace, self._run_id)
         self._looked = time.monotonic()
-        self._warn_of_obstacles()
+        self._warn_of_blocked_pods()
         if changed:
-            self._proofs = 0
-            self._proved = self._looked
+            self._absences = 0
+            self._checked = self._looked
 
     def is_gone(self) -> bool:
-        """Whether nothing is left that could go on: the run's state alone would say RUNNING for ever."""
-        if time.monotonic() - self._proved >= (PROOF_INTERVAL if self._workspace.cluster is None else LOOK_INTERVAL):
-            self._proved = time.monotonic()
-            self._proofs = self._proofs + 1 if self._seems_gone() else 0
-        return self._proofs >= _PROOFS
+        """Return whether the Workflow was deleted; the state of its run would stay RUNNING for ever."""
+        if time.monotonic() - self._checked >= (ABSENCE_INTERVAL if self._workspace.cluster is None else LOOK_INTERVAL):
+            self._checked = time.monotonic()
+            self._absences = self._absences + 1 if self._seems_gone() else 0
+        return self._absences >= _ABSENCE_CHECKS
 
     def _seems_gone(self) -> bool:
         if self._workspace.cluster is not None:
             found = workflow_objects(self._workspace, self._run_id)
-            self._was_there = self._was_there or bool(found)
-            return self._was_there and found == []
+            self._existed = self._existed or bool(found)
+            return self._existed and found == []
         running = self.workflow.running_pods() if self.workflow else []
         return bool(running) and all(is_pod_absent(self._workspace, self._run_id, node) for node in running)
 
-    def _warn_of_obstacles(self) -> None:
-        """Say what keeps pods from starting that it has kept from it at the last look, too."""
-        obstacles = self.workflow.obstacles() if self.workflow else []
-        for node in obstacles:
-            if node.name in self._hindered:
-                self._patience.warn(f"{node.step} waits: {node.message}")
-        self._hindered = {node.name for node in obstacles}
+    def _warn_of_blocked_pods(self) -> None:
+        """Log why pods cannot start, if this was so at the last look, too."""
+        blocked = self.workflow.blocked_pods() if self.workflow else []
+        for node in blocked:
+            if node.name in self._blocked:
+                self._warn(f"{node.step} waits: {node.message}")
+        self._blocked = {node.name for node in blocked}

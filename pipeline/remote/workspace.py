@@ -1,4 +1,4 @@
-"""Where runs are submitted to: a client, a namespace, and the pages that show them."""
+"""Workspaces, to which runs are submitted: an API client, a namespace and the pages of its runs."""
 
 import json
 import os
@@ -10,36 +10,36 @@ from http import HTTPStatus
 import kfp
 
 from container_component_src.cluster.access import Cluster, connect
-from container_component_src.cluster.step import NAMESPACE_FILE
+from container_component_src.cluster.step import NAMESPACE_FILE, own_namespace
 from container_component_src.errors import InputError
 from pipeline.auth_session import AuthSession
+from pipeline.login.errors import PlatformError, no_api, not_ready
+from pipeline.login.settings import ENDPOINT, NAMESPACE, RemoteSettings, normalise_endpoint
 from pipeline.remote.client import get_text, notebook_client, remote_client, use_namespace
-from pipeline.remote.problems import PlatformError, no_api, not_ready
-from pipeline.remote.settings import ENDPOINT, NAMESPACE, RemoteSettings, normalise_endpoint
 
-_PAGES_VARIABLE = "KF_PIPELINES_UI_ENDPOINT"  # as kfp's client reads it
-_DASHBOARD_PAGES = "/_/pipeline"  # where the dashboard shows those of Kubeflow Pipelines
-_PAGES = "/pipeline"  # where they are without the dashboard
-_NAMESPACES = "/api/workgroup/env-info"  # of the dashboard: who is logged in, and the namespaces of this user
+_PAGES_VARIABLE = "KF_PIPELINES_UI_ENDPOINT"  # the variable of kfp's client
+_DASHBOARD_PAGES = "/_/pipeline"  # path of Kubeflow Pipelines' pages in the dashboard
+_PAGES = "/pipeline"  # their path without the dashboard
+_NAMESPACES = "/api/workgroup/env-info"  # of the dashboard: the user and their namespaces
 _HEALTH = "/apis/v2beta1/healthz"
-_READY_TRIES = 5  # the pages' server gives the API server one second, so that a busy one seems to be away
-_PATIENCE = 5.0  # seconds for a Kubernetes API that is away
+_READY_ATTEMPTS = 5  # the UI server waits one second for the API server, so a busy one may seem to be down
+_KUBERNETES_PATIENCE = 5.0  # seconds for which requests to Kubernetes are repeated
 READY_PAUSE = 2.0  # seconds
-_OWNER = "owner"  # role of users in their own namespaces
-_NAMESPACE_OF_SINGLE_USER = "kubeflow"  # where a platform for a single user starts the pods of runs
+_OWNER = "owner"  # role of a user in their own namespace
+_NAMESPACE_OF_SINGLE_USER = "kubeflow"  # of all runs on a single-user platform
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """A namespace of a platform.
+    """A namespace of a platform and a client for it.
 
     Attributes:
         client: kfp's client.
-        host: What messages call the platform.
-        namespace: Where pods of runs are started.
-        namespace_source: Where its name comes from, for messages.
+        host: Name of the platform in messages.
+        namespace: Namespace of the runs' pods.
+        namespace_source: Origin of the namespace, for messages.
         multi_user: Whether experiments and runs belong to namespaces.
-        ui: Address of the pages of Kubeflow Pipelines; a path alone if this pod does not know the platform's address.
+        ui: Address of Kubeflow Pipelines' pages; only a path if this pod does not know the platform's address.
         cluster: Access to the namespace with the rights of this pod; None outside of the cluster.
     """
 
@@ -53,19 +53,19 @@ class Workspace:
 
     @property
     def owner(self) -> str | None:
-        """The namespace as the API takes it: a platform for a single user refuses one."""
+        """Namespace for requests to the API; None on a single-user platform, which refuses a namespace."""
         return self.namespace if self.multi_user else None
 
     def run_url(self, run_id: str) -> str:
-        """The page of a run."""
+        """Return the address of a run's page."""
         return self._page(f"runs/details/{run_id}")
 
     def schedule_url(self, schedule_id: str) -> str:
-        """The page of a recurring run."""
+        """Return the address of a recurring run's page."""
         return self._page(f"recurringrun/details/{schedule_id}")
 
     def pipeline_url(self, pipeline_id: str, version_id: str = "") -> str:
-        """The page of a pipeline, or of a version of it."""
+        """Return the address of the page of a pipeline, or of one of its versions."""
         return self._page(f"pipelines/details/{pipeline_id}{version_id and f'/version/{version_id}'}")
 
     def _page(self, path: str) -> str:
@@ -73,7 +73,7 @@ class Workspace:
 
 
 def open_remote(settings: RemoteSettings) -> Workspace:
-    """Log in at a platform.
+    """Open a workspace on a platform by logging in.
 
     Raises:
         InputError: The login or the namespace is wrong.
@@ -87,63 +87,62 @@ def open_remote(settings: RemoteSettings) -> Workspace:
         namespace, source = _find_namespace(client, endpoint, multi_user)
     ui = endpoint + (_DASHBOARD_PAGES if multi_user else _PAGES)
     workspace = Workspace(client, endpoint, namespace, source, multi_user, ui)
-    return _entered(workspace, lambda: _namespaces_of_user(client, endpoint))
+    return _checked(workspace, lambda: _namespaces_of_user(client, endpoint))
 
 
 def open_from_notebook(environment: Mapping[str, str] = os.environ) -> Workspace:
-    """Use the platform that this pod runs on.
+    """Open a workspace on the platform that this pod runs on.
 
     Raises:
-        InputError: This is no pod with access to Kubeflow Pipelines.
+        InputError: This process does not run in a pod with access to Kubeflow Pipelines.
         PlatformError: The API cannot be reached, or refuses.
     """
-    namespace, source = environment.get(NAMESPACE, ""), NAMESPACE
-    if not namespace and NAMESPACE_FILE.is_file():
-        namespace, source = NAMESPACE_FILE.read_text(encoding="utf-8").strip(), "that of this pod"
+    named = environment.get(NAMESPACE, "")
+    namespace, source = own_namespace(named, environment), NAMESPACE if named else "of this pod"
     client = notebook_client(environment)
     if not namespace:
-        raise InputError(f"the namespace of this pod is not known (no {NAMESPACE_FILE}): set {NAMESPACE}")
+        raise InputError(f"unknown namespace of this pod (no {NAMESPACE_FILE})", fix=f"set {NAMESPACE}")
     host = client.runs.api_client.configuration.host
     endpoint = normalise_endpoint(environment[ENDPOINT]) if environment.get(ENDPOINT) else ""
     ui = environment.get(_PAGES_VARIABLE, endpoint + _DASHBOARD_PAGES)
     multi_user = _is_multi_user(client, host)
-    return _entered(Workspace(client, host, namespace, source, multi_user, ui, _cluster_of_pod(namespace)), dict)
+    return _checked(Workspace(client, host, namespace, source, multi_user, ui, _cluster_of_pod(namespace)), dict)
 
 
 def _cluster_of_pod(namespace: str) -> Cluster | None:
-    """Access to Kubernetes, which tells more than Kubeflow Pipelines where the pod's account may ask."""
+    """Return access to Kubernetes, which knows more than Kubeflow Pipelines; None without credentials."""
     try:
-        return connect(namespace, _PATIENCE)
+        return connect(namespace, _KUBERNETES_PATIENCE)
     except InputError:
         return None
 
 
 def _is_multi_user(client: kfp.Client, host: str) -> bool:
-    """Whether experiments and runs belong to namespaces, as the API says once it is ready.
+    """Wait until the API is ready, and return whether experiments and runs belong to namespaces.
 
     Raises:
-        PlatformError: The API is not there, or does not get ready.
+        PlatformError: There is no API at the address, or it does not become ready.
     """
-    for attempt in range(_READY_TRIES):
+    for attempt in range(_READY_ATTEMPTS):
         if attempt:
             time.sleep(READY_PAUSE)
         try:
-            told = json.loads(get_text(client, _HEALTH))
+            health = json.loads(get_text(client, _HEALTH))
         except PlatformError as error:
             if error.status != HTTPStatus.NOT_FOUND:
                 raise
             raise no_api(host, str(error.status)) from error
         except ValueError as error:
-            raise no_api(host, "something else than JSON") from error
-        if not isinstance(told, dict):
-            raise no_api(host, "something else than its state")
-        if told.get("apiServerReady", True):
-            return bool(told.get("multi_user"))
+            raise no_api(host, "a text that is not JSON") from error
+        if not isinstance(health, dict):
+            raise no_api(host, "JSON without a health status")
+        if health.get("apiServerReady", True):
+            return bool(health.get("multi_user"))
     raise not_ready(host)
 
 
-def _entered(workspace: Workspace, known_namespaces: Callable[[], Mapping[str, str]]) -> Workspace:
-    """Check that the API lets us into the namespace."""
+def _checked(workspace: Workspace, known_namespaces: Callable[[], Mapping[str, str]]) -> Workspace:
+    """Check that the user has access to the namespace."""
     use_namespace(workspace.client, workspace.owner or "")
     try:
         workspace.client.list_experiments(page_size=1, namespace=workspace.owner or "")
@@ -155,40 +154,43 @@ def _entered(workspace: Workspace, known_namespaces: Callable[[], Mapping[str, s
         except InputError:
             known = ""
         raise InputError(
-            f"namespace '{workspace.namespace}' ({workspace.namespace_source}): there is none that this user belongs "
-            f"to: set {NAMESPACE}{known and f' to one of {known}'}"
+            f"namespace '{workspace.namespace}' ({workspace.namespace_source}) does not exist or is not accessible to "
+            "this user",
+            fix=f"set {NAMESPACE}{known and f' to one of {known}'}",
         ) from error
     return workspace
 
 
 def _find_namespace(client: kfp.Client, endpoint: str, multi_user: bool) -> tuple[str, str]:
-    """The namespace of a user who names none, and where its name comes from.
+    """Return the namespace of a user who named none, and its origin for messages.
 
     Raises:
-        InputError: The dashboard does not tell it, or there are several.
+        InputError: The dashboard does not return a namespace, or it returns several.
     """
     if not multi_user:
-        return _NAMESPACE_OF_SINGLE_USER, f"as this platform is for a single user; set {NAMESPACE} for another"
+        return _NAMESPACE_OF_SINGLE_USER, f"of this single-user platform; set {NAMESPACE} for another one"
     roles = _namespaces_of_user(client, endpoint)
     own = [name for name, role in roles.items() if role == _OWNER] or list(roles)
     if len(own) == 1:
-        return own[0], f"as the dashboard says; set {NAMESPACE} for another"
+        return own[0], f"from the dashboard; set {NAMESPACE} for another one"
     if own:
-        raise InputError(f"several namespaces are yours: set {NAMESPACE} to one of {', '.join(sorted(roles))}")
-    raise InputError(f"the dashboard at {endpoint} knows no namespace of this user: set {NAMESPACE}")
+        raise InputError(
+            "this user has several namespaces", fix=f"set {NAMESPACE} to one of {', '.join(sorted(roles))}"
+        )
+    raise InputError(f"the dashboard at {endpoint} lists no namespace of this user", fix=f"set {NAMESPACE}")
 
 
 def _namespaces_of_user(client: kfp.Client, endpoint: str) -> dict[str, str]:
-    """The user's role by namespace, as the dashboard says.
+    """Return the user's roles by namespace, as the dashboard lists them.
 
     Raises:
-        InputError: It does not say, or there is none.
+        InputError: The dashboard does not list them, or there is no dashboard.
     """
     try:
-        told = json.loads(get_text(client, _NAMESPACES, host=endpoint))
-        return {str(entry["namespace"]): str(entry.get("role", "")) for entry in told["namespaces"]}
+        listed = json.loads(get_text(client, _NAMESPACES, host=endpoint))["namespaces"]
+        return {str(entry["namespace"]): str(entry.get("role", "")) for entry in listed}
     except (PlatformError, ValueError, LookupError, TypeError, AttributeError) as error:
         reason = f" ({error})" if isinstance(error, PlatformError) else ""
         raise InputError(
-            f"the dashboard at {endpoint} does not tell the namespaces of this user{reason}: set {NAMESPACE}"
+            f"the dashboard at {endpoint} does not list the namespaces of this user{reason}", fix=f"set {NAMESPACE}"
         ) from error

@@ -64,7 +64,7 @@ def close(found: Any, wanted: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("source_format", ["parquet", "parquet with the time as index", "csv", "json", "json lines"])
-def test_a_file_is_scored_in_batches_as_a_whole(
+def test_batches_get_the_scores_of_the_whole_file(
     served: tuple[Bundle, str], frame: pd.DataFrame, source_format: str, invoke: Invoke, tmp_path: Path
 ) -> None:
     source, target = tmp_path / "telemetry", tmp_path / "answers.parquet"
@@ -111,7 +111,7 @@ def test_stdin_is_scored_and_printed(
     assert f"3 rows, {alarms} alarms, model version {served[0].info.version[:12]}, threshold 4 nats" in outcome.stdout
 
 
-def test_what_is_wrong_with_stdin_is_said_of_it(
+def test_an_error_in_stdin_names_stdin(
     served: tuple[Bundle, str], invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"{")))
@@ -134,7 +134,7 @@ def test_rows_with_missing_values_are_refused_or_left_out(
     close(pd.read_parquet(target)["smoothed_score"], expected(served[0], frame.drop(index=120))[1])
 
 
-def test_a_channel_without_any_value_is_no_success(
+def test_a_channel_without_any_value_is_an_error(
     served: tuple[Bundle, str], frame: pd.DataFrame, invoke: Invoke, tmp_path: Path
 ) -> None:
     frame.assign(fan_speed=np.nan).to_csv(tmp_path / "telemetry.csv", index=False)
@@ -159,7 +159,7 @@ def test_timestamps_beside_instances_are_sent(
     assert_refused(invoke(*command), "one timestamp per row")
 
 
-def test_rows_without_timestamps_are_said_to_be_scored_alone(
+def test_rows_without_timestamps_produce_a_warning(
     served: tuple[Bundle, str],
     frame: pd.DataFrame,
     invoke: Invoke,
@@ -173,7 +173,9 @@ def test_rows_without_timestamps_are_said_to_be_scored_alone(
     assert f"no column '{TIME}'" in warning
 
 
-def test_bad_input_is_refused(served: tuple[Bundle, str], frame: pd.DataFrame, invoke: Invoke, tmp_path: Path) -> None:
+def test_invalid_input_is_refused(
+    served: tuple[Bundle, str], frame: pd.DataFrame, invoke: Invoke, tmp_path: Path
+) -> None:
     def query(content: bytes, *options: object) -> Any:
         (tmp_path / "telemetry").write_bytes(content)
         return invoke(
@@ -188,7 +190,7 @@ def test_bad_input_is_refused(served: tuple[Bundle, str], frame: pd.DataFrame, i
     assert_refused(query(b"", "--model-name", "other"), "404", "other")
 
 
-def test_a_server_that_is_not_there_is_named(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_unreachable_server_is_named(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(model_client, "FIRST_PAUSE", 0.0)
     (tmp_path / "telemetry.csv").write_text("fan_speed\n1\n")
     url = f"http://{LOOPBACK}:{free_ports(1)[0]}"
@@ -241,8 +243,8 @@ def test_a_token_or_password_is_not_repeated(invoke: Invoke, monkeypatch: pytest
 
     outcomes = [query(f"http://user:hunter2@{url}"), query("http://user:hunter2/@host:80")]
     assert_refused(outcomes[0], f"http://{url}", "ConnectError", code=1)
-    assert_refused(outcomes[1], "--url: no address of a server")
+    assert_refused(outcomes[1], "--url: not the address of a server")
     monkeypatch.setenv("QUERY_MODEL_TOKEN", "hunter2\nhunter2")
     outcomes.append(query(f"http://{url}"))
-    assert_refused(outcomes[2], "QUERY_MODEL_TOKEN: holds a blank, a line break")
+    assert_refused(outcomes[2], "QUERY_MODEL_TOKEN: contains whitespace")
     assert not [outcome for outcome in outcomes if "hunter2" in f"{outcome}"]

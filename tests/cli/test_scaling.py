@@ -55,7 +55,7 @@ def test_only_constant_channels(kind: str, invoke: Invoke, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("channels", "named"), [(("a",), "lacks 'b'"), (("a", "b", "c"), "has 'c' besides"), (("a", "x"), "lacks 'b'")]
+    ("channels", "named"), [(("a",), "lacks 'b'"), (("a", "b", "c"), "it also has 'c'"), (("a", "x"), "lacks 'b'")]
 )
 def test_a_scaler_that_does_not_fit_the_data(
     channels: tuple[str, ...], named: str, invoke: Invoke, tmp_path: Path

@@ -1,4 +1,4 @@
-"""What deploy/rbac.yaml grants, and which right a request to the API takes."""
+"""Rights that deploy/rbac.yaml grants, and the right that a request to the API needs."""
 
 import re
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ Right = tuple[str, str, str]  # group, resource with its subresource, verb
 
 @cache
 def granted() -> frozenset[Right]:
-    """The rights of the steps."""
+    """Return the rights of the steps."""
     role, _ = yaml.safe_load_all(ROLE.read_text())
     return frozenset(
         (group, resource, verb)
@@ -31,9 +31,9 @@ def granted() -> frozenset[Right]:
 
 
 def right_of(method: str, path: str, query: Mapping[str, str]) -> Right | None:
-    """The right that a request takes; None for what everybody may ask, such as the kinds that are served.
+    """Return the right that a request needs; None for requests allowed to everybody, such as API discovery.
 
-    What is asked for all namespaces together takes a right that no role of a namespace can grant.
+    A request for all namespaces needs a right that no role of a namespace can grant.
     """
     match = _PATH.fullmatch(path)
     if match is None or match["plural"].endswith("reviews"):

@@ -1,8 +1,8 @@
-"""Strict validation of manifests: unknown fields and wrong types are refused, as the API server refuses them.
+"""Strict validation of manifests: like the API server, it refuses unknown fields and wrong types.
 
-Two sources, of which the first is always there: the models of the operators' Python packages, and for Dask the schemas
-in its package; and the other operators' real schemas, which are no part of the project, where the folder `CRDS`
-(`../shared/crds` by default) has them. docs/cluster.md says where they come from.
+The schemas come from the models in the operators' Python packages and, for Dask, from the CRDs in its package. The CRDs
+of the other operators are not part of the project; they are used too if the folder `CRDS` (by default `../shared/crds`)
+contains them. docs/cluster.md says where to get them.
 """
 
 import json
@@ -41,14 +41,14 @@ Schema = dict[str, Any]
 
 
 def problems(manifest: dict[str, Any]) -> list[str]:
-    """What the API server would refuse in a manifest; empty if all is well."""
+    """Return what the API server would refuse in a manifest; empty if it is valid."""
     checked = {key: value for key, value in manifest.items() if key not in ("apiVersion", "kind", "metadata")}
     version = manifest["apiVersion"].split("/")[-1]
     return [problem for schema in _schemas(manifest["kind"], version) for problem in _problems(schema, checked)]
 
 
 def pod_problems(pod_spec: dict[str, Any]) -> list[str]:
-    """What Kubernetes would refuse in the `spec` of a pod."""
+    """Return what the API server would refuse in the `spec` of a pod."""
     found = _problems(_model_schema("Pod"), {"spec": pod_spec})
     if _swagger().is_file():
         found += _problems(_swagger_type("io.k8s.api.core.v1.PodSpec"), pod_spec)
@@ -76,7 +76,7 @@ def _schemas(kind: str, version: str) -> Iterator[Schema]:
 
 @cache
 def _model_schema(kind: str) -> Schema:
-    """JSON schema of what an SDK's model of a kind, and the models in it, have as fields."""
+    """Return a JSON schema with the fields of an SDK's model and the models in it."""
     module, name = MODELS[kind]
     definitions: dict[str, Schema] = {}
 
@@ -91,10 +91,10 @@ def _model_schema(kind: str) -> Schema:
         if field_type in _PLAIN:
             return {"type": _PLAIN[field_type]}
         model = getattr(module, field_type, None) or getattr(client, field_type, None)
-        if model is None:  # `object`, and types that the SDK names and does not define
+        if model is None:  # `object`, and types that the SDK does not define
             return {}
         if field_type not in definitions:
-            definitions[field_type] = {}  # for those that contain themselves
+            definitions[field_type] = {}  # for models that contain themselves
             fields = {model.attribute_map[field]: refer(kind) for field, kind in model.openapi_types.items()}
             definitions[field_type] = {"type": "object", "properties": fields, "additionalProperties": False}
         return {"$ref": f"#/$defs/{field_type}"}
@@ -116,7 +116,7 @@ def _swagger() -> Path:
 
 @cache
 def _swagger_type(name: str) -> Schema:
-    """Schema of a type of Katib's or of Kubernetes' own."""
+    """Return the schema of a type of Katib or Kubernetes."""
     schemas = json.loads(_swagger().read_text())["components"]["schemas"]
     closed = {known: _closed(schema) for known, schema in schemas.items()}
     return {**closed[name], "components": {"schemas": closed}}
@@ -130,7 +130,7 @@ def _without_head(schema: Schema) -> Schema:
 
 
 def _closed(schema: Any) -> Any:
-    """OpenAPI 3.0 as JSON schema: `nullable` and int-or-string resolved, objects closed against unknown fields."""
+    """Convert OpenAPI 3.0 to a JSON schema that resolves `nullable` and int-or-string and forbids unknown fields."""
     if isinstance(schema, list):
         return [_closed(part) for part in schema]
     if not isinstance(schema, dict):

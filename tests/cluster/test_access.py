@@ -6,18 +6,18 @@ import pytest
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from container_component_src.cluster.access import Cluster, PassingError
+from container_component_src.cluster.access import Cluster, TransientError
 from container_component_src.cluster.kinds import INFERENCE_SERVICE
 from container_component_src.errors import StepError
 from tests.cluster.emulator import NAMESPACE
 
 
 @pytest.fixture
-def hasty() -> Iterator[Cluster]:
-    """Access to a server that cuts every connection off before the TLS handshake."""
+def disconnecting() -> Iterator[Cluster]:
+    """Access to a server that closes every connection before the TLS handshake."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
-        def refuse() -> None:
+        def disconnect() -> None:
             while True:
                 try:
                     connection, _ = server.accept()
@@ -25,18 +25,18 @@ def hasty() -> Iterator[Cluster]:
                     return
                 connection.close()
 
-        threading.Thread(target=refuse, daemon=True).start()
+        threading.Thread(target=disconnect, daemon=True).start()
         configuration = client.Configuration(host=f"https://127.0.0.1:{server.getsockname()[1]}")
         configuration.retries = False
         yield Cluster(client.ApiClient(configuration), NAMESPACE, patience=0.3)
 
 
-def test_a_connection_that_is_cut_off_in_the_handshake_is_a_passing_failure(hasty: Cluster) -> None:
-    with pytest.raises(PassingError, match="cannot get InferenceService a"):
-        hasty.get(INFERENCE_SERVICE, "a")
+def test_connection_closed_during_the_handshake_is_a_transient_error(disconnecting: Cluster) -> None:
+    with pytest.raises(TransientError, match="cannot get InferenceService a"):
+        disconnecting.get(INFERENCE_SERVICE, "a")
 
 
-def test_a_certificate_that_is_not_trusted_is_none(cluster: Cluster) -> None:
+def test_untrusted_certificate_is_not_a_transient_error(cluster: Cluster) -> None:
     reason = "SSLError\n[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate"
     calls: list[None] = []
 
@@ -46,5 +46,5 @@ def test_a_certificate_that_is_not_trusted_is_none(cluster: Cluster) -> None:
 
     with pytest.raises(StepError, match="self-signed certificate") as caught:
         cluster.request(call, "get", "it")
-    assert not isinstance(caught.value, PassingError)
+    assert not isinstance(caught.value, TransientError)
     assert len(calls) == 1

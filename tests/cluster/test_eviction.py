@@ -1,4 +1,4 @@
-"""A step that is told to stop: what it started ends with it, or goes on where the run does."""
+"""Tests of a stopped step: its object is deleted, or kept if the step is evicted."""
 
 from dataclasses import replace
 from typing import Any
@@ -18,7 +18,7 @@ WORKFLOW = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": "r
 
 @pytest.fixture
 def of_workflow(emulator: Emulator, step: Step) -> Step:
-    """A step whose pod belongs to a workflow, as KFP's do."""
+    """A step whose pod belongs to a workflow, as in KFP."""
     emulator.put("Workflow", {"metadata": {"name": "run-1", "uid": "workflow-uid"}, "spec": {}})
     emulator.put(
         "Pod",
@@ -34,13 +34,13 @@ def of_workflow(emulator: Emulator, step: Step) -> Step:
     return step
 
 
-def test_the_workflow_owns_what_a_step_of_it_starts(cluster: Cluster, emulator: Emulator, of_workflow: Step) -> None:
+def test_workflow_owns_the_objects_of_its_steps(cluster: Cluster, emulator: Emulator, of_workflow: Step) -> None:
     with owned_object(cluster, of_workflow, EXPERIMENT, experiment(of_workflow), never):
         (stored,) = emulator.objects("Experiment").values()
         assert stored["metadata"]["ownerReferences"] == [{**WORKFLOW, "controller": False, "blockOwnerDeletion": False}]
 
 
-def test_a_workflow_of_another_namespace_is_no_owner(cluster: Cluster, of_workflow: Step) -> None:
+def test_workflow_in_another_namespace_is_not_an_owner(cluster: Cluster, of_workflow: Step) -> None:
     assert workflow_of(cluster, replace(of_workflow, pod_namespace=NAMESPACE)) is not None
     assert workflow_of(cluster, replace(of_workflow, pod_namespace="another")) is None
 
@@ -49,7 +49,7 @@ EVICTED: dict[str, Any] = {"metadata": {"deletionTimestamp": "2026-01-01T00:00:0
 
 
 @pytest.mark.parametrize(
-    ("pod", "workflow", "resumable", "left"),
+    ("pod", "workflow", "resumable", "kept"),
     [
         (EVICTED, {}, True, True),
         (EVICTED, {}, False, False),
@@ -59,14 +59,14 @@ EVICTED: dict[str, Any] = {"metadata": {"deletionTimestamp": "2026-01-01T00:00:0
         (EVICTED, {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}, True, False),
     ],
 )
-def test_only_an_eviction_leaves_what_can_go_on(
+def test_only_an_eviction_keeps_resumable_objects(
     cluster: Cluster,
     emulator: Emulator,
     of_workflow: Step,
     pod: dict[str, Any],
     workflow: dict[str, Any],
     resumable: bool,
-    left: bool,
+    kept: bool,
 ) -> None:
     with (
         pytest.raises(SystemExit),
@@ -75,10 +75,10 @@ def test_only_an_eviction_leaves_what_can_go_on(
         emulator.patch("Pod", of_workflow.pod_name, pod)
         emulator.patch("Workflow", "run-1", workflow)
         raise SystemExit(143)
-    assert bool(emulator.objects("Experiment")) is left
+    assert bool(emulator.objects("Experiment")) is kept
 
 
-def test_an_evicted_pod_that_is_gone_leaves_what_can_go_on(
+def test_eviction_of_a_deleted_pod_keeps_resumable_objects(
     cluster: Cluster, emulator: Emulator, of_workflow: Step
 ) -> None:
     with (

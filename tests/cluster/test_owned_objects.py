@@ -1,15 +1,12 @@
-import re
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from container_component_src.cluster import owned_objects
-from container_component_src.cluster.access import Cluster, PassingError
-from container_component_src.cluster.kinds import DASK_CLUSTER, EXPERIMENT, PYTORCH_JOB, Kind
-from container_component_src.cluster.owned_objects import owned_object, start_anew
+from container_component_src.cluster.access import Cluster, TransientError
+from container_component_src.cluster.kinds import EXPERIMENT
+from container_component_src.cluster.owned_objects import owned_object, recreate
 from container_component_src.cluster.step import Step
 from container_component_src.errors import StepError
 from tests.cluster.emulator import NAMESPACE, Emulator
@@ -25,7 +22,7 @@ def experiment(step: Step, name: str = "one", **spec: Any) -> dict[str, Any]:
 
 
 def leave_behind(cluster: Cluster, step: Step, manifest: dict[str, Any]) -> dict[str, Any]:
-    """What the first attempt of a step leaves that is killed: the object, which nobody deletes."""
+    """Create an object as a step that is killed before it can delete the object."""
     return owned_objects._create_or_adopt(cluster, step, EXPERIMENT, owned_objects.with_digest(manifest), never)
 
 
@@ -33,7 +30,7 @@ def never(found: dict[str, Any]) -> bool:
     return False
 
 
-def test_child_ends_with_the_block(cluster: Cluster, emulator: Emulator, step: Step) -> None:
+def test_object_is_deleted_at_the_end_of_the_block(cluster: Cluster, emulator: Emulator, step: Step) -> None:
     with owned_object(cluster, step, EXPERIMENT, experiment(step), never) as created:
         assert created["metadata"]["uid"]
         (stored,) = emulator.objects("Experiment").values()
@@ -43,7 +40,7 @@ def test_child_ends_with_the_block(cluster: Cluster, emulator: Emulator, step: S
 
 
 @pytest.mark.parametrize("ending", [RuntimeError, KeyboardInterrupt, SystemExit])
-def test_child_ends_with_a_failure(
+def test_object_is_deleted_after_a_failure(
     cluster: Cluster, emulator: Emulator, step: Step, ending: type[BaseException]
 ) -> None:
     with pytest.raises(ending), owned_object(cluster, step, EXPERIMENT, experiment(step), never):
@@ -51,7 +48,7 @@ def test_child_ends_with_a_failure(
     assert emulator.objects("Experiment") == {}
 
 
-def test_second_attempt_adopts_the_running_child(cluster: Cluster, emulator: Emulator, step: Step) -> None:
+def test_second_attempt_adopts_the_running_object(cluster: Cluster, emulator: Emulator, step: Step) -> None:
     retried = Step(step.run_id, "step-pod-2", "00000000-0000-4000-8000-0000000000bb")
     created = leave_behind(cluster, step, experiment(step))
     with owned_object(cluster, retried, EXPERIMENT, experiment(retried), never) as adopted:
@@ -62,7 +59,7 @@ def test_second_attempt_adopts_the_running_child(cluster: Cluster, emulator: Emu
 
 
 @pytest.mark.parametrize("reason", ["failed", "other arguments"])
-def test_second_attempt_replaces_what_it_cannot_use(
+def test_second_attempt_replaces_an_unusable_object(
     cluster: Cluster, emulator: Emulator, step: Step, reason: str
 ) -> None:
     created = leave_behind(cluster, step, experiment(step))
@@ -71,19 +68,19 @@ def test_second_attempt_replaces_what_it_cannot_use(
         assert new["metadata"]["uid"] != created["metadata"]["uid"]
 
 
-def test_what_is_started_anew_is_the_same_with_the_same_owner(cluster: Cluster, emulator: Emulator, step: Step) -> None:
+def test_recreated_object_has_the_same_manifest_and_owner(cluster: Cluster, emulator: Emulator, step: Step) -> None:
     with owned_object(cluster, step, EXPERIMENT, experiment(step), never) as created:
         emulator.patch("Experiment", "one", {"status": {"conditions": []}})
-        new = start_anew(cluster, step, EXPERIMENT, created, never)
+        new = recreate(cluster, step, EXPERIMENT, created, never)
         assert "status" not in new
         assert new["metadata"]["uid"] != created["metadata"]["uid"]
-        for part in ("labels", "annotations", "ownerReferences"):
-            assert new["metadata"][part] == created["metadata"][part]
+        for key in ("labels", "annotations", "ownerReferences"):
+            assert new["metadata"][key] == created["metadata"][key]
         assert new["spec"] == created["spec"]
     assert emulator.objects("Experiment") == {}
 
 
-def test_child_of_another_run_is_left_alone(cluster: Cluster, emulator: Emulator, step: Step) -> None:
+def test_object_of_another_run_is_kept(cluster: Cluster, emulator: Emulator, step: Step) -> None:
     other = Step("another-run")
     leave_behind(cluster, other, experiment(other))
     with (
@@ -95,14 +92,16 @@ def test_child_of_another_run_is_left_alone(cluster: Cluster, emulator: Emulator
 
 
 @pytest.mark.parametrize(("status", "message"), [(403, "not allowed to create Experiment one"), (404, "install Katib")])
-def test_refusals_name_the_fix(cluster: Cluster, emulator: Emulator, step: Step, status: int, message: str) -> None:
+def test_refused_creation_names_the_fix(
+    cluster: Cluster, emulator: Emulator, step: Step, status: int, message: str
+) -> None:
     emulator.fail("POST", "/experiments", status, times=9)
     with pytest.raises(StepError, match=message), owned_object(cluster, step, EXPERIMENT, experiment(step), never):
         pass
 
 
 @pytest.mark.parametrize("status", [429, 500, 503, 0])
-def test_passing_failures_are_tried_again(cluster: Cluster, emulator: Emulator, step: Step, status: int) -> None:
+def test_transient_failures_are_retried(cluster: Cluster, emulator: Emulator, step: Step, status: int) -> None:
     fault = emulator.fail("POST", "/experiments", status, times=2)
     with owned_object(cluster, step, EXPERIMENT, experiment(step), never):
         assert list(emulator.objects("Experiment")) == ["one"]
@@ -113,41 +112,17 @@ def test_lasting_failure_is_one_line(cluster: Cluster, emulator: Emulator, step:
     emulator.fail("POST", "/experiments", 500, times=99)
     impatient = replace(cluster, patience=0.5)
     with (
-        pytest.raises(PassingError, match="injected failure"),
+        pytest.raises(TransientError, match="injected failure"),
         owned_object(impatient, step, EXPERIMENT, experiment(step), never),
     ):
         pass
 
 
-def test_what_runs_is_not_deleted_because_the_api_server_is_away(
+def test_running_object_is_kept_while_the_api_server_is_unavailable(
     cluster: Cluster, emulator: Emulator, step: Step
 ) -> None:
     impatient = replace(cluster, patience=0.5)
-    with pytest.raises(PassingError), owned_object(impatient, step, EXPERIMENT, experiment(step), never):
+    with pytest.raises(TransientError), owned_object(impatient, step, EXPERIMENT, experiment(step), never):
         emulator.fail("GET", "/experiments", 0, times=99)
         impatient.get(EXPERIMENT, "one")
     assert list(emulator.objects("Experiment")) == ["one"]
-
-
-DERIVED = {  # the longest name that operators and Kubernetes make of one, and how long it may be
-    DASK_CLUSTER: ("{}-scheduler", 63),
-    EXPERIMENT: ("{}", 40),
-    PYTORCH_JOB: ("{}-worker-9999", 63),
-}
-
-
-@given(
-    run=st.from_regex(r"[a-zA-Z0-9]([a-zA-Z0-9._-]{0,61}[a-zA-Z0-9])?", fullmatch=True),
-    kind=st.sampled_from([*DERIVED]),
-)
-def test_names_are_dns_labels_that_never_exceed_the_limit(run: str, kind: Kind) -> None:
-    for prefix in ("tuning", "a-rather-long-name-of-a-pipeline-that-somebody-has-chosen-" * 3):
-        name = Step(run).name(prefix, kind)
-        assert re.fullmatch(r"[a-z]([-a-z0-9]*[a-z0-9])?", name)
-        pattern, limit = DERIVED[kind]
-        assert len(pattern.format(name)) <= limit
-
-
-def test_names_differ_between_runs_and_stay_within_one(step: Step) -> None:
-    assert step.name("train", PYTORCH_JOB) != Step("another-run").name("train", PYTORCH_JOB)
-    assert step.name("train", PYTORCH_JOB) == Step(step.run_id).name("train", PYTORCH_JOB)

@@ -1,4 +1,4 @@
-"""The validation of manifests refuses what the API server would."""
+"""Tests that the validation of manifests refuses what the API server would refuse."""
 
 from copy import deepcopy
 from pathlib import Path
@@ -18,14 +18,14 @@ FIRST_CONTAINERS = {
 
 
 def at(manifest: Any, path: tuple[str | int, ...]) -> Any:
-    for part in path:
-        manifest = manifest[part]
+    for key in path:
+        manifest = manifest[key]
     return manifest
 
 
 @pytest.mark.parametrize("name", FIRST_CONTAINERS)
 @pytest.mark.parametrize(("field", "value"), [("imagePullPolice", "Always"), ("command", "python"), ("env", {})])
-def test_a_wrong_field_of_a_container_is_refused(name: str, field: str, value: object) -> None:
+def test_wrong_field_of_a_container_is_refused(name: str, field: str, value: object) -> None:
     manifest = yaml.safe_load((GOLDEN / f"{name}.yaml").read_text())
     assert problems(manifest) == []
     wrong = deepcopy(manifest)
@@ -41,7 +41,7 @@ def test_a_wrong_field_of_a_container_is_refused(name: str, field: str, value: o
         (("spec", "parameters", 0, "feasibleSpace"), "list", "4"),
     ],
 )
-def test_a_wrong_field_of_an_experiment_is_refused(path: tuple[str | int, ...], field: str, value: object) -> None:
+def test_wrong_field_of_an_experiment_is_refused(path: tuple[str | int, ...], field: str, value: object) -> None:
     manifest = yaml.safe_load((GOLDEN / "experiment_random.yaml").read_text())
     assert problems(manifest) == []
     at(manifest, path)[field] = value

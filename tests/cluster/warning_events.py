@@ -1,4 +1,4 @@
-"""Warning events as the controllers of Kubernetes write them."""
+"""Warning events as Kubernetes controllers write them."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from tests.cluster.emulator import NAMESPACE
 
 
 def event_of(kind: str, name: str, reason: str, message: str, seen: str = "2026-01-01T00:00:00Z") -> dict[str, Any]:
-    """A Warning event about an object."""
+    """Return a Warning event about an object."""
     return {
         "apiVersion": "v1",
         "metadata": {"name": f"{name}.{reason.lower()}"},

@@ -66,7 +66,7 @@ def test_samples_are_nested_and_of_the_size_asked_for(tmp_path: Path) -> None:
         assert smaller.isin(larger).all()
 
 
-def test_missing_values_are_counted_in_the_sample_alone(tmp_path: Path) -> None:
+def test_missing_values_are_counted_in_the_sample_only(tmp_path: Path) -> None:
     frame = telemetry(rows=100)
     frame["fan_speed"] = np.inf
     source = write_archive(tmp_path / "a.parquet", frame)
@@ -80,7 +80,7 @@ def _run(client: Client, paths: list[Path], target: Path, sample_frac: float = 1
     return preprocess([str(path) for path in paths], str(target), TIME, sample_frac, "", client).load()
 
 
-def test_archives_in_any_order(dask_client: Client, tmp_path: Path) -> None:
+def test_archives_may_be_given_in_any_order(dask_client: Client, tmp_path: Path) -> None:
     folders = []
     for year, seed in (("2023", 1), ("2021", 2), ("2022", 3)):
         archive = write_archive(tmp_path / f"{year}.parquet", telemetry(rows=100, start=f"{year}-01-01", seed=seed))
@@ -93,7 +93,7 @@ def test_archives_in_any_order(dask_client: Client, tmp_path: Path) -> None:
     np.testing.assert_array_equal(first.values, second.values)
 
 
-def test_files_without_a_row_in_the_sample_make_no_partition(dask_client: Client, tmp_path: Path) -> None:
+def test_files_without_sampled_rows_have_no_partition(dask_client: Client, tmp_path: Path) -> None:
     paths = [
         write_archive(tmp_path / f"{index}.parquet", telemetry(rows=3, start=f"2023-01-{index + 1:02}"))
         for index in range(20)
@@ -104,7 +104,7 @@ def test_files_without_a_row_in_the_sample_make_no_partition(dask_client: Client
     assert 0 < len(frame) < 60
 
 
-def test_an_error_of_one_file_ends_the_rest(dask_client: Client, tmp_path: Path) -> None:
+def test_an_error_in_one_file_cancels_the_others(dask_client: Client, tmp_path: Path) -> None:
     paths = [
         write_archive(tmp_path / f"{index}.parquet", telemetry(rows=2000, start=f"20{index:02}-01-01"))
         for index in range(40)
@@ -115,7 +115,7 @@ def test_an_error_of_one_file_ends_the_rest(dask_client: Client, tmp_path: Path)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_partition_under_way_does_not_come_back(
+def test_a_running_task_does_not_recreate_its_partition_after_a_failure(
     dask_client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started, written = threading.Event(), threading.Event()

@@ -6,8 +6,8 @@ from typing import Any
 import yaml
 from kubernetes import client
 
-from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.rights import RIGHTS
+from container_component_src.steps.shared import PodSettings
 from container_component_src.storage import S3_ENVIRONMENT
 from tests.cluster.rights import granted
 
@@ -18,13 +18,13 @@ def documents(name: str) -> list[Any]:
     return list(yaml.safe_load_all((FOLDER / name).read_text()))
 
 
-def test_the_role_grants_what_doctor_asks_for_and_nothing_else() -> None:
+def test_role_grants_exactly_the_rights_that_doctor_checks() -> None:
     role, binding = documents("rbac.yaml")
     assert granted() == {(right.group, right.resource, verb) for right in RIGHTS for verb in right.verbs}
     assert binding["roleRef"]["name"] == role["metadata"]["name"]
 
 
-def test_the_secret_has_the_keys_that_pods_ask_for() -> None:
+def test_secret_has_the_keys_that_pods_use() -> None:
     secret, account = documents("secret.example.yaml")
     assert set(secret["stringData"]) == set(S3_ENVIRONMENT)
     assert secret["metadata"]["name"] == PodSettings().s3_secret

@@ -1,4 +1,4 @@
-"""A small bundle and the data to evaluate it on."""
+"""A small model bundle and the data to evaluate it on."""
 
 import math
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from container_component_src import storage
-from container_component_src.model.arguments import Hyperparameters
 from container_component_src.model.bundle import Architecture, Bundle, BundleInfo, Epoch, Thresholds, TrainingSummary
 from container_component_src.model.vae import TimeStampVAE
 from container_component_src.report.page import Telemetry
+from container_component_src.steps.training import Hyperparameters
 from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.events import Event
@@ -24,18 +24,18 @@ ROWS = 400
 
 @dataclass(frozen=True)
 class Case:
-    """URIs of what an evaluation reads, and a folder for what it writes."""
+    """URIs of the inputs of an evaluation, and a folder for its output."""
 
     bundle: str
     train: str
     val: str
     test: str
-    whole: str  # train, val and test as one
+    whole: str  # before the split
     out: Path
 
     @property
     def telemetry(self) -> Telemetry:
-        """What the report reads; the values are not scaled, as the bundle has no scaler."""
+        """Inputs of the report; the values are unscaled because the bundle has no scaler."""
         return Telemetry(self.whole, self.train, self.val, self.test)
 
 
@@ -91,7 +91,7 @@ def normal_frame(seed: int, labelled: bool) -> Frame:
 
 
 def anomalous_frame() -> tuple[Frame, tuple[Event, ...]]:
-    """Two anomalies of 40 and 10 rows, in the fan and in the pressure, and one before the data begins."""
+    """Return data with anomalies of 40 rows in the fan and 10 in the pressure; a third event is before the data."""
     frame = normal_frame(2, labelled=True)
     assert frame.labels is not None
     events = []
@@ -108,20 +108,20 @@ def anomalous_frame() -> tuple[Frame, tuple[Event, ...]]:
 
 
 def write_case(folder: Path, cuts: tuple[int, ...] = (120, 305), window: int = 3) -> Case:
-    """Write a bundle and its data, the test data first; `cuts` are the rows at which val and test are partitioned."""
+    """Write a bundle and its data in the order test, val, train; `cuts` are the partition bounds of val and test."""
     make_bundle(str(folder / "bundle"), window)
     frame, events = anomalous_frame()
     test = write_dataset(folder / "test", frame, cuts, events).load()
     val = write_dataset(folder / "val", later(normal_frame(1, labelled=False), 1), cuts).load()
     train = write_dataset(folder / "train", later(normal_frame(4, labelled=False), 2), (100,)).load()
     with DatasetWriter(str(folder / "whole"), "normalizedTime", CHANNELS) as writer:
-        for part in (test, val, train):
-            writer.write(Frame(part.timestamps, part.values))
+        for frame in (test, val, train):
+            writer.write(Frame(frame.timestamps, frame.values))
         writer.commit(missing={"fan": 3}, notes={"sample_frac": 0.5})
     uris = {name: str(folder / name) for name in ("bundle", "train", "val", "test", "whole")}
     return Case(**uris, out=folder / "out")
 
 
 def later(frame: Frame, times: int) -> Frame:
-    """The rows after those of as many other frames."""
+    """Return the rows shifted by the time range of this many frames."""
     return Frame(frame.timestamps + times * ROWS * SECOND, frame.values, frame.labels)

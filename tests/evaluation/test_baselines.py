@@ -1,39 +1,38 @@
-"""The baselines against the definitions of their scores."""
+"""Baselines against the definitions of their scores."""
 
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from scipy.spatial import distance
 from sklearn.decomposition import PCA
 
-from container_component_src.evaluation.baselines import EXPLAINED_VARIANCE, Detector, fit_baselines
+from container_component_src.arrays import Float32Array
+from container_component_src.evaluation.baselines import EXPLAINED_VARIANCE, Scorer, fit_baselines
 from container_component_src.telemetry.dataset import Dataset
 from tests.helpers import write_dataset
 
 CHANNELS = 5
-Values = npt.NDArray[np.float32]
 
 
-def correlated(rows: int, seed: int = 0) -> Values:
+def correlated(rows: int, seed: int = 0) -> Float32Array:
     generator = np.random.default_rng(seed)
     mixing = generator.normal(size=(CHANNELS, CHANNELS)) * (3.0, 1.0, 1.0, 0.3, 0.1)
     return (generator.normal(size=(rows, CHANNELS)) @ mixing.T + np.arange(CHANNELS)).astype(np.float32)
 
 
-def fitted(folder: Path, values: Values, partition_rows: int = 300) -> dict[str, Detector]:
+def fitted(folder: Path, values: Float32Array, partition_rows: int = 300) -> dict[str, Scorer]:
     write_dataset(folder, values, [f"channel {number}" for number in range(values.shape[1])], None, partition_rows)
     return fit_baselines(Dataset.open(str(folder)), seed=0)
 
 
-def test_the_z_score_sums_squares(tmp_path: Path) -> None:
+def test_the_z_score_is_a_sum_of_squares(tmp_path: Path) -> None:
     train, rows = correlated(1000), correlated(20, seed=1)
     expected = (((rows - train.mean(axis=0)) / train.std(axis=0)) ** 2).sum(axis=1)
     np.testing.assert_allclose(fitted(tmp_path, train)["z_score"].scores(rows), expected, rtol=1e-4)
 
 
-def test_the_mahalanobis_distance_is_that_of_the_covariance(tmp_path: Path) -> None:
+def test_the_mahalanobis_distance_uses_the_covariance(tmp_path: Path) -> None:
     train, rows = correlated(1000), correlated(20, seed=1)
     inverse = np.linalg.inv(np.cov(train.T.astype(np.float64), ddof=0))
     mean = train.mean(axis=0, dtype=np.float64)
@@ -41,14 +40,14 @@ def test_the_mahalanobis_distance_is_that_of_the_covariance(tmp_path: Path) -> N
     np.testing.assert_allclose(fitted(tmp_path, train)["mahalanobis"].scores(rows), expected, rtol=1e-3)
 
 
-def test_the_pca_residual_is_what_the_components_leave(tmp_path: Path) -> None:
+def test_the_pca_residual_is_the_reconstruction_error_of_the_components(tmp_path: Path) -> None:
     train, rows = correlated(1000), correlated(20, seed=1)
     pca = PCA(n_components=EXPLAINED_VARIANCE, svd_solver="full").fit(train)
     expected = ((rows - pca.inverse_transform(pca.transform(rows))) ** 2).sum(axis=1)
     np.testing.assert_allclose(fitted(tmp_path, train)["pca_residual"].scores(rows), expected, rtol=1e-3)
 
 
-def test_the_isolation_forest_isolates_an_outlier(tmp_path: Path) -> None:
+def test_the_isolation_forest_scores_an_outlier_highest(tmp_path: Path) -> None:
     train = correlated(1000)
     rows = np.concatenate([correlated(50, seed=1), train.mean(axis=0, keepdims=True) + 100])
     assert np.argmax(fitted(tmp_path, train)["isolation_forest"].scores(rows)) == 50
@@ -63,7 +62,7 @@ def test_the_partitioning_does_not_matter(tmp_path: Path, partition_rows: int) -
         np.testing.assert_allclose(found[name].scores(rows), detector.scores(rows), rtol=1e-3, err_msg=name)
 
 
-def test_a_channel_that_repeats_another_does_not_count(tmp_path: Path) -> None:
+def test_a_duplicated_channel_does_not_change_the_mahalanobis_distance(tmp_path: Path) -> None:
     train, rows = correlated(1000), correlated(20, seed=1)
     expected = fitted(tmp_path / "once", train)["mahalanobis"].scores(rows)
     twice = fitted(tmp_path / "twice", np.hstack([train, train[:, :1]]))["mahalanobis"]

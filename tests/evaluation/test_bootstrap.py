@@ -1,4 +1,4 @@
-"""The bootstrap on data whose resamples are known."""
+"""Bootstrap on data with known resamples."""
 
 import numpy as np
 import numpy.typing as npt
@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, f1_score, precision_score, recall_score, roc_auc_score
 
 from container_component_src.evaluation import bootstrap
-from container_component_src.evaluation.metrics import LabelledScores, at_threshold, pr_auc, roc_auc
+from container_component_src.evaluation.labelled_scores import LabelledScores
+from container_component_src.evaluation.metrics import metrics_at, pr_auc, roc_auc
 from container_component_src.telemetry.events import Event
-from tests.evaluation.test_metrics import random_data
+from tests.evaluation.labelled_data import random_data
 
 SECOND = 10**9
 THRESHOLD = 2.5
-BLOCK_SCORES = (0.0, 3.0, 1.0, 4.0, 2.0, 6.0, 0.0, 0.0, 1.0, 2.0)  # of rows 3 to 5 an event
+BLOCK_SCORES = (0.0, 3.0, 1.0, 4.0, 2.0, 6.0, 0.0, 0.0, 1.0, 2.0)  # rows 3 to 5 are an event
 BLOCK_LABELS = (0, 0, 0, 1, 1, 1, 0, 0, 0, 0)
 
 
@@ -28,7 +29,7 @@ def labelled(scores: tuple[float, ...], labels: tuple[int, ...], events: list[Ev
 
 
 def repeated(blocks: int) -> LabelledScores:
-    """The same event and the same rows about it, again and again."""
+    """Return data that repeats the same event and the rows around it."""
     events = [event(10 * block + 3, 10 * block + 6) for block in range(blocks)]
     return labelled(BLOCK_SCORES * blocks, BLOCK_LABELS * blocks, events)
 
@@ -39,9 +40,9 @@ def test_blocks_begin_halfway_between_events() -> None:
     assert bootstrap.block_starts(data).tolist() == [0, 5]
 
 
-def test_equal_blocks_leave_no_doubt() -> None:
+def test_equal_blocks_give_intervals_of_zero_width() -> None:
     data = repeated(4)
-    metrics = at_threshold(data, THRESHOLD)
+    metrics = metrics_at(data, THRESHOLD)
     resamples = bootstrap.resample(data, THRESHOLD, seed=1)
     assert resamples is not None
     expected = {
@@ -60,7 +61,7 @@ def test_equal_blocks_leave_no_doubt() -> None:
         assert (intervals[name].low, intervals[name].high) == pytest.approx((value, value)), name
 
 
-def test_the_share_of_events_found_varies_as_events_are_drawn() -> None:
+def test_event_recall_varies_with_the_drawn_events() -> None:
     scores = (*BLOCK_SCORES, *(3.0 if score == 3 else 0.0 for score in BLOCK_SCORES))  # the second event is missed
     data = labelled(scores, BLOCK_LABELS * 2, [event(3, 6), event(13, 16)])
     resamples = bootstrap.resample(data, THRESHOLD, seed=1)
@@ -68,12 +69,12 @@ def test_the_share_of_events_found_varies_as_events_are_drawn() -> None:
     found = resamples.values["event_recall"]
     assert set(found) == {0.0, 0.5, 1.0}
     assert np.mean(found) == pytest.approx(0.5, abs=0.05)
-    # Of the rows in alarm, those of the found event; each block has one false alarm besides.
+    # The detected event has two rows in alarm, and each block has one normal row in alarm.
     np.testing.assert_allclose(resamples.values["precision"], 2 * found / (2 * found + 1))
     assert (resamples.intervals()["event_recall"].low, resamples.intervals()["event_recall"].high) == (0.0, 1.0)
 
 
-def test_no_detector_has_an_advantage_over_itself() -> None:
+def test_a_scorer_has_no_advantage_over_itself() -> None:
     first, second = (bootstrap.resample(repeated(3), THRESHOLD, seed=5) for _ in range(2))
     assert first is not None
     assert second is not None
@@ -81,7 +82,7 @@ def test_no_detector_has_an_advantage_over_itself() -> None:
         assert (interval.low, interval.high) == (0.0, 0.0)
 
 
-def test_a_single_event_says_nothing() -> None:
+def test_a_single_event_gives_no_resamples() -> None:
     assert bootstrap.resample(repeated(1), THRESHOLD, seed=1) is None
 
 
@@ -103,7 +104,7 @@ def test_resamples_equal_the_metrics_of_the_rows_drawn(data: LabelledScores, thr
 
 
 def drawn_metrics(data: LabelledScores, rows: npt.NDArray[np.int64], threshold: float) -> dict[str, float]:
-    """The metrics of rows, which may repeat, by scikit-learn; NaN where there are none."""
+    """Return the metrics of rows, which may repeat, by scikit-learn; NaN for undefined metrics."""
     labels, scores = data.labels[rows], data.scores[rows].astype(np.float64)
     alarm = scores > threshold
     drawn = np.bincount(rows, minlength=len(data.scores))
@@ -111,7 +112,7 @@ def drawn_metrics(data: LabelledScores, rows: npt.NDArray[np.int64], threshold: 
         (drawn[first], peak > threshold) for (first, _), peak in zip(data.event_bounds, data.event_peaks, strict=True)
     ]
     normal_days = data.days[rows][labels == 0].sum()
-    begins = data.alarm_begins(threshold)[rows] & (labels == 0)
+    begins = data.alarm_starts(threshold)[rows] & (labels == 0)
     return {
         "roc_auc": roc_auc_score(labels, scores) if 0 < labels.sum() < len(labels) else np.nan,
         "pr_auc": average_precision_score(labels, scores) if labels.any() else np.nan,

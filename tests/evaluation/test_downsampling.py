@@ -1,4 +1,4 @@
-"""Down-sampling: what must survive does, and the number of points is kept."""
+"""Downsampling: the shape is kept, within the limit of points."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from container_component_src.evaluation.downsampling import keep_shape, spread
+from container_component_src.evaluation.downsampling import compress_tail, keep_shape
 
 
 def test_a_straight_line_needs_its_ends_only() -> None:
@@ -21,11 +21,11 @@ def test_corners_are_kept_first() -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 2])
-def test_hardly_any_points(rows: int) -> None:
+def test_one_or_two_points(rows: int) -> None:
     assert keep_shape([np.arange(rows, dtype=np.float64)], 10).tolist() == list(range(rows))
 
 
-def test_a_constant_column_is_no_division_by_zero() -> None:
+def test_a_constant_column_does_not_divide_by_zero() -> None:
     assert keep_shape([np.zeros(5), np.ones(5)], 3).tolist() == [0, 4]
 
 
@@ -50,6 +50,6 @@ def test_keeps_ends_order_and_number(columns: npt.NDArray[np.float64], points: i
 
 
 @given(st.integers(1, 60).flatmap(lambda rows: arrays(np.float64, rows, elements=st.floats(-1e9, 1e9))))
-def test_spread_keeps_the_order(values: npt.NDArray[np.float64]) -> None:
+def test_the_compressed_tail_keeps_the_order(values: npt.NDArray[np.float64]) -> None:
     ordered = np.sort(values)
-    assert np.all(np.diff(spread(ordered)) >= 0)
+    assert np.all(np.diff(compress_tail(ordered)) >= 0)

@@ -1,4 +1,4 @@
-"""The evaluation on a model whose scores are known: the negative log-likelihood of a standard normal distribution."""
+"""Evaluation of a model with known scores: the negative log-likelihood of a standard normal distribution."""
 
 import math
 from pathlib import Path
@@ -8,11 +8,13 @@ import pytest
 
 from container_component_src.errors import InputError
 from container_component_src.evaluation.evaluator import evaluate
-from container_component_src.evaluation.metrics import LabelledScores, at_threshold
+from container_component_src.evaluation.labelled_scores import LabelledScores
+from container_component_src.evaluation.metrics import metrics_at
 from container_component_src.evaluation.result import SCORE_CHANNELS
+from container_component_src.steps.data import ScalerType
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.dataset_writer import DatasetWriter
-from container_component_src.telemetry.scaler import Scaler, ScalerType
+from container_component_src.telemetry.scaler import Scaler
 from container_component_src.telemetry.smoothing import smooth
 from tests.evaluation.cases import (
     CHANNELS,
@@ -32,7 +34,7 @@ def run(case: Case) -> Dataset:
     return Dataset.open(str(case.out))
 
 
-def test_the_scores_are_those_of_the_model_smoothed(tmp_path: Path) -> None:
+def test_writes_the_scores_of_the_model_and_the_smoothed_scores(tmp_path: Path) -> None:
     scores = run(write_case(tmp_path))
     frame, events = anomalous_frame()
     expected = 0.5 * (frame.values.astype(np.float64) ** 2 + math.log(2 * math.pi)).sum(axis=1)
@@ -46,7 +48,7 @@ def test_the_scores_are_those_of_the_model_smoothed(tmp_path: Path) -> None:
     np.testing.assert_allclose(written.values[:, 1], smooth(frame.timestamps, expected, 3, 10 * SECOND), rtol=1e-5)
 
 
-def test_a_model_of_two_time_steps_sees_the_row_before_also_in_another_partition(tmp_path: Path) -> None:
+def test_a_window_of_two_time_steps_spans_partitions(tmp_path: Path) -> None:
     case = write_case(tmp_path)
     make_bundle(case.bundle, window_steps=2)
     single = 0.5 * (anomalous_frame()[0].values.astype(np.float64) ** 2 + math.log(2 * math.pi)).sum(axis=1)
@@ -54,14 +56,14 @@ def test_a_model_of_two_time_steps_sees_the_row_before_also_in_another_partition
     np.testing.assert_allclose(run(case).load().values[:, 0], (single + before) / 2, rtol=1e-5)
 
 
-def test_the_result_is_that_of_the_scores_written(tmp_path: Path) -> None:
+def test_the_result_matches_the_written_scores(tmp_path: Path) -> None:
     case = write_case(tmp_path)
     result = evaluate(case.bundle, case.val, case.test, str(case.out))
     written = Dataset.open(str(case.out))
     frame = written.load()
     assert frame.labels is not None
     data = LabelledScores(frame.timestamps, frame.values[:, 1], frame.labels, written.manifest.events)
-    assert result.calibrated == at_threshold(data, 8.0)
+    assert result.calibrated == metrics_at(data, 8.0)
     assert result.best.composite_f1 >= result.calibrated.composite_f1
     assert result.best.composite_f1 == pytest.approx(max(result.threshold_curve.composite_f1))
     assert (result.counts.val_rows, result.counts.test_rows, result.counts.anomalous_rows) == (ROWS, ROWS, 50)
@@ -72,10 +74,10 @@ def test_the_result_is_that_of_the_scores_written(tmp_path: Path) -> None:
     assert result.smoothing_window == 3
 
 
-def test_events_name_their_channels(tmp_path: Path) -> None:
+def test_events_list_their_top_channels(tmp_path: Path) -> None:
     case = write_case(tmp_path)
     result = evaluate(case.bundle, case.val, case.test, str(case.out))
-    assert [event.id for event in result.events] == ["A-1", "A-2"]  # the event without rows cannot be found
+    assert [event.id for event in result.events] == ["A-1", "A-2"]  # the third event has no rows
     assert [event.rows for event in result.events] == [40, 10]
     first, second = result.events
     assert first.top_channels[0].channel == "fan"
@@ -85,7 +87,7 @@ def test_events_name_their_channels(tmp_path: Path) -> None:
     usual = np.median(normal_frame(1, labelled=False).values[:, 2].astype(np.float64) ** 2)
     assert first.top_channels[0].excess == pytest.approx(0.5 * (np.mean(fan**2) - usual), rel=1e-4)
     assert first.detected
-    assert first.delay_s == 1.0  # two of three rows lift the median
+    assert first.delay_s == 1.0  # the median rises with the second anomalous row
     assert first.peak_score > 8.0
 
 
@@ -114,7 +116,7 @@ def test_the_partitioning_does_not_matter(tmp_path: Path, cuts: tuple[int, ...])
     assert all(left[name] == pytest.approx(right[name], rel=1e-5) for name in left)
 
 
-def test_baselines_are_judged_on_the_same_rows(tmp_path: Path) -> None:
+def test_baselines_are_evaluated_on_the_same_rows(tmp_path: Path) -> None:
     case = write_case(tmp_path, window=1)
     write_dataset(tmp_path / "train", normal_frame(4, labelled=False), (100,))
     result = evaluate(case.bundle, case.val, case.test, str(case.out), str(tmp_path / "train"))
@@ -133,7 +135,7 @@ def test_baselines_are_judged_on_the_same_rows(tmp_path: Path) -> None:
     assert result.scalars()["mahalanobis_pr_auc"] == result.baselines[1].pr_auc
 
 
-def test_intervals_hold_what_they_are_of(tmp_path: Path) -> None:
+def test_intervals_contain_their_metric(tmp_path: Path) -> None:
     case = write_case(tmp_path)
     result = evaluate(case.bundle, case.val, case.test, str(case.out))
     assert result.baselines == ()
@@ -144,7 +146,7 @@ def test_intervals_hold_what_they_are_of(tmp_path: Path) -> None:
     assert scalars["calibrated_event_recall_high"] == scalars["calibrated_event_recall"] == 1.0
 
 
-def test_refuses_channels_that_the_model_does_not_know(tmp_path: Path) -> None:
+def test_rejects_unknown_channels(tmp_path: Path) -> None:
     case = write_case(tmp_path)
     frame, events = anomalous_frame()
     with DatasetWriter(case.test, "normalizedTime", (*CHANNELS[:2], "pump")) as writer:
@@ -155,18 +157,18 @@ def test_refuses_channels_that_the_model_does_not_know(tmp_path: Path) -> None:
     assert not case.out.exists()
 
 
-def test_refuses_data_of_another_scaler(tmp_path: Path) -> None:
+def test_rejects_data_of_another_scaler(tmp_path: Path) -> None:
     case = write_case(tmp_path)
     frame, events = anomalous_frame()
     scaler = Scaler(type=ScalerType.STANDARD, channels=CHANNELS, centre=(1.0, 0.0, 0.0), scale=(1.0, 1.0, 1.0))
     with DatasetWriter(case.test, "normalizedTime", CHANNELS) as writer:
         writer.write(frame)
         writer.commit(events=events, scaler=scaler)
-    with pytest.raises(InputError, match="test: scaled in another way"):
+    with pytest.raises(InputError, match="test: scaled differently"):
         run(case)
 
 
-def test_refuses_test_data_without_labels(tmp_path: Path) -> None:
+def test_rejects_test_data_without_labels(tmp_path: Path) -> None:
     case = write_case(tmp_path)
     with pytest.raises(InputError, match="val: the test data has no labels"):
         evaluate(case.bundle, case.val, case.val, str(case.out))
@@ -177,12 +179,12 @@ def test_degenerate_labels_leave_no_scores_behind(tmp_path: Path) -> None:
     with DatasetWriter(case.test, "normalizedTime", CHANNELS) as writer:
         writer.write(normal_frame(3, labelled=True))
         writer.commit()
-    with pytest.raises(InputError, match="no test row is labelled as abnormal"):
+    with pytest.raises(InputError, match="no test row is labelled as anomalous"):
         run(case)
     assert not case.out.exists()
 
 
-def test_names_channel_and_time_of_a_value_that_cannot_be_scored(tmp_path: Path) -> None:
+def test_a_missing_value_is_reported_with_its_channel_and_time(tmp_path: Path) -> None:
     case = write_case(tmp_path)
     frame, events = anomalous_frame()
     frame.values[5, 1] = np.nan

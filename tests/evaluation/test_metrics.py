@@ -3,48 +3,20 @@
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from sklearn.metrics import average_precision_score, f1_score, precision_recall_curve, roc_auc_score, roc_curve
 
-from container_component_src.errors import InputError
+from container_component_src.arrays import BoolArray
 from container_component_src.evaluation import metrics
-from container_component_src.evaluation.metrics import (
-    LabelledScores,
-    at_threshold,
-    pr_auc,
-    roc_auc,
-    row_bounds,
-    threshold_curve,
-)
-from container_component_src.telemetry.events import Event
-
-SECOND = 1_000_000_000
-DAY_S = 86_400
-
-
-def event(start: int, end: int, name: str = "A-1") -> Event:
-    return Event(id=name, start=start * SECOND, end=end * SECOND)
-
-
-def labelled(seconds: list[int], scores: list[float], events: list[Event]) -> LabelledScores:
-    timestamps = np.array(seconds, dtype=np.int64) * SECOND
-    labels = np.zeros(len(seconds), dtype=np.int8)
-    for start, stop in row_bounds(timestamps, events):
-        labels[start:stop] = 1
-    return LabelledScores(timestamps, np.array(scores, dtype=np.float64), labels, events)
-
-
-def ten_seconds() -> LabelledScores:
-    #        second  0  1  2  3  4  5  6  7  8  9, abnormal in 2 to 4 and 7
-    return labelled(list(range(10)), [0, 5, 1, 6, 7, 6, 0, 1, 8, 0], [event(2, 5, "A-1"), event(7, 8, "A-2")])
+from container_component_src.evaluation.labelled_scores import LabelledScores
+from container_component_src.evaluation.metrics import metric_curve, metrics_at, pr_auc, roc_auc
+from tests.evaluation.labelled_data import DAY_S, SECOND, event, labelled, random_data, ten_seconds
 
 
 def test_one_threshold_by_hand() -> None:
-    metrics = at_threshold(ten_seconds(), 4.0)
+    metrics = metrics_at(ten_seconds(), 4.0)
     assert (metrics.true_positives, metrics.false_positives) == (2, 3)
     assert (metrics.false_negatives, metrics.true_negatives) == (2, 3)
     assert metrics.precision == pytest.approx(2 / 5)
@@ -53,19 +25,19 @@ def test_one_threshold_by_hand() -> None:
     assert (metrics.events_detected, metrics.event_recall) == (1, 0.5)
     assert metrics.composite_f1 == pytest.approx(2 * 0.4 * 0.5 / 0.9)
     assert metrics.median_detection_delay_s == 1.0
-    # Alarms begin at 1 (outside), 3 (inside) and 8 (outside); the one at 5 only goes on. Six seconds are normal.
+    # Alarms begin at 1 (outside), 3 (inside) and 8 (outside); the one at 5 continues. Six seconds are normal.
     assert metrics.false_alarms == 2
     assert metrics.false_alarms_per_day == pytest.approx(2 / 6 * DAY_S)
 
 
 def test_a_score_equal_to_the_threshold_is_no_alarm() -> None:
-    metrics = at_threshold(ten_seconds(), 7.0)
+    metrics = metrics_at(ten_seconds(), 7.0)
     assert (metrics.true_positives, metrics.false_positives) == (0, 1)
     assert (metrics.precision, metrics.composite_f1, metrics.median_detection_delay_s) == (0.0, 0.0, None)
 
 
 def test_without_alarms_precision_is_undefined_and_the_composite_zero() -> None:
-    metrics = at_threshold(ten_seconds(), 8.0)
+    metrics = metrics_at(ten_seconds(), 8.0)
     assert (metrics.precision, metrics.f1, metrics.composite_f1) == (None, 0.0, 0.0)
     assert (metrics.false_alarms, metrics.false_alarms_per_day) == (0, 0.0)
 
@@ -73,75 +45,26 @@ def test_without_alarms_precision_is_undefined_and_the_composite_zero() -> None:
 def test_a_threshold_between_two_float32_scores_is_not_rounded() -> None:
     data = ten_seconds()
     single = replace(data, scores=np.array([0.1] * 9 + [0], dtype=np.float32))
-    assert at_threshold(single, float(np.float32(0.1)) - 1e-12).true_positives == 4
-    assert at_threshold(single, float(np.float32(0.1)) + 1e-12).true_positives == 0
+    assert metrics_at(single, float(np.float32(0.1)) - 1e-12).true_positives == 4
+    assert metrics_at(single, float(np.float32(0.1)) + 1e-12).true_positives == 0
 
 
 def test_short_and_long_events_count_the_same() -> None:
     data = labelled(list(range(200)), [9.0] * 10 + [0.0] * 190, [event(0, 10, "short"), event(100, 190, "long")])
-    assert at_threshold(data, 1.0).event_recall == 0.5
-
-
-def test_touching_and_overlapping_events_are_found_on_their_own() -> None:
-    events = [event(2, 4, "A"), event(4, 6, "B"), event(5, 8, "C"), event(50, 60, "without rows")]
-    data = labelled(list(range(10)), [0, 0, 0, 0, 0, 9, 0, 0, 0, 0], events)
-    assert [item.id for item in data.events_with_rows] == ["A", "B", "C"]
-    assert data.event_peaks.tolist() == [0.0, 9.0, 9.0]
-    assert data.delays(1.0) == [None, 1.0, 0.0]
-
-
-def test_the_end_of_an_event_is_exclusive_and_the_last_row_counts() -> None:
-    data = labelled(list(range(5)), [0, 0, 3, 0, 4], [event(1, 2, "A"), event(4, 9, "B")])
-    assert data.event_peaks.tolist() == [0.0, 4.0]
-
-
-def test_gaps_are_not_observed_time_and_end_an_alarm() -> None:
-    seconds = [0, 1, 2, 3, 1000, 1001, 1002, 1003]
-    data = labelled(seconds, [0, 0, 0, 9, 9, 0, 0, 0], [event(1, 2)])
-    assert data.observed_days == pytest.approx(8 / DAY_S)
-    assert data.normal_days == pytest.approx(7 / DAY_S)
-    assert data.false_alarms(1.0) == 2
+    assert metrics_at(data, 1.0).event_recall == 0.5
 
 
 def test_the_best_threshold_by_hand() -> None:
-    # Above 0 there are seven alarms, four of them right, and both events; any higher loses the second event.
-    curve = threshold_curve(ten_seconds())
+    # Above 0, seven rows are in alarm, four of them anomalous, and both events are detected. A higher threshold misses
+    # the second event.
+    curve = metric_curve(ten_seconds())
     assert curve.threshold[curve.best] == 0.0
     assert curve.composite_f1[curve.best] == pytest.approx(8 / 11)
     assert curve.event_recall[curve.best] == 1.0
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"scores": np.zeros(9)}, "10 timestamps, 9 scores and 10 labels"),
-        ({"labels": np.zeros(10, np.int8)}, "no test row is labelled as abnormal"),
-        ({"labels": np.ones(10, np.int8)}, "every test row is labelled as abnormal"),
-        ({"labels": np.full(10, 2, np.int8)}, "neither 0 nor 1"),
-        ({"scores": np.array([0.0] * 3 + [np.nan] * 7)}, "row 3 is not finite"),
-        ({"events": []}, "no reported event has rows"),
-        ({"events": [event(100, 200)]}, "no reported event has rows"),
-    ],
-)
-def test_refuses_data_without_meaning(changes: dict[str, object], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        replace(ten_seconds(), **changes)  # type: ignore[arg-type]
-
-
-@st.composite
-def random_data(draw: st.DrawFn) -> LabelledScores:
-    rows = draw(st.integers(4, 30))
-    seconds = np.cumsum(draw(arrays(np.int64, rows, elements=st.sampled_from([1, 1, 1, 2, 90])))).tolist()
-    kind = draw(st.sampled_from([np.float32, np.float64]))
-    scores = draw(arrays(kind, rows, elements=st.integers(-4, 4).map(lambda value: value / 2)))
-    # The first row stays normal. Events begin at a row and may end between rows, after others, or after the data.
-    rows_and_lengths = draw(st.lists(st.tuples(st.integers(1, rows - 1), st.integers(1, 100)), min_size=1, max_size=4))
-    events = [event(seconds[row], seconds[row] + length, f"A-{row}-{length}") for row, length in rows_and_lengths]
-    return replace(labelled(seconds, [0.0] * rows, events), scores=scores)
-
-
 def brute_force(data: LabelledScores, threshold: float) -> tuple[float, float, float, float, list[float | None], int]:
-    alarm: npt.NDArray[np.bool_] = data.scores.astype(np.float64) > threshold
+    alarm: BoolArray = data.scores.astype(np.float64) > threshold
     delays: list[float | None] = []
     for item in data.events:
         inside = [row for row, time in enumerate(data.timestamps) if item.start <= time < item.end]
@@ -165,7 +88,7 @@ def brute_force(data: LabelledScores, threshold: float) -> tuple[float, float, f
 @given(random_data(), st.floats(-3, 3))
 def test_one_threshold_equals_brute_force(data: LabelledScores, threshold: float) -> None:
     precision, recall, event_recall, composite, delays, onsets = brute_force(data, threshold)
-    metrics = at_threshold(data, threshold)
+    metrics = metrics_at(data, threshold)
     assert (metrics.precision or 0.0) == pytest.approx(precision)
     assert metrics.recall == pytest.approx(recall)
     assert metrics.event_recall == pytest.approx(event_recall)
@@ -177,20 +100,20 @@ def test_one_threshold_equals_brute_force(data: LabelledScores, threshold: float
 
 @given(random_data())
 def test_the_curve_equals_brute_force_and_one_threshold_at_a_time(data: LabelledScores) -> None:
-    curve = threshold_curve(data)
+    curve = metric_curve(data)
     for point, threshold in enumerate(curve.threshold):
         precision, recall, event_recall, composite, _, _ = brute_force(data, float(threshold))
         assert curve.precision[point] == pytest.approx(precision)
         assert curve.recall[point] == pytest.approx(recall)
         assert curve.event_recall[point] == pytest.approx(event_recall)
         assert curve.composite_f1[point] == pytest.approx(composite)
-    best = at_threshold(data, float(curve.threshold[curve.best]))
+    best = metrics_at(data, float(curve.threshold[curve.best]))
     assert best.composite_f1 == pytest.approx(curve.composite_f1.max())
 
 
 @given(random_data())
 def test_agrees_with_scikit_learn(data: LabelledScores) -> None:
-    curve = threshold_curve(data)
+    curve = metric_curve(data)
     precision, recall, levels = precision_recall_curve(data.labels, data.scores)
     np.testing.assert_allclose(curve.precision, precision[:-1])
     np.testing.assert_allclose(curve.recall, recall[:-1])
@@ -202,22 +125,22 @@ def test_agrees_with_scikit_learn(data: LabelledScores) -> None:
     assert pr_auc(data) == pytest.approx(average_precision_score(data.labels, data.scores))
     middle = float(curve.threshold[len(curve.threshold) // 2])
     expected = f1_score(data.labels, data.scores > middle)
-    assert at_threshold(data, middle).f1 == pytest.approx(expected)
+    assert metrics_at(data, middle).f1 == pytest.approx(expected)
 
 
 @given(random_data(), st.floats(0.5, 4), st.floats(-5, 5))
 def test_the_curve_does_not_depend_on_unit_and_offset(data: LabelledScores, scale: float, offset: float) -> None:
-    curve = threshold_curve(data)
-    moved = threshold_curve(replace(data, scores=data.scores.astype(np.float64) * scale + offset))
+    curve = metric_curve(data)
+    moved = metric_curve(replace(data, scores=data.scores.astype(np.float64) * scale + offset))
     np.testing.assert_array_equal(curve.composite_f1, moved.composite_f1)
 
 
 @given(random_data(), st.integers(4, 12))
 def test_a_long_curve_keeps_some_points_and_the_best(data: LabelledScores, points: int) -> None:
-    whole = threshold_curve(data)
+    whole = metric_curve(data)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(metrics, "MAX_POINTS", points)
-        short = threshold_curve(data)
+        short = metric_curve(data)
     assert len(short.threshold) <= points + 1
     assert set(short.threshold) <= set(whole.threshold)
     assert short.threshold[0] == whole.threshold[0]

@@ -1,4 +1,4 @@
-"""The evaluation file: what is written is read again, and numbers that are none are refused."""
+"""Evaluation file: round trip, validation, and metadata."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def test_round_trip(result: EvaluationResult, tmp_path: Path) -> None:
         assert EvaluationResult.read(file) == written
 
 
-def test_refuses_another_file(tmp_path: Path) -> None:
+def test_rejects_another_file(tmp_path: Path) -> None:
     file = tmp_path / "evaluation.json"
     file.write_text('{"roc_auc": 2}')
     with pytest.raises(InputError, match=r"not an evaluation .*'roc_auc' is wrong"):
@@ -39,12 +39,12 @@ def test_refuses_another_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_refuses_numbers_that_are_none(result: EvaluationResult, value: float) -> None:
+def test_rejects_infinite_and_missing_numbers(result: EvaluationResult, value: float) -> None:
     with pytest.raises(ValidationError):
         ThresholdMetrics.model_validate({**result.calibrated.model_dump(), "threshold": value})
 
 
-def test_scalars_are_floats_and_leave_undefined_ones_out(result: EvaluationResult) -> None:
+def test_scalars_are_floats_without_undefined_metrics(result: EvaluationResult) -> None:
     scalars = result.scalars()
     assert all(type(value) is float for value in scalars.values())
     assert scalars["calibrated_threshold"] == 8.0
@@ -54,7 +54,7 @@ def test_scalars_are_floats_and_leave_undefined_ones_out(result: EvaluationResul
     assert missing == {"calibrated_precision", "calibrated_median_detection_delay_s", "median_detection_delay_s"}
 
 
-def test_the_confusion_matrix_holds_all_rows_by_what_was_reported(result: EvaluationResult) -> None:
+def test_the_confusion_matrix_counts_all_rows(result: EvaluationResult) -> None:
     matrix = classification_metadata(result)["confusionMatrix"]
     normal, anomalous = (row["row"] for row in matrix["rows"])
     assert [spec["displayName"] for spec in matrix["annotationSpecs"]] == ["normal", "anomalous"]
@@ -62,7 +62,7 @@ def test_the_confusion_matrix_holds_all_rows_by_what_was_reported(result: Evalua
     assert anomalous[1] == result.calibrated.true_positives
 
 
-def test_the_metadata_are_what_kfp_would_log(result: EvaluationResult) -> None:
+def test_the_metadata_match_those_of_kfp(result: EvaluationResult) -> None:
     metadata, metrics = classification_metadata(result), result.calibrated
     artifact = dsl.ClassificationMetrics()
     names = ("falsePositiveRate", "recall", "confidenceThreshold")

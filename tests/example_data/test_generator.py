@@ -13,7 +13,7 @@ from container_component_src.errors import StepError
 from container_component_src.example_data import ExampleDataSpec, GeneratedData, generate
 from container_component_src.example_data.generator import regroup
 from container_component_src.example_data.sensors import Sensors
-from container_component_src.settings import ReportColumns
+from container_component_src.steps.data import ReportColumns
 
 SPEC = ExampleDataSpec(rows=4001, years=(2023, 2022), anomalies=9, row_group_rows=600)
 
@@ -28,7 +28,7 @@ def tables(data: GeneratedData) -> list[pa.Table]:
 
 
 def same(left: pa.Table, right: pa.Table) -> bool:
-    """Compare with equal NaN."""
+    """Compare values; NaN equals NaN."""
     return bool(left.to_pandas().equals(right.to_pandas()))
 
 
@@ -39,7 +39,7 @@ def parsed_reports(data: GeneratedData) -> pd.DataFrame:
     return reports.rename(columns={"EVENT GMT (DOY/HH:MM:SS)": "start", "Duration/End GMT": "end"})
 
 
-def test_the_layout_is_one_archive_per_year_and_the_reports(data: GeneratedData) -> None:
+def test_one_archive_per_year_and_the_reports(data: GeneratedData) -> None:
     root = data.reports.parent
     assert [path.relative_to(root).as_posix() for path in data.archives] == [
         "telemetry/2022.parquet",
@@ -52,7 +52,7 @@ def test_the_layout_is_one_archive_per_year_and_the_reports(data: GeneratedData)
     ]
 
 
-def test_the_same_seed_gives_the_same_values_whatever_the_row_groups(data: GeneratedData, tmp_path: Path) -> None:
+def test_same_seed_gives_same_values_for_any_row_groups(data: GeneratedData, tmp_path: Path) -> None:
     again = generate(tmp_path, replace(SPEC, row_group_rows=1777))
     assert all(same(left, right) for left, right in zip(tables(data), tables(again), strict=True))
     pd.testing.assert_frame_equal(parsed_reports(data), parsed_reports(again))
@@ -63,14 +63,14 @@ def test_another_seed_gives_other_values(data: GeneratedData, tmp_path: Path) ->
     assert not any(same(left, right) for left, right in zip(tables(data), tables(other), strict=True))
 
 
-def test_rows_and_row_groups_are_as_asked_for(data: GeneratedData) -> None:
+def test_rows_and_row_groups(data: GeneratedData) -> None:
     files = [pq.ParquetFile(path) for path in data.archives]
     assert [file.metadata.num_rows for file in files] == [2001, 2000]
     groups = [file.metadata.row_group(index).num_rows for file in files for index in range(file.num_row_groups)]
     assert groups == [600, 600, 600, 201, 600, 600, 600, 200]
 
 
-def test_the_schema_has_float_channels_and_columns_to_be_left_out(data: GeneratedData) -> None:
+def test_schema_has_float_channels_and_other_columns(data: GeneratedData) -> None:
     schema = pq.read_schema(data.archives[0])
     assert schema.equals(pq.read_schema(data.archives[1]))
     assert schema.field("normalizedTime").type == pa.timestamp("ns", tz="UTC")
@@ -101,7 +101,7 @@ def test_more_rows_fill_the_year(tmp_path: Path) -> None:
     assert time.is_monotonic_increasing and time.is_unique
 
 
-def test_reports_are_text_in_order_without_overlap(data: GeneratedData) -> None:
+def test_reports_are_sorted_text_without_overlap(data: GeneratedData) -> None:
     raw = pd.read_excel(data.reports, dtype=object)
     assert list(raw.columns) == ["ID", "SYMBOL", "TITLE", "EVENT GMT (DOY/HH:MM:SS)", "Duration/End GMT"]
     assert all(isinstance(value, str) for value in raw.to_numpy().ravel())
@@ -112,7 +112,7 @@ def test_reports_are_text_in_order_without_overlap(data: GeneratedData) -> None:
     assert (reports["end"].to_numpy()[:-1] < reports["start"].to_numpy()[1:]).all()
 
 
-def test_every_event_covers_rows_inside_the_data(data: GeneratedData) -> None:
+def test_every_event_has_rows(data: GeneratedData) -> None:
     times = [table.column("normalizedTime").to_pandas() for table in tables(data)]
     for event in parsed_reports(data).itertuples():
         covered = [int(((time >= event.start) & (time < event.end)).sum()) for time in times]
@@ -120,7 +120,7 @@ def test_every_event_covers_rows_inside_the_data(data: GeneratedData) -> None:
         assert any(time.iloc[0] <= event.start and event.end <= time.iloc[-1] for time in times)
 
 
-def test_values_are_those_of_a_cabin(data: GeneratedData) -> None:
+def test_values_are_plausible(data: GeneratedData) -> None:
     frame = tables(data)[0].to_pandas()
     assert frame["ECLSS_CABIN_TOTAL_PRESS_1_HPA"].median() == pytest.approx(1011, abs=15)
     assert frame["ECLSS_CABIN_TEMP_1_DEGC"].median() == pytest.approx(23, abs=2)
@@ -128,7 +128,7 @@ def test_values_are_those_of_a_cabin(data: GeneratedData) -> None:
     assert (frame.select_dtypes("floating").std() > 0).all()
 
 
-def test_anomalies_change_the_channels_and_nothing_before_the_first(data: GeneratedData, tmp_path: Path) -> None:
+def test_anomalies_change_the_channels_from_the_first_one_on(data: GeneratedData, tmp_path: Path) -> None:
     calm = generate(tmp_path, replace(SPEC, anomalies=0))
     assert pd.read_excel(calm.reports).empty
     reports = parsed_reports(data)
@@ -137,7 +137,7 @@ def test_anomalies_change_the_channels_and_nothing_before_the_first(data: Genera
         assert left["normalizedTime"].equals(right["normalizedTime"])
         year = left["normalizedTime"].dt.year.iloc[0]
         first = reports.loc[reports["start"].dt.year == year, "start"].min()
-        before = left["normalizedTime"] < first - timedelta(minutes=2)  # the grid's knots are two minutes apart
+        before = left["normalizedTime"] < first - timedelta(minutes=2)  # knots of the grid are two minutes apart
         assert before.any()
         assert left[before].equals(right[before])
         changed = [column for column in left.select_dtypes("floating") if not left[column].equals(right[column])]
@@ -157,7 +157,7 @@ def test_further_channels_repeat_the_catalogue_for_more_racks(data: GeneratedDat
     assert same(wide.select(narrow.column_names), narrow)
 
 
-def test_names_of_columns_are_those_given(tmp_path: Path) -> None:
+def test_column_names(tmp_path: Path) -> None:
     columns = ReportColumns(id="Number", symbol="Unit", title="What", start="From", end="To")
     data = generate(tmp_path, ExampleDataSpec(rows=400, anomalies=2), "time", columns)
     assert pq.read_schema(data.archives[0]).names[0] == "time"
@@ -165,7 +165,7 @@ def test_names_of_columns_are_those_given(tmp_path: Path) -> None:
     assert datetime.strptime(pd.read_excel(data.reports)["From"][0], "%Y/%j/%H:%M:%S").year == 2022
 
 
-def test_nothing_half_written_is_left_when_generation_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_partial_file_remains_after_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     generate(tmp_path, SPEC)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     whole = Sensors.tables
@@ -180,7 +180,7 @@ def test_nothing_half_written_is_left_when_generation_stops(tmp_path: Path, monk
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
-def test_a_name_that_cannot_be_replaced_is_a_step_error_and_leaves_nothing(tmp_path: Path) -> None:
+def test_file_that_cannot_be_replaced(tmp_path: Path) -> None:
     occupied = tmp_path / "telemetry" / "2022.parquet"
     occupied.mkdir(parents=True)
     (occupied / "file").touch()
@@ -189,7 +189,7 @@ def test_a_name_that_cannot_be_replaced_is_a_step_error_and_leaves_nothing(tmp_p
     assert [path.name for path in (tmp_path / "telemetry").iterdir()] == ["2022.parquet"]
 
 
-def test_a_target_below_a_file_is_a_step_error(tmp_path: Path) -> None:
+def test_target_below_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StepError, match="cannot be written"):
         generate(tmp_path / "file", SPEC)

@@ -39,7 +39,7 @@ EFFECTS = {
 
 
 @pytest.mark.parametrize(("name", "effects"), EFFECTS.items(), ids=EFFECTS)
-def test_a_fault_acts_through_the_physics(name: str, effects: dict[str, int]) -> None:
+def test_fault_changes_the_signals(name: str, effects: dict[str, int]) -> None:
     kind = next(kind for kind in KINDS if kind.name == name)
     grid, faulty = run([event(kind)])
     late = (grid.time_s > (FAULT_START_S + FAULT_END_S) / 2) & (grid.time_s < FAULT_END_S - 3600)
@@ -48,7 +48,7 @@ def test_a_fault_acts_through_the_physics(name: str, effects: dict[str, int]) ->
 
 
 @pytest.mark.parametrize("name", ["stuck_valve", "valve_hunting"])
-def test_a_valve_fault_parts_the_position_from_its_command(name: str) -> None:
+def test_valve_fault_separates_position_and_command(name: str) -> None:
     kind = next(kind for kind in KINDS if kind.name == name)
     grid, faulty = run([event(kind)])
     during = (grid.time_s > FAULT_START_S + 3600) & (grid.time_s < FAULT_END_S - 3600)
@@ -59,7 +59,7 @@ def test_a_valve_fault_parts_the_position_from_its_command(name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=[kind.name for kind in KINDS])
-def test_a_fault_leaves_the_time_before_it_alone(kind: Kind) -> None:
+def test_fault_does_not_change_earlier_values(kind: Kind) -> None:
     grid, faulty = run([event(kind)])
     before = grid.time_s < FAULT_START_S
     changed = [name for name, values in faulty.items() if not np.array_equal(values, HEALTHY[name])]
@@ -67,7 +67,7 @@ def test_a_fault_leaves_the_time_before_it_alone(kind: Kind) -> None:
     assert all(np.array_equal(values[before], HEALTHY[name][before]) for name, values in faulty.items())
 
 
-def test_a_drift_moves_one_sensor_only() -> None:
+def test_drift_changes_one_sensor_only() -> None:
     kind = next(kind for kind in KINDS if kind.name == "sensor_drift")
     _, faulty = run([event(kind, sensor="humidity")])
     assert [name for name in faulty if not np.array_equal(faulty[name], HEALTHY[name])] == ["humidity"]

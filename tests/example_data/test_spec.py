@@ -21,11 +21,11 @@ from container_component_src.example_data import ExampleDataSpec
         ({"rows": 699, "anomalies": 28}, "rows 699.*need 700"),
     ],
 )
-def test_values_out_of_range_are_refused_by_name(values: dict[str, Any], named: str) -> None:
+def test_values_out_of_range(values: dict[str, Any], named: str) -> None:
     with pytest.raises(InputError, match=named):
         ExampleDataSpec(**values)
 
 
-def test_years_share_evenly() -> None:
+def test_rows_are_distributed_evenly_over_the_years() -> None:
     spec = ExampleDataSpec(years=(2020, 2021, 2022))
     assert [spec.share(11, position) for position in range(3)] == [4, 4, 3]

@@ -8,7 +8,7 @@ from container_component_src.example_data.anomalies import KINDS, draw_kinds, sc
 from container_component_src.example_data.timeline import Timeline, plan_timeline
 
 
-def test_times_skip_the_samples_missing_in_gaps() -> None:
+def test_times_skip_the_samples_of_gaps() -> None:
     timeline = Timeline(start_ns=1000, interval_ns=10, rows=6, gap_rows=np.array([2, 4]), skipped=np.array([3, 5]))
     assert timeline.times_ns(np.arange(6)).tolist() == [1000, 1010, 1050, 1060, 1090, 1100]
     assert timeline.end_ns == 1100
@@ -23,17 +23,17 @@ def test_planned_times_increase_within_the_year(seed: int, rows: int, year: int)
 
 
 @pytest.mark.parametrize("rows", [525_000, 3_000_000, 31_536_000])
-def test_many_rows_still_end_within_the_year(rows: int) -> None:
+def test_many_rows_end_within_the_year(rows: int) -> None:
     assert plan_timeline(42, 2023, rows).end_ns < np.datetime64("2024-01-01", "ns").astype(np.int64)
 
 
-def test_rows_closer_than_a_millisecond_are_refused() -> None:
+def test_interval_below_a_millisecond() -> None:
     with pytest.raises(InputError, match="closer than 1 ms"):
         plan_timeline(42, 2023, 40_000_000_000)
 
 
 @given(seed=st.integers(0, 10_000), count=st.integers(0, 40), per_event=st.integers(25, 400))
-def test_events_follow_each_other_and_cover_rows(seed: int, count: int, per_event: int) -> None:
+def test_events_do_not_overlap_and_have_rows(seed: int, count: int, per_event: int) -> None:
     timeline = plan_timeline(seed, 2022, max(200, count * per_event))
     times = timeline.times_ns(np.arange(timeline.rows))
     events = schedule(seed, 2022, timeline, *draw_kinds(seed, count))

@@ -49,7 +49,7 @@ def start() -> Iterator[Start]:
             process.stdout.close()
 
 
-def test_processes_and_folders_of_the_run_are_removed_and_no_others(start: Start, scratch: Path, run_id: str) -> None:
+def test_only_processes_and_folders_of_the_run_are_removed(start: Start, scratch: Path, run_id: str) -> None:
     mine, other = start(run_id), start(f"{run_id}-2")
     folder = scratch / f"eclss-{run_id}-abcdefgh"
     (folder / "trial-0").mkdir(parents=True)
@@ -65,14 +65,14 @@ def test_processes_and_folders_of_the_run_are_removed_and_no_others(start: Start
     assert clean_up(run_id) == []
 
 
-def test_a_process_that_ignores_sigterm_is_killed(start: Start, run_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_process_that_ignores_sigterm_is_killed(start: Start, run_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cleanup, "GRACE", 0.2)
     process = start(run_id, f"signal.signal(signal.SIGTERM, signal.SIG_IGN); {READY}")
     clean_up(run_id)
     assert process.wait() == -signal.SIGKILL
 
 
-def test_the_command_spares_itself_and_those_that_started_it(start: Start, run_id: str) -> None:
+def test_command_spares_itself_and_its_ancestors(start: Start, run_id: str) -> None:
     command = [sys.executable, str(ROOT / "container_component_src" / "main.py"), "cleanup", "--run-id", run_id]
     step = start(run_id, f"print('ready', flush=True); sys.exit(subprocess.run({command!r}).returncode)")
     output, _ = step.communicate()
@@ -86,11 +86,11 @@ def test_only_processes_of_the_run_are_found(start: Start, run_id: str) -> None:
 
 
 @pytest.mark.parametrize("run_id", ["", "../..", "*"])
-def test_a_bad_run_id_is_refused(run_id: str, invoke: Invoke) -> None:
+def test_invalid_run_id_is_refused(run_id: str, invoke: Invoke) -> None:
     assert_refused(invoke("cleanup", "--run-id", run_id), "run id")
 
 
-def test_the_command_says_what_it_removed(start: Start, run_id: str, invoke: Invoke) -> None:
+def test_command_prints_what_it_removed(start: Start, run_id: str, invoke: Invoke) -> None:
     process = start(run_id)
     assert invoke("cleanup", "--run-id", run_id).stdout == f"removed process {process.pid}\n"
     assert invoke("cleanup", "--run-id", run_id).stdout == f"nothing left of run {run_id}\n"

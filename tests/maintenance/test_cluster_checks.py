@@ -11,12 +11,12 @@ from moto.server import ThreadedMotoServer
 
 from container_component_src.cli import doctor as doctor_command
 from container_component_src.cluster.access import connect
-from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.rights import RIGHTS
 from container_component_src.maintenance import pod_checks
 from container_component_src.maintenance.checks import Check
 from container_component_src.maintenance.cluster_checks import check_secret, run_cluster_checks
 from container_component_src.maintenance.input_checks import Inputs
+from container_component_src.steps.shared import PodSettings
 from tests.cluster.emulator import ADMINISTRATOR, NAMESPACE, Emulator
 from tests.helpers import Invoke, assert_refused, report, write_reports
 from tests.maintenance.kubelet import ENDS_WELL, FINDS_FAULT, PULL_FAILS, playing_kubelet
@@ -86,7 +86,7 @@ def ready(emulator: Emulator, store: str) -> Emulator:
     return emulator
 
 
-def test_all_is_well(ready: Emulator, invoke: Invoke, found: dict[str, Check]) -> None:
+def test_all_checks_pass(ready: Emulator, invoke: Invoke, found: dict[str, Check]) -> None:
     outcome = invoke(*COMMAND, "--image", "registry/image:1", "--service-account", ACCOUNT)
     assert (outcome.code, outcome.stderr) == (0, "")
     assert [name for name, check in found.items() if not check.ok] == []
@@ -104,26 +104,24 @@ def test_all_is_well(ready: Emulator, invoke: Invoke, found: dict[str, Check]) -
         ("/apis/serving.kserve.io/v1beta1$", "InferenceService serving.kserve.io/v1beta1"),
     ],
 )
-def test_kind_that_is_not_served(
-    ready: Emulator, invoke: Invoke, found: dict[str, Check], path: str, name: str
-) -> None:
+def test_missing_kind_fails(ready: Emulator, invoke: Invoke, found: dict[str, Check], path: str, name: str) -> None:
     ready.fail("GET", path, 404)
     assert_refused(invoke(*COMMAND), "1 of", name, code=1)
     assert found[name].fix.startswith("install ")
 
 
-def test_namespace_without_its_label(ready: Emulator, invoke: Invoke, found: dict[str, Check]) -> None:
+def test_namespace_without_its_label_fails(ready: Emulator, invoke: Invoke, found: dict[str, Check]) -> None:
     ready.put("Namespace", namespace())
     assert_refused(invoke(*COMMAND), "metrics of trials", code=1)
     assert "kubectl label" in found["metrics of trials"].fix
 
 
-def test_namespace_that_is_not_there(emulator: Emulator, invoke: Invoke, found: dict[str, Check]) -> None:
+def test_missing_namespace_fails(emulator: Emulator, invoke: Invoke, found: dict[str, Check]) -> None:
     assert_refused(invoke(*COMMAND), f"namespace {NAMESPACE}", code=1)
     assert found[f"namespace {NAMESPACE}"].fix == f"kubectl create namespace {NAMESPACE}"
 
 
-def test_a_pod_knows_its_own_account(
+def test_pod_checks_its_own_account(
     ready: Emulator, invoke: Invoke, found: dict[str, Check], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An account of a profile may ask for its own rights only."""
@@ -139,14 +137,14 @@ def test_a_pod_knows_its_own_account(
 
 
 @pytest.mark.parametrize("account", ["", ACCOUNT])
-def test_missing_right_is_named(ready: Emulator, invoke: Invoke, found: dict[str, Check], account: str) -> None:
+def test_missing_rights_are_named(ready: Emulator, invoke: Invoke, found: dict[str, Check], account: str) -> None:
     ready.api.denied = {("delete", "experiments"), ("get", "pods/log")}
     assert_refused(invoke(*COMMAND, "--service-account", account), "2 of", code=1)
     failed = {name: check.detail.rpartition("may not ")[2] for name, check in found.items() if check.failed}
     assert failed == {"right to experiments.kubeflow.org": "delete", "right to pods/log": "get"}
 
 
-def test_account_that_is_not_there(ready: Emulator, invoke: Invoke, found: dict[str, Check]) -> None:
+def test_missing_account_fails(ready: Emulator, invoke: Invoke, found: dict[str, Check]) -> None:
     assert_refused(invoke(*COMMAND, "--service-account", "nobody"), "rights", code=1)
     assert found["rights"].detail == "there is no service account nobody"
 
@@ -155,11 +153,11 @@ def test_account_that_is_not_there(ready: Emulator, invoke: Invoke, found: dict[
     ("changes", "detail", "state"),
     [
         ({"AWS_SECRET_ACCESS_KEY": None}, "no AWS_SECRET_ACCESS_KEY", "failed"),
-        ({"AWS_SECRET_ACCESS_KEY": f"{SECRET}\n"}, "blanks around AWS_SECRET_ACCESS_KEY", "failed"),
+        ({"AWS_SECRET_ACCESS_KEY": f"{SECRET}\n"}, "whitespace around AWS_SECRET_ACCESS_KEY", "failed"),
         ({"S3_ENDPOINT": None}, "no S3_ENDPOINT", "warning"),
     ],
 )
-def test_secret_that_is_not_complete(
+def test_incomplete_secret_is_reported_without_its_values(
     ready: Emulator, store: str, changes: dict[str, str | None], detail: str, state: str
 ) -> None:
     ready.put("Secret", secret(store, **changes))
@@ -169,19 +167,19 @@ def test_secret_that_is_not_complete(
     assert SECRET not in check.detail + check.fix
 
 
-def test_secret_that_is_not_there(ready: Emulator, invoke: Invoke, found: dict[str, Check]) -> None:
+def test_missing_secret_fails(ready: Emulator, invoke: Invoke, found: dict[str, Check]) -> None:
     assert_refused(invoke(*COMMAND, "--s3-secret", "absent"), "Secret absent", code=1)
     assert "deploy/secret.example.yaml" in found["Secret absent"].fix
 
 
-def test_the_two_stores_are_told_apart(ready: Emulator, invoke: Invoke, found: dict[str, Check]) -> None:
+def test_artifact_store_and_data_store_are_reported(ready: Emulator, invoke: Invoke, found: dict[str, Check]) -> None:
     assert invoke(*COMMAND).code == 0
     assert found["store of Kubeflow Pipelines"].detail.startswith("minio://mlpipeline/private-artifacts/ns/")
     assert found["your own store"].detail == "s3://doctor/runs: datasets, with the keys of Secret s3creds"
     assert found["data root"].detail == "s3://doctor/runs: Put, Get and List work; Delete works too"
 
 
-def test_without_a_data_root_steps_write_where_the_launcher_does(
+def test_without_a_data_root_the_artifact_store_is_written_to(
     ready: Emulator, invoke: Invoke, found: dict[str, Check]
 ) -> None:
     """The keys of the Secret have to reach that too."""
@@ -193,7 +191,7 @@ def test_without_a_data_root_steps_write_where_the_launcher_does(
 
 
 @pytest.mark.parametrize("status", [403, 404])
-def test_a_launcher_that_cannot_be_looked_up_is_a_warning(
+def test_unreadable_launcher_configuration_is_a_warning(
     ready: Emulator, invoke: Invoke, found: dict[str, Check], status: int
 ) -> None:
     ready.fail("GET", "/configmaps/kfp-launcher$", status)
@@ -211,19 +209,19 @@ def test_quotas_are_compared_with_the_configuration(ready: Emulator, invoke: Inv
     assert_refused(invoke(*COMMAND, "--config", config), "checks failed: quota small", code=1)
 
 
-def test_bucket_that_is_not_there(ready: Emulator, invoke: Invoke) -> None:
+def test_missing_bucket_fails(ready: Emulator, invoke: Invoke) -> None:
     outcome = invoke(*COMMAND[:-1], "s3://absent-bucket/reports.csv")
     assert_refused(outcome, "bucket absent-bucket", code=1)
 
 
-def test_inputs_of_this_machine_are_out_of_reach_of_pods(
+def test_local_inputs_fail_because_pods_cannot_reach_them(
     ready: Emulator, invoke: Invoke, tmp_path: Path, found: dict[str, Check]
 ) -> None:
     assert_refused(invoke(*COMMAND[:-1], str(tmp_path)), "inputs", code=1)
     assert "pods cannot reach" in found["inputs"].detail
 
 
-def test_what_these_credentials_may_not_see_is_a_warning(
+def test_checks_without_the_necessary_rights_are_warnings(
     ready: Emulator, invoke: Invoke, found: dict[str, Check]
 ) -> None:
     ready.fail("GET", "/secrets/s3creds$", 403)
@@ -233,14 +231,14 @@ def test_what_these_credentials_may_not_see_is_a_warning(
     assert {found[name].state for name in ("Secret s3creds", "pod admission")} == {"warning"}
 
 
-def test_pod_that_is_not_admitted(ready: Emulator, invoke: Invoke, found: dict[str, Check]) -> None:
+def test_refused_pod_fails(ready: Emulator, invoke: Invoke, found: dict[str, Check]) -> None:
     ready.fail("POST", "/pods$", 403)
     assert_refused(invoke(*COMMAND, "--image", "registry/image:1", "--pull-image"), "pod admission", code=1)
     assert "injected failure" in found["pod admission"].detail
     assert "a quota" in found["pod admission"].fix
 
 
-def test_api_that_does_not_answer_is_the_only_line(
+def test_unreachable_api_is_the_only_check(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free_port: int
 ) -> None:
     config = emulator.kubeconfig(tmp_path / "nowhere")
@@ -254,12 +252,12 @@ def test_api_that_does_not_answer_is_the_only_line(
 @pytest.mark.parametrize(
     ("state", "ok", "detail"),
     [
-        (ENDS_WELL, True, "pulled, and doctor in it found no problem"),
+        (ENDS_WELL, True, "pulled, and doctor found no problem inside"),
         (FINDS_FAULT, False, "pulled, but its command ended with code 1: error: 1 of 30 checks failed"),
         (PULL_FAILS, False, "does not start: ImagePullBackOff (not found)"),
     ],
 )
-def test_what_comes_of_a_pod_is_told_and_the_pod_deleted(
+def test_result_of_a_pod_is_reported_and_the_pod_deleted(
     ready: Emulator,
     invoke: Invoke,
     found: dict[str, Check],

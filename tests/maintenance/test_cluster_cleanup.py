@@ -13,7 +13,7 @@ from container_component_src.cluster.inference_services import (
 )
 from container_component_src.cluster.kinds import DASK_CLUSTER, EXPERIMENT, INFERENCE_SERVICE, PYTORCH_JOB, Kind
 from container_component_src.cluster.step import MANAGED_BY, Step
-from container_component_src.serving.deployment.service import Hosting
+from container_component_src.steps.serving import Hosting
 from tests.backends.kubernetes import deployments
 from tests.backends.kubernetes.deployments import PODS
 from tests.backends.kubernetes.kserve_controller import KServe
@@ -56,7 +56,7 @@ def names(emulator: Emulator, kind: Kind) -> set[str]:
     return set(emulator.objects(kind.name))
 
 
-def test_the_jobs_of_a_run_are_deleted_and_nothing_else(left_behind: Emulator, invoke: Invoke) -> None:
+def test_only_the_jobs_of_the_run_are_deleted(left_behind: Emulator, invoke: Invoke) -> None:
     outcome = invoke(*COMMAND)
     assert outcome.stdout.splitlines() == [
         "removed DaskCluster mine",
@@ -69,7 +69,7 @@ def test_the_jobs_of_a_run_are_deleted_and_nothing_else(left_behind: Emulator, i
     assert invoke(*COMMAND).stdout == f"nothing left of run {RUN}\n"
 
 
-def test_an_untested_service_is_deleted_even_if_kserve_would_not(
+def test_untested_service_is_deleted_even_if_kserve_would_refuse(
     emulator: Emulator, kserve: KServe, invoke: Invoke
 ) -> None:
     """Its annotation and its status name the mode differently: KServe would never end its deletion."""
@@ -83,25 +83,25 @@ def test_an_untested_service_is_deleted_even_if_kserve_would_not(
     assert names(emulator, INFERENCE_SERVICE) == set()
 
 
-def test_what_is_not_installed_has_left_nothing(left_behind: Emulator, invoke: Invoke) -> None:
+def test_kinds_that_are_not_installed_are_skipped(left_behind: Emulator, invoke: Invoke) -> None:
     left_behind.fail("GET", "/daskclusters$", 404, times=9)
     assert invoke(*COMMAND).stdout.splitlines() == ["removed Experiment mine", "removed PyTorchJob mine"]
 
 
-def test_a_refusal_comes_after_all_kinds_were_tried(left_behind: Emulator, invoke: Invoke) -> None:
+def test_refusal_is_reported_after_all_other_kinds(left_behind: Emulator, invoke: Invoke) -> None:
     left_behind.fail("GET", "/experiments$", 403, times=9)
     assert_refused(invoke(*COMMAND), "not allowed to list Experiment", "apply deploy/rbac.yaml", code=1)
     assert "mine" in names(left_behind, EXPERIMENT)
     assert "mine" not in names(left_behind, PYTORCH_JOB)
 
 
-def test_a_broken_connection_is_tried_again(left_behind: Emulator, invoke: Invoke) -> None:
+def test_request_over_a_broken_connection_is_retried(left_behind: Emulator, invoke: Invoke) -> None:
     fault = left_behind.fail("DELETE", "/pytorchjobs/", 0, times=1)
     assert "removed PyTorchJob mine" in invoke(*COMMAND).stdout
     assert fault.seen == 1
 
 
 @pytest.mark.parametrize(("changed", "message"), [({"--namespace": ""}, "--namespace"), ({"--run-id": "*"}, "run id")])
-def test_bad_options_are_refused(emulator: Emulator, invoke: Invoke, changed: dict[str, str], message: str) -> None:
+def test_invalid_options_are_refused(emulator: Emulator, invoke: Invoke, changed: dict[str, str], message: str) -> None:
     options = {"--run-id": RUN, "--namespace": NAMESPACE, "--backend": "kubernetes", **changed}
     assert_refused(invoke("cleanup", *(part for pair in options.items() for part in pair)), message)

@@ -36,7 +36,7 @@ def command(root: Path | str, *more: str, age: str = "30d") -> tuple[object, ...
     return ("cleanup", "--data", "--data-root", root, "--older-than", age, *more)
 
 
-def test_old_runs_of_this_machine_are_removed_and_nothing_else(root: Path, invoke: Invoke) -> None:
+def test_only_old_local_runs_are_removed(root: Path, invoke: Invoke) -> None:
     make_run(root, "old", days=31)
     make_run(root, "new", days=29)
     make_run(root, "of-a-cluster", "profile", days=31)
@@ -54,14 +54,14 @@ def test_old_runs_of_this_machine_are_removed_and_nothing_else(root: Path, invok
     assert "removed" not in invoke(*command(root)).stdout
 
 
-def test_a_file_that_was_just_written_keeps_its_run(root: Path, invoke: Invoke) -> None:
+def test_new_file_keeps_an_old_run(root: Path, invoke: Invoke) -> None:
     make_run(root, "long", days=31)
     (root / "long" / "run_pytorchjob").mkdir()
     (root / "long" / "run_pytorchjob" / "bundle.json").touch()
     assert invoke(*command(root)).stdout == f"no older runs below {root}\n"
 
 
-def test_what_an_interruption_leaves_is_found_again(root: Path, invoke: Invoke) -> None:
+def test_interrupted_deletion_is_completed(root: Path, invoke: Invoke) -> None:
     make_run(root, "old", days=31)
     for child in (root / "old").iterdir():
         if child.name != RUN_MARKER:
@@ -70,7 +70,7 @@ def test_what_an_interruption_leaves_is_found_again(root: Path, invoke: Invoke) 
     assert not (root / "old").exists()
 
 
-def test_what_a_service_or_a_pod_reads_is_kept(root: Path, emulator: Emulator, invoke: Invoke) -> None:
+def test_data_that_a_service_or_pod_reads_is_kept(root: Path, emulator: Emulator, invoke: Invoke) -> None:
     for run_id in ("served", "formerly-served", "in-use", "running", "ended", "old"):
         make_run(root, run_id, NAMESPACE, days=31)
 
@@ -101,7 +101,7 @@ def test_what_a_service_or_a_pod_reads_is_kept(root: Path, emulator: Emulator, i
 
 
 @pytest.mark.parametrize("kind", ["inferenceservices", "pods"])
-def test_a_cluster_that_does_not_say_keeps_everything(
+def test_nothing_is_deleted_if_the_cluster_does_not_answer(
     root: Path, kind: str, emulator: Emulator, invoke: Invoke
 ) -> None:
     make_run(root, "old", days=31)
@@ -110,7 +110,7 @@ def test_a_cluster_that_does_not_say_keeps_everything(
     assert (root / "old").is_dir()
 
 
-def test_without_kserve_there_is_no_service(root: Path, emulator: Emulator, invoke: Invoke) -> None:
+def test_missing_kserve_is_no_problem(root: Path, emulator: Emulator, invoke: Invoke) -> None:
     make_run(root, "old", days=31)
     emulator.fail("GET", "/inferenceservices$", 404, times=9)
     assert "kept run old" in invoke(*command(root, *CLUSTER)).stdout  # of one machine, all the same
@@ -133,8 +133,8 @@ def test_runs_in_a_bucket(bucket: str, invoke: Invoke, monkeypatch: pytest.Monke
     assert_refused(invoke(*command(uri, age="0h")), f"{uri}/a-run: not deleted", "keys that may delete", code=1)
 
 
-def test_options_that_do_not_go_together(root: Path, invoke: Invoke) -> None:
+def test_conflicting_options_are_refused(root: Path, invoke: Invoke) -> None:
     assert_refused(invoke("cleanup", "--data"), "--data needs --data-root and --older-than")
     assert_refused(invoke("cleanup", "--run-id", "run", "--dry-run"), "are for --data")
     assert_refused(invoke(*command(root, age="a month")), "'a month' is not a number of hours, days or weeks")
-    assert_refused(invoke(*command(root)), "no data root of this project")
+    assert_refused(invoke(*command(root)), "not a data root of this project")

@@ -29,7 +29,7 @@ def test_disk(tmp_path: Path) -> None:
     assert not new.exists()
     assert not doctor.check_disk(tmp_path, minimum=2**62).ok
     (tmp_path / "file").touch()
-    assert "cannot be written" in doctor.check_disk(tmp_path / "file", minimum=1).detail
+    assert "is not writable" in doctor.check_disk(tmp_path / "file", minimum=1).detail
 
 
 def test_memory() -> None:
@@ -55,9 +55,7 @@ def test_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_the_command_shows_every_check_and_fails_with_the_names_of_those_that_failed(
-    tmp_path: Path, invoke: Invoke
-) -> None:
+def test_command_prints_all_checks_and_names_the_failed_ones(tmp_path: Path, invoke: Invoke) -> None:
     reports = write_reports(tmp_path / "reports.csv", report((0, 60)))
     outcome = invoke("doctor", "--archives-path", tmp_path / "none", "--reports-path", reports, "--work-dir", tmp_path)
     assert_refused(outcome, "1 of ", "checks failed: archives; ", code=1)
@@ -66,7 +64,7 @@ def test_the_command_shows_every_check_and_fails_with_the_names_of_those_that_fa
     assert "[paths]" in outcome.stdout  # brackets are text, not markup
 
 
-def test_the_command_succeeds_where_all_is_well(tmp_path: Path, invoke: Invoke) -> None:
+def test_command_succeeds_if_all_checks_pass(tmp_path: Path, invoke: Invoke) -> None:
     write_archive(tmp_path / "2023.parquet")
     outcome = invoke("doctor", "--archives-path", tmp_path, "--work-dir", tmp_path)
     assert (outcome.code, outcome.stderr) == (0, "")
@@ -74,5 +72,5 @@ def test_the_command_succeeds_where_all_is_well(tmp_path: Path, invoke: Invoke) 
     assert "failed" not in outcome.stdout
 
 
-def test_a_cluster_is_checked_by_namespace(invoke: Invoke) -> None:
+def test_check_of_a_cluster_needs_a_namespace(invoke: Invoke) -> None:
     assert_refused(invoke("doctor", "--backend", "kubernetes"), "--namespace")

@@ -35,7 +35,7 @@ def environment(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("environment")
-def test_a_store_that_holds_the_data() -> None:
+def test_store_with_the_data() -> None:
     checks = {check.name: check for check in check_inputs(Inputs("", "s3://data/reports.csv"))}
     assert list(checks) == ["S3 endpoint", "bucket data", "reports"]
     assert all(check.ok for check in checks.values()), checks
@@ -45,20 +45,20 @@ def test_a_store_that_holds_the_data() -> None:
 
 
 @pytest.mark.usefixtures("environment")
-def test_a_bucket_that_is_not_there_is_named_and_the_data_left_out() -> None:
+def test_missing_bucket_is_named_and_its_data_not_checked() -> None:
     endpoint, bucket = check_inputs(Inputs("s3://nowhere/archives", ""))
     assert endpoint.ok
     assert (bucket.name, bucket.ok) == ("bucket nowhere", False)
 
 
-def test_an_endpoint_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, free_port: int) -> None:
+def test_unreachable_endpoint_is_the_only_check(monkeypatch: pytest.MonkeyPatch, free_port: int) -> None:
     monkeypatch.setenv("S3_ENDPOINT", f"http://127.0.0.1:{free_port}")
     (check,) = check_inputs(Inputs("s3://data/archives", "s3://data/reports.csv"))
     assert (check.name, check.ok) == ("S3 endpoint", False)
     assert "S3_ENDPOINT" in check.fix
 
 
-def test_a_store_that_refuses_the_key_and_one_that_fails(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refused_key_and_failing_store(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("S3_RETRY_SECONDS", "3600")  # which checks do not wait for
     with s3_front() as front:
         monkeypatch.setenv("S3_ENDPOINT", f"http://{front.address}")
@@ -72,14 +72,14 @@ def test_a_store_that_refuses_the_key_and_one_that_fails(bucket: str, monkeypatc
         assert f"http://{front.address} fails (SlowDown: no)" in check.detail
 
 
-def test_how_an_endpoint_is_secured(endpoint: str) -> None:
+def test_security_of_an_endpoint_is_reported(endpoint: str) -> None:
     address = urlsplit(endpoint).netloc
     assert check_endpoint(f"https://{address}", True).detail.endswith(", TLS, verified")
     assert "not verified" in check_endpoint(f"https://{address}", False).detail
     assert not check_endpoint("http://127.0.0.1:99999", True).ok
 
 
-def test_settings_that_are_not_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_settings_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("S3_VERIFY_SSL", "perhaps")
     (check,) = check_inputs(Inputs("s3://data/archives", ""))
     assert (check.name, check.ok, check.fix) == ("S3 settings", False, "set it to one of them")

@@ -5,9 +5,8 @@ import pytest
 
 from container_component_src.cluster.access import Cluster, connect
 from container_component_src.maintenance.checks import Check
-from container_component_src.maintenance.quota_checks import PARAMETERS, Demand, check_quotas, demands
+from container_component_src.maintenance.quota_checks import Demand, check_quotas, demands
 from container_component_src.settings import StepResources, TrainingResources, load_settings
-from pipeline.pipeline_definition import build_pipeline
 from tests.cluster.emulator import ADMINISTRATOR, NAMESPACE, Emulator
 
 CONFIG = Path(__file__).resolve().parents[2] / "config.toml"
@@ -51,7 +50,7 @@ def the_check(cluster: Cluster) -> Check:
         ({"services": "1"}, {"services": "1"}, "ok", "services: 0 of 1 left"),
     ],
 )
-def test_a_quota(
+def test_quota(
     cluster: Cluster, emulator: Emulator, hard: dict[str, str], used: dict[str, str], state: str, detail: str
 ) -> None:
     put_quota(emulator, hard, used)
@@ -60,12 +59,12 @@ def test_a_quota(
     assert detail in check.detail
 
 
-def test_a_quota_of_some_pods_is_shown_and_not_compared(cluster: Cluster, emulator: Emulator) -> None:
+def test_scoped_quota_is_not_compared(cluster: Cluster, emulator: Emulator) -> None:
     put_quota(emulator, {"pods": "1"}, {}, scopes=["BestEffort"])
     assert the_check(cluster).state == "ok"
 
 
-def test_a_cpu_limit_by_default_satisfies_a_quota(cluster: Cluster, emulator: Emulator) -> None:
+def test_default_cpu_limit_satisfies_a_quota(cluster: Cluster, emulator: Emulator) -> None:
     put_quota(emulator, {"limits.cpu": "64"}, {})
     put_range(emulator, default={"cpu": "4"})
     assert all(check.ok for check in check_quotas(cluster, [TUNING]))
@@ -74,31 +73,29 @@ def test_a_cpu_limit_by_default_satisfies_a_quota(cluster: Cluster, emulator: Em
 @pytest.mark.parametrize(
     ("limits", "detail"),
     [
-        ({"max": {"memory": "4Gi"}}, "tuning asks for memory 8Gi in one pod, at most 4Gi is allowed"),
-        ({"min": {"cpu": "1"}}, "tuning asks for cpu 0.5 in one pod, at least 1 is required"),
-        ({"default": {"cpu": "2"}}, "tuning asks for cpu 4 in one pod, above the limit of 2"),
+        ({"max": {"memory": "4Gi"}}, "tuning requests memory 8Gi in one pod, at most 4Gi is allowed"),
+        ({"min": {"cpu": "1"}}, "tuning requests cpu 0.5 in one pod, at least 1 is required"),
+        ({"default": {"cpu": "2"}}, "tuning requests cpu 4 in one pod, above the limit of 2"),
     ],
 )
-def test_a_limit_range(cluster: Cluster, emulator: Emulator, limits: dict[str, dict[str, str]], detail: str) -> None:
+def test_limit_range(cluster: Cluster, emulator: Emulator, limits: dict[str, dict[str, str]], detail: str) -> None:
     put_range(emulator, **limits)
     check = the_check(cluster)
     assert check.state == "failed"
     assert detail in check.detail
 
 
-def test_limits_that_may_not_be_read_are_a_warning(cluster: Cluster, emulator: Emulator) -> None:
+def test_unreadable_quotas_are_a_warning(cluster: Cluster, emulator: Emulator) -> None:
     emulator.fail("GET", "/resourcequotas$", 403)
     assert the_check(cluster).state == "warning"
 
 
-def test_a_namespace_without_any(cluster: Cluster) -> None:
+def test_namespace_without_quotas(cluster: Cluster) -> None:
     assert the_check(cluster) == Check("quota", True, "none in this namespace")
 
 
-def test_the_demands_are_those_of_the_pipeline() -> None:
+def test_demands_follow_the_configuration() -> None:
     settings = load_settings(CONFIG)
-    parameters = build_pipeline(settings).pipeline_spec.root.input_definitions.parameters
-    assert {name: parameters[name].default_value.number_value for name in PARAMETERS} == PARAMETERS
     total = {demand.step: demand.total for demand in demands(settings)}
     assert total["tuning"]["cpu"] == 2 * 4 + 0.5
     assert total["preprocessing"]["pods"] == 1 + 1 + 2

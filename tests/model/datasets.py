@@ -1,10 +1,11 @@
-"""Small telemetry with structure to learn: a few hidden signals seen through many channels."""
+"""Small learnable telemetry: a few hidden signals that are mixed into many channels."""
 
 from pathlib import Path
 
 import numpy as np
 
-from container_component_src.telemetry.dataset import Dataset, Frame, Values
+from container_component_src.arrays import Float32Array
+from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.scaler import Scaler
 
@@ -12,7 +13,7 @@ CHANNELS = ("pressure", "temperature", "fan_speed", "oxygen", "humidity")
 SECOND = 10**9
 
 
-def make_values(rows: int, seed: int, channels: int = len(CHANNELS)) -> Values:
+def make_values(rows: int, seed: int, channels: int = len(CHANNELS)) -> Float32Array:
     generator = np.random.default_rng(seed)
     signals = generator.standard_normal((rows, 2)) @ np.random.default_rng(0).standard_normal((2, channels))
     return (signals + 0.3 * generator.standard_normal((rows, channels))).astype(np.float32)
@@ -20,12 +21,12 @@ def make_values(rows: int, seed: int, channels: int = len(CHANNELS)) -> Values:
 
 def write_dataset(
     folder: Path,
-    values: Values,
+    values: Float32Array,
     channels: tuple[str, ...] = CHANNELS,
     scaler: Scaler | None = None,
     labelled: bool = False,
 ) -> str:
-    """Write rows of one second each in two partitions; returns the URI."""
+    """Write rows at an interval of one second in two partitions and return the URI."""
     timestamps = np.arange(len(values), dtype=np.int64) * SECOND
     labels = np.zeros(len(values), dtype=np.int8) if labelled else None
     frame = Frame(timestamps, values, labels)

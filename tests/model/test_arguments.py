@@ -4,12 +4,8 @@ import pytest
 
 from container_component_src.cli.run_training import run_training
 from container_component_src.errors import InputError
-from container_component_src.model.arguments import (
-    Hyperparameters,
-    TrainingArguments,
-    checked,
-    training_command,
-)
+from container_component_src.steps.training import Hyperparameters, TrainingArguments, training_command
+from container_component_src.values import validated
 
 PATHS = {"train_df_path": "s3://bucket/train", "val_df_path": "s3://bucket/val", "model_output_file": "s3://bucket/b"}
 
@@ -17,8 +13,8 @@ PATHS = {"train_df_path": "s3://bucket/train", "val_df_path": "s3://bucket/val",
 def test_hyperparameters_come_in_the_forms_of_the_pipeline() -> None:
     given = {"latent_dim": 8.0, "hidden_dims": "128,64", "beta": "0.1", "lr": 1e-05, "batch_size": "1024"}
     expected = Hyperparameters(latent_dim=8, hidden_dims=(128, 64), beta=0.1, lr=1e-5, batch_size=1024)
-    assert checked(Hyperparameters, given) == expected
-    assert checked(Hyperparameters, {**given, "hidden_dims": [128.0, 64.0]}) == expected
+    assert validated(Hyperparameters, given) == expected
+    assert validated(Hyperparameters, {**given, "hidden_dims": [128.0, 64.0]}) == expected
 
 
 @pytest.mark.parametrize(
@@ -41,13 +37,13 @@ def test_hyperparameters_come_in_the_forms_of_the_pipeline() -> None:
 )
 def test_a_bad_argument_is_named(name: str, value: object) -> None:
     with pytest.raises(InputError, match=name):
-        checked(TrainingArguments, {**PATHS, name: value})
+        validated(TrainingArguments, {**PATHS, name: value})
 
 
 def test_a_batch_has_rows_for_every_node() -> None:
-    assert checked(TrainingArguments, {**PATHS, "batch_size": 1}).batch_size == 1
+    assert validated(TrainingArguments, {**PATHS, "batch_size": 1}).batch_size == 1
     with pytest.raises(InputError, match="batch size 5 is too small to share among 3 nodes"):
-        checked(TrainingArguments, {**PATHS, "batch_size": 5, "num_gpu_nodes": 3})
+        validated(TrainingArguments, {**PATHS, "batch_size": 5, "num_gpu_nodes": 3})
 
 
 def test_the_command_line_carries_every_argument() -> None:
@@ -60,4 +56,4 @@ def test_the_command_line_carries_every_argument() -> None:
     assert command[:3] == ["python", "container_component_src/main.py", "run_training"]
     assert command == shlex.split(" ".join(command))  # needs no quotes
     parsed = run_training.make_context("run_training", command[3:]).params
-    assert checked(TrainingArguments, parsed) == arguments
+    assert validated(TrainingArguments, parsed) == arguments

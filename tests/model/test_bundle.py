@@ -6,7 +6,6 @@ import torch
 
 from container_component_src import storage
 from container_component_src.errors import InputError
-from container_component_src.model.arguments import Hyperparameters
 from container_component_src.model.bundle import (
     Architecture,
     Bundle,
@@ -19,7 +18,9 @@ from container_component_src.model.bundle import (
     open_info,
 )
 from container_component_src.model.scoring import scores
-from container_component_src.telemetry.scaler import Scaler, ScalerType
+from container_component_src.steps.data import ScalerType
+from container_component_src.steps.training import Hyperparameters
+from container_component_src.telemetry.scaler import Scaler
 from tests.model.datasets import CHANNELS, make_values
 
 
@@ -65,7 +66,7 @@ def test_round_trip(tmp_path: Path) -> None:
     assert {file.name for file in (tmp_path / "bundle").iterdir()} == {"bundle.json", "model.safetensors"}
 
 
-def test_weights_of_another_training_are_refused(folder: Path) -> None:
+def test_weights_of_another_model(folder: Path) -> None:
     other = make_bundle()
     other.model.log_variance.data += 1
     other.save(storage.resolve(str(folder.parent / "other")))
@@ -74,7 +75,7 @@ def test_weights_of_another_training_are_refused(folder: Path) -> None:
         Bundle.load(str(folder))
 
 
-def test_weights_that_do_not_fit_the_architecture_are_refused(tmp_path: Path) -> None:
+def test_weights_of_another_architecture(tmp_path: Path) -> None:
     bundle = make_bundle()
     architecture = bundle.info.architecture.model_copy(update={"latent_dim": 3})
     Bundle(bundle.info.model_copy(update={"architecture": architecture}), bundle.model).save(
@@ -84,7 +85,7 @@ def test_weights_that_do_not_fit_the_architecture_are_refused(tmp_path: Path) ->
         Bundle.load(str(tmp_path))
 
 
-def test_a_change_of_the_description_makes_another_version(tmp_path: Path) -> None:
+def test_version_changes_with_the_description(tmp_path: Path) -> None:
     bundle = make_bundle()
     first = bundle.save(storage.resolve(str(tmp_path / "first")))
     thresholds = bundle.info.thresholds.model_copy(update={"score": 9.75})
@@ -94,7 +95,7 @@ def test_a_change_of_the_description_makes_another_version(tmp_path: Path) -> No
     assert first.version != second.version
 
 
-def test_damaged_weights_are_refused(folder: Path) -> None:
+def test_damaged_weights(folder: Path) -> None:
     weights = bytearray((folder / "model.safetensors").read_bytes())
     weights[-1] ^= 1
     (folder / "model.safetensors").write_bytes(weights)
@@ -103,7 +104,7 @@ def test_damaged_weights_are_refused(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "bundle.json"])
-def test_a_missing_file_is_named(folder: Path, name: str) -> None:
+def test_missing_file_is_named(folder: Path, name: str) -> None:
     (folder / name).unlink()
     with pytest.raises(InputError, match=name):
         Bundle.load(str(folder))
@@ -118,15 +119,15 @@ def test_a_missing_file_is_named(folder: Path, name: str) -> None:
         ("{", "", "damaged"),
     ],
 )
-def test_a_wrong_description_is_refused(folder: Path, old: str, new: str, message: str) -> None:
+def test_invalid_description(folder: Path, old: str, new: str, message: str) -> None:
     text = (folder / "bundle.json").read_text()
     (folder / "bundle.json").write_text(text.replace(old, new, 1))
     with pytest.raises(InputError, match=message):
         Bundle.load(str(folder))
 
 
-def test_a_failed_save_leaves_nothing_to_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bundle whose weights were replaced but not its description is damaged, not a mixture."""
+def test_failed_save_leaves_no_valid_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bundle with new weights and an old description is damaged."""
     location = storage.resolve(str(tmp_path / "bundle"))
     make_bundle().save(location)
     other = make_bundle()
@@ -154,7 +155,7 @@ def test_a_failed_save_leaves_nothing_to_load(tmp_path: Path, monkeypatch: pytes
         (("temperature", "pressure", *CHANNELS[2:]), "channel 0 is 'temperature' in the data but 'pressure'"),
     ],
 )
-def test_other_channels_are_refused(names: tuple[str, ...], message: str) -> None:
+def test_other_channels(names: tuple[str, ...], message: str) -> None:
     bundle = make_bundle()
     bundle.check_channels(list(CHANNELS))
     with pytest.raises(InputError, match=message):

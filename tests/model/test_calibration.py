@@ -22,15 +22,15 @@ def test_channel_statistics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert channel_statistics(dataset)["ramp"].quantiles["0.5"] == pytest.approx(50)
 
 
-def test_the_tail_of_an_exponential_distribution() -> None:
+def test_tail_of_an_exponential_distribution() -> None:
     probabilities = (np.arange(200_000) + 0.5) / 200_000
     scores = 5 - 3 * np.log1p(-probabilities)
-    for quantile in (0.99, 0.999, 0.9999999):  # the last lies beyond all scores
+    for quantile in (0.99, 0.999, 0.9999999):  # the last one is above all scores
         assert tail_quantile(scores, quantile) == pytest.approx(5 - 3 * np.log(1 - quantile), rel=0.01)
     assert tail_quantile(scores, 0.9999999) > scores.max()
 
 
-def test_the_tail_of_a_bounded_distribution_stays_within_its_bounds() -> None:
+def test_tail_of_a_bounded_distribution() -> None:
     assert 0.999 < tail_quantile(np.linspace(0, 1, 100_000), 0.99999) <= 1.0
 
 
@@ -42,6 +42,6 @@ def test_the_tail_of_a_bounded_distribution_stays_within_its_bounds() -> None:
         (np.ones(10_000), 0.99, "fewer than 10 validation scores"),
     ],
 )
-def test_a_tail_that_cannot_be_fitted_is_refused(scores: np.ndarray, quantile: float, message: str) -> None:
+def test_tail_that_cannot_be_fitted(scores: np.ndarray, quantile: float, message: str) -> None:
     with pytest.raises(InputError, match=message):
         tail_quantile(scores, quantile)

@@ -1,4 +1,4 @@
-"""What a training needs of its store is tried before it starts."""
+"""Access to the store is tested before a training."""
 
 from pathlib import Path
 
@@ -7,8 +7,8 @@ import pytest
 
 from container_component_src.data_root import WRITE_PROBE
 from container_component_src.errors import InputError, PipelineError
-from container_component_src.model.arguments import TrainingArguments
 from container_component_src.model.data_access import check_access
+from container_component_src.steps.training import TrainingArguments
 from container_component_src.storage import Location, resolve
 from tests.helpers import write_dataset
 
@@ -28,24 +28,24 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return folder
 
 
-def test_nothing_is_left_where_the_bundle_will_be(root: str) -> None:
+def test_no_file_remains_in_the_bundle_folder(root: str) -> None:
     check_access(arguments(root))
     assert resolve(f"{root}/model").children() == []
 
 
-def test_a_missing_dataset_is_named(root: str) -> None:
+def test_missing_dataset_is_named(root: str) -> None:
     with pytest.raises(InputError, match="/absent"):
         check_access(arguments(root).model_copy(update={"val_df_path": f"{root}/absent"}))
 
 
-def test_a_place_that_cannot_be_written_is_named(root: str, tmp_path: Path) -> None:
+def test_unwritable_folder_is_named(root: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     output = f"{tmp_path}/file/model" if root == str(tmp_path) else "s3://no-such-bucket/model"
     with pytest.raises((PipelineError, OSError), match=r"file/model|no-such-bucket"):
         check_access(arguments(root).model_copy(update={"model_output_file": output}))
 
 
-def test_the_right_to_delete_is_not_needed(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_permission_to_delete_is_not_needed(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(location: Location) -> None:
         raise PermissionError("Access Denied")
 

@@ -18,7 +18,7 @@ def numbered(rows: int) -> TensorSource:
 
 
 def epoch_of(source: TensorSource, batch_size: int, share: Share, seed: int = 0, epoch: int = 0) -> list[list[int]]:
-    """Row numbers by batch."""
+    """Return the row numbers of each batch."""
     blocks = source.shuffled(batch_size, seed, epoch, share)
     return [[int(value) for value in batch[:, 0]] for block in blocks for batch in block]
 
@@ -30,10 +30,10 @@ def epoch_of(source: TensorSource, batch_size: int, share: Share, seed: int = 0,
     block_rows=st.integers(1, 200),
     least_groups=st.sampled_from([1, 5, 1000]),
 )
-def test_every_row_comes_once_per_epoch(
+def test_every_row_is_drawn_once_per_epoch(
     rows: int, batch_size: int, world_size: int, block_rows: int, least_groups: int
 ) -> None:
-    batch_size = max(batch_size, 2 * world_size)  # as the arguments of the training demand it
+    batch_size = max(batch_size, 2 * world_size)  # as the training arguments require
     if least_groups == 1:
         batch_size = max(batch_size, 2 * GROUP_ROWS * world_size)
     with pytest.MonkeyPatch.context() as patch:
@@ -45,7 +45,7 @@ def test_every_row_comes_once_per_epoch(
         ]
     assert sorted(row for share in shares for batch in share for row in batch) == list(range(rows))
     assert sorted(ordered) == list(range(rows))
-    assert {len(share) for share in shares} == {-(-rows // batch_size)}  # processes that wait for each other
+    assert {len(share) for share in shares} == {-(-rows // batch_size)}  # processes that synchronise
     for share in shares:
         sizes = [len(batch) for batch in share]
         assert max(sizes) - min(sizes) <= 1
@@ -53,7 +53,7 @@ def test_every_row_comes_once_per_epoch(
     assert max(steps) < batch_size + world_size
 
 
-def test_many_rows_are_drawn_in_groups() -> None:
+def test_rows_are_drawn_in_groups() -> None:
     (block,) = numbered(8_003).shuffled(8_003, 0, 0, Share())
     rows = torch.cat(block)[:, 0].int().tolist()
     groups = {tuple(rows[first : first + GROUP_ROWS]) for first in range(0, 8_000, GROUP_ROWS)}
@@ -62,19 +62,19 @@ def test_many_rows_are_drawn_in_groups() -> None:
     assert rows != sorted(rows)
 
 
-def test_the_order_follows_seed_and_epoch() -> None:
+def test_order_depends_on_seed_and_epoch() -> None:
     first = epoch_of(numbered(50), 10, Share(), seed=1, epoch=0)
     assert first == epoch_of(numbered(50), 10, Share(), seed=1, epoch=0)
     assert first != epoch_of(numbered(50), 10, Share(), seed=1, epoch=1)
     assert first != epoch_of(numbered(50), 10, Share(), seed=2, epoch=0)
 
 
-def test_a_distributed_block_is_one_batch() -> None:
+def test_distributed_block_is_one_batch() -> None:
     assert {len(block) for block in numbered(100).shuffled(8, 0, 0, Share(1, 2))} == {1}
     assert len(next(numbered(100).shuffled(8, 0, 0, Share()))) == 13
 
 
-def test_rows_are_read_whole_in_an_order_of_the_seed(tmp_path: Path) -> None:
+def test_rows_are_loaded_in_a_seeded_order(tmp_path: Path) -> None:
     values = make_values(31, seed=5)
     dataset = Dataset.open(write_dataset(tmp_path / "data", values, labelled=True))
     loaded = load_values(dataset, seed=1)
@@ -85,7 +85,7 @@ def test_rows_are_read_whole_in_an_order_of_the_seed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_value_that_is_not_finite_is_named(tmp_path: Path, bad: float) -> None:
+def test_value_that_is_not_finite_is_named(tmp_path: Path, bad: float) -> None:
     values = make_values(30, seed=5)
     values[20, 3] = bad
     dataset = Dataset.open(write_dataset(tmp_path / "data", values))

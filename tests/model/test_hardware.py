@@ -7,13 +7,13 @@ from container_component_src.model.hardware import MULTIPLICATIONS_PER_THREAD, A
 from container_component_src.model.vae import TimeStampVAE
 
 
-def test_a_gpu_gets_pinned_memory_and_tensor_float_32() -> None:
+def test_gpu_uses_pinned_memory_and_tensor_float_32() -> None:
     assert Acceleration.on(cuda=True) == Acceleration("high", pin_memory=True)
     assert Acceleration.on(cuda=False) == Acceleration("highest", pin_memory=False)
 
 
 @pytest.mark.parametrize("pin_memory", [True, False])
-def test_batches_are_pinned_if_asked(pin_memory: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_are_pinned_on_request(pin_memory: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     pinned: list[int] = []
 
     def pin(rows: Tensor) -> Tensor:  # the real one needs a GPU
@@ -28,7 +28,7 @@ def test_batches_are_pinned_if_asked(pin_memory: bool, monkeypatch: pytest.Monke
     assert sum(pinned) == (100 if pin_memory else 0)
 
 
-def test_threads_follow_the_size_of_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_depend_on_the_size_of_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
     model = TimeStampVAE(10, 2, (8, 4))
     per_row = sum(weight.numel() for weight in model.parameters())
     monkeypatch.setenv("OMP_NUM_THREADS", "4")

@@ -7,7 +7,7 @@ from container_component_src.model.vae import TimeStampVAE
 from tests.model.datasets import make_values
 
 
-def test_parts_are_those_of_the_model_in_whatever_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_contributions_do_not_depend_on_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     model = TimeStampVAE(5, 2, (8, 4)).eval()
     model.log_variance.data = torch.linspace(-2, 1, 5)
@@ -23,11 +23,11 @@ def test_parts_are_those_of_the_model_in_whatever_batches(monkeypatch: pytest.Mo
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
 
 
-def test_no_rows_have_no_scores() -> None:
+def test_no_rows() -> None:
     assert scoring.score_contributions(TimeStampVAE(5, 2, (8, 4)), np.empty((0, 5), dtype=np.float32)).shape == (0, 5)
 
 
-def test_an_outlier_stands_out_in_its_channel() -> None:
+def test_outlier_raises_the_contribution_of_its_channel() -> None:
     torch.manual_seed(0)
     values = make_values(10, seed=1)
     values[4, 2] += 50

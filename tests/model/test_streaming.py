@@ -16,7 +16,7 @@ SECOND = 10**9
 
 
 def numbered(folder: Path, partition_rows: Sequence[int]) -> Dataset:
-    """A dataset with one channel that counts the rows."""
+    """Write a dataset with one channel that counts the rows."""
     folder.mkdir(exist_ok=True)
     start = 0
     with DatasetWriter(str(folder / "data"), "time", ("row",)) as writer:
@@ -28,7 +28,7 @@ def numbered(folder: Path, partition_rows: Sequence[int]) -> Dataset:
 
 
 def epoch_of(source: StreamingSource, batch_size: int, share: Share, seed: int = 0, epoch: int = 0) -> list[list[int]]:
-    """Row numbers by batch."""
+    """Return the row numbers of each batch."""
     blocks = source.shuffled(batch_size, seed, epoch, share)
     return [[int(value) for value in batch[:, 0]] for block in blocks for batch in block]
 
@@ -39,7 +39,7 @@ def epoch_of(source: StreamingSource, batch_size: int, share: Share, seed: int =
     batch_size=st.integers(1, 30),
     buffer_rows=st.integers(0, 120),
 )
-def test_every_row_comes_once_per_epoch(
+def test_every_row_is_drawn_once_per_epoch(
     tmp_path: Path, partition_rows: list[int], batch_size: int, buffer_rows: int
 ) -> None:
     rows = sum(partition_rows)
@@ -52,7 +52,7 @@ def test_every_row_comes_once_per_epoch(
     assert [int(value) for block in source.ordered(Share()) for value in block[:, 0]] == list(range(rows))
 
 
-def test_processes_read_partitions_of_their_own_and_take_equally_many_steps(tmp_path: Path) -> None:
+def test_processes_read_different_partitions_in_equally_many_steps(tmp_path: Path) -> None:
     partition_rows = [30, 10, 25, 40, 5, 20]
     source = StreamingSource(numbered(tmp_path, partition_rows), buffer_rows=50)
     bounds = np.cumsum([0, *partition_rows])
@@ -67,7 +67,7 @@ def test_processes_read_partitions_of_their_own_and_take_equally_many_steps(tmp_
     assert sorted(ordered) == list(range(130))
 
 
-def test_the_order_follows_seed_and_epoch(tmp_path: Path) -> None:
+def test_order_depends_on_seed_and_epoch(tmp_path: Path) -> None:
     source = StreamingSource(numbered(tmp_path, [30] * 5), buffer_rows=60)
     first = epoch_of(source, 10, Share(), seed=1, epoch=0)
     assert first == epoch_of(source, 10, Share(), seed=1, epoch=0)
@@ -75,13 +75,13 @@ def test_the_order_follows_seed_and_epoch(tmp_path: Path) -> None:
     assert first != epoch_of(source, 10, Share(), seed=2, epoch=0)
 
 
-def test_rows_of_several_partitions_meet_in_a_batch(tmp_path: Path) -> None:
+def test_batches_mix_rows_of_several_partitions(tmp_path: Path) -> None:
     source = StreamingSource(numbered(tmp_path, [50] * 10), buffer_rows=200)
     met = [len({row // 50 for row in batch}) for batch in epoch_of(source, 50, Share())]
     assert sum(met) / len(met) > 3
 
 
-def test_fewer_partitions_than_processes_are_refused(tmp_path: Path) -> None:
+def test_fewer_partitions_than_processes(tmp_path: Path) -> None:
     source = StreamingSource(numbered(tmp_path, [50]), buffer_rows=10)
     with pytest.raises(InputError, match="1 partitions are too few to share among 2 processes"):
         source.shuffled(10, 0, 0, Share(1, 2))

@@ -6,18 +6,19 @@ import numpy as np
 import pytest
 import torch
 
-from container_component_src.backends.local.training import train as run_locally
+from container_component_src.backends.local.training import LocalTrainer
 from container_component_src.errors import InputError, StepError
 from container_component_src.model import training
-from container_component_src.model.arguments import TrainingArguments, TrainingJob
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.datamodule import TensorSource
 from container_component_src.model.scoring import score_contributions
 from container_component_src.model.streaming import StreamingSource
 from container_component_src.model.training import row_source, train
 from container_component_src.model.windows import Windowing
+from container_component_src.steps.data import ScalerType
+from container_component_src.steps.training import TrainingArguments, TrainingJob
 from container_component_src.telemetry.dataset import Dataset
-from container_component_src.telemetry.scaler import Scaler, ScalerType
+from container_component_src.telemetry.scaler import Scaler
 from container_component_src.telemetry.smoothing import smooth
 from tests.model.datasets import CHANNELS, SECOND, make_values, write_dataset
 
@@ -25,7 +26,7 @@ TIMES = SECOND * np.arange(200, dtype=np.int64)
 
 
 def make_arguments(folder: Path, **changes: object) -> TrainingArguments:
-    """Arguments for tiny datasets, which are written unless they are there already."""
+    """Return arguments for tiny datasets, which are written if they do not exist."""
     for name, rows, seed in (("train", 300, 1), ("val", 200, 2)):
         if not (folder / name).exists():
             write_dataset(folder / name, make_values(rows, seed))
@@ -43,7 +44,7 @@ def make_arguments(folder: Path, **changes: object) -> TrainingArguments:
 
 
 @pytest.mark.parametrize("window_steps", [1, 3])
-def test_training_writes_a_bundle_that_describes_itself(tmp_path: Path, window_steps: int) -> None:
+def test_training_writes_a_bundle(tmp_path: Path, window_steps: int) -> None:
     arguments = make_arguments(tmp_path, seed=11, smoothing_window=3, alarm_quantile=0.95, window_steps=window_steps)
     summary = train(arguments)
     bundle = Bundle.load(arguments.model_output_file)
@@ -61,7 +62,7 @@ def test_training_writes_a_bundle_that_describes_itself(tmp_path: Path, window_s
     assert thresholds.score == pytest.approx(np.quantile(smoothed, 0.95), rel=1e-5)
 
 
-def test_metrics_are_printed_as_katib_reads_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_metrics_are_printed_in_the_format_of_katib(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     summary = train(make_arguments(tmp_path))
     lines = capsys.readouterr().out.splitlines()
     katib = re.compile(r"([\w|-]+)\s*=\s*([+-]?\d*(\.\d+)?([Ee][+-]?\d+)?)")
@@ -74,7 +75,7 @@ def test_metrics_are_printed_as_katib_reads_them(tmp_path: Path, capsys: pytest.
     ]
 
 
-def test_equal_seeds_train_equal_models(tmp_path: Path) -> None:
+def test_training_is_reproducible(tmp_path: Path) -> None:
     arguments = make_arguments(tmp_path)
     summaries, weights = [], []
     for _ in range(2):
@@ -88,7 +89,7 @@ def test_equal_seeds_train_equal_models(tmp_path: Path) -> None:
     assert not torch.equal(other["log_variance"], weights[0]["log_variance"])
 
 
-def test_the_bundle_holds_the_weights_of_the_best_epoch(tmp_path: Path) -> None:
+def test_bundle_has_the_weights_of_the_best_epoch(tmp_path: Path) -> None:
     """Few rows and a high learning rate: the validation loss rises before the training ends."""
     write_dataset(tmp_path / "train", make_values(30, seed=1))
     arguments = make_arguments(
@@ -103,8 +104,8 @@ def test_the_bundle_holds_the_weights_of_the_best_epoch(tmp_path: Path) -> None:
     assert float(val_loss) == pytest.approx(min(losses), rel=1e-6)
 
 
-def test_val_loss_has_one_yardstick_for_every_beta(tmp_path: Path) -> None:
-    """A tiny beta lowers what is minimised, not the bound on the evidence that trials are compared by."""
+def test_val_loss_does_not_depend_on_beta(tmp_path: Path) -> None:
+    """A tiny beta lowers the training loss, but not the validation loss that trials are compared by."""
     last = {}
     for beta in (0.001, 1.0):
         arguments = make_arguments(tmp_path, beta=beta, max_epochs=20, early_stopping_patience=20)
@@ -113,7 +114,7 @@ def test_val_loss_has_one_yardstick_for_every_beta(tmp_path: Path) -> None:
     assert last[0.001].val_loss > last[1.0].val_loss
 
 
-def test_the_scaler_of_the_data_is_kept(tmp_path: Path) -> None:
+def test_bundle_has_the_scaler_of_the_data(tmp_path: Path) -> None:
     scaler = Scaler(type=ScalerType.STANDARD, channels=CHANNELS, centre=(1.0,) * 5, scale=(2.0,) * 5)
     for name, rows in (("train", 300), ("val", 200)):
         write_dataset(tmp_path / name, make_values(rows, seed=1), scaler=scaler, labelled=True)
@@ -122,33 +123,31 @@ def test_the_scaler_of_the_data_is_kept(tmp_path: Path) -> None:
     assert Bundle.load(arguments.model_output_file).info.scaler == scaler
 
 
-def test_data_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+def test_different_channels(tmp_path: Path) -> None:
     write_dataset(tmp_path / "val", make_values(200, seed=2), channels=(*CHANNELS[:4], "noise"))
     with pytest.raises(InputError, match=r"channel 'humidity' of the training data .*train is missing in .*val"):
         train(make_arguments(tmp_path))
 
 
-def test_data_scaled_apart_are_refused(tmp_path: Path) -> None:
+def test_different_scalers(tmp_path: Path) -> None:
     scaler = Scaler(type=ScalerType.STANDARD, channels=CHANNELS, centre=(1.0,) * 5, scale=(2.0,) * 5)
     write_dataset(tmp_path / "val", make_values(200, seed=2), scaler=scaler)
     with pytest.raises(InputError, match=r"val: scaled differently from .*train"):
         train(make_arguments(tmp_path))
 
 
-def test_a_batch_above_the_training_rows_is_refused(tmp_path: Path) -> None:
+def test_batch_larger_than_the_training_set(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"batch size 301 exceeds the 300 rows"):
         train(make_arguments(tmp_path, batch_size=301))
 
 
-def test_a_distributed_run_needs_the_environment_of_the_operator(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_distributed_run_needs_the_variables_of_the_operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     with pytest.raises(InputError, match=r"environment variable .* is missing"):
         train(make_arguments(tmp_path, run_as_pytorchjob=True))
 
 
-def test_a_diverging_training_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_diverging_training_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_dataset(tmp_path / "train", 1e30 * make_values(300, seed=1))
     with pytest.raises(StepError, match="train_loss is not a finite number"):
         train(make_arguments(tmp_path))
@@ -157,21 +156,21 @@ def test_a_diverging_training_fails(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.parametrize("nodes", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_streamed_rows_train_as_well_as_those_in_memory(tmp_path: Path, nodes: int) -> None:
-    """The order of rows differs, so weights do; what is learnt does not."""
+def test_streamed_rows_give_an_equally_good_model(tmp_path: Path, nodes: int) -> None:
+    """The order of rows differs, so the weights do; the losses are about equal."""
     in_memory = train(make_arguments(tmp_path, max_epochs=6, window_steps=nodes))
     arguments = make_arguments(tmp_path, max_epochs=6, window_steps=nodes, memory_share=0.0, num_gpu_nodes=nodes)
     if nodes == 1:
         train(arguments)
     else:
-        run_locally(TrainingJob(arguments=arguments))
+        LocalTrainer().train(TrainingJob(arguments=arguments))
     streamed = Bundle.load(arguments.model_output_file).info.training
     assert streamed.train_rows == in_memory.train_rows
     assert streamed.val_loss == pytest.approx(in_memory.val_loss, rel=0.15)
     assert streamed.val_loss < streamed.history[0].val_loss
 
 
-def test_the_place_of_the_rows_follows_their_size(tmp_path: Path) -> None:
+def test_large_datasets_are_streamed(tmp_path: Path) -> None:
     dataset = Dataset.open(write_dataset(tmp_path / "data", make_values(100, seed=1)))
     assert isinstance(row_source(dataset, 0.5, 0, Windowing(2)), TensorSource)
     streamed = row_source(dataset, 0.0, 0, Windowing(2))

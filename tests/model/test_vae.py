@@ -21,7 +21,7 @@ def make_rows(rows: int) -> torch.Tensor:
 
 
 def elbo_by_hand(model: TimeStampVAE, rows: torch.Tensor, beta: float, noise: np.ndarray) -> np.ndarray:
-    """The negative ELBO as its definition says, in numpy."""
+    """Return the negative ELBO by its definition, in NumPy."""
     weights = {name: tensor.detach().numpy() for name, tensor in model.state_dict().items()}
 
     def layers(part: str, values: np.ndarray) -> np.ndarray:
@@ -43,7 +43,7 @@ def elbo_by_hand(model: TimeStampVAE, rows: torch.Tensor, beta: float, noise: np
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.5, 4.0])
-def test_elbo_is_that_of_the_definition(beta: float) -> None:
+def test_elbo_equals_its_definition(beta: float) -> None:
     model, rows = make_model(), make_rows(6)
     with torch.no_grad():
         sampled = model.negative_elbo(rows, beta, torch.Generator().manual_seed(8)).numpy()
@@ -53,13 +53,13 @@ def test_elbo_is_that_of_the_definition(beta: float) -> None:
     np.testing.assert_allclose(at_mean, elbo_by_hand(model, rows, beta, np.zeros((6, LATENT))), rtol=1e-12)
 
 
-def test_values_of_any_size_are_bent() -> None:
+def test_asinh_of_any_value() -> None:
     sizes = np.concatenate([[0.0], np.logspace(-30, 38, 200)])
     values = np.concatenate([sizes, -sizes]).astype(np.float32)
     np.testing.assert_allclose(bend(torch.from_numpy(values)).numpy(), np.arcsinh(values), rtol=1e-6)
 
 
-def test_parts_sum_to_the_elbo_and_share_its_divergence() -> None:
+def test_contributions_sum_to_the_elbo_and_share_its_kl_divergence() -> None:
     model, rows = make_model(), make_rows(6)
     with torch.no_grad():
         parts, expected = model(rows)
@@ -71,7 +71,7 @@ def test_parts_sum_to_the_elbo_and_share_its_divergence() -> None:
         torch.testing.assert_close(parts + densities, shared.expand_as(parts))
 
 
-def test_an_untrained_network_has_no_linear_part() -> None:
+def test_linear_maps_of_an_untrained_network_are_zero() -> None:
     model, rows = TimeStampVAE(CHANNELS, LATENT, (7, 4)).double(), make_rows(6)
     with torch.no_grad():
         torch.testing.assert_close(
@@ -79,8 +79,8 @@ def test_an_untrained_network_has_no_linear_part() -> None:
         )
 
 
-def test_what_beta_means_does_not_depend_on_the_batch_size() -> None:
-    """The gradient of a batch that repeats its rows is that of the rows, whatever weight the KL divergence has."""
+def test_effect_of_beta_does_not_depend_on_the_batch_size() -> None:
+    """The gradient of a batch that repeats its rows equals that of the rows, for any weight of the KL divergence."""
     rows = make_rows(4)
     gradients = []
     for batch in (rows, rows.repeat(16, 1)):
@@ -96,7 +96,7 @@ def test_kl_divergence_of_gaussians() -> None:
     torch.testing.assert_close(kl, torch.tensor([0.0, 0.5 * (1 + 4 + np.e - 2)]))
 
 
-def test_the_variance_has_a_floor() -> None:
+def test_variance_has_a_floor() -> None:
     model = make_model()
     model.log_variance.data.fill_(-100.0)
     torch.testing.assert_close(model.variance(), torch.full((CHANNELS,), 0.01, dtype=torch.float64))
@@ -106,7 +106,7 @@ def test_far_outliers_have_a_finite_loss() -> None:
     assert torch.isfinite(make_model().negative_elbo(1e6 * make_rows(3), 1.0)).all()
 
 
-def test_both_halves_have_two_hidden_layers() -> None:
+def test_encoder_and_decoder_have_two_hidden_layers() -> None:
     model = TimeStampVAE(CHANNELS, LATENT, (7, 4))
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items() if name.endswith("weight")}
     assert list(shapes.values()) == [(7, 5), (4, 7), (4, 4), (4, 2), (7, 4), (5, 7), (2, 5), (5, 2)]

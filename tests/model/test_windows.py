@@ -27,7 +27,7 @@ def windows(steps: int, timestamps: np.ndarray | None, rows_at_once: int) -> lis
 
 
 @pytest.mark.parametrize("rows_at_once", [1, 2, 100])
-def test_windows_end_at_their_row_and_cross_no_gap(rows_at_once: int) -> None:
+def test_windows_end_at_their_row_and_do_not_cross_gaps(rows_at_once: int) -> None:
     assert windows(3, TIMES, rows_at_once) == [
         [0, 0, 0], [0, 0, 1], [0, 1, 2],
         [3, 3, 3], [3, 3, 4], [3, 4, 5], [4, 5, 6],
@@ -36,7 +36,7 @@ def test_windows_end_at_their_row_and_cross_no_gap(rows_at_once: int) -> None:
     assert windows(1, TIMES, rows_at_once) == [[row] for row in range(7)]
 
 
-def test_a_window_has_its_time_steps_one_after_the_other() -> None:
+def test_windows_are_ordered_by_time_step() -> None:
     values = np.arange(6, dtype=np.float32).reshape(3, 2)
     (found,) = Windowing(2).pieces(values, TIMES[:3], 10)
     assert found.tolist() == [[0, 1, 0, 1], [0, 1, 2, 3], [2, 3, 4, 5]]
@@ -50,8 +50,8 @@ def make_model(steps: int) -> TimeStampVAE:
     return model.eval()
 
 
-def test_the_likelihood_of_a_window_is_shared_among_its_time_steps() -> None:
-    """A window of steps is a time step of so many more channels, whose negative ELBO has to be divided."""
+def test_score_is_the_mean_over_the_window() -> None:
+    """A window is like one time step with more channels; its negative ELBO is divided by the number of steps."""
     model, wide = make_model(STEPS), TimeStampVAE(STEPS * CHANNELS, 2, (7, 4), variance_floor=0.01)
     weights = model.state_dict()
     wide.load_state_dict(weights | {"log_variance": weights["log_variance"].repeat(STEPS)})
@@ -66,7 +66,7 @@ def test_the_likelihood_of_a_window_is_shared_among_its_time_steps() -> None:
 
 
 @given(steps=st.integers(1, 5), cuts=st.lists(st.integers(0, 40), max_size=5), gap=st.integers(0, 40))
-def test_scores_do_not_depend_on_how_a_series_is_cut(steps: int, cuts: list[int], gap: int) -> None:
+def test_scores_do_not_depend_on_the_pieces(steps: int, cuts: list[int], gap: int) -> None:
     values = np.random.default_rng(2).standard_normal((40, CHANNELS)).astype(np.float32)
     times = SECOND * (np.arange(40, dtype=np.int64) + 60 * (np.arange(40) >= gap))
     model, scorer = make_model(steps), SeriesScorer(make_model(steps), 10 * SECOND)
@@ -77,7 +77,7 @@ def test_scores_do_not_depend_on_how_a_series_is_cut(steps: int, cuts: list[int]
     )
 
 
-def test_scores_are_those_of_the_windows_by_hand() -> None:
+def test_scores_of_windows_by_hand() -> None:
     model = make_model(2)
     values = np.random.default_rng(2).standard_normal((3, CHANNELS)).astype(np.float32)
     by_hand = np.stack([np.r_[values[0], values[0]], np.r_[values[0], values[1]], np.r_[values[2], values[2]]])
@@ -88,7 +88,7 @@ def test_scores_are_those_of_the_windows_by_hand() -> None:
     np.testing.assert_allclose(expected, wanted[1], rtol=1e-5)
 
 
-def test_streamed_windows_are_those_in_memory_and_cross_no_partition(tmp_path: Path) -> None:
+def test_streamed_windows_equal_those_in_memory(tmp_path: Path) -> None:
     with DatasetWriter(str(tmp_path / "data"), "time", ("row",)) as writer:
         for rows in (slice(0, 2), slice(2, 7)):
             writer.write(Frame(TIMES[rows], NUMBERS[rows]))

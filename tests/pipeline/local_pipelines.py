@@ -62,6 +62,9 @@ else:
 """
 
 
+_compiled: dict[str, str] = {}  # YAML by the pipeline's name
+
+
 def _spec(action: str, *arguments: Any) -> dsl.ContainerSpec:
     return dsl.ContainerSpec(
         image="example/image:1",
@@ -217,9 +220,12 @@ def half_cached():
 
 
 def compiled(pipeline: Any, directory: Path) -> Path:
-    """Compile a pipeline into a directory."""
+    """Write a compiled pipeline into a directory; each one is compiled once per test session."""
     path = directory / f"{pipeline.name}.yaml"
-    compiler.Compiler().compile(pipeline, str(path))
+    if pipeline.name not in _compiled:
+        compiler.Compiler().compile(pipeline, str(path))
+        _compiled[pipeline.name] = path.read_text()
+    path.write_text(_compiled[pipeline.name])
     return path
 
 

@@ -12,8 +12,8 @@ from pydantic import SecretStr
 from container_component_src.errors import InputError
 from pipeline import auth_session
 from pipeline.auth_session import AuthSession
-from pipeline.remote.problems import PlatformError
-from pipeline.remote.settings import Login, RemoteSettings, Trust
+from pipeline.login.errors import PlatformError
+from pipeline.login.settings import Login, RemoteSettings, Trust
 from tests.pipeline.remote.gateways import (
     LDAP_PASSWORD,
     LDAP_USERNAME,
@@ -89,7 +89,7 @@ def test_token_stands_for_the_login(platform: Platform) -> None:
 def test_wrong_password_is_said(gateway: str, status: int) -> None:
     with (
         serving(LoginOptions(gateway, wrong_password_status=status)) as platform,
-        pytest.raises(InputError, match="wrong user name or password at connector 'local': check KUBEFLOW_USERNAME"),
+        pytest.raises(InputError, match="wrong user name or password at connector 'local'; check KUBEFLOW_USERNAME"),
     ):
         session_at(platform, Login(USERNAME, SecretStr("guess"))).headers()
     assert len([path for method, path in platform.seen if method == "POST"]) == 1  # no lock-out by trying again
@@ -98,9 +98,9 @@ def test_wrong_password_is_said(gateway: str, status: int) -> None:
 @pytest.mark.parametrize(
     ("connectors", "wanted", "message"),
     [
-        (BOTH, "github", "KUBEFLOW_CONNECTOR=github: the login offers ldap, local"),
-        (LDAP_ONLY, "local", "KUBEFLOW_CONNECTOR=local: the login offers ldap"),
-        ({"ldap": {"a": "b"}, "crowd": {"a": "b"}}, "", "several connectors: name one of crowd, ldap"),
+        (BOTH, "github", "KUBEFLOW_CONNECTOR=github: the login does not offer it; use one of ldap, local"),
+        (LDAP_ONLY, "local", "KUBEFLOW_CONNECTOR=local: the login does not offer it; use one of ldap"),
+        ({"ldap": {"a": "b"}, "crowd": {"a": "b"}}, "", "several connectors; name one of crowd, ldap"),
         ({"local": {}}, "", "no form for user name and password"),
         ({**BOTH, "github": {}}, "github", "no form for user name and password"),
     ],
@@ -116,7 +116,7 @@ def test_wrong_connector_is_said(connectors: dict[str, dict[str, str]], wanted: 
 def test_session_that_does_not_stick_is_said() -> None:
     with (
         serving(LoginOptions(keep_session=False)) as platform,
-        pytest.raises(PlatformError, match="takes the login but does not keep it"),
+        pytest.raises(PlatformError, match="accepts the login but does not keep the session"),
     ):
         session_at(platform).headers()
 
@@ -124,14 +124,14 @@ def test_session_that_does_not_stick_is_said() -> None:
 @pytest.mark.parametrize(
     ("path", "fault", "message"),
     [
-        ("/pipeline/", "loop", "goes round in circles"),
-        ("/dex/auth", "loop", "goes round in circles"),
-        ("/pipeline/", 404, r"no Kubeflow Pipelines there \(404"),
+        ("/pipeline/", "loop", "redirects in a circle"),
+        ("/dex/auth", "loop", "redirects in a circle"),
+        ("/pipeline/", 404, r"no Kubeflow Pipelines at this address \(404"),
         ("/pipeline/", 503, "answers 503 Service Unavailable"),
         ("/dex/auth/local/login", 500, "answers 500 Internal Server Error"),
-        ("/oauth2/callback", "no right", r"this user may not enter \(403\)"),
-        ("/oauth2/start", "no right", r"refuses without a login page \(403\)"),
-        ("/oauth2/start", 403, r"refuses without a word, .* \(403\): try again"),
+        ("/oauth2/callback", "no right", r"this user has no access \(403\)"),
+        ("/oauth2/start", "no right", r"access refused without a login page \(403\)"),
+        ("/oauth2/start", 403, r"refuses without a reason \(403\), .*; try again"),
         ("/dex/auth", "reset", "the connection broke"),
         ("/dex/auth", "slow", "no answer within 0.2 s"),
     ],
@@ -178,7 +178,7 @@ def test_password_goes_to_no_other_host() -> None:
 
 def test_password_is_not_handed_on_by_a_redirect() -> None:
     with serving(LoginOptions(hand_on="/foreign/login")) as platform:
-        with pytest.raises(PlatformError, match="hands the password on"):
+        with pytest.raises(PlatformError, match="redirects the password to another address"):
             session_at(platform).headers()
         assert ("POST", "/foreign/login") not in platform.seen
 
@@ -203,7 +203,7 @@ def bundle(authority: trustme.CA, tmp_path: Path) -> Path:
 
 
 def test_unknown_authority_is_not_trusted(https: Platform) -> None:
-    with pytest.raises(PlatformError, match=r"certificate is not trusted \(.*local issuer.*\): name .* --ca-bundle"):
+    with pytest.raises(PlatformError, match=r"certificate is not trusted \(.*local issuer.*\); name .* --ca-bundle"):
         session_at(https).headers()
     assert https.seen == []
 
@@ -225,7 +225,7 @@ def test_bundle_does_not_excuse_another_name(https: Platform, bundle: Path) -> N
 def test_bundle_without_certificates_is_named(tmp_path: Path) -> None:
     empty = tmp_path / "empty.pem"
     empty.touch()
-    with pytest.raises(InputError, match=r"empty\.pem: holds no certificates"):
+    with pytest.raises(InputError, match=r"empty\.pem: contains no certificates"):
         auth_session.ssl_context(RemoteSettings("https://localhost", USER, "user", "", Trust(empty)))
 
 

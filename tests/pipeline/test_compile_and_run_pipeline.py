@@ -13,13 +13,9 @@ import yaml
 from container_component_src.errors import InputError
 from container_component_src.settings import load_settings
 from pipeline import local
-from pipeline.compile_and_run_pipeline import (
-    check_options,
-    compile_and_run_pipeline,
-    parse_parameters,
-    run_on_this_machine,
-)
+from pipeline.compile_and_run_pipeline import compile_and_run_pipeline, run_on_this_machine
 from pipeline.local import LocalRunOptions
+from pipeline.options import check_options, parse_parameters
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -22,7 +22,7 @@ from container_component_src.main import COMMANDS
 from container_component_src.scratch import RUN_ID_VARIABLE
 from container_component_src.settings import Settings, load_settings
 from container_component_src.storage import S3_ENVIRONMENT
-from pipeline.compile_and_run_pipeline import compile_pipeline
+from pipeline.compilation import compile_pipeline
 
 ROOT = Path(__file__).resolve().parents[2]
 INPUT = re.compile(r"\{\{\$\.inputs\.parameters\['(\w+)'\]\}\}")

@@ -2,9 +2,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pipeline.local.runner import load_pipeline_spec
 from pipeline.progress import step_table
-from pipeline.steps import PlannedStep, StepBoard, StepRecord, StepState, plan_steps
+from pipeline.steps import PlannedStep, StepBoard, StepRecord, StepState, load_pipeline_spec, plan_steps
 from tests.pipeline import local_pipelines
 
 

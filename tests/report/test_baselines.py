@@ -1,11 +1,12 @@
-"""Whether the model earns its keep, said plainly in every case."""
+"""The verdict on the model and its baselines, in every case."""
 
 from typing import Any
 
 import pytest
 
 from container_component_src.evaluation.result import BaselineResult, EvaluationResult, Interval, ThresholdMetrics
-from container_component_src.report.baselines import baseline_section, judgement
+from container_component_src.report.baselines import baseline_verdict
+from container_component_src.report.rendering import render
 
 AREAS = ("roc_auc", "pr_auc")
 
@@ -38,40 +39,44 @@ WEAK = baseline("pca_residual", (0.6, 0.3), (0.2, 0.4), 0.2)
     [
         (
             baseline("mahalanobis", (0.85, 0.7), (0.01, 0.02), 0.6),
-            "The model earns its keep: it is better than all 2 baselines in ROC AUC and PR AUC, and stays so when the "
-            "events are drawn again (+0.050 in ROC AUC, +0.100 in PR AUC over the strongest, Mahalanobis distance).",
+            "The model beats all 2 baselines in ROC AUC and PR AUC, and the 95 % interval of each lead lies above zero "
+            "(+0.050 in ROC AUC, +0.100 in PR AUC over the strongest, Mahalanobis distance).",
         ),
         (
             baseline("mahalanobis", (0.85, 0.7), (-0.01, 0.02), 0.6),
-            "Whether the model earns its keep is open: it is better than all 2 baselines in ROC AUC and PR AUC, but "
-            "the 95 % interval of its lead reaches zero, over Mahalanobis distance -0.010 to +0.090 in ROC AUC.",
+            "It is uncertain whether the model beats the baselines: it leads all 2 in ROC AUC and PR AUC, but the "
+            "95 % interval of its lead includes zero (over Mahalanobis distance -0.010 to +0.090 in ROC AUC).",
         ),
         (
             baseline("mahalanobis", (0.85, 0.81), (-0.01, -0.02), 0.6),
-            "The model does not earn its keep here: Mahalanobis distance reaches 0.810 in PR AUC, the model 0.800.",
+            "The model does not beat the baselines: Mahalanobis distance reaches 0.810 in PR AUC, the model 0.800.",
         ),
         (
             baseline("isolation_forest", (0.85, 0.7), (), 0.71),
-            "The model earns its keep: it is better than all 2 baselines in ROC AUC and PR AUC (+0.050 in ROC AUC, "
-            "+0.100 in PR AUC over the strongest, Isolation forest). At calibrated thresholds, though, Isolation "
-            "forest reaches a composite F1 of 0.710, the model 0.700.",
+            "The model beats all 2 baselines in ROC AUC and PR AUC (+0.050 in ROC AUC, +0.100 in PR AUC over the "
+            "strongest, Isolation forest). At calibrated thresholds, however, Isolation forest reaches a composite F1 "
+            "of 0.710, the model 0.700.",
         ),
     ],
-    ids=["certain", "open", "not", "alarms are worse"],
+    ids=["certain", "uncertain", "behind", "worse alarms"],
 )
-def test_the_judgement(other: BaselineResult, expected: str) -> None:
-    assert judgement(result(WEAK, other)) == expected
+def test_verdict(other: BaselineResult, expected: str) -> None:
+    assert baseline_verdict(result(WEAK, other)) == expected
 
 
-def test_the_table_has_the_model_first_and_the_strongest_next() -> None:
-    section = baseline_section(result(WEAK, baseline("z_score", (0.85, 0.7), (0.1, -0.2), 0.6)), "$rows")
-    model, strongest, weakest = section.splitlines()
+def section(shown: EvaluationResult) -> str:
+    return render("baselines.html.jinja", result=shown, verdict=baseline_verdict(shown))
+
+
+def test_the_table_lists_the_model_first_and_then_the_strongest_baseline() -> None:
+    text = section(result(WEAK, baseline("z_score", (0.85, 0.7), (0.1, -0.2), 0.6)))
+    model, strongest, weakest = text[text.index("<tbody>") :].split("<tr ")[1:]
     assert "Model (VAE)" in model
     assert "Z-score" in strongest
     assert ">-0.200 to -0.100<" in strongest
     assert "PCA residual" in weakest
 
 
-def test_without_baselines_nothing_is_claimed() -> None:
-    assert judgement(result()) == ""
-    assert "No baselines" in baseline_section(result(), "$rows")
+def test_without_baselines_there_is_no_verdict() -> None:
+    assert baseline_verdict(result()) == ""
+    assert "No baselines" in section(result())

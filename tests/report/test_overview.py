@@ -1,4 +1,4 @@
-"""The overview of the data: spans and gaps whatever the partitions, and parts that belong together."""
+"""Overview of the telemetry: spans and gaps for any partitioning, and splits that belong together."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from container_component_src.errors import InputError
-from container_component_src.report.overview import Spans, joined, read_overview, read_spans
+from container_component_src.report.overview import Spans, join_spans, read_overview, read_spans
 from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from tests.evaluation.cases import CHANNELS, ROWS, SECOND, START, Case, write_case
@@ -21,15 +21,15 @@ def opened(case: Case) -> dict[str, Dataset]:
 
 
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 9)), min_size=1, max_size=12), st.integers(1, 9))
-def test_joined_spans_hold_all_times_and_lie_apart(starts_and_lengths: list[tuple[int, int]], longest: int) -> None:
+def test_joined_spans_cover_all_times_and_lie_apart(starts_and_lengths: list[tuple[int, int]], longest: int) -> None:
     spans = np.array([(start, start + length) for start, length in starts_and_lengths], dtype=np.int64)
     times = np.unique(np.concatenate([np.arange(start, end + 1) for start, end in spans]))
     pieces = np.split(times, np.flatnonzero(np.diff(times) > longest) + 1)
-    assert joined([spans[:3], spans[3:]], longest).tolist() == [[piece[0], piece[-1]] for piece in pieces]
+    assert join_spans([spans[:3], spans[3:]], longest).tolist() == [[piece[0], piece[-1]] for piece in pieces]
 
 
 @pytest.mark.parametrize("cuts", [(), (1,), (3, 4), (2, 3, 5)])
-def test_spans_end_at_gaps_and_not_at_partitions(tmp_path: Path, cuts: tuple[int, ...]) -> None:
+def test_spans_end_at_gaps_but_not_at_partitions(tmp_path: Path, cuts: tuple[int, ...]) -> None:
     timestamps = np.array([0, 1, 2, 50, 51, 52], dtype=np.int64) * SECOND
     with DatasetWriter(str(tmp_path), "normalizedTime", CHANNELS) as writer:
         for part in np.split(np.arange(6), cuts):
@@ -38,24 +38,24 @@ def test_spans_end_at_gaps_and_not_at_partitions(tmp_path: Path, cuts: tuple[int
     assert read_spans(dataset, 10 * SECOND).tolist() == [[0, 2 * SECOND], [50 * SECOND, 52 * SECOND]]
 
 
-def test_the_whole_is_described(tmp_path: Path) -> None:
+def test_overview_of_the_whole_telemetry(tmp_path: Path) -> None:
     case = write_case(tmp_path)
     overview = read_overview(Dataset.open(case.whole), opened(case), 10 * SECOND)
     assert (overview.rows, overview.channels) == (3 * ROWS, len(CHANNELS))
-    assert overview.part_rows == {"train": ROWS, "val": ROWS, "test": ROWS}
+    assert overview.split_rows == {"train": ROWS, "val": ROWS, "test": ROWS}
     assert (overview.start, overview.end) == (START, START + (3 * ROWS - 1) * SECOND)
-    assert len(overview.gaps) == 0  # a part begins where another ends
+    assert len(overview.gap_seconds) == 0  # a split begins where another ends
     assert overview.missing == {"fan": 3}
     assert overview.notes == {"sample_frac": 0.5}
 
 
-def test_parts_of_other_data_are_refused(tmp_path: Path) -> None:
+def test_rejects_splits_of_other_data(tmp_path: Path) -> None:
     case = write_case(tmp_path)
-    with pytest.raises(InputError, match="1200 rows, but its parts have 800"):
+    with pytest.raises(InputError, match="1200 rows, but its splits have 800"):
         read_overview(Dataset.open(case.whole), {name: each for name, each in opened(case).items() if name != "val"}, 1)
 
 
-def test_more_spans_than_can_be_seen_become_fewer() -> None:
+def test_spans_with_short_gaps_are_joined() -> None:
     spans: Spans = np.array([(10 * number, 10 * number + 4) for number in range(100)], dtype=np.int64)
-    assert len(joined([spans], 5)) == 100
-    assert joined([spans], 6).tolist() == [[0, 994]]
+    assert len(join_spans([spans], 5)) == 100
+    assert join_spans([spans], 6).tolist() == [[0, 994]]

@@ -1,4 +1,4 @@
-"""The page: whole, self-contained, and safe whatever the titles say."""
+"""Report page: complete, self-contained, and safe for any title."""
 
 import json
 import re
@@ -16,18 +16,18 @@ from container_component_src.evaluation.evaluator import evaluate
 from container_component_src.evaluation.result import ChannelExcess, Counts, EvaluationResult, EventResult
 from container_component_src.report.overview import SPANS_SHOWN
 from container_component_src.report.page import write_report
+from container_component_src.report.rendering import render
 from container_component_src.report.score_plot import event_views
 from container_component_src.report.series import EVENT_LINES, Line, Series, event_windows
 from container_component_src.report.signals import Signal
-from container_component_src.report.tables import event_rows
 from tests.evaluation.cases import SECOND, Case, anomalous_frame, make_bundle, write_case
 
-TRIALS = 'trial,state,val_loss,latent_dim,hidden_dims\n0,succeeded,42.0,8,"64,32"\n1,succeeded,41.0,16,<b>\n'
+TRIALS = 'trial,state,val_loss,latent_dim,hidden_dims\n0,succeeded,42.0,8,"64,32"\n1,succeeded,41.0,16,</script>\n'
 LARGEST = 8_000_000
 
 
 class Page(HTMLParser):
-    """Collects what the tests look at."""
+    """Parser that collects tags, texts and scripts."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self._in == "script":
-            self.scripts[-1] += data  # long ones come in parts
+            self.scripts[-1] += data  # a long script comes in several pieces
         else:
             self.texts.append(data)
 
@@ -87,12 +87,12 @@ def report(case: Case, trials: bool = True) -> Page:
 
 
 def add_baselines(case: Case) -> None:
-    """Evaluate again, with training data."""
+    """Evaluate again with training data."""
     result = evaluate(case.bundle, case.val, case.test, str(case.out), case.train)
     result.write(str(case.out.parent / "evaluation.json"))
 
 
-def test_the_page_is_whole_and_needs_no_network(case: Case) -> None:
+def test_the_page_is_complete_and_needs_no_network(case: Case) -> None:
     page = report(case)
     assert page.tags[0][0] == "html"
     assert not [tag for tag, _ in page.tags if tag in {"link", "iframe", "img", "object"}]
@@ -105,7 +105,7 @@ def test_the_page_is_whole_and_needs_no_network(case: Case) -> None:
     assert links <= set(page.attributes("id"))
 
 
-def test_titles_are_shown_and_not_run(case: Case) -> None:
+def test_titles_are_escaped(case: Case) -> None:
     page = report(case)
     assert "Fan <b>& co</b>" in page.texts
     assert "b" not in {tag for tag, _ in page.tags}
@@ -114,7 +114,7 @@ def test_titles_are_shown_and_not_run(case: Case) -> None:
     assert page.data["events"][0]["label"] == "Event 1 of 2: A-1 Fan <b>& co</b>"
 
 
-def test_every_place_has_its_figure_and_every_colour_both_themes(case: Case) -> None:
+def test_every_placeholder_has_a_figure_and_every_colour_both_themes(case: Case) -> None:
     page = report(case)
     figures = page.data["figures"]
     assert {*page.attributes("data-figure"), "time"} == figures.keys()
@@ -126,10 +126,8 @@ def test_every_place_has_its_figure_and_every_colour_both_themes(case: Case) -> 
 
 
 def test_plotly_knows_every_property_of_the_figures(case: Case) -> None:
-    """plotly.js passes over what it does not know; its Python twin refuses it."""
-    evaluate(case.bundle, case.val, case.test, str(case.out), case.train).write(
-        str(case.out.parent / "evaluation.json")
-    )
+    """plotly.js ignores unknown properties; plotly for Python rejects them."""
+    add_baselines(case)
     for figure in report(case).data["figures"].values():
         coloured = json.loads(re.sub(r'"@[a-z]+(/[0-9.]+)?"', '"#123456"', json.dumps(figure)))
         go.Figure(data=coloured["data"], layout=coloured["layout"])
@@ -141,10 +139,10 @@ def test_the_figures_show_the_result(case: Case) -> None:
     assert [trace["x"] for trace in figures["time"]["data"][1:]] == [[1_600_000_100_000.0, 1_600_000_300_000.0], []]
     assert figures["training"]["data"][1]["y"] == [9.5, 8.5, 7.5]
     shares = [sum(trace["y"][:-1]) for trace in figures["histogram"]["data"]]
-    assert shares == pytest.approx([100, 100], rel=0.2)  # empty bins are drawn on the lower edge
+    assert shares == pytest.approx([100, 100], rel=0.2)  # empty bins are drawn at the lower edge
 
 
-def test_the_split_and_the_signals_are_those_of_the_data(case: Case) -> None:
+def test_split_and_signals_match_the_data(case: Case) -> None:
     data = report(case).data
     lanes = {trace["name"]: trace["x"] for trace in data["figures"]["split"]["data"]}
     start = 1_600_000_000_000
@@ -172,18 +170,18 @@ def test_every_text_and_line_has_enough_contrast(case: Case) -> None:
 
 
 def contrast(first: str, second: str) -> float:
-    """Ratio of two colours by the Web Content Accessibility Guidelines 2."""
+    """Return the contrast ratio of two colours by the Web Content Accessibility Guidelines 2."""
 
     def luminance(colour: str) -> float:
-        parts = (int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5))
-        linear = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
-        return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+        channels = (int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5))
+        linear = (value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels)
+        return sum(weight * value for weight, value in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
     low, high = sorted((luminance(first), luminance(second)))
     return (high + 0.05) / (low + 0.05)
 
 
-def test_baselines_stand_in_table_and_curves(case: Case) -> None:
+def test_baselines_are_in_the_table_and_the_curves(case: Case) -> None:
     add_baselines(case)
     page = report(case)
     names = {"Z-score", "Mahalanobis distance", "PCA residual", "Isolation forest"}
@@ -191,11 +189,11 @@ def test_baselines_stand_in_table_and_curves(case: Case) -> None:
     for figure in ("roc", "pr"):
         curves = [trace["name"].rsplit(" ", 1)[0] for trace in page.data["figures"][figure]["data"]]
         assert names | {"Model"} <= set(curves)
-    assert sum("earn" in text and "keep" in text for text in page.texts) == 3  # header, heading, and below it
+    assert sum("baselines" in text and "beat" in text for text in page.texts) == 3  # header, heading, and below it
 
 
 def test_many_events_and_long_series_stay_small() -> None:
-    """As many points as there may be, each written with as many digits as there may be."""
+    """Maximum number of points, each with the maximum number of digits."""
     events = tuple(long_event(number) for number in range(500))
     counts: dict[str, Any] = {"observed_days": 730.0, "test_rows": 63_000_000}
     known: dict[str, Any] = {"events": events, "counts": Counts.model_construct(**counts)}
@@ -210,10 +208,10 @@ def test_many_events_and_long_series_stay_small() -> None:
     lines_of_score = tuple(item[0].line for item in signals)
     counted = nothing.astype(np.int64)
     scores = Series(Line(counted, nothing), lines_of_score, (), nothing, counted, counted)
-    size = len(json.dumps(event_views(scores, signals, windows, result), separators=(",", ":")))
-    assert (
-        size + len(event_rows(result)) + len(get_plotlyjs()) + 3 * SPANS_SHOWN * 40 < LARGEST - 250_000
-    )  # the other plots
+    views = json.dumps(event_views(scores, signals, windows, result), separators=(",", ":"))
+    table = render("events.html.jinja", result=result, largest_excess=1.0)
+    split = 3 * SPANS_SHOWN * 40
+    assert len(views) + len(table) + len(get_plotlyjs()) + split < LARGEST - 250_000  # the other plots
 
 
 def long_event(number: int) -> EventResult:
@@ -231,13 +229,13 @@ def long_event(number: int) -> EventResult:
     )
 
 
-def test_without_tuning_there_is_no_such_section(case: Case) -> None:
+def test_without_tuning_there_is_no_tuning_section(case: Case) -> None:
     page = report(case, trials=False)
     assert "tuning" not in page.attributes("id")
     assert "parallel" not in page.data["figures"]
 
 
-def test_the_same_inputs_give_the_same_page(case: Case) -> None:
+def test_the_page_is_reproducible(case: Case) -> None:
     file = case.out.parent / "report.html"
     report(case)
     first = file.read_bytes()
@@ -245,13 +243,13 @@ def test_the_same_inputs_give_the_same_page(case: Case) -> None:
     assert file.read_bytes() == first
 
 
-def test_refuses_an_evaluation_of_another_model(case: Case) -> None:
+def test_rejects_an_evaluation_of_another_model(case: Case) -> None:
     make_bundle(case.bundle, scale=2.0)
-    with pytest.raises(InputError, match="evaluates another model than"):
+    with pytest.raises(InputError, match="not the evaluation of the model"):
         report(case)
 
 
-def test_refuses_scores_of_another_evaluation(case: Case) -> None:
+def test_rejects_scores_of_another_evaluation(case: Case) -> None:
     with pytest.raises(InputError, match="400 rows, but the evaluation has"):
         folder = case.out.parent
         text = (folder / "evaluation.json").read_text().replace('"test_rows": 400', '"test_rows": 399')

@@ -1,4 +1,4 @@
-"""The series of the report: no peak is lost, nothing depends on how the rows are cut, and all rows are counted."""
+"""Series of the report: no peak is lost, the partitioning does not matter, and all rows are counted."""
 
 from pathlib import Path
 
@@ -11,8 +11,14 @@ from hypothesis.extra.numpy import arrays
 
 from container_component_src.evaluation.evaluator import evaluate
 from container_component_src.evaluation.result import EvaluationResult
-from container_component_src.report.series import HISTOGRAM_BINS, Axis, MinMax, event_windows, read_series
-from container_component_src.telemetry.dataset import Dataset
+from container_component_src.report.series import (
+    HISTOGRAM_BINS,
+    MinMaxDownsampler,
+    ScoreAxis,
+    event_windows,
+    read_series,
+)
+from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from tests.evaluation.cases import CHANNELS, SECOND, anomalous_frame, write_case
 
@@ -20,14 +26,14 @@ ENDLESS = 2**62
 
 
 def reduced(values: npt.NDArray[np.float64], bucket_rows: int, cuts: list[int]) -> list[tuple[int, float]]:
-    series = MinMax(bucket_rows)
-    for part in np.split(np.arange(len(values)), sorted(cuts)):
-        series.push(part, values[part])
+    series = MinMaxDownsampler(bucket_rows)
+    for rows in np.split(np.arange(len(values)), sorted(cuts)):
+        series.push(rows, values[rows])
     line = series.line(ENDLESS)
     return list(zip(line.timestamps.tolist(), line.values.tolist(), strict=True))
 
 
-def test_keeps_smallest_and_largest_of_each_bucket_in_order_of_time() -> None:
+def test_keeps_minimum_and_maximum_of_each_bucket_in_order_of_time() -> None:
     assert reduced(np.array([1.0, 9.0, 3.0, 4.0, 8.0, 2.0, 7.0]), 3, []) == [
         (0, 1.0),
         (1, 9.0),
@@ -38,7 +44,7 @@ def test_keeps_smallest_and_largest_of_each_bucket_in_order_of_time() -> None:
 
 
 def test_breaks_the_line_at_a_gap() -> None:
-    series = MinMax(1)
+    series = MinMaxDownsampler(1)
     series.push(np.array([0, 1, 50, 51]), np.array([1.0, 2.0, 3.0, 4.0]))
     line = series.line(10)
     assert line.timestamps.tolist() == [0, 1, 1, 50, 51]
@@ -50,7 +56,7 @@ def test_breaks_the_line_at_a_gap() -> None:
     st.integers(1, 9),
     st.lists(st.integers(0, 60), max_size=5),
 )
-def test_no_peak_is_lost_however_the_rows_are_cut(
+def test_no_peak_is_lost_for_any_partitioning(
     values: npt.NDArray[np.float64], bucket_rows: int, cuts: list[int]
 ) -> None:
     points = reduced(values, bucket_rows, cuts)
@@ -64,13 +70,13 @@ def test_no_peak_is_lost_however_the_rows_are_cut(
         assert (min(inside), max(inside)) == (bucket.min(), bucket.max())
 
 
-def evaluated(folder: Path) -> tuple[EvaluationResult, Dataset, Axis]:
+def evaluated(folder: Path) -> tuple[EvaluationResult, Dataset, ScoreAxis]:
     case = write_case(folder)
     result = evaluate(case.bundle, case.val, case.test, str(case.out))
-    return result, Dataset.open(str(case.out)), Axis.of(result)
+    return result, Dataset.open(str(case.out)), ScoreAxis.of(result)
 
 
-def test_all_rows_are_counted_and_events_are_shown_whole(tmp_path: Path) -> None:
+def test_all_rows_are_counted_and_events_are_shown_completely(tmp_path: Path) -> None:
     result, scores, axis = evaluated(tmp_path)
     windows = event_windows(result)
     series = read_series(scores, result, axis, windows)
@@ -84,7 +90,7 @@ def test_all_rows_are_counted_and_events_are_shown_whole(tmp_path: Path) -> None
         assert np.nanmax(line.values[inside]) == pytest.approx(event.peak_score)
 
 
-def test_gaps_of_the_time_axis_are_found_across_partitions(tmp_path: Path) -> None:
+def test_finds_gaps_between_partitions(tmp_path: Path) -> None:
     case = write_case(tmp_path)
     frame, events = anomalous_frame()
     later = frame.timestamps + np.where(np.arange(len(frame)) >= 200, 3600 * SECOND, 0)
@@ -95,19 +101,17 @@ def test_gaps_of_the_time_axis_are_found_across_partitions(tmp_path: Path) -> No
         for event in events
     )
     with DatasetWriter(case.test, "normalizedTime", CHANNELS) as writer:
-        for first, stop in ((0, 200), (200, 400)):
-            part = np.arange(first, stop)
-            writer.write(
-                type(frame)(later[part], frame.values[part], None if frame.labels is None else frame.labels[part])
-            )
+        for rows in (slice(0, 200), slice(200, 400)):
+            labels = None if frame.labels is None else frame.labels[rows]
+            writer.write(Frame(later[rows], frame.values[rows], labels))
         writer.commit(events=moved)
     result = evaluate(case.bundle, case.val, case.test, str(case.out))
-    series = read_series(Dataset.open(str(case.out)), result, Axis.of(result), event_windows(result))
+    series = read_series(Dataset.open(str(case.out)), result, ScoreAxis.of(result), event_windows(result))
     assert series.gaps == ((int(later[199]), int(later[200])),)
     assert np.isnan(series.overview.values).sum() == 1
 
 
 @given(st.floats(-1e4, 1e4), st.floats(1e-3, 1e4), st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=9))
-def test_the_axis_can_be_read_back(centre: float, width: float, scores: list[float]) -> None:
-    axis = Axis(centre, width)
+def test_axis_positions_convert_back_to_scores(centre: float, width: float, scores: list[float]) -> None:
+    axis = ScoreAxis(centre, width)
     np.testing.assert_allclose(axis.score(axis.position(scores)), scores, rtol=1e-6, atol=1e-6)

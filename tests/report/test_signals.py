@@ -1,4 +1,4 @@
-"""The signals of the events: as measured, in the units of the archives."""
+"""Signals of the events, in the units of the archives."""
 
 from pathlib import Path
 from unittest.mock import patch
@@ -12,8 +12,9 @@ from container_component_src.evaluation.result import EvaluationResult
 from container_component_src.model.bundle_info import BundleInfo, ChannelStatistics, open_info
 from container_component_src.report.series import Window, event_windows
 from container_component_src.report.signals import Signal, read_signals
+from container_component_src.steps.data import ScalerType
 from container_component_src.telemetry.dataset import Dataset, Frame, Partition
-from container_component_src.telemetry.scaler import Scaler, ScalerType
+from container_component_src.telemetry.scaler import Scaler
 from tests.evaluation.cases import CHANNELS, ROWS, SECOND, START, Case, anomalous_frame, write_case, write_dataset
 
 SCALER = Scaler(type=ScalerType.STANDARD, channels=CHANNELS, centre=(1000.0, 20.0, 5.0), scale=(10.0, 2.0, 0.5))
@@ -29,7 +30,7 @@ def fan_of(signals: tuple[Signal, ...]) -> Signal:
 
 
 @pytest.mark.parametrize("cuts", [(), (120, 305), (1, 2, 399)])
-def test_the_values_are_those_of_the_test_data(tmp_path: Path, cuts: tuple[int, ...]) -> None:
+def test_values_match_the_test_data(tmp_path: Path, cuts: tuple[int, ...]) -> None:
     case = write_case(tmp_path, cuts)
     result, info, windows = evaluated(case)
     signals = read_signals(Dataset.open(case.test), result, windows, info)
@@ -44,7 +45,7 @@ def test_the_values_are_those_of_the_test_data(tmp_path: Path, cuts: tuple[int, 
     assert fan.line.values[inside].max() == values[100:140].max()
 
 
-def test_missing_values_are_left_out(tmp_path: Path) -> None:
+def test_missing_values_are_omitted(tmp_path: Path) -> None:
     case = write_case(tmp_path)
     result, info, windows = evaluated(case)
     frame, events = anomalous_frame()
@@ -52,17 +53,17 @@ def test_missing_values_are_left_out(tmp_path: Path) -> None:
     write_dataset(Path(case.test), frame, (), events)
     fan = fan_of(read_signals(Dataset.open(case.test), result, windows, info)[0])
     rows = (fan.line.timestamps - START) // SECOND
-    assert np.isnan(fan.line.values).sum() == 1  # where the line is broken
+    assert np.isnan(fan.line.values).sum() == 1  # the break of the line
     assert not ((rows >= 100) & (rows < 110)).any()
 
 
-def test_usual_values_are_in_the_units_of_the_archives(tmp_path: Path) -> None:
+def test_training_ranges_are_in_the_units_of_the_archives(tmp_path: Path) -> None:
     case = write_case(tmp_path)
     result, info, windows = evaluated(case)
     statistics = ChannelStatistics(mean=0.0, std=1.0, quantiles={"0.01": -2.0, "0.99": 3.0})
     known = info.model_copy(update={"scaler": SCALER, "channel_statistics": {"fan": statistics}})
     first, _ = read_signals(Dataset.open(case.test), result, windows, known)
-    assert {signal.channel: signal.usual for signal in first} == {
+    assert {signal.channel: signal.training_range for signal in first} == {
         "fan": (4.0, 6.5),
         "pressure": None,
         "temperature": None,
@@ -75,23 +76,23 @@ def test_partitions_without_an_event_are_not_read(tmp_path: Path) -> None:
     windows = tuple(Window(event.start - SECOND, event.end + SECOND, SECOND, 300) for event in result.events)
     test = write_dataset(Path(case.test), anomalous_frame()[0], (99, 141, 290), anomalous_frame()[1])
     read: list[str] = []
-    whole = Dataset.read
+    read_partition = Dataset.read
 
     def spy(dataset: Dataset, partition: Partition, channels: list[str] | None = None) -> Frame:
         read.append(partition.file)
-        return whole(dataset, partition, channels)
+        return read_partition(dataset, partition, channels)
 
     with patch.object(Dataset, "read", spy):
         read_signals(test, result, windows, info)
     assert read == [test.manifest.partitions[index].file for index in (1, 3)]
 
 
-def test_scaled_and_other_data_is_refused(tmp_path: Path) -> None:
+def test_rejects_scaled_data_and_other_channels(tmp_path: Path) -> None:
     case = write_case(tmp_path)
     result, info, windows = evaluated(case)
     test = Dataset.open(case.test)
     scaled = Dataset(test.location, test.manifest.model_copy(update={"scaler": SCALER}))
-    with pytest.raises(InputError, match="scaled test data; name that of the split"):
+    with pytest.raises(InputError, match="the test data is scaled; name the test dataset of the split"):
         read_signals(scaled, result, windows, info)
     other = Dataset(test.location, test.manifest.model_copy(update={"channels": CHANNELS[:2]}))
     with pytest.raises(InputError, match="no channel 'fan'"):

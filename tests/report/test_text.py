@@ -1,8 +1,8 @@
-"""Numbers and times as texts."""
+"""Texts of numbers and times."""
 
 import pytest
 
-from container_component_src.report.text import NONE, duration, fraction, rate, short_number, utc, whole
+from container_component_src.report.text import NONE, duration, fraction, integer, rate, short_number, utc
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from container_component_src.report.text import NONE, duration, fraction, rate, 
         (200_000.0, "2.31 d"),
     ],
 )
-def test_durations_use_the_largest_unit_of_which_there_are_two(seconds: float | None, text: str) -> None:
+def test_durations_use_the_largest_unit_with_at_least_two(seconds: float | None, text: str) -> None:
     assert duration(seconds) == text
 
 
@@ -26,7 +26,7 @@ def test_numbers() -> None:
     assert fraction(0.98765) == "0.988"
     assert (rate(0.5162), rate(1234.5)) == ("0.52", "1\u202f234")
     assert short_number(None) == fraction(None) == rate(None) == NONE
-    assert whole(1_036_800) == "1\u202f036\u202f800"
+    assert integer(1_036_800) == "1\u202f036\u202f800"
 
 
 def test_times_are_utc() -> None:

@@ -1,11 +1,11 @@
-"""The trials table: read strictly, and drawn with the best trial on top."""
+"""Trials table: validation, and plots with the best trial on top."""
 
 from pathlib import Path
 
 import pytest
 
 from container_component_src.errors import InputError
-from container_component_src.report.trials import read_trials, trial_facts, trial_figures
+from container_component_src.report.trials import read_trials, trial_figures, trial_summary
 
 TABLE = """trial,state,val_loss,seconds,latent_dim,hidden_dims,lr
 2,succeeded,40.5,3.0,16,"128,64",0.001
@@ -20,11 +20,11 @@ def write(folder: Path, text: str) -> str:
     return str(folder / "trials.csv")
 
 
-def test_trials_come_in_order_and_unfinished_ones_are_counted_only(tmp_path: Path) -> None:
+def test_trials_are_ordered_and_unfinished_ones_are_only_counted(tmp_path: Path) -> None:
     trials = read_trials(write(tmp_path, TABLE))
     assert trials["trial"].tolist() == [0, 1, 2, 3]
     assert trials["hidden_dims"].tolist() == ["64,32", "128,64", "128,64", "64,32"]
-    assert trial_facts(trials) == "3 of 4 trials finished. Trial 2 has the smallest validation loss, 40.5."
+    assert trial_summary(trials) == "3 of 4 trials finished. Trial 2 has the smallest validation loss, 40.5."
     figures = trial_figures(trials)
     points, best = figures["objective"]["data"]
     assert points["x"] == [0, 2, 3]
@@ -36,7 +36,7 @@ def test_parallel_coordinates_end_at_the_loss_with_the_best_on_top(tmp_path: Pat
     assert figure["layout"]["xaxis"]["ticktext"] == ["latent_dim", "hidden_dims", "lr", "val_loss"]
     worst, middle, best = figure["data"]
     assert best["name"] == "Best trial"
-    assert best["y"] == [1.0, 0.0, 0.0, 0.0]  # sizes sort as text where they are no numbers: 128,64 before 64,32
+    assert best["y"] == [1.0, 0.0, 0.0, 0.0]  # values that are not numbers sort as text: 128,64 before 64,32
     assert worst["y"] == [0.0, 1.0, 1.0, 1.0]
     assert middle["y"] == [1.0, 1.0, 0.0, pytest.approx(1 / 3)]
     assert [trace["showlegend"] for trace in figure["data"]] == [True, False, True]
@@ -45,7 +45,7 @@ def test_parallel_coordinates_end_at_the_loss_with_the_best_on_top(tmp_path: Pat
 def test_a_table_without_a_finished_trial_has_no_figures(tmp_path: Path) -> None:
     trials = read_trials(write(tmp_path, "trial,state,val_loss,lr\n0,failed,,0.1\n"))
     assert trial_figures(trials) == {}
-    assert trial_facts(trials) == "0 of 1 trials finished."
+    assert trial_summary(trials) == "0 of 1 trials finished."
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,6 @@ def test_a_table_without_a_finished_trial_has_no_figures(tmp_path: Path) -> None
         ("", "not a CSV table"),
     ],
 )
-def test_refuses_another_table(tmp_path: Path, text: str, message: str) -> None:
+def test_rejects_another_table(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         read_trials(write(tmp_path, text))

@@ -1,4 +1,4 @@
-"""The page of the trials: plots in the report's colours, and nothing from a network."""
+"""Page of the tuning trials: self-contained, in the colours of the report."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ from container_component_src.report.trials_page import write_trials_page
 from tests.report.test_trials import TABLE, write
 
 
-def test_a_page_needs_nothing_else(tmp_path: Path) -> None:
+def test_the_page_is_self_contained(tmp_path: Path) -> None:
     summary = write_trials_page(write(tmp_path, TABLE), str(tmp_path / "page.html"))
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert summary == {"bytes": len(page.encode()), "trials": 4}
@@ -21,7 +21,7 @@ def test_a_page_needs_nothing_else(tmp_path: Path) -> None:
     assert not re.search(r'"@(score|calibrated|muted|panel)', page)
 
 
-def test_a_damaged_table_leaves_no_page(tmp_path: Path) -> None:
+def test_a_damaged_table_writes_no_page(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="'state' is missing"):
         write_trials_page(write(tmp_path, "trial,val_loss\n0,1\n"), str(tmp_path / "page.html"))
     assert not (tmp_path / "page.html").exists()

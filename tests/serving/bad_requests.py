@@ -1,4 +1,4 @@
-"""Requests that have to be refused, and what the refusal has to say."""
+"""Requests that must be refused, and the text that the refusal must contain."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from tests.serving.bundles import CHANNELS, ROW
 
 LIST = [1012.5, 17.75, 3510.0]
 
-# What the second row of a request is, and the answer.
+# The second row of a request, and the text of the answer.
 BAD_ROWS: dict[str, tuple[Any, str]] = {
     "missing channel": ({name: ROW[name] for name in CHANNELS[:2]}, "row 1, channel 'fan_speed': missing"),
     "unknown channel": ({**ROW, "pump": 1.0, "heater": 2.0}, "row 1, channel 'heater': unknown"),
@@ -25,13 +25,13 @@ BAD_ROWS: dict[str, tuple[Any, str]] = {
     "beyond float32 when scored": ({**ROW, "coolant_temperature": -1e37}, "row 1, channel 'coolant_temperature': -"),
 }
 
-# The whole body, and the answer.
+# The whole body, and the text of the answer.
 BAD_BODIES: dict[str, tuple[Any, str]] = {
     "no rows": ({"instances": []}, '"instances" is empty'),
     "instances no list": ({"instances": {"0": LIST}}, '"instances" is an object'),
     "instances null": ({"instances": None}, '"instances" is null'),
     "other protocol": ({"inputs": [LIST]}, 'no key "instances"'),
-    "list": ([LIST], "no JSON object"),
-    "null": (None, "no JSON object"),
-    "text": ("instances", "no JSON object"),
+    "list": ([LIST], "not a JSON object"),
+    "null": (None, "not a JSON object"),
+    "text": ("instances", "not a JSON object"),
 }

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 
 from container_component_src import storage
-from container_component_src.model.arguments import Hyperparameters
 from container_component_src.model.bundle import (
     Architecture,
     Bundle,
@@ -16,9 +15,11 @@ from container_component_src.model.bundle import (
     TrainingSummary,
     build,
 )
+from container_component_src.steps.data import ScalerType
+from container_component_src.steps.training import Hyperparameters
 from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter
-from container_component_src.telemetry.scaler import Scaler, ScalerType
+from container_component_src.telemetry.scaler import Scaler
 
 CHANNELS = ("cabin_pressure", "coolant_temperature", "fan_speed")
 SCALER = Scaler(

@@ -1,4 +1,4 @@
-"""Servers that the tests of several modules ask: a predictor with its transformer, and a combined one."""
+"""Servers for the tests of several modules: a predictor with its transformer, and a combined server."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ MODEL = "eclss"
 
 @dataclass(frozen=True)
 class Server:
-    """Where a server takes requests."""
+    """A running server, and a client for it."""
 
     client: httpx.Client
     port: int

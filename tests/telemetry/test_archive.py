@@ -1,4 +1,4 @@
-"""Finding archives, and the check of their timestamps."""
+"""Search for archives, and the check of their timestamps."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ from container_component_src.telemetry.archive import checked_timestamps, file_f
 from tests.helpers import TIME, telemetry, write_archive
 
 
-def test_archives_are_sorted_and_other_files_ignored(tmp_path: Path) -> None:
+def test_archives_are_sorted_and_other_files_are_ignored(tmp_path: Path) -> None:
     for name in ("2023.parquet", "2021.parquet", "2022.parquet"):
         write_archive(tmp_path / name, telemetry(rows=10, start=f"{name[:4]}-01-01"))
     (tmp_path / "notes.txt").touch()
@@ -25,13 +25,13 @@ def test_archives_are_sorted_and_other_files_ignored(tmp_path: Path) -> None:
     assert [archive.uri for archive in archives] == [f"{tmp_path}/{year}.parquet" for year in (2021, 2022, 2023)]
 
 
-def test_one_file(tmp_path: Path) -> None:
+def test_single_file(tmp_path: Path) -> None:
     path = write_archive(tmp_path / "2023.parquet", telemetry(rows=10))
     (archive,) = list_archives(str(path), TIME)
     assert (archive.uri, archive.fingerprint) == (str(path), file_fingerprint(str(path)))
 
 
-def test_a_touched_archive_has_another_fingerprint(tmp_path: Path) -> None:
+def test_fingerprint_changes_with_the_file(tmp_path: Path) -> None:
     path = write_archive(tmp_path / "2023.parquet", telemetry(rows=10))
     first = list_archives(str(tmp_path), TIME)
     assert list_archives(str(tmp_path), TIME) == first
@@ -39,26 +39,26 @@ def test_a_touched_archive_has_another_fingerprint(tmp_path: Path) -> None:
     assert list_archives(str(tmp_path), TIME) != first
 
 
-def test_archives_differ_in_columns_that_are_no_channels(tmp_path: Path) -> None:
+def test_other_columns_may_differ(tmp_path: Path) -> None:
     write_archive(tmp_path / "1.parquet", telemetry(rows=10))
     write_archive(tmp_path / "2.parquet", telemetry(rows=10, start="2024-01-01", crew=3).drop(columns="status"))
     assert len(list_archives(str(tmp_path), TIME)) == 2
 
 
-def test_archives_that_share_a_period_are_named(tmp_path: Path) -> None:
+def test_overlapping_archives_are_named(tmp_path: Path) -> None:
     first = write_archive(tmp_path / "2022.parquet", telemetry(rows=10))
     second = write_archive(tmp_path / "2023.parquet", telemetry(rows=10, start="2023-01-01 00:09"))
     with pytest.raises(InputError, match=f"{second}: starts at 2023-01-01T00:09.*but {first} ends at 2023-01-01T00:09"):
         list_archives(str(tmp_path), TIME)
 
 
-def test_periods_are_not_compared_where_files_have_no_statistics(tmp_path: Path) -> None:
+def test_periods_are_not_compared_without_statistics(tmp_path: Path) -> None:
     for name in ("1.parquet", "2.parquet"):
         telemetry(rows=10).to_parquet(tmp_path / name, write_statistics=False)
     assert len(list_archives(str(tmp_path), TIME)) == 2
 
 
-def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+def test_repeated_column_name(tmp_path: Path) -> None:
     table = pa.Table.from_pandas(telemetry(rows=10), preserve_index=False)
     pq.write_table(table.append_column("fan_speed", table["fan_speed"]), tmp_path / "1.parquet")
     with pytest.raises(InputError, match="two columns are named 'fan_speed'"):
@@ -76,7 +76,7 @@ def _column(times: list[int | None]) -> pa.ChunkedArray:
     first_row=st.integers(0, 10),
     previous=st.none() | st.integers(-6, 6),
 )
-def test_the_first_row_at_fault_is_named(times: list[int | None], first_row: int, previous: int | None) -> None:
+def test_first_invalid_row_is_named(times: list[int | None], first_row: int, previous: int | None) -> None:
     faults = [row for row, time in enumerate(times) if time is None]
     if not faults:
         before = [previous, *times[:-1]]
@@ -101,7 +101,7 @@ def test_checked_timestamps_are_nanoseconds() -> None:
     assert checked[0] == pd.Timestamp("2023-01-01 05:00", tz="UTC").value
 
 
-def test_rows_of_a_period_are_read_as_the_steps_read_them(tmp_path: Path) -> None:
+def test_rows_of_a_period(tmp_path: Path) -> None:
     first = telemetry(rows=100, start="2022-12-31 23:00").astype({"cabin_pressure": "Float64"})
     first[TIME] = first[TIME].dt.tz_convert("Europe/Berlin")
     first.to_parquet(tmp_path / "2022.parquet", row_group_size=30)

@@ -1,4 +1,4 @@
-"""The dataset artifact: whole or refused, whatever happens to its writer."""
+"""The dataset artifact, and its state after failures of the writer."""
 
 import logging
 import signal
@@ -58,7 +58,7 @@ def test_metadata(tmp_path: Path) -> None:
     }
 
 
-def test_pandas_reads_the_time_as_index(tmp_path: Path) -> None:
+def test_pandas_reads_the_timestamp_as_index(tmp_path: Path) -> None:
     dataset = write_dataset(tmp_path / "d", VALUES, labels=np.array([0, 1, 0]))
     table = pd.read_parquet(tmp_path / "d" / dataset.manifest.partitions[0].file)
     pd.testing.assert_index_equal(
@@ -68,14 +68,14 @@ def test_pandas_reads_the_time_as_index(tmp_path: Path) -> None:
     np.testing.assert_array_equal(table[["a", "b"]].to_numpy(), VALUES)
 
 
-def test_some_channels(tmp_path: Path) -> None:
+def test_read_some_channels(tmp_path: Path) -> None:
     dataset = write_dataset(tmp_path / "d", VALUES)
     np.testing.assert_array_equal(next(dataset.frames(["b"])).values, VALUES[:, [1]])
     np.testing.assert_array_equal(next(dataset.frames(["b", "a"])).values, VALUES[:, [1, 0]])
     assert next(dataset.frames([])).values.shape == (3, 0)
 
 
-def test_values_of_nulls_doubles_and_halves() -> None:
+def test_values_of_null_float64_and_float16() -> None:
     table = pa.table(
         {
             "nulls": pa.chunked_array([pa.array([1.0, None]), pa.array([None, 4.0])]),
@@ -129,7 +129,7 @@ def test_no_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("second", [0, MINUTE])
-def test_partitions_that_overlap(second: int, tmp_path: Path) -> None:
+def test_overlapping_partitions(second: int, tmp_path: Path) -> None:
     with (
         pytest.raises(InputError, match=r"-00001\.parquet"),
         DatasetWriter(str(tmp_path / "d"), TIME, ("a",)) as writer,
@@ -141,7 +141,7 @@ def test_partitions_that_overlap(second: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
-def test_an_exception_removes_what_was_written(error: type[BaseException], tmp_path: Path) -> None:
+def test_files_are_removed_after_an_exception(error: type[BaseException], tmp_path: Path) -> None:
     write_dataset(tmp_path / "d", VALUES)  # of an earlier run
     with pytest.raises(error), DatasetWriter(str(tmp_path / "d"), TIME, ("a",)) as writer:
         writer.write(Frame(np.array([0]), np.zeros((1, 1), np.float32)))
@@ -149,7 +149,7 @@ def test_an_exception_removes_what_was_written(error: type[BaseException], tmp_p
     assert not (tmp_path / "d").exists()
 
 
-def test_unfinished_datasets_are_refused(tmp_path: Path) -> None:
+def test_unfinished_dataset(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such dataset"):
         Dataset.open(str(tmp_path / "d"))
     writer = DatasetWriter(str(tmp_path / "d"), TIME, ("a",))
@@ -175,7 +175,7 @@ with DatasetWriter(sys.argv[1], "t", ("a",)) as writer:
 """
 
 
-def test_a_killed_writer_leaves_nothing_that_opens(tmp_path: Path) -> None:
+def test_dataset_of_a_killed_writer_does_not_open(tmp_path: Path) -> None:
     folder = tmp_path / "d"
     write_dataset(folder, VALUES)  # of an earlier run
     with subprocess.Popen(
@@ -205,25 +205,25 @@ def test_a_killed_writer_leaves_nothing_that_opens(tmp_path: Path) -> None:
         "part-0123abcd-00000/x",
     ],
 )
-def test_a_folder_with_other_files_is_kept(foreign: str, tmp_path: Path) -> None:
+def test_output_folder_with_other_files(foreign: str, tmp_path: Path) -> None:
     write_dataset(tmp_path / "d", VALUES)
     file = tmp_path / "d" / foreign
     file.parent.mkdir(exist_ok=True)
     file.write_bytes(b"1")
-    with pytest.raises(InputError, match="holds other files"):
+    with pytest.raises(InputError, match="has other files"):
         prepare_output(str(tmp_path / "d"))
     assert file.read_bytes() == b"1"
     assert Dataset.open(str(tmp_path / "d")).manifest.rows == 3
 
 
-def test_a_file_is_kept(tmp_path: Path) -> None:
+def test_output_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "archive.parquet").write_bytes(b"1")
-    with pytest.raises(InputError, match="a file, where a folder is to be written"):
+    with pytest.raises(InputError, match="the output is a folder, but this is a file"):
         DatasetWriter(str(tmp_path / "archive.parquet"), TIME, ("a",))
     assert (tmp_path / "archive.parquet").read_bytes() == b"1"
 
 
-def test_an_attempt_that_fails_where_nothing_can_be_deleted(
+def test_failed_attempt_without_permission_to_delete(
     bucket: str, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     uri = f"{bucket}/d"
@@ -251,8 +251,8 @@ def test_an_attempt_that_fails_where_nothing_can_be_deleted(
     assert len(storage.resolve(uri).children()) == 2
 
 
-def test_two_attempts_at_once_do_not_mix(tmp_path: Path) -> None:
-    """A step whose node is lost may go on writing beside its second attempt."""
+def test_concurrent_attempts_do_not_mix(tmp_path: Path) -> None:
+    """A step on an unreachable node may continue to write during its second attempt."""
     lost, second = (DatasetWriter(str(tmp_path / "d"), TIME, ("a",)) for _ in range(2))
     for writer, value in ((lost, 1.0), (second, 2.0)):
         writer.write(Frame(np.array([0]), np.full((1, 1), value, np.float32)))
@@ -261,7 +261,7 @@ def test_two_attempts_at_once_do_not_mix(tmp_path: Path) -> None:
     assert Dataset.open(str(tmp_path / "d")).load().values.tolist() == [[2.0]]
 
 
-def test_a_store_that_is_away_does_not_hide_the_error(
+def test_unavailable_store_does_not_hide_the_error(
     bucket: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("S3_RETRY_SECONDS", "3600")
@@ -273,17 +273,17 @@ def test_a_store_that_is_away_does_not_hide_the_error(
             writer.write(Frame(np.array([0]), np.zeros((1, 1), np.float32)))
             front.answer = always(503, "SlowDown")
             raise ZeroDivisionError
-    assert "an unfinished dataset stays there" in caplog.text
+    assert "an unfinished dataset remains" in caplog.text
 
 
-def test_an_output_is_emptied_first(tmp_path: Path) -> None:
+def test_output_folder_is_emptied_first(tmp_path: Path) -> None:
     write_dataset(tmp_path / "d", np.zeros((10, 2)), partition_rows=1)
     write_dataset(tmp_path / "d", VALUES)
     assert len(list((tmp_path / "d").iterdir())) == 2
 
 
-def test_a_partition_keeps_its_statement(tmp_path: Path) -> None:
-    """What the manifest says of a partition is what its file holds."""
+def test_manifest_describes_the_files(tmp_path: Path) -> None:
+    """The manifest's entry of a partition equals the content of its file."""
     dataset = write_dataset(tmp_path / "d", np.zeros((10, 2)), partition_rows=4)
     for partition in dataset.manifest.partitions:
         times = timestamps_of(pq.read_table(tmp_path / "d" / partition.file).column(TIME))

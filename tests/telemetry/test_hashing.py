@@ -1,4 +1,4 @@
-"""The seeded draw."""
+"""Seeded random numbers by key."""
 
 import numpy as np
 import pytest
@@ -14,8 +14,8 @@ KEYS = st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=20)
     ("key", "output"),
     [(0, 0xE220A8397B1DCDAF), (-0x61C8864680B583EB, 0x6E789E6AA1B965F4), (0x3C6EF372FE94F82A, 0x06C45D188009454F)],
 )
-def test_first_numbers_of_the_published_generator(key: int, output: int) -> None:
-    """SplitMix64 seeded with 0 gives these; the key is its state, a multiple of the golden gamma."""
+def test_published_values_of_splitmix64(key: int, output: int) -> None:
+    """First outputs of SplitMix64 with seed 0; the key is its state, a multiple of the golden gamma."""
     assert uniform(np.array([key]), seed=0)[0] == (output >> 11) / 2**53
 
 
@@ -27,7 +27,7 @@ def test_depends_on_the_key_alone(keys: list[int], seed: int) -> None:
 
 
 @pytest.mark.parametrize("step", [1, 1_000_000_000, 60_000_000_000])
-def test_is_even_and_differs_by_seed(step: int) -> None:
+def test_numbers_are_uniform_and_independent_of_other_seeds(step: int) -> None:
     keys = np.arange(20_000, dtype=np.int64) * step
     draws = [uniform(keys, seed) for seed in range(4)]
     for drawn in draws:

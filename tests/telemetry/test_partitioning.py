@@ -1,4 +1,4 @@
-"""Splitting an archive changes nothing but the files."""
+"""Partitioning of an archive keeps its rows and columns."""
 
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def test_rowgroup_limit(limit: int, rows: int, tmp_path: Path) -> None:
     assert split.manifest.notes == {"archive": str(archive), "row_groups": rows // 10}
 
 
-def test_row_groups_without_rows_make_no_file(tmp_path: Path) -> None:
+def test_empty_row_groups_are_skipped(tmp_path: Path) -> None:
     table = pq.read_table(write_archive(tmp_path / "a.parquet", telemetry(rows=30)))
     with pq.ParquetWriter(tmp_path / "b.parquet", table.schema) as writer:
         for part in (table.slice(0, 0), table.slice(0, 10), table.slice(0, 0), table.slice(10)):

@@ -1,31 +1,31 @@
-"""The scaler: by hand, against numpy, and however the data is cut."""
+"""The scaler, compared with values by hand and with NumPy, for several partitionings."""
 
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from container_component_src.arrays import Float32Array
 from container_component_src.errors import InputError
+from container_component_src.steps.data import ScalerType
 from container_component_src.telemetry import scaling
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.events import Event
-from container_component_src.telemetry.scaler import Scaler, ScalerType
+from container_component_src.telemetry.scaler import Scaler
 from container_component_src.telemetry.scaling import Moments, fit_scaler, load_scaler, scale_dataset
 from tests.helpers import write_dataset
 
-Floats = npt.NDArray[np.float32]
 MEASURED = st.floats(-1e6, 1e6, width=32) | st.floats(101_300, 101_301, width=32)
 MATRICES = arrays(
     np.float32,
     array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12),
     elements=MEASURED | st.sampled_from([np.nan, np.inf, -np.inf]),
 )
-# A ramp, a channel that rests on one value, one with missing values, and two that are constant.
+# A ramp, a channel with mostly one value, one with missing values, and two constant ones.
 BY_HAND = np.array(
     [
         [0, 1, 10, 5, np.nan],
@@ -39,7 +39,7 @@ BY_HAND = np.array(
 NAMES = ("ramp", "rest", "gaps", "still", "once")
 
 
-def _cut(values: Floats, cuts: list[int]) -> list[Floats]:
+def _cut(values: Float32Array, cuts: list[int]) -> list[Float32Array]:
     bounds = [0, *sorted({cut % len(values) for cut in cuts} - {0}), len(values)]
     return [values[first:last] for first, last in pairwise(bounds)]
 
@@ -69,12 +69,12 @@ def test_transform_by_hand() -> None:
     values = np.array([[10, -1], [14, 0], [np.nan, np.inf], [8, -np.inf]], np.float32)
     assert scaler.transform(values).tolist() == [[0, 0], [2, 2], [0, 0], [-1, 0]]
     assert scaler.transform(values).dtype == np.float32
-    assert np.isnan(values[2, 0])  # the input is left as it is
+    assert np.isnan(values[2, 0])  # the input does not change
     assert scaler.inverse_transform(np.array([[2, 2]], np.float32)).tolist() == [[14, 0]]
 
 
 @given(values=MATRICES, cuts=st.lists(st.integers(0, 11), max_size=5))
-def test_moments_are_those_of_numpy_whatever_the_partitions(values: Floats, cuts: list[int]) -> None:
+def test_moments_equal_numpy_for_any_partitions(values: Float32Array, cuts: list[int]) -> None:
     moments = Moments(values.shape[1])
     for part in _cut(values, cuts):
         moments.add(part)
@@ -89,7 +89,7 @@ def test_moments_are_those_of_numpy_whatever_the_partitions(values: Floats, cuts
             assert (moments.minimum[index], moments.maximum[index]) == (finite.min(), finite.max())
 
 
-def test_moments_keep_their_precision_with_a_large_offset() -> None:
+def test_moments_are_precise_with_a_large_offset() -> None:
     values = (101_325 + np.random.default_rng(0).normal(0, 0.5, (10_000, 1))).astype(np.float32)
     moments = Moments(1)
     for part in np.array_split(values, 37):
@@ -98,8 +98,8 @@ def test_moments_keep_their_precision_with_a_large_offset() -> None:
 
 
 @given(values=MATRICES, rows=st.integers(1, 12), at_once=st.integers(1, 40))
-def test_quartiles_are_those_of_numpy_whatever_fits_in_memory(
-    values: Floats, rows: int, at_once: int, tmp_path_factory: pytest.TempPathFactory
+def test_quartiles_equal_numpy_for_any_memory_limit(
+    values: Float32Array, rows: int, at_once: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     names = [f"c{index}" for index in range(values.shape[1])]
     train = write_dataset(tmp_path_factory.mktemp("q") / "train", values, names, partition_rows=rows)
@@ -117,19 +117,19 @@ def test_quartiles_are_those_of_numpy_whatever_fits_in_memory(
     centre=st.tuples(st.floats(-1000, 1000), st.floats(-1000, 1000)),
     scale=st.tuples(st.floats(0.1, 100), st.floats(0.1, 100)),
 )
-def test_inverse_undoes_transform(values: Floats, centre: tuple[float, float], scale: tuple[float, float]) -> None:
+def test_inverse_transform(values: Float32Array, centre: tuple[float, float], scale: tuple[float, float]) -> None:
     scaler = Scaler(type=ScalerType.MINMAX, channels=("a", "b"), centre=centre, scale=scale)
     np.testing.assert_allclose(scaler.inverse_transform(scaler.transform(values)), values, rtol=1e-5, atol=1e-2)
 
 
-def test_a_scaler_survives_its_file(tmp_path: Path) -> None:
+def test_scaler_round_trip(tmp_path: Path) -> None:
     write_dataset(tmp_path / "train", BY_HAND, NAMES)
     scaler = fit_scaler(str(tmp_path / "train"), ScalerType.STANDARD)
     (tmp_path / "s.json").write_text(scaler.model_dump_json())
     assert load_scaler(str(tmp_path / "s.json")) == scaler
 
 
-def test_scaled_data_of_training_is_standard(tmp_path: Path) -> None:
+def test_scaled_training_data_has_mean_zero_and_variance_one(tmp_path: Path) -> None:
     values = np.random.default_rng(0).normal((1000, -3), (50, 0.1), (500, 2))
     write_dataset(tmp_path / "train", values, partition_rows=90)
     scaler = fit_scaler(str(tmp_path / "train"), ScalerType.STANDARD)
@@ -138,7 +138,7 @@ def test_scaled_data_of_training_is_standard(tmp_path: Path) -> None:
     np.testing.assert_allclose(scaled.std(axis=0), 1, atol=1e-3)
 
 
-def test_scaling_goes_by_name_and_keeps_labels_and_events(tmp_path: Path) -> None:
+def test_channels_are_matched_by_name_and_labels_and_events_are_kept(tmp_path: Path) -> None:
     scaler = Scaler(type=ScalerType.MINMAX, channels=("b", "a"), centre=(0, 1), scale=(2, 1), dropped=("c",))
     events = (Event(id="1", start=0, end=1),)
     labels = np.array([0, 1])
@@ -154,9 +154,9 @@ def test_scaling_goes_by_name_and_keeps_labels_and_events(tmp_path: Path) -> Non
     assert (scaled.manifest.events, scaled.manifest.scaler) == (events, scaler)
 
 
-def test_a_scaler_of_other_channels(tmp_path: Path) -> None:
+def test_scaler_of_other_channels(tmp_path: Path) -> None:
     scaler = Scaler(type=ScalerType.MINMAX, channels=("a",), centre=(0,), scale=(1,))
     write_dataset(tmp_path / "d", np.eye(2))
-    with pytest.raises(InputError, match="has 'b' besides"):
+    with pytest.raises(InputError, match="it also has 'b'"):
         scale_dataset(str(tmp_path / "d"), scaler, str(tmp_path / "scaled"))
     assert not (tmp_path / "scaled").exists()

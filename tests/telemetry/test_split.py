@@ -1,4 +1,4 @@
-"""The three-way split: a partition of the rows, by windows and by blocks."""
+"""Training, validation and test sets by windows around events and by blocks of time."""
 
 from pathlib import Path
 
@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from container_component_src.settings import ReportColumns
+from container_component_src.steps.data import ReportColumns, SplitRule
 from container_component_src.telemetry.dataset import Frame, Manifest
 from container_component_src.telemetry.events import Event
 from container_component_src.telemetry.labels import label_dataset
-from container_component_src.telemetry.split import SplitRule, split_dataset
+from container_component_src.telemetry.split import assign, split_dataset
 from tests.helpers import MINUTE, nanoseconds, report, write_dataset, write_reports
 
 HOUR = 60 * MINUTE
@@ -23,19 +23,19 @@ def _frame(timestamps: np.ndarray) -> Frame:
 
 
 def _without_files(manifest: Manifest) -> Manifest:
-    """A manifest without the names of its files, which every attempt chooses anew."""
+    """Return a manifest without the file names, which differ for every attempt."""
     partitions = tuple(partition.model_copy(update={"file": ""}) for partition in manifest.partitions)
     return manifest.model_copy(update={"partitions": partitions})
 
 
-def test_windows_are_exact() -> None:
+def test_bounds_of_windows() -> None:
     event = Event(id="1", start=10 * HOUR, end=11 * HOUR)
     edges = np.array([8 * HOUR - 1, 8 * HOUR, 13 * HOUR - 1, 13 * HOUR])
     rule = SplitRule(window_hours=2, block_hours=6, val_fraction=0.2, seed=0)
-    assert rule.assign(_frame(edges), (event,))["test"].timestamps.tolist() == [8 * HOUR, 13 * HOUR - 1]
+    assert assign(_frame(edges), (event,), rule)["test"].timestamps.tolist() == [8 * HOUR, 13 * HOUR - 1]
     narrow = SplitRule(window_hours=0, block_hours=6, val_fraction=0.2, seed=0)
     edges = np.array([10 * HOUR - 1, 10 * HOUR, 11 * HOUR - 1, 11 * HOUR])
-    assert narrow.assign(_frame(edges), (event,))["test"].timestamps.tolist() == [10 * HOUR, 11 * HOUR - 1]
+    assert assign(_frame(edges), (event,), narrow)["test"].timestamps.tolist() == [10 * HOUR, 11 * HOUR - 1]
 
 
 RULES = st.builds(
@@ -56,14 +56,12 @@ EVENTS = st.lists(
 
 
 @given(rule=RULES, events=EVENTS, cut=st.integers(0, 2500))
-def test_every_row_goes_to_one_part_whatever_the_partitions(
-    rule: SplitRule, events: tuple[Event, ...], cut: int
-) -> None:
+def test_every_row_is_in_one_set_for_any_partitions(rule: SplitRule, events: tuple[Event, ...], cut: int) -> None:
     timestamps = np.arange(-200, 2300, dtype=np.int64) * MINUTE
-    whole = rule.assign(_frame(timestamps), events)
+    whole = assign(_frame(timestamps), events, rule)
     together = np.concatenate([part.timestamps for part in whole.values()])
     assert sorted(together.tolist()) == timestamps.tolist()
-    pieces = [rule.assign(_frame(part), events) for part in (timestamps[:cut], timestamps[cut:])]
+    pieces = [assign(_frame(part), events, rule) for part in (timestamps[:cut], timestamps[cut:])]
     for name, part in whole.items():
         assert (np.diff(part.timestamps) > 0).all()
         np.testing.assert_array_equal(part.timestamps, np.concatenate([piece[name].timestamps for piece in pieces]))
@@ -72,22 +70,22 @@ def test_every_row_goes_to_one_part_whatever_the_partitions(
 
 
 @given(rule=RULES)
-def test_blocks_are_whole(rule: SplitRule) -> None:
-    parts = rule.assign(_frame(np.arange(2500, dtype=np.int64) * MINUTE), ())
+def test_blocks_are_not_divided(rule: SplitRule) -> None:
+    parts = assign(_frame(np.arange(2500, dtype=np.int64) * MINUTE), (), rule)
     length = int(rule.block_hours * HOUR)
     blocks = {name: set((parts[name].timestamps // length).tolist()) for name in ("train", "val")}
     assert not blocks["train"] & blocks["val"]
 
 
-def test_share_and_seed() -> None:
+def test_validation_fraction_and_seed() -> None:
     frame = _frame(np.arange(100_000, dtype=np.int64) * MINUTE)
     rules = [SplitRule(window_hours=0, block_hours=1, val_fraction=0.3, seed=seed) for seed in (1, 2)]
-    first, second = (rule.assign(frame, ()) for rule in rules)
+    first, second = (assign(frame, (), rule) for rule in rules)
     assert len(first["val"]) / len(frame) == pytest.approx(0.3, abs=0.05)
     assert first["val"].timestamps.tolist() != second["val"].timestamps.tolist()
 
 
-def test_the_written_parts(tmp_path: Path) -> None:
+def test_written_datasets(tmp_path: Path) -> None:
     start, rows = nanoseconds("2023-01-01"), 600
     values = np.arange(2 * rows).reshape(rows, 2)
     write_dataset(tmp_path / "d", values, partition_rows=130)
@@ -113,7 +111,7 @@ def test_the_written_parts(tmp_path: Path) -> None:
         np.testing.assert_array_equal(part.load().timestamps, frames[name].timestamps)
 
 
-def test_rows_near_an_event_without_rows_are_test_rows(tmp_path: Path) -> None:
+def test_rows_near_an_event_without_rows_are_in_the_test_set(tmp_path: Path) -> None:
     write_dataset(tmp_path / "data", np.zeros((600, 2)))
     # The second lies between two rows, the third ends before the first row.
     reports = write_reports(tmp_path / "reports.csv", report((60, 70), (300.25, 300.75), (-20, -5)))

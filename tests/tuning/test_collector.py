@@ -49,7 +49,7 @@ def test_reports_keep_the_order_of_the_output_and_the_objective_is_the_smallest(
     assert objective(lines) == 1.0
 
 
-def test_a_report_that_is_no_number_does_not_count() -> None:
+def test_reports_that_are_not_numbers_are_ignored() -> None:
     assert objective([f"{TIME} val_loss=nan", f"{TIME} val_loss=2"]) == 2.0
     with pytest.raises(MetricsUnavailableError, match="val_loss"):
         objective([f"{TIME} val_loss=nan", "done"])

@@ -5,20 +5,22 @@ from typing import Any
 import pytest
 
 from container_component_src.errors import InputError, StepError
-from container_component_src.model.arguments import checked
-from container_component_src.tuning.experiment import Experiment, Trial, TrialState, TuningResult
-from container_component_src.tuning.search_space import SearchSpace
+from container_component_src.steps.tuning import Experiment, SearchSpace
+from container_component_src.tuning.experiment import Trial, TrialState, TuningResult
+from container_component_src.values import validated
 
-SPACE = SearchSpace.from_options([4, 8], ["16,8"], [1.0], [1e-3, 1e-2], [32])
+SPACE = SearchSpace.model_validate(
+    {"latent_dims": [4, 8], "hidden_dims": ["16,8"], "betas": [1.0], "lrs": [1e-3, 1e-2], "batch_sizes": [32]}
+)
 
 
 def experiment(**changes: Any) -> Experiment:
     values: dict[str, Any] = {
-        "search_space": SPACE, "algorithm": "random", "max_trials": 3, "parallel_trials": 2, "max_failed_trials": 0,
+        **dict(SPACE), "algorithm": "random", "max_trials": 3, "parallel_trials": 2, "max_failed_trials": 0,
         "train_df_path": "train", "val_df_path": "val", "max_epochs": 2, "early_stopping_patience": 1, "seed": 5,
         "trial_timeout": 60.0,
     }  # fmt: skip
-    return checked(Experiment, values | changes)
+    return validated(Experiment, values | changes)
 
 
 def trial(number: int, objective: float | None) -> Trial:
@@ -51,8 +53,8 @@ def test_impossible_experiments_are_refused(change: dict[str, Any]) -> None:
     ],
 )
 def test_a_medianstop_that_stops_nothing_is_refused(change: dict[str, Any], message: str) -> None:
-    medianstop = {"trial_early_stopping": "medianstop", "medianstop_min_trials_required": 2}
-    assert experiment(**medianstop).medianstop_start_step == 2
+    medianstop = {"trial_early_stopping": "medianstop", "medianstop_start_step": 2, "medianstop_min_trials_required": 2}
+    assert experiment(**medianstop).trial_early_stopping == "medianstop"
     assert experiment(**{**medianstop, **change, "trial_early_stopping": "none"})
     with pytest.raises(InputError, match=f"^{message}"):
         experiment(**{**medianstop, **change})

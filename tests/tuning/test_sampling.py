@@ -3,18 +3,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from container_component_src.errors import InputError
-from container_component_src.model.arguments import Hyperparameters
-from container_component_src.tuning.experiment import Algorithm, Experiment, Trial, TrialState
+from container_component_src.steps.training import Hyperparameters
+from container_component_src.steps.tuning import Algorithm, Experiment, SearchSpace
+from container_component_src.tuning.experiment import Trial, TrialState
 from container_component_src.tuning.sampling import make_sampler, shuffled_points
-from container_component_src.tuning.search_space import SearchSpace
 
-SPACE = SearchSpace.from_options([4, 8, 16], ["16,8", "8,4"], [0.5, 1.0], [1e-3, 1e-2], [32])
+SPACE = SearchSpace.model_validate(
+    {
+        "latent_dims": [4, 8, 16],
+        "hidden_dims": ["16,8", "8,4"],
+        "betas": [0.5, 1.0],
+        "lrs": [1e-3, 1e-2],
+        "batch_sizes": [32],
+    }
+)
 
 
 def chosen(algorithm: Algorithm, seed: int, space: SearchSpace = SPACE, fails: bool = False) -> list[Hyperparameters]:
     """The points of an experiment of two trials at a time, up to the size of the space."""
     experiment = Experiment(
-        search_space=space, algorithm=algorithm, max_trials=99, parallel_trials=2, max_failed_trials=0,
+        **dict(space), algorithm=algorithm, max_trials=99, parallel_trials=2, max_failed_trials=0,
         train_df_path="t", val_df_path="v", max_epochs=1, early_stopping_patience=1, seed=seed, trial_timeout=1,
     )  # fmt: skip
     sampler = make_sampler(experiment)
@@ -29,7 +37,7 @@ def chosen(algorithm: Algorithm, seed: int, space: SearchSpace = SPACE, fails: b
     return points
 
 
-def test_katibs_own_algorithm_is_refused() -> None:
+def test_an_algorithm_that_only_katib_offers_is_refused() -> None:
     with pytest.raises(InputError, match="use tpe, random or grid with --backend local"):
         chosen(Algorithm.BAYESIAN, seed=1)
 
@@ -48,7 +56,15 @@ def test_tpe_survives_trials_without_an_objective() -> None:
 
 def test_tpe_learns() -> None:
     latent_dims = list(range(1, 21))
-    space = SearchSpace.from_options(latent_dims, ["16,8"], [0.5, 1.0], [1e-3, 1e-2], [32])
+    space = SearchSpace.model_validate(
+        {
+            "latent_dims": latent_dims,
+            "hidden_dims": ["16,8"],
+            "betas": [0.5, 1.0],
+            "lrs": [1e-3, 1e-2],
+            "batch_sizes": [32],
+        }
+    )
     tried_late = chosen(Algorithm.TPE, seed=3, space=space)[20:30]
     tried_at_random = chosen(Algorithm.RANDOM, seed=3, space=space)[20:30]
     assert sum(abs(point.latent_dim - 8) for point in tried_late) < sum(
@@ -62,13 +78,29 @@ def test_grid_goes_through_the_points_in_order() -> None:
 
 @given(seed=st.integers(0, 2**32 - 1), sizes=st.tuples(st.integers(1, 5), st.integers(1, 5)))
 def test_shuffled_points_are_a_permutation(seed: int, sizes: tuple[int, int]) -> None:
-    space = SearchSpace.from_options(range(1, sizes[0] + 1), ["16,8"], [1], [1e-3], range(1, sizes[1] + 1))
+    space = SearchSpace.model_validate(
+        {
+            "latent_dims": list(range(1, sizes[0] + 1)),
+            "hidden_dims": ["16,8"],
+            "betas": [1],
+            "lrs": [1e-3],
+            "batch_sizes": list(range(1, sizes[1] + 1)),
+        }
+    )
     points = list(shuffled_points(space, seed))
     assert len(points) == space.size
     assert set(points) == {space.point(index) for index in range(space.size)}
 
 
-def test_a_vast_space_is_not_listed() -> None:
-    space = SearchSpace.from_options(range(1, 2001), ["16,8"], range(1, 2001), range(1, 2001), range(1, 2001))
+def test_a_huge_search_space_is_not_listed() -> None:
+    space = SearchSpace.model_validate(
+        {
+            "latent_dims": list(range(1, 2001)),
+            "hidden_dims": ["16,8"],
+            "betas": list(range(1, 2001)),
+            "lrs": list(range(1, 2001)),
+            "batch_sizes": list(range(1, 2001)),
+        }
+    )
     points = shuffled_points(space, seed=0)
     assert len({next(points) for _ in range(5)}) == 5

@@ -3,8 +3,9 @@ from typing import Any
 import pytest
 
 from container_component_src.errors import InputError
-from container_component_src.model.arguments import Hyperparameters, checked
-from container_component_src.tuning.search_space import SearchSpace, to_dict
+from container_component_src.steps.training import Hyperparameters
+from container_component_src.steps.tuning import SearchSpace, to_dict
+from container_component_src.values import validated
 
 OPTIONS: dict[str, list[Any]] = {
     "latent_dims": [4.0, 8],
@@ -16,10 +17,10 @@ OPTIONS: dict[str, list[Any]] = {
 
 
 def test_choices_are_parsed_as_the_pipeline_backend_hands_them_on() -> None:
-    space = SearchSpace.from_options(**OPTIONS)
-    assert space.latent_dim == (4, 8)
+    space = validated(SearchSpace, OPTIONS)
+    assert space.latent_dims == (4, 8)
     assert space.hidden_dims == ((128, 64), (64, 32))
-    assert space.batch_size == (128,)
+    assert space.batch_sizes == (128,)
     assert space.choices()["hidden_dims"] == ("128,64", "64,32")
     assert [type(value) for choices in space.choices().values() for value in choices[:1]] == [
         int, str, float, float, int,
@@ -27,7 +28,7 @@ def test_choices_are_parsed_as_the_pipeline_backend_hands_them_on() -> None:
 
 
 def test_points_are_every_combination_once_the_last_choice_fastest() -> None:
-    space = SearchSpace.from_options(**OPTIONS)
+    space = validated(SearchSpace, OPTIONS)
     points = [space.point(index) for index in range(space.size)]
     assert space.size == len(set(points)) == 12
     assert [point.lr for point in points[:4]] == [1e-3, 1e-2, 3e-2, 1e-3]
@@ -38,9 +39,9 @@ def test_points_are_every_combination_once_the_last_choice_fastest() -> None:
 
 
 def test_hyperparameters_survive_the_way_between_steps() -> None:
-    point = SearchSpace.from_options(**OPTIONS).point(7)
-    assert checked(Hyperparameters, to_dict(point)) == point
-    assert checked(Hyperparameters, {name: str(value) for name, value in to_dict(point).items()}) == point
+    point = validated(SearchSpace, OPTIONS).point(7)
+    assert validated(Hyperparameters, to_dict(point)) == point
+    assert validated(Hyperparameters, {name: str(value) for name, value in to_dict(point).items()}) == point
 
 
 @pytest.mark.parametrize(
@@ -63,6 +64,5 @@ def test_hyperparameters_survive_the_way_between_steps() -> None:
     ],
 )
 def test_bad_choices_are_refused_by_the_name_of_the_option(name: str, choices: list[Any]) -> None:
-    option = "--" + name.replace("_", "-")
-    with pytest.raises(InputError, match=f"^{option} "):
-        SearchSpace.from_options(**{**OPTIONS, name: choices})
+    with pytest.raises(InputError, match=rf"^key '{name}(\[0\])?(\[1\])?' is wrong: "):
+        validated(SearchSpace, {**OPTIONS, name: choices})

@@ -1,70 +1,98 @@
 """Jobs as objects of a Kubernetes cluster, run by the operators of Kubeflow and Dask."""
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from functools import cached_property
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from container_component_src.cluster.pod_settings import PodSettings
+from container_component_src.backends.kubernetes.context import JobContext
+from container_component_src.cluster.access import CHECK_PATIENCE, Manifest, connect
+from container_component_src.steps.shared import PodSettings
 
 if TYPE_CHECKING:
     from distributed import Client
 
-    from container_component_src.cluster.access import Cluster, Manifest
-    from container_component_src.cluster.step import Step
-    from container_component_src.dask_preprocessor.cluster import ClusterSpec
-    from container_component_src.model.arguments import TrainingJob
+    from container_component_src.backends.kubernetes.training import PyTorchJobTrainer
+    from container_component_src.backends.kubernetes.tuning import KatibTuner
+    from container_component_src.maintenance.checks import Check
+    from container_component_src.maintenance.input_checks import Inputs
     from container_component_src.serving.deployment.service import Deployment, Service
-    from container_component_src.tuning.experiment import Experiment, TuningResult
+    from container_component_src.steps.data import ClusterSpec
 
-    Request = ClusterSpec | Experiment | TrainingJob | Service
+# ruff: noqa: PLC0415 - a method imports its libraries when it is called
 
 
 class KubernetesBackend:
-    """The backend of a cluster; a part, and the cluster, are asked for when they are used."""
+    """Backend that runs jobs on a cluster.
+
+    The methods are described by `container_component_src.backends.base.Backend`. Those that build a manifest need no
+    cluster.
+
+    Args:
+        pods: Settings of the pods.
+    """
 
     def __init__(self, pods: PodSettings) -> None:
-        self.pods = pods
+        self.context = JobContext(pods)
 
-    @cached_property
-    def cluster(self) -> "Cluster":
-        """Access to the namespace where jobs run."""
-        from container_component_src.cluster.access import connect  # noqa: PLC0415 - not for a dry run
+    @property
+    def tuner(self) -> "KatibTuner":
+        """Tuner that creates Katib experiments."""
+        from container_component_src.backends.kubernetes.tuning import KatibTuner
 
-        return connect(self.pods.namespace)
+        return KatibTuner(self.context)
 
-    @cached_property
-    def step(self) -> "Step":
-        """The step that starts jobs."""
-        from container_component_src.cluster.step import Step  # noqa: PLC0415
+    @property
+    def trainer(self) -> "PyTorchJobTrainer":
+        """Trainer that creates PyTorchJobs."""
+        from container_component_src.backends.kubernetes.training import PyTorchJobTrainer
 
-        return Step.from_environment()
+        return PyTorchJobTrainer(self.context)
 
     def dask_client(self, spec: "ClusterSpec") -> "AbstractContextManager[Client]":
-        """A client of a Dask cluster that the operator runs."""
-        client: AbstractContextManager[Client] = _part("dask").dask_client(self.cluster, self.step, self.pods, spec)
-        return client
+        """Return a client of a Dask cluster that the operator runs."""
+        from container_component_src.backends.kubernetes.dask import dask_client
 
-    def tune(self, experiment: "Experiment") -> "TuningResult":
-        """Run trials as a Katib experiment."""
-        result: TuningResult = _part("tuning").tune(self.cluster, self.step, self.pods, experiment)
-        return result
+        return dask_client(self.context.cluster, self.context.step, self.context.pods, spec)
 
-    def train(self, job: "TrainingJob") -> None:
-        """Run a PyTorchJob."""
-        _part("training").train(self.cluster, self.step, self.pods, job)
+    def dask_manifest(self, spec: "ClusterSpec") -> Manifest:
+        """Return the DaskCluster that `dask_client` creates."""
+        from container_component_src.backends.kubernetes.dask_manifest import manifest
+
+        return manifest(self.context.step, self.context.pods, spec)
 
     def deploy(self, service: "Service") -> "Deployment":
         """Create or update an InferenceService."""
-        deployment: Deployment = _part("serving").deploy(self.cluster, self.step, self.pods, service)
-        return deployment
+        from container_component_src.backends.kubernetes.serving import deploy
 
-    def manifest(self, request: "Request") -> "Manifest":
-        """What would be created for a request; asks no cluster."""
-        part = {"ClusterSpec": "dask", "Experiment": "tuning", "TrainingJob": "training", "Service": "serving"}
-        manifest: Manifest = _part(part[type(request).__name__]).manifest(self.step, self.pods, request)
-        return manifest
+        return deploy(self.context.cluster, self.context.step, self.context.pods, service)
 
+    def service_manifest(self, service: "Service") -> Manifest:
+        """Return the InferenceService that `deploy` creates."""
+        from container_component_src.backends.kubernetes.serving_manifest import manifest
 
-def _part(name: str) -> Any:
-    return import_module(f"{__name__}.{name}")
+        return manifest(self.context.step, self.context.pods, service)
+
+    def clean_up(self, run_id: str) -> list[str]:
+        """Delete the jobs of a run, and services that it never tested."""
+        from container_component_src.maintenance.cluster_cleanup import clean_up_cluster
+
+        return clean_up_cluster(self.context.cluster, run_id)
+
+    def clean_up_data(self, data_root: str, older_than: timedelta, dry_run: bool) -> Iterable[str]:
+        """Delete the data of the namespace's old runs, except what services and pods read."""
+        from container_component_src.maintenance.data_cleanup import clean_up_data
+
+        return clean_up_data(data_root, older_than, self.context.cluster, dry_run)
+
+    def check(self, inputs: "Inputs", work_dir: Path, pull_image: bool, config_file: Path | None) -> "list[Check]":
+        """Check the namespace, the store and the data."""
+        from container_component_src.maintenance.cluster_checks import run_cluster_checks
+        from container_component_src.maintenance.quota_checks import demands
+        from container_component_src.settings import load_settings
+
+        pods = self.context.pods
+        wanted = demands(load_settings(config_file)) if config_file else []
+        cluster = connect(pods.namespace, patience=CHECK_PATIENCE)
+        return run_cluster_checks(cluster, pods, inputs, pull_image, wanted)

@@ -1,4 +1,4 @@
-"""Watches a running Katib experiment: tells its progress, and ends the wait where nothing can come of it."""
+"""Watch over a running Katib experiment: log its progress, and stop waiting if it cannot go on."""
 
 import logging
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from container_component_src.backends.kubernetes.tuning_trials import (
 )
 from container_component_src.cluster.access import Cluster, Manifest
 from container_component_src.cluster.events import warnings_about
-from container_component_src.cluster.logs import pods
+from container_component_src.cluster.logs import list_pods
 from container_component_src.cluster.start_up import StartUp
 from container_component_src.errors import StepError
 from container_component_src.once import WarnOnce
@@ -27,16 +27,19 @@ logger = logging.getLogger(__name__)
 
 
 class Watch:
-    """Looks at an experiment, its trials and their pods, in the loop of whoever waits for it.
+    """Observes an experiment, its trials and their pods while a step waits for it.
 
     Args:
-        cluster: Where the experiment is.
-        name: Of the experiment.
+        cluster: Cluster of the experiment.
+        name: Name of the experiment.
         trial_timeout: Seconds that a trial may take.
+
+    Attributes:
+        failures: Failures by name of the trial, noted early because the pods that explain them may be deleted.
     """
 
     def __init__(self, cluster: Cluster, name: str, trial_timeout: float) -> None:
-        self.failures: dict[str, Failure] = {}  # by the names of trials; pods that tell why may be gone in the end
+        self.failures: dict[str, Failure] = {}
         self._cluster = cluster
         self._name = name
         self._trial_timeout = trial_timeout
@@ -44,47 +47,47 @@ class Watch:
         self._start_up = StartUp(cluster, f"Katib experiment {name}")
         self._suggestions = _Suggestions(cluster, name)
 
-    def look(self, experiment: Manifest, ended: bool) -> None:
-        """Say what has changed.
+    def check(self, experiment: Manifest, ended: bool) -> None:
+        """Log what has changed, and check that the experiment can go on.
 
         Args:
-            experiment: As it is.
-            ended: Whether it has ended, so that no pod is expected any more.
+            experiment: Experiment as it is now.
+            ended: Whether it has ended, so that no more pods are expected.
 
         Raises:
-            StepError: For longer than the limits there is no pod of a trial, an image cannot be pulled, or Katib fails
-                to suggest a trial.
+            StepError: For longer than the limits, no pod of a trial was created, an image could not be pulled, or Katib
+                could not suggest a trial.
         """
-        self._tell_failures(experiment)
+        self._log_failures(experiment)
         status = experiment.get("status", {})
         running = _names(status, "pending", "running")
-        found = pods(self._cluster, f"{EXPERIMENT_LABEL}={self._name}")
+        found = list_pods(self._cluster, f"{EXPERIMENT_LABEL}={self._name}")
         of_trials = [pod for pod in found if _trial_of(pod)]
         started = {_trial_of(pod) for pod in of_trials if pod.status.phase != "Pending"}
-        self._tell_progress(status, running, started)
+        self._log_progress(status, running, started)
         if not ended:
-            self._look_at_pods(experiment, running, of_trials, [pod for pod in found if not _trial_of(pod)])
-            self._suggestions.look(quiet=not running)
+            self._check_pods(experiment, running, of_trials, [pod for pod in found if not _trial_of(pod)])
+            self._suggestions.check(quiet=not running)
 
-    def _look_at_pods(self, experiment: Manifest, running: list[str], of_trials: list[Any], others: list[Any]) -> None:
-        """Say why pods are missing or do not start: those of trials, and that of Katib's suggestion service."""
+    def _check_pods(self, experiment: Manifest, running: list[str], of_trials: list[Any], others: list[Any]) -> None:
+        """Log why pods of trials, or of Katib's suggestion service, are missing or do not start."""
         active = [pod for pod in of_trials if pod.status.phase in ("Pending", "Running")]
         with_pods = {_trial_of(pod) for pod in of_trials}
         missing = [trial for trial in running if trial not in with_pods]
-        # There must be one trial at least. The others may wait for a quota or a node that those that run use up.
+        # At least one trial must run. The others may wait for the quota or the nodes that it uses.
         wanted = max(1, len(active) + len(missing))
         service = f"{self._name}-{experiment['spec']['algorithm']['algorithmName']}"
         names = missing or [service]
-        self._start_up.look([*others, *active], len(others) + wanted, names, needed=len(others) + 1)
+        self._start_up.check([*others, *active], len(others) + wanted, names, needed=len(others) + 1)
 
-    def _tell_progress(self, status: Manifest, running: Iterable[str], started: set[str]) -> None:
+    def _log_progress(self, status: Manifest, running: Iterable[str], started: set[str]) -> None:
         progress = _progress(status, [trial in started for trial in running])
         if progress != self._progress:
             logger.info("%s", progress)
             self._progress = progress
 
-    def _tell_failures(self, experiment: Manifest) -> None:
-        """Find out why trials failed as soon as they have."""
+    def _log_failures(self, experiment: Manifest) -> None:
+        """Find out why trials failed, as soon as they have."""
         failed = _names(experiment.get("status", {}), "failed", "metricsUnavailable", "killed")
         if set(failed) <= self.failures.keys():
             return
@@ -97,7 +100,7 @@ class Watch:
 
 
 class _Suggestions:
-    """Why Katib suggests no trial: only events tell, the experiment stays as it is."""
+    """Observes why Katib suggests no trial, which only events tell."""
 
     def __init__(self, cluster: Cluster, name: str) -> None:
         self._cluster = cluster
@@ -106,14 +109,14 @@ class _Suggestions:
         self._failing_since: datetime | None = None
         self._warn = WarnOnce(logger)
 
-    def look(self, quiet: bool) -> None:
-        """Say errors that are new.
+    def check(self, quiet: bool) -> None:
+        """Log new errors.
 
         Args:
             quiet: Whether no trial is running or about to.
 
         Raises:
-            StepError: There have been errors for longer than the limit.
+            StepError: There were errors for longer than the limit.
         """
         if not quiet:
             self._since = self._failing_since = None
@@ -128,7 +131,7 @@ class _Suggestions:
         self._failing_since = self._failing_since or now
         if (now - self._failing_since).total_seconds() < SUGGESTION_LIMIT:
             return
-        # Katib tries again at growing intervals, so there is an error in the later half if they are lasting.
+        # Katib retries at growing intervals, so lasting errors leave an event in the second half of the limit.
         lasting = self._errors(self._failing_since + timedelta(seconds=SUGGESTION_LIMIT / 2))
         if lasting:
             raise StepError(f"Katib cannot suggest a trial of experiment {self._name}; {'; '.join(lasting)}")
@@ -139,21 +142,21 @@ class _Suggestions:
 
 
 def _names(status: Manifest, *states: str) -> list[str]:
-    """The names of an experiment's trials in some states."""
+    """Return the names of an experiment's trials in some states."""
     return [name for state in states for name in status.get(f"{state}TrialList") or []]
 
 
 def _trial_of(pod: Any) -> str:
-    """The trial that a pod (`V1Pod`) belongs to; empty for other pods of an experiment."""
+    """Return the trial that a pod (`V1Pod`) belongs to; empty for other pods of an experiment."""
     return str((pod.metadata.labels or {}).get(TRIAL_LABEL, ""))
 
 
 def _progress(status: Manifest, started: list[bool]) -> str:
-    """One line: trials by state, and the best so far.
+    """Return one line with the trials by state and the best objective so far.
 
     Args:
-        status: Of the experiment.
-        started: For each trial that runs by Katib's account, whether it has a pod that does.
+        status: Status of the experiment.
+        started: For each trial that Katib counts as running, whether a pod of it runs.
     """
     counts = {
         "running": started.count(True),

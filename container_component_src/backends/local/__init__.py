@@ -1,40 +1,70 @@
-"""Jobs as processes of this machine."""
+"""Jobs as processes on this machine."""
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from distributed import Client
 
-    from container_component_src.dask_preprocessor.cluster import ClusterSpec
-    from container_component_src.model.arguments import TrainingJob
+    from container_component_src.backends.local.training import LocalTrainer
+    from container_component_src.backends.local.tuning import LocalTuner
+    from container_component_src.maintenance.checks import Check
+    from container_component_src.maintenance.input_checks import Inputs
     from container_component_src.serving.deployment.service import Deployment, Service
-    from container_component_src.tuning.experiment import Experiment, TuningResult
+    from container_component_src.steps.data import ClusterSpec
+
+# ruff: noqa: PLC0415 - a method imports its libraries when it is called
 
 
 class LocalBackend:
-    """The backend that needs no cluster; a part is imported when it is used."""
+    """Backend that needs no cluster.
+
+    The methods are described by `container_component_src.backends.base.Backend`.
+    """
+
+    @property
+    def tuner(self) -> "LocalTuner":
+        """Tuner that runs trials as processes."""
+        from container_component_src.backends.local.tuning import LocalTuner
+
+        return LocalTuner()
+
+    @property
+    def trainer(self) -> "LocalTrainer":
+        """Trainer that runs one process per node."""
+        from container_component_src.backends.local.training import LocalTrainer
+
+        return LocalTrainer()
 
     def dask_client(self, spec: "ClusterSpec") -> "AbstractContextManager[Client]":
-        """A client of a Dask cluster of processes."""
-        client: AbstractContextManager[Client] = _part("dask").dask_client(spec)
-        return client
+        """Return a client of a Dask cluster of processes."""
+        from container_component_src.backends.local.dask import dask_client
 
-    def tune(self, experiment: "Experiment") -> "TuningResult":
-        """Run trials as processes."""
-        result: TuningResult = _part("tuning").tune(experiment)
-        return result
-
-    def train(self, job: "TrainingJob") -> None:
-        """Run one process per node."""
-        _part("training").train(job)
+        return dask_client(spec)
 
     def deploy(self, service: "Service") -> "Deployment":
-        """Run the containers of the service as processes."""
-        deployment: Deployment = _part("serving").deploy(service)
-        return deployment
+        """Run the containers of a service as processes, test it, and stop them."""
+        from container_component_src.backends.local.serving import deploy
 
+        return deploy(service)
 
-def _part(name: str) -> Any:
-    return import_module(f"{__name__}.{name}")
+    def clean_up(self, run_id: str) -> list[str]:
+        """Stop the processes of a run and delete its scratch folders."""
+        from container_component_src.maintenance.cleanup import clean_up
+
+        return clean_up(run_id)
+
+    def clean_up_data(self, data_root: str, older_than: timedelta, dry_run: bool) -> Iterable[str]:
+        """Delete the data of old runs of single machines."""
+        from container_component_src.maintenance.data_cleanup import clean_up_data
+
+        return clean_up_data(data_root, older_than, None, dry_run)
+
+    def check(self, inputs: "Inputs", work_dir: Path, pull_image: bool, config_file: Path | None) -> "list[Check]":
+        """Check this machine, the store and the data."""
+        from container_component_src.maintenance.doctor import run_checks
+
+        return run_checks(inputs, work_dir)

@@ -1,4 +1,4 @@
-"""A Dask cluster of processes of this machine."""
+"""Preprocessing on this machine: a Dask cluster of processes."""
 
 import logging
 import sys
@@ -8,12 +8,13 @@ from contextlib import contextmanager
 import dask
 from distributed import Client, LocalCluster, Worker, WorkerPlugin
 
-from container_component_src.dask_preprocessor.cluster import DASK_SETTINGS, ClusterSpec
+from container_component_src.dask_preprocessor.cluster import DASK_SETTINGS
+from container_component_src.steps.data import ClusterSpec
 
 
 @contextmanager
 def dask_client(spec: ClusterSpec) -> Iterator[Client]:
-    """Start a local cluster, hand out its client, and stop both when the block is left."""
+    """Yield a client of a local cluster; both are stopped when the block ends."""
     with dask.config.set(DASK_SETTINGS), _cluster(spec) as cluster, Client(cluster) as client:
         client.register_plugin(_LogToStdout())
         if spec.adaptive:
@@ -25,13 +26,13 @@ def _cluster(spec: ClusterSpec) -> LocalCluster:
     return LocalCluster(
         n_workers=spec.first_workers,
         threads_per_worker=1,
-        dashboard_address=":0",  # two runs on one machine would compete for a fixed port
+        dashboard_address=":0",  # two runs on one machine cannot share a fixed port
         silence_logs=logging.WARNING,
     )
 
 
 class _LogToStdout(WorkerPlugin):
-    """Keeps the stderr of a step free for the one line of an error; workers start out logging there."""
+    """Makes workers log to stdout. The stderr of a step is reserved for its one-line error."""
 
     def setup(self, worker: Worker) -> None:
         """Redirect the logs and warnings of a worker process."""

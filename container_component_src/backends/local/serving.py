@@ -1,11 +1,10 @@
-"""Deployment on this machine: the commands of the InferenceService's two containers, run as processes and tested.
+"""Deployment on this machine: run the commands of the InferenceService's containers as processes and test them.
 
-Both are stopped again once the service has passed its smoke test.
+The processes are stopped when the service has passed its smoke test.
 """
 
 import logging
 import os
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,16 +19,17 @@ from container_component_src.errors import StepError
 from container_component_src.scratch import scratch_directory
 from container_component_src.serving.deployment.service import SERVER_ENVIRONMENT, Deployment, Service
 from container_component_src.serving.deployment.smoke_test import smoke_test
+from container_component_src.waiting import NotReadyError, wait_for
 
 _POLL_INTERVAL = 0.05  # seconds
-_LOG_LINES = 3  # of a failed server, shown in the error
+_LOG_LINES = 3  # number of lines of a failed server in the error
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Server:
-    """A serving command as a process."""
+    """Serving command that runs as a process."""
 
     name: str
     port: int
@@ -37,10 +37,18 @@ class Server:
     log_file: Path
 
     def failure(self) -> str:
-        """How the process ended, with its last log lines."""
+        """Return how the process ended, with its last log lines."""
         lines = [line.strip() for line in self.log_file.read_text(errors="replace").splitlines() if line.strip()]
         ending = " | ".join(lines[-_LOG_LINES:])
         return f"{self.name} ended with code {self.process.returncode}: {ending or 'no output'}"
+
+    def is_ready(self, model: str, client: httpx.Client) -> bool:
+        """Return whether the server says that a model is ready."""
+        url = f"http://{LOOPBACK}:{self.port}/v1/models/{model}"
+        try:
+            return client.get(url, timeout=1).status_code == httpx.codes.OK
+        except httpx.TransportError:
+            return False
 
 
 def deploy(service: Service) -> Deployment:
@@ -68,10 +76,10 @@ def deploy(service: Service) -> Deployment:
 
 @contextmanager
 def running(commands: Mapping[int, Sequence[str]]) -> Iterator[list[Server]]:
-    """Run serving commands side by side; none of them is left when the block ends, however it ends.
+    """Run serving commands side by side, and stop them when the block ends.
 
     Args:
-        commands: By HTTP port, each a command with its arguments.
+        commands: Command with its arguments, by HTTP port.
     """
     environment = {
         **SERVER_ENVIRONMENT,
@@ -82,7 +90,7 @@ def running(commands: Mapping[int, Sequence[str]]) -> Iterator[list[Server]]:
         for port, command in commands.items():
             log_file = folder / f"{command[0]}-{port}.log"
             program = ["python", "container_component_src/main.py", *command, "--http-port", str(port)]
-            start_process(processes, program, log_file, environment)
+            start_process(processes, program, environment, log_file)
             servers.append(Server(command[0], port, processes[-1], log_file))
         yield servers
 
@@ -91,29 +99,23 @@ def wait_until_ready(servers: Sequence[Server], model: str, timeout: float, clie
     """Wait until every server says that its model is ready.
 
     Args:
-        servers: The running servers.
-        model: Name of the model, the same for all.
+        servers: Running servers.
+        model: Name of the model on all servers.
         timeout: Seconds.
-        client: Asks them.
+        client: Client that asks the servers.
 
     Raises:
-        StepError: A process ended, or the time is over.
+        StepError: A process ended, or the timeout has passed.
     """
-    deadline = time.monotonic() + timeout
     waiting = list(servers)
-    while waiting:
+
+    def attempt() -> None:
         for server in waiting:
             if server.process.poll() is not None:
                 raise StepError(f"service {model}: {server.failure()}")
-        if time.monotonic() > deadline:
-            names = " and ".join(server.name for server in waiting)
-            raise StepError(f"service {model}: {names} not ready after {timeout:g} s; free the machine and try again")
-        waiting = [server for server in waiting if not _is_ready(server, model, client)]
-        time.sleep(_POLL_INTERVAL if waiting else 0)
+        waiting[:] = [server for server in waiting if not server.is_ready(model, client)]
+        if waiting:
+            raise NotReadyError(f"{' and '.join(server.name for server in waiting)} not ready")
 
-
-def _is_ready(server: Server, model: str, client: httpx.Client) -> bool:
-    try:
-        return client.get(f"http://{LOOPBACK}:{server.port}/v1/models/{model}", timeout=1).status_code == httpx.codes.OK
-    except httpx.TransportError:
-        return False
+    fix = "free the machine and try again"
+    wait_for(attempt, timeout, _POLL_INTERVAL, f"service {model} to be ready", fix=fix)

@@ -1,13 +1,10 @@
-"""Distributed training on this machine: a process per node, started as the training operator starts its pods."""
+"""Distributed training on this machine: one process per node, started as the training operator starts its pods."""
 
 import logging
-import os
-import subprocess
-import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 
@@ -15,38 +12,41 @@ import click
 import psutil
 
 from container_component_src import storage
-from container_component_src.backends.local.processes import LOOPBACK, PROJECT_ROOT, free_ports, process_groups
+from container_component_src.backends.local.processes import LOOPBACK, free_ports, process_groups, start_process
 from container_component_src.errors import InputError, StepError
 from container_component_src.limits import usable_cores
-from container_component_src.model.arguments import TrainingArguments, TrainingJob, training_command
+from container_component_src.steps.training import TrainingArguments, TrainingJob, training_command
 
-SHOWN_LINES = 3  # of a failed process, in the error
+SHOWN_LINES = 3  # number of lines of a failed process in the error
 
 logger = logging.getLogger(__name__)
 
 
-def train(job: TrainingJob) -> None:
-    """Run the training program in `num_gpu_nodes` processes and wait for all of them.
+class LocalTrainer:
+    """Trains in processes on this machine."""
 
-    The first process's output appears on stdout as it comes, that of the others in the log. No process is left, however
-    this ends.
+    def train(self, job: TrainingJob) -> None:
+        """Run the training program in `num_gpu_nodes` processes and wait for all of them.
 
-    Raises:
-        InputError: A process refused its input.
-        StepError: A process failed, or the job took longer than its timeout.
-    """
-    arguments = absolute(job.arguments).model_copy(update={"run_as_pytorchjob": True})
-    command = [sys.executable, *training_command(arguments)[1:]]  # the command's `python` is the one that runs here
-    count, (port,) = arguments.num_gpu_nodes, free_ports(1)
-    threads = max(1, usable_cores() // count)  # the processes share the cores
-    with process_groups() as processes:
-        for rank in range(count):
-            _start(processes, command, {"OMP_NUM_THREADS": str(threads)} | operator_environment(rank, count, port))
-        _wait([_Node(rank, process) for rank, process in enumerate(processes)], job.timeout)
+        The output of the first process appears on stdout as it comes, that of the others in the log. No process is left
+        behind, even if the training fails.
+
+        Raises:
+            InputError: A process refused its input.
+            StepError: A process failed, or the job took longer than its timeout.
+        """
+        arguments = absolute(job.arguments).model_copy(update={"run_as_pytorchjob": True})
+        command = training_command(arguments)
+        count, (port,) = arguments.num_gpu_nodes, free_ports(1)
+        threads = {"OMP_NUM_THREADS": str(max(1, usable_cores() // count))}  # the processes share the cores
+        with process_groups() as processes:
+            for rank in range(count):
+                start_process(processes, command, threads | operator_environment(rank, count, port))
+            _wait([_Node(rank, process) for rank, process in enumerate(processes)], job.timeout)
 
 
 def operator_environment(rank: int, nodes: int, port: int) -> dict[str, str]:
-    """The variables that the training operator sets in the pod of a rank."""
+    """Return the variables that the training operator sets in the pod of a rank."""
     return {
         "PYTHONUNBUFFERED": "1",
         "MASTER_ADDR": LOOPBACK,
@@ -62,21 +62,21 @@ def operator_environment(rank: int, nodes: int, port: int) -> dict[str, str]:
 
 
 def absolute(arguments: TrainingArguments) -> TrainingArguments:
-    """The same arguments with paths that do not depend on the working directory."""
+    """Return the arguments with paths that do not depend on the working directory."""
     names = ("train_df_path", "val_df_path", "model_output_file")
     return arguments.model_copy(update={name: storage.resolve(getattr(arguments, name)).uri for name in names})
 
 
 @dataclass(frozen=True)
 class _Node:
-    """The process of one rank, the leader of its own process group."""
+    """Process of one rank."""
 
     rank: int
     process: psutil.Popen
     last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=SHOWN_LINES))
 
     def follow(self, ended: "SimpleQueue[_Node]") -> None:
-        """Hand on the output line by line; put the node into the queue once the process has ended."""
+        """Print or log the output line by line, and put the node into the queue when the process has ended."""
         for line in self.process.stdout:
             text = line.rstrip()
             if self.rank == 0:
@@ -89,33 +89,17 @@ class _Node:
         ended.put(self)
 
     def check(self) -> None:
-        """Refuse a process that failed.
+        """Check that an ended process succeeded.
 
         Raises:
             InputError: It refused its input.
-            StepError: It failed otherwise.
+            StepError: It failed for another reason.
         """
         code = self.process.returncode
         if code:
             ending = " | ".join(self.last_lines) or "no output"
             kind = InputError if code == InputError.exit_code else StepError
             raise kind(f"rank {self.rank} of the training ended with code {code}: {ending}")
-
-
-def _start(processes: list[psutil.Popen], command: Sequence[str], variables: Mapping[str, str]) -> None:
-    processes.append(
-        psutil.Popen(
-            command,
-            cwd=PROJECT_ROOT,
-            env={**os.environ, **variables},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
-    )
 
 
 def _wait(nodes: Sequence[_Node], timeout: float) -> None:
@@ -128,4 +112,4 @@ def _wait(nodes: Sequence[_Node], timeout: float) -> None:
         try:
             ended.get(timeout=max(0.0, deadline - time.monotonic())).check()
         except Empty:
-            raise StepError(f"the training took longer than {timeout:g} s; raise --job-timeout") from None
+            raise StepError(f"the training took longer than {timeout:g} s", fix="raise --job-timeout") from None

@@ -1,4 +1,4 @@
-"""Tuning as processes of this machine: the same trial command as on the cluster, read by the collector's rules."""
+"""Tuning on this machine: the trial command of the cluster as processes, read by the rules of Katib's collector."""
 
 import logging
 import time
@@ -12,62 +12,61 @@ from container_component_src import storage
 from container_component_src.backends.local.processes import process_groups, start_process
 from container_component_src.errors import InputError, StepError
 from container_component_src.limits import usable_cores
-from container_component_src.model.arguments import Hyperparameters, TrainingArguments, training_command
 from container_component_src.scratch import scratch_directory
+from container_component_src.steps.training import Hyperparameters, TrainingArguments, training_command
+from container_component_src.steps.tuning import EarlyStopping, Experiment, to_dict
 from container_component_src.tuning.collector import OBJECTIVE, MetricsUnavailableError, collect, objective
-from container_component_src.tuning.experiment import (
-    EarlyStopping,
-    Experiment,
-    Trial,
-    TrialState,
-    TuningResult,
-)
+from container_component_src.tuning.experiment import Trial, TrialState, TuningResult
 from container_component_src.tuning.sampling import make_sampler
-from container_component_src.tuning.search_space import to_dict
 
 logger = logging.getLogger(__name__)
 
 TrialCommand = Callable[[TrainingArguments], list[str]]
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-SHOWN_LINES = 20  # of a failed trial's output in the log
+SHOWN_LINES = 20  # number of lines of a failed trial's output in the log
 
 
-def tune(experiment: Experiment, trial_command: TrialCommand = training_command) -> TuningResult:
-    """Run an experiment.
+@dataclass(frozen=True)
+class LocalTuner:
+    """Runs the trials of an experiment as processes on this machine."""
 
-    Points are chosen batch by batch and results told in the order of the trials, so the outcome depends on the seed
-    and the number of parallel trials, not on which trial ends first.
+    trial_command: TrialCommand = training_command  # builds the command line of a trial
 
-    Args:
-        experiment: What to search. Relative paths count from the working directory.
-        trial_command: Builds the command line of a trial.
+    def tune(self, experiment: Experiment) -> TuningResult:
+        """Run an experiment.
 
-    Raises:
-        InputError: The experiment asks for what only Katib has.
-        StepError: More trials failed than the experiment allows, or none succeeded.
-    """
-    _check(experiment)
-    uris = {name: storage.resolve(getattr(experiment, name)).uri for name in ("train_df_path", "val_df_path")}
-    experiment = experiment.model_copy(update=uris)
-    sampler = make_sampler(experiment)
-    trials: list[Trial] = []
-    with scratch_directory() as scratch:
-        batch = _Batch(experiment, trial_command, scratch)
-        while len(trials) < experiment.trial_count:
-            wanted = min(experiment.parallel_count, experiment.trial_count - len(trials))
-            points = [sampler.ask() for _ in range(wanted)]
-            for trial in batch.run(points, first_number=len(trials)):
-                sampler.tell(trial)
-                trials.append(trial)
-                _log_trial(trials, experiment)
-            _check_failures(trials, experiment, scratch)
-    return TuningResult(trials=tuple(trials))
+        Points are chosen batch by batch, and results are told to the sampler in the order of the trials. So the outcome
+        depends on the seed and on the number of parallel trials, but not on which trial ends first.
+
+        Args:
+            experiment: What to search. Relative paths count from the working directory.
+
+        Raises:
+            InputError: The experiment asks for something that only Katib offers.
+            StepError: More trials failed than the experiment allows, or none succeeded.
+        """
+        _check(experiment)
+        uris = {name: storage.resolve(getattr(experiment, name)).uri for name in ("train_df_path", "val_df_path")}
+        experiment = experiment.model_copy(update=uris)
+        sampler = make_sampler(experiment)
+        trials: list[Trial] = []
+        with scratch_directory() as scratch:
+            batch = _Batch(experiment, self.trial_command, scratch)
+            while len(trials) < experiment.trial_count:
+                wanted = min(experiment.parallel_count, experiment.trial_count - len(trials))
+                points = [sampler.ask() for _ in range(wanted)]
+                for trial in batch.run(points, first_number=len(trials)):
+                    sampler.tell(trial)
+                    trials.append(trial)
+                    _log_trial(trials, experiment)
+                _check_failures(trials, experiment, scratch)
+        return TuningResult(trials=tuple(trials))
 
 
 def _check(experiment: Experiment) -> None:
     if experiment.trial_early_stopping is not EarlyStopping.NONE:
-        raise InputError("--trial-early-stopping is Katib's; use none with --backend local")
+        raise InputError("only Katib offers --trial-early-stopping", fix="use none with --backend local")
 
 
 @dataclass(frozen=True)
@@ -79,9 +78,9 @@ class _Batch:
     scratch: Path
 
     def run(self, points: Sequence[Hyperparameters], first_number: int) -> list[Trial]:
-        """Run one trial for each point; no process of theirs is left, however this ends."""
+        """Run one trial per point, and leave none of their processes behind."""
         started = time.monotonic()
-        seconds: dict[int, float] = {}  # by process id, of those that ended in time
+        seconds: dict[int, float] = {}  # by process id, for processes that ended in time
 
         def note_end(process: psutil.Process) -> None:
             seconds[process.pid] = time.monotonic() - started
@@ -99,13 +98,13 @@ class _Batch:
         folder = self.scratch / f"trial-{number}"
         folder.mkdir()
         command = self.trial_command(self.experiment.arguments(point, str(folder / "bundle")))
-        # Trials share the cores: the training program takes OMP_NUM_THREADS for its number of threads if it is set.
+        # Trials share the cores: the training program takes its number of threads from OMP_NUM_THREADS.
         threads = str(max(1, usable_cores() // self.experiment.parallel_count))
         environment = {
             **dict.fromkeys(THREAD_VARIABLES, threads),
-            "TMPDIR": str(folder),  # what a trial leaves behind goes with the folder
+            "TMPDIR": str(folder),  # what a trial leaves behind is deleted with the folder
         }
-        start_process(processes, command, _log_of(self.scratch, number), environment)
+        start_process(processes, command, environment, _log_of(self.scratch, number))
 
     def _outcome(self, number: int, point: Hyperparameters, process: psutil.Popen, seconds: float | None) -> Trial:
         lines = _read_log(self.scratch, number)
@@ -152,10 +151,10 @@ def _log_trial(trials: Sequence[Trial], experiment: Experiment) -> None:
 
 
 def _check_failures(trials: Sequence[Trial], experiment: Experiment, scratch: Path) -> None:
-    """Give up where too many trials failed, or all of them.
+    """Stop the experiment if too many trials have failed, or all of them.
 
     Raises:
-        StepError: With the last lines of the last failed trial; the log has more, of every failed trial.
+        StepError: Has the last lines of the last failed trial; the log has more, for every failed trial.
     """
     failed = [trial for trial in trials if trial.state is not TrialState.SUCCEEDED]
     if len(failed) <= experiment.max_failed_trials and len(failed) < experiment.trial_count:

@@ -10,13 +10,13 @@
   };
   let compressed = true;
   let shownEvent = null; // null: the whole period
-  let detailedEvent = loudest(); // whose signals are shown
+  let detailedEvent = highestPeak(); // whose signals are shown
 
   const position = (score) =>
     score === null || !compressed ? score : Math.asinh((score - report.axis.centre) / report.axis.width);
   const scoreAt = (place) => Math.sinh(place) * report.axis.width + report.axis.centre;
 
-  // "@name" and "@name/opacity" stand for colours of the theme in force.
+  // "@name" and "@name/opacity" stand for colours of the current theme.
   function withColours(value, style) {
     if (typeof value === "string" && value.startsWith("@")) {
       const [name, opacity] = value.slice(1).split("/");
@@ -67,8 +67,8 @@
     };
   }
 
-  // The event whose score is highest: the one to look at first.
-  function loudest() {
+  // The event with the highest score, which is shown first.
+  function highestPeak() {
     const peak = ({ score }) => Math.max(...score.y.filter((value) => value !== null));
     const peaks = report.events.map(peak);
     return peaks.indexOf(Math.max(...peaks));
@@ -87,7 +87,7 @@
     };
   }
 
-  // The channels of an event below each other, over the same time.
+  // The channels of an event, one below the other, on the same time axis.
   function signalsFigure(event) {
     const count = event.signals.length;
     const layout = {
@@ -102,16 +102,17 @@
       layout["yaxis" + axis.slice(1)] = {
         domain: [top - 0.76 / count, top - 0.05 / count], nticks: 5, range: signalRange(signal),
       };
-      const usual = signal.usual ? ` · 98 % of the training values: ${signal.usual.map(short).join(" to ")}` : "";
+      const trained = signal.training_range?.map(short).join(" to ");
+      const range = trained ? ` · 98 % of the training values: ${trained}` : "";
       layout.annotations.push({
-        text: `<b>${escaped(signal.channel)}</b> · ${signal.excess > 0 ? "+" : ""}${short(signal.excess)} nats${usual}`,
+        text: `<b>${escaped(signal.channel)}</b> · ${signal.excess > 0 ? "+" : ""}${short(signal.excess)} nats${range}`,
         x: 0, xref: "paper", xanchor: "left", y: top - 0.05 / count, yref: "paper", yanchor: "bottom", showarrow: false,
       });
       layout.shapes.push({
         type: "rect", layer: "below", xref: "x", x0, x1, yref: axis + " domain", y0: 0, y1: 1,
         fillcolor: colour + "/0.16", line: { color: colour + "/0.4", width: 1 },
       });
-      for (const bound of signal.usual ?? []) {
+      for (const bound of signal.training_range ?? []) {
         layout.shapes.push({
           type: "line", xref: "paper", x0: 0, x1: 1, yref: axis, y0: bound, y1: bound,
           line: { color: "@muted", width: 1, dash: "dot" },
@@ -125,13 +126,13 @@
     return { data, layout };
   }
 
-  // The values, and the bounds of the usual ones where these are near.
-  function signalRange({ y, usual }) {
+  // Range of the values, extended to the bounds of the training values if these are near.
+  function signalRange({ y, training_range: trained }) {
     const known = y.filter((value) => value !== null);
     if (!known.length) return [0, 1];
     const [low, high] = [Math.min(...known), Math.max(...known)];
     const spread = high - low || Math.abs(high) / 100 || 1;
-    const shown = [low, high, ...(usual ?? []).filter((bound) => bound > low - spread && bound < high + spread)];
+    const shown = [low, high, ...(trained ?? []).filter((bound) => bound > low - spread && bound < high + spread)];
     return [Math.min(...shown) - 0.08 * spread, Math.max(...shown) + 0.08 * spread];
   }
 
@@ -155,7 +156,7 @@
     return Plotly.react(plots.get(name), data, layout, config).then(() => labelScores(name));
   }
 
-  // On the compressed axis, round scores that are far enough apart get a tick.
+  // Ticks of the compressed axis: round scores that are far enough apart.
   function labelScores(name) {
     const axis = report.figures[name]?.score_axis;
     if (!axis || !compressed) return null;

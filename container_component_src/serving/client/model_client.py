@@ -1,4 +1,4 @@
-"""Asks a served model: over HTTP, in the V2 protocol with binary tensors."""
+"""A client of a served model: HTTP, in the V2 protocol with binary tensors."""
 
 import ssl
 import time
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
-import numpy as np
 import numpy.typing as npt
 
+from container_component_src.arrays import Float64Array, Timestamps
 from container_component_src.errors import InputError, StepError
-from container_component_src.serving.protocol.inputs import RequestError
+from container_component_src.serving.protocol.errors import RequestError
 from container_component_src.serving.protocol.v2 import (
     HEADER_LENGTH,
     ROWS_INPUT,
@@ -19,62 +19,51 @@ from container_component_src.serving.protocol.v2 import (
     decode_response,
     encode_request,
 )
+from container_component_src.steps.serving import QueryModel
 
 _ATTEMPTS = 4
-FIRST_PAUSE = 0.5  # seconds before the second attempt; each further one waits twice as long
+FIRST_PAUSE = 0.5  # seconds before the second attempt; each further pause is twice as long
 _MESSAGE_LENGTH = 500
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _LOGIN_NEEDED = {301, 302, 303, 307, 401, 403}
 
 
 @dataclass(frozen=True)
-class Access:
-    """Where a model is served, and what opens the way there."""
-
-    url: str  # `http://host:port`, or the address of a gateway with the path before `/v2`
-    model: str
-    host: str = ""  # name of the service, for a gateway that takes requests for many
-    token: str = ""  # bearer token
-    ca_file: str = ""  # certificates to trust; those of the system by default
-    timeout: float = 60.0  # seconds for an answer
-
-
-@dataclass(frozen=True)
 class ModelDescription:
-    """What a client has to know of a model."""
+    """What a client must know of a model."""
 
     channels: tuple[str, ...]
     version: str
-    context_rows: int  # that the smoothed score of a row depends on, beside the row
+    context_rows: int  # number of earlier rows that the smoothed score of a row depends on
     max_body_bytes: int
 
 
 class ModelClient:
-    """A connection to a served model; use it in a `with` statement.
+    """A connection to a served model. Use it in a `with` statement.
 
     Args:
-        access: Where the model is.
+        query: Arguments that name the server and the model.
+        token: Bearer token, or "".
 
     Raises:
-        InputError: The URL or the file of certificates is none.
+        InputError: The URL or the file of certificates is invalid.
     """
 
-    def __init__(self, access: Access) -> None:
-        self._access = access
-        url = _address(access.url)
+    def __init__(self, query: QueryModel, token: str = "") -> None:
+        url = _parsed_url(query.url)
         try:
-            verify = ssl.create_default_context(cafile=access.ca_file) if access.ca_file else True
+            verify = ssl.create_default_context(cafile=query.ca_file) if query.ca_file else True
         except OSError as error:
-            raise InputError(f"{access.ca_file}: {error}; check --ca-file") from error
-        headers = {"host": access.host} if access.host else {}
-        if access.token:
-            headers["authorization"] = f"Bearer {access.token}"
+            raise InputError(f"{query.ca_file}: {error}", fix="check --ca-file") from error
+        headers = {"host": query.host} if query.host else {}
+        if token:
+            headers["authorization"] = f"Bearer {token}"
         login = (url.username, url.password) if url.userinfo else None
-        self._url = f"{url.copy_with(userinfo=b'')}/v2/models/{access.model}"  # stands in messages
-        # Proxies of the environment do not lead to this machine.
+        self._url = f"{url.copy_with(userinfo=b'')}/v2/models/{query.model_name}"  # messages name it
+        # The proxies in the environment do not lead to this machine.
         trust_environment = url.host not in _LOOPBACK
         self._http = httpx.Client(
-            headers=headers, auth=login, timeout=access.timeout, verify=verify, trust_env=trust_environment
+            headers=headers, auth=login, timeout=query.timeout, verify=verify, trust_env=trust_environment
         )
 
     def __enter__(self) -> "ModelClient":
@@ -84,11 +73,11 @@ class ModelClient:
         self._http.close()
 
     def describe(self) -> ModelDescription:
-        """Ask what the model takes.
+        """Return the description of the model.
 
         Raises:
-            InputError: There is no such model, or the way to it is closed.
-            StepError: No answer.
+            InputError: There is no such model, or the server refuses access.
+            StepError: The server does not answer.
         """
         answer = self._ask("GET", self._url)
         try:
@@ -101,23 +90,23 @@ class ModelClient:
                 parameters["max_body_bytes"],
             )
         except (ValueError, KeyError, TypeError, IndexError) as error:
-            raise InputError(f"{self._url}: no model of this project answers there; check --url") from error
+            raise InputError(f"{self._url}: no model of this project answers there", fix="check --url") from error
 
     def score(
-        self, values: npt.NDArray[np.float64], timestamps: npt.NDArray[np.int64] | None = None
+        self, values: Float64Array, timestamps: Timestamps | None = None
     ) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Have rows scored.
 
         Args:
-            values: Engineering units, [rows, channels] in the order of the model.
-            timestamps: Nanoseconds since 1970 UTC, [rows].
+            values: Engineering units, shape [rows, channels] in the order of the model.
+            timestamps: Nanoseconds since 1970-01-01 UTC, shape [rows].
 
         Returns:
             The JSON of the answer (with `model_version`), and its outputs by name.
 
         Raises:
-            InputError: The server refuses the rows; the message is its own.
-            StepError: No answer, or one that cannot be read.
+            InputError: The server refuses the rows; the message is the server's.
+            StepError: There is no answer, or it cannot be read.
         """
         inputs: Mapping[str, npt.NDArray[Any]] = {ROWS_INPUT: values}
         if timestamps is not None:
@@ -127,12 +116,12 @@ class ModelClient:
         try:
             return decode_response(answer.content, answer.headers.get(HEADER_LENGTH))
         except RequestError as error:
-            raise StepError(f"{self._url}: the answer cannot be read ({error}); check --url") from error
+            raise StepError(f"{self._url}: the answer cannot be read ({error})", fix="check --url") from error
 
     def _ask(
         self, method: str, url: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> httpx.Response:
-        """Send a request; where the server is away or not ready, a few times."""
+        """Send a request, again if the server is away or not ready."""
         reason = ""
         for attempt in range(_ATTEMPTS):
             if attempt:
@@ -146,20 +135,20 @@ class ModelClient:
                 return answer
             reason = _reason(answer)
             if answer.status_code in _LOGIN_NEEDED:
-                raise InputError(f"{url}: {reason}; set a valid token in the environment, or check --host")
+                raise InputError(f"{url}: {reason}", fix="set a valid token in the environment, or check --host")
             if answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
                 raise InputError(f"{url}: {reason}")
-        raise StepError(f"{url}: {reason}; see whether the service is ready")
+        raise StepError(f"{url}: {reason}", fix="check that the service is ready")
 
 
-def _address(text: str) -> httpx.URL:
-    """An address of a server; what is none is not repeated, for it may hold a password."""
+def _parsed_url(text: str) -> httpx.URL:
+    """Return the URL of a server. The error does not repeat the text, which may hold a password."""
     try:
         url = httpx.URL(text.rstrip("/"))
     except httpx.InvalidURL:
         url = httpx.URL()
     if url.scheme not in ("http", "https") or not url.host:
-        raise InputError("--url: no address of a server; give one like http://host:port")
+        raise InputError("--url: not the address of a server", fix="give one like http://host:port")
     return url
 
 

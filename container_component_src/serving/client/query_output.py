@@ -1,4 +1,4 @@
-"""What `query_model` shows: a progress bar, and a table of the answers."""
+"""The output of `query_model`: a progress bar, a table of the answers and a summary."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -17,31 +17,30 @@ _WIDTH = 120
 
 @contextmanager
 def progress(stream: TextIO) -> Iterator[Callable[[int, int | None], None]]:
-    """A progress bar, on a terminal only; the function given takes the rows done and those there are."""
+    """Show a progress bar if the stream is a terminal; yield a function of the rows done and the rows in all."""
     columns = (TextColumn("rows"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(file=stream), disable=not stream.isatty(), transient=True) as bar:
         task = bar.add_task("rows", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-class Printed:
-    """Gathers what is printed of the answers.
+class Summary:
+    """Collects the answers that are printed.
 
     Args:
-        rows: Most rows of the table.
-        alarms_only: Whether only rows with an alarm are wanted.
+        rows: Maximum number of rows of the table.
+        alarms_only: Whether the table shows rows with an alarm only.
     """
 
     def __init__(self, rows: int, alarms_only: bool) -> None:
-        self._most = rows
         self._alarms_only = alarms_only
-        self._parts: list[pd.DataFrame] = []
+        self._shown: list[pd.DataFrame] = []
         self._room = rows
         self._rows = self._alarms = self._read = 0
         self._version = self._threshold = ""
 
     def add(self, batch: Answered) -> None:
-        """Take the answers of a batch."""
+        """Add the answers to a batch."""
         table = batch.table
         self._read = batch.rows_read
         if table.empty:
@@ -54,11 +53,11 @@ class Printed:
         self._rows += len(table)
         wanted = table[table["alarm"]] if self._alarms_only else table
         if self._room > 0 and len(wanted):
-            self._parts.append(wanted.head(self._room))
-            self._room -= len(self._parts[-1])
+            self._shown.append(wanted.head(self._room))
+            self._room -= len(self._shown[-1])
 
-    def summary(self, output: str = "") -> str:
-        """One line about all rows."""
+    def line(self, output: str = "") -> str:
+        """Return one line about all rows, which names the file they are written to."""
         left_out = self._read - self._rows
         skipped = f", {left_out:,} rows not scored because a value is missing" if left_out else ""
         written = f"; written: {output}" if output else ""
@@ -66,10 +65,10 @@ class Printed:
         return f"{self._rows:,} rows{skipped}, {self._alarms:,} alarms, {model}{written}"
 
     def table(self) -> str:
-        """The first rows, and the summary."""
-        if not self._parts:
-            return self.summary()
-        frame = pd.concat(self._parts)
+        """Return a table of the first rows, and the line about all rows."""
+        if not self._shown:
+            return self.line()
+        frame = pd.concat(self._shown)
         names = [
             name for name in frame.columns if name != "threshold" and frame[name].map(pd.api.types.is_scalar).all()
         ]
@@ -83,7 +82,7 @@ class Printed:
             table.add_row(*cells)
         stream = io.StringIO()
         Console(file=stream, width=_WIDTH).print(table)
-        return stream.getvalue() + self.summary()
+        return stream.getvalue() + self.line()
 
 
 def _text(value: object) -> str:

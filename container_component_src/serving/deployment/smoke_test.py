@@ -1,22 +1,22 @@
-"""The smoke test of a deployed service: one real request, whose scores have to be those of the model itself."""
+"""The smoke test of a deployed service: one real request, whose scores must be those of the model itself."""
 
 import math
 from typing import Any
 
 import httpx
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from container_component_src.arrays import Float32Array
 from container_component_src.errors import StepError
 from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.serving.deployment.service import Service
 from container_component_src.telemetry.dataset import Dataset, values_of
 
 SAMPLE_ROWS = 5
-TOLERANCE = 1e-5  # of the larger of |score| and 1 nat: float32 arithmetic on batches of other sizes
-# A gateway without a route or an endpoint yet, and a transformer whose predictor is not there yet.
-_PASSING = {
+TOLERANCE = 1e-5  # times |score|, at least 1 nat: float32 results depend on the size of the batch
+# The gateway has no route or endpoint yet, or the transformer has no predictor yet.
+_TRANSIENT = {
     httpx.codes.NOT_FOUND,
     httpx.codes.BAD_GATEWAY,
     httpx.codes.SERVICE_UNAVAILABLE,
@@ -25,16 +25,17 @@ _PASSING = {
 _IMAGE = "deploy with the image that trained the model"
 
 
-def sample_rows(info: BundleInfo, test_dataset: Dataset | None) -> npt.NDArray[np.float32]:
-    """Rows for the smoke request.
+class NotServingError(StepError):
+    """The service, or this model of it, cannot be reached; it may be once addresses and routes are in place."""
+
+
+def sample_rows(info: BundleInfo, test_dataset: Dataset | None) -> Float32Array:
+    """Return rows for the smoke request in engineering units, shape [rows, channels].
 
     Args:
         info: Description of the bundle.
-        test_dataset: Scaled test data with the channels of the bundle, of which the first rows are taken; without it,
-            one row at the centre of the scaler.
-
-    Returns:
-        Values in engineering units, shape [rows, channels].
+        test_dataset: Scaled test set with the channels of the bundle, whose first rows are used. Without it, the result
+            is one row at the centre of the scaler.
     """
     scaled = np.zeros((1, len(info.channels)), dtype=np.float32)
     if test_dataset is not None:
@@ -44,62 +45,59 @@ def sample_rows(info: BundleInfo, test_dataset: Dataset | None) -> npt.NDArray[n
     return info.scaler.inverse_transform(scaled) if info.scaler else scaled
 
 
-class NotServingError(StepError):
-    """The service, or not this model of it, is reachable; it may be once addresses and routes have settled."""
-
-
 def smoke_test(service: Service, url: str, client: httpx.Client) -> str:
     """Send the smoke request of a service.
 
     Args:
-        service: The service, with the request.
-        url: Where it takes requests.
-        client: Carries what the place needs (headers, proxies, certificates).
+        service: The service with its smoke request.
+        url: Address for requests.
+        client: HTTP client with the headers, proxies and certificates that the address needs.
 
     Returns:
         The model version that answered.
 
     Raises:
-        NotServingError: There is no answer, or one of another model.
-        StepError: The answer is not the right one.
+        NotServingError: There is no answer, or the answer is from another model.
+        StepError: The answer is wrong.
     """
     answer = _post(service, url, client)
     version = answer.get("model_version")
     if version != service.model_version:
         raise NotServingError(
-            f"{url}: answers with model {version}, not {service.model_version}; deploy the bundle again"
+            f"{url}: answers with model {version}, not {service.model_version}", fix="deploy the bundle again"
         )
     try:
-        served = [float(prediction["score"]) for prediction in answer["predictions"]]
+        scores = [float(prediction["score"]) for prediction in answer["predictions"]]
     except (KeyError, TypeError, ValueError) as error:
-        raise StepError(f"{url}: the answer to the smoke request holds no scores; {_IMAGE}") from error
-    rows = len(service.smoke_request.scores)
-    if len(served) != rows:
-        raise StepError(f"{url}: {len(served)} answers to the {rows} rows of the smoke request; {_IMAGE}")
-    for row, (score, expected) in enumerate(zip(served, service.smoke_request.scores, strict=True)):
-        if not math.isclose(score, expected, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
+        raise StepError(f"{url}: the answer to the smoke request has no scores", fix=_IMAGE) from error
+    expected = service.smoke_request.scores
+    if len(scores) != len(expected):
+        raise StepError(f"{url}: {len(scores)} answers to the {len(expected)} rows of the smoke request", fix=_IMAGE)
+    for row, (score, own_score) in enumerate(zip(scores, expected, strict=True)):
+        if not math.isclose(score, own_score, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
             raise StepError(
-                f"{url}: row {row} of the smoke request scores {score:.6f}, the model itself says {expected:.6f}; "
-                f"{_IMAGE}"
+                f"{url}: row {row} of the smoke request scores {score:.6f}, but {own_score:.6f} by the model itself",
+                fix=_IMAGE,
             )
     return str(version)
 
 
 def _post(service: Service, url: str, client: httpx.Client) -> dict[str, Any]:
+    """Return the JSON object in the answer to the smoke request."""
     body = {"instances": service.smoke_request.instances}
     try:
         response = client.post(url, json=body, timeout=service.request_timeout)
     except httpx.HTTPError as error:
         raise NotServingError(
-            f"{url}: no answer to the smoke request ({error}); see the logs of the service"
+            f"{url}: no answer to the smoke request ({error})", fix="see the logs of the service"
         ) from error
     if response.status_code != httpx.codes.OK:
-        failure = NotServingError if response.status_code in _PASSING else StepError
+        failure = NotServingError if response.status_code in _TRANSIENT else StepError
         raise failure(f"{url}: the smoke request was answered {response.status_code}: {response.text[:500]}")
     try:
         answer = response.json()
     except ValueError as error:
-        raise StepError(f"{url}: the answer to the smoke request is not JSON; {_IMAGE}") from error
+        raise StepError(f"{url}: the answer to the smoke request is not JSON", fix=_IMAGE) from error
     if not isinstance(answer, dict):
-        raise StepError(f"{url}: the answer to the smoke request is no JSON object; {_IMAGE}")
+        raise StepError(f"{url}: the answer to the smoke request is not a JSON object", fix=_IMAGE)
     return answer

@@ -1,14 +1,13 @@
 """Requests and answers of the Open Inference Protocol (V2) over gRPC."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from kserve import InferRequest
 from kserve.protocol.grpc.grpc_predict_v2_pb2 import ModelInferResponse
 
-from container_component_src.serving.protocol.tensors import Tensor, datatype_of, to_bytes
+from container_component_src.serving.protocol.tensors import Array, Tensor, datatype_of, to_bytes
 from container_component_src.serving.protocol.v2 import Request
 
 _CONTENTS = {
@@ -20,33 +19,37 @@ _CONTENTS = {
 }
 
 
-def decode_request(request: InferRequest) -> Request:
+def decode_request(request: InferRequest, raw_contents: Sequence[bytes | None]) -> Request:
     """Read a gRPC request.
 
+    Args:
+        request: The request as KServe decodes it.
+        raw_contents: Binary data of each input; None for inputs with typed contents.
+
     Raises:
-        RequestError: A tensor of it has an unknown data type or an impossible shape.
+        RequestError: A tensor has an unknown datatype or an impossible shape.
     """
     inputs = tuple(
-        Tensor(item.name, item.datatype, tuple(item.shape), item.data, item._raw_data)  # no other way to the bytes
-        for item in request.inputs
+        Tensor(item.name, item.datatype, tuple(item.shape), item.data, raw)
+        for item, raw in zip(request.inputs, raw_contents, strict=True)
     )
     raw = any(tensor.raw is not None for tensor in inputs)
-    wanted = {output.name: raw for output in request.request_outputs or ()}
-    return Request(inputs, request.id or "", wanted or None, raw)
+    outputs = {output.name: raw for output in request.request_outputs or ()}
+    return Request(inputs, request.id or "", outputs or None, raw)
 
 
 def encode_response(
-    outputs: Mapping[str, npt.NDArray[Any]], request: Request, fields: Mapping[str, str]
+    outputs: Mapping[str, Array], request: Request, fields: Mapping[str, str]
 ) -> tuple[Any, dict[str, str]]:
-    """Write a gRPC answer: raw contents to a request with such, else typed ones.
+    """Return a gRPC answer, with raw contents if the request has these, otherwise with typed contents.
 
     Args:
         outputs: Numbers, booleans or texts (as objects) by name.
-        request: What is answered.
+        request: The request.
         fields: Name and version of the model, and the id of the request.
 
     Returns:
-        The message, and no headers: it says itself what it holds.
+        The message, and no headers.
     """
     response = ModelInferResponse(**fields)
     for name, array in outputs.items():

@@ -1,46 +1,54 @@
-"""Timestamps of requests and of the client's files."""
+"""Timestamps in requests and in the files of the client."""
 
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-_EARLIEST = 10**17  # nanoseconds: 1973. Anything before was meant as seconds, milliseconds or microseconds
+from container_component_src.arrays import Timestamps
+from container_component_src.serving.protocol.errors import RequestError
+
+_EARLIEST = 10**17  # nanoseconds: the year 1973; smaller numbers are seconds, milliseconds or microseconds
 _LATEST = 2**63 - 1
 
 
-def timestamps_of(times: Sequence[object]) -> npt.NDArray[np.int64]:
-    """Nanoseconds since 1970 UTC, strictly ascending.
+def timestamps_of(times: Sequence[object], rows: int) -> Timestamps:
+    """Return timestamps as nanoseconds since 1970-01-01 UTC, strictly ascending, shape [rows].
 
     Args:
-        times: ISO 8601 texts, UTC unless they say otherwise, or integers of nanoseconds since 1970 UTC.
+        times: ISO 8601 texts, in UTC unless they name another zone, or integers of nanoseconds since 1970-01-01 UTC.
+        rows: Number of rows that they belong to.
 
     Raises:
-        ValueError: Names the first row whose time is none, or is not after the one before it.
+        RequestError: Their number differs from `rows`, or a value is not a timestamp or not later than the one before
+            it. The message names the first such row.
     """
+    if len(times) != rows:
+        raise RequestError(f"{len(times)} timestamps for {rows} rows", fix="send one per row, or none")
     numbers = [time for time in times if type(time) is int]
     if len(numbers) == len(times):
         row = next((row for row, time in enumerate(numbers) if not _EARLIEST <= time <= _LATEST), None)
         if row is not None:
-            raise ValueError(f"row {row}, timestamp {times[row]}: no nanoseconds since 1970; send them, or ISO 8601")
-        found = np.array(numbers, dtype=np.int64)
+            raise RequestError(f"row {row}, timestamp {times[row]}: not in nanoseconds", fix="send these, or ISO 8601")
+        timestamps = np.array(numbers, dtype=np.int64)
     else:
-        found = _parsed(times)
-    late = np.flatnonzero(np.diff(found) <= 0)
+        timestamps = _parsed(times)
+    late = np.flatnonzero(np.diff(timestamps) <= 0)
     if len(late):
         row = int(late[0]) + 1
-        raise ValueError(f"row {row}, timestamp {times[row]}: not after that of row {row - 1}; sort rows by time")
-    return found
+        raise RequestError(f"row {row}, timestamp {times[row]}: not after that of row {row - 1}", fix="sort by time")
+    return timestamps
 
 
-def _parsed(times: Sequence[object]) -> npt.NDArray[np.int64]:
+def _parsed(times: Sequence[object]) -> Timestamps:
     row = next((row for row, time in enumerate(times) if type(time) is not str), None)
     if row is not None:
-        raise ValueError(f"row {row}, timestamp: neither ISO 8601 nor whole nanoseconds, as the others; send one kind")
+        raise RequestError(
+            f"row {row}, timestamp: neither ISO 8601 nor whole nanoseconds like the others", fix="send one kind"
+        )
     parsed = pd.to_datetime(pd.Series(list(map(str, times)), dtype=object), format="ISO8601", utc=True, errors="coerce")
-    bad = np.flatnonzero(parsed.isna())
-    if len(bad):
-        row = int(bad[0])
-        raise ValueError(f"row {row}, timestamp {str(times[row])[:40]!r}: no time in ISO 8601; fix it")
+    invalid = np.flatnonzero(parsed.isna())
+    if len(invalid):
+        row = int(invalid[0])
+        raise RequestError(f"row {row}, timestamp {str(times[row])[:40]!r}: not a time in ISO 8601", fix="correct it")
     return np.asarray(parsed.dt.as_unit("ns").astype(np.int64), dtype=np.int64)

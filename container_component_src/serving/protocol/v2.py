@@ -11,7 +11,8 @@ import numpy as np
 import orjson
 
 from container_component_src.repetition import first_repeated
-from container_component_src.serving.protocol.inputs import RequestError, Rows, json_of, kind, timestamps
+from container_component_src.serving.protocol.errors import RequestError
+from container_component_src.serving.protocol.rows import Rows, json_of, json_type
 from container_component_src.serving.protocol.tensors import (
     Array,
     Tensor,
@@ -21,10 +22,11 @@ from container_component_src.serving.protocol.tensors import (
     tensor_of,
     to_bytes,
 )
+from container_component_src.serving.protocol.timestamps import timestamps_of
 
-ROWS_INPUT = "rows"  # all channels in one tensor of shape [rows, channels]
+ROWS_INPUT = "rows"  # one tensor of shape [rows, channels] with all channels
 TIMESTAMPS_INPUT = "timestamps"
-_KEYS = ("id", "parameters", "inputs", "outputs", "model_name", "model_version")  # the last two are KServe's
+_KEYS = ("id", "parameters", "inputs", "outputs", "model_name", "model_version")  # KServe sends the last two
 HEADER_LENGTH = "inference-header-content-length"  # HTTP header: bytes of JSON before the binary data
 
 
@@ -34,22 +36,22 @@ class Request:
 
     inputs: tuple[Tensor, ...]
     id: str = ""
-    outputs: Mapping[str, bool] | None = None  # wanted outputs, by name whether in binary; None: all of them
-    binary: bool = False  # whether outputs that are not named are wanted in binary
+    outputs: Mapping[str, bool] | None = None  # requested outputs, and whether each is to be binary; None: all outputs
+    binary: bool = False  # whether outputs are to be binary if the request does not name them
 
     def rows(self, channels: Sequence[str], ignored: AbstractSet[str] = frozenset()) -> Rows:
-        """The rows, from one tensor per channel or from the one of all channels.
+        """Return the rows, from one tensor per channel or from one tensor of all channels.
 
         Args:
             channels: Names of the columns of the result.
-            ignored: Further channels that may be there.
+            ignored: Further channels that the request may have.
 
         Raises:
-            RequestError: An input is missing, unknown, given twice or of another shape, or a value no number.
+            RequestError: An input is missing, unknown, given twice or of another shape, or a value is not a number.
         """
         repeated = first_repeated(tensor.name for tensor in self.inputs)
         if repeated is not None:
-            raise RequestError(f"input '{repeated}': given twice")
+            raise RequestError(f"input '{repeated}': given twice", fix="send it once")
         inputs = {tensor.name: tensor for tensor in self.inputs}
         times = inputs.pop(TIMESTAMPS_INPUT, None)
         if set(inputs) == {ROWS_INPUT} and ROWS_INPUT not in channels:
@@ -57,102 +59,74 @@ class Request:
         else:
             values = _columns(inputs, channels, ignored)
         if not len(values):
-            raise RequestError("the request has no rows; send at least one")
+            raise RequestError("the request has no rows", fix="send at least one")
         if times is None:
             return Rows(values)
         found = times.array()
         if found.dtype.kind not in "iO":
-            raise RequestError(f"input '{TIMESTAMPS_INPUT}': {times.datatype}; send INT64 nanoseconds, or texts")
-        return Rows(values, timestamps(found.ravel().tolist(), len(values)))
+            raise RequestError(f"input '{TIMESTAMPS_INPUT}': {times.datatype}", fix="send INT64 nanoseconds, or texts")
+        return Rows(values, timestamps_of(found.ravel().tolist(), len(values)))
 
 
 def decode_request(body: bytes, json_length: str | None) -> Request:
     """Read the body of a V2 REST request.
 
     Args:
-        body: JSON, with binary data behind it where inputs say so.
-        json_length: The HTTP header of that name; None where all of the body is JSON.
+        body: JSON, followed by the binary data of the inputs that have some.
+        json_length: HTTP header `inference-header-content-length`; None if all of the body is JSON.
 
     Raises:
-        RequestError: The body is no such request.
+        RequestError: The body is not such a request.
     """
     length = _json_length(body, json_length)
     content = json_of(body[:length])
     unknown = sorted(content.keys() - set(_KEYS))
     if unknown:
-        raise RequestError(f"the request has an unknown key {unknown[0]!r}; send {', '.join(_KEYS)} only")
-    if body.count(b":", 0, length) != _pairs(content):  # a name may stand twice, or a text hold a colon
+        raise RequestError(f"the request has an unknown key {unknown[0]!r}", fix=f"send {', '.join(_KEYS)} only")
+    if body.count(b":", 0, length) != _pairs(content):  # an object may have a name twice, or a text a colon
         try:
             json.loads(body[:length], object_pairs_hook=_unique)
-        except ValueError as error:  # the two parsers differ in what they take for JSON
+        except ValueError as error:  # the two parsers do not accept the same JSON
             raise RequestError(f"the request is not JSON ({error})") from error
     inputs = _objects(content, "inputs")
     if not inputs:
-        raise RequestError('"inputs" is empty; send at least one tensor')
+        raise RequestError('"inputs" is empty', fix="send at least one tensor")
     binary, start, tensors = memoryview(body), length, []
     for index, item in enumerate(inputs):
         tensor, start = tensor_of(index, item, binary, start)
         tensors.append(tensor)
     if start != len(body):
-        raise RequestError(f"{len(body) - start} bytes follow the last input; fix its binary_data_size")
-    default = parameters_of(content, "the request").get("binary_data_output", False)
-    wanted = {
-        name_of(item, f"output {index}"): bool(parameters_of(item, f"output {index}").get("binary_data", default))
-        for index, item in enumerate(_objects(content, "outputs") if content.get("outputs") else [])
-    }
+        raise RequestError(f"{len(body) - start} bytes follow the last input", fix="correct its binary_data_size")
     request_id = content.get("id")
     if request_id is not None and not isinstance(request_id, str):
-        raise RequestError(f'"id" is {kind(request_id)}; send a text')
-    return Request(tuple(tensors), request_id or "", wanted or None, bool(default))
+        raise RequestError(f'"id" is {json_type(request_id)}', fix="send a text")
+    outputs, default = _requested_outputs(content)
+    return Request(tuple(tensors), request_id or "", outputs, default)
 
 
 def encode_response(
     outputs: Mapping[str, Array], request: Request, fields: Mapping[str, object]
 ) -> tuple[bytes, dict[str, str]]:
-    """Write the body of a V2 REST answer.
+    """Return the body of a V2 REST answer, and the headers that describe it.
 
     Args:
         outputs: Numbers, booleans or texts (as objects) by name.
-        request: What is answered; it says which outputs are wanted, and in which form.
-        fields: The rest of the JSON.
-
-    Returns:
-        The body, and the headers that describe it.
+        request: The request, which says which outputs are to be binary.
+        fields: Further fields of the JSON.
     """
-    listed, tail = [], []
-    for name, array in outputs.items():
-        item: dict[str, object] = {"name": name, "shape": list(array.shape), "datatype": datatype_of(array)}
-        if request.outputs.get(name, request.binary) if request.outputs else request.binary:
-            data = to_bytes(array)
-            item["parameters"] = {"binary_data_size": len(data)}
-            tail.append(data)
-        else:
-            item["data"] = array.ravel().tolist()
-        listed.append(item)
-    head = orjson.dumps({**fields, "outputs": listed})
-    if not tail:
-        return head, {"content-type": "application/json"}
-    headers = {"content-type": "application/octet-stream", HEADER_LENGTH: str(len(head))}
-    return b"".join((head, *tail)), headers
+    return _encode("outputs", outputs, request, fields)
 
 
 def encode_request(inputs: Mapping[str, Array]) -> tuple[bytes, dict[str, str]]:
-    """Body and headers of a V2 REST request with binary data, whose answer is to be binary, too."""
-    request = Request((), binary=True)
-    head_and_tail, headers = encode_response(inputs, request, {"parameters": {"binary_data_output": True}})
-    length = int(headers[HEADER_LENGTH])
-    # Inputs and outputs differ in nothing but the key.
-    head = orjson.loads(head_and_tail[:length])
-    head["inputs"] = head.pop("outputs")
-    encoded = orjson.dumps(head)
-    return encoded + head_and_tail[length:], {**headers, HEADER_LENGTH: str(len(encoded))}
+    """Return body and headers of a V2 REST request with binary data, which asks for a binary answer."""
+    return _encode("inputs", inputs, Request((), binary=True), {"parameters": {"binary_data_output": True}})
 
 
 def decode_response(body: bytes, json_length: str | None) -> tuple[dict[str, Any], dict[str, Array]]:
-    """JSON and outputs of a V2 REST answer, all or some of them in binary.
+    """Return the JSON and the outputs of a V2 REST answer.
 
     Raises:
-        RequestError: The body is no such answer.
+        RequestError: The body is not such an answer.
     """
     length = _json_length(body, json_length)
     content = json_of(body[:length])
@@ -163,17 +137,49 @@ def decode_response(body: bytes, json_length: str | None) -> tuple[dict[str, Any
     return content, outputs
 
 
+def _encode(
+    key: str, arrays: Mapping[str, Array], request: Request, fields: Mapping[str, object]
+) -> tuple[bytes, dict[str, str]]:
+    items, binary = [], []
+    for name, array in arrays.items():
+        item: dict[str, object] = {"name": name, "shape": list(array.shape), "datatype": datatype_of(array)}
+        if request.outputs.get(name, request.binary) if request.outputs else request.binary:
+            data = to_bytes(array)
+            item["parameters"] = {"binary_data_size": len(data)}
+            binary.append(data)
+        else:
+            item["data"] = array.ravel().tolist()
+        items.append(item)
+    head = orjson.dumps({**fields, key: items})
+    if not binary:
+        return head, {"content-type": "application/json"}
+    headers = {"content-type": "application/octet-stream", HEADER_LENGTH: str(len(head))}
+    return b"".join((head, *binary)), headers
+
+
+def _requested_outputs(content: dict[str, Any]) -> tuple[dict[str, bool] | None, bool]:
+    """Return for each requested output whether it is to be binary, and the same for outputs that are not named."""
+    default = bool(parameters_of(content, "the request").get("binary_data_output", False))
+    outputs = {
+        name_of(item, f"output {index}"): bool(parameters_of(item, f"output {index}").get("binary_data", default))
+        for index, item in enumerate(_objects(content, "outputs") if content.get("outputs") else [])
+    }
+    return outputs or None, default
+
+
 def _json_length(body: bytes, header: str | None) -> int:
-    """Bytes of JSON at the start of a body."""
+    """Return the number of bytes of JSON at the start of a body."""
     if header is None:
         return len(body)
     if not header.isdecimal() or not header.isascii() or int(header[:18]) > len(body):
-        raise RequestError(f"header {HEADER_LENGTH}: {header[:40]!r} is no length of the JSON in the body")
+        raise RequestError(
+            f"header {HEADER_LENGTH}: {header[:40]!r} is not the length of the JSON in the body", fix="correct it"
+        )
     return int(header[:18])
 
 
 def _pairs(content: object) -> int:
-    """Names in an object and in those within it; lists are taken to hold objects only if they begin with one."""
+    """Return the number of names in nested objects; a list that does not begin with an object is taken to have none."""
     if isinstance(content, dict):
         return len(content) + sum(map(_pairs, content.values()))
     return sum(map(_pairs, content)) if isinstance(content, list) and content and isinstance(content[0], dict) else 0
@@ -182,39 +188,43 @@ def _pairs(content: object) -> int:
 def _unique(pairs: list[tuple[str, Any]]) -> None:
     repeated = first_repeated(name for name, _ in pairs)
     if repeated is not None:
-        raise RequestError(f"{repeated!r} stands twice in an object of the request; send it once")
+        raise RequestError(f"an object of the request has the key {repeated!r} twice", fix="send it once")
 
 
 def _matrix(tensor: Tensor, channels: Sequence[str]) -> Array:
     if len(tensor.shape) != 2 or tensor.shape[1] != len(channels):
-        raise RequestError(f"input '{tensor.name}': shape {list(tensor.shape)}; send [rows, {len(channels)}]")
+        raise RequestError(f"input '{tensor.name}': shape {list(tensor.shape)}", fix=f"send [rows, {len(channels)}]")
     return _numbers(tensor, channels)
 
 
 def _columns(inputs: Mapping[str, Tensor], channels: Sequence[str], ignored: AbstractSet[str]) -> Array:
     missing = next((name for name in channels if name not in inputs), None)
     if missing is not None:
-        raise RequestError(f"channel '{missing}': missing; send a tensor for every channel, or one named 'rows'")
+        raise RequestError(
+            f"channel '{missing}': missing", fix=f"send a tensor for every channel, or one named '{ROWS_INPUT}'"
+        )
     unknown = inputs.keys() - set(channels) - ignored
     if unknown:
-        raise RequestError(f"input '{min(unknown)}': unknown to the model; leave it out")
+        raise RequestError(f"input '{min(unknown)}': unknown to the model", fix="leave it out")
     rows = math.prod(inputs[channels[0]].shape)
     for name in channels:
         shape = inputs[name].shape
         if shape not in ((rows,), (rows, 1)):
-            raise RequestError(f"channel '{name}': shape {list(shape)}; send [{rows}] like channel '{channels[0]}'")
+            raise RequestError(
+                f"channel '{name}': shape {list(shape)}", fix=f"send [{rows}] like channel '{channels[0]}'"
+            )
     return np.column_stack([_numbers(inputs[name]).ravel() for name in channels])
 
 
 def _numbers(tensor: Tensor, columns: Sequence[str] = ()) -> Array:
     array = tensor.array(columns)
     if array.dtype.kind not in "iuf":
-        raise RequestError(f"input '{tensor.name}': {tensor.datatype} values are no numbers; send FP64 or FP32")
+        raise RequestError(f"input '{tensor.name}': {tensor.datatype} values are not numbers", fix="send FP64 or FP32")
     return array if array.dtype == np.float32 else array.astype(np.float64)
 
 
 def _objects(content: dict[str, Any], key: str) -> list[dict[str, Any]]:
     items = content.get(key)
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise RequestError(f'"{key}" is no list of tensors; send {{"{key}": [{{"name": ..., ...}}]}}')
+        raise RequestError(f'"{key}" is not a list of tensors', fix=f'send {{"{key}": [{{"name": ..., ...}}]}}')
     return items

@@ -1,4 +1,4 @@
-"""What the service answers per row: the score, whether it is an alarm, and the channels behind it."""
+"""The answer to each row: its score, whether it is an alarm, and the channels that contribute most."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,41 +7,38 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from container_component_src.arrays import Float32Array
+from container_component_src.arrays import BoolArray, Float32Array, Float64Array, IntArray, Timestamps
 from container_component_src.model.bundle_info import BundleInfo
-from container_component_src.serving.protocol.inputs import Rows
+from container_component_src.serving.protocol.rows import Rows
 from container_component_src.telemetry.smoothing import Smoother, segment_starts
 
-TOP_CHANNELS = 5
-_MOST_NATS = 1e12  # of a channel in a row; sums over rows keep their digits
-
-Floats = npt.NDArray[np.float64]
+_MAX_NATS = 1e12  # of a channel in a row, so that sums over rows keep their digits
 
 
 @dataclass(frozen=True)
 class Smoothed:
-    """Scores smoothed over time, where the rows of a request had timestamps."""
+    """Scores smoothed over time, for rows with timestamps."""
 
-    scores: Floats  # nats, shape [rows]
-    window_rows: npt.NDArray[np.int64]  # rows that the median covers, shape [rows]
+    scores: Float64Array  # nats, shape [rows]
+    window_rows: IntArray  # number of rows that the median covers, shape [rows]
 
 
 @dataclass(frozen=True)
 class Assessment:
-    """Answers to all rows of a request; k channels per row."""
+    """Answers to all rows of a request, with k contributing channels per row."""
 
     channels: Sequence[str]
     threshold: float  # nats
-    scores: npt.NDArray[np.float32]  # nats, shape [rows]
+    scores: Float32Array  # nats, shape [rows]
     smoothed: Smoothed | None
-    alarms: npt.NDArray[np.bool_]  # shape [rows]
-    top: npt.NDArray[np.int64]  # positions of the contributing channels, most contributing first, shape [rows, k]
-    shares: Floats  # of these channels, shape [rows, k]
-    expected: Floats  # engineering units, shape [rows, k]
-    observed: Floats  # engineering units, shape [rows, k]
+    alarms: BoolArray  # shape [rows]
+    top: IntArray  # indices of the contributing channels, largest contribution first, shape [rows, k]
+    shares: Float64Array  # share of these channels in all contributions, shape [rows, k]
+    reconstruction: Float64Array  # engineering units, shape [rows, k]
+    observed: Float64Array  # engineering units, shape [rows, k]
 
     def predictions(self) -> list[dict[str, Any]]:
-        """One object per row, as the V1 protocol answers."""
+        """Return one object per row, as in an answer of the V1 protocol."""
         names = self.channels
         answers = [
             {
@@ -49,8 +46,8 @@ class Assessment:
                 "threshold": self.threshold,
                 "alarm": alarm,
                 "top_channels": [
-                    {"channel": names[column], "share": share, "expected": expected, "observed": observed}
-                    for column, share, expected, observed in zip(*row, strict=True)
+                    {"channel": names[column], "share": share, "expected": reconstruction, "observed": observed}
+                    for column, share, reconstruction, observed in zip(*row, strict=True)
                 ],
             }
             for score, alarm, *row in zip(
@@ -58,7 +55,7 @@ class Assessment:
                 self.alarms.tolist(),
                 self.top.tolist(),
                 self.shares.tolist(),
-                self.expected.tolist(),
+                self.reconstruction.tolist(),
                 self.observed.tolist(),
                 strict=True,
             )
@@ -70,48 +67,48 @@ class Assessment:
         return answers
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
-        """One array per field, as the V2 protocol answers."""
-        found: dict[str, npt.NDArray[Any]] = {
+        """Return one array per field, as in an answer of the V2 protocol."""
+        tensors: dict[str, npt.NDArray[Any]] = {
             "score": self.scores,
             "threshold": np.full(len(self.scores), self.threshold),
             "alarm": self.alarms,
             "top_channel": np.array(self.channels, dtype=object)[self.top],
             "top_share": self.shares,
-            "top_expected": self.expected,
+            "top_expected": self.reconstruction,
             "top_observed": self.observed,
         }
         if self.smoothed is not None:
-            found |= {"smoothed_score": self.smoothed.scores, "window_rows": self.smoothed.window_rows}
-        return found
+            tensors |= {"smoothed_score": self.smoothed.scores, "window_rows": self.smoothed.window_rows}
+        return tensors
 
 
-def assess(info: BundleInfo, rows: Rows, parts: Float32Array, expected: Float32Array, top_channels: int) -> Assessment:
-    """Judge scored rows.
+def assess(
+    info: BundleInfo, rows: Rows, contributions: Float32Array, reconstruction: Float32Array, top_channels: int
+) -> Assessment:
+    """Return the answers to scored rows.
 
-    A channel contributes what its part of the score exceeds its mean part in the validation data by: the parts of
-    noisy channels are always high, and those of exact ones low. An alarm is a score above the threshold, with
-    timestamps a smoothed one: it is for these that the threshold was calibrated. Contributions then are means over the
-    window of the smoothing, because an alarm is about all of its rows.
+    Channels are ranked by their excess: the contribution less its mean in the validation data. Otherwise channels that
+    are always noisy would lead every answer.
+
+    A row is an alarm if its score is above the threshold. With timestamps, the smoothed score decides, because the
+    threshold was calibrated on smoothed scores. The excess is then the mean over the smoothing window, because such an
+    alarm is about all rows of the window.
 
     Args:
-        info: Of the bundle that scored them.
-        rows: In engineering units, [rows, channels].
-        parts: Share of every channel in the score, nats, float32 [rows, channels].
-        expected: What the model expects instead, scaled, float32 [rows, channels].
-        top_channels: How many contributing channels to name.
+        info: Description of the bundle that scored the rows.
+        rows: Rows in engineering units, shape [rows, channels].
+        contributions: Contribution of each channel to the score, nats, shape [rows, channels].
+        reconstruction: Output of the model, scaled, shape [rows, channels].
+        top_channels: Number of contributing channels to name.
     """
-    usual = info.thresholds.channel_nats
-    excess = parts - np.array(usual or (0.0,), dtype=np.float32)
-    scores = parts.sum(axis=1)
+    excess = contributions - np.array(info.thresholds.channel_nats or (0.0,), dtype=np.float32)
+    scores = contributions.sum(axis=1)
     smoothed = None if rows.timestamps is None else _smooth(info, rows.timestamps, scores)
     if smoothed is not None and info.thresholds.smoothing_window > 1:
         excess = _window_means(excess, smoothed.window_rows)
     total = np.maximum(excess, 0.0).sum(axis=1, keepdims=True, dtype=np.float64)
     top, largest = _take_largest(excess, min(top_channels, len(info.channels)))
     shares = np.divide(np.maximum(largest, 0.0), total, out=np.zeros(top.shape), where=total > 0)
-    reconstructed = np.take_along_axis(expected, top, axis=1).astype(np.float64)
-    if info.scaler is not None:
-        reconstructed = reconstructed * np.asarray(info.scaler.scale)[top] + np.asarray(info.scaler.centre)[top]
     return Assessment(
         channels=info.channels,
         threshold=info.thresholds.score,
@@ -120,35 +117,44 @@ def assess(info: BundleInfo, rows: Rows, parts: Float32Array, expected: Float32A
         alarms=(scores if smoothed is None else smoothed.scores) > info.thresholds.score,
         top=top,
         shares=shares,
-        expected=reconstructed,
+        reconstruction=_in_engineering_units(info, np.take_along_axis(reconstruction, top, axis=1), top),
         observed=np.take_along_axis(rows.values, top, axis=1).astype(np.float64),
     )
 
 
-def _smooth(info: BundleInfo, timestamps: npt.NDArray[np.int64], scores: npt.NDArray[np.float32]) -> Smoothed:
+def _in_engineering_units(info: BundleInfo, values: Float32Array, columns: IntArray) -> Float64Array:
+    """Return scaled values of the given columns in engineering units, each of shape [rows, k]."""
+    wide: Float64Array = values.astype(np.float64)
+    if info.scaler is not None:
+        wide *= np.asarray(info.scaler.scale)[columns]
+        wide += np.asarray(info.scaler.centre)[columns]
+    return wide
+
+
+def _smooth(info: BundleInfo, timestamps: Timestamps, scores: Float32Array) -> Smoothed:
     window, max_gap_ns = info.thresholds.smoothing_window, info.thresholds.max_gap_ns
     since_gap = np.arange(len(timestamps)) - segment_starts(timestamps, max_gap_ns) + 1
     return Smoothed(Smoother(window, max_gap_ns).push(timestamps, scores), np.minimum(since_gap, window))
 
 
-def _window_means(excess: Float32Array, window_rows: npt.NDArray[np.int64]) -> Float32Array:
-    """Mean of each row and those before it in its window, [rows, channels]."""
+def _window_means(excess: Float32Array, window_rows: IntArray) -> Float32Array:
+    """Return the mean of each row and the rows before it in its window, shape [rows, channels]."""
     sums = np.zeros((len(excess) + 1, excess.shape[1]))
-    np.cumsum(np.minimum(excess, _MOST_NATS), axis=0, dtype=np.float64, out=sums[1:])
+    np.cumsum(np.minimum(excess, _MAX_NATS), axis=0, dtype=np.float64, out=sums[1:])
     ends = np.arange(1, len(excess) + 1)
-    means: Floats = (sums[ends] - sums[ends - window_rows]) / window_rows[:, np.newaxis]
+    means: Float64Array = (sums[ends] - sums[ends - window_rows]) / window_rows[:, np.newaxis]
     return means.astype(np.float32)
 
 
-def _take_largest(values: Float32Array, count: int) -> tuple[npt.NDArray[np.int64], Float32Array]:
-    """Positions of the largest values of each row and these values, largest first, each [rows, count].
+def _take_largest(values: Float32Array, count: int) -> tuple[IntArray, Float32Array]:
+    """Return the column and the value of the largest values of each row, largest first, each of shape [rows, count].
 
-    In their places is negative infinity afterwards.
+    This overwrites these values with negative infinity.
     """
     rows = np.arange(len(values))
     top, largest = np.empty((len(values), count), dtype=np.int64), np.empty((len(values), count), dtype=np.float32)
-    for position in range(count):  # a few passes take a quarter of the time of a partition
-        top[:, position] = found = values.argmax(axis=1)
-        largest[:, position] = values[rows, found]
-        values[rows, found] = -np.inf
+    for rank in range(count):  # for a few columns, passes take a quarter of the time of np.argpartition
+        top[:, rank] = columns = values.argmax(axis=1)
+        largest[:, rank] = values[rows, columns]
+        values[rows, columns] = -np.inf
     return top, largest

@@ -1,7 +1,7 @@
-"""The HTTP application: inference, model metadata and metrics are answered here, everything else by KServe's.
+"""The HTTP application: it answers inference, model metadata and metrics, and leaves all other paths to KServe.
 
-KServe's own handlers of these paths turn binary tensors into lists of Python numbers, answer 500 to much that is wrong
-with a request, and spend more time on the frame around a row than the model does on the row.
+KServe's own handlers of these paths turn binary tensors into lists of Python numbers, answer 500 to many invalid
+requests, and spend more time around a row than the model does on it.
 """
 
 import logging
@@ -11,9 +11,9 @@ from typing import Any
 
 import orjson
 from fastapi import FastAPI
-from kserve.model_server import app as kserve_app
 
-from container_component_src.serving.protocol.inputs import RequestError
+from container_component_src.serving.protocol.errors import RequestError
+from container_component_src.serving.server.kserve_hooks import FIXED_MODEL, KSERVE_APP
 from container_component_src.serving.server.model import JSON, AnomalyModel, Reply, request_id
 from container_component_src.serving.server.scorers import PredictorError
 
@@ -27,14 +27,13 @@ _PATHS = re.compile(
     r"|v2/repository/models/(?P<loaded>[^/]+)/(?:un)?load"
     r"|(?P<metrics>metrics))"
 )
-FIXED_MODEL = "this server loads its one model when it starts"
 _TEXT = {"content-type": "text/plain; version=0.0.4; charset=utf-8"}
 
 logger = logging.getLogger(__name__)
 
 
 class HttpError(Exception):
-    """An answer other than 200."""
+    """The answer to a request that fails, with its HTTP status."""
 
     def __init__(self, status: int, reason: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(reason)
@@ -43,21 +42,21 @@ class HttpError(Exception):
 
 
 class DisconnectedError(Exception):
-    """Nobody waits for the answer any more."""
+    """The client has gone and waits for no answer."""
 
 
 class InferenceApp(FastAPI):
-    """Stands before KServe's application, which adds its own routes to it.
+    """The application that takes the place of KServe's; KServe adds its own routes to it.
 
     Args:
-        model: What is served.
+        model: The served model.
     """
 
     def __init__(self, model: AnomalyModel) -> None:
         super().__init__(
-            title=kserve_app.title,
-            version=kserve_app.version,
-            docs_url=kserve_app.docs_url,
+            title=KSERVE_APP.title,
+            version=KSERVE_APP.version,
+            docs_url=KSERVE_APP.docs_url,
             redoc_url=None,
         )
         self._model = model
@@ -65,7 +64,7 @@ class InferenceApp(FastAPI):
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer a request."""
         match = _PATHS.fullmatch(scope["path"]) if scope["type"] == "http" else None
-        # KServe's own answer on readiness may ask the predictor, too; it knows no versions.
+        # KServe answers on readiness, because it may ask the predictor. It does not know versions.
         if match is None or (match["v2_verb"] == "ready" and match["version"] is None):
             await super().__call__(scope, receive, send)
             return
@@ -108,14 +107,14 @@ class InferenceApp(FastAPI):
             except DisconnectedError as error:
                 raise entry.failed(499, error) from error
             except Exception as error:
-                logger.exception("request failed", extra={"fields": {"request_id": headers["x-request-id"]}})
+                logger.exception("request failed", extra={"request_id": headers["x-request-id"]})
                 message = f"{type(error).__name__}; see the log of the server for this request id"
                 raise entry.failed(500, HttpError(500, message)) from error
             entry.answered(reply.rows, reply.alarms)
             return reply
 
     def _describe(self, method: str, found: dict[str, Any], verb: str) -> Reply:
-        """Answer what needs no rows."""
+        """Answer a request without rows."""
         _check_method(method, "POST" if verb == "explain" else "GET")
         self._check_model(found)
         if verb == "explain":
@@ -139,10 +138,11 @@ def _check_method(method: str, allowed: str) -> None:
 
 
 async def _body(headers: dict[str, str], receive: Receive, limit: int) -> bytes:
-    """The body of a request.
+    """Return the body of a request.
 
     Raises:
-        HttpError: It is larger than the limit, or compressed.
+        HttpError: The body is larger than the limit or compressed.
+        DisconnectedError: The client has gone.
     """
     if headers.get("content-encoding", "identity") != "identity":
         raise HttpError(415, f"content-encoding {headers['content-encoding'][:40]}; send the body uncompressed")
@@ -150,17 +150,17 @@ async def _body(headers: dict[str, str], receive: Receive, limit: int) -> bytes:
     declared = headers.get("content-length", "0")
     if declared.isdecimal() and int(declared) > limit:
         raise too_large
-    parts, size = [], 0
+    chunks, size = [], 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise DisconnectedError("the client has gone")
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
         if size > limit:
             raise too_large
         if not message.get("more_body"):
-            return b"".join(parts) if len(parts) > 1 else bytes(parts[0])
+            return b"".join(chunks) if len(chunks) > 1 else bytes(chunks[0])
 
 
 async def _send(send: Send, status: int, content: bytes, headers: dict[str, str]) -> None:

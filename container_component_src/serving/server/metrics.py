@@ -1,14 +1,16 @@
-"""Prometheus metrics of a server, with several worker processes those of all of them."""
+"""Prometheus metrics of a server. With several worker processes, they are the sums over all of them."""
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -16,34 +18,31 @@ from prometheus_client.core import (
     InfoMetricFamily,
     Metric,
 )
-from prometheus_client.multiprocess import MultiProcessCollector
 
-from container_component_src.arrays import Float32Array
+from container_component_src.arrays import Float32Array, Float64Array
 from container_component_src.model.bundle_info import BundleInfo
 
-# Environment variable of prometheus-client, which looks for it when it is imported; set where there are workers.
-SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-DRIFT_ROWS = 10_000  # rows after which a row counts for 1/e in the drift
+PROTOCOLS = ("v1", "v2", "grpc")
+DRIFT_ROWS = 10_000  # the weight of a row in the drift falls to 1/e after this many further rows
 _LOW, _HIGH = "0.01", "0.99"  # quantiles of the training data that inputs are compared with
 # Edges of the score histogram: 0 is the mean validation score, 1 the threshold.
 _SCORE_EDGES = (-1.0, -0.5, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 100.0)
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-
-REQUESTS = Counter("anomaly_requests", "Requests answered.", ["protocol", "status"])
-LATENCY = Histogram("anomaly_request_seconds", "Time to answer a request.", ["protocol"], buckets=_SECONDS)
+_STATUSES = 600  # HTTP status codes are below
 
 
 class Metrics:
-    """Counts requests, and compares their rows with the training data.
+    """Counts requests and compares their rows with the training data.
 
     Args:
-        info: Of the bundle.
+        info: Description of the bundle.
         model: Name of the model.
-        part: What the server is.
+        role: Role of the server.
+        folder: Folder that the worker processes share, or "" if this is the only process.
     """
 
-    def __init__(self, info: BundleInfo, model: str, part: str) -> None:
-        self._labels = {"model": model, "version": info.version, "part": part}
+    def __init__(self, info: BundleInfo, model: str, role: str, folder: str = "") -> None:
+        self._labels = {"model": model, "version": info.version, "part": role}
         self._channels = info.channels
         statistics = [info.channel_statistics.get(name) for name in info.channels]
         self._means = np.array([item.mean if item else math.nan for item in statistics])
@@ -54,52 +53,73 @@ class Metrics:
         threshold = info.thresholds.score
         usual = sum(info.thresholds.channel_nats) if info.thresholds.channel_nats else threshold - len(info.channels)
         self._edges = usual + np.array(_SCORE_EDGES) * max(threshold - usual, 1.0)
-        self._tally = Tally(len(_SCORE_EDGES) + 1, len(info.channels))
+        self._counts = Counts(len(info.channels), folder)
         self._lock = Lock()  # large requests are answered in a thread of their own
 
     def reset(self) -> None:
-        """Forget the rows counted so far: those of the warm-up."""
-        self._tally.numbers[:] = 0
+        """Set all counts of this process to zero, as after the warm-up."""
+        for numbers in self._counts.own.values():
+            numbers[:] = 0
 
     def request(self, protocol: str, status: int, seconds: float) -> None:
-        """Count a request."""
-        REQUESTS.labels(protocol, str(status)).inc()
-        LATENCY.labels(protocol).observe(seconds)
+        """Count a request.
+
+        Args:
+            protocol: One of `PROTOCOLS`.
+            status: HTTP status of the answer.
+            seconds: Time that the answer took.
+        """
+        own, row = self._counts.own, PROTOCOLS.index(protocol)
+        with self._lock:
+            own["requests"][0, row, status] += 1
+            own["durations"][0, row, bisect_left(_SECONDS, seconds)] += 1
+            own["seconds"][0, row] += seconds
 
     def rows(self, scaled: Float32Array, scores: Float32Array, alarms: int) -> None:
         """Count scored rows.
 
         Args:
-            scaled: Values as the model saw them, [rows, channels].
-            scores: Nats, [rows].
-            alarms: How many of them are alarms.
+            scaled: Input of the model, shape [rows, channels].
+            scores: Nats, shape [rows].
+            alarms: Number of rows that are alarms.
         """
-        own = self._tally.own
-        totals = (len(scores), alarms, scores.sum(dtype=np.float64))
-        buckets = np.bincount(np.searchsorted(self._edges, scores), minlength=len(own.buckets))
+        own = self._counts.own
+        score_sum = scores.sum(dtype=np.float64)
+        buckets = np.bincount(np.searchsorted(self._edges, scores), minlength=len(self._edges) + 1)
         sums = scaled.sum(axis=0, dtype=np.float64)
         outside = ((scaled < self._low) | (scaled > self._high)).sum(axis=0)
         decay = math.exp(-len(scores) / DRIFT_ROWS)
         with self._lock:
-            own.totals[:] += totals
-            own.buckets += buckets
-            own.drift_rows *= decay
-            own.drift_rows += len(scores)
-            own.drift_sums *= decay
-            own.drift_sums += sums
-            own.outside += outside
+            own["rows"] += len(scores)
+            own["alarms"] += alarms
+            own["score_sum"] += score_sum
+            own["buckets"] += buckets
+            own["drift_rows"] *= decay
+            own["drift_rows"] += len(scores)
+            own["drift_sums"] *= decay
+            own["drift_sums"] += sums
+            own["outside"] += outside
 
     def collect(self) -> Iterator[Metric]:
-        """What is counted here, of all workers together."""
-        counted = self._tally.all()
+        """Yield the metrics of all processes together; `prometheus_client` calls this."""
+        total = self._counts.total()
         yield InfoMetricFamily("anomaly_model", "What this server serves.", self._labels)
-        yield CounterMetricFamily("anomaly_rows", "Rows scored.", counted.totals[0])
+        yield from _request_metrics(total)
+        yield CounterMetricFamily("anomaly_rows", "Rows scored.", float(total["rows"]))
         if self._labels["part"] != "predictor":
-            yield CounterMetricFamily("anomaly_alarms", "Rows answered as alarms.", counted.totals[1])
-        counts = np.cumsum(counted.buckets).tolist()
-        buckets = [(f"{edge:g}", count) for edge, count in zip([*self._edges.tolist(), math.inf], counts, strict=True)]
-        buckets[-1] = ("+Inf", counts[-1])
-        yield HistogramMetricFamily("anomaly_score", "Scores in nats.", buckets, counted.totals[2])
+            yield CounterMetricFamily("anomaly_alarms", "Rows answered as alarms.", float(total["alarms"]))
+        buckets = _cumulated(map("{:g}".format, self._edges.tolist()), total["buckets"])
+        yield HistogramMetricFamily("anomaly_score", "Scores in nats.", buckets, float(total["score_sum"]))
+        yield from self._channel_metrics(total)
+
+    def exposition(self) -> bytes:
+        """Return all metrics of this server as text, in the format that Prometheus reads."""
+        registry = CollectorRegistry()
+        registry.register(self)
+        # The default registry describes this process alone.
+        return (b"" if self._counts.shared else generate_latest(REGISTRY)) + generate_latest(registry)
+
+    def _channel_metrics(self, total: dict[str, Float64Array]) -> Iterator[Metric]:
         drift = GaugeMetricFamily(
             "anomaly_input_drift",
             f"Mean of the last rows (about {DRIFT_ROWS}) less that of the training data, in its standard deviations.",
@@ -110,51 +130,65 @@ class Metrics:
             f"Values outside the quantiles {_LOW} and {_HIGH} of the training data.",
             labels=["channel"],
         )
-        if counted.drift_rows[0]:
-            shifts = (counted.drift_sums / counted.drift_rows - self._means) / self._stds
+        if total["drift_rows"]:
+            shifts = (total["drift_sums"] / total["drift_rows"] - self._means) / self._stds
             for channel, shift in zip(self._channels, shifts.tolist(), strict=True):
                 drift.add_metric([channel], shift)
-        for channel, count in zip(self._channels, counted.outside.tolist(), strict=True):
+        for channel, count in zip(self._channels, total["outside"].tolist(), strict=True):
             outside.add_metric([channel], count)
         yield drift
         yield outside
 
-    def exposition(self) -> bytes:
-        """All metrics of this server as text, in the format that Prometheus reads."""
-        registry = CollectorRegistry()
-        registry.register(self)
-        if os.environ.get(SHARED_FOLDER):
-            MultiProcessCollector(registry)
-            return generate_latest(registry)
-        return generate_latest(REGISTRY) + generate_latest(registry)
-
 
 class Counts:
-    """Views into one array of numbers."""
+    """Numbers of this process: in memory, or in a file of the folder that the worker processes share.
 
-    def __init__(self, numbers: npt.NDArray[np.float64], buckets: int, channels: int) -> None:
-        sizes: Sequence[int] = (3, 1, buckets, channels)
-        self.totals, self.drift_rows, self.buckets, self.drift_sums, self.outside = np.split(numbers, np.cumsum(sizes))
+    Args:
+        channels: Number of channels.
+        folder: The shared folder, or "" for memory.
+    """
+
+    def __init__(self, channels: int, folder: str) -> None:
+        shapes: dict[str, tuple[int, ...]] = {
+            "rows": (),
+            "alarms": (),
+            "score_sum": (),
+            "buckets": (len(_SCORE_EDGES) + 1,),
+            "drift_rows": (),
+            "drift_sums": (channels,),
+            "outside": (channels,),
+            "requests": (len(PROTOCOLS), _STATUSES),
+            "durations": (len(PROTOCOLS), len(_SECONDS) + 1),
+            "seconds": (len(PROTOCOLS),),
+        }
+        self._type = np.dtype([(name, np.float64, shape) for name, shape in shapes.items()])
+        self._folder = Path(folder)
+        self.shared = bool(folder)
+        numbers: npt.NDArray[Any] = np.zeros(1, self._type)
+        if self.shared:
+            numbers = np.memmap(self._folder / f"counts-{os.getpid()}", self._type, "w+", shape=(1,))
+        self.own: dict[str, Float64Array] = {name: numbers[name] for name in shapes}  # each of shape [1, ...]
+
+    def total(self) -> dict[str, Float64Array]:
+        """Return the sums over all processes."""
+        if not self.shared:
+            return {name: numbers[0] for name, numbers in self.own.items()}
+        every = np.concatenate([np.fromfile(file, self._type) for file in self._folder.glob("counts-*")])
+        return {name: every[name].sum(axis=0) for name in self.own}
 
 
-class Tally:
-    """Numbers of this process, in a file of the shared folder where there is one."""
+def _request_metrics(total: dict[str, Float64Array]) -> Iterator[Metric]:
+    requests = CounterMetricFamily("anomaly_requests", "Requests answered.", labels=["protocol", "status"])
+    for row, status in np.argwhere(total["requests"]).tolist():
+        requests.add_metric([PROTOCOLS[row], str(status)], float(total["requests"][row, status]))
+    latency = HistogramMetricFamily("anomaly_request_seconds", "Time to answer a request.", labels=["protocol"])
+    for protocol, counts, seconds in zip(PROTOCOLS, total["durations"], total["seconds"], strict=True):
+        if counts.any():
+            latency.add_metric([protocol], _cumulated(map(str, _SECONDS), counts), float(seconds))
+    yield requests
+    yield latency
 
-    def __init__(self, buckets: int, channels: int) -> None:
-        self._shape = (buckets, channels)
-        size = 3 + 1 + buckets + 2 * channels
-        folder = os.environ.get(SHARED_FOLDER)
-        self._folder = Path(folder) if folder else None
-        self.numbers: npt.NDArray[np.float64] = (
-            np.memmap(self._folder / f"tally-{os.getpid()}.f64", np.float64, "w+", shape=(size,))
-            if self._folder
-            else np.zeros(size)
-        )
-        self.own = Counts(self.numbers, *self._shape)
 
-    def all(self) -> Counts:
-        """The sum over all processes."""
-        if self._folder is None:
-            return self.own
-        parts = [np.fromfile(file, np.float64) for file in sorted(self._folder.glob("tally-*.f64"))]
-        return Counts(np.sum(parts, axis=0), *self._shape)
+def _cumulated(edges: Iterable[str], counts: Float64Array) -> list[tuple[str, float]]:
+    """Return the upper edge and the number of values up to it for each bucket of a histogram."""
+    return list(zip([*edges, "+Inf"], np.cumsum(counts).tolist(), strict=True))

@@ -1,6 +1,6 @@
-"""A part of the service as a KServe model: the same rows and answers behind V1, V2 over REST, and V2 over gRPC.
+"""A model bundle as a KServe model: the same rows and answers in V1, V2 over REST, and V2 over gRPC.
 
-KServe reads `sys.argv` when it is imported. Import this module only in a process that is to serve.
+KServe parses `sys.argv` when it is imported. Import this module only in a process that serves.
 """
 
 import uuid
@@ -12,35 +12,29 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 from kserve import InferRequest, Model
-from kserve.errors import InvalidInput, ServerNotReady
+from kserve.errors import InvalidInput
 from kserve.model import InferenceVerb
 
+from container_component_src.arrays import Float32Array, Timestamps
 from container_component_src.serving.protocol import grpc, v2
-from container_component_src.serving.protocol.inputs import RequestError, Rows
+from container_component_src.serving.protocol.errors import RequestError
+from container_component_src.serving.protocol.rows import Rows
 from container_component_src.serving.protocol.tensors import datatype_of
+from container_component_src.serving.server.kserve_hooks import UnavailableError, raw_contents
 from container_component_src.serving.server.metrics import Metrics
 from container_component_src.serving.server.requests_log import RequestLog
 from container_component_src.serving.server.roles import Answer, Role, RowService, ServingOptions
 from container_component_src.serving.server.scorers import PredictorError, Preparation, Scored, T
-from container_component_src.telemetry.smoothing import Timestamps
 
 JSON = {"content-type": "application/json"}
 _REQUEST_ID_LENGTH = 128
 
-Encoder: TypeAlias = Callable[[Answer], tuple[Any, dict[str, str]]]  # content and headers of an answer
-
-
-class Unavailable(ServerNotReady):
-    """The predictor cannot score now; KServe's gRPC server looks for the reason under this name."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+Encoder: TypeAlias = Callable[[Answer], tuple[Any, dict[str, str]]]  # returns content and headers
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What a request is answered with."""
+    """The answer to a request."""
 
     content: Any  # bytes over REST, a message over gRPC
     headers: dict[str, str]
@@ -49,36 +43,41 @@ class Reply:
 
 
 class AnomalyModel(Model):
-    """Serves the rows of requests."""
+    """A model bundle as KServe serves it.
 
-    def __init__(self, service: RowService) -> None:
-        super().__init__(service.options.model_name)
+    Args:
+        service: Answers the rows.
+        rebuild: Module-level function that makes this model from its options. KServe pickles the model for its worker
+            processes, each of which then loads the bundle itself.
+    """
+
+    def __init__(self, service: RowService, rebuild: Callable[[ServingOptions], "AnomalyModel"]) -> None:
+        super().__init__(service.options.arguments.model_name)
         self.service = service
-        self.metrics = Metrics(service.info, self.name, service.options.part)
+        self._rebuild = rebuild
+        self.metrics = Metrics(service.info, self.name, service.options.role, service.options.metrics_folder)
         self.version = service.info.version
         self.log = RequestLog(self.name, self.version, self.metrics)
 
     def __reduce__(self) -> tuple[Callable[..., "AnomalyModel"], tuple[ServingOptions]]:
-        """How KServe hands the model to worker processes: each loads the bundle anew."""
-        from container_component_src.serving.server.server import build_model  # noqa: PLC0415 - it imports this module
-
-        return build_model, (self.service.options,)
+        """Pickle the options instead of the model."""
+        return self._rebuild, (self.service.options,)
 
     def load(self) -> bool:
-        """KServe asks a model that is not ready to load; this one is loaded before the server starts."""
+        """Return whether the model is ready. It is loaded before the server starts; KServe may ask to load it."""
         return bool(self.ready)
 
     async def answer_v1(self, body: bytes, headers: dict[str, str]) -> Reply:
         """Answer a V1 request.
 
         Raises:
-            RequestError: The request is at fault.
-            PredictorError: The predictor is.
+            RequestError: The request is invalid.
+            PredictorError: The predictor does not answer.
         """
         return await self._reply(lambda: (self.service.rows_of_json(body), self._v1_content), len(body), headers)
 
     async def answer_v2(self, body: bytes, headers: dict[str, str]) -> Reply:
-        """Answer a V2 request over REST; errors as in `answer_v1`."""
+        """Answer a V2 request over REST; raise the errors of `answer_v1`."""
 
         def decode() -> tuple[Rows, Encoder]:
             request = v2.decode_request(body, headers.get(v2.HEADER_LENGTH))
@@ -87,10 +86,10 @@ class AnomalyModel(Model):
         return await self._reply(decode, len(body), headers)
 
     async def answer_grpc(self, message: InferRequest, headers: dict[str, str]) -> Reply:
-        """Answer a V2 request over gRPC; errors as in `answer_v1`."""
+        """Answer a V2 request over gRPC; raise the errors of `answer_v1`."""
         if message.model_version and message.model_version != self.version:
             raise RequestError(f"version '{message.model_version[:80]}': this server has {self.version} only")
-        request = grpc.decode_request(message)
+        request = grpc.decode_request(message, raw_contents(message))
         size = sum(len(tensor.raw or tensor.data or ()) for tensor in request.inputs)
         encode = self._encoder(grpc.encode_response, request, headers)
         return await self._reply(lambda: (self.service.rows_of_tensors(request), encode), size, headers)
@@ -101,7 +100,7 @@ class AnomalyModel(Model):
         headers: dict[str, str] | None = None,
         verb: InferenceVerb = InferenceVerb.PREDICT,
     ) -> tuple[Any, dict[str, str]]:
-        """Answer a request of KServe's gRPC server; those over HTTP come another way (see `front`)."""
+        """Answer a request of KServe's gRPC server. HTTP requests go through `InferenceApp` instead."""
         headers = dict(headers or {})
         headers["x-request-id"] = request_id(headers)
         with self.log.request("grpc", headers) as entry:
@@ -112,16 +111,16 @@ class AnomalyModel(Model):
             except RequestError as error:
                 raise entry.failed(400, InvalidInput(str(error))) from error
             except PredictorError as error:
-                raise entry.failed(503, Unavailable(str(error))) from error
+                raise entry.failed(503, UnavailableError(str(error))) from error
             entry.answered(reply.rows, reply.alarms)
             return reply.content, {}
 
     def get_input_types(self) -> list[dict[str, object]]:
-        """One tensor per channel; all of them may come in one named `rows` instead, timestamps beside them."""
+        """Return one tensor per channel. Requests may send them as one tensor `rows`, and timestamps in addition."""
         return [{"name": name, "datatype": "FP64", "shape": [-1]} for name in self.service.info.channels]
 
     def get_output_types(self) -> list[dict[str, object]]:
-        """The tensors of an answer without timestamps."""
+        """Return the tensors of an answer to rows without timestamps."""
         channels = len(self.service.info.channels)
         row = np.zeros((1, channels), dtype=np.float32)
         outputs = self.service.answer(Rows(row.astype(np.float64)), Scored(row, row)).tensors()
@@ -131,7 +130,7 @@ class AnomalyModel(Model):
         ]
 
     def metadata(self) -> dict[str, object]:
-        """What the server says of its model over REST."""
+        """Return the description of the model that REST clients get."""
         thresholds = self.service.info.thresholds
         return {
             "name": self.name,
@@ -140,7 +139,7 @@ class AnomalyModel(Model):
             "inputs": self.get_input_types(),
             "outputs": self.get_output_types(),
             "parameters": {
-                "part": self.service.options.part,
+                "part": self.service.options.role,
                 "threshold": thresholds.score,
                 "window_steps": self.service.info.architecture.window_steps,
                 "smoothing_window": thresholds.smoothing_window,
@@ -150,15 +149,15 @@ class AnomalyModel(Model):
         }
 
     async def warm_up(self) -> None:
-        """Answer a first request in every protocol, without a predictor where that is another process.
+        """Answer a first request in each REST protocol. A transformer does so without its predictor.
 
         Raises:
-            RequestError: The model gives no numbers.
+            RequestError: The model computes NaN or infinity.
         """
         info, scorer = self.service.info, self.service.scorer
         centre = info.scaler.centre if info.scaler and self.service.takes_telemetry else (0.0,) * len(info.channels)
-        if self.service.options.part is Role.TRANSFORMER:
-            self.service.scorer = _NoScorer()
+        if self.service.options.role is Role.TRANSFORMER:
+            self.service.scorer = _ZeroScorer()
         try:
             await self.answer_v1(orjson.dumps({"instances": [centre]}), {})
             body, headers = v2.encode_request({v2.ROWS_INPUT: np.array([centre])})
@@ -169,9 +168,9 @@ class AnomalyModel(Model):
         self.ready = True
 
     async def _reply(self, decode: Callable[[], tuple[Rows, Encoder]], size: int, headers: dict[str, str]) -> Reply:
-        """Answer a request of which `decode` gives the rows, and what writes their answer."""
+        """Answer a request; `decode` returns its rows and the function that encodes their answer."""
 
-        def prepare() -> tuple[npt.NDArray[np.float32], Timestamps | None, Callable[[Scored], Reply]]:
+        def prepare() -> tuple[Float32Array, Timestamps | None, Callable[[Scored], Reply]]:
             rows, encode = decode()
             scaled = self.service.scaled(rows)
 
@@ -201,11 +200,11 @@ class AnomalyModel(Model):
             "model_version": self.version,
             "id": request.id or headers.get("x-request-id", ""),
         }
-        return lambda answer: encode(_wanted(answer.tensors(), request), request, fields)
+        return lambda answer: encode(_requested(answer.tensors(), request), request, fields)
 
 
-class _NoScorer:
-    """Stands in for a predictor while a transformer warms up."""
+class _ZeroScorer:
+    """Takes the place of the predictor while a transformer warms up."""
 
     async def score(self, prepare: Preparation[T], size: int, headers: dict[str, str]) -> T:
         scaled, _, finish = prepare()
@@ -213,12 +212,12 @@ class _NoScorer:
 
 
 def request_id(headers: Mapping[str, str]) -> str:
-    """The id that the caller gave the request, or a new one; printable ASCII."""
+    """Return the id that the caller gave the request if it is printable ASCII, otherwise a new id."""
     given = headers.get("x-request-id", "")[:_REQUEST_ID_LENGTH]
     return given if given and given.isascii() and given.isprintable() else uuid.uuid4().hex
 
 
-def _wanted(outputs: dict[str, npt.NDArray[Any]], request: v2.Request) -> dict[str, npt.NDArray[Any]]:
+def _requested(outputs: dict[str, npt.NDArray[Any]], request: v2.Request) -> dict[str, npt.NDArray[Any]]:
     if request.outputs is None:
         return outputs
     unknown = request.outputs.keys() - outputs.keys()

@@ -1,4 +1,4 @@
-"""One structured log line per request, and its count in the metrics."""
+"""One log line per request, and its count in the metrics."""
 
 import logging
 import time
@@ -18,40 +18,40 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Entry:
-    """What became of a request."""
+    """The outcome of a request."""
 
-    status: int = INTERNAL_ERROR  # until it is known better
+    status: int = INTERNAL_ERROR  # until the outcome is known
     rows: int = 0
     alarms: int = 0
     error: str = ""
 
     def answered(self, rows: int, alarms: int) -> None:
-        """The request was answered."""
+        """Record that the request was answered."""
         self.status, self.rows, self.alarms = OK, rows, alarms
 
     def failed(self, status: int, error: E) -> E:
-        """The request was refused; returns the error."""
+        """Record that the request was refused; return the error."""
         self.status, self.error = status, str(error)
         return error
 
 
 class RequestLog:
-    """Logs the requests of a server.
+    """The log of the requests of one server.
 
     Args:
         model: Name of the model.
-        version: Of its bundle.
-        metrics: Where requests are counted.
+        version: Version of its bundle.
+        metrics: Counts the requests.
     """
 
     def __init__(self, model: str, version: str, metrics: Metrics) -> None:
         self._fields = {"model": model, "version": version}
         self._metrics = metrics
-        self.level = logging.INFO  # of requests that were answered
+        self.level = logging.INFO  # of answered requests
 
     @contextmanager
     def request(self, protocol: str, headers: Mapping[str, str]) -> Iterator[Entry]:
-        """Handle a request in this block, and say in the entry what became of it."""
+        """Log and count the request that the block handles; the block fills in the entry."""
         entry, start = Entry(), time.perf_counter()
         try:
             yield entry
@@ -71,4 +71,4 @@ class RequestLog:
                 }
                 if entry.error:
                     fields["error"] = entry.error
-                logger.log(level, "request", extra={"fields": fields})
+                logger.log(level, "request", extra=fields)

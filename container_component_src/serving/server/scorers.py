@@ -1,4 +1,4 @@
-"""Who scores the rows: the model in this process, or a predictor over HTTP."""
+"""Scoring of rows: by the model in this process, or by a predictor over HTTP."""
 
 import logging
 import os
@@ -11,10 +11,11 @@ import httpx
 import numpy as np
 import numpy.typing as npt
 
-from container_component_src.arrays import Float32Array
+from container_component_src.arrays import Float32Array, Timestamps
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.scoring import contributions_and_reconstruction
-from container_component_src.serving.protocol.inputs import RequestError, refuse_value
+from container_component_src.serving.protocol.errors import RequestError
+from container_component_src.serving.protocol.rows import refuse_value
 from container_component_src.serving.protocol.v2 import (
     HEADER_LENGTH,
     ROWS_INPUT,
@@ -23,13 +24,12 @@ from container_component_src.serving.protocol.v2 import (
     encode_request,
 )
 from container_component_src.serving.server.offload import offload
-from container_component_src.telemetry.smoothing import Timestamps
 
-CONNECT_TIMEOUT = 0.5  # seconds; a predictor whose machine has gone does not even refuse
-CA_VARIABLE = "REQUESTS_CA_BUNDLE"  # set by KServe's controller where the way to the predictor is encrypted
+CONNECT_TIMEOUT = 0.5  # seconds; a predictor on a machine that is gone does not even refuse the connection
+CA_VARIABLE = "REQUESTS_CA_BUNDLE"  # KServe's controller sets it if the connection to the predictor is encrypted
 FORWARDED_HEADERS = ("x-request-id", "x-b3-traceid", "authorization")
 _MESSAGE_LENGTH = 500
-# What a connection ends with that the predictor closed since its last use; scoring once more does no harm.
+# How a connection fails that the predictor has closed since its last use; it is safe to score once more.
 _STALE_CONNECTION = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
 
 
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 
 class PredictorError(Exception):
-    """The predictor does not answer, or not with what can be used."""
+    """The predictor does not answer, or its answer cannot be used."""
 
 
 class OtherVersionError(Exception):
@@ -46,42 +46,43 @@ class OtherVersionError(Exception):
 
 @dataclass(frozen=True)
 class Scored:
-    """Scored rows."""
+    """The output of the model for each row."""
 
-    parts: Float32Array  # nats, shape [rows, channels]; a row of them sums to its score
-    expected: Float32Array  # what the model expects instead of the values, scaled, shape [rows, channels]
+    contributions: Float32Array  # nats, shape [rows, channels]; the sum of a row is its score
+    reconstruction: Float32Array  # scaled, shape [rows, channels]
 
 
 T = TypeVar("T")
-# Reads a request: scaled rows [rows, channels], timestamps [rows] if known, and what makes the answer of the scores.
+# Reads a request. Returns the scaled rows [rows, channels], their timestamps [rows] if known, and the function that
+# makes the answer from the scores.
 Preparation: TypeAlias = Callable[[], tuple[Float32Array, Timestamps | None, Callable[[Scored], T]]]
 
 
 class Scorer(Protocol):
-    """Answers requests; it knows in which threads that is best done."""
+    """Answers requests, and chooses the thread that does each part of the work."""
 
     async def score(self, prepare: Preparation[T], size: int, headers: dict[str, str]) -> T:
         """Answer a request.
 
         Args:
-            prepare: Reads it.
-            size: Its bytes, by which the work is estimated.
-            headers: Its headers.
+            prepare: Reads the request.
+            size: Bytes of the request, from which the work is estimated.
+            headers: Headers of the request.
         """
         ...
 
 
 class LocalScorer:
-    """Scores with a bundle in this process."""
+    """Scores rows with a bundle in this process."""
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
 
     async def score(self, prepare: Preparation[T], size: int, headers: dict[str, str]) -> T:
-        """Answer a request, all of it in one thread.
+        """Answer a request, with all of the work in one thread.
 
         Raises:
-            RequestError: A row scores as infinite; the message names it and its largest value.
+            RequestError: The score of a row is infinite; the message names the row and its largest value.
         """
 
         def work() -> T:
@@ -91,36 +92,38 @@ class LocalScorer:
         return await offload(size, work)
 
     def _score(self, scaled: Float32Array, timestamps: Timestamps | None) -> Scored:
-        max_gap_ns = self._bundle.info.thresholds.max_gap_ns
+        info = self._bundle.info
         with np.errstate(over="ignore", invalid="ignore"):
-            parts, expected = contributions_and_reconstruction(self._bundle.model, scaled, timestamps, max_gap_ns)
-            finite = np.isfinite(parts.sum(axis=1)) & np.isfinite(expected).all(axis=1)
+            contributions, reconstruction = contributions_and_reconstruction(
+                self._bundle.model, scaled, timestamps, info.thresholds.max_gap_ns
+            )
+            finite = np.isfinite(contributions.sum(axis=1)) & np.isfinite(reconstruction).all(axis=1)
         if not finite.all():
             largest = np.abs(scaled) == np.abs(scaled).max(axis=1, keepdims=True)
-            refuse_value(scaled, ~finite[:, np.newaxis] & largest, self._bundle.info.channels)
-        return Scored(parts, expected)
+            refuse_value(scaled, ~finite[:, np.newaxis] & largest, info.channels)
+        return Scored(contributions, reconstruction)
 
 
 class RemoteScorer:
-    """Asks a predictor of the same bundle, in the V2 protocol with binary tensors.
+    """Has rows scored by a predictor of the same bundle, with binary tensors of the V2 protocol.
 
-    An update replaces predictor and transformer one after the other. While the predictor serves another bundle, this
-    process scores the rows itself, so that no request is refused.
+    An update replaces the predictor and the transformer one after the other. While the predictor serves another bundle,
+    this process scores the rows itself, so that no request fails.
 
     Args:
         url: `http://host:port` of the predictor.
         model: Name of the model there.
-        bundle: The one that it has to serve.
-        timeout: Seconds for the answer.
-        retries: How often a refused connection is tried again.
+        bundle: The bundle that the predictor has to serve.
+        timeout: Seconds to wait for an answer.
+        retries: Number of further attempts if the connection is refused.
     """
 
     def __init__(self, url: str, model: str, bundle: Bundle, timeout: float, retries: int) -> None:
         self._version = bundle.info.version
         self._url = f"{url}/v2/models/{model}/versions/{self._version}/infer"
         self._sends_timestamps = bundle.info.architecture.window_steps > 1
-        self._own = LocalScorer(bundle)
-        self._told = False  # that this process scores
+        self._local = LocalScorer(bundle)
+        self._warned = False  # that this process scores
         ca_file = os.environ.get(CA_VARIABLE)
         self._settings: dict[str, Any] = {
             "timeout": httpx.Timeout(timeout, connect=CONNECT_TIMEOUT),
@@ -131,21 +134,21 @@ class RemoteScorer:
         self._client: httpx.AsyncClient | None = None
 
     async def score(self, prepare: Preparation[T], size: int, headers: dict[str, str]) -> T:
-        """Answer a request with what the predictor says of its rows.
+        """Answer a request with the scores of the predictor.
 
         Raises:
             RequestError: The predictor refuses the rows.
-            PredictorError: It does not answer.
+            PredictorError: The predictor does not answer.
         """
         scaled, timestamps, finish = await offload(size, prepare)
         try:
             scored = await self._ask(scaled, timestamps, headers)
         except OtherVersionError as error:
-            if not self._told:
-                logger.warning("%s; scoring here until the update has ended", error)
-            self._told = True
-            return await self._own.score(lambda: (scaled, timestamps, finish), size, headers)
-        self._told = False
+            if not self._warned:
+                logger.warning("%s; this process scores until the update is complete", error)
+            self._warned = True
+            return await self._local.score(lambda: (scaled, timestamps, finish), size, headers)
+        self._warned = False
         return await offload(size, finish, scored)
 
     async def _ask(self, scaled: Float32Array, timestamps: Timestamps | None, headers: dict[str, str]) -> Scored:
@@ -154,31 +157,14 @@ class RemoteScorer:
             inputs[TIMESTAMPS_INPUT] = timestamps
         body, content_headers = encode_request(inputs)
         forwarded = {name: headers[name] for name in FORWARDED_HEADERS if name in headers}
-        # As bytes: header values may be other texts than ASCII.
+        # As bytes, because header values may be other than ASCII.
         encoded = [
             (name.encode(), value.encode("latin-1", "replace")) for name, value in (forwarded | content_headers).items()
         ]
-        answer = await self._post(body, encoded)
-        if answer.status_code == httpx.codes.NOT_FOUND and self._version in answer.text:
-            raise OtherVersionError(f"The predictor serves another model than {self._version}")
-        if answer.status_code != httpx.codes.OK:
-            reason = f"The predictor answers {answer.status_code} to the scaled rows: {answer.text[:_MESSAGE_LENGTH]}"
-            # Any other status (no such model, access denied, ...) is not for the one who sent the rows to fix.
-            raise (RequestError if answer.status_code == httpx.codes.BAD_REQUEST else PredictorError)(reason)
-        try:
-            content, outputs = decode_response(answer.content, answer.headers.get(HEADER_LENGTH))
-        except RequestError as error:
-            raise PredictorError(f"The predictor's answer cannot be read: {error}") from error
-        version = content.get("model_version")
-        if version != self._version:
-            raise OtherVersionError(f"The predictor serves model {version}, not {self._version}")
-        parts, expected = outputs.get("parts"), outputs.get("expected")
-        if parts is None or expected is None or not parts.shape == expected.shape == scaled.shape:
-            raise PredictorError("The predictor's answer lacks the parts of the score; deploy both from one image.")
-        return Scored(parts, expected)
+        return self._scored(await self._post(body, encoded), scaled.shape)
 
     async def _post(self, body: bytes, headers: list[tuple[bytes, bytes]]) -> httpx.Response:
-        if self._client is None:  # made in the event loop that uses it
+        if self._client is None:  # created in the event loop that uses it
             self._client = httpx.AsyncClient(**self._settings)
         try:
             try:
@@ -187,3 +173,24 @@ class RemoteScorer:
                 return await self._client.post(self._url, content=body, headers=headers)
         except httpx.HTTPError as error:
             raise PredictorError(f"The predictor does not answer ({type(error).__name__}: {error}).") from error
+
+    def _scored(self, answer: httpx.Response, shape: tuple[int, ...]) -> Scored:
+        if answer.status_code == httpx.codes.NOT_FOUND and self._version in answer.text:
+            raise OtherVersionError(f"The predictor serves another model than {self._version}")
+        if answer.status_code != httpx.codes.OK:
+            reason = f"The predictor answers {answer.status_code} to the scaled rows: {answer.text[:_MESSAGE_LENGTH]}"
+            # Whoever sent the rows cannot fix any other status (no such model, access denied, ...).
+            raise (RequestError if answer.status_code == httpx.codes.BAD_REQUEST else PredictorError)(reason)
+        try:
+            content, outputs = decode_response(answer.content, answer.headers.get(HEADER_LENGTH))
+        except RequestError as error:
+            raise PredictorError(f"The predictor's answer cannot be read: {error}") from error
+        version = content.get("model_version")
+        if version != self._version:
+            raise OtherVersionError(f"The predictor serves model {version}, not {self._version}")
+        contributions, reconstruction = outputs.get("parts"), outputs.get("expected")
+        if contributions is None or reconstruction is None or not contributions.shape == reconstruction.shape == shape:
+            raise PredictorError(
+                "The predictor's answer lacks the contributions or the reconstruction; deploy both from one image."
+            )
+        return Scored(contributions, reconstruction)

@@ -9,16 +9,18 @@ from typing import Any
 
 import pytest
 
-from container_component_src.backends.kubernetes import serving, serving_status
+from container_component_src.backends.kubernetes import serving, serving_rollout, serving_status
 from container_component_src.backends.kubernetes.serving_manifest import manifest
 from container_component_src.cluster import inference_services
 from container_component_src.cluster.access import Cluster
 from container_component_src.cluster.inference_services import MODE_ANNOTATION
 from container_component_src.cluster.owned_objects import DIGEST_ANNOTATION
-from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.step import Step
-from container_component_src.serving.deployment.service import Deployment, Hosting, Service, SmokeRequest
-from tests.backends.kubernetes.kserve_controller import MODEL, KServe, admit, playing
+from container_component_src.serving.deployment.service import Deployment, Service, SmokeRequest
+from container_component_src.steps.serving import Hosting
+from container_component_src.steps.shared import PodSettings
+from tests.backends.kubernetes.kserve_controller import MODEL, KServe, playing
+from tests.backends.kubernetes.kserve_objects import admit
 from tests.cluster.emulator import NAMESPACE, Emulator
 
 PODS = PodSettings(namespace=NAMESPACE, image="registry.example.org/eclss:1.0")
@@ -34,9 +36,10 @@ CRASHING = {
 @pytest.fixture
 def kserve(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[KServe]:
     """A controller at work, which is waited for in short steps."""
-    monkeypatch.setattr(serving_status, "POLL_INTERVAL", 0.02)
+    for module in (serving, serving_status):
+        monkeypatch.setattr(module, "POLL_INTERVAL", 0.02)
     monkeypatch.setattr(serving, "SETTLING_TIME", 0.3)
-    monkeypatch.setattr(serving, "_PAUSE", 0.01)
+    monkeypatch.setattr(serving_rollout, "_PAUSE", 0.01)
     monkeypatch.setattr(inference_services, "_POLL_INTERVAL", 0.02)
     monkeypatch.setattr(inference_services, "REMOVAL_TIMEOUT", 5.0)
     with playing(KServe(emulator)) as controller:
@@ -72,8 +75,8 @@ def of_others(step: Step) -> dict[str, Any]:
         "namespace": NAMESPACE,
         "annotations": {MODE_ANNOTATION: "Standard"},
     }
-    for part in theirs["spec"].values():
-        del part["annotations"][DIGEST_ANNOTATION]
+    for component in theirs["spec"].values():
+        del component["annotations"][DIGEST_ANNOTATION]
     assert admit(None, theirs) == ""
     return theirs
 

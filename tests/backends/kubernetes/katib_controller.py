@@ -1,4 +1,4 @@
-"""Plays Katib on the emulated cluster: trials, their pods and logs, and the status of experiments."""
+"""Fake Katib on the emulated cluster: trials, their pods and logs, and the status of experiments."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -29,21 +29,21 @@ def condition(name: str, message: str = "", status: str = "True") -> Manifest:
 
 @dataclass
 class Katib:
-    """The controller; a test says by its fields how things go."""
+    """Controller; the fields set its behaviour."""
 
     emulator: Emulator
     losses: Callable[[Manifest], float | str | None] = lambda chosen: float(chosen["latent_dim"])  # None fails
-    stopped_early: int = 0  # so many of the first trials
+    stopped_early: int = 0  # number of first trials that stop early
     idle: bool = False  # starts no trial
-    refused: str = ""  # why no pod of a trial is created; only an event tells
-    suggestion_error: str = ""  # why no trial is suggested; only an event tells
-    podless: bool = False  # pods of failed trials are gone
+    refused: str = ""  # reason in an event why no pod of a trial is created
+    suggestion_error: str = ""  # reason in an event why no trial is suggested
+    podless: bool = False  # pods of failed trials are deleted
     forgetful: bool = False  # reports no optimum
     handled: set[str] = field(default_factory=set)
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
-        """Look at all experiments again and again."""
+        """Reconcile all experiments until stopped."""
         while not self.stopped.wait(0.01):
             for name, experiment in self.emulator.objects("Experiment").items():
                 if experiment["metadata"]["uid"] not in self.handled:
@@ -229,7 +229,7 @@ def observation(loss: float | str) -> Manifest:
 
 @contextmanager
 def playing(controller: Katib) -> Iterator[Katib]:
-    """Run the controller until the block is left."""
+    """Run the controller until the block ends."""
     thread = threading.Thread(target=controller.run)
     thread.start()
     try:

@@ -1,6 +1,6 @@
-"""Plays KServe on the emulated cluster: webhooks, pods and status of InferenceServices, and a server that answers.
+"""Fake KServe on the emulated cluster: webhooks, pods and status of InferenceServices, and a server that answers.
 
-It does what KServe 0.16 was seen to do on a real cluster, awkward as it is.
+It behaves like KServe 0.16 on a real cluster, with its oddities.
 """
 
 import json
@@ -9,47 +9,40 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
-from kubernetes.utils.quantity import parse_quantity
-
+from tests.backends.kubernetes.kserve_objects import MODE, Manifest, admit, pod_of, refused, template_of
 from tests.cluster.emulator import NAMESPACE, Emulator
 from tests.cluster.warning_events import event_of
 
-Manifest = dict[str, Any]
-MODE = "serving.kserve.io/deploymentMode"
 NEW_NAMES = {"RawDeployment": "Standard", "Serverless": "Knative"}
 OLD_NAMES = {new: old for old, new in NEW_NAMES.items()}
 MODEL = "columbus-eclss-ad/model-version"
 FINALIZER = "inferenceservice.finalizers"
-CPU_LIMIT = "1"  # of a container without one
 
 
 @dataclass
 class KServe:
-    """The controller; a test says by its fields how things go."""
+    """Controller; the fields set its behaviour."""
 
     emulator: Emulator
     url: str = ""
-    scores: dict[str, float] = field(default_factory=dict)  # by model, what it answers; 1.0 by default
-    failing: dict[str, Manifest] = field(default_factory=dict)  # by model, container status of its pods
-    failing_parts: tuple[str, ...] = ("predictor", "transformer")  # that `failing` is about
+    scores: dict[str, float] = field(default_factory=dict)  # answers by model; the default is 1.0
+    failing: dict[str, Manifest] = field(default_factory=dict)  # container status of the pods, by model
+    failing_components: tuple[str, ...] = ("predictor", "transformer")  # components that `failing` applies to
     idle: bool = False  # does nothing
-    version: str = "0.16"  # or 0.15, which has older names of the modes, and knows no others
-    default_mode: str = "Knative"  # for what has no mode, or one by an unknown name
-    knative: bool = True  # is installed
-    handled: dict[str, tuple[str, str]] = field(default_factory=dict)  # by service: uid and digest
-    templates: dict[tuple[str, str], str] = field(
-        default_factory=dict
-    )  # by service and part: what its pods are made of
-    unfinished: list[str] = field(default_factory=list)  # services whose new pods have been created only just
+    version: str = "0.16"  # or 0.15, which knows only the older names of the modes
+    default_mode: str = "Knative"  # for services with no mode, or an unknown one
+    knative: bool = True  # whether Knative is installed
+    handled: dict[str, tuple[str, str]] = field(default_factory=dict)  # uid and digest by service
+    templates: dict[tuple[str, str], str] = field(default_factory=dict)  # of pods, by service and component
+    unfinished: list[str] = field(default_factory=list)  # services whose new pods were just created
     revision: int = 0
-    served: str = ""  # the model that answers
+    served: str = ""  # model that answers
     requests: list[tuple[str, str]] = field(default_factory=list)  # host and model that answered
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
-        """Look at all services again and again."""
+        """Reconcile all services until stopped."""
         self.emulator.admit("InferenceService", admit)
         while not self.stopped.wait(0.01):
             if self.idle:
@@ -62,7 +55,7 @@ class KServe:
                     self.look(name, service)
 
     def look(self, name: str, service: Manifest) -> None:
-        """Do what is to be done about a service now."""
+        """Take the next step for a service."""
         metadata = service["metadata"]
         if "deletionTimestamp" in metadata:
             self.finalize(name, service)
@@ -82,7 +75,7 @@ class KServe:
             self.scale(service)
 
     def mode(self, service: Manifest) -> str:
-        """The mode that a service runs in, as the status has it."""
+        """Return the mode of a service as its status names it."""
         asked = service["metadata"].get("annotations", {}).get(MODE, "")
         names = OLD_NAMES if self.version == "0.15" else NEW_NAMES
         if self.version != "0.15":
@@ -93,88 +86,94 @@ class KServe:
         return mode
 
     def reconcile(self, service: Manifest) -> None:
-        """Make pods of what has changed; the status is as it was for a moment longer."""
+        """Create pods for what has changed; the status changes a moment later."""
         name, spec = service["metadata"]["name"], service["spec"]
         on_knative = NEW_NAMES.get(self.mode(service), self.mode(service)) == "Knative"
         if on_knative and not self.knative:
             message = "It is not possible to use Knative deployment mode when Knative Services are not available"
             self.warn(name, "ServerlessModeRejected", message)
             return
-        templates = {part: template_of(service, part) for part in spec}
-        changed = [part for part in spec if self.templates.get((name, part)) != json.dumps(templates[part])]
+        templates = {component: template_of(service, component) for component in spec}
+        changed = [
+            component for component in spec if self.templates.get((name, component)) != json.dumps(templates[component])
+        ]
         self.revision += bool(changed)
-        for part in changed:
-            if not on_knative and (refusal := refused(spec[part])):
-                message = f'fails to reconcile {part}: Deployment.apps "{name}-{part}" is invalid: {refusal}'
+        for component in changed:
+            if not on_knative and (refusal := refused(spec[component])):
+                message = f'fails to reconcile {component}: Deployment.apps "{name}-{component}" is invalid: {refusal}'
                 self.warn(name, "InternalError", message)
                 return
-            self.templates[name, part] = json.dumps(templates[part])
-            failure = self.failure(service, part) or {"ready": False}
-            pod = pod_of(name, part, f"{name}-{part}-{self.revision}", templates[part], failure)
+            self.templates[name, component] = json.dumps(templates[component])
+            failure = self.failure(service, component) or {"ready": False}
+            pod = pod_of(name, component, f"{name}-{component}-{self.revision}", templates[component], failure)
             self.emulator.put("Pod", pod)
         self.unfinished.append(name)
 
     def finish(self, service: Manifest) -> None:
-        """Let the newest pods of every part be ready that do not fail, and those before end; write the status."""
+        """Make the newest pods ready unless they fail, remove the older ones, and write the status."""
         name, ready = service["metadata"]["name"], set()
-        for part in service["spec"]:
-            pods = self.pods(name, part)
+        for component in service["spec"]:
+            pods = self.pods(name, component)
             newest = pods[-1] if pods else ""
-            failure = self.failure(service, part)
+            failure = self.failure(service, component)
             if failure is None:
-                ready.add(part)
+                ready.add(component)
                 for pod in pods:
                     if pod != newest:
                         self.emulator.remove("Pod", pod)
             if newest:
-                made = pod_of(name, part, newest, template_of(service, part), failure)
+                made = pod_of(name, component, newest, template_of(service, component), failure)
                 self.emulator.patch("Pod", newest, {"status": made["status"]})
         if ready == set(service["spec"]):
             self.served = service["spec"]["predictor"].get("annotations", {}).get(MODEL, "")
         self.emulator.patch("InferenceService", name, {"status": self.status(service, ready)})
 
     def scale(self, service: Manifest) -> None:
-        """Add a pod to a part that has fewer than it asks for: the autoscaler comes after the service is ready."""
+        """Add a missing replica; the autoscaler does so after the service is ready."""
         name = service["metadata"]["name"]
-        for part, spec in service["spec"].items():
-            pods = self.pods(name, part)
-            if pods and len(pods) < spec.get("minReplicas", 1) and self.failure(service, part) is None:
-                made = pod_of(name, part, f"{pods[0]}-{len(pods)}", template_of(service, part), None)
+        for component, spec in service["spec"].items():
+            pods = self.pods(name, component)
+            if pods and len(pods) < spec.get("minReplicas", 1) and self.failure(service, component) is None:
+                made = pod_of(name, component, f"{pods[0]}-{len(pods)}", template_of(service, component), None)
                 self.emulator.put("Pod", made)
 
     def finalize(self, name: str, service: Manifest) -> None:
-        """End a deletion, unless the webhook refuses the update of the finalizers."""
+        """Finish a deletion, unless the webhook refuses the update of the finalizers."""
         if not admit(service, service):
             self.remove_pods(name)
             self.emulator.remove("InferenceService", name)
             self.forget(name)
 
     def forget(self, name: str) -> None:
-        """Delete what is left of a service."""
+        """Delete the pods and the state of a service."""
         self.remove_pods(name)
         self.handled.pop(name, None)
         self.templates = {key: value for key, value in self.templates.items() if key[0] != name}
         self.unfinished = [other for other in self.unfinished if other != name]
 
-    def failure(self, service: Manifest, part: str) -> Manifest | None:
-        """The container status of pods that do not start."""
+    def failure(self, service: Manifest, component: str) -> Manifest | None:
+        """Return the container status of pods that do not start."""
         model = service["spec"]["predictor"].get("annotations", {}).get(MODEL, "")
-        return self.failing.get(model) if part in self.failing_parts else None
+        return self.failing.get(model) if component in self.failing_components else None
 
     def status(self, service: Manifest, ready: set[str]) -> Manifest:
-        """The status of a service of which some parts have got ready.
+        """Return the status of a service, given the components that are ready.
 
-        Ready does not ask for the transformer; on Knative the revision before keeps it true.
+        Ready ignores the transformer; on Knative the previous revision keeps it true.
         """
         name, was = service["metadata"]["name"], service.get("status", {})
-        mode, parts, components = self.mode(service), service["spec"], {}
-        for part in parts:
-            created = f"{name}-{part}-{self.revision:05d}"
-            before = was.get("components", {}).get(part, {}).get("latestReadyRevision")
-            host = f"http://{name}-{part}.{NAMESPACE}.svc.cluster.local"
-            components[part] = {
+        mode, spec, components = self.mode(service), service["spec"], {}
+        for component in spec:
+            created = f"{name}-{component}-{self.revision:05d}"
+            before = was.get("components", {}).get(component, {}).get("latestReadyRevision")
+            host = f"http://{name}-{component}.{NAMESPACE}.svc.cluster.local"
+            components[component] = {
                 "latestCreatedRevision": created,
-                **({"latestReadyRevision": created if part in ready else before} if part in ready or before else {}),
+                **(
+                    {"latestReadyRevision": created if component in ready else before}
+                    if component in ready or before
+                    else {}
+                ),
                 "address": {"url": host},
             }
         serving = "predictor" in ready or bool(was.get("address"))
@@ -182,11 +181,15 @@ class KServe:
         if mode in ("Knative", "Serverless"):
             fresh = dict.fromkeys(fresh, serving)
         names = {"predictor": "PredictorReady", "transformer": "TransformerReady"}
-        holds = {"Ready": serving, "IngressReady": serving, **{names[part]: fresh[part] for part in parts}}
+        holds = {
+            "Ready": serving,
+            "IngressReady": serving,
+            **{names[component]: fresh[component] for component in spec},
+        }
         why = {"reason": "MinimumReplicasUnavailable", "message": "no pod is ready"}
         return {
             "deploymentMode": mode,
-            "observedGeneration": 7,  # a child's, not the service's: KServe does so
+            "observedGeneration": 7,  # of a child object, as KServe does
             "conditions": [
                 {"type": kind, "status": "True"} if true else {"type": kind, "status": "False", **why}
                 for kind, true in holds.items()
@@ -196,16 +199,16 @@ class KServe:
         }
 
     def warn(self, name: str, reason: str, message: str) -> None:
-        """Say something in an event, and nowhere else."""
+        """Report a problem only in an event."""
         self.emulator.put("Event", event_of("InferenceService", name, reason, message))
 
-    def pods(self, service: str, part: str = "") -> list[str]:
-        """The names of the pods of a service, or of one part of it."""
+    def pods(self, service: str, component: str = "") -> list[str]:
+        """Return the names of the pods of a service, or of one of its components."""
         return [
             name
             for name, pod in self.emulator.objects("Pod").items()
             if pod["metadata"]["labels"]["serving.kserve.io/inferenceservice"] == service
-            and part in ("", pod["metadata"]["labels"]["component"])
+            and component in ("", pod["metadata"]["labels"]["component"])
         ]
 
     def remove_pods(self, service: str) -> None:
@@ -214,71 +217,14 @@ class KServe:
             self.emulator.remove("Pod", name)
 
     def answer(self, host: str) -> Manifest:
-        """What the service answers to the smoke request."""
+        """Return the answer to the smoke request."""
         self.requests.append((host, self.served))
         return {"predictions": [{"score": self.scores.get(self.served, 1.0)}], "model_version": self.served}
 
 
-def admit(old: Manifest | None, new: Manifest) -> str:
-    """The webhooks: the mode may not change, and names of one mode are told apart; CPU limits are filled in."""
-    mode = (old or {}).get("status", {}).get("deploymentMode", "")
-    asked = new["metadata"].get("annotations", {}).get(MODE, "")
-    if mode and asked and mode != asked:
-        return f"update rejected: deploymentMode cannot be changed from '{mode}' to '{asked}'"
-    for part in new["spec"].values():
-        for container in part["containers"]:
-            container.setdefault("resources", {}).setdefault("limits", {}).setdefault("cpu", CPU_LIMIT)
-    return ""
-
-
-def refused(part: Manifest) -> str:
-    """Why Kubernetes takes no Deployment of a part."""
-    for container in part["containers"]:
-        resources = container.get("resources", {})
-        asked, limit = (resources.get(kind, {}).get("cpu", CPU_LIMIT) for kind in ("requests", "limits"))
-        if parse_quantity(asked) > parse_quantity(limit):
-            return (
-                "spec.template.spec.containers[0].resources.requests: "
-                f'Invalid value: "{asked}": must be less than or equal to cpu limit of {limit}'
-            )
-    return ""
-
-
-def template_of(service: Manifest, part: str) -> Manifest:
-    """What the pods of a part are made of: its own annotations and labels come before those of the service."""
-    metadata, spec = service["metadata"], service["spec"][part]
-    kept = {key: value for key, value in spec.items() if key not in ("minReplicas", "maxReplicas")}
-    return {
-        **kept,
-        "annotations": {**metadata.get("annotations", {}), **spec.get("annotations", {})},
-        "labels": {**metadata.get("labels", {}), **spec.get("labels", {})},
-    }
-
-
-def pod_of(service: str, part: str, name: str, spec: Manifest, failing: Manifest | None) -> Manifest:
-    """A pod as KServe's Deployment makes it of a part of a service."""
-    container = {"name": "kserve-container", "image": "image", "imageID": "", "restartCount": 0, "ready": True}
-    if failing is None or "state" not in failing:
-        container["state"] = {"running": {}}
-    return {
-        "apiVersion": "v1",
-        "metadata": {
-            "name": name,
-            "labels": {"serving.kserve.io/inferenceservice": service, "component": part, **spec.get("labels", {})},
-            "annotations": spec.get("annotations", {}),
-        },
-        "spec": {"containers": spec["containers"]},
-        "status": {
-            "phase": "Running",
-            "conditions": [{"type": "Ready", "status": "True" if failing is None else "False"}],
-            "containerStatuses": [{**container, **(failing or {})}],
-        },
-    }
-
-
 @contextmanager
 def playing(controller: KServe) -> Iterator[KServe]:
-    """Run the controller and the server until the block is left."""
+    """Run the controller and the server until the block ends."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -290,7 +236,7 @@ def playing(controller: KServe) -> Iterator[KServe]:
             self.wfile.write(content)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         controller.url = f"http://127.0.0.1:{server.server_port}"

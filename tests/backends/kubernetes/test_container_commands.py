@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from container_component_src.backends.kubernetes import training, tuning
+from container_component_src.backends.kubernetes import training_manifest, tuning_manifest
 from container_component_src.backends.local.processes import LOOPBACK, PROJECT_ROOT, free_ports
 from container_component_src.cluster.step import Step
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.scoring import scores
+from container_component_src.steps.tuning import SearchSpace
 from container_component_src.storage import S3_ENVIRONMENT
 from container_component_src.tuning.collector import OBJECTIVE, collect, objective
-from container_component_src.tuning.search_space import SearchSpace
 from tests.backends.kubernetes.containers import environment_of
 from tests.backends.kubernetes.golden import PODS
 from tests.backends.kubernetes.test_training_manifest import job
@@ -77,7 +77,7 @@ def injected(manifest: Mapping[str, Any], rank: int, port: int) -> dict[str, str
 def test_the_replicas_of_a_job_write_the_bundle_to_object_storage(store: str, nodes: int) -> None:
     paths = {"train_df_path": f"{store}/train", "val_df_path": f"{store}/val", "model_output_file": f"{store}/model"}
     small = {"batch_size": 50, "latent_dim": 2, "hidden_dims": (8, 4), "max_epochs": 2}
-    manifest = training.manifest(STEP, PODS, job(nodes, **paths, **small))
+    manifest = training_manifest.manifest(STEP, PODS, job(nodes, **paths, **small))
     (port,) = free_ports(1)
     containers = [
         part["template"]["spec"]["containers"][0]
@@ -99,9 +99,11 @@ def test_the_replicas_of_a_job_write_the_bundle_to_object_storage(store: str, no
 @pytest.mark.slow
 def test_a_trial_reports_its_objective_through_katibs_shell(store: str, tmp_path: Path) -> None:
     """Katib puts the chosen values in place, and runs the joined command with its output in a file."""
-    space = SearchSpace.from_options([2], ["8,4"], [0.5], [0.01], [50])
-    manifest = tuning.manifest(
-        STEP, PODS, experiment(search_space=space, train_df_path=f"{store}/train", val_df_path=f"{store}/val")
+    space = SearchSpace.model_validate(
+        {"latent_dims": [2], "hidden_dims": ["8,4"], "betas": [0.5], "lrs": [0.01], "batch_sizes": [50]}
+    )
+    manifest = tuning_manifest.manifest(
+        STEP, PODS, experiment(**dict(space), train_df_path=f"{store}/train", val_df_path=f"{store}/val")
     )
     template = manifest["spec"]["trialTemplate"]
     (container,) = template["trialSpec"]["spec"]["template"]["spec"]["containers"]

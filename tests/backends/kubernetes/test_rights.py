@@ -6,21 +6,23 @@ from pathlib import Path
 
 import pytest
 
-from container_component_src.backends.kubernetes import dask, training, tuning
+from container_component_src.backends.kubernetes import dask, training_manifest, tuning_manifest
+from container_component_src.backends.kubernetes.training import PyTorchJobTrainer
+from container_component_src.backends.kubernetes.tuning import KatibTuner
 from container_component_src.cluster import conditions, owned_objects
 from container_component_src.cluster.access import Cluster
 from container_component_src.cluster.events import warnings_about
 from container_component_src.cluster.eviction import is_evicted
 from container_component_src.cluster.step import Step
-from container_component_src.dask_preprocessor.cluster import ClusterSpec
 from container_component_src.data_root import begin_run
 from container_component_src.errors import StepError
 from container_component_src.maintenance.cluster_cleanup import clean_up_cluster
 from container_component_src.maintenance.data_cleanup import clean_up_data
+from container_component_src.steps.data import ClusterSpec
 from tests.backends.kubernetes import katib_controller, training_controller
 from tests.backends.kubernetes.dask_operator import Kubelet, resolving, running
 from tests.backends.kubernetes.deployments import deploy, service
-from tests.backends.kubernetes.golden import PODS
+from tests.backends.kubernetes.golden import PODS, context
 from tests.backends.kubernetes.kserve_controller import KServe
 from tests.backends.kubernetes.test_training_manifest import job
 from tests.backends.kubernetes.test_tuning_manifest import experiment
@@ -32,14 +34,14 @@ SECOND_POD = {"pod_name": "step-pod-2", "pod_uid": "00000000-0000-4000-8000-0000
 
 @pytest.fixture
 def dask_operator(emulator: Emulator, tmp_path: Path) -> Iterator[None]:
-    """The Dask operator at work."""
+    """Run the Dask operator."""
     with running(Kubelet(emulator, tmp_path)) as kubelet, resolving(kubelet):
         yield
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("kserve", "dask_operator")
-def test_nothing_is_granted_that_is_not_used(
+def test_all_granted_rights_are_used(
     cluster: Cluster,
     step: Step,
     emulator: Emulator,
@@ -51,17 +53,17 @@ def test_nothing_is_granted_that_is_not_used(
     kserve.idle = True  # it has nothing to do at first, and looks often
     retried = Step(step.run_id, **SECOND_POD)
     with training_controller.playing(training_controller.TrainingOperator(emulator)):
-        emulator.put("PyTorchJob", owned_objects.with_digest(training.manifest(step, PODS, job())))
-        training.train(cluster, retried, PODS, job())
+        emulator.put("PyTorchJob", owned_objects.with_digest(training_manifest.manifest(step, PODS, job())))
+        PyTorchJobTrainer(context(cluster, retried)).train(job())
     with katib_controller.playing(katib_controller.Katib(emulator)):
-        emulator.put("Experiment", owned_objects.with_digest(tuning.manifest(step, PODS, experiment())))
-        tuning.tune(cluster, retried, PODS, experiment())
+        emulator.put("Experiment", owned_objects.with_digest(tuning_manifest.manifest(step, PODS, experiment())))
+        KatibTuner(context(cluster, retried)).tune(experiment())
     with (
-        dask.dask_client(cluster, step, PODS, ClusterSpec(1)),
-        dask.dask_client(cluster, retried, PODS, ClusterSpec(1)),
+        dask.dask_client(cluster, step, PODS, ClusterSpec(num_dask_workers=1)),
+        dask.dask_client(cluster, retried, PODS, ClusterSpec(num_dask_workers=1)),
     ):
         pass
-    with dask.dask_client(cluster, step, PODS, ClusterSpec(1, 1, 2)):
+    with dask.dask_client(cluster, step, PODS, ClusterSpec(num_dask_workers=1, min_workers=1, max_workers=2)):
         pass
     kserve.scores["one"], kserve.idle = 2.0, False
     with pytest.raises(StepError, match="deleted again"):

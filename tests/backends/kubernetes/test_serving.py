@@ -10,7 +10,8 @@ from container_component_src.cluster.access import Cluster
 from container_component_src.cluster.inference_services import MODE_ANNOTATION, TEST_ANNOTATION, remove
 from container_component_src.cluster.step import Step
 from container_component_src.errors import InputError, StepError
-from container_component_src.serving.deployment.service import Deployment, Hosting
+from container_component_src.serving.deployment.service import Deployment
+from container_component_src.steps.serving import Hosting
 from tests.backends.kubernetes.deployments import (
     CANARY,
     CRASHING,
@@ -25,7 +26,8 @@ from tests.backends.kubernetes.deployments import (
     when,
     writes,
 )
-from tests.backends.kubernetes.kserve_controller import KServe, admit, pod_of
+from tests.backends.kubernetes.kserve_controller import KServe
+from tests.backends.kubernetes.kserve_objects import admit, pod_of
 from tests.cluster.emulator import NAMESPACE, Emulator
 
 
@@ -59,7 +61,7 @@ def test_an_unchanged_service_is_left_alone_but_tested(
 
 
 @pytest.mark.parametrize("hosting", [Hosting(), Hosting(deployment_mode="RawDeployment"), KNATIVE])
-def test_an_update_is_tested_when_the_new_pods_are_there(
+def test_an_update_is_tested_when_the_new_pods_are_ready(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, hosting: Hosting
 ) -> None:
     """All conditions stay true from the pods before, as long as the controller is idle."""
@@ -71,9 +73,7 @@ def test_an_update_is_tested_when_the_new_pods_are_there(
     assert [model for _, model in kserve.requests] == ["one", "two"]
 
 
-def test_pods_that_are_on_their_way_out_are_not_waited_for(
-    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
-) -> None:
+def test_terminating_pods_are_ignored(cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step) -> None:
     deploy(cluster, step, service("one"))
     gone = {"phase": "Failed", "conditions": [{"type": "Ready", "status": "False"}]}
     emulator.patch("Pod", "eclss-predictor-1", {"status": gone})
@@ -85,7 +85,7 @@ def test_pods_that_are_on_their_way_out_are_not_waited_for(
     assert deploy(cluster, step, service("one")).revision == "one"
 
 
-def test_an_update_keeps_what_others_put_there(
+def test_an_update_keeps_labels_and_annotations_of_others(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
 ) -> None:
     deploy(cluster, step, service("one"))
@@ -100,7 +100,7 @@ def test_an_update_keeps_what_others_put_there(
 
 @pytest.mark.parametrize("version", ["0.15", "0.16"])
 @pytest.mark.parametrize("mode", ["Standard", "RawDeployment"])
-def test_the_annotation_names_the_mode_as_kserve_does(
+def test_the_annotation_gets_kserves_name_of_the_mode(
     cluster: Cluster,
     emulator: Emulator,
     kserve: KServe,
@@ -121,7 +121,7 @@ def test_the_annotation_names_the_mode_as_kserve_does(
 
 
 @pytest.mark.parametrize("knative", [True, False])
-def test_a_mode_that_kserve_knows_by_another_name_only_is_found(
+def test_the_other_name_of_a_mode_is_tried_if_kserve_does_not_know_the_first(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, knative: bool
 ) -> None:
     """KServe 0.15 takes the default of the cluster for the names that 0.16 has."""
@@ -149,7 +149,7 @@ def test_a_new_service_is_marked_as_untested_until_it_has_passed(
     assert len({pod for _, pods in marks for pod in pods}) == 4
 
 
-def test_another_attempt_tests_what_a_killed_one_has_left(
+def test_the_next_attempt_tests_the_service_of_a_killed_attempt(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
 ) -> None:
     emulator.put("InferenceService", manifest(step, PODS, service("one")))
@@ -158,7 +158,7 @@ def test_another_attempt_tests_what_a_killed_one_has_left(
 
 
 @pytest.mark.parametrize("model", ["one", "two"])
-def test_another_attempt_deletes_what_a_killed_one_has_left_if_the_test_fails(
+def test_the_next_attempt_deletes_the_service_of_a_killed_attempt_if_the_test_fails(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, model: str
 ) -> None:
     emulator.put("InferenceService", manifest(step, PODS, service("one")))
@@ -168,7 +168,7 @@ def test_another_attempt_deletes_what_a_killed_one_has_left_if_the_test_fails(
     assert emulator.objects("InferenceService") == {}
 
 
-def test_all_pods_that_were_asked_for_are_waited_for(
+def test_the_deployment_waits_for_all_replicas(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
 ) -> None:
     """KServe calls a service ready with the first of them."""
@@ -176,14 +176,14 @@ def test_all_pods_that_were_asked_for_are_waited_for(
     assert len(kserve.pods("eclss", "predictor")) == len(kserve.pods("eclss", "transformer")) == 2
 
 
-def test_another_mode_is_refused(cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step) -> None:
+def test_a_change_of_the_mode_is_refused(cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step) -> None:
     deploy(cluster, step, service("one"))
     with pytest.raises(InputError, match=r"runs in mode Standard, .* delete isvc eclss"):
         deploy(cluster, step, service("two", KNATIVE))
     assert model_of(emulator) == "one"
 
 
-def test_a_service_of_others_is_replaced_only_if_told_to(
+def test_a_service_of_others_is_replaced_only_with_take_over(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
 ) -> None:
     emulator.put("InferenceService", of_others(step))
@@ -202,7 +202,7 @@ def test_a_canary_is_tested_at_its_own_address(
     assert kserve.requests == [(f"latest-eclss-predictor.{NAMESPACE}.svc.cluster.local", "one")]
 
 
-def test_an_answer_of_another_model_is_asked_for_again(
+def test_the_smoke_request_is_repeated_while_another_model_answers(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An endpoint of the pods before may be known for a moment longer than they live."""
@@ -217,7 +217,7 @@ def test_an_answer_of_another_model_is_asked_for_again(
     assert len(kserve.requests) == 3
 
 
-def test_an_update_fixes_a_service_whose_pods_fail_for_good(
+def test_an_update_replaces_a_service_whose_pods_fail_permanently(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
 ) -> None:
     kserve.failing["one"] = CRASHING | {"restartCount": 9}
@@ -233,7 +233,7 @@ def test_an_update_fixes_a_service_whose_pods_fail_for_good(
 @pytest.mark.parametrize(
     ("method", "path"), [("POST", "/inferenceservices"), ("GET", "/inferenceservices/"), ("GET", "/pods")]
 )
-def test_passing_failures_are_tried_again(
+def test_transient_failures_are_retried(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, method: str, path: str, status: int
 ) -> None:
     fault = emulator.fail(method, path, status, times=2)
@@ -241,7 +241,7 @@ def test_passing_failures_are_tried_again(
     assert fault.seen == 2
 
 
-def test_a_conflict_is_tried_again_with_what_is_there_now(
+def test_a_conflict_is_retried_with_the_current_object(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
 ) -> None:
     deploy(cluster, step, service("one"))
@@ -251,7 +251,7 @@ def test_a_conflict_is_tried_again_with_what_is_there_now(
 
 
 @pytest.mark.parametrize("models", [("one", "one"), ("one", "two")])
-def test_two_runs_at_once_do_not_mix(
+def test_concurrent_runs_do_not_mix(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, models: tuple[str, str]
 ) -> None:
     outcomes: dict[str, str] = {}

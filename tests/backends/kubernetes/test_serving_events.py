@@ -13,7 +13,7 @@ from tests.cluster.emulator import Emulator
 from tests.cluster.warning_events import event_of
 
 
-def test_what_kubernetes_refuses_ends_the_wait(
+def test_a_refusal_by_kubernetes_ends_the_wait(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It stands in an event of the service, and nowhere in its status."""
@@ -34,7 +34,7 @@ def test_a_cluster_without_knative_ends_the_wait(
     assert emulator.objects("InferenceService") == {}
 
 
-def test_the_newest_event_is_told_but_none_of_the_spec_before(
+def test_the_newest_event_is_reported_but_none_of_the_previous_spec(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
 ) -> None:
     emulator.put("Event", event_of("InferenceService", "eclss", "InternalError", "x is invalid: long ago"))
@@ -44,12 +44,14 @@ def test_the_newest_event_is_told_but_none_of_the_spec_before(
     for name, kind in (("eclss-predictor-7", "ReplicaSet"), ("eclss-two", "Pod")):
         refused = event_of(kind, name, "FailedCreate", "exceeded quota")
         when(awaited(emulator, "two"), partial(emulator.put, "Event", refused))
-    message = r"of the spec before; ReplicaSet eclss-predictor-7: FailedCreate \(exceeded quota\); .* was rolled back"
+    message = (
+        r"has the previous spec; ReplicaSet eclss-predictor-7: FailedCreate \(exceeded quota\); .* was rolled back"
+    )
     with pytest.raises(StepError, match=message):
         deploy(cluster, step, service("two", ready_timeout=1))
 
 
-def test_failures_that_pass_do_not_end_the_wait(
+def test_transient_failures_do_not_end_the_wait(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, caplog: pytest.LogCaptureFixture
 ) -> None:
     """KServe calls each an internal error that it tries again after."""
@@ -66,7 +68,7 @@ def test_failures_that_pass_do_not_end_the_wait(
     assert "the object has been modified" not in caplog.text
 
 
-def test_events_that_cannot_be_read_are_done_without(
+def test_the_deployment_works_without_the_right_to_read_events(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, caplog: pytest.LogCaptureFixture
 ) -> None:
     emulator.fail("GET", "/events", 403, times=99)
@@ -74,14 +76,14 @@ def test_events_that_cannot_be_read_are_done_without(
     assert caplog.text.count("not allowed to list events") == 1
 
 
-def test_an_event_that_comes_again_is_said_once(
+def test_a_repeated_event_is_logged_once(
     cluster: Cluster, emulator: Emulator, caplog: pytest.LogCaptureFixture
 ) -> None:
     watch = Watch(cluster, "eclss")
     for number in range(2):
         again = event_of("ReplicaSet", "eclss-predictor-7", "FailedCreate", f"pod {number} is forbidden")
         emulator.put("Event", again)
-        watch.say(watch.events())
+        watch.warn(watch.events())
     assert [record.message for record in caplog.records] == [
         "ReplicaSet eclss-predictor-7: FailedCreate (pod 0 is forbidden)"
     ]

@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 
 from container_component_src.backends.kubernetes.serving_manifest import manifest
-from container_component_src.backends.kubernetes.serving_status import NotReadyError, until
-from container_component_src.cluster.access import Cluster, PassingError
+from container_component_src.cluster.access import Cluster, TransientError
 from container_component_src.cluster.step import Step
 from container_component_src.errors import StepError
-from container_component_src.serving.deployment.service import Hosting
+from container_component_src.steps.serving import Hosting
 from tests.backends.kubernetes.deployments import (
     CRASHING,
     KNATIVE,
@@ -30,7 +29,7 @@ from tests.cluster.emulator import Emulator
 
 
 @pytest.mark.parametrize("hosting", [Hosting(), KNATIVE])
-def test_wrong_scores_roll_an_update_back(
+def test_an_update_with_wrong_scores_is_rolled_back(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, hosting: Hosting
 ) -> None:
     deploy(cluster, step, service("one", hosting))
@@ -44,7 +43,9 @@ def test_wrong_scores_roll_an_update_back(
     assert deploy(cluster, step, service("two", hosting)).revision == "two"  # the digest was rolled back too
 
 
-def test_wrong_scores_delete_a_new_service(cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step) -> None:
+def test_a_new_service_with_wrong_scores_is_deleted(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
+) -> None:
     kserve.scores["one"] = 2.0
     with pytest.raises(StepError, match=r"row 0 .*; InferenceService eclss was deleted again"):
         deploy(cluster, step, service("one"))
@@ -70,16 +71,16 @@ def test_a_service_that_never_answers_is_deleted(
     assert emulator.objects("InferenceService") == {}
 
 
-def test_a_pod_that_does_not_get_ready_is_quoted(
+def test_the_error_quotes_the_log_of_a_pod_that_does_not_get_ready(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
 ) -> None:
     kserve.failing["one"] = CRASHING
     for pod in ("eclss-predictor-1", "eclss-transformer-1"):
         emulator.log(pod).text = "Traceback\nerror: s3://models/one: no model bundle\n"
     message = (
-        r"waited 1\.5 s for InferenceService eclss to be ready; raise --ready-timeout: "
+        r"waited 1\.5 s for InferenceService eclss to be ready: "
         r"Ready is False \(MinimumReplicasUnavailable no pod is ready\); .*CrashLoopBackOff.*"
-        r"error: s3://models/one: no model bundle; InferenceService eclss was deleted again"
+        r"error: s3://models/one: no model bundle; raise --ready-timeout; InferenceService eclss was deleted again"
     )
     with pytest.raises(StepError, match=message):
         deploy(cluster, step, service("one", ready_timeout=1.5))
@@ -94,7 +95,7 @@ def test_a_pod_that_does_not_get_ready_is_quoted(
         CRASHING | {"restartCount": 0, "state": {"waiting": {"reason": "CreateContainerConfigError"}}},
     ],
 )
-def test_a_pod_that_fails_for_good_ends_the_wait(
+def test_a_pod_that_fails_permanently_ends_the_wait(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, status: dict[str, Any]
 ) -> None:
     kserve.failing["one"] = status
@@ -105,7 +106,7 @@ def test_a_pod_that_fails_for_good_ends_the_wait(
 
 @pytest.mark.parametrize(
     ("hosting", "obstacle"),
-    [(Hosting(), "pod eclss-predictor-1 is of the spec before"), (KNATIVE, "revision eclss-predictor-00002 is not")],
+    [(Hosting(), "pod eclss-predictor-1 has the previous spec"), (KNATIVE, "revision eclss-predictor-00002 is not")],
 )
 def test_an_update_that_does_not_get_ready_is_rolled_back(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, hosting: Hosting, obstacle: str
@@ -119,7 +120,7 @@ def test_an_update_that_does_not_get_ready_is_rolled_back(
 
 
 @pytest.mark.parametrize("hosting", [Hosting(), KNATIVE])
-def test_a_rollback_has_ended_when_the_previous_model_serves(
+def test_a_rollback_ends_when_the_previous_model_serves(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, hosting: Hosting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deploy(cluster, step, service("one", hosting))
@@ -137,7 +138,7 @@ def test_a_rollback_has_ended_when_the_previous_model_serves(
     assert kserve.served == "one"
 
 
-def test_a_rollback_that_fails_too_is_told(cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step) -> None:
+def test_a_failed_rollback_is_reported(cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step) -> None:
     deploy(cluster, step, service("one"))
     kserve.failing["two"] = CRASHING
     when(awaited(emulator, "two"), lambda: emulator.fail("PUT", "/inferenceservices/", 403, times=99))
@@ -145,7 +146,7 @@ def test_a_rollback_that_fails_too_is_told(cluster: Cluster, emulator: Emulator,
         deploy(cluster, step, service("two", ready_timeout=2))
 
 
-def test_a_controller_that_sleeps_is_a_time_out(
+def test_an_inactive_controller_leads_to_a_timeout(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
 ) -> None:
     kserve.idle = True
@@ -170,57 +171,41 @@ def test_refusals_name_the_fix(
     assert emulator.objects("InferenceService") == {}
 
 
-def test_an_api_server_that_stays_away_leaves_a_new_service_to_the_next_attempt(
+def test_a_new_service_is_left_to_the_next_attempt_if_the_api_server_stays_unreachable(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
 ) -> None:
     emulator.fail("GET", "/pods", 500, times=99)
     message = r"cannot list pods .*injected failure.* goes on untested: the next attempt of this step tests it"
-    with pytest.raises(PassingError, match=message):
+    with pytest.raises(TransientError, match=message):
         deploy(cluster, step, service("one"))
     emulator.api.faults.clear()
     assert deploy(cluster, step, service("one")).revision == "one"
     assert "DELETE" not in writes(emulator)
 
 
-def test_an_api_server_that_stays_away_does_not_keep_an_untested_update(
+def test_an_untested_update_is_undone_although_the_api_server_was_unreachable(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
 ) -> None:
     deploy(cluster, step, service("one"))
     emulator.fail("GET", "/pods", 500, times=99)
-    with pytest.raises(PassingError, match=r"cannot list pods .* has its previous spec again"):
+    with pytest.raises(TransientError, match=r"cannot list pods .* has its previous spec again"):
         deploy(cluster, step, service("two"))
     assert model_of(emulator) == "one"
 
 
-def test_the_absence_of_the_api_server_does_not_count_as_waiting() -> None:
-    attempts: list[None] = []
-
-    def attempt() -> str:
-        attempts.append(None)
-        if len(attempts) == 3:
-            return "ready"
-        time.sleep(0.2)
-        raise NotReadyError("not yet")
-
-    assert until(0.1, "it", attempt, NotReadyError, outage=0.15) == "ready"
-    attempts.clear()
-    with pytest.raises(StepError, match=r"waited 0\.1 s for it: not yet"):
-        until(0.1, "it", attempt, NotReadyError)
-
-
 @pytest.mark.parametrize("models", [("one",), ("one", "two")])
-def test_a_transformer_that_does_not_start_fails_although_the_service_is_called_ready(
+def test_a_transformer_that_does_not_start_fails_even_if_kserve_reports_ready(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, models: tuple[str, ...]
 ) -> None:
     *before, last = models
     for model in before:
         deploy(cluster, step, service(model))
-    kserve.failing[last], kserve.failing_parts = CRASHING, ("transformer",)
+    kserve.failing[last], kserve.failing_components = CRASHING, ("transformer",)
     with pytest.raises(StepError, match=r"pod eclss-transformer-\d is not ready"):
         deploy(cluster, step, service(last, ready_timeout=1.5))
 
 
-def test_a_deletion_that_kserve_would_never_end_ends(
+def test_a_deletion_that_kserve_would_block_succeeds(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
 ) -> None:
     """Its webhook refuses the removal of its own finalizer while annotation and status name the mode differently."""
@@ -230,7 +215,7 @@ def test_a_deletion_that_kserve_would_never_end_ends(
     assert emulator.objects("InferenceService") == {}
 
 
-def test_a_mode_that_kserve_does_not_know_at_all_is_found_out(
+def test_a_mode_that_kserve_does_not_know_is_reported(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(KServe, "mode", lambda *_: "ModelMesh")
@@ -239,7 +224,9 @@ def test_a_mode_that_kserve_does_not_know_at_all_is_found_out(
     assert emulator.objects("InferenceService") == {}
 
 
-def test_conflicts_end(cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step) -> None:
+def test_permanent_conflicts_end_the_deployment(
+    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
+) -> None:
     deploy(cluster, step, service("one"))
     emulator.fail("PUT", "/inferenceservices/", 409, times=99)
     with pytest.raises(StepError, match=r"changes faster than it can be updated; deploy again later$"):
@@ -251,7 +238,7 @@ def test_conflicts_end(cluster: Cluster, emulator: Emulator, kserve: KServe, ste
     ("writer", "left", "message"),
     [("this", [], "was deleted again"), ("another", ["eclss"], "was not changed by this step")],
 )
-def test_a_creation_whose_answer_was_lost_is_told_from_that_of_another_run(
+def test_a_creation_with_a_lost_answer_is_not_confused_with_that_of_another_run(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, writer: str, left: list[str], message: str
 ) -> None:
     """The repeated request finds the name taken, by itself or by a run that deploys the same."""
@@ -264,7 +251,7 @@ def test_a_creation_whose_answer_was_lost_is_told_from_that_of_another_run(
     assert list(emulator.objects("InferenceService")) == left
 
 
-def test_a_change_by_somebody_else_during_the_test_is_not_undone(
+def test_a_change_by_others_during_the_test_is_not_undone(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kserve.scores["one"] = 2.0
@@ -282,16 +269,14 @@ def test_a_change_by_somebody_else_during_the_test_is_not_undone(
     assert model_of(emulator) == "three"
 
 
-def test_deletion_from_outside_is_told(cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step) -> None:
+def test_a_deletion_by_others_is_reported(cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step) -> None:
     kserve.idle = True
     when(awaited(emulator, "one"), lambda: emulator.remove("InferenceService", "eclss"))
     with pytest.raises(StepError, match=r"eclss was deleted by somebody else meanwhile; deploy again$"):
         deploy(cluster, step, service("one"))
 
 
-def test_a_change_by_somebody_else_is_not_undone(
-    cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
-) -> None:
+def test_a_change_by_others_is_not_undone(cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step) -> None:
     deploy(cluster, step, service("one"))
     kserve.idle = True
     theirs = manifest(Step("another-run"), PODS, service("three"))
@@ -303,7 +288,7 @@ def test_a_change_by_somebody_else_is_not_undone(
 
 
 @pytest.mark.parametrize("hosting", [Hosting(), KNATIVE])
-def test_a_step_that_is_told_to_stop_deletes_what_it_created(
+def test_a_stopped_step_deletes_the_service_it_created(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, sigterm: None, hosting: Hosting
 ) -> None:
     kserve.idle = True
@@ -313,7 +298,7 @@ def test_a_step_that_is_told_to_stop_deletes_what_it_created(
     assert emulator.objects("InferenceService") == {}
 
 
-def test_a_stop_in_the_middle_of_the_creation_leaves_nothing(
+def test_a_stop_during_the_creation_leaves_nothing(
     cluster: Cluster, emulator: Emulator, step: Step, sigterm: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handle = type(emulator.api)._handle
@@ -332,7 +317,7 @@ def test_a_stop_in_the_middle_of_the_creation_leaves_nothing(
     assert emulator.objects("InferenceService") == {}
 
 
-def test_a_service_in_deletion_is_waited_for_and_made_anew(
+def test_a_terminating_service_is_awaited_and_recreated(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
 ) -> None:
     deploy(cluster, step, service("one"))
@@ -342,7 +327,7 @@ def test_a_service_in_deletion_is_waited_for_and_made_anew(
     assert stored(emulator)["metadata"]["uid"] != uid
 
 
-def test_a_service_of_others_is_rolled_back_to_what_it_was(
+def test_a_service_of_others_is_rolled_back_to_its_previous_state(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
 ) -> None:
     theirs = of_others(step)

@@ -9,17 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from container_component_src.backends.kubernetes.serving_manifest import digest_of, manifest
-from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.step import Step
 from container_component_src.errors import InputError
-from container_component_src.serving.deployment.service import (
-    GRACE_PERIOD,
-    KNATIVE,
-    Hosting,
-    Service,
-    SmokeRequest,
-    same_mode,
-)
+from container_component_src.serving.deployment.service import Service, SmokeRequest
+from container_component_src.serving.protocol.process import GRACE_PERIOD
+from container_component_src.steps.serving import KNATIVE, Hosting, same_mode
+from container_component_src.steps.shared import PodSettings
 from tests.cluster.schemas import problems
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
@@ -43,20 +38,20 @@ def built(pods: dict[str, Any] | None = None, step: Step = STEP, **changes: Any)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_manifests_are_the_golden_ones(variant: str) -> None:
+def test_manifests_equal_the_golden_files(variant: str) -> None:
     pods, hosting = VARIANTS[variant]
     golden = yaml.safe_load((GOLDEN / f"inferenceservice_{variant}.yaml").read_text())
     assert built(pods, hosting=hosting) == golden
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_manifests_are_what_the_api_takes(variant: str) -> None:
+def test_manifests_match_the_schemas_of_the_api(variant: str) -> None:
     pods, hosting = VARIANTS[variant]
     assert problems(built(pods, hosting=hosting)) == []
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_manifests_keep_the_rules_of_kserves_webhook(variant: str) -> None:
+def test_manifests_follow_the_rules_of_kserves_webhook(variant: str) -> None:
     """One implementation of each part, its container known by name, whole numbers of replicas in order."""
     pods, hosting = VARIANTS[variant]
     made = built(pods, hosting=hosting)
@@ -75,14 +70,14 @@ def test_manifests_keep_the_rules_of_kserves_webhook(variant: str) -> None:
     ("cpu", "limits"),
     [("500m", {"memory": "2Gi"}), ("1", {"memory": "2Gi"}), ("1500m", {"cpu": "1500m", "memory": "2Gi"})],
 )
-def test_a_request_of_more_than_a_cpu_is_its_own_limit(cpu: str, limits: dict[str, str]) -> None:
+def test_a_request_of_more_than_one_cpu_is_also_the_limit(cpu: str, limits: dict[str, str]) -> None:
     """KServe limits a container to one CPU that says nothing else, and Kubernetes refuses a request above the limit."""
     for part in built({"cpu": cpu})["spec"].values():
         assert part["containers"][0]["resources"] == {"requests": {"cpu": cpu, "memory": "2Gi"}, "limits": limits}
 
 
 @pytest.mark.parametrize("mode", ["Standard", "RawDeployment", "Knative", "Serverless"])
-def test_pods_have_time_to_end_and_no_token(
+def test_pods_have_a_grace_period_and_no_token(
     mode: Literal["Standard", "RawDeployment", "Knative", "Serverless"],
 ) -> None:
     for part in built(hosting=Hosting(deployment_mode=mode))["spec"].values():
@@ -104,7 +99,7 @@ def test_a_change_of_the_services_own_annotations_starts_no_new_pods() -> None:
         assert changing <= part["annotations"].keys()
 
 
-def test_the_predictor_is_told_its_name_which_kserve_tells_the_transformer_only() -> None:
+def test_both_containers_get_the_model_name_as_an_option() -> None:
     made = built()
     for part, command in (("predictor", "serve_predictor"), ("transformer", "serve_transformer")):
         (container,) = made["spec"][part]["containers"]
@@ -134,11 +129,11 @@ def test_a_service_outlives_its_run_and_does_not_depend_on_it() -> None:
         {"hosting": Hosting(deployment_mode="Knative")},
     ],
 )
-def test_what_makes_another_service_makes_another_digest(change: dict[str, Any]) -> None:
+def test_the_digest_changes_with_the_service(change: dict[str, Any]) -> None:
     assert digest_of(built(**change)) != digest_of(built())
 
 
-def test_both_names_of_a_mode_make_one_digest() -> None:
+def test_both_names_of_a_mode_have_the_same_digest() -> None:
     assert digest_of(built(hosting=Hosting(deployment_mode="RawDeployment"))) == digest_of(built())
 
 
@@ -147,11 +142,11 @@ def test_both_names_of_a_mode_make_one_digest() -> None:
     [
         ({"pods": {"namespace": ""}}, "needs --namespace"),
         ({"pods": {"image": ""}}, "needs --image"),
-        ({"bundle_uri": "/tmp/bundle"}, "/tmp/bundle: pods cannot read"),
+        ({"bundle_uri": "/tmp/bundle"}, "/tmp/bundle: pods cannot reach"),
         ({"hosting": Hosting(model_storage="service-account")}, "needs --service-account"),
     ],
 )
-def test_what_a_cluster_cannot_serve_is_refused(change: dict[str, Any], message: str) -> None:
+def test_options_that_a_cluster_cannot_use_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         built(**change)
 

@@ -17,12 +17,13 @@ import pytest
 from container_component_src import storage
 from container_component_src.backends.kubernetes.serving_manifest import manifest
 from container_component_src.backends.local.processes import LOOPBACK, PROJECT_ROOT, free_ports
-from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.step import Step
 from container_component_src.model.bundle import Bundle
 from container_component_src.serving.deployment.preparation import make_service
+from container_component_src.steps.shared import PodSettings
 from tests.backends.kubernetes.containers import environment_of
-from tests.backends.kubernetes.kserve_controller import KServe, Manifest, playing
+from tests.backends.kubernetes.kserve_controller import KServe, playing
+from tests.backends.kubernetes.kserve_objects import Manifest
 from tests.backends.kubernetes.stopping import stop_when
 from tests.cluster.emulator import NAMESPACE, Emulator
 from tests.helpers import RunCommand, assert_refused

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from container_component_src.backends.kubernetes.training import manifest
+from container_component_src.backends.kubernetes.training_manifest import manifest
 from container_component_src.cluster.step import Step
 from container_component_src.errors import InputError
-from container_component_src.model.arguments import TrainingArguments, TrainingJob, checked
+from container_component_src.steps.training import TrainingArguments, TrainingJob
+from container_component_src.values import validated
 from tests.backends.kubernetes.golden import PODS, STEP, golden
 from tests.cluster.schemas import pod_problems, problems
 
@@ -21,7 +22,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], int]] = {
 
 def job(nodes: int = 1, **changes: Any) -> TrainingJob:
     paths = {"train_df_path": "minio://data/train", "val_df_path": "s3://data/val", "model_output_file": "s3://data/m"}
-    arguments = checked(TrainingArguments, {**paths, "num_gpu_nodes": nodes, **changes})
+    arguments = validated(TrainingArguments, {**paths, "num_gpu_nodes": nodes, **changes})
     return TrainingJob(arguments=arguments, timeout=3600.0)
 
 
@@ -31,12 +32,12 @@ def built(variant: str = "one_node", step: Step = STEP) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_manifests_are_the_golden_ones(variant: str) -> None:
+def test_manifests_equal_the_golden_files(variant: str) -> None:
     assert built(variant) == golden(f"pytorchjob_{variant}")
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_manifests_are_what_the_api_takes(variant: str) -> None:
+def test_manifests_match_the_schemas_of_the_api(variant: str) -> None:
     made = built(variant)
     assert problems(made) == []
     for replicas in made["spec"]["pytorchReplicaSpecs"].values():
@@ -44,7 +45,7 @@ def test_manifests_are_what_the_api_takes(variant: str) -> None:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_manifests_keep_the_rules_of_the_operators_webhook(variant: str) -> None:
+def test_manifests_follow_the_rules_of_the_operators_webhook(variant: str) -> None:
     made = built(variant)
     replicas = made["spec"]["pytorchReplicaSpecs"]
     assert re.fullmatch(r"[a-z]([-a-z0-9]*[a-z0-9])?", made["metadata"]["name"])
@@ -72,7 +73,7 @@ def test_runs_do_not_collide() -> None:
     assert built()["metadata"]["name"] != built(step=Step("another-run"))["metadata"]["name"]
 
 
-def test_what_pods_cannot_use_is_refused() -> None:
+def test_options_that_pods_cannot_use_are_refused() -> None:
     with pytest.raises(InputError, match="a PyTorchJob needs --image"):
         manifest(STEP, PODS.model_copy(update={"image": ""}), job())
     with pytest.raises(InputError, match="local_data/model: pods cannot reach this machine's files"):

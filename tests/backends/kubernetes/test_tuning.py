@@ -11,14 +11,17 @@ import numpy as np
 import pytest
 
 from container_component_src.backends.kubernetes import tuning, tuning_watch
+from container_component_src.backends.kubernetes.tuning import KatibTuner
+from container_component_src.backends.kubernetes.tuning_manifest import manifest
 from container_component_src.cluster import conditions, start_up
-from container_component_src.cluster.access import Cluster, PassingError
+from container_component_src.cluster.access import Cluster, TransientError
 from container_component_src.cluster.owned_objects import with_digest
 from container_component_src.cluster.step import Step
 from container_component_src.errors import StepError
-from container_component_src.tuning.experiment import TrialState
+from container_component_src.steps.tuning import Experiment
+from container_component_src.tuning.experiment import TrialState, TuningResult
 from tests.backends.kubernetes.deployments import when
-from tests.backends.kubernetes.golden import PODS
+from tests.backends.kubernetes.golden import PODS, context
 from tests.backends.kubernetes.katib_controller import TIMEOUT, Katib, playing
 from tests.backends.kubernetes.stopping import stop_when
 from tests.backends.kubernetes.test_tuning_manifest import experiment
@@ -27,6 +30,10 @@ from tests.cluster.test_eviction import EVICTED
 from tests.helpers import Invoke, assert_refused, write_dataset
 
 LEFT = ("Experiment", "Trial", "Pod")
+
+
+def tune(cluster: Cluster, step: Step, wanted: Experiment) -> TuningResult:
+    return KatibTuner(context(cluster, step)).tune(wanted)
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +65,7 @@ def katib(emulator: Emulator) -> Iterator[Katib]:
 def test_the_best_trial_is_found(cluster: Cluster, step: Step, katib: Katib, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     katib.losses = lambda chosen: 1.0 / float(chosen["beta"])
-    result = tuning.tune(cluster, step, PODS, experiment())
+    result = tune(cluster, step, experiment())
     assert [trial.number for trial in result.trials] == [0, 1, 2]
     assert {trial.state for trial in result.trials} == {TrialState.SUCCEEDED}
     best = result.best
@@ -67,10 +74,10 @@ def test_the_best_trial_is_found(cluster: Cluster, step: Step, katib: Katib, cap
     assert "trials: 0 running, 3 succeeded; best val_loss 1" in caplog.text
 
 
-def test_trials_that_failed_or_stopped_early_are_told_apart(cluster: Cluster, step: Step, katib: Katib) -> None:
+def test_failed_and_early_stopped_trials_are_distinguished(cluster: Cluster, step: Step, katib: Katib) -> None:
     katib.stopped_early = 1
     katib.losses = lambda chosen: None if chosen["beta"] == "1.0" else 2.0
-    result = tuning.tune(cluster, step, PODS, experiment(max_trials=8, max_failed_trials=8))
+    result = tune(cluster, step, experiment(max_trials=8, max_failed_trials=8))
     states = [trial.state.value for trial in result.trials]
     assert states.count("failed") == 4
     assert states[0] == "early-stopped"
@@ -79,28 +86,28 @@ def test_trials_that_failed_or_stopped_early_are_told_apart(cluster: Cluster, st
     assert re.fullmatch(r"exit code 1: starting \| error: dataset \d is broken; fix it", failed.failure)
 
 
-def test_failed_trials_tell_why(cluster: Cluster, step: Step, katib: Katib) -> None:
+def test_the_error_names_the_causes_of_failed_trials(cluster: Cluster, step: Step, katib: Katib) -> None:
     katib.losses = lambda chosen: None
     cause = r"exit code 1: starting \| error: dataset {0} is broken; fix it"
     message = (
         f"max failed count has reached; trial \\S+-00000000: {cause.format(0)}; trial \\S+-00000001: {cause.format(1)}$"
     )
     with pytest.raises(StepError, match=message):
-        tuning.tune(cluster, step, PODS, experiment())
+        tune(cluster, step, experiment())
 
 
-def test_trials_without_metrics_make_no_optimum(cluster: Cluster, step: Step, katib: Katib) -> None:
+def test_an_experiment_without_metrics_fails(cluster: Cluster, step: Step, katib: Katib) -> None:
     katib.losses = lambda chosen: "unavailable"
     message = (
         r"no trial reported the objective; trial \S+: no val_loss=<number> in the output: starting \| error: dataset"
     )
     with pytest.raises(StepError, match=message):
-        tuning.tune(cluster, step, PODS, experiment(max_failed_trials=3))
+        tune(cluster, step, experiment(max_failed_trials=3))
 
 
 @pytest.mark.parametrize("loss", [None, "unavailable"])
 @pytest.mark.parametrize("allowed", [0, 1, 2, 3])
-def test_as_many_trials_may_fail_as_the_option_says(
+def test_the_option_limits_the_number_of_failed_trials(
     cluster: Cluster, step: Step, katib: Katib, loss: str | None, allowed: int
 ) -> None:
     """One that prints no objective has failed too."""
@@ -108,48 +115,48 @@ def test_as_many_trials_may_fail_as_the_option_says(
     wanted = experiment(max_trials=8, max_failed_trials=allowed)
     if allowed < 4:
         with pytest.raises(StepError, match="max failed count has reached"):
-            tuning.tune(cluster, step, PODS, wanted)
+            tune(cluster, step, wanted)
     else:
-        assert tuning.tune(cluster, step, PODS, wanted).best.objective == 1.0
+        assert tune(cluster, step, wanted).best.objective == 1.0
 
 
-def test_a_trial_that_took_too_long_is_said_to_have(cluster: Cluster, step: Step, katib: Katib) -> None:
+def test_a_trial_that_took_too_long_is_reported_as_timeout(cluster: Cluster, step: Step, katib: Katib) -> None:
     katib.losses = lambda chosen: TIMEOUT if chosen["beta"] == "1.0" else 2.0
-    trials = tuning.tune(cluster, step, PODS, experiment(max_trials=8, max_failed_trials=4)).trials
+    trials = tune(cluster, step, experiment(max_trials=8, max_failed_trials=4)).trials
     assert [trial.state for trial in trials].count(TrialState.TIMEOUT) == 4
     late = next(trial for trial in trials if trial.state is TrialState.TIMEOUT)
     assert late.failure.startswith("stopped after 60 s, its --trial-timeout: starting | error: dataset")
 
 
-def test_a_trial_whose_pod_was_deleted_is_said_to_be_that(cluster: Cluster, step: Step, katib: Katib) -> None:
+def test_a_trial_whose_pod_was_deleted_is_reported_as_such(cluster: Cluster, step: Step, katib: Katib) -> None:
     katib.losses, katib.podless = (lambda chosen: None), True
     with pytest.raises(StepError, match=r"trial \S+-00000000: its pod was deleted from outside;"):
-        tuning.tune(cluster, step, PODS, experiment())
+        tune(cluster, step, experiment())
 
 
-def test_trials_that_outlive_an_experiment_of_the_same_name_do_not_count(
+def test_trials_of_a_deleted_experiment_of_the_same_name_are_ignored(
     cluster: Cluster, step: Step, katib: Katib, emulator: Emulator
 ) -> None:
-    name = tuning.manifest(step, PODS, experiment())["metadata"]["name"]
+    name = manifest(step, PODS, experiment())["metadata"]["name"]
     old = {"name": name, "uid": "00000000-0000-4000-8000-0000000000cc"}
     katib.put_trial(old, f"{name}-old", {"latent_dim": "4"}, 0)
-    assert [trial.number for trial in tuning.tune(cluster, step, PODS, experiment()).trials] == [0, 1, 2]
+    assert [trial.number for trial in tune(cluster, step, experiment()).trials] == [0, 1, 2]
     emulator.remove("Trial", f"{name}-old")
 
 
 def test_success_without_an_optimum_is_a_failure(cluster: Cluster, step: Step, katib: Katib) -> None:
     katib.forgetful = True
     with pytest.raises(StepError, match="failed: no trial reported the objective"):
-        tuning.tune(cluster, step, PODS, experiment())
+        tune(cluster, step, experiment())
 
 
-def test_an_experiment_without_progress_ends(
+def test_an_experiment_without_progress_fails(
     cluster: Cluster, step: Step, katib: Katib, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     katib.idle = True
     monkeypatch.setattr(tuning, "NO_POD_LIMIT", 0.1)
     with pytest.raises(StepError, match="see that its trials start, or raise --trial-timeout"):
-        tuning.tune(cluster, step, PODS, experiment(trial_timeout=0.1))
+        tune(cluster, step, experiment(trial_timeout=0.1))
 
 
 def test_an_experiment_that_starts_no_trial_fails(
@@ -157,18 +164,18 @@ def test_an_experiment_that_starts_no_trial_fails(
 ) -> None:
     katib.idle = True
     limits["pods"] = 0.1
-    with pytest.raises(StepError, match=r"1 of 2 pods of Katib experiment \S+ did not come into being in 0.1 s"):
-        tuning.tune(cluster, step, PODS, experiment())
+    with pytest.raises(StepError, match=r"1 of 2 pods of Katib experiment \S+ were not created in 0.1 s"):
+        tune(cluster, step, experiment())
 
 
-def test_trials_whose_pods_are_refused_are_not_said_to_run(
+def test_trials_whose_pods_are_refused_are_not_counted_as_running(
     cluster: Cluster, step: Step, katib: Katib, limits: dict[str, float], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     katib.refused = "pods is forbidden: exceeded quota"
     limits["pods"] = 0.1
     with pytest.raises(StepError, match=r"Job tuning-\S+-00000000: FailedCreate \(pods is forbidden: exceeded quota\)"):
-        tuning.tune(cluster, step, PODS, experiment())
+        tune(cluster, step, experiment())
     assert "trials: 0 running, 1 waiting for a pod to start, 0 succeeded" in caplog.messages
     assert caplog.text.count("exceeded quota") == 1
 
@@ -189,10 +196,10 @@ def test_an_image_that_cannot_be_pulled_ends_the_wait(
         ),
     )
     with pytest.raises(StepError, match=r"image of Katib experiment \S+ cannot be pulled .*\(no such image\)"):
-        tuning.tune(cluster, step, PODS, experiment())
+        tune(cluster, step, experiment())
 
 
-def test_lasting_errors_of_the_suggestions_end_the_wait(
+def test_permanent_errors_of_the_suggestions_end_the_wait(
     cluster: Cluster, step: Step, katib: Katib, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The experiment itself stays as it was created."""
@@ -202,11 +209,11 @@ def test_lasting_errors_of_the_suggestions_end_the_wait(
         r"Katib cannot suggest a trial of experiment tuning-\S+; Suggestion tuning-\S+: ReconcileError \(rpc error"
     )
     with pytest.raises(StepError, match=message):
-        tuning.tune(cluster, step, PODS, experiment())
+        tune(cluster, step, experiment())
     assert caplog.text.count("no such setting") == 1
 
 
-def test_passing_errors_of_the_suggestions_do_not(
+def test_transient_errors_of_the_suggestions_do_not_end_the_wait(
     cluster: Cluster, step: Step, katib: Katib, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     katib.suggestion_error = "rpc error: connection refused"
@@ -217,26 +224,26 @@ def test_passing_errors_of_the_suggestions_do_not(
         katib.handled.clear()
 
     when(lambda: "connection refused" in caplog.text, fix)
-    assert tuning.tune(cluster, step, PODS, experiment()).best.objective == 4.0
+    assert tune(cluster, step, experiment()).best.objective == 4.0
 
 
-def test_deletion_from_outside_is_named(cluster: Cluster, step: Step, katib: Katib, emulator: Emulator) -> None:
+def test_a_deletion_by_others_is_reported(cluster: Cluster, step: Step, katib: Katib, emulator: Emulator) -> None:
     katib.idle = True
     when(
         lambda: emulator.objects("Experiment"),
         lambda: emulator.remove("Experiment", next(iter(emulator.objects("Experiment")))),
     )
     with pytest.raises(StepError, match=r"Experiment \S+ was deleted while it ran"):
-        tuning.tune(cluster, step, PODS, experiment())
+        tune(cluster, step, experiment())
 
 
 @pytest.mark.parametrize("status", [429, 500, 0])
 @pytest.mark.parametrize(("method", "path"), [("POST", "/experiments$"), ("GET", "/experiments/"), ("GET", "/trials$")])
-def test_passing_failures_of_the_api_are_overcome(
+def test_transient_failures_of_the_api_are_retried(
     cluster: Cluster, step: Step, katib: Katib, emulator: Emulator, method: str, path: str, status: int
 ) -> None:
     fault = emulator.fail(method, path, status, times=2)
-    assert tuning.tune(cluster, step, PODS, experiment()).best.objective == 4.0
+    assert tune(cluster, step, experiment()).best.objective == 4.0
     assert fault.seen == 2
 
 
@@ -249,18 +256,18 @@ def test_passing_failures_of_the_api_are_overcome(
         ("GET", "/trials$", 403, "not allowed to list Trial"),
     ],
 )
-def test_lasting_failures_of_the_api_are_named(
+def test_permanent_failures_of_the_api_are_reported(
     cluster: Cluster, step: Step, katib: Katib, emulator: Emulator, method: str, path: str, status: int, message: str
 ) -> None:
     emulator.fail(method, path, status, times=99)
     with pytest.raises(StepError, match=message):
-        tuning.tune(cluster, step, PODS, experiment())
+        tune(cluster, step, experiment())
 
 
-def test_two_runs_at_the_same_time(cluster: Cluster, katib: Katib, emulator: Emulator) -> None:
-    foreign = tuning.manifest(Step("another-run"), PODS, experiment())
+def test_concurrent_runs_do_not_mix(cluster: Cluster, katib: Katib, emulator: Emulator) -> None:
+    foreign = manifest(Step("another-run"), PODS, experiment())
     emulator.put("Experiment", foreign)
-    assert tuning.tune(cluster, Step("this-run"), PODS, experiment()).best
+    assert tune(cluster, Step("this-run"), experiment()).best
     assert list(emulator.objects("Experiment")) == [foreign["metadata"]["name"]]
     emulator.remove("Experiment", foreign["metadata"]["name"])
 
@@ -277,25 +284,25 @@ def test_the_attempt_after_an_eviction_adopts_the_running_experiment(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tuning, "_wait", evict)
         with pytest.raises(SystemExit):
-            tuning.tune(cluster, of_workflow, PODS, experiment())
+            tune(cluster, of_workflow, experiment())
     (before,) = emulator.objects("Experiment").values()
     emulator.remove("Pod", of_workflow.pod_name)
     katib.idle = False
     katib.handled.clear()
     retried = Step(of_workflow.run_id, "step-pod-2", "00000000-0000-4000-8000-0000000000bb")
-    assert tuning.tune(cluster, retried, PODS, experiment()).best.objective == 4.0
+    assert tune(cluster, retried, experiment()).best.objective == 4.0
     assert katib.handled == {before["metadata"]["uid"]}
     emulator.remove("Workflow", "run-1")
 
 
-def test_an_api_server_that_stays_away_leaves_the_experiment_to_the_next_attempt(
+def test_the_experiment_is_left_to_the_next_attempt_if_the_api_server_stays_unreachable(
     cluster: Cluster, step: Step, katib: Katib, emulator: Emulator
 ) -> None:
     katib.idle = True
     impatient = replace(cluster, patience=0.5)
     when(lambda: katib.handled, lambda: emulator.fail("GET", "/experiments/", 0, times=99))
-    with pytest.raises(PassingError, match="does not answer"):
-        tuning.tune(impatient, step, PODS, experiment())
+    with pytest.raises(TransientError, match="does not answer"):
+        tune(impatient, step, experiment())
     (name,) = emulator.objects("Experiment")
     emulator.remove("Experiment", name)
 
@@ -305,8 +312,8 @@ def test_an_experiment_that_ended_without_a_best_trial_is_not_adopted(
 ) -> None:
     """Katib calls it a success where failures have no limit."""
     ended = {"conditions": [{"type": "Succeeded", "status": "True"}]}
-    emulator.put("Experiment", {**with_digest(tuning.manifest(step, PODS, experiment())), "status": ended})
-    assert tuning.tune(cluster, step, PODS, experiment()).best.objective == 4.0
+    emulator.put("Experiment", {**with_digest(manifest(step, PODS, experiment())), "status": ended})
+    assert tune(cluster, step, experiment()).best.objective == 4.0
 
 
 @pytest.fixture
@@ -321,7 +328,7 @@ def options(bucket: str, tmp_path: Path) -> list[str]:
     return ["run_katib_experiment", *data, *rest, *on]
 
 
-def test_the_command_tunes(
+def test_the_command_writes_the_trials_and_the_best_hyperparameters(
     invoke: Invoke, katib: Katib, options: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
@@ -331,7 +338,7 @@ def test_the_command_tunes(
     assert (tmp_path / "trials.csv").read_text().count("succeeded") == 2
 
 
-def test_the_command_says_what_failed(invoke: Invoke, emulator: Emulator, katib: Katib, options: list[str]) -> None:
+def test_the_command_reports_what_failed(invoke: Invoke, emulator: Emulator, katib: Katib, options: list[str]) -> None:
     katib.losses = lambda chosen: None
     assert_refused(invoke(*options), "error: dataset 0 is broken; fix it", code=1)
 
@@ -343,6 +350,6 @@ def test_the_dry_run_prints_the_manifest(invoke: Invoke, emulator: Emulator, opt
     assert emulator.requests() == []
 
 
-def test_a_command_that_is_told_to_stop_leaves_nothing(emulator: Emulator, katib: Katib, options: list[str]) -> None:
+def test_a_stopped_command_leaves_nothing(emulator: Emulator, katib: Katib, options: list[str]) -> None:
     katib.idle = True
     stop_when(lambda: katib.handled, options)

@@ -8,17 +8,17 @@ import pytest
 
 from container_component_src.backends.kubernetes.tuning_manifest import manifest
 from container_component_src.backends.local.processes import PROJECT_ROOT
-from container_component_src.cluster.pod_settings import PodSettings
 from container_component_src.cluster.step import Step
 from container_component_src.errors import InputError
-from container_component_src.model.arguments import checked
-from container_component_src.settings import IMAGE_USER
-from container_component_src.tuning.experiment import Experiment
-from container_component_src.tuning.search_space import SearchSpace
+from container_component_src.steps.shared import PodSettings
+from container_component_src.steps.tuning import Experiment, SearchSpace
+from container_component_src.values import IMAGE_USER, validated
 from tests.backends.kubernetes.golden import PODS, STEP, golden
 from tests.cluster.schemas import pod_problems, problems
 
-SPACE = SearchSpace.from_options([4, 8], ["16,8"], [0.5, 1.0], [1e-05, 0.003], [32])
+SPACE = SearchSpace.model_validate(
+    {"latent_dims": [4, 8], "hidden_dims": ["16,8"], "betas": [0.5, 1.0], "lrs": [1e-05, 0.003], "batch_sizes": [32]}
+)
 VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "random": ({}, {}),
     "grid": ({"gpus": 1, "service_account": "trainer"}, {"algorithm": "grid", "max_trials": 99}),
@@ -36,11 +36,11 @@ VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 def experiment(**changes: Any) -> Experiment:
     values: dict[str, Any] = {
-        "search_space": SPACE, "algorithm": "random", "max_trials": 3, "parallel_trials": 2, "max_failed_trials": 1,
+        **dict(SPACE), "algorithm": "random", "max_trials": 3, "parallel_trials": 2, "max_failed_trials": 1,
         "train_df_path": "minio://data/train", "val_df_path": "s3://data/val", "max_epochs": 2,
         "early_stopping_patience": 1, "seed": 5, "trial_timeout": 60.0,
     }  # fmt: skip
-    return checked(Experiment, values | changes)
+    return validated(Experiment, values | changes)
 
 
 def built(variant: str = "random", step: Step = STEP) -> dict[str, Any]:
@@ -49,12 +49,12 @@ def built(variant: str = "random", step: Step = STEP) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_manifests_are_the_golden_ones(variant: str) -> None:
+def test_manifests_equal_the_golden_files(variant: str) -> None:
     assert built(variant) == golden(f"experiment_{variant}")
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_manifests_are_what_the_api_takes(variant: str) -> None:
+def test_manifests_match_the_schemas_of_the_api(variant: str) -> None:
     made = built(variant)
     assert problems(made) == []
     job = made["spec"]["trialTemplate"]["trialSpec"]
@@ -63,14 +63,14 @@ def test_manifests_are_what_the_api_takes(variant: str) -> None:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_the_trial_is_a_job_that_kubernetes_decodes_strictly(variant: str) -> None:
+def test_the_trial_is_a_valid_job(variant: str) -> None:
     job = built(variant)["spec"]["trialTemplate"]["trialSpec"]
     assert set(job) == {"apiVersion", "kind", "spec"}  # Katib sets name and namespace
     assert problems(job) == []
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_manifests_keep_the_rules_of_katibs_webhook(variant: str) -> None:
+def test_manifests_follow_the_rules_of_katibs_webhook(variant: str) -> None:
     made = built(variant)
     spec = made["spec"]
     template = spec["trialTemplate"]
@@ -97,9 +97,9 @@ def test_manifests_keep_the_rules_of_katibs_webhook(variant: str) -> None:
     assert ";" not in pattern
 
 
-def test_the_trial_is_the_same_when_kubernetes_has_read_and_written_it() -> None:
+def test_the_trial_survives_a_round_trip_through_kubernetes() -> None:
     """Katib refuses it otherwise, resources apart: here the one quantity beside them."""
-    settings = checked(PodSettings, {**PODS.model_dump(), "shared_memory": "1024Mi", "memory": "8192Mi"})
+    settings = validated(PodSettings, {**PODS.model_dump(), "shared_memory": "1024Mi", "memory": "8192Mi"})
     pod = manifest(STEP, settings, experiment())["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]
     assert pod["volumes"][0]["emptyDir"]["sizeLimit"] == "1Gi"
 
@@ -109,13 +109,13 @@ def test_grid_has_no_more_trials_than_points() -> None:
 
 
 @pytest.mark.parametrize(("allowed", "count"), [(0, 1), (1, 2), (2, 3), (3, None), (99, None)])
-def test_katib_is_told_the_number_of_failures_that_ends_the_experiment(allowed: int, count: int | None) -> None:
+def test_katib_gets_the_number_of_failures_that_ends_the_experiment(allowed: int, count: int | None) -> None:
     """It fails at that number; above the number of trials its webhook refuses it."""
     spec = manifest(STEP, PODS, experiment(max_trials=3, max_failed_trials=allowed))["spec"]
     assert spec.get("maxFailedTrialCount") == count
 
 
-def test_a_trials_pod_keeps_its_log_at_its_deadline_and_waits_longer_for_a_node() -> None:
+def test_the_deadlines_of_trials_keep_logs_and_allow_for_slow_nodes() -> None:
     job = manifest(STEP, PODS, experiment(trial_timeout=59.2))["spec"]["trialTemplate"]["trialSpec"]["spec"]
     assert job["template"]["spec"]["activeDeadlineSeconds"] == 60
     assert job["activeDeadlineSeconds"] == 960
@@ -127,7 +127,7 @@ def test_the_collector_gets_the_user_of_the_trial(user: int, context: dict[str, 
     assert template["trialSpec"]["spec"]["template"]["spec"].get("securityContext") == context
 
 
-def test_the_user_of_trials_is_that_of_the_image() -> None:
+def test_trials_run_as_the_user_of_the_image() -> None:
     assert f"USER {IMAGE_USER}:{IMAGE_USER}\n" in (PROJECT_ROOT / "Dockerfile").read_text()
 
 
@@ -154,6 +154,6 @@ def test_runs_do_not_collide() -> None:
         ({}, {"train_df_path": "local_data/train"}, "local_data/train: pods cannot reach this machine's files"),
     ],
 )
-def test_what_pods_cannot_use_is_refused(pods: dict[str, str], changes: dict[str, str], message: str) -> None:
+def test_options_that_pods_cannot_use_are_refused(pods: dict[str, str], changes: dict[str, str], message: str) -> None:
     with pytest.raises(InputError, match=message):
         manifest(STEP, PODS.model_copy(update=pods), experiment(**changes))

@@ -29,13 +29,13 @@ def trial(**status: Any) -> dict[str, Any]:
     return {"metadata": {"name": "one-a"}, "spec": {"parameterAssignments": assignments}, "status": status}
 
 
-def test_the_lines_of_the_trial_are_told_from_those_of_the_collector() -> None:
+def test_lines_of_trial_and_collector_are_separated() -> None:
     said = ["INFO uid 1000", "error: cannot read s3://data: no such bucket"]
     assert split_log(LOG) == (said, "")
     assert split_log([*LOG, FATAL]) == (said, "metrics collector: Failed to wait for worker container: no such file")
 
 
-def test_a_trial_that_was_stopped_early_has_a_time_and_an_objective() -> None:
+def test_an_early_stopped_trial_has_a_duration_and_an_objective() -> None:
     stopped = trial(
         startTime="2026-01-01T00:00:00Z",
         conditions=[{"type": "EarlyStopped", "status": "True", "lastTransitionTime": "2026-01-01T00:01:05Z"}],
@@ -45,7 +45,7 @@ def test_a_trial_that_was_stopped_early_has_a_time_and_an_objective() -> None:
     assert (found.state, found.seconds, found.objective) == (TrialState.EARLY_STOPPED, 65.0, 0.5)
 
 
-def test_a_trial_that_still_runs_has_failed() -> None:
+def test_a_trial_that_is_still_running_counts_as_failed() -> None:
     found = finished_trial(0, trial(conditions=[{"type": "Running", "status": "True"}]), None)
     assert (found.state, found.failure) == (TrialState.FAILED, "had not ended when the experiment did")
 

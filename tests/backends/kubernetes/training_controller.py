@@ -1,4 +1,4 @@
-"""Plays the training operator on the emulated cluster: pods of PyTorchJobs, their logs, and the jobs' status.
+"""Fake training operator on the emulated cluster: pods of PyTorchJobs, their logs, and the jobs' status.
 
 What it does was seen on training operator 1.9.2: pods that the API refuses leave a job without any status; a job is
 Running as soon as its master is; workers wait for the master in an init container, which gives up after a while; the
@@ -43,25 +43,25 @@ def ended(code: int, second: int, reason: str = "Error") -> Manifest:
 
 @dataclass
 class TrainingOperator:
-    """The controller; a test says by its fields how things go. Pods are named by their ends: "worker-0"."""
+    """Controller; the fields set its behaviour. Pods are named by their suffix: "worker-0"."""
 
     emulator: Emulator
     exit_codes: dict[str, int] = field(default_factory=dict)
-    reason: str = "Error"  # why containers ended that failed
-    lines: int = 5  # that the master writes one after the other
+    reason: str = "Error"  # reason of failed containers
+    lines: int = 5  # number of lines that the master writes
     pending: dict[str, Manifest] = field(default_factory=dict)  # status of pods that do not start
     refused: set[str] = field(default_factory=set)  # pods that a quota refuses
-    late: int = 0  # so many of the first jobs have a master that does not start before the workers give up
-    deaf: bool = False  # workers do not find a master that runs
-    deleted: set[str] = field(default_factory=set)  # pods that somebody deletes while they run
+    late: int = 0  # number of first jobs whose master starts only after the workers give up
+    deaf: bool = False  # workers cannot reach the running master
+    deleted: set[str] = field(default_factory=set)  # pods that are deleted while they run
     killed: dict[str, str] = field(default_factory=dict)  # reason why Kubernetes ends a pod
     idle: bool = False  # never ends a job
-    overdue: bool = False  # the job's own deadline is over, and something lets the operator look at it
+    overdue: bool = False  # the deadline of the job has passed, and the operator notices
     handled: set[str] = field(default_factory=set)
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
-        """Look at all jobs again and again."""
+        """Reconcile all jobs until stopped."""
         while not self.stopped.wait(0.01):
             for name, job in self.emulator.objects("PyTorchJob").items():
                 if job["metadata"]["uid"] not in self.handled:
@@ -106,7 +106,7 @@ class TrainingOperator:
         log.open = self.idle
 
     def refuse(self, name: str) -> None:
-        """Say only in an event that a pod is refused."""
+        """Report only in an event that a pod is refused."""
         self.emulator.put(
             "Event",
             {
@@ -129,7 +129,7 @@ class TrainingOperator:
         self.fail(name, conditions, "worker-0")
 
     def wait_for_looks(self, count: int) -> None:
-        """Wait until the step has looked at the pods so many times."""
+        """Wait until the step has listed the pods a number of times."""
 
         def looks() -> int:
             return sum(path.endswith("/pods") for _, path in self.emulator.requests())
@@ -139,7 +139,7 @@ class TrainingOperator:
             time.sleep(0.01)
 
     def end(self, name: str, pods: list[str]) -> None:
-        """End the pods and say how it went."""
+        """End the pods and set the status of the job."""
         running = [condition("Created"), condition("Running", status="False")]
         if self.overdue:
             late = f"PyTorchJob {name} has failed because it was active longer than specified deadline"
@@ -171,7 +171,7 @@ class TrainingOperator:
         self.change_pod(f"{name}-{pod}", {**status, **({"reason": killed, "message": "so it is"} if killed else {})})
 
     def fail(self, name: str, conditions: list[Manifest], *pods: str) -> None:
-        """Say that replicas failed, and then delete the pods that have not ended."""
+        """Report failed replicas, and then delete the pods that have not ended."""
         counts = {kind: sum(pod.startswith(kind.lower()) for pod in pods) for kind in ("Master", "Worker")}
         replicas = {kind: {"failed": count} for kind, count in counts.items() if count}
         what = " ".join(f"{count} {kind} replica(s)" for kind, count in counts.items() if count)
@@ -207,7 +207,7 @@ class TrainingOperator:
         )
 
         if owner["uid"] not in [found["metadata"]["uid"] for found in self.emulator.objects("PyTorchJob").values()]:
-            self.emulator.remove("Pod", f"{name}-{pod}")  # as Kubernetes does with what has lost its owner
+            self.emulator.remove("Pod", f"{name}-{pod}")  # as Kubernetes does with objects without an owner
 
     def change_pod(self, pod: str, status: Manifest) -> None:
         """Set the status of a pod, if it is still there."""
@@ -223,7 +223,7 @@ class TrainingOperator:
 
 @contextmanager
 def playing(controller: TrainingOperator) -> Iterator[TrainingOperator]:
-    """Run the controller until the block is left."""
+    """Run the controller until the block ends."""
     thread = threading.Thread(target=controller.run)
     thread.start()
     try:

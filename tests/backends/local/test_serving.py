@@ -15,7 +15,8 @@ from container_component_src.backends.local.serving import deploy
 from container_component_src.errors import StepError
 from container_component_src.model.bundle_info import INFO_NAME
 from container_component_src.serving.deployment.preparation import make_service
-from container_component_src.serving.deployment.service import Hosting, Service, SmokeRequest
+from container_component_src.serving.deployment.service import Service, SmokeRequest
+from container_component_src.steps.serving import Hosting
 from tests.helpers import started
 from tests.serving.bundles import make_bundle
 
@@ -36,7 +37,7 @@ def nothing_is_left() -> Iterator[None]:
 
 
 @pytest.mark.slow
-def test_a_deployed_service_has_answered_as_the_model_does(
+def test_a_deployed_service_answers_like_the_model(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # a relative bundle path counts from here, not from where the processes run
@@ -60,20 +61,20 @@ def test_a_wrong_answer_fails_the_deployment(service: Service) -> None:
         deploy(replace(service, smoke_request=expecting_more, hosting=Hosting(combined=True)))
 
 
-def test_a_process_that_ends_fails_the_deployment_with_its_last_line(service: Service, tmp_path: Path) -> None:
+def test_a_process_that_exits_fails_the_deployment_with_its_last_line(service: Service, tmp_path: Path) -> None:
     (tmp_path / "bundle" / INFO_NAME).write_text("{")
     with pytest.raises(StepError, match=rf"ended with code 2: error: .*{INFO_NAME}: damaged model bundle"):
         deploy(replace(service, hosting=Hosting(combined=True)))
 
 
 def test_a_service_that_is_not_ready_in_time_fails_the_deployment(service: Service) -> None:
-    with pytest.raises(StepError, match=r"serve_predictor and serve_transformer not ready after 0\.1 s"):
+    with pytest.raises(StepError, match=r"waited 0\.1 s for .*: serve_predictor and serve_transformer not ready; free"):
         deploy(replace(service, ready_timeout=0.1))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_deployment_that_is_told_to_stop_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_stopped_deployment_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     make_bundle(tmp_path / "bundle")
     scratch = tmp_path / "scratch"
     scratch.mkdir()
@@ -97,7 +98,7 @@ def test_a_deployment_that_is_told_to_stop_leaves_nothing(tmp_path: Path, number
     assert list(scratch.iterdir()) == []
 
 
-def test_free_ports_differ_and_can_be_listened_on() -> None:
+def test_free_ports_are_distinct_and_usable() -> None:
     ports = free_ports(20)
     assert len(set(ports)) == 20
     for port in ports:

@@ -12,11 +12,11 @@ import torch
 
 from container_component_src.backends.base import get_backend
 from container_component_src.backends.local import training
-from container_component_src.backends.local.training import absolute, operator_environment
+from container_component_src.backends.local.training import LocalTrainer, absolute, operator_environment
 from container_component_src.errors import InputError, StepError
-from container_component_src.model.arguments import TrainingArguments, TrainingJob
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.training import train
+from container_component_src.steps.training import TrainingArguments, TrainingJob
 from tests.helpers import started
 from tests.model.datasets import make_values, write_dataset
 
@@ -50,16 +50,16 @@ def program(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 
 @pytest.mark.slow
-def test_two_nodes_train_the_model_that_one_would(
+def test_two_nodes_train_the_same_model_as_one(
     arguments: TrainingArguments, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """Equal steps but for the latent samples: the losses are close, the shapes the same; and a repetition is equal."""
-    get_backend("local").train(TrainingJob(arguments=arguments))
+    get_backend("local").trainer.train(TrainingJob(arguments=arguments))
     lines = capsys.readouterr().out.splitlines()
     assert sum("val_loss=" in line for line in lines) == 2
     distributed = Bundle.load(arguments.model_output_file)
     assert distributed.info.training.nodes == 2
-    get_backend("local").train(TrainingJob(arguments=arguments))
+    get_backend("local").trainer.train(TrainingJob(arguments=arguments))
     repeated = Bundle.load(arguments.model_output_file)
     train(arguments.model_copy(update={"model_output_file": str(tmp_path / "single")}))
     single = Bundle.load(str(tmp_path / "single"))
@@ -75,10 +75,10 @@ def test_two_nodes_train_the_model_that_one_would(
 
 
 @pytest.mark.slow
-def test_bad_input_is_told_by_the_processes(arguments: TrainingArguments) -> None:
+def test_bad_input_is_reported_by_the_processes(arguments: TrainingArguments) -> None:
     bad = arguments.model_copy(update={"batch_size": 301, "num_gpu_nodes": 1})
     with pytest.raises(InputError, match=r"rank \d of the training ended with code 2: error: .*batch size 301"):
-        get_backend("local").train(TrainingJob(arguments=bad))
+        get_backend("local").trainer.train(TrainingJob(arguments=bad))
 
 
 def test_the_processes_have_the_environment_of_the_operator(
@@ -90,7 +90,7 @@ def test_the_processes_have_the_environment_of_the_operator(
         f"for name in {sorted(expected)!r}: print(name, os.environ[name], flush=True)\n"
         "assert os.getcwd() == " + repr(str(ROOT))
     )
-    training.train(TrainingJob(arguments=arguments))
+    LocalTrainer().train(TrainingJob(arguments=arguments))
     shown = dict(line.split(" ") for line in capfd.readouterr().out.splitlines())
     ports = {shown.pop("MASTER_PORT"), shown.pop("PET_MASTER_PORT")}
     assert len(ports) == 1
@@ -115,20 +115,20 @@ def test_a_failing_process_ends_the_others(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("container_component_src.backends.local.processes.STOP_GRACE", 0.2)
         with pytest.raises(StepError, match=r"rank 1 .* code 1: first \| no room for the model"):
-            training.train(TrainingJob(arguments=arguments))
+            LocalTrainer().train(TrainingJob(arguments=arguments))
     assert not psutil.pid_exists(int((tmp_path / "0").read_text()))
 
 
 def test_a_killed_process_fails_the_job(arguments: TrainingArguments, program: Callable[[str], None]) -> None:
     program("os.kill(os.getpid(), 9) if RANK == '0' else time.sleep(600)")
     with pytest.raises(StepError, match="rank 0 of the training ended with code -9: no output"):
-        training.train(TrainingJob(arguments=arguments))
+        LocalTrainer().train(TrainingJob(arguments=arguments))
 
 
-def test_the_job_has_a_deadline(arguments: TrainingArguments, program: Callable[[str], None]) -> None:
+def test_the_job_has_a_timeout(arguments: TrainingArguments, program: Callable[[str], None]) -> None:
     program("time.sleep(600)")
     with pytest.raises(StepError, match=r"took longer than 0\.1 s"):
-        training.train(TrainingJob(arguments=arguments, timeout=0.1))
+        LocalTrainer().train(TrainingJob(arguments=arguments, timeout=0.1))
 
 
 @pytest.mark.slow

@@ -5,13 +5,16 @@ from typing import Any
 import psutil
 import pytest
 
-from container_component_src.backends.local.tuning import TrialCommand, tune
+from container_component_src.backends.local.tuning import LocalTuner, TrialCommand
 from container_component_src.errors import InputError, StepError
-from container_component_src.model.arguments import TrainingArguments, checked
-from container_component_src.tuning.experiment import Experiment, TrialState, TuningResult
-from container_component_src.tuning.search_space import SearchSpace
+from container_component_src.steps.training import TrainingArguments
+from container_component_src.steps.tuning import Experiment, SearchSpace
+from container_component_src.tuning.experiment import TrialState, TuningResult
+from container_component_src.values import validated
 
-SPACE = SearchSpace.from_options([4, 8, 16], ["16,8"], [1.0], [1e-3, 1e-2], [32])
+SPACE = SearchSpace.model_validate(
+    {"latent_dims": [4, 8, 16], "hidden_dims": ["16,8"], "betas": [1.0], "lrs": [1e-3, 1e-2], "batch_sizes": [32]}
+)
 
 
 @pytest.fixture(autouse=True)
@@ -25,11 +28,11 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def experiment(**changes: Any) -> Experiment:
     values: dict[str, Any] = {
-        "search_space": SPACE, "algorithm": "random", "max_trials": 4, "parallel_trials": 2, "max_failed_trials": 0,
+        **dict(SPACE), "algorithm": "random", "max_trials": 4, "parallel_trials": 2, "max_failed_trials": 0,
         "train_df_path": "train", "val_df_path": "val", "max_epochs": 2, "early_stopping_patience": 1, "seed": 5,
         "trial_timeout": 60.0,
     }  # fmt: skip
-    return checked(Experiment, values | changes)
+    return validated(Experiment, values | changes)
 
 
 def program(body: str) -> TrialCommand:
@@ -51,7 +54,7 @@ REPORT = "print(f'2026-01-01T00:00:00Z val_loss={a.latent_dim * a.lr + 1}', f'va
 @pytest.mark.parametrize("algorithm", ["random", "tpe"])
 def test_the_outcome_does_not_depend_on_which_trial_ends_first(algorithm: str) -> None:
     wait = "import time; time.sleep(0.2 if a.latent_dim {} 8 else 0)\n"
-    results = [tune(experiment(algorithm=algorithm), program(wait.format(sign) + REPORT)) for sign in "<>"]
+    results = [LocalTuner(program(wait.format(sign) + REPORT)).tune(experiment(algorithm=algorithm)) for sign in "<>"]
     assert without_times(results[0]) == without_times(results[1])
     assert [trial.number for trial in results[0].trials] == [0, 1, 2, 3]
     best = results[0].best
@@ -61,14 +64,14 @@ def test_the_outcome_does_not_depend_on_which_trial_ends_first(algorithm: str) -
     assert best.epochs == 2
 
 
-def test_a_grid_is_run_once_and_whole(scratch: Path) -> None:
-    result = tune(experiment(algorithm="grid", max_trials=99, parallel_trials=4), program(REPORT))
+def test_a_grid_runs_every_point_once(scratch: Path) -> None:
+    result = LocalTuner(program(REPORT)).tune(experiment(algorithm="grid", max_trials=99, parallel_trials=4))
     assert [trial.hyperparameters for trial in result.trials] == [SPACE.point(index) for index in range(6)]
     assert (result.best.hyperparameters.latent_dim, result.best.hyperparameters.lr) == (4, 1e-3)
     assert not list(scratch.iterdir())
 
 
-def test_trials_get_their_arguments_a_share_of_the_cores_and_a_folder_of_their_own(
+def test_trials_get_arguments_a_share_of_the_cores_and_a_temporary_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -84,38 +87,38 @@ assert (a.seed, a.max_epochs) == (5, 2)
 print("val_loss=1")
 """
     changes = {"train_df_path": "train", "val_df_path": "minio://bucket/val", "max_trials": 2}
-    result = tune(experiment(**changes), program(body.format(str(tmp_path / "train"))))
+    result = LocalTuner(program(body.format(str(tmp_path / "train")))).tune(experiment(**changes))
     assert [trial.failure for trial in result.trials] == ["", ""]
 
 
 def test_some_trials_may_fail() -> None:
     body = f"if a.latent_dim == 8: raise SystemExit('error: too deep')\n{REPORT}"
-    result = tune(experiment(algorithm="grid", max_trials=6, max_failed_trials=2), program(body))
+    result = LocalTuner(program(body)).tune(experiment(algorithm="grid", max_trials=6, max_failed_trials=2))
     assert [trial.state.value for trial in result.trials] == ["succeeded"] * 2 + ["failed"] * 2 + ["succeeded"] * 2
     assert [trial.objective is None for trial in result.trials] == [False] * 2 + [True] * 2 + [False] * 2
     assert result.trials[2].failure == "exit code 1"
 
 
-def test_one_failed_trial_too_many_ends_the_experiment(
+def test_too_many_failed_trials_end_the_experiment(
     scratch: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     note = f"open({str(tmp_path / 'ran')!r}, 'a').write('x')"
     body = f"{note}; print('line one'); raise SystemExit('error: no rows; add some')"
     with pytest.raises(StepError, match=r"2 of 2 trials failed .* exit code 1: line one \| error: no rows; add some"):
-        tune(experiment(max_trials=6, max_failed_trials=1), program(body))
+        LocalTuner(program(body)).tune(experiment(max_trials=6, max_failed_trials=1))
     assert (tmp_path / "ran").read_text() == "xx"
     assert not list(scratch.iterdir())
     assert caplog.text.count("line one") == 2
 
 
-def test_an_experiment_without_any_success_fails_whatever_is_allowed() -> None:
+def test_an_experiment_without_successful_trials_fails() -> None:
     with pytest.raises(StepError, match=r"4 of 4 trials failed .*no val_loss=<number> in the output: val_loss=nan"):
-        tune(experiment(max_failed_trials=99), program("print('val_loss=nan')"))
+        LocalTuner(program("print('val_loss=nan')")).tune(experiment(max_failed_trials=99))
 
 
-def test_a_failed_trial_does_not_count_even_if_it_reported() -> None:
+def test_the_objective_of_a_failed_trial_is_ignored() -> None:
     body = "print(f'val_loss={a.lr}', flush=True)\nif a.lr < 0.005: raise SystemExit(3)"
-    result = tune(experiment(algorithm="grid", max_trials=2, max_failed_trials=1), program(body))
+    result = LocalTuner(program(body)).tune(experiment(algorithm="grid", max_trials=2, max_failed_trials=1))
     assert [trial.state.value for trial in result.trials] == ["failed", "succeeded"]
     assert result.best.objective == 0.01
 
@@ -125,7 +128,7 @@ def is_running(pid: int) -> bool:
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
-def test_a_trial_that_takes_too_long_is_stopped_with_all_that_it_started(
+def test_a_trial_over_its_timeout_is_stopped_with_its_child_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("container_component_src.backends.local.processes.STOP_GRACE", 0.1)
@@ -139,7 +142,9 @@ if a.lr < 0.005:
     time.sleep(600)
 print("val_loss=1")
 """
-    result = tune(experiment(algorithm="grid", max_trials=2, max_failed_trials=1, trial_timeout=3), program(body))
+    result = LocalTuner(program(body)).tune(
+        experiment(algorithm="grid", max_trials=2, max_failed_trials=1, trial_timeout=3)
+    )
     assert [trial.state for trial in result.trials] == [TrialState.TIMEOUT, TrialState.SUCCEEDED]
     assert result.trials[0].objective is None
     assert result.trials[0].seconds == 3
@@ -161,13 +166,13 @@ def test_an_interrupt_leaves_nothing_behind(
     body = f"import os, time; open({str(tmp_path / 'started-')!r} + str(os.getpid()), 'w'); time.sleep(600)"
     monkeypatch.setattr(psutil, "wait_procs", interrupted)
     with pytest.raises(interrupt):
-        tune(experiment(), program(body))
+        LocalTuner(program(body)).tune(experiment())
     started = [int(path.name.split("-")[1]) for path in tmp_path.glob("started-*")]
     assert len(started) == 2
     assert not any(is_running(pid) for pid in started)
     assert not list(scratch.iterdir())
 
 
-def test_what_only_katib_has_is_refused() -> None:
+def test_options_that_only_katib_offers_are_refused() -> None:
     with pytest.raises(InputError, match="use none with --backend local"):
-        tune(experiment(trial_early_stopping="medianstop"), program(REPORT))
+        LocalTuner(program(REPORT)).tune(experiment(trial_early_stopping="medianstop"))

@@ -1,4 +1,4 @@
-"""Fixtures of the tests that run on a cluster: access, and data that the steps of one run have prepared."""
+"""Fixtures of the tests on a real cluster: access, and data prepared by the steps of one run."""
 
 import uuid
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tests.cluster.live.target import Target
 
 @pytest.fixture(scope="session")
 def target() -> Target:
-    """The cluster that the environment names; without one, the tests fail and say what they need."""
+    """The cluster that the environment describes; without it, the tests fail and list the missing variables."""
     return Target.from_environment()
 
 
@@ -27,7 +27,7 @@ def session(target: Target) -> Session:
 
 @pytest.fixture
 def run_id(session: Session) -> Iterator[str]:
-    """A run of its own, of which nothing may be left when the test ends."""
+    """A new run, of which nothing may remain at the end of the test."""
     run_id = str(uuid.uuid4())
     yield run_id
     session.await_nothing_left(run_id)
@@ -36,7 +36,7 @@ def run_id(session: Session) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def commands(session: Session) -> Commands:
-    """Commands of a run whose datasets are there, scaled; the Dask step has run on the cluster."""
+    """Commands of a run whose scaled datasets exist; the Dask step ran on the cluster."""
     run_id = str(uuid.uuid4())
     commands = Commands(session.target, f"{session.target.data_root}/{run_id}")
     program = ["python", "-c", PREPARE, f"{commands.prefix}/example"]
@@ -51,7 +51,7 @@ def commands(session: Session) -> Commands:
 
 @pytest.fixture(scope="session")
 def trained(session: Session, commands: Commands) -> Commands:
-    """Commands of a run whose model was trained on two nodes."""
+    """Commands of a run with a model that was trained on two nodes."""
     run_id = str(uuid.uuid4())
     ended = session.run(run_id, *commands.train())
     assert ended.code == 0, ended.log

@@ -1,9 +1,9 @@
-"""The commands of a run on small data, in the order of the pipeline."""
+"""Commands of a run on small data, in the order of the pipeline."""
 
 from tests.cluster.live.target import Target
 
 CHANNELS, ROWS, ANOMALIES = 12, 6_000, 20
-# Example data is generated into a local folder; this puts it where pods find it.
+# Generates the example data locally, and copies it to the object store.
 PREPARE = f"""
 import pathlib, subprocess, sys
 from container_component_src.storage import resolve
@@ -18,14 +18,14 @@ HYPERPARAMETERS = '{"latent_dim": 4, "hidden_dims": "32,16", "beta": 1.0, "lr": 
 
 
 class Commands:
-    """Command lines whose inputs and outputs lie below one prefix."""
+    """Command lines with inputs and outputs below one prefix."""
 
     def __init__(self, target: Target, prefix: str) -> None:
         self._target = target
         self.prefix = prefix
 
     def data_steps(self) -> list[list[str]]:
-        """From archives to scaled datasets, without the preprocessing."""
+        """Return the commands between the preprocessing and the scaled datasets."""
         out = self.prefix
         three = ("train", "val", "test")
         datasets = [item for name in three for item in (f"--{name}-df-path", f"{out}/{name}")]
@@ -41,7 +41,7 @@ class Commands:
         ]  # fmt: skip
 
     def split(self, year: int) -> list[str]:
-        """One archive into partitions."""
+        """Return the command that splits an archive into partitions."""
         return [
             "split_parquet_file",
             *self._option("file-path", f"example/telemetry/{year}.parquet"),
@@ -50,7 +50,7 @@ class Commands:
         ]
 
     def preprocess(self, target: str = "dataset") -> list[str]:
-        """Partitions into one dataset, on a Dask cluster."""
+        """Return the command that preprocesses the partitions on a Dask cluster."""
         return [
             "run_dask_preprocessing",
             *("--partitioned-telemetry-paths", f'["{self.prefix}/split/2022", "{self.prefix}/split/2023"]'),
@@ -60,7 +60,7 @@ class Commands:
         ]
 
     def tune(self, image: str = "") -> list[str]:
-        """Two trials."""
+        """Return the command that tunes with two trials."""
         return [
             "run_katib_experiment",
             *self._scaled(),
@@ -71,7 +71,7 @@ class Commands:
         ]
 
     def train(self, nodes: int = 2, image: str = "", target: str = "model") -> list[str]:
-        """A training on some nodes."""
+        """Return the command that trains on a number of nodes."""
         return [
             "run_pytorchjob",
             *self._scaled(),
@@ -81,7 +81,7 @@ class Commands:
         ]
 
     def evaluate(self) -> list[str]:
-        """Scores and metrics."""
+        """Return the command that writes scores and metrics."""
         return [
             "run_evaluation",
             *self._option("bundle-path", "model"),
@@ -92,7 +92,7 @@ class Commands:
         ]
 
     def deploy(self, service: str, model: str = "model", **options: str) -> list[str]:
-        """A service of the model."""
+        """Return the command that deploys the model."""
         return [
             "deploy_to_kserve",
             *self._option("bundle-path", model),

@@ -1,4 +1,4 @@
-"""Requests to a service from inside the cluster, at a steady rate, while something happens to it."""
+"""Steady load of requests to a service from inside the cluster."""
 
 import json
 from types import TracebackType
@@ -7,8 +7,8 @@ from tests.cluster.live.step_pod import Session, StepPod
 
 RATE = 10  # requests a second
 LONGEST = 900  # seconds
-# Each request has a connection of its own, so that it goes to whichever pod the service offers. The load ends when the
-# stop object appears in the store, and prints one line of JSON.
+# Each request opens a new connection, so that the service chooses a pod. The program ends when the stop object appears
+# in the store, and prints one line of JSON.
 PROGRAM = f"""
 import json, sys, time
 import httpx
@@ -33,7 +33,7 @@ print(json.dumps({{"answers": answers, "failures": failures}}), flush=True)
 
 
 class Load:
-    """Sends requests from a pod until the block is left; then `answers` and `failures` are known."""
+    """Requests from a pod while the block runs; afterwards `answers` and `failures` contain the results."""
 
     def __init__(self, session: Session, run_id: str, service: str, prefix: str) -> None:
         self.answers = 0
@@ -47,7 +47,7 @@ class Load:
 
     def __enter__(self) -> "Load":
         self._pod = self._session.start_program(self._run_id, "load", self._program)
-        self._pod.said("ready")
+        self._pod.wait_for("ready")
         return self
 
     def __exit__(

@@ -1,4 +1,4 @@
-"""Commands of the project in pods of a cluster, as steps of a run have them."""
+"""Commands of the project in pods like those of a run's steps."""
 
 import re
 import time
@@ -22,7 +22,7 @@ from container_component_src.scratch import RUN_ID_VARIABLE
 from container_component_src.storage import S3_ENVIRONMENT
 from tests.cluster.live.target import Target
 
-DEADLINE = 600.0  # seconds for whatever is waited for
+DEADLINE = 600.0  # seconds of every wait
 POLL_INTERVAL = 0.5  # seconds
 CONTAINER = "main"
 FIELDS = {
@@ -31,7 +31,7 @@ FIELDS = {
     POD_NAMESPACE_VARIABLE: "metadata.namespace",
     RUN_ID_VARIABLE: f"metadata.labels['{RUN_LABEL}']",
 }
-# The process of the step is a child of the shell, since nothing inside a container can kill its first process.
+# The step is a child of a shell, because a process in the container cannot kill the container's first process.
 KILLABLE = ["sh", "-c", '"$@"; exit $?', "step"]
 KILL = """
 import os, pathlib, signal
@@ -44,14 +44,14 @@ T = TypeVar("T")
 
 
 class Ended(NamedTuple):
-    """How a step ended."""
+    """Exit code and log of a step."""
 
     code: int
     log: str
 
 
 def until(look: Callable[[], T], what: str, seconds: float = DEADLINE) -> T:
-    """Look until something true is seen, and return that."""
+    """Poll until a function returns a true value, and return that value."""
     end = time.monotonic() + seconds
     while not (seen := look()):
         assert time.monotonic() < end, f"waited {seconds:g} s for {what}"
@@ -61,14 +61,14 @@ def until(look: Callable[[], T], what: str, seconds: float = DEADLINE) -> T:
 
 @dataclass(frozen=True)
 class Session:
-    """Access to the cluster for the tests themselves."""
+    """The tests' access to the cluster."""
 
     target: Target
     core: client.CoreV1Api
     custom: client.CustomObjectsApi
 
     def start(self, run_id: str, *arguments: str, secret: str = "", killable: bool = False) -> "StepPod":
-        """Start a command in a pod as Kubeflow Pipelines does it."""
+        """Start a command in a pod as Kubeflow Pipelines does."""
         program = ["python", "container_component_src/main.py", *arguments]
         return self.start_program(run_id, arguments[0], [*KILLABLE, *program] if killable else program, secret)
 
@@ -79,11 +79,11 @@ class Session:
         return StepPod(self, pod)
 
     def run(self, run_id: str, *arguments: str, secret: str = "") -> Ended:
-        """Run a command in a pod to its end."""
+        """Run a command in a pod to completion."""
         return self.start(run_id, *arguments, secret=secret).ended()
 
     def left_of(self, run_id: str) -> list[str]:
-        """What is still there of a run besides the pods of its steps."""
+        """Return what still exists of a run, except the pods of its steps."""
         selector = f"{RUN_LABEL}={run_id}"
         left = [
             f"{kind.name} {item['metadata']['name']}"
@@ -96,11 +96,11 @@ class Session:
         return left + [f"pod {pod.metadata.name}" for pod in pods if not pod.metadata.name.startswith("live-")]
 
     def await_nothing_left(self, run_id: str) -> None:
-        """Wait until the garbage collection is through."""
+        """Wait until the garbage collection is complete."""
         until(lambda: not self.left_of(run_id), f"nothing to be left of run {run_id}: {self.left_of(run_id)}", 180)
 
     def await_pod(self, selector: str, phase: str = "Running") -> str:
-        """Wait for a pod with some labels, and return its name."""
+        """Wait for a pod that matches a label selector, and return its name."""
 
         def look() -> str:
             found = self.core.list_namespaced_pod(self.target.namespace, label_selector=selector).items
@@ -109,7 +109,7 @@ class Session:
         return until(look, f"a pod with labels {selector} to be {phase}")
 
     def address_of(self, service: str) -> str:
-        """The address of an InferenceService inside the cluster."""
+        """Return the address of an InferenceService inside the cluster."""
         kind = INFERENCE_SERVICE
         found = self.custom.get_namespaced_custom_object(
             kind.group, kind.version, self.target.namespace, kind.plural, service
@@ -117,27 +117,27 @@ class Session:
         return str(found["status"]["address"]["url"])
 
     def delete_pod(self, name: str, grace_seconds: int | None = None) -> None:
-        """Delete a pod from outside, as the drain of a node does."""
+        """Delete a pod, as draining a node does."""
         options = {} if grace_seconds is None else {"grace_period_seconds": grace_seconds}
         self.core.delete_namespaced_pod(name, self.target.namespace, **options)
 
 
 @dataclass(frozen=True)
 class StepPod:
-    """A pod that runs, or has run, a command."""
+    """A pod that runs a command."""
 
     session: Session
     name: str
 
     @property
     def log(self) -> str:
-        """What it has written so far."""
+        """The log so far."""
         try:
             return str(self.session.core.read_namespaced_pod_log(self.name, self.session.target.namespace))
         except ApiException:  # not started yet
             return ""
 
-    def said(self, pattern: str) -> str:
+    def wait_for(self, pattern: str) -> str:
         """Wait until the log matches a pattern, and return the match."""
 
         def look() -> str:
@@ -145,17 +145,17 @@ class StepPod:
             assert match or not self._exit_code(), f"{self.name} ended without '{pattern}': {self.log[-2000:]}"
             return match[0] if match else ""
 
-        return until(look, f"{self.name} to say '{pattern}'")
+        return until(look, f"{self.name} to log '{pattern}'")
 
     def ended(self) -> Ended:
-        """Wait for the end, and delete the pod."""
+        """Wait until the command has ended, and delete the pod."""
         code = until(self._exit_code, f"{self.name} to end: {self.log[-500:]}")
         ended = Ended(int(code), self.log)
         self.session.delete_pod(self.name)
         return ended
 
     def kill(self) -> None:
-        """End the process of a killable step as the kernel does when memory is short."""
+        """Kill the process of a killable step, as the kernel does when memory runs out."""
         stream(
             self.session.core.connect_get_namespaced_pod_exec,
             self.name,
@@ -166,7 +166,7 @@ class StepPod:
         )
 
     def _exit_code(self) -> str:
-        """The exit code as a text, so that 0 is true; empty while the container runs."""
+        """Return the exit code as text, so that 0 is a true value; empty while the container runs."""
         pod: Any = self.session.core.read_namespaced_pod(self.name, self.session.target.namespace)
         for status in pod.status.container_statuses or []:
             if status.state and status.state.terminated:
@@ -175,7 +175,7 @@ class StepPod:
 
 
 def _manifest(target: Target, name: str, run_id: str, program: list[str], secret: str) -> dict[str, Any]:
-    """A pod as Kubeflow Pipelines makes it: the fields of the pod and the keys of the Secret, and few capabilities."""
+    """Return a pod like those of Kubeflow Pipelines: variables from pod fields and the Secret, and no capabilities."""
     from_secret = [
         {
             "name": key,

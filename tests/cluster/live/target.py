@@ -1,4 +1,4 @@
-"""The cluster that the tests run on, as the environment names it."""
+"""Cluster of the tests, described by environment variables."""
 
 import os
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ VARIABLES = {
 
 @dataclass(frozen=True)
 class Target:
-    """Where the steps run, and with what."""
+    """Namespace and settings of the steps."""
 
     namespace: str
     image: str
@@ -26,10 +26,10 @@ class Target:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Target":
-        """The target that the environment describes.
+        """Create the target from environment variables.
 
         Raises:
-            ValueError: A variable is missing; the message describes all that are.
+            ValueError: Variables are missing; the message describes them.
         """
         missing = [f"  {name}: {what}" for name, what in VARIABLES.items() if not environment.get(name)]
         if missing:
@@ -45,7 +45,7 @@ class Target:
         )
 
     def pod_options(self, image: str = "", image_option: str = "--image") -> list[str]:
-        """Options of a launching command."""
+        """Return the options of a launching command."""
         return [
             *("--backend", "kubernetes", "--namespace", self.namespace, image_option, image or self.image),
             *("--s3-secret", self.s3_secret, "--service-account", self.service_account),

@@ -1,4 +1,4 @@
-"""What goes wrong on a cluster: how the steps end then, what they say, and that nothing is left."""
+"""Tests of failures on a cluster: the steps' exit codes and messages, and that nothing remains."""
 
 import uuid
 from collections.abc import Callable, Iterator
@@ -38,7 +38,7 @@ Launch = Callable[[Commands], list[str]]
 
 
 @LAUNCHES
-def test_a_deleted_step_takes_its_job_along(
+def test_deleting_a_step_deletes_its_job(
     session: Session, commands: Commands, run_id: str, launch: Launch, pods: str
 ) -> None:
     step = session.start(run_id, *launch(commands))
@@ -48,27 +48,27 @@ def test_a_deleted_step_takes_its_job_along(
 
 
 @pytest.mark.parametrize(("launch", "pods"), [(tune, TRIAL), (train, MASTER)], ids=["tuning", "training"])
-def test_the_job_of_a_killed_step_is_adopted(
+def test_job_of_a_killed_step_is_adopted(
     session: Session, commands: Commands, run_id: str, launch: Launch, pods: str
 ) -> None:
     step = session.start(run_id, *launch(commands), killable=True)
     session.await_pod(pods.format(run=run_id))
     step.kill()
     second = session.start(run_id, *launch(commands))
-    second.said("adopting")
+    second.wait_for("adopting")
     assert step.ended().code == 137
     ended = second.ended()
     assert ended.code == 0, ended.log
 
 
-def test_a_deleted_trial_does_not_end_the_tuning(session: Session, commands: Commands, run_id: str) -> None:
+def test_deleted_trial_does_not_end_the_tuning(session: Session, commands: Commands, run_id: str) -> None:
     step = session.start(run_id, *commands.tune())
     session.delete_pod(session.await_pod(TRIAL.format(run=run_id)))
     ended = step.ended()
     assert ended.code == 0, ended.log
 
 
-def test_a_deleted_master_is_named(session: Session, commands: Commands, run_id: str) -> None:
+def test_deleted_master_is_reported(session: Session, commands: Commands, run_id: str) -> None:
     step = session.start(run_id, *train(commands))
     session.delete_pod(session.await_pod(MASTER.format(run=run_id)))
     ended = step.ended()
@@ -76,17 +76,17 @@ def test_a_deleted_master_is_named(session: Session, commands: Commands, run_id:
     assert "deleted" in ended.log.splitlines()[-1]
 
 
-def test_a_deleted_scheduler_is_named_unless_its_work_was_done(
+def test_deleted_scheduler_is_reported_unless_its_work_is_complete(
     session: Session, commands: Commands, run_id: str
 ) -> None:
     step = session.start(run_id, *preprocess(commands))
-    step.said("is ready")
+    step.wait_for("is ready")
     session.delete_pod(session.await_pod(SCHEDULER.format(run=run_id)), grace_seconds=0)
     ended = step.ended()
     assert ended.code == 0 or (ended.code == 1 and "scheduler" in ended.log.splitlines()[-1]), ended.log
 
 
-def test_a_wrong_key_is_named(session: Session, commands: Commands, run_id: str) -> None:
+def test_wrong_key_is_reported(session: Session, commands: Commands, run_id: str) -> None:
     name, namespace = f"live-{run_id[:8]}", session.target.namespace
     found = session.core.read_namespaced_secret(session.target.s3_secret, namespace)
     secret = {"metadata": {"name": name}, "data": {**found.data, "AWS_SECRET_ACCESS_KEY": "d3Jvbmc="}}
@@ -103,22 +103,22 @@ def test_a_wrong_key_is_named(session: Session, commands: Commands, run_id: str)
 
 
 @LAUNCHES
-def test_a_quota_is_named_and_waited_for(
+def test_exceeded_quota_is_reported_and_the_step_waits(
     session: Session, commands: Commands, run_id: str, launch: Launch, pods: str
 ) -> None:
-    with _no_more_pods_than(session) as open_quota:
+    with _pod_quota(session) as limit_pods:
         step = session.start(run_id, *launch(commands))
-        open_quota(0)
-        step.said("exceeded quota")
+        limit_pods(0)
+        step.wait_for("exceeded quota")
     ended = step.ended()
     assert ended.code == 0, ended.log
 
 
-def test_a_refused_deployment_is_named_and_taken_back(session: Session, trained: Commands, run_id: str) -> None:
+def test_refused_deployment_is_reported_and_rolled_back(session: Session, trained: Commands, run_id: str) -> None:
     name, kind = f"live-{uuid.uuid4().hex[:6]}", INFERENCE_SERVICE
-    with _no_more_pods_than(session) as open_quota:
+    with _pod_quota(session) as limit_pods:
         step = session.start(run_id, *trained.deploy(name, ready_timeout="60"))
-        open_quota(0)
+        limit_pods(0)
         ended = step.ended()
     assert ended.code == 1
     assert "exceeded quota" in ended.log.splitlines()[-1]
@@ -129,16 +129,18 @@ def test_a_refused_deployment_is_named_and_taken_back(session: Session, trained:
 
 
 @LAUNCHES
-def test_a_missing_image_is_named(session: Session, commands: Commands, run_id: str, launch: Launch, pods: str) -> None:
+def test_missing_image_is_reported(
+    session: Session, commands: Commands, run_id: str, launch: Launch, pods: str
+) -> None:
     option = "--dask-worker-image" if launch is preprocess else "--image"
     arguments = launch(commands)
     arguments[arguments.index(option) + 1] = ABSENT_IMAGE
     step = session.start(run_id, *arguments)
-    step.said(r"ErrImagePull|ImagePullBackOff")
+    step.wait_for(r"ErrImagePull|ImagePullBackOff")
     session.delete_pod(step.name)
 
 
-def test_a_service_of_somebody_else_is_left_alone(session: Session, trained: Commands, run_id: str) -> None:
+def test_service_of_another_owner_is_kept(session: Session, trained: Commands, run_id: str) -> None:
     name, kind, namespace = f"live-{uuid.uuid4().hex[:6]}", INFERENCE_SERVICE, session.target.namespace
     container = {"name": "kserve-container", "image": session.target.image, "command": ["sleep", "600"]}
     foreign = {
@@ -160,18 +162,18 @@ def test_a_service_of_somebody_else_is_left_alone(session: Session, trained: Com
 
 
 @contextmanager
-def _no_more_pods_than(session: Session) -> Iterator[Callable[[int], None]]:
-    """A quota on pods, once the block has called what it gets with the number of pods that may be added."""
+def _pod_quota(session: Session) -> Iterator[Callable[[int], None]]:
+    """Yield a function that limits the namespace to its current number of pods plus the given number."""
     name, namespace = f"live-{uuid.uuid4().hex[:6]}", session.target.namespace
 
-    def close(more: int) -> None:
+    def limit(more: int) -> None:
         pods = session.core.list_namespaced_pod(namespace).items
-        living = sum(pod.status.phase not in ("Succeeded", "Failed") for pod in pods)  # others do not count
+        living = sum(pod.status.phase not in ("Succeeded", "Failed") for pod in pods)  # a quota counts no others
         quota = {"metadata": {"name": name}, "spec": {"hard": {"pods": str(living + more)}}}
         session.core.create_namespaced_resource_quota(namespace, quota)
 
     try:
-        yield close
+        yield limit
     finally:
         try:
             session.core.delete_namespaced_resource_quota(name, namespace)

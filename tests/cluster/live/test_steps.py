@@ -1,4 +1,4 @@
-"""The launching steps on small data, one after the other, to a deployed service."""
+"""Tests of the launching steps on small data, up to a deployed service."""
 
 import uuid
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tests.cluster.live.step_pod import Session, until
 
 @pytest.fixture
 def service(session: Session) -> Iterator[str]:
-    """The name of a service, which is deleted in the end."""
+    """Name of a service that is deleted at the end."""
     name = f"live-{uuid.uuid4().hex[:6]}"
     kind, namespace = INFERENCE_SERVICE, session.target.namespace
     yield name
@@ -29,13 +29,13 @@ def service(session: Session) -> Iterator[str]:
     until(gone, f"InferenceService {name} to be deleted", 120)
 
 
-def test_tuning_ends_with_the_best_hyperparameters(session: Session, commands: Commands, run_id: str) -> None:
+def test_tuning_returns_the_best_hyperparameters(session: Session, commands: Commands, run_id: str) -> None:
     ended = session.run(run_id, *commands.tune())
     assert ended.code == 0, ended.log
     assert "2 succeeded" in ended.log
 
 
-def test_a_model_is_deployed_and_updated_without_a_failed_request(
+def test_model_is_deployed_and_updated_without_a_failed_request(
     session: Session, trained: Commands, run_id: str, service: str
 ) -> None:
     evaluated = session.run(run_id, *trained.evaluate())

@@ -270,7 +270,7 @@ def test_directory_in_use_is_refused(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(None, "compile the pipeline first"), ("a: [", "no compiled pipeline")]
+    ("content", "message"), [(None, "compile the pipeline first"), ("a: [", "not a compiled pipeline")]
 )
 def test_unreadable_pipeline_is_refused(tmp_path: Path, content: str | None, message: str) -> None:
     path = tmp_path / "pipeline.yaml"

@@ -5,25 +5,25 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import s3fs
 from pydantic import SecretStr
 
-from pipeline.remote import patience, workflow_watch
+from pipeline.login.settings import Login, RemoteSettings
+from pipeline.remote import request_retry, workflow_watch
 from pipeline.remote.following import follow_run
-from pipeline.remote.settings import Login, RemoteSettings
 from pipeline.remote.workspace import Workspace, open_remote
 from pipeline.steps import PlannedStep
-from tests.pipeline.remote.command import Command, Told, call
+from tests.pipeline.remote.command import Command, CommandResult, call
 from tests.pipeline.remote.gateways import PASSWORD, PROFILE, S3_KEY, USERNAME
 from tests.pipeline.remote.platform_server import Platform
 from tests.pipeline.remote.runs_api import Moment
 
 LOGIN = {"KUBEFLOW_USERNAME": USERNAME, "KUBEFLOW_PASSWORD": PASSWORD}
-Submit = Callable[..., Told]
-Follow = Callable[..., Told]
+Submit = Callable[..., CommandResult]
+Follow = Callable[..., CommandResult]
 TASKS = ("list-archives", "run-pytorchjob", "deploy-to-kserve", "cleanup")
 STEPS = [PlannedStep(f"comp-{name}", in_loop=False) for name in TASKS]
 
@@ -32,7 +32,7 @@ STEPS = [PlannedStep(f"comp-{name}", in_loop=False) for name in TASKS]
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """The command, called in this process with options and with environment variables as keywords."""
 
-    def told(*arguments: str, **variables: str) -> Told:
+    def told(*arguments: str, **variables: str) -> CommandResult:
         return call(tmp_path, monkeypatch, capsys, *arguments, **variables)
 
     return told
@@ -42,7 +42,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 def submit(command: Command) -> Submit:
     """The command for a platform, with the login there and, for new runs, without preflight."""
 
-    def told(platform: Platform, *arguments: str, **variables: str) -> Told:
+    def told(platform: Platform, *arguments: str, **variables: str) -> CommandResult:
         environment = {"KUBEFLOW_ENDPOINT": platform.endpoint, **LOGIN, **variables}
         new = () if "--retry" in arguments else ("--skip-preflight", "--image-tag", "1.0")
         return command("--remote", *new, *arguments, **environment)
@@ -53,7 +53,7 @@ def submit(command: Command) -> Submit:
 @pytest.fixture
 def workspace(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """The namespace of a user who has logged in from outside; waiting is quick there."""
-    monkeypatch.setattr(patience, "POLL_INTERVAL", 0.02)
+    monkeypatch.setattr(request_retry, "POLL_INTERVAL", 0.02)
     monkeypatch.setattr(workflow_watch, "LOOK_INTERVAL", 0)
     return open_remote(RemoteSettings(platform.endpoint, Login(USERNAME, SecretStr(PASSWORD)), PROFILE, ""))
 
@@ -62,30 +62,28 @@ def workspace(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 def follow(platform: Platform, workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> Follow:
     """Create a run, wait for it to go through some moments, and give what is printed."""
 
-    def told(*story: Moment, retries: int = 0, where: Workspace = workspace) -> Told:
+    def told(*story: Moment, retries: int = 0, where: Workspace = workspace) -> CommandResult:
         run = platform.api.add_run({"display_name": "run"}, PROFILE)
         platform.api.story = list(story)
         capsys.readouterr()
         code = follow_run(where, run["run_id"], STEPS, retries)
         written = capsys.readouterr()
-        return Told(code, written.out, written.err)
+        return CommandResult(code, written.out, written.err)
 
     return told
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def storage(s3_endpoint: str) -> dict[str, str]:
-    """The variables for a bucket with an archive and a report."""
+    """Variables for a bucket with an archive and a report."""
     endpoint = f"http://{s3_endpoint}"
-    client = boto3.client(
-        "s3", endpoint_url=endpoint, aws_access_key_id="key", aws_secret_access_key="s", region_name="us-east-1"
-    )
-    client.create_bucket(Bucket="preflight")
+    store = s3fs.S3FileSystem(key="key", secret="s", endpoint_url=endpoint, skip_instance_cache=True)
+    store.mkdir("preflight")
     times = pa.array([datetime(2022, 1, 1, tzinfo=UTC)], pa.timestamp("us", "UTC"))
     archive = io.BytesIO()
     pq.write_table(pa.table({"normalizedTime": times, "pressure": [1.0]}), archive)
-    client.put_object(Bucket="preflight", Key="archives/2022.parquet", Body=archive.getvalue())
+    store.pipe_file("preflight/archives/2022.parquet", archive.getvalue())
     header = "ID,SYMBOL,TITLE,EVENT GMT (DOY/HH:MM:SS),Duration/End GMT"
     report = f"{header}\n1,LEAK,Leak,2022/001/00:00:00,2022/001/01:00:00\n"
-    client.put_object(Bucket="preflight", Key="reports.csv", Body=report.encode())
+    store.pipe_file("preflight/reports.csv", report.encode())
     return {"S3_ENDPOINT": endpoint, "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": S3_KEY}

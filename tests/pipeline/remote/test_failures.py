@@ -1,10 +1,10 @@
-from pipeline.remote.failures import digest, interruptions
+from pipeline.remote.failures import interruptions, split_log
 from pipeline.remote.workflow import read_workflow
 from tests.pipeline.remote.argo import Task, manifest
 
 
 def test_error_of_the_step_is_found_wherever_it_stands() -> None:
-    assert digest("error: first\nerror: last; fix it\nlog\n") == (
+    assert split_log("error: first\nerror: last; fix it\nlog\n") == (
         "last; fix it",
         ["error: first", "error: last; fix it", "log"],
     )
@@ -17,12 +17,12 @@ def test_launcher_is_listened_to_where_the_step_says_nothing() -> None:
         "F0102 03:04:05.678901      16 main.go:54] failed to execute component: exit status 1\n"
         "Error: exit status 1\n"
     )
-    assert digest(log) == ("All upload attempts failed: no such host", ["metrics written"])
+    assert split_log(log) == ("All upload attempts failed: no such host", ["metrics written"])
 
 
 def test_own_words_of_the_step_are_never_filtered() -> None:
     own = ["Error: exit status unknown", "I0102 is a channel", 'time="now" level=info msg="hello"']
-    assert digest("\n".join(own)) == ("", own)
+    assert split_log("\n".join(own)) == ("", own)
 
 
 def test_only_what_the_cluster_did_is_an_interruption() -> None:

@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from pipeline.remote import patience, waiting, workflow_watch
-from pipeline.remote.problems import PlatformError
+from pipeline.login.errors import PlatformError
+from pipeline.remote import request_retry, waiting, workflow_watch
 from tests.pipeline.remote.argo import Task, driver_of, gate_driver, pod_of
 from tests.pipeline.remote.conftest import Follow
 from tests.pipeline.remote.gateways import PROFILE
@@ -42,7 +42,7 @@ def test_failed_step_is_named_once_with_its_error_before_its_own_lines(platform:
         "    2026-01-02 03:04:07,000 INFO training: tidied up",
     ]
     assert told.error.splitlines()[-1].startswith(
-        f"error: the run failed: see {platform.endpoint}/_/pipeline/?ns={PROFILE}#"
+        f"error: the run failed; see {platform.endpoint}/_/pipeline/?ns={PROFILE}#"
     )
 
 
@@ -112,13 +112,12 @@ def test_obstacles_are_told_while_they_last_and_once(follow: Follow, caplog: pyt
 def test_run_that_lost_a_pod_to_the_cluster_is_retried(platform: Platform, follow: Follow, lost: Task) -> None:
     failed = Moment("FAILED", {**RUNNING, "run-pytorchjob": lost})
     again = ("PENDING", "RUNNING", "FAILED", "RUNNING")
-    platform.api.after_retry = [
-        [failed, Moment("RUNNING", RUNNING, history=again[:-1]), Moment("SUCCEEDED", history=again)]
-    ]
+    succeeded = Moment("SUCCEEDED", history=again, finished="2026-01-02T05:00:00Z")
+    platform.api.after_retry = [[failed, Moment("RUNNING", RUNNING, history=again[:-1]), succeeded]]
     told = follow(Moment("RUNNING", RUNNING), failed, retries=2)
     assert (told.code, platform.api.retries) == (0, 1)
     message = lost.message or lost.driver_message
-    assert told.error == f"no fault of a step (run_pytorchjob: {message}): retrying the run (1 of 2)\n"
+    assert told.error == f"interrupted by the cluster (run_pytorchjob: {message}): retrying the run (1 of 2)\n"
 
 
 def test_run_is_retried_no_more_often_than_the_settings_say(platform: Platform, follow: Follow) -> None:
@@ -162,10 +161,10 @@ def test_retry_that_has_no_effect_ends_the_waiting(
 @pytest.mark.parametrize(
     ("last", "text"),
     [
-        (Moment("FAILED", history=("PENDING", "RUNNING", "CANCELING")), "the run was terminated by somebody"),
-        (Moment("CANCELED"), "the run was terminated by somebody"),
-        (Moment("RUNNING", deleted=True), "the run was deleted by somebody"),
-        (Moment("RUNNING", history=("RUNNING", "FAILED")), "the run failed and was retried by somebody meanwhile"),
+        (Moment("FAILED", history=("PENDING", "RUNNING", "CANCELING")), "the run was terminated by another user"),
+        (Moment("CANCELED"), "the run was terminated by another user"),
+        (Moment("RUNNING", deleted=True), "the run was deleted by another user"),
+        (Moment("RUNNING", history=("RUNNING", "FAILED")), "the run failed and another user retried it"),
     ],
 )
 def test_what_somebody_else_did_to_a_run_is_said(platform: Platform, follow: Follow, last: Moment, text: str) -> None:
@@ -182,7 +181,10 @@ def test_termination_that_hangs_is_not_waited_for_for_ever(
     told = follow(Moment("CANCELING", {"cleanup": Task("Pending", message=image)}))
     assert told.code == 1
     assert "its exit task does not end" in told.error
-    assert warnings(caplog) == ["somebody terminates the run; waiting for its exit task", f"cleanup waits: {image}"]
+    assert warnings(caplog) == [
+        "another user is terminating the run; waiting for its exit task",
+        f"cleanup waits: {image}",
+    ]
 
 
 @pytest.mark.parametrize("logs", [[], ["web page"] * 99], ids=["of the API", "of the pages alone"])
@@ -190,10 +192,12 @@ def test_run_whose_pods_are_gone_is_not_waited_for(
     platform: Platform, follow: Follow, monkeypatch: pytest.MonkeyPatch, logs: list[Fault]
 ) -> None:
     platform.faults["/apis/v1alpha1/"] = logs
-    monkeypatch.setattr(workflow_watch, "PROOF_INTERVAL", 0)
+    monkeypatch.setattr(workflow_watch, "ABSENCE_INTERVAL", 0)
     told = follow(Moment("RUNNING", RUNNING))
     assert told.code == 1
-    assert told.error.startswith("error: the run's Workflow was deleted by somebody: nothing of it runs any more")
+    assert told.error.startswith(
+        "error: the Workflow of the run was deleted by another user, so nothing of it runs any more"
+    )
     platform.api.pod_logs[pod_of("run-pytorchjob")] = "epoch 1"
     assert follow(*[Moment("RUNNING", RUNNING)] * 9, Moment("SUCCEEDED")).code == 0
 
@@ -205,11 +209,11 @@ def test_answers_of_a_gateway_that_restarts_are_ridden_out(
     assert follow(Moment("SUCCEEDED")).code == 0
     said = warnings(caplog)
     assert len(said) == len(set(said)) == 6
-    assert all(text.endswith("; asking again") for text in said)
+    assert all(text.endswith("; retrying") for text in said)
 
 
-def test_patience_ends(platform: Platform, follow: Follow, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0.1)
+def test_requests_are_not_retried_for_ever(platform: Platform, follow: Follow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request_retry, "RETRY_SECONDS", 0.1)
     platform.faults["/apis/v2beta1/runs/"] = [403] * 1000
     with pytest.raises(PlatformError, match="refuses with 403"):
         follow(Moment("SUCCEEDED"))
@@ -220,7 +224,7 @@ def test_refusal_by_the_api_itself_is_ridden_out_too(
 ) -> None:
     platform.faults["/apis/v2beta1/runs/"] = ["no permission", "no permission"]
     assert follow(Moment("SUCCEEDED")).code == 0
-    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(request_retry, "RETRY_SECONDS", 0.1)
     platform.faults["/apis/v2beta1/runs/"] = ["no permission"] * 1000
     with pytest.raises(PlatformError, match="not authorized"):
         follow(Moment("SUCCEEDED"))

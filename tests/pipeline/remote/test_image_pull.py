@@ -64,4 +64,4 @@ def test_without_access_to_the_api_it_is_said(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     check = check_pullable(IMAGE, NAMESPACE)
     assert check.state == "warning"
-    assert "no access to the Kubernetes API" in check.detail
+    assert "the Kubernetes API is not accessible" in check.detail

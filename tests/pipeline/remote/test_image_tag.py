@@ -39,7 +39,7 @@ def test_commit_as_ci_tags_it(checkout: Path) -> None:
 def test_changes_and_unpushed_commits_are_warned_about(checkout: Path) -> None:
     (checkout / "file").write_text("2")
     (dirty,) = resolve_image_tag("", {}, "latest", checkout).warnings
-    assert "not committed" in dirty
+    assert "uncommitted" in dirty
     git(checkout, "commit", "-am", "two")
     (unpushed,) = resolve_image_tag("", {}, "latest", checkout).warnings
     assert "not pushed" in unpushed

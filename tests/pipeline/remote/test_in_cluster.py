@@ -78,7 +78,7 @@ def test_deleted_workflow_ends_the_waiting(
     ]
     told = follow(*moments, where=notebook)
     assert told.code == 1
-    assert told.error.startswith("error: the run's Workflow was deleted by somebody")
+    assert told.error.startswith("error: the Workflow of the run was deleted by another user")
 
 
 def test_account_that_may_not_ask_is_told_what_kubeflow_pipelines_knows(

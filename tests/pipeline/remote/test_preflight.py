@@ -15,7 +15,7 @@ from tests.pipeline.remote.platform_server import Platform
 from tests.pipeline.remote.test_submit import inputs
 
 DOCTOR = f"`main.py doctor --backend kubernetes --namespace {NAMESPACE}`"
-PULLING = "pulling columbus-eclss-ad:1.0 on the cluster, which takes up to 15 minutes\n"
+PULLING = "pulling columbus-eclss-ad:1.0 on the cluster, which may take 15 minutes\n"
 ARGUMENTS = ("--image-tag", "1.0", *inputs("s3://preflight/archives", "s3://preflight/reports.csv"))
 
 
@@ -53,7 +53,7 @@ def test_inputs_are_looked_for_with_the_keys_of_the_steps(
     assert (told.code, told.error) == (0, PULLING)
     assert "ok: image pull: columbus-eclss-ad:1.0 was pulled\n" in told.out
     assert "ok: Secret s3creds: keys AWS_ACCESS_KEY_ID, " in told.out
-    assert ": the inputs are looked for with them, as steps do\n" in told.out
+    assert "; the inputs are checked with them\n" in told.out
     assert f"ok: S3 endpoint: {storage['S3_ENDPOINT']}" in told.out
     assert len(platform.api.runs) == 1
 
@@ -75,9 +75,10 @@ def test_missing_secret_names_secret_namespace_and_doctor(
     told = command(*ARGUMENTS, **notebook, **storage)
     assert (told.code, platform.api.runs) == (1, [])
     assert told.error.splitlines() == [
-        f"failed: Secret s3creds: not there, in namespace {NAMESPACE}: fill in and apply deploy/secret.example.yaml, "
+        f"failed: Secret s3creds: not found, in namespace {NAMESPACE}; fill in and apply deploy/secret.example.yaml, "
         f"or name another under [platform]; {DOCTOR} checks it",
-        "error: not submitted: Secret s3creds: fix it, or submit anyway with --skip-preflight",
+        "error: not submitted, because checks failed: Secret s3creds; fix the cause, or submit anyway with "
+        "--skip-preflight",
     ]
 
 
@@ -90,7 +91,7 @@ def test_own_keys_are_said_to_be_that_where_the_secret_may_not_be_read(
     assert told.code == 0, told.error
     assert told.error.startswith(f"{PULLING}warning: Secret s3creds: these credentials may not read it")
     assert (
-        "ok: S3 keys: key, of the environment or .env; the steps use those of Secret s3creds in namespace "
+        "ok: S3 keys: key, from the environment or .env; the steps use those of Secret s3creds in namespace "
         f"{NAMESPACE}, which {DOCTOR} checks\n"
     ) in told.out
     assert S3_KEY not in told.out + told.error

@@ -59,7 +59,7 @@ def test_run_is_submitted_after_a_look_for_the_inputs(site: Path, storage: dict[
         assert len(platform.api.runs) == 1
         absent = submit(site, platform, storage, *inputs("s3://preflight/nothing", "s3://preflight/absent.csv"))
         assert (absent.returncode, len(platform.api.runs)) == (1, 1)
-        assert "error: not submitted: archives, reports" in absent.stderr
+        assert "error: not submitted, because checks failed: archives, reports;" in absent.stderr
 
 
 def submit(

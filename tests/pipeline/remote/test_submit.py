@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.compile_and_run_pipeline import PIPELINE_FILE
+from pipeline.options import PIPELINE_FILE
 from tests.pipeline.remote.argo import Task
-from tests.pipeline.remote.command import Command, run, secrets_in
+from tests.pipeline.remote.command import Command, no_secret_in_command_lines, run, secrets_in
 from tests.pipeline.remote.conftest import LOGIN, Submit
 from tests.pipeline.remote.gateways import (
     LDAP_PASSWORD,
@@ -25,7 +25,8 @@ from tests.pipeline.remote.runs_api import Moment
 
 def test_run_is_created_in_its_experiment_and_its_address_is_printed(platform: Platform, tmp_path: Path) -> None:
     arguments = ("--param", "max_epochs=3", "--param", "lrs=[0.1]", "--run-name", "first", "--skip-preflight")
-    told = run(tmp_path, "--remote", "--image-tag", "1.0", *arguments, KUBEFLOW_ENDPOINT=platform.endpoint, **LOGIN)
+    with no_secret_in_command_lines():
+        told = run(tmp_path, "--remote", "--image-tag", "1.0", *arguments, KUBEFLOW_ENDPOINT=platform.endpoint, **LOGIN)
     assert (told.code, told.error) == (0, "")
     (created,), (experiment,) = platform.api.runs, platform.api.experiments
     assert created["display_name"] == "first"
@@ -87,14 +88,14 @@ def test_settings_come_from_the_file_beside_the_project_and_the_environment_wins
 def test_missing_settings_are_named(platform: Platform, submit: Submit) -> None:
     told = submit(platform, KUBEFLOW_PASSWORD="", KUBEFLOW_USERNAME="")
     assert told.code == 2
-    assert "KUBEFLOW_USERNAME (the login at Kubeflow), KUBEFLOW_PASSWORD" in told.error
+    assert "KUBEFLOW_USERNAME (login at Kubeflow), KUBEFLOW_PASSWORD" in told.error
 
 
 def test_namespace_of_others_is_refused_and_the_own_ones_are_named(platform: Platform, submit: Submit) -> None:
     told = submit(platform, KUBEFLOW_NAMESPACE="elsewhere")
     assert (told.code, platform.api.runs) == (2, [])
     assert told.error == (
-        "error: namespace 'elsewhere' (KUBEFLOW_NAMESPACE): there is none that this user belongs to: "
+        "error: namespace 'elsewhere' (KUBEFLOW_NAMESPACE) does not exist or is not accessible to this user; "
         "set KUBEFLOW_NAMESPACE to one of kubeflow-user-example-com, team\n"
     )
 
@@ -105,13 +106,13 @@ def test_token_instead_of_a_login(platform: Platform, submit: Submit) -> None:
     told = submit(platform, KUBEFLOW_TOKEN="old", KUBEFLOW_NAMESPACE="team")
     assert told.code == 1
     assert told.error == (
-        f"error: {platform.endpoint}: does not take the login for the API (401, Jwt issuer is not configured): renew "
-        "KUBEFLOW_TOKEN, or use KUBEFLOW_USERNAME and KUBEFLOW_PASSWORD; Kubernetes' own tokens are taken only where "
+        f"error: {platform.endpoint}: the API does not accept the login (401, Jwt issuer is not configured); renew "
+        "KUBEFLOW_TOKEN, or use KUBEFLOW_USERNAME and KUBEFLOW_PASSWORD; tokens of Kubernetes are accepted only if "
         "oauth2-proxy is installed with overlay m2m-dex-and-kind or m2m-dex-and-eks\n"
     )
     platform.gateway.options.refused_token = "Jwt is expired"
     told = submit(platform, KUBEFLOW_TOKEN="old", KUBEFLOW_NAMESPACE="team")
-    assert "(401, Jwt is expired): renew KUBEFLOW_TOKEN\n" in told.error
+    assert "(401, Jwt is expired); renew KUBEFLOW_TOKEN\n" in told.error
 
 
 def test_ldap_connector(submit: Submit) -> None:
@@ -145,7 +146,7 @@ def test_upload_makes_a_pipeline_and_then_versions(platform: Platform, submit: S
     assert (defaults["max_epochs"]["defaultValue"], defaults["namespace"]["defaultValue"]) == (7, "")
     assert secrets_in(version["yaml"]) == []
     again = submit(platform, "--upload", "--run-name", "b")
-    assert (again.code, again.error) == (2, "error: there is a version 'b' already: choose another --run-name\n")
+    assert (again.code, again.error) == (2, "error: a version 'b' exists already; choose another --run-name\n")
 
 
 def test_names_suit_both_kinds_of_pipeline_store(platform: Platform, submit: Submit) -> None:
@@ -160,7 +161,7 @@ def test_reason_for_a_refused_upload_is_that_of_the_server(platform: Platform, s
     platform.api.versions_refused = "exceeds the 253-character limit"
     told = submit(platform, "--upload")
     assert told.code == 1
-    assert "answers 500 exceeds the 253-character limit: try again" in told.error
+    assert "answers 500 exceeds the 253-character limit; try again" in told.error
 
 
 def test_schedule_is_created_listed_and_disabled_by_name(platform: Platform, submit: Submit) -> None:
@@ -175,18 +176,18 @@ def test_schedule_is_created_listed_and_disabled_by_name(platform: Platform, sub
     assert (twice.code, len(platform.api.schedules)) == (2, 1)
     assert submit(platform, "--list-schedules").out == "weekly\t0 30 3 * * 1\tenabled\n"
     assert submit(platform, "--disable-schedule", "weekly").out == "disabled: weekly\n"
-    assert submit(platform, "--disable-schedule", "weekly").out == "disabled already: weekly\n"
+    assert submit(platform, "--disable-schedule", "weekly").out == "already disabled: weekly\n"
     assert submit(platform, "--list-schedules").out == "weekly\t0 30 3 * * 1\tdisabled\n"
     absent = submit(platform, "--disable-schedule", "daily")
     assert absent.code == 2
-    assert f"no schedule 'daily' in namespace {PROFILE}: there is weekly" in absent.error
+    assert f"no schedule 'daily' in namespace {PROFILE}; use one of weekly" in absent.error
 
 
 @pytest.mark.parametrize(
     ("cron", "code", "message"),
     [
-        ("0 3 *", 2, "--schedule '0 3 *': give five fields"),
-        ("61 3 * * *", 2, "--schedule '61 3 * * *': '61' is no minute"),
+        ("0 3 *", 2, "--schedule '0 3 *' does not have five or six fields"),
+        ("61 3 * * *", 2, "--schedule '61 3 * * *': '61' is not a valid minute"),
     ],
 )
 def test_schedule_that_is_none_is_refused(
@@ -209,12 +210,12 @@ def notebook(tmp_path: Path) -> Iterator[tuple[Platform, dict[str, str]]]:
         yield platform, {**variables, "KUBEFLOW_NAMESPACE": PROFILE}
 
 
-def test_from_a_notebook(notebook: tuple[Platform, dict[str, str]], tmp_path: Path) -> None:
+def test_from_a_notebook(notebook: tuple[Platform, dict[str, str]], command: Command) -> None:
     platform, variables = notebook
     s3 = ("--param", "archives_path=s3://data/archives", "--param", "reports_path=s3://data/reports.csv")
-    told = run(tmp_path, "--image-tag", "1.0", *s3, **variables)
+    told = command("--image-tag", "1.0", *s3, **variables)
     assert told.code == 0, told.error
-    assert "warning: inputs: not looked at" in told.error
+    assert "warning: inputs: not checked" in told.error
     assert "namespace" not in platform.api.runs[0]["runtime_config"]["parameters"]  # pods know it
     assert platform.gateway.logins == 0
 
@@ -223,20 +224,20 @@ def inputs(archives: str, reports: str) -> tuple[str, ...]:
     return ("--param", f"archives_path={archives}", "--param", f"reports_path={reports}")
 
 
-def test_preflight_finds_all_well(platform: Platform, storage: dict[str, str], tmp_path: Path) -> None:
+def test_preflight_finds_all_well(platform: Platform, storage: dict[str, str], command: Command) -> None:
     data = inputs("s3://preflight/archives", "s3://preflight/reports.csv")
     variables = {"KUBEFLOW_ENDPOINT": platform.endpoint, **LOGIN, **storage}
-    told = run(tmp_path, "--remote", "--image-tag", "1.0", *data, **variables)
+    told = command("--remote", "--image-tag", "1.0", *data, **variables)
     assert told.code == 0
     assert told.error == (
-        "warning: image pull: not checked whether the cluster can pull columbus-eclss-ad:1.0: no access to the "
-        "Kubernetes API from here: set KUBECONFIG, or check that the image was pushed\n"
+        "warning: image pull: not checked whether the cluster can pull columbus-eclss-ad:1.0, because the "
+        "Kubernetes API is not accessible; set KUBECONFIG, or check that the image was pushed\n"
     )
     assert told.out.splitlines()[:-2] == [
-        f"ok: platform: {platform.endpoint} answers, and takes the login",
-        f"ok: namespace: {PROFILE} (as the dashboard says; set KUBEFLOW_NAMESPACE for another)",
+        f"ok: platform: {platform.endpoint} answers and accepts the login",
+        f"ok: namespace: {PROFILE} (from the dashboard; set KUBEFLOW_NAMESPACE for another one)",
         "ok: image: tag 1.0, from --image-tag",
-        "ok: S3 keys: key, of the environment or .env; the steps use those of Secret s3creds in namespace "
+        "ok: S3 keys: key, from the environment or .env; the steps use those of Secret s3creds in namespace "
         f"{PROFILE}, which `main.py doctor --backend kubernetes --namespace {PROFILE}` checks",
         f"ok: S3 endpoint: {storage['S3_ENDPOINT']}, no TLS",
         "ok: bucket preflight: 2 entries",
@@ -246,17 +247,19 @@ def test_preflight_finds_all_well(platform: Platform, storage: dict[str, str], t
     assert len(platform.api.runs) == 1
 
 
-def test_preflight_looks_at_the_data_root(platform: Platform, storage: dict[str, str], tmp_path: Path) -> None:
+def test_preflight_looks_at_the_data_root(
+    platform: Platform, storage: dict[str, str], command: Command, tmp_path: Path
+) -> None:
     data = inputs("s3://preflight/archives", "s3://preflight/reports.csv")
     variables = {"KUBEFLOW_ENDPOINT": platform.endpoint, **LOGIN, **storage}
 
     def told(data_root: str) -> str:
-        ended = run(tmp_path, "--remote", *data, "--image-tag", "1.0", "--param", f"data_root={data_root}", **variables)
+        ended = command("--remote", *data, "--image-tag", "1.0", "--param", f"data_root={data_root}", **variables)
         return ended.out if ended.code == 0 else ended.error
 
     assert "ok: data root: s3://preflight/runs: new, the first run marks it" in told("s3://preflight/runs")
     assert "data_root" in told("s3://preflight")
-    assert "not submitted: bucket absent-bucket" in told("s3://absent-bucket/runs")
+    assert "not submitted, because checks failed: bucket absent-bucket" in told("s3://absent-bucket/runs")
     assert "pods cannot reach this machine's files" in told(str(tmp_path))
     assert len(platform.api.runs) == 1
 
@@ -264,9 +267,9 @@ def test_preflight_looks_at_the_data_root(platform: Platform, storage: dict[str,
 @pytest.mark.parametrize(
     ("archives", "reports", "message"),
     [
-        ("s3://preflight/nothing", "s3://preflight/reports.csv", "not submitted: archives"),
-        ("s3://preflight/archives", "s3://preflight/absent.csv", "not submitted: reports"),
-        ("s3://absent/archives", "s3://preflight/reports.csv", "not submitted: bucket absent"),
+        ("s3://preflight/nothing", "s3://preflight/reports.csv", "not submitted, because checks failed: archives"),
+        ("s3://preflight/archives", "s3://preflight/absent.csv", "not submitted, because checks failed: reports"),
+        ("s3://absent/archives", "s3://preflight/reports.csv", "not submitted, because checks failed: bucket absent"),
         ("local_data", "s3://preflight/reports.csv", "local_data: pods cannot reach this machine's files"),
     ],
 )
@@ -284,8 +287,8 @@ def test_preflight_needs_the_settings_of_the_storage(platform: Platform, command
     data = inputs("s3://preflight/archives", "s3://preflight/reports.csv")
     told = command("--remote", "--image-tag", "1.0", *data, KUBEFLOW_ENDPOINT=platform.endpoint, **LOGIN)
     assert (told.code, platform.api.runs) == (2, [])
-    assert "S3_ENDPOINT (the object storage" in told.error
-    assert "leave out the checks with --skip-preflight" in told.error
+    assert "S3_ENDPOINT (object storage" in told.error
+    assert "skip the checks with --skip-preflight" in told.error
 
 
 def test_failed_run_is_retried_by_hand_and_waited_for(platform: Platform, submit: Submit) -> None:
@@ -305,8 +308,8 @@ def test_run_that_cannot_be_retried_is_named(platform: Platform, submit: Submit)
     absent = submit(platform, "--retry", "of-yesterday")
     latest = ", ".join(f"{ids[number]} (run {number}, PENDING)" for number in (6, 5, 4, 3, 2))
     assert absent.error == (
-        f"error: --retry of-yesterday: no such run in namespace {PROFILE}: the latest are {latest}\n"
+        f"error: --retry of-yesterday: no such run in namespace {PROFILE}; the latest runs are {latest}\n"
     )
     succeeded = submit(platform, "--retry", ids[0])
-    assert succeeded.error == f"error: --retry {ids[0]}: the run is SUCCEEDED: only one that failed can be retried\n"
+    assert succeeded.error == f"error: --retry {ids[0]}: the run is SUCCEEDED; name a run that has failed\n"
     assert (absent.code, succeeded.code, platform.api.retries) == (2, 2, 0)

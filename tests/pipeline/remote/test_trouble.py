@@ -8,8 +8,8 @@ import pytest
 import trustme
 from pydantic import SecretStr
 
-from pipeline.remote.problems import PlatformError
-from pipeline.remote.settings import Login, RemoteSettings
+from pipeline.login.errors import PlatformError
+from pipeline.login.settings import Login, RemoteSettings
 from pipeline.remote.workspace import open_remote
 from tests.pipeline.remote.argo import Task
 from tests.pipeline.remote.command import run, secrets_in
@@ -36,7 +36,7 @@ def test_ctrl_c_ends_the_waiting_but_not_the_run(platform: Platform, tmp_path: P
     platform.api.story = [Moment("RUNNING", STEPS)]
     told = run(tmp_path, *WAITING, interrupt_at="running", KUBEFLOW_ENDPOINT=platform.endpoint, **LOGIN)
     assert told.code == 130
-    assert told.error.startswith(f"no longer waiting; the run goes on: {platform.endpoint}/_/pipeline/")
+    assert told.error.startswith(f"stopped waiting; the run continues: {platform.endpoint}/_/pipeline/")
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_session_is_renewed_for_a_request_once_only(
     told = submit(platform, "--wait")
     assert (told.code, platform.gateway.logins) == (0, 2)
     login, failing = (record.getMessage() for record in caplog.records if record.levelname == "WARNING")
-    assert "does not take the login for the API (401, upstream connect error): ask who runs the platform" in login
+    assert "the API does not accept the login (401, upstream connect error); ask the platform's administrator" in login
     assert "answers 503" in failing
 
 
@@ -76,14 +76,17 @@ def test_password_that_changes_while_waiting_is_said(platform: Platform, submit:
     assert told.code == 2
     (line,) = told.error.splitlines()
     assert "wrong user name or password at connector 'local'" in line
-    assert "; the run goes on: http" in line
+    assert "; the run continues: http" in line
 
 
-def test_passing_trouble_while_waiting_is_waited_out(platform: Platform, tmp_path: Path) -> None:
+def test_passing_trouble_while_waiting_is_waited_out(
+    platform: Platform, submit: Submit, caplog: pytest.LogCaptureFixture
+) -> None:
     platform.faults[RUNS] = [500, 503, "reset", "slow"]
-    told = run(tmp_path, *WAITING, KUBEFLOW_ENDPOINT=platform.endpoint, **LOGIN)
-    assert told.code == 0, told.error
-    assert told.error.count("; asking again") == len(told.error.splitlines()) == 4
+    told = submit(platform, "--wait")
+    assert (told.code, told.error) == (0, "")
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [text.endswith("; retrying") and "\n" not in text for text in warnings] == [True] * 4
 
 
 @pytest.mark.parametrize(
@@ -93,17 +96,22 @@ def test_passing_trouble_while_waiting_is_waited_out(platform: Platform, tmp_pat
             "healthz",
             401,
             1,
-            "does not take the login for the API (401, upstream connect error): ask who runs the platform",
+            "the API does not accept the login (401, upstream connect error); ask the platform's administrator",
         ),
-        ("healthz", "loop", 1, "does not take the login for the API (302): ask who runs the platform"),
-        ("healthz", 404, 1, "no Kubeflow Pipelines API there (404 instead): check KUBEFLOW_ENDPOINT"),
-        ("healthz", "web page", 1, "no Kubeflow Pipelines API there (a web page instead): check KUBEFLOW_ENDPOINT"),
-        ("healthz", 503, 1, "answers 503 upstream connect error: try again"),
+        ("healthz", "loop", 1, "the API does not accept the login (302); ask the platform's administrator"),
+        ("healthz", 404, 1, "no Kubeflow Pipelines API at this address (found 404); check KUBEFLOW_ENDPOINT"),
+        (
+            "healthz",
+            "web page",
+            1,
+            "no Kubeflow Pipelines API at this address (found a web page); check KUBEFLOW_ENDPOINT",
+        ),
+        ("healthz", 503, 1, "answers 503 upstream connect error; try again"),
         (
             "experiments",
             "no permission",
             2,
-            f"namespace '{PROFILE}' (as the dashboard says; set KUBEFLOW_NAMESPACE for another)",
+            f"namespace '{PROFILE}' (from the dashboard; set KUBEFLOW_NAMESPACE for another one)",
         ),
         ("experiments", 403, 1, "refuses with 403"),
         ("experiments", 404, 1, "refuses with 404 (upstream connect error)"),
@@ -115,7 +123,7 @@ def test_passing_trouble_while_waiting_is_waited_out(platform: Platform, tmp_pat
             "runs",
             "no right",
             1,
-            "refuses with 403 (RBAC: access denied): check KUBEFLOW_NAMESPACE and your rights there",
+            "refuses with 403 (RBAC: access denied); check KUBEFLOW_NAMESPACE and your rights there",
         ),
     ],
 )
@@ -139,7 +147,7 @@ def test_wrong_password_is_one_line(platform: Platform, submit: Submit) -> None:
 def test_wrong_connector_is_one_line(platform: Platform, submit: Submit) -> None:
     told = submit(platform, KUBEFLOW_CONNECTOR="ldap")
     assert told.code == 2
-    assert told.error == "error: KUBEFLOW_CONNECTOR=ldap: the login offers local; set it to one that is offered\n"
+    assert told.error == "error: KUBEFLOW_CONNECTOR=ldap: the login does not offer it; use one of local\n"
 
 
 @pytest.mark.parametrize("path", ["/pipeline/", "/dex/auth"])
@@ -148,7 +156,7 @@ def test_redirects_without_end_are_one_line(platform: Platform, submit: Submit, 
     told = submit(platform)
     assert told.code == 1
     (line,) = told.error.splitlines()
-    assert "the login goes round in circles: check that KUBEFLOW_ENDPOINT" in line
+    assert "the login redirects in a circle; check that KUBEFLOW_ENDPOINT" in line
 
 
 @pytest.mark.parametrize(

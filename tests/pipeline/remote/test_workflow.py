@@ -5,8 +5,8 @@ import pytest
 import yaml
 
 from container_component_src.settings import load_settings
-from pipeline.compile_and_run_pipeline import compile_pipeline
 from pipeline.remote.workflow import read_workflow
+from tests.pipeline.compiled import compile_once
 from tests.pipeline.remote.argo import ELSEWHERE, WORKFLOW, Task, driver_of, manifest, pod_of
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -66,7 +66,7 @@ def test_workflow_without_nodes_tells_nothing(nothing: dict[str, object]) -> Non
 
 def test_paths_are_those_of_the_pipeline(tmp_path: Path) -> None:
     """What the workflow is searched for, and what the emulated one has, are tasks of the compiled pipeline."""
-    compile_pipeline(load_settings(PROJECT / "config.toml"), tmp_path / "pipeline.yaml")
+    compile_once(load_settings(PROJECT / "config.toml"), tmp_path / "pipeline.yaml")
     spec, _ = yaml.safe_load_all((tmp_path / "pipeline.yaml").read_text())
     for task, path in ELSEWHERE.items():
         dag = spec["root"]["dag"]

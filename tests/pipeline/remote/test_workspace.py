@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from container_component_src.cluster import step
 from container_component_src.errors import InputError
+from pipeline.login.errors import PlatformError
+from pipeline.login.settings import Trust, remote_settings
 from pipeline.remote import workspace
-from pipeline.remote.client import NEW_NOTEBOOK, TOKEN_PATH, TOKEN_PATH_VARIABLE, proxy_for
-from pipeline.remote.problems import PlatformError
-from pipeline.remote.settings import Trust, remote_settings
+from pipeline.remote.client import NOTEBOOK_FIX, TOKEN_PATH, TOKEN_PATH_VARIABLE, proxy_for
 from pipeline.remote.workspace import Workspace, open_from_notebook, open_remote
 from tests.pipeline.remote.conftest import LOGIN
 from tests.pipeline.remote.gateways import PROFILE, TOKEN, USERNAME
@@ -22,13 +23,13 @@ def pod(platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """The environment of a pod of a profile's namespace, with a token for the API."""
     (tmp_path / "token").write_text(TOKEN)
     (tmp_path / "namespace").write_text(f"{PROFILE}\n")
-    monkeypatch.setattr(workspace, "NAMESPACE_FILE", tmp_path / "namespace")
+    monkeypatch.setattr(step, "NAMESPACE_FILE", tmp_path / "namespace")
     return {"KF_PIPELINES_SA_TOKEN_PATH": str(tmp_path / "token"), "KF_PIPELINES_ENDPOINT": platform.endpoint}
 
 
 def test_pod_uses_its_own_token_and_namespace(platform: Platform, pod: dict[str, str]) -> None:
     opened = open_from_notebook(pod)
-    assert (opened.namespace, opened.owner, opened.namespace_source) == (PROFILE, PROFILE, "that of this pod")
+    assert (opened.namespace, opened.owner, opened.namespace_source) == (PROFILE, PROFILE, "of this pod")
     assert opened.run_url("1") == f"/_/pipeline/?ns={PROFILE}#/runs/details/1"
     assert platform.gateway.logins == 0
 
@@ -62,17 +63,17 @@ def test_pod_asks_kubernetes_where_it_may(pod: dict[str, str], tmp_path: Path, m
 def test_token_is_read_anew_for_each_request(pod: dict[str, str], tmp_path: Path) -> None:
     opened = open_from_notebook(pod)
     (tmp_path / "token").write_text("outdated")
-    with pytest.raises(PlatformError, match=r"login for the API \(401, .*\): apply deploy/poddefault.yaml"):
+    with pytest.raises(PlatformError, match=r"API does not accept the login \(401, .*\); apply deploy/poddefault.yaml"):
         opened.client.list_experiments(namespace=PROFILE)
     (tmp_path / "token").write_text(TOKEN)
     assert opened.client.list_experiments(namespace=PROFILE).total_size is None
 
 
 def test_what_a_pod_lacks_is_named(pod: dict[str, str], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"namespace 'elsewhere' \(KUBEFLOW_NAMESPACE\).*: set KUBEFLOW_NAMESPACE$"):
+    with pytest.raises(InputError, match=r"namespace 'elsewhere' \(KUBEFLOW_NAMESPACE\).*; set KUBEFLOW_NAMESPACE$"):
         open_from_notebook({**pod, "KUBEFLOW_NAMESPACE": "elsewhere"})
     (tmp_path / "namespace").unlink()
-    with pytest.raises(InputError, match="the namespace of this pod is not known"):
+    with pytest.raises(InputError, match="unknown namespace of this pod"):
         open_from_notebook(pod)
     (tmp_path / "token").unlink()
     with pytest.raises(
@@ -95,7 +96,7 @@ def test_api_is_reached_through_the_proxy_of_the_environment(monkeypatch: pytest
 )
 def test_proxy_that_is_none_is_not_repeated(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", proxy)
-    with pytest.raises(InputError, match="the environment's proxy for https is no address") as caught:
+    with pytest.raises(InputError, match="the environment's proxy for https is not an address") as caught:
         proxy_for("https://kubeflow.example.com")
     assert "hunter2" not in str(caught.value)
     assert "ter2" not in str(caught.value)
@@ -125,8 +126,8 @@ def test_address_of_a_page_tells_the_namespace(platform: Platform) -> None:
 @pytest.mark.parametrize(
     ("roles", "message"),
     [
-        ({"a": "owner", "b": "owner", "c": "viewer"}, "several namespaces are yours: .* to one of a, b, c$"),
-        ({}, "knows no namespace of this user: set KUBEFLOW_NAMESPACE$"),
+        ({"a": "owner", "b": "owner", "c": "viewer"}, "this user has several namespaces; .* to one of a, b, c$"),
+        ({}, "lists no namespace of this user; set KUBEFLOW_NAMESPACE$"),
     ],
 )
 def test_namespace_that_the_dashboard_leaves_open_is_asked_for(
@@ -140,7 +141,7 @@ def test_namespace_that_the_dashboard_leaves_open_is_asked_for(
 @pytest.mark.parametrize("fault", [404, "web page"])
 def test_namespace_is_asked_for_where_there_is_no_dashboard(platform: Platform, fault: int | str) -> None:
     platform.faults["/api/workgroup"] = [fault]
-    with pytest.raises(InputError, match=r"does not tell the namespaces of this user \(.*\): set KUBEFLOW_NAMESPACE"):
+    with pytest.raises(InputError, match=r"does not list the namespaces of this user \(.*\); set KUBEFLOW_NAMESPACE"):
         enter(platform)
 
 
@@ -165,7 +166,7 @@ def test_api_server_that_gets_ready_is_waited_for(platform: Platform, monkeypatc
     platform.api.ready_after = 3
     assert enter(platform).multi_user
     platform.api.ready_after = 100
-    with pytest.raises(PlatformError, match="the API server of Kubeflow Pipelines is not ready: try again"):
+    with pytest.raises(PlatformError, match="the API server of Kubeflow Pipelines is not ready; try again"):
         enter(platform)
 
 
@@ -178,4 +179,4 @@ def test_poddefault_gives_the_token_that_is_looked_for() -> None:
     assert f"{mount['mountPath']}/{source['serviceAccountToken']['path']}" == TOKEN_PATH
     assert mount["name"] == volume["name"]
     assert source["serviceAccountToken"]["audience"] == "pipelines.kubeflow.org"
-    assert spec["desc"] in NEW_NOTEBOOK
+    assert spec["desc"] in NOTEBOOK_FIX

@@ -1,60 +1,13 @@
-from typing import Any
-
-import pytest
-
-from container_component_src.errors import InputError
-from container_component_src.model.arguments import checked
-from container_component_src.serving.deployment.service import Hosting, Service, SmokeRequest, names_of_mode, same_mode
+from container_component_src.serving.deployment.service import Service, SmokeRequest
+from container_component_src.steps.serving import Hosting
 
 REQUEST = SmokeRequest(instances=({"a": 1.0},), scores=(1.0,))
 
 
-@pytest.mark.parametrize("name", ["", "Eclss", "1eclss", "eclss-", "ec_lss", "e" * 52])
-def test_a_name_that_kubernetes_refuses_is_refused(name: str) -> None:
-    with pytest.raises(InputError, match=f"service name '{name}'"):
-        Service(name, "bundle", REQUEST, "digest")
-
-
-@pytest.mark.parametrize("name", ["e", "columbus-eclss-ad", "e" * 51])
-def test_other_names_are_taken(name: str) -> None:
-    assert Service(name, "bundle", REQUEST, "digest").name == name
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"min_replicas": 2}, "--max-replicas 1 is below --min-replicas 2"),
-        ({"min_replicas": 0}, "--min-replicas 0 needs --deployment-mode Knative"),
-        ({"min_replicas": 0, "deployment_mode": "RawDeployment"}, "--min-replicas 0 needs"),
-        ({"canary_traffic_percent": 10, "combined": True}, "--canary-traffic-percent needs --deployment-mode Knative"),
-        ({"canary_traffic_percent": 10, "deployment_mode": "Knative"}, "--canary-traffic-percent needs --combined"),
-        ({"canary_traffic_percent": 101, "deployment_mode": "Knative", "combined": True}, "canary_traffic_percent"),
-        ({"deployment_mode": "ModelMesh"}, "deployment_mode"),
-    ],
-)
-def test_hosting_that_kserve_cannot_do_is_refused(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        checked(Hosting, options)
-
-
-@pytest.mark.parametrize("mode", ["Knative", "Serverless"])
-@pytest.mark.parametrize("percent", [0, 100])
-def test_knative_divides_traffic_and_scales_to_zero(mode: str, percent: int) -> None:
-    options = {"deployment_mode": mode, "combined": True, "min_replicas": 0, "canary_traffic_percent": percent}
-    assert checked(Hosting, options).canary_traffic_percent == percent
-
-
-def test_commands_of_the_parts() -> None:
+def test_each_role_has_a_command() -> None:
     common = ["--model-dir", "folder", "--model-name", "eclss"]
     service = Service("eclss", "bundle", REQUEST, "digest")
     assert service.predictor_command("folder") == ["serve_predictor", *common]
     assert service.transformer_command("folder") == ["serve_transformer", *common]
     combined = Service("eclss", "bundle", REQUEST, "digest", Hosting(combined=True))
     assert combined.predictor_command("folder") == ["serve_predictor", *common, "--combined"]
-
-
-@pytest.mark.parametrize("mode", ["Standard", "RawDeployment", "Knative", "Serverless"])
-def test_a_mode_has_two_names(mode: str) -> None:
-    first, second = names_of_mode(mode)
-    assert first == mode != second
-    assert same_mode(first) == same_mode(second)

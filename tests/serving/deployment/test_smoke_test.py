@@ -11,12 +11,10 @@ import httpx
 import numpy as np
 import pytest
 
-from container_component_src.errors import InputError, StepError
-from container_component_src.model.scoring import scores
-from container_component_src.serving.deployment.preparation import make_service
+from container_component_src.errors import StepError
 from container_component_src.serving.deployment.service import Service, SmokeRequest
-from container_component_src.serving.deployment.smoke_test import SAMPLE_ROWS, NotServingError, sample_rows, smoke_test
-from tests.serving.bundles import CHANNELS, SCALER, make_bundle, write_test_dataset
+from container_component_src.serving.deployment.smoke_test import NotServingError, sample_rows, smoke_test
+from tests.serving.bundles import CHANNELS, SCALER, make_bundle
 
 SERVICE = Service("eclss", "bundle", SmokeRequest(({"a": 1.0}, {"a": 2.0}), (100.0, 0.0)), "digest")
 
@@ -69,7 +67,7 @@ def test_other_scores_fail(row_scores: tuple[float, ...], row: int) -> None:
         run(url)
 
 
-def test_another_model_fails() -> None:
+def test_an_answer_of_another_model_fails() -> None:
     with (
         answering(200, answer(100.0, 0.0, version="other")) as url,
         pytest.raises(StepError, match="model other, not digest"),
@@ -77,7 +75,7 @@ def test_another_model_fails() -> None:
         run(url)
 
 
-def test_an_error_fails_with_what_the_service_says() -> None:
+def test_an_error_fails_with_the_message_of_the_service() -> None:
     with answering(503, {"error": "no predictor"}) as url, pytest.raises(StepError, match=r"503: .*no predictor"):
         run(url)
 
@@ -85,23 +83,23 @@ def test_an_error_fails_with_what_the_service_says() -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ([], "no JSON object"),
-        ({"model_version": "digest"}, "holds no scores"),
-        ({"model_version": "digest", "predictions": [{"score": None}] * 2}, "holds no scores"),
-        ({"model_version": "digest", "predictions": 1}, "holds no scores"),
+        ([], "not a JSON object"),
+        ({"model_version": "digest"}, "has no scores"),
+        ({"model_version": "digest", "predictions": [{"score": None}] * 2}, "has no scores"),
+        ({"model_version": "digest", "predictions": 1}, "has no scores"),
         (answer(100.0), "1 answers to the 2 rows"),
     ],
 )
-def test_an_answer_of_another_kind_fails(body: Any, message: str) -> None:
+def test_an_answer_without_the_expected_scores_fails(body: Any, message: str) -> None:
     with answering(200, body) as url, pytest.raises(StepError, match=message):
         run(url)
 
 
-@pytest.mark.parametrize(("status", "passing"), [(404, True), (502, True), (503, True), (302, False), (500, False)])
-def test_what_may_pass_is_told_from_what_does_not(status: int, passing: bool) -> None:
+@pytest.mark.parametrize(("status", "transient"), [(404, True), (502, True), (503, True), (302, False), (500, False)])
+def test_transient_failures_are_distinguished(status: int, transient: bool) -> None:
     with answering(status, {}) as url, pytest.raises(StepError, match=f"was answered {status}") as failure:
         run(url)
-    assert isinstance(failure.value, NotServingError) == passing
+    assert isinstance(failure.value, NotServingError) == transient
 
 
 def test_no_answer_fails() -> None:
@@ -111,26 +109,8 @@ def test_no_answer_fails() -> None:
         run(url)
 
 
-def test_the_smoke_request_holds_the_first_test_rows_in_engineering_units(tmp_path: Path) -> None:
-    bundle = make_bundle(tmp_path / "bundle")
-    dataset = write_test_dataset(tmp_path / "test")
-    service = make_service(str(tmp_path / "bundle"), str(tmp_path / "test"), "eclss")
-    scaled = dataset.load().values[:SAMPLE_ROWS]
-    sent = np.array([[row[name] for name in CHANNELS] for row in service.smoke_request.instances])
-    np.testing.assert_allclose(sent, SCALER.inverse_transform(scaled), rtol=1e-6)
-    np.testing.assert_allclose(service.smoke_request.scores, scores(bundle.model, scaled), rtol=1e-2)
-    assert service.model_version == bundle.info.version
-
-
 def test_without_test_data_the_smoke_request_is_the_centre(tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path)
     np.testing.assert_array_equal(sample_rows(bundle.info, None), [SCALER.centre])
     unscaled = replace(bundle, info=bundle.info.model_copy(update={"scaler": None}))
     np.testing.assert_array_equal(sample_rows(unscaled.info, None), np.zeros((1, len(CHANNELS))))
-
-
-def test_test_data_of_another_model_is_refused(tmp_path: Path) -> None:
-    make_bundle(tmp_path / "bundle")
-    write_test_dataset(tmp_path / "test", channels=(*CHANNELS[:2], "pump"))
-    with pytest.raises(InputError, match="fan_speed"):
-        make_service(str(tmp_path / "bundle"), str(tmp_path / "test"), "eclss")

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from container_component_src.serving.protocol.inputs import RequestError, Rows
+from container_component_src.serving.protocol.errors import RequestError
+from container_component_src.serving.protocol.rows import Rows
 from container_component_src.serving.protocol.tensors import NUMPY_TYPES
 from container_component_src.serving.protocol.v2 import (
     HEADER_LENGTH,
@@ -75,8 +76,8 @@ BAD: dict[str, tuple[list[dict[str, Any]], str]] = {
     "boolean": ([*COLUMNS[:2], tensor("fan_speed", [1.0, True])], "input 'fan_speed', row 1: a boolean"),
     "fraction": ([*COLUMNS[:2], tensor("fan_speed", [1, 1.5], "INT32")], "row 1: a number in a tensor of type INT32"),
     "beyond its type": ([*COLUMNS[:2], tensor("fan_speed", [1, 300], "INT8")], "row 1: a number too large for INT8"),
-    "texts": ([*COLUMNS[:2], tensor("fan_speed", ["a", "b"], "BYTES")], "BYTES values are no numbers"),
-    "booleans": ([*COLUMNS[:2], tensor("fan_speed", [True, False], "BOOL")], "BOOL values are no numbers"),
+    "texts": ([*COLUMNS[:2], tensor("fan_speed", ["a", "b"], "BYTES")], "BYTES values are not numbers"),
+    "booleans": ([*COLUMNS[:2], tensor("fan_speed", [True, False], "BOOL")], "BOOL values are not numbers"),
     "datatype": ([*COLUMNS[:2], tensor("fan_speed", [1, 2], "FP128")], "unknown datatype 'FP128'"),
     "no data": ([{"name": "rows", "shape": [1, 3], "datatype": "FP64"}], "input 'rows': neither"),
     "no name": ([{"shape": [1, 3], "datatype": "FP64", "data": [1]}], "input 0: it has no name"),
@@ -91,13 +92,13 @@ BAD: dict[str, tuple[list[dict[str, Any]], str]] = {
 
 
 @pytest.mark.parametrize(("inputs", "message"), BAD.values(), ids=BAD)
-def test_bad_inputs_are_refused_by_name_and_row(inputs: list[dict[str, Any]], message: str) -> None:
+def test_an_invalid_input_is_refused_by_name_and_row(inputs: list[dict[str, Any]], message: str) -> None:
     with pytest.raises(RequestError) as error:
         read(*inputs)
     assert message in str(error.value)
 
 
-def test_bytes_have_to_fit_the_shape_and_end_with_the_last_input() -> None:
+def test_binary_data_must_fit_the_shape_and_end_with_the_last_input() -> None:
     matrix = {"name": "rows", "shape": [1, 3], "datatype": "FP32", "parameters": {"binary_data_size": 8}}
     with pytest.raises(RequestError, match=r"8 bytes for shape \[1, 3\] of FP32, which takes 12"):
         read(matrix, tail=bytes(8))
@@ -110,25 +111,25 @@ def test_bytes_have_to_fit_the_shape_and_end_with_the_last_input() -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b'{"inputs": [], "inputs": []}', "'inputs' stands twice"),
+        (b'{"inputs": [], "inputs": []}', "the key 'inputs' twice"),
         (
             b'{"inputs": [{"name": "rows", "data": [1], "shape": [1], "datatype": "FP64", "data": [2]}]}',
-            "'data' stands",
+            "the key 'data' twice",
         ),
         (b'{"inputs": [], "timestamps": []}', "unknown key 'timestamps'"),
         (b'{"inputs": [{"name": "a:b", "data": [1], "shape": [1], "datatype": "FP64"}]}', "'cabin_pressure': missing"),
     ],
     ids=["twice", "twice within", "unknown", "colon"],
 )
-def test_what_a_parser_would_drop_is_refused(body: bytes, message: str) -> None:
+def test_duplicate_and_unknown_keys_are_refused(body: bytes, message: str) -> None:
     with pytest.raises(RequestError) as error:
         decode_request(body, None).rows(CHANNELS)
     assert message in str(error.value)
 
 
 @pytest.mark.parametrize("length", ["", "-1", "x", "1e3", "99999", "٣"])
-def test_a_wrong_length_of_the_json_is_refused(length: str) -> None:
-    with pytest.raises(RequestError, match="no length of the JSON"):
+def test_an_invalid_json_length_is_refused(length: str) -> None:
+    with pytest.raises(RequestError, match="not the length of the JSON"):
         decode_request(b'{"inputs": []}', length)
 
 
@@ -143,7 +144,7 @@ TEXTS = arrays.arrays(np.dtype(object), arrays.array_shapes(max_dims=2), element
 
 
 @given(outputs=st.dictionaries(st.text(max_size=5), NUMBERS | TEXTS, max_size=3), binary=st.booleans())
-def test_what_is_written_is_read_again(outputs: dict[str, np.ndarray], binary: bool) -> None:
+def test_an_encoded_response_is_decoded_unchanged(outputs: dict[str, np.ndarray], binary: bool) -> None:
     if not binary:  # JSON knows no infinity, and numbers of 16 bits are for binary data
         outputs = {name: array for name, array in outputs.items() if array.dtype.kind != "f"}
     body, headers = encode_response(outputs, Request((), binary=binary), {"id": "7"})

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from container_component_src.model.bundle_info import BundleInfo
-from container_component_src.serving.protocol.inputs import Rows
+from container_component_src.serving.protocol.rows import Rows
 from container_component_src.serving.server.answers import assess
 from container_component_src.telemetry.smoothing import smooth
 from tests.serving.bundles import CHANNELS, SCALER, bundle_info
@@ -21,11 +21,11 @@ def float32(*rows: list[float]) -> np.ndarray[Any, np.dtype[np.float32]]:
     return np.array(rows, dtype=np.float32)
 
 
-def test_an_answer_names_the_channels_that_exceed_their_usual_part() -> None:
-    parts, expected = float32([1.0, -0.5, 4.0]), float32([0.0, 1.0, -1.0])
+def test_an_answer_ranks_channels_by_their_excess_over_the_mean_contribution() -> None:
+    contributions, reconstruction = float32([1.0, -0.5, 4.0]), float32([0.0, 1.0, -1.0])
     observed = np.array([[1012.0, 17.0, 3490.0]])
     usual = info(score=3.0, channel_nats=(-2.0, 0.5, 3.0))
-    assert assess(usual, Rows(observed), parts, expected, top_channels=2).predictions() == [
+    assert assess(usual, Rows(observed), contributions, reconstruction, top_channels=2).predictions() == [
         {
             "score": 4.5,
             "threshold": 3.0,
@@ -38,30 +38,30 @@ def test_an_answer_names_the_channels_that_exceed_their_usual_part() -> None:
     ]
 
 
-def test_a_score_at_the_threshold_is_no_alarm_and_shares_of_nothing_are_zero() -> None:
-    parts = float32([-1.0, -1.0, 0.0])
-    (answer,) = assess(info(score=-2.0), Rows(np.zeros((1, 3))), parts, parts, 5).predictions()
+def test_a_score_at_the_threshold_is_no_alarm_and_shares_without_excess_are_zero() -> None:
+    contributions = float32([-1.0, -1.0, 0.0])
+    (answer,) = assess(info(score=-2.0), Rows(np.zeros((1, 3))), contributions, contributions, 5).predictions()
     assert not answer["alarm"]
     assert [channel["share"] for channel in answer["top_channels"]] == [0.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 9])
-def test_as_many_channels_are_named_as_wanted_and_there(count: int) -> None:
-    parts = float32([1.0, 3.0, 2.0], [3.0, 1.0, 2.0])
-    answers = assess(info(), Rows(np.zeros((2, 3))), parts, parts, count).predictions()
+def test_an_answer_names_at_most_the_requested_number_of_channels(count: int) -> None:
+    contributions = float32([1.0, 3.0, 2.0], [3.0, 1.0, 2.0])
+    answers = assess(info(), Rows(np.zeros((2, 3))), contributions, contributions, count).predictions()
     names = [[channel["channel"] for channel in answer["top_channels"]] for answer in answers]
     order = [[CHANNELS[1], CHANNELS[2], CHANNELS[0]], [CHANNELS[0], CHANNELS[2], CHANNELS[1]]]
     assert names == [row[:count] for row in order]
 
 
-def test_with_timestamps_alarms_follow_the_smoothed_score() -> None:
-    parts = np.zeros((7, 3), dtype=np.float32)
-    parts[:, 0] = [0, 9, 0, 9, 9, 0, 9]
+def test_with_timestamps_the_smoothed_score_decides_on_alarms() -> None:
+    contributions = np.zeros((7, 3), dtype=np.float32)
+    contributions[:, 0] = [0, 9, 0, 9, 9, 0, 9]
     timestamps = np.array([0, 1, 2, 3, 4, 100, 101]) * SECOND  # a gap before the last two
     settings = {"score": 5.0, "smoothing_window": 3, "max_gap_ns": 10 * SECOND}
-    found = assess(info(**settings), Rows(np.zeros((7, 3)), timestamps), parts, parts, 1)
+    found = assess(info(**settings), Rows(np.zeros((7, 3)), timestamps), contributions, contributions, 1)
     assert found.smoothed is not None
-    expected = smooth(timestamps, parts[:, 0], 3, 10 * SECOND)
+    expected = smooth(timestamps, contributions[:, 0], 3, 10 * SECOND)
     np.testing.assert_array_equal(found.smoothed.scores, expected)
     assert found.smoothed.window_rows.tolist() == [1, 2, 3, 3, 3, 1, 2]
     assert found.alarms.tolist() == (expected > 5.0).tolist() == [False, False, False, True, True, False, False]
@@ -69,21 +69,23 @@ def test_with_timestamps_alarms_follow_the_smoothed_score() -> None:
     assert (answer["score"], answer["smoothed_score"], answer["window_rows"]) == (9.0, 9.0, 3)
 
 
-def test_with_timestamps_contributions_are_those_of_the_window() -> None:
-    parts = np.zeros((6, 3), dtype=np.float32)
-    parts[:3, 2] = 1e30  # the fault ends, the alarm lasts a row longer
-    parts[:, 1] = [0, 0, 0, 3, 3, 3]
+def test_with_timestamps_contributions_are_means_over_the_window() -> None:
+    contributions = np.zeros((6, 3), dtype=np.float32)
+    contributions[:3, 2] = 1e30  # the fault ends, the alarm lasts a row longer
+    contributions[:, 1] = [0, 0, 0, 3, 3, 3]
     timestamps = np.arange(6) * SECOND
-    found = assess(info(score=5.0, smoothing_window=3), Rows(np.zeros((6, 3)), timestamps), parts, parts, 1)
+    found = assess(
+        info(score=5.0, smoothing_window=3), Rows(np.zeros((6, 3)), timestamps), contributions, contributions, 1
+    )
     assert found.alarms.tolist() == [True, True, True, True, False, False]
     assert [CHANNELS[column] for column in found.top[:, 0]] == [CHANNELS[2]] * 5 + [CHANNELS[1]]
     np.testing.assert_allclose(found.shares[5], 1.0)
 
 
-def test_tensors_say_the_same_as_objects() -> None:
-    parts = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)
-    rows = Rows(SCALER.inverse_transform(parts).astype(float), np.arange(4) * SECOND)
-    found = assess(info(smoothing_window=2), rows, parts, -parts, 2)
+def test_tensors_and_objects_hold_the_same_answers() -> None:
+    contributions = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)
+    rows = Rows(SCALER.inverse_transform(contributions).astype(float), np.arange(4) * SECOND)
+    found = assess(info(smoothing_window=2), rows, contributions, -contributions, 2)
     tensors = {name: array.tolist() for name, array in found.tensors().items()}
     for row, answer in enumerate(found.predictions()):
         for name in ("score", "threshold", "alarm", "smoothed_score", "window_rows"):

@@ -1,0 +1,120 @@
+"""Scores of the validation and test data by a model bundle, and the channels that contribute most to each event."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from container_component_src.arrays import Float32Array, Float64Array, Int8Array, IntArray, Timestamps
+from container_component_src.errors import InputError
+from container_component_src.evaluation.result import SCORE_CHANNELS, ChannelExcess
+from container_component_src.model.bundle import Bundle
+from container_component_src.model.scoring import SeriesScorer
+from container_component_src.telemetry.dataset import Dataset, Frame, to_iso
+from container_component_src.telemetry.dataset_writer import DatasetWriter
+from container_component_src.telemetry.events import Event, row_bounds
+from container_component_src.telemetry.smoothing import Smoother
+
+TOP_CHANNELS = 5
+MEDIAN_ROWS = 20_000  # evenly spaced validation rows that the median contribution of each channel is taken from
+
+
+@dataclass
+class EventContributions:
+    """Running sum of each channel's contribution to the score during each event."""
+
+    events: Sequence[Event]
+    channels: int
+    _sums: Float64Array = field(init=False)  # [events, channels]
+    _rows: IntArray = field(init=False)  # [events]
+
+    def __post_init__(self) -> None:
+        self._sums = np.zeros((len(self.events), self.channels))
+        self._rows = np.zeros(len(self.events), dtype=np.int64)
+
+    def add(self, timestamps: Timestamps, contributions: Float32Array) -> None:
+        """Add the next rows: timestamps [rows] and contributions [rows, channels] in nats."""
+        for position, (first, stop) in enumerate(row_bounds(timestamps, self.events)):
+            if first < stop:
+                self._sums[position] += contributions[first:stop].sum(axis=0, dtype=np.float64)
+                self._rows[position] += stop - first
+
+    def top_channels(self, names: Sequence[str], usual: Float64Array) -> dict[Event, tuple[ChannelExcess, ...]]:
+        """Return for each event with rows the channels whose mean contribution exceeds the usual one most.
+
+        Args:
+            names: Channel names in the order of the contributions.
+            usual: Median contribution of each channel on the validation data, [channels], in nats.
+        """
+        top: dict[Event, tuple[ChannelExcess, ...]] = {}
+        for event, total, rows in zip(self.events, self._sums, self._rows, strict=True):
+            if rows:
+                excess = total / rows - usual
+                largest = np.argsort(-excess, kind="stable")[:TOP_CHANNELS]
+                top[event] = tuple(ChannelExcess(channel=names[i], excess=float(excess[i])) for i in largest)
+        return top
+
+
+def score_validation(bundle: Bundle, val: Dataset) -> tuple[Float32Array, Float64Array]:
+    """Return the smoothed scores, [rows], and the median contribution of each channel, [channels]."""
+    smoother, scorer = _smoother(bundle), _scorer(bundle)
+    stride = -(-val.manifest.rows // MEDIAN_ROWS)
+    smoothed, sample, offset = [], [], 0
+    for frame in val.frames():
+        contributions = _finite_contributions(scorer, val, frame)
+        smoothed.append(smoother.push(frame.timestamps, contributions.sum(axis=1)).astype(np.float32))
+        sample.append(contributions[-offset % stride :: stride].copy())  # the same rows for any partitioning
+        offset += len(frame)
+    return np.concatenate(smoothed), np.median(np.concatenate(sample), axis=0).astype(np.float64)
+
+
+def score_test(bundle: Bundle, test: Dataset, event_contributions: EventContributions) -> Iterator[Frame]:
+    """Yield the test rows with the columns `SCORE_CHANNELS` in place of the channels."""
+    smoother, scorer = _smoother(bundle), _scorer(bundle)
+    for frame in test.frames():
+        contributions = _finite_contributions(scorer, test, frame)
+        event_contributions.add(frame.timestamps, contributions)
+        scores = contributions.sum(axis=1)
+        columns = np.stack([scores, smoother.push(frame.timestamps, scores)], axis=1).astype(np.float32)
+        yield Frame(frame.timestamps, columns, frame.labels)
+
+
+def write_scores(writer: DatasetWriter, frames: Iterator[Frame]) -> tuple[Timestamps, Float32Array, Int8Array]:
+    """Write frames of scores and return their timestamps, smoothed scores and labels, [rows] each."""
+    timestamps, smoothed, labels = [], [], []
+    for frame in frames:
+        writer.write(frame)
+        timestamps.append(frame.timestamps)
+        smoothed.append(frame.values[:, SCORE_CHANNELS.index("smoothed_score")])
+        labels.append(np.asarray(frame.labels, dtype=np.int8))
+    return np.concatenate(timestamps), np.concatenate(smoothed), np.concatenate(labels)
+
+
+def _smoother(bundle: Bundle) -> Smoother:
+    return Smoother(bundle.info.thresholds.smoothing_window, bundle.info.thresholds.max_gap_ns)
+
+
+def _scorer(bundle: Bundle) -> SeriesScorer:
+    return SeriesScorer(bundle.model, bundle.info.thresholds.max_gap_ns)
+
+
+def _finite_contributions(scorer: SeriesScorer, dataset: Dataset, frame: Frame) -> Float32Array:
+    """Return the contributions [rows, channels] in nats.
+
+    Raises:
+        InputError: A contribution is not finite.
+    """
+    contributions = scorer.push(frame.timestamps, frame.values)
+    bad = np.flatnonzero(~np.isfinite(contributions).all(axis=1))
+    if len(bad):
+        row = int(bad[0])
+        values = frame.values[row]
+        # One missing value makes the contributions of all channels missing.
+        suspects = contributions[row] if np.isfinite(values).all() else values
+        channel = int(np.argmin(np.isfinite(suspects)))
+        raise InputError(
+            f"{dataset.location.uri}: the model gives no finite score for {to_iso(int(frame.timestamps[row]))}, where "
+            f"channel '{dataset.channels[channel]}' is {values[channel]}",
+            fix="scale the data, which fills missing values",
+        )
+    return contributions

@@ -1,0 +1,160 @@
+"""The telemetry that a client sends: parquet, CSV or JSON, from a file, a URI or stdin."""
+
+import io
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic_core import from_json
+
+from container_component_src import storage
+from container_component_src.arrays import Float64Array, Timestamps
+from container_component_src.errors import InputError
+from container_component_src.serving.protocol.errors import RequestError
+from container_component_src.serving.protocol.timestamps import timestamps_of
+from container_component_src.steps.serving import QueryModel
+from container_component_src.telemetry.parquet import readable
+
+STDIN = "-"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Consecutive rows of the source."""
+
+    first: int  # index of the first row in the source
+    rows_read: int  # number of rows up to the end of the batch, including rows with missing values
+    rows_known: int | None  # number of rows of the source, if its format says so
+    timestamps: Timestamps | None  # shape [rows]
+    values: Float64Array  # engineering units, shape [rows, channels]
+
+
+class Source:
+    """The rows of a file or of stdin.
+
+    Args:
+        query: Arguments that name and describe the source.
+        channels: Channels of the model.
+    """
+
+    def __init__(self, query: QueryModel, channels: tuple[str, ...]) -> None:
+        self.name = "stdin" if query.input == STDIN else query.input
+        self._query = query
+        self._channels = list(channels)
+
+    def batches(self, rows: int) -> Iterator[Batch]:
+        """Iterate over the rows of the source, `rows` at a time.
+
+        Raises:
+            InputError: The source is missing or damaged, lacks a channel, or has values or timestamps that are invalid.
+        """
+        first = 0
+        with self._open() as file:
+            for frame, rows_known in self._frames(file, rows):
+                frame.columns = frame.columns.map(str)  # names are numbers if the file was made of an array
+                timestamps, values = self._selected(frame, first)
+                yield Batch(first, first + len(frame), rows_known, timestamps, values)
+                first += len(frame)
+
+    def _open(self) -> IO[bytes]:
+        if self._query.input == STDIN:
+            return io.BytesIO(sys.stdin.buffer.read())
+        location = storage.resolve(self.name)
+        if not location.is_file():
+            raise InputError(f"{location.uri}: no such file", fix="check the path")
+        opened: IO[bytes] = location.fs.open(location.path, "rb")
+        return opened
+
+    def _frames(self, file: IO[bytes], rows: int) -> Iterator[tuple[pd.DataFrame, int | None]]:
+        """Iterate over the tables of the source, with its number of rows if that is known."""
+        source_format = self._query.input_format or _format_of(file)
+        try:
+            if source_format == "parquet":
+                with readable(storage.resolve(self.name), "check the file"):
+                    parquet = pq.ParquetFile(file)
+                    for batch in parquet.iter_batches(batch_size=rows):
+                        # pandas restores a stored index, which may be the timestamp
+                        frame = pa.Table.from_batches([batch]).to_pandas()
+                        named = frame.index.name is not None
+                        yield (frame.reset_index() if named else frame), parquet.metadata.num_rows
+            elif source_format == "csv":
+                for frame in pd.read_csv(file, chunksize=rows):
+                    yield frame, None
+            else:
+                frame = _json_frame(file.read(), self._query.timestamp_col)
+                for start in range(0, len(frame), rows):
+                    yield frame.iloc[start : start + rows], len(frame)
+        except ValueError as error:  # pandas and the JSON parser raise it for damaged text
+            raise InputError(
+                f"{self.name}: not readable as {source_format} ({error})", fix="check --input-format"
+            ) from error
+
+    def _selected(self, frame: pd.DataFrame, first: int) -> tuple[Timestamps | None, Float64Array]:
+        """Return timestamps and values of the rows of a table that are to be sent."""
+        missing = next((name for name in self._channels if name not in frame.columns), None)
+        if missing is not None:
+            raise InputError(
+                f"{self.name}: channel '{missing}' of the model is missing", fix="use telemetry that has it"
+            )
+        try:
+            values = frame.loc[:, self._channels].to_numpy(dtype=np.float64, na_value=np.nan)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"{self.name}: a channel has values that are not numbers ({error})", fix="correct them"
+            ) from error
+        finite = np.isfinite(values)
+        whole = finite.all(axis=1)
+        if not whole.all() and not self._query.skip_missing:
+            row, column = np.argwhere(~finite)[0]
+            raise InputError(
+                f"{self.name}: row {first + row}, channel '{self._channels[column]}': not a finite number",
+                fix="fill it, or leave such rows out with --skip-missing",
+            )
+        if self._query.timestamp_col not in frame.columns:
+            return None, values[whole]
+        return self._nanoseconds(frame[self._query.timestamp_col], first)[whole], values[whole]
+
+    def _nanoseconds(self, column: "pd.Series[pd.Timestamp]", first: int) -> Timestamps:
+        if isinstance(column.dtype, pd.DatetimeTZDtype) or column.dtype.kind == "M":
+            return np.asarray(pd.DatetimeIndex(column).as_unit("ns").astype(np.int64))
+        try:
+            return timestamps_of(column.tolist(), len(column))
+        except RequestError as error:
+            raise InputError(f"{self.name}: {error} (rows count from row {first} of the file)") from error
+
+
+def _format_of(file: IO[bytes]) -> str:
+    start = file.read(64)
+    file.seek(0)
+    if start.startswith(b"PAR1"):
+        return "parquet"
+    return "json" if start.lstrip()[:1] in (b"{", b"[") else "csv"
+
+
+def _json_frame(content: bytes, timestamp_col: str) -> pd.DataFrame:
+    """Return the table in a list of rows, in the body of a V1 request, or in one object per line.
+
+    The `timestamps` of a V1 request become a column.
+
+    Raises:
+        ValueError: The content is none of these.
+    """
+    try:
+        found = from_json(content)
+    except ValueError:
+        found = [from_json(line) for line in content.splitlines() if line.strip()]
+    rows = found.get("instances", [found]) if isinstance(found, dict) else found
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ValueError("rows must be objects of named channels")
+    frame = pd.DataFrame(rows)
+    times = found.get("timestamps") if isinstance(found, dict) and "instances" in found else None
+    if times is not None:
+        if not isinstance(times, list) or len(times) != len(frame):
+            raise ValueError('"timestamps" must be a list with one timestamp per row')
+        frame[timestamp_col] = pd.Series(times, dtype=object)
+    return frame

@@ -1,0 +1,4 @@
+"""What a server process and the backend that starts it must agree on."""
+
+GRACE_PERIOD = 30  # seconds that a server has to finish its requests when it is told to stop
+GRPC_PORT = 8081  # beside the default HTTP port; beside another one, there is no default

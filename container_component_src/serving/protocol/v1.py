@@ -1,0 +1,167 @@
+"""Requests of the V1 protocol: rows as JSON objects or lists."""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from container_component_src.arrays import Float64Array
+from container_component_src.repetition import first_repeated
+from container_component_src.serving.protocol.errors import RequestError
+from container_component_src.serving.protocol.rows import Rows, json_of, json_type
+from container_component_src.serving.protocol.timestamps import timestamps_of
+
+_NUMBERS = {int, float}  # the types of JSON numbers in Python; bool is another type
+_KEYS = ("instances", "timestamps", "signature_name")  # the last is of TensorFlow Serving and has no effect here
+
+
+def rows_of_json(body: bytes, channels: Sequence[str], ignored: AbstractSet[str] = frozenset()) -> Rows:
+    """Return the rows of a V1 request.
+
+    Args:
+        body: JSON `{"instances": [row, ...]}`, with `"timestamps": [time, ...]` if they are known.
+        channels: Names that every row must have, in the order of the result's columns.
+        ignored: Further names that a row may have.
+
+    Raises:
+        RequestError: The body is not such JSON, or a row or a timestamp is invalid.
+    """
+    content = json_of(body)
+    instances = instances_of(content)
+    unknown = sorted(content.keys() - set(_KEYS))
+    if unknown:
+        raise RequestError(f"the request has an unknown key {unknown[0]!r}", fix=f"send {' and '.join(_KEYS[:2])} only")
+    if _may_hold_duplicates(body, content, instances):
+        instances = _without_duplicates(body)["instances"]
+    values = values_of(instances, channels, ignored)
+    times = content.get("timestamps")
+    if times is None:
+        return Rows(values)
+    if not isinstance(times, list):
+        raise RequestError(f'"timestamps" is {json_type(times)}', fix="send a list with one per row")
+    return Rows(values, timestamps_of(times, len(values)))
+
+
+def instances_of(content: dict[str, Any]) -> list[object]:
+    """Return the rows of a V1 request as they are in its JSON.
+
+    Raises:
+        RequestError: `instances` is missing, empty or not a list.
+    """
+    if "instances" not in content:
+        raise RequestError('the request has no key "instances"', fix='send {"instances": [row, ...]}')
+    instances = content["instances"]
+    if not isinstance(instances, list):
+        raise RequestError(f'"instances" is {json_type(instances)}', fix="send a list of rows")
+    if not instances:
+        raise RequestError('"instances" is empty', fix="send at least one row")
+    return instances
+
+
+def values_of(rows: Sequence[object], channels: Sequence[str], ignored: AbstractSet[str] = frozenset()) -> Float64Array:
+    """Return rows as an array with one column per channel.
+
+    Args:
+        rows: Each an object `{channel: number}`, or a list of numbers in the order of `channels`.
+        channels: Names that every row must have, in the order of the result's columns.
+        ignored: Further names that objects may have; their values are not checked.
+
+    Returns:
+        Array of shape [rows, channels].
+
+    Raises:
+        RequestError: A row lacks a channel, has an unknown one or another length, or a value is not a number.
+    """
+    known = set(channels) | ignored
+    ordered = [_ordered(index, row, channels, known) for index, row in enumerate(rows)]
+    # One pass in C over all values; the place of an invalid value is searched only if there is one.
+    if not _NUMBERS.issuperset(map(type, chain.from_iterable(ordered))):
+        place, value = _first(ordered, channels, lambda value: type(value) not in _NUMBERS)
+        raise RequestError(f"{place}: {json_type(value)}", fix="send a finite number")
+    try:
+        return np.array(ordered, dtype=np.float64)
+    except OverflowError as error:  # integers have no limit in JSON
+        place, _ = _first(ordered, channels, lambda value: isinstance(value, int) and abs(value) > sys.float_info.max)
+        raise RequestError(f"{place}: an integer too large for a float", fix="send a plausible value") from error
+
+
+class _Pairs(dict[str, Any]):
+    """A JSON object that knows whether it had a name twice."""
+
+    duplicate: str | None = None
+
+
+def _may_hold_duplicates(body: bytes, content: dict[str, Any], instances: list[object]) -> bool:
+    """Return whether an object may have a name twice, of which the parser keeps the last value.
+
+    Each pair of name and value has a colon, and texts may have some: as many colons as pairs rule duplicates out.
+    """
+    pairs = len(content) + sum(len(row) for row in instances if isinstance(row, dict))
+    return body.count(b":") != pairs
+
+
+def _without_duplicates(body: bytes) -> dict[str, Any]:
+    """Parse the body again, slowly.
+
+    Raises:
+        RequestError: The request or one of its rows has a name twice.
+    """
+
+    def pairs(found: list[tuple[str, Any]]) -> _Pairs:
+        row = _Pairs(found)
+        if len(row) != len(found):
+            row.duplicate = first_repeated(name for name, _ in found)
+        return row
+
+    try:
+        content: _Pairs = json.loads(body, object_pairs_hook=pairs)
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"the request is not JSON ({error})") from error
+    if content.duplicate is not None:
+        raise RequestError(f"the request has the key {content.duplicate!r} twice", fix="send it once")
+    for index, row in enumerate(content["instances"]):
+        if isinstance(row, _Pairs) and row.duplicate is not None:
+            raise RequestError(f"row {index}, channel '{row.duplicate}': given twice", fix="send it once")
+    return content
+
+
+def _ordered(index: int, row: object, channels: Sequence[str], known: AbstractSet[str]) -> list[object]:
+    """Return the values of a row in the order of the channels."""
+    if isinstance(row, list):
+        if len(row) != len(channels):
+            raise RequestError(
+                f"row {index}: {len(row)} values for {len(channels)} channels ('{channels[0]}' to '{channels[-1]}')",
+                fix="send one value per channel, in the order of the model",
+            )
+        return row
+    if not isinstance(row, dict):
+        raise RequestError(
+            f"row {index}: {json_type(row)}", fix="send an object of named channels, or a list of numbers"
+        )
+    try:
+        values = [row[name] for name in channels]
+    except KeyError as error:
+        raise RequestError(
+            f"row {index}, channel '{error.args[0]}': missing", fix="send every channel of the model"
+        ) from error
+    if len(row) > len(channels):
+        unknown = row.keys() - known
+        if unknown:
+            raise RequestError(f"row {index}, channel '{min(unknown)}': unknown to the model", fix="leave it out")
+    return values
+
+
+def _first(
+    ordered: list[list[object]], channels: Sequence[str], is_invalid: Callable[[object], bool]
+) -> tuple[str, object]:
+    """Return the place and the value of the first invalid value."""
+    return next(
+        (f"row {index}, channel '{channels[column]}'", value)
+        for index, row in enumerate(ordered)
+        for column, value in enumerate(row)
+        if is_invalid(value)
+    )

@@ -1,0 +1,186 @@
+"""Steps from the archives to scaled datasets."""
+
+import json
+from enum import StrEnum
+from typing import Annotated, ClassVar, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from container_component_src.steps.declaration import (
+    Arguments,
+    input_artifact,
+    output_dataset,
+    output_file,
+    parameter,
+    wired,
+)
+from container_component_src.steps.shared import MOST_HOURS, DataRoot, Launching, Place, Seed, TimestampColumn
+from container_component_src.values import NonEmpty
+
+
+def _one_or_several(value: object) -> object:
+    if isinstance(value, str):
+        return json.loads(value) if value.lstrip().startswith("[") else [value]
+    return value
+
+
+Paths = Annotated[list[NonEmpty], BeforeValidator(_one_or_several), Field(min_length=1)]  # one path, or a JSON list
+
+
+class ScalerType(StrEnum):
+    """How the centre and the scale of a channel are chosen."""
+
+    STANDARD = "standard"  # mean and standard deviation
+    MINMAX = "minmax"  # minimum and range
+    ROBUST = "robust"  # median and interquartile range
+
+
+class ReportColumns(Arguments):
+    """Column headers of the anomaly reports; times are `%Y/%j/%H:%M:%S` in UTC."""
+
+    id: NonEmpty = "ID"
+    symbol: NonEmpty = "SYMBOL"
+    title: NonEmpty = "TITLE"
+    start: NonEmpty = "EVENT GMT (DOY/HH:MM:SS)"  # inclusive
+    end: NonEmpty = "Duration/End GMT"  # exclusive
+
+
+class ListArchives(DataRoot, TimestampColumn, Place):
+    """Arguments of `list_archives`."""
+
+    command: ClassVar[str] = "list_archives"
+    results: ClassVar[dict[str, type]] = {"archives": list[dict[str, str]], "reports_fingerprint": str}
+    checks_parameters: ClassVar[bool] = True
+
+    archives_path: NonEmpty = parameter("Folder or prefix with the parquet archives.")
+    reports_path: NonEmpty = parameter("Table of the anomaly reports (.xls, .xlsx or .csv).")
+
+
+class SplitParquetFile(DataRoot, TimestampColumn):
+    """Arguments of `split_parquet_file`."""
+
+    command: ClassVar[str] = "split_parquet_file"
+    cache_keys: ClassVar[tuple[str, ...]] = ("fingerprint",)
+
+    file_path: NonEmpty = wired("The archive.")
+    target_path: str = output_dataset("Folder of the files, which is emptied first.", "partitions")
+    rowgroup_limit: int = parameter("Row groups to copy from each archive; 0 copies all.", 0, ge=0)
+    rowgroups_per_file: int = parameter("Row groups in one file.", 4, ge=1)
+
+
+class ClusterSpec(Arguments):
+    """Size of a Dask cluster: fixed, or between two bounds as the work requires."""
+
+    num_dask_workers: int = parameter("Dask workers.", 2, ge=1)
+    min_workers: int = parameter(
+        "Least Dask workers of a cluster that adapts to the work; 0 for a fixed number.", 0, "min_dask_workers", ge=0
+    )
+    max_workers: int = parameter(
+        "Most Dask workers of a cluster that adapts to the work; 0 for a fixed number.", 0, "max_dask_workers", ge=0
+    )
+
+    @model_validator(mode="after")
+    def _bounds_are_a_range(self) -> Self:
+        if self.adaptive and not 1 <= self.min_workers <= self.max_workers:
+            raise ValueError(
+                f"--min-workers {self.min_workers} and --max-workers {self.max_workers} are no range from 1 up; "
+                "leave out both for a fixed number of workers"
+            )
+        return self
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether the number of workers follows the work."""
+        return bool(self.min_workers or self.max_workers)
+
+    @property
+    def first_workers(self) -> int:
+        """Number of workers to wait for before the work starts."""
+        return self.min_workers if self.adaptive else self.num_dask_workers
+
+
+class RunDaskPreprocessing(DataRoot, TimestampColumn, ClusterSpec, Launching):
+    """Arguments of `run_dask_preprocessing`."""
+
+    command: ClassVar[str] = "run_dask_preprocessing"
+
+    partitioned_telemetry_paths: Paths = wired(
+        "Folders written by split_parquet_file, or parquet files: one path, or a JSON list."
+    )
+    sample_frac: float = parameter("Share of the rows to keep.", 1.0, gt=0, le=1)
+    df_out_path: str = output_dataset("Folder of the dataset, which is emptied first.", "dataset")
+    minio_endpoint: str = parameter("S3 endpoint, with or without scheme. Empty: that of the environment.", "")
+
+
+class LabelTelemetry(DataRoot):
+    """Arguments of `label_telemetry`."""
+
+    command: ClassVar[str] = "label_telemetry"
+    cache_keys: ClassVar[tuple[str, ...]] = ("reports_fingerprint",)
+
+    df_path: NonEmpty = wired("The dataset.")
+    reports_path: NonEmpty = parameter("Table of the anomaly reports (.xls, .xlsx or .csv).")
+    labels_path: str = output_dataset("Folder of the label series, which is emptied first.", "labels")
+    report_columns: ReportColumns = parameter(
+        "Column headers of the report table that differ from those of the Columbus reports, as a JSON object with the "
+        "keys id, symbol, title, start and end.",
+        ReportColumns(),
+    )
+    strict_reports: bool = parameter(
+        "Whether overlapping events, events outside of the data and repeated event IDs are errors.", True
+    )
+
+
+class SplitRule(Seed):
+    """Which rows form the training, validation and test sets."""
+
+    window_hours: float = parameter(
+        "Rows within this many hours of a reported anomaly form the test set.", 12.0, ge=0, le=MOST_HOURS
+    )
+    block_hours: float = parameter(
+        "Hours of a block of the other rows, which goes to training or validation as a whole.",
+        6.0,
+        ge=1e-6,
+        le=MOST_HOURS,
+    )
+    val_fraction: float = parameter("Share of the blocks that form the validation set.", 0.2, gt=0, lt=1)
+
+
+class CreateTrainValTestSplit(SplitRule, DataRoot):
+    """Arguments of `create_train_val_test_split`."""
+
+    command: ClassVar[str] = "create_train_val_test_split"
+
+    df_path: NonEmpty = wired("The dataset.")
+    labels_path: NonEmpty = wired("Its label series.")
+    train_df_path: str = output_dataset("Folder of the training set, which is emptied first.", "train")
+    val_df_path: str = output_dataset("Folder of the validation set, which is emptied first.", "val")
+    test_df_path: str = output_dataset("Folder of the test set, which is emptied first.", "test")
+
+
+class FitScaler(Arguments):
+    """Arguments of `fit_scaler`."""
+
+    command: ClassVar[str] = "fit_scaler"
+
+    train_df_path: NonEmpty = wired("The training set.")
+    scaler_type: ScalerType = parameter(
+        "Centre and scale of a channel: mean and standard deviation, minimum and range, or median and interquartile "
+        "range.",
+        ScalerType.STANDARD,
+    )
+    scaler_path: NonEmpty = output_file("JSON file of the scaler.", "scaler")
+
+
+class ScaleDataframes(DataRoot):
+    """Arguments of `scale_dataframes`."""
+
+    command: ClassVar[str] = "scale_dataframes"
+
+    scaler_path: NonEmpty = input_artifact("JSON file of the scaler.", "scaler")
+    train_df_path: NonEmpty = wired("The training set.")
+    val_df_path: NonEmpty = wired("The validation set.")
+    test_df_path: NonEmpty = wired("The test set.")
+    scaled_train_df_path: str = output_dataset("Folder of the scaled training set, emptied first.", "scaled_train")
+    scaled_val_df_path: str = output_dataset("Folder of the scaled validation set, emptied first.", "scaled_val")
+    scaled_test_df_path: str = output_dataset("Folder of the scaled test set, emptied first.", "scaled_test")

@@ -1,0 +1,91 @@
+"""A declared argument in words: its type, bounds, choices and default."""
+
+import json
+from enum import Enum
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from container_component_src.errors import InputError
+
+_NAMES: dict[Any, str] = {bool: "boolean", int: "integer", float: "number"}
+_SIGNS: tuple[tuple[Any, str, str], ...] = (
+    (Gt, "gt", "above"),
+    (Ge, "ge", "at least"),
+    (Lt, "lt", "below"),
+    (Le, "le", "at most"),
+)
+
+
+def kind_of(field: FieldInfo) -> Any:
+    """Return the class of a field's values: the first of a union, without its parameters."""
+    kind = field.annotation
+    if get_origin(kind) in (Union, UnionType):
+        kind = next(option for option in get_args(kind) if option is not type(None))
+    return get_origin(kind) or kind
+
+
+def type_of(field: FieldInfo) -> str:
+    """Return the name of a field's type as users know it."""
+    kind = kind_of(field)
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return "json object"
+    if kind is tuple and Ellipsis in get_args(field.annotation):
+        return "json list"
+    return _NAMES.get(kind, "text")
+
+
+def parse_json(field: FieldInfo, value: object) -> object:
+    """Parse the text of a list or an object; leave every other value as it is.
+
+    Raises:
+        InputError: The text is not JSON.
+    """
+    if not isinstance(value, str) or not type_of(field).startswith("json"):
+        return value
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{value!r} is not JSON ({error.msg})", fix=f"give a {type_of(field)}") from error
+
+
+def choices_of(field: FieldInfo) -> list[str]:
+    """Return the texts that a field accepts, or an empty list if it takes others too."""
+    kind = kind_of(field)
+    if kind is Literal:
+        annotation = field.annotation
+        members = get_args(annotation) if get_origin(annotation) is Literal else get_args(get_args(annotation)[0])
+        return [str(choice) for choice in members]
+    return [str(choice.value) for choice in kind] if isinstance(kind, type) and issubclass(kind, Enum) else []
+
+
+def bounds_of(field: FieldInfo) -> str:
+    """Return the bounds of a number, such as `above 0, at most 1`."""
+    found = [
+        f"{text} {getattr(bound, name)}"
+        for bound in field.metadata
+        for kind, name, text in _SIGNS
+        if isinstance(bound, kind)
+    ]
+    return ", ".join(found)
+
+
+def default_of(field: FieldInfo) -> str | None:
+    """Return the default as it is written on a command line; None if there is none."""
+    value = None if field.is_required() else field.default
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, BaseModel):
+        return "{}"
+    if type_of(field) == "json list":
+        return json.dumps([_text(item) if isinstance(item, tuple) else item for item in value])
+    return _text(value)
+
+
+def _text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -1,0 +1,57 @@
+"""The evaluation, its report, and the gate of the deployment."""
+
+from typing import ClassVar
+
+from container_component_src.steps.declaration import (
+    Arguments,
+    ArtifactKind,
+    input_artifact,
+    output_dataset,
+    output_file,
+    parameter,
+    wired,
+)
+from container_component_src.steps.shared import DataRoot
+from container_component_src.values import NonEmpty
+
+
+class RunEvaluation(DataRoot):
+    """Arguments of `run_evaluation`."""
+
+    command: ClassVar[str] = "run_evaluation"
+    results: ClassVar[dict[str, type]] = {"composite_f1": float}
+    artifacts: ClassVar[dict[str, ArtifactKind]] = {
+        "metrics": "Metrics",
+        "classification": "ClassificationMetrics",
+    }
+
+    bundle_path: NonEmpty = input_artifact("The model bundle.", "model", "Model")
+    val_df_path: NonEmpty = wired("The scaled validation set.")
+    test_df_path: NonEmpty = wired("The scaled, labelled test set.")
+    train_df_path: str = wired("The scaled training set, on which the baselines are fitted. Empty: no baselines.", "")
+    scores_path: str = output_dataset("Folder of the dataset with the scores of the test set.", "scores")
+    evaluation_path: NonEmpty = output_file("JSON file of the evaluation.", "evaluation")
+
+
+class VisualizeResults(Arguments):
+    """Arguments of `visualize_results`."""
+
+    command: ClassVar[str] = "visualize_results"
+
+    df_path: NonEmpty = wired("The dataset before the split.")
+    train_df_path: NonEmpty = wired("Its training set, not scaled.")
+    val_df_path: NonEmpty = wired("Its validation set, not scaled.")
+    test_df_path: NonEmpty = wired("Its test set, not scaled.")
+    scores_path: NonEmpty = wired("The dataset of scores that the evaluation wrote.")
+    evaluation_path: NonEmpty = input_artifact("JSON file of the evaluation.", "evaluation")
+    bundle_path: NonEmpty = input_artifact("The evaluated model bundle.", "model", "Model")
+    trials_path: str = input_artifact("CSV table of the tuning trials. Empty: no tuning.", "trials", default="")
+    report_path: NonEmpty = output_file("HTML file of the report.", "report", "HTML")
+
+
+class Gate(Arguments):
+    """The condition under which the pipeline deploys a model; no command has it."""
+
+    min_composite_f1: float = parameter(
+        "Least composite F1 at the calibrated threshold with which a model is deployed; above 1, none is.", 0.3, ge=0
+    )

@@ -1,0 +1,105 @@
+"""The parameters of the pipeline: which there are, and whether their values can be used.
+
+The check runs wherever values are given: when the pipeline is compiled or submitted, and in its first step, because the
+user interface of Kubeflow checks types only.
+"""
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from container_component_src.errors import InputError
+from container_component_src.steps.data import (
+    CreateTrainValTestSplit,
+    FitScaler,
+    LabelTelemetry,
+    ListArchives,
+    RunDaskPreprocessing,
+    ScaleDataframes,
+    SplitParquetFile,
+)
+from container_component_src.steps.declaration import Arguments
+from container_component_src.steps.description import parse_json
+from container_component_src.steps.evaluation import Gate, RunEvaluation, VisualizeResults
+from container_component_src.steps.maintenance import Cleanup
+from container_component_src.steps.serving import DeployToKserve
+from container_component_src.steps.training import RunPyTorchJob
+from container_component_src.steps.tuning import RunKatibExperiment
+from container_component_src.values import innermost
+
+# In the order in which the pipeline runs them, and so in the order of its parameters.
+PIPELINE_STEPS: tuple[type[Arguments], ...] = (
+    ListArchives,
+    SplitParquetFile,
+    RunDaskPreprocessing,
+    LabelTelemetry,
+    CreateTrainValTestSplit,
+    FitScaler,
+    ScaleDataframes,
+    RunKatibExperiment,
+    RunPyTorchJob,
+    RunEvaluation,
+    VisualizeResults,
+    Gate,
+    DeployToKserve,
+    Cleanup,
+)
+
+
+@cache
+def pipeline_parameters() -> dict[str, FieldInfo]:
+    """Return the declaration of every parameter of the pipeline by its name."""
+    found: dict[str, FieldInfo] = {}
+    for step in PIPELINE_STEPS:
+        for name, parameter in step.parameters().items():
+            found.setdefault(parameter, step.model_fields[name])
+    return found
+
+
+def check_parameters(values: Mapping[str, object]) -> None:
+    """Check values of pipeline parameters as the steps will.
+
+    Args:
+        values: Values by the name of the parameter, as text or as the parameter's type; the others have their defaults.
+
+    Raises:
+        InputError: A parameter is unknown, or steps cannot use its value.
+    """
+    known = pipeline_parameters()
+    for name in values:
+        if name not in known:
+            similar = difflib.get_close_matches(name, known, n=1)
+            fix = f"did you mean '{similar[0]}'?" if similar else f"use one of {', '.join(sorted(known))}"
+            raise InputError(f"unknown pipeline parameter '{name}'", fix=fix)
+    problems = dict.fromkeys(problem for step in PIPELINE_STEPS for problem in _problems(step, values))
+    if problems:
+        raise InputError("; ".join(problems))
+
+
+def _problems(step: type[Arguments], values: Mapping[str, object]) -> Iterator[str]:
+    """Yield what is wrong with the values of a step's parameters."""
+    names = step.parameters()
+    given = {name: values[parameter] for name, parameter in names.items() if parameter in values}
+    # What the pipeline passes from other steps is not known yet, but required.
+    stand_ins = {name: "-" for name, field in step.model_fields.items() if field.is_required() and name not in given}
+    try:
+        parsed = {name: parse_json(step.model_fields[name], value) for name, value in given.items()}
+        step.model_validate({**stand_ins, **parsed})
+    except ValidationError as error:
+        for item in innermost(error):
+            if item["loc"]:
+                parameter = names[str(item["loc"][0])]
+                yield f"pipeline parameter '{parameter}' is {values[parameter]!r}: {item['msg']}"
+            else:
+                yield _with_parameters(item["msg"], names)
+    except InputError as error:
+        yield str(error)
+
+
+def _with_parameters(text: str, names: Mapping[str, str]) -> str:
+    """Replace the options in a message by the parameters that set them."""
+    return re.sub(r"--([a-z-]+)", lambda match: names.get(match[1].replace("-", "_"), match[0]), text)

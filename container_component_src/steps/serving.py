@@ -1,0 +1,175 @@
+"""The deployment of a model, its servers, and their client."""
+
+import re
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import AfterValidator, model_validator
+
+from container_component_src.steps.declaration import Arguments, flag, option, parameter, wired
+from container_component_src.steps.shared import Launching, TimestampColumn
+from container_component_src.values import NonEmpty
+
+LONGEST_LABEL = 63  # characters of a label of a host name
+LONGEST_NAME = LONGEST_LABEL - len("-transformer")
+KNATIVE = "Knative"
+STANDARD = "Standard"
+_OLD_MODES = {"RawDeployment": STANDARD, "Serverless": KNATIVE}  # names before KServe 0.16
+HTTP_PORT = 8080
+TOP_CHANNELS = 5
+MAX_BODY_MIB = 64
+_DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+
+
+def same_mode(mode: str) -> str:
+    """Return the current name of a deployment mode."""
+    return _OLD_MODES.get(mode, mode)
+
+
+def names_of_mode(mode: str) -> list[str]:
+    """Return the names by which KServe may know a deployment mode, the given one first."""
+    others = (name for name in (*_OLD_MODES, *_OLD_MODES.values()) if name != mode)
+    return [mode, *(name for name in others if same_mode(name) == same_mode(mode))]
+
+
+def _dns_label(name: str) -> str:
+    if not _DNS_LABEL.fullmatch(name) or len(name) > LONGEST_NAME:
+        raise ValueError(
+            f"'{name}' is no name of a service: use at most {LONGEST_NAME} lower-case letters, digits and hyphens, "
+            "starting with a letter"
+        )
+    return name
+
+
+ServiceName = Annotated[str, AfterValidator(_dns_label)]
+
+
+class Replicas(Arguments):
+    """How many pods serve, and how they are started."""
+
+    deployment_mode: Literal["Standard", "Knative", "RawDeployment", "Serverless"] = wired(
+        "Pods of a Deployment, or of Knative, which starts them on demand. RawDeployment and Serverless are the names "
+        "before KServe 0.16; the other name is used where KServe does not know one.",
+        STANDARD,
+    )
+    min_replicas: int = wired("Least pods of a component of the service; 0 with Knative only.", 1, ge=0)
+    max_replicas: int = wired("Most pods of a component of the service.", 1, ge=1)
+
+    @model_validator(mode="after")
+    def _replicas_fit_the_mode(self) -> Self:
+        if self.max_replicas < self.min_replicas:
+            raise ValueError(f"--max-replicas {self.max_replicas} is below --min-replicas {self.min_replicas}")
+        if self.min_replicas == 0 and not self.serverless:
+            raise ValueError("--min-replicas 0 needs --deployment-mode Knative, which starts pods on demand")
+        return self
+
+    @property
+    def serverless(self) -> bool:
+        """Whether pods are started on demand."""
+        return same_mode(self.deployment_mode) == KNATIVE
+
+
+class Hosting(Replicas):
+    """How a cluster runs a service; the local backend uses `combined` only."""
+
+    model_storage: Literal["secret", "service-account"] = option(
+        "How servers get the bundle: they read it from S3 with the Secret of all pods, or KServe copies it into the "
+        "pods with the credentials of the service account.",
+        "secret",
+    )
+    combined: bool = flag("Run transformer and predictor in one container.")
+    canary_traffic_percent: int | None = option(
+        "Share of the requests for the new model, the rest goes to the previous one; with Knative and --combined only.",
+        None,
+        ge=0,
+        le=100,
+    )
+    istio_sidecar: bool = flag(
+        "Let Istio inject its proxy into the pods; the policy of a profile then separates transformer and predictor."
+    )
+    take_over: bool = parameter(
+        "Whether to replace an InferenceService of the same name that something else created.",
+        False,
+        name="take_over_service",
+    )
+    gateway_url: str = option(
+        "Address for the smoke request from outside of the cluster, such as a forwarded port of the gateway.", ""
+    )
+
+    @model_validator(mode="after")
+    def _canary_fits(self) -> Self:
+        if self.canary_traffic_percent is not None and not self.serverless:
+            raise ValueError("--canary-traffic-percent needs --deployment-mode Knative, which divides traffic")
+        if self.canary_traffic_percent is not None and not self.combined:
+            raise ValueError(
+                "--canary-traffic-percent needs --combined: traffic is divided at each component, so a transformer "
+                "could ask the predictor of the other model"
+            )
+        return self
+
+
+class DeployToKserve(Hosting, Launching):
+    """Arguments of `deploy_to_kserve`."""
+
+    command: ClassVar[str] = "deploy_to_kserve"
+    results: ClassVar[dict[str, type]] = {"endpoint": str}
+
+    bundle_path: NonEmpty = wired("The model bundle.")
+    test_df_path: str = wired(
+        "Scaled test set, whose first rows make the smoke request. Empty: a row at the centre of the scaler.", ""
+    )
+    service_name: ServiceName = parameter("Name of the InferenceService.", "columbus-eclss-ad")
+    ready_timeout: float = option("Seconds until the service must be ready.", 600.0, gt=0)
+
+
+class Server(Arguments):
+    """What every server needs. KServe adds arguments of its own, written with underscores."""
+
+    model_dir: NonEmpty = option("The model bundle: a folder or its URI.", "/mnt/models", aliases=("--model_dir",))
+    model_name: NonEmpty = option("Name of the model in the URL.", "model", aliases=("--model_name",))
+    http_port: int = option("Port to listen on.", HTTP_PORT, aliases=("--http_port",), ge=1)
+    grpc_port: int | None = option(
+        "Port of gRPC; by default 8081 beside HTTP port 8080, and no gRPC beside another one.",
+        None,
+        aliases=("--grpc_port",),
+        ge=1,
+    )
+    max_body_mib: int = option("Largest body of an HTTP request, in MiB.", MAX_BODY_MIB, ge=1)
+    workers: int = option("Processes that answer HTTP requests.", 1, ge=1)
+    top_channels: int = option("Contributing channels that an answer names for a row.", TOP_CHANNELS, ge=1)
+
+
+class ServePredictor(Server):
+    """Arguments of `serve_predictor`."""
+
+    command: ClassVar[str] = "serve_predictor"
+
+    combined: bool = flag("Also do what a transformer does, in this process.")
+
+
+class ServeTransformer(Server):
+    """Arguments of `serve_transformer`."""
+
+    command: ClassVar[str] = "serve_transformer"
+
+    predictor_host: NonEmpty = option("Host of the predictor, or host:port.", aliases=("--predictor_host",))
+
+
+class QueryModel(TimestampColumn):
+    """Arguments of `query_model`."""
+
+    command: ClassVar[str] = "query_model"
+
+    url: NonEmpty = option("Address of the service, or of the gateway with the path before /v2.")
+    model_name: NonEmpty = option("Name of the model.", "columbus-eclss-ad")
+    host: str = option("Host header: the name of the service behind a gateway.", "")
+    ca_file: str = option("Certificates to trust, as PEM. Empty: those of the system.", "")
+    input: NonEmpty = option("Telemetry in engineering units; - is stdin.", "-")
+    input_format: Literal["parquet", "csv", "json"] | None = option(
+        "Format of the input; detected from the content by default.", None
+    )
+    output: str = option("Parquet file for the answers. Empty: a table is printed.", "")
+    batch_rows: int = option("Rows of a request.", 1000, ge=1)
+    skip_missing: bool = flag("Leave out rows with a missing value.")
+    alarms_only: bool = flag("Print rows with an alarm only.")
+    rows: int = option("Rows to print.", 20, ge=1)
+    timeout: float = option("Seconds to wait for an answer.", 60.0, gt=0)

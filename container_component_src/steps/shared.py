@@ -1,0 +1,80 @@
+"""Arguments that several commands share."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from container_component_src.steps.declaration import Arguments, flag, option, parameter, wired
+from container_component_src.values import NonEmpty, Quantity
+
+Size = Annotated[int, Field(ge=1)]
+MOST_HOURS = 876_600.0  # a century; timestamps in nanoseconds cover less than three
+
+
+class DataRoot(Arguments):
+    """Where a step writes its datasets."""
+
+    data_root: str = parameter(
+        "Folder in a store of your own for the datasets of all runs: large outputs go to RUN_ID/COMMAND below it, and "
+        "not where the other options say. Empty: the pipeline's own store.",
+        "",
+    )
+
+
+class TimestampColumn(Arguments):
+    """How the time of a row is stored."""
+
+    timestamp_col: NonEmpty = parameter("Name of the timestamp column, in UTC.", "normalizedTime")
+
+
+class Seed(Arguments):
+    """The seed of everything that is drawn at random."""
+
+    seed: int = parameter("Seed of every random choice.", 42, ge=0, lt=2**32)
+
+
+class Place(Arguments):
+    """Where jobs run."""
+
+    namespace: str = parameter("Namespace of the jobs on a cluster. Empty: that of the pod that starts them.", "")
+    backend: Literal["kubernetes", "local"] = parameter(
+        "Where jobs run: by the operators of a cluster, or as processes of this machine.",
+        "local",
+        envvar="PIPELINE_BACKEND",
+    )
+
+
+PullPolicy = Literal["Always", "IfNotPresent", "Never"]
+
+
+class Gpus(Arguments):
+    """What a pod that trains uses beside CPU and memory."""
+
+    gpus: int = option("GPUs of a pod.", 0, ge=0)
+    gpu_resource: NonEmpty = option("Resource name of the GPUs on the cluster.", "nvidia.com/gpu")
+    shared_memory: Quantity = option("Size of /dev/shm in a pod, which counts as part of its memory.", "1Gi")
+
+
+class PodSettings(Gpus):
+    """How the pods run that a step starts; quantities as Kubernetes writes them."""
+
+    namespace: str = ""
+    image: str = option("Image of the pods; a cluster needs it.", "")
+    image_pull_policy: PullPolicy = option("When to pull the image.", "IfNotPresent")
+    s3_secret: NonEmpty = option("Secret with the S3 credentials and endpoint.", "s3creds")
+    service_account: str = option("Service account of the pods. Empty: the default one of the namespace.", "")
+    cpu: Quantity = option("CPU request of a pod, as Kubernetes writes it.", "1")
+    memory: Quantity = option("Memory request and limit of a pod, as Kubernetes writes it.", "2Gi")
+
+
+class Launching(Place):
+    """A step that starts jobs."""
+
+    pods: PodSettings = wired("Settings of the pods as a JSON object; the options below override it.", PodSettings())
+    dry_run: bool = flag("Print the manifest and start nothing.")
+
+    @model_validator(mode="after")
+    def _pods_are_in_the_namespace(self) -> "Launching":
+        if self.pods.namespace != self.namespace:
+            object.__setattr__(self, "pods", self.pods.model_copy(update={"namespace": self.namespace}))
+        return self

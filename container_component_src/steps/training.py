@@ -1,0 +1,152 @@
+"""The training program, and the step that runs it on several nodes."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BeforeValidator, model_validator
+
+from container_component_src.errors import InputError
+from container_component_src.steps.declaration import Arguments, option, output_dataset, output_file, parameter, wired
+from container_component_src.steps.shared import DataRoot, Launching, Seed, Size
+from container_component_src.values import Frozen, NonEmpty
+
+ThresholdMethod = Literal["quantile", "peaks_over_threshold"]
+
+
+def _layer_sizes(value: object) -> object:
+    sizes = [size.strip() for size in value.strip("[] ").split(",")] if isinstance(value, str) else value
+    if not isinstance(sizes, list | tuple) or len(sizes) != 2:
+        raise ValueError(f"{value!r} does not name two layer sizes, as in 128,64")
+    return sizes
+
+
+# Sizes of the encoder's two hidden layers; the decoder has them in reverse. As text `128,64`: it needs no quotes.
+HiddenDims = Annotated[tuple[Size, Size], BeforeValidator(_layer_sizes)]
+
+
+class Hyperparameters(Arguments):
+    """What the tuning searches: architecture and optimization."""
+
+    latent_dim: int = option("Size of the latent space.", 16, ge=1)
+    hidden_dims: HiddenDims = option("Sizes of the two hidden layers of the encoder.", (256, 128))
+    beta: float = option("Weight of the KL divergence in the ELBO.", 1.0, ge=0)
+    lr: float = option("Learning rate of Adam.", 0.003, gt=0)
+    batch_size: int = option("Rows of one optimization step, over all nodes.", 1024, ge=1)
+
+
+class TrainingData(Seed):
+    """What a trial of the tuning and the final training have in common."""
+
+    train_df_path: NonEmpty = wired("Scaled training set.")
+    val_df_path: NonEmpty = wired("Scaled validation set: it ends the training and sets the alarm threshold.")
+    window_steps: int = parameter("Time steps that the model sees at once, the current one included.", 1, ge=1)
+    early_stopping_patience: int = parameter("Epochs without a lower validation loss that end a training.", 3, ge=1)
+
+
+class FinalTraining(TrainingData):
+    """What only the final training needs."""
+
+    max_epochs: int = parameter("Most epochs of the final training.", 8, ge=1)
+    num_gpu_nodes: int = parameter("Nodes of the final training.", 1, ge=1)
+    smoothing_window: int = parameter("Time steps of the rolling median over the scores; 1 for none.", 5, ge=1)
+    alarm_quantile: float = parameter(
+        "Quantile of the validation scores that becomes the alarm threshold.", 0.99, gt=0, lt=1
+    )
+    threshold_method: ThresholdMethod = parameter(
+        "How the quantile is found: among the scores, or from a distribution fitted to their tail.", "quantile"
+    )
+    model_output_file: NonEmpty = output_dataset("Folder of the model bundle.", "model", "Model")
+
+
+class TrainingArguments(FinalTraining, Hyperparameters):
+    """Arguments of `run_training`."""
+
+    command: ClassVar[str] = "run_training"
+
+    run_as_pytorchjob: bool = option(
+        "Whether to take part in a distributed training as the environment of the training operator says.", False
+    )
+    memory_share: float = option(
+        "Share of the memory that a dataset may take; a larger one is streamed.", 0.25, ge=0, le=1
+    )
+
+    @classmethod
+    def publishes(cls) -> bool:
+        """Return False: the step that starts the program reports its outputs."""
+        return False
+
+    @model_validator(mode="after")
+    def _batch_feeds_every_node(self) -> Self:
+        if self.num_gpu_nodes > 1 and self.batch_size < 2 * self.num_gpu_nodes:
+            raise InputError(
+                f"batch size {self.batch_size} is too small for {self.num_gpu_nodes} nodes",
+                fix=f"use at least {2 * self.num_gpu_nodes}",
+            )
+        return self
+
+    @property
+    def hyperparameters(self) -> Hyperparameters:
+        """The arguments that the tuning searches."""
+        return Hyperparameters(**self.model_dump(include={*Hyperparameters.model_fields}))
+
+
+class TrainingJob(Frozen):
+    """A distributed run of the training program on `arguments.num_gpu_nodes` nodes."""
+
+    arguments: TrainingArguments
+    timeout: float = 86_400.0  # seconds
+
+
+class RunPyTorchJob(FinalTraining, DataRoot, Launching):
+    """Arguments of `run_pytorchjob`."""
+
+    command: ClassVar[str] = "run_pytorchjob"
+
+    hyperparameters: Hyperparameters = wired(
+        'Hyperparameters as a JSON object, as the tuning returns it: {"latent_dim": 8, "hidden_dims": "128,64", '
+        '"beta": 1.0, "lr": 0.001, "batch_size": 1024}; those left out have the defaults of run_training.',
+        Hyperparameters(),
+    )
+    model_copy_path: str = output_file(
+        "With a data root: folder of a copy of the bundle, for the pipeline's own store.", "model", "Model", ""
+    )
+    job_timeout: float = wired(
+        "Seconds that the training may take, including the time until its pods have nodes.", 86_400.0, gt=0
+    )
+
+    def job(self, model_output_file: str) -> TrainingJob:
+        """Return the training to run.
+
+        Args:
+            model_output_file: Folder of the model bundle.
+
+        Raises:
+            InputError: The batches are too small for the nodes.
+        """
+        own = {name: getattr(self, name) for name in FinalTraining.model_fields}
+        values = {**self.hyperparameters.model_dump(), **own, "model_output_file": model_output_file}
+        return TrainingJob(arguments=TrainingArguments.model_validate(values), timeout=self.job_timeout)
+
+
+def training_command(arguments: TrainingArguments, placeholders: Mapping[str, str] | None = None) -> list[str]:
+    """Build the command line of a training: trials, training jobs and local runs start this one.
+
+    No value needs quoting in a shell, because Katib joins the arguments by blanks.
+
+    Args:
+        arguments: Arguments of the training.
+        placeholders: Text in place of the values of some arguments, by name.
+    """
+    texts = placeholders or {}
+    command = ["python", "container_component_src/main.py", arguments.command]
+    for name in TrainingArguments.model_fields:
+        command += [f"--{name.replace('_', '-')}", texts.get(name) or _text(getattr(arguments, name))]
+    return command
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return ",".join(str(item) for item in value)
+    return str(value)

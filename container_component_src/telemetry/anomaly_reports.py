@@ -1,0 +1,154 @@
+"""Anomaly reports: the events in a CSV or Excel table, one per row."""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from itertools import chain, islice, pairwise
+
+import pandas as pd
+
+from container_component_src.errors import InputError
+from container_component_src.steps.data import ReportColumns
+from container_component_src.telemetry.dataset import to_iso
+from container_component_src.telemetry.events import Event
+from container_component_src.telemetry.spreadsheets import Row, Sheet, read_sheets
+
+logger = logging.getLogger(__name__)
+
+REPORT_TIME_FORMAT = "%Y/%j/%H:%M:%S"
+HEADER_SEARCH_ROWS = 20  # there may be a title, or notes, above the headers
+SHOWN_HEADERS = 12  # most headers of the file that an error lists
+
+
+def read_reports(uri: str, columns: ReportColumns, strict: bool = True) -> list[Event]:
+    """Read the events of all sheets that have the headers, and log the names of the other sheets.
+
+    Args:
+        uri: A `.csv`, `.xlsx` or `.xls` file.
+        columns: Headers of the report table; extra whitespace in them is ignored.
+        strict: Whether events that overlap, or share an ID, are errors.
+
+    Returns:
+        The events, sorted by start.
+
+    Raises:
+        InputError: The file is unreadable or too large, has no rows or lacks a column; an event has no ID, an invalid
+            or missing time, or an end that is not after its start; or (if strict) events overlap or share an ID. The
+            message names file, sheet, row and column.
+    """
+    events: list[Event] = []
+    without_headers: dict[str, str] = {}  # name of the sheet: what it lacks
+    read = 0
+    for sheet in read_sheets(uri):
+        top = list(islice(sheet.rows, HEADER_SEARCH_ROWS))
+        if (header := _header_row(top, columns)) is None:
+            without_headers[sheet.name] = _missing_column(top, columns)
+            continue
+        read += 1
+        events += _sheet_events(sheet, top, header, columns)
+    if not read:
+        problems = [f"sheet '{name}': {missing}" if name else missing for name, missing in without_headers.items()]
+        raise InputError(f"{uri}: {'; '.join(problems)}", fix="add it or change [col-names] in config.toml")
+    if not events:
+        raise InputError(f"{uri}: no rows", fix="add a report: a test set needs at least one anomaly")
+    for name, missing in without_headers.items():
+        logger.warning("%s: sheet '%s' is ignored: %s", uri, name, missing)
+    events.sort(key=lambda event: (event.start, event.end, event.id))
+    if strict:
+        _check_overlaps(uri, events)
+        _check_ids(uri, events)
+    return events
+
+
+def _header_row(rows: Sequence[Row], columns: ReportColumns) -> int | None:
+    """Return the index of the first row with all headers."""
+    wanted = {_normalised(name) for name in columns.model_dump().values()}
+    return next((index for index, row in enumerate(rows) if wanted <= {_normalised(cell) for cell in row}), None)
+
+
+def _missing_column(rows: Sequence[Row], columns: ReportColumns) -> str:
+    """Return the first header that is missing in the row with most of the headers, and what that row has."""
+    wanted = {_normalised(name): name for name in columns.model_dump().values()}
+    best = max(rows, key=lambda row: len(wanted.keys() & {_normalised(cell) for cell in row}), default=[])
+    lacking = next(name for header, name in wanted.items() if header not in {_normalised(cell) for cell in best})
+    shown = [cell for cell in best if cell][:SHOWN_HEADERS]
+    return f"no column '{lacking}' (found: {', '.join(map(repr, shown)) or 'nothing'})"
+
+
+def _sheet_events(sheet: Sheet, top: list[Row], header: int, columns: ReportColumns) -> list[Event]:
+    """Return the events of one sheet in the order of its rows.
+
+    Args:
+        sheet: The sheet; the rows in `top` have been taken from it.
+        top: Its first rows.
+        header: Index of the header row in `top`.
+        columns: Headers of the report table.
+    """
+    headers = [_normalised(cell) for cell in top[header]]
+    positions = {field: _position(sheet.label, headers, name) for field, name in columns.model_dump().items()}
+    rows = enumerate(chain(top[header + 1 :], sheet.rows), start=header + 2)  # numbered as in a spreadsheet
+    filled = {number: row for number, row in rows if any(row)}
+    if not filled:
+        return []
+    for number, row in filled.items():
+        if any(row[len(headers) :]):
+            problem = f"{sheet.label}: row {number} has more cells than there are headers"
+            raise InputError(problem, fix="put quotes around texts with a delimiter")
+    cells = {field: [row[at] if at < len(row) else "" for row in filled.values()] for field, at in positions.items()}
+    starts, ends = (
+        _times(sheet.label, name, pd.Series(cells[field], index=list(filled), dtype=object))
+        for field, name in (("start", columns.start), ("end", columns.end))
+    )
+    events = []
+    texts = zip(cells["id"], cells["symbol"], cells["title"], strict=True)
+    for number, (id_, symbol, title), start, end in zip(filled, texts, starts, ends, strict=True):
+        if not id_:
+            raise InputError(f"{sheet.label}: row {number}, column '{columns.id}': no ID", fix="give the event an ID")
+        if end <= start:
+            problem = f"{sheet.label}: row {number} (event {id_}): '{columns.end}' is not after '{columns.start}'"
+            raise InputError(problem, fix="correct the times")
+        events.append(Event(id=id_, symbol=symbol, title=title, start=start, end=end))
+    return events
+
+
+def _position(place: str, headers: Sequence[str], name: str) -> int:
+    if headers.count(_normalised(name)) > 1:
+        raise InputError(f"{place}: two columns are named '{name}'", fix="remove or rename one")
+    return headers.index(_normalised(name))
+
+
+def _times(place: str, name: str, column: "pd.Series[str]") -> list[int]:
+    """Return the times of a column in nanoseconds since 1970-01-01 UTC."""
+    times = pd.to_datetime(column, format=REPORT_TIME_FORMAT, utc=True, errors="coerce")
+    # pandas reads day 366 of a common year as another day, and second 61 as another minute.
+    year, second = (pd.to_numeric(text, errors="coerce") for text in (column.str[:4], column.str.rpartition(":")[2]))
+    times = times.where((times.dt.year == year) & (times.dt.second == second))
+    if times.isna().any():
+        row = times.isna().idxmax()
+        text = column.loc[row]
+        problem = f"'{text}' is not a time in the format {REPORT_TIME_FORMAT}" if text else "no time is given"
+        raise InputError(f"{place}: row {row}, column '{name}': {problem}", fix="correct the report")
+    return [int(time) for time in times.astype("datetime64[ns, UTC]").astype("int64")]
+
+
+def _check_overlaps(uri: str, events: Sequence[Event]) -> None:
+    for before, after in pairwise(events):
+        if after.start < before.end:
+            raise InputError(
+                f"{uri}: events {before.id} and {after.id} overlap (from {to_iso(after.start)})",
+                fix="join them in the report, or allow it with --strict-reports false",
+            )
+
+
+def _check_ids(uri: str, events: Sequence[Event]) -> None:
+    name, count = Counter(event.id for event in events).most_common(1)[0]
+    if count > 1:
+        raise InputError(
+            f"{uri}: {count} events have the ID '{name}'",
+            fix="give each event its own, or allow it with --strict-reports false",
+        )
+
+
+def _normalised(text: str) -> str:
+    """Return a header with single spaces between its words."""
+    return " ".join(text.split())

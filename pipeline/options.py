@@ -1,0 +1,84 @@
+"""Which options of `compile_and_run_pipeline.py` go together."""
+
+import click
+from click.core import ParameterSource
+
+from container_component_src.errors import InputError
+
+PIPELINE_FILE = "columbus-eclss-ad-pipeline.yaml"  # also the name that the UI and --upload propose for the pipeline
+
+# Options that do not go everywhere, by the option that they are for; none stands for a notebook.
+_ON_A_PLATFORM = ("", "remote")
+_PLACES: dict[str | None, tuple[str, ...]] = {
+    "containers": ("local",),
+    "output": ("compile_only",),
+    "ca_bundle": ("remote",),
+    "insecure": ("remote",),
+    "experiment": _ON_A_PLATFORM,
+    "run_name": _ON_A_PLATFORM,
+    "wait": _ON_A_PLATFORM,
+    "retried_run": _ON_A_PLATFORM,
+    "upload": _ON_A_PLATFORM,
+    "cron": _ON_A_PLATFORM,
+    "list_schedules": _ON_A_PLATFORM,
+    "disable_schedule": _ON_A_PLATFORM,
+    "skip_preflight": _ON_A_PLATFORM,
+}
+_OF_NEW_RUNS = {
+    "parameters",
+    "no_cache",
+    "image_tag",
+    "experiment",
+    "run_name",
+    "upload",
+    "cron",
+    "list_schedules",
+    "disable_schedule",
+    "skip_preflight",
+}
+
+
+def check_options(context: click.Context) -> None:
+    """Refuse options that contradict each other, or that would have no effect.
+
+    Raises:
+        InputError: One does not go with the others.
+    """
+    given = [
+        parameter
+        for parameter in context.command.params
+        if parameter.name and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+    ]
+    names = {parameter.name for parameter in given}
+    places = names & {"local", "remote", "compile_only"}
+    if len(places) > 1:
+        raise InputError("--local, --remote and --compile-only exclude each other: give one, or none in a notebook")
+    if len(names & {"upload", "cron", "list_schedules", "disable_schedule", "wait"}) > 1:
+        raise InputError("--wait, --upload, --schedule, --list-schedules and --disable-schedule exclude each other")
+    useless = names & _OF_NEW_RUNS if "retried_run" in names else set()
+    if useless:
+        option = next(parameter.opts[0] for parameter in given if parameter.name in useless)
+        raise InputError(f"{option} has no effect with --retry, which lets a run go on as it is: leave it out")
+    place = next(iter(places), "") or ""
+    for parameter in given:
+        if parameter.name in {"cron", "disable_schedule", "retried_run"} and not context.params[parameter.name]:
+            raise InputError(f"{parameter.opts[0]} is empty: give it a value, or leave it out")
+        allowed = _PLACES.get(parameter.name, (place,))
+        if place not in allowed:
+            to = " or ".join(f"--{name.replace('_', '-')}" if name else "a notebook" for name in allowed)
+            raise InputError(f"{parameter.opts[0]} is for {to}: leave it out, or say where")
+
+
+def parse_parameters(texts: tuple[str, ...]) -> dict[str, str]:
+    """Take `name=value` texts apart.
+
+    Raises:
+        InputError: A text has no name or no equals sign.
+    """
+    parsed = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise InputError(f"--param {text!r} is not of the form name=value; write it so")
+        parsed[name] = value
+    return parsed

@@ -1,0 +1,42 @@
+"""Labelled scores, written by hand and drawn at random."""
+
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from container_component_src.evaluation.labelled_scores import LabelledScores
+from container_component_src.telemetry.events import Event, row_bounds
+
+SECOND = 1_000_000_000
+DAY_S = 86_400
+
+
+def event(start: int, end: int, name: str = "A-1") -> Event:
+    return Event(id=name, start=start * SECOND, end=end * SECOND)
+
+
+def labelled(seconds: list[int], scores: list[float], events: list[Event]) -> LabelledScores:
+    timestamps = np.array(seconds, dtype=np.int64) * SECOND
+    labels = np.zeros(len(seconds), dtype=np.int8)
+    for start, stop in row_bounds(timestamps, events):
+        labels[start:stop] = 1
+    return LabelledScores(timestamps, np.array(scores, dtype=np.float64), labels, events)
+
+
+def ten_seconds() -> LabelledScores:
+    #        second  0  1  2  3  4  5  6  7  8  9, anomalous in 2 to 4 and 7
+    return labelled(list(range(10)), [0, 5, 1, 6, 7, 6, 0, 1, 8, 0], [event(2, 5, "A-1"), event(7, 8, "A-2")])
+
+
+@st.composite
+def random_data(draw: st.DrawFn) -> LabelledScores:
+    rows = draw(st.integers(4, 30))
+    seconds = np.cumsum(draw(arrays(np.int64, rows, elements=st.sampled_from([1, 1, 1, 2, 90])))).tolist()
+    kind = draw(st.sampled_from([np.float32, np.float64]))
+    scores = draw(arrays(kind, rows, elements=st.integers(-4, 4).map(lambda value: value / 2)))
+    # The first row stays normal. Events start at a row and may overlap and end between rows or after the data.
+    rows_and_lengths = draw(st.lists(st.tuples(st.integers(1, rows - 1), st.integers(1, 100)), min_size=1, max_size=4))
+    events = [event(seconds[row], seconds[row] + length, f"A-{row}-{length}") for row, length in rows_and_lengths]
+    return replace(labelled(seconds, [0.0] * rows, events), scores=scores)

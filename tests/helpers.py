@@ -1,14 +1,12 @@
 """Small telemetry, anomaly reports and checks that tests of several modules use."""
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import pandas as pd
-import psutil
 
 from container_component_src.telemetry.dataset import MANIFEST_NAME, Dataset, Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter
@@ -119,16 +117,6 @@ def write_dataset(
                 )
             )
         return writer.commit(events=tuple(events))
-
-
-def started(parent: int, argument: str) -> list[psutil.Process]:
-    """Descendants of a process that run a command with this argument; one that has only been forked does not yet."""
-    found = []
-    for process in psutil.Process(parent).children(recursive=True):
-        with suppress(psutil.NoSuchProcess):
-            if argument in process.cmdline():
-                found.append(process)
-    return found
 
 
 def assert_refused(outcome: Outcome, *named: object, code: int = 2) -> None:

@@ -17,7 +17,6 @@ from container_component_src.model.bundle_info import INFO_NAME
 from container_component_src.serving.deployment.preparation import make_service
 from container_component_src.serving.deployment.service import Service, SmokeRequest
 from container_component_src.steps.serving import Hosting
-from tests.helpers import started
 from tests.serving.bundles import make_bundle
 
 DEADLINE = 300  # seconds
@@ -89,8 +88,7 @@ def test_a_stopped_deployment_leaves_nothing(tmp_path: Path, number: signal.Sign
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.02)
-            servers = started(process.pid, "serve_predictor") + started(process.pid, "serve_transformer")
-        time.sleep(0.5)  # now the deployment also knows the last of them
+            servers = process.children(recursive=True)
         process.send_signal(number)
         assert process.wait(DEADLINE) != 0
     gone, alive = psutil.wait_procs(servers, timeout=0)

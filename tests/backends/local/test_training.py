@@ -17,7 +17,6 @@ from container_component_src.errors import InputError, StepError
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.training import train
 from container_component_src.steps.training import TrainingArguments, TrainingJob
-from tests.helpers import started
 from tests.model.datasets import make_values, write_dataset
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -145,10 +144,9 @@ def test_no_process_outlives_its_launcher(arguments: TrainingArguments, number: 
         assert launcher.stdout is not None
         while trains and "val_loss=" not in launcher.stdout.readline():
             assert launcher.poll() is None
-        while len(ranks := started(launcher.pid, "run_training")) < 2:
+        while len(ranks := psutil.Process(launcher.pid).children(recursive=True)) < 2:
             assert launcher.poll() is None
             time.sleep(0.02)
-        time.sleep(0.5)  # now the launcher also knows the last of them
         reader = threading.Thread(target=launcher.stdout.read)
         reader.start()
         launcher.send_signal(number)

@@ -49,7 +49,7 @@ def test_all_granted_rights_are_used(
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(conditions, "POLL_INTERVAL", 0.05)
+    monkeypatch.setattr(conditions, "POLL_INTERVAL", 0.2)
     kserve.idle = True  # it has nothing to do at first, and looks often
     retried = Step(step.run_id, **SECOND_POD)
     with training_controller.playing(training_controller.TrainingOperator(emulator)):

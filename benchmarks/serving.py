@@ -33,14 +33,13 @@ from benchmarks.table import detail_table
 from container_component_src import storage
 from container_component_src.backends.local.processes import free_ports
 from container_component_src.backends.local.serving import Server, running, wait_until_ready
-from container_component_src.model.bundle import (
+from container_component_src.model.bundle import Bundle, build
+from container_component_src.model.bundle_info import (
     Architecture,
-    Bundle,
     BundleInfo,
     ChannelStatistics,
     Thresholds,
     TrainingSummary,
-    build,
 )
 from container_component_src.model.scoring import score_contributions
 from container_component_src.serving.protocol.v2 import encode_request

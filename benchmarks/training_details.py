@@ -21,7 +21,7 @@ from benchmarks.stages import training_arguments
 from benchmarks.workspace import Workspace
 from container_component_src.arrays import Float32Array
 from container_component_src.limits import usable_cores
-from container_component_src.model.datamodule import Share, TensorSource
+from container_component_src.model.datamodule import Shard, TensorSource
 from container_component_src.model.hardware import useful_threads
 from container_component_src.model.training import fit
 from container_component_src.steps.training import TrainingArguments
@@ -69,11 +69,11 @@ def training(work: Workspace) -> list[Detail]:
 
 def _data_path(values: Float32Array) -> list[Detail]:
     torch.set_num_threads(usable_cores())
-    source, share = TensorSource(torch.from_numpy(values)), Share()
+    source, shard = TensorSource(torch.from_numpy(values)), Shard()
     one_by_one = DataLoader(_Rows(torch.from_numpy(values)), batch_size=PER_ROW_BATCH, shuffle=True)
 
     def draw_blocks() -> None:
-        for block in source.shuffled(PER_ROW_BATCH, 0, 0, share):
+        for block in source.shuffled(PER_ROW_BATCH, 0, 0, shard):
             for _ in block:
                 pass
 

@@ -3,11 +3,22 @@
 import math
 import time
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from typing import TypeVar
 
 from container_component_src.errors import StepError
 
 T = TypeVar("T")
+
+TRANSIENT_STATUSES = {  # HTTP statuses that a later attempt may not get
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.TOO_EARLY,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT,
+}
 
 
 class NotReadyError(StepError):

@@ -75,31 +75,7 @@ def log_in(settings: RemoteSettings) -> SecretStr:
     with _no_secrets_in_log(), _translated_errors(settings.endpoint), _client(settings) as client:
         page = client.get(settings.endpoint + HOME)
         _check_address(page, settings.endpoint)
-        started = accepted = False
-        for _ in range(_MAX_PAGES):
-            read = read_page(str(page.url), page.text)
-            if isinstance(read, PasswordPage):
-                if accepted:
-                    raise _session_lost(settings.endpoint)
-                page = _post_password(client, read, page.url, settings)
-                accepted = True
-            elif isinstance(read, ApprovalPage):
-                page = client.post(read.form.action, data=read.form.fields)
-            elif isinstance(read, ConnectorPage):
-                page = client.get(_choose_connector(read.connectors, settings.login.connector))
-            elif not started and (isinstance(read, SignInPage) or page.status_code in {401, 403}):
-                page = client.get(f"{settings.endpoint}/oauth2/start?{urlencode({'rd': HOME})}")
-                started = True
-            elif accepted and isinstance(read, SignInPage):
-                raise _session_lost(settings.endpoint)
-            elif accepted and page.is_success and page.url.path != HOME:
-                page = client.get(settings.endpoint + HOME)  # some installations show another page after the login
-            else:
-                _expect_home(page, settings, accepted)
-                return SecretStr(client.build_request("GET", settings.endpoint + HOME).headers.get("cookie", ""))
-        raise PlatformError(
-            f"{settings.endpoint}: the login did not finish after {_MAX_PAGES} pages", fix=f"use {TOKEN} instead"
-        )
+        return _complete_login(client, page, settings)
 
 
 def ssl_context(settings: RemoteSettings) -> ssl.SSLContext:
@@ -126,6 +102,35 @@ def _client(settings: RemoteSettings) -> httpx.Client:
         follow_redirects=True,
         max_redirects=_MAX_REDIRECTS,
         headers={"Accept": "text/html"},
+    )
+
+
+def _complete_login(client: httpx.Client, page: httpx.Response, settings: RemoteSettings) -> SecretStr:
+    """Answer one page of the login after another until the home page, and return the `Cookie` header."""
+    started = accepted = False
+    for _ in range(_MAX_PAGES):
+        read = read_page(str(page.url), page.text)
+        if isinstance(read, PasswordPage):
+            if accepted:
+                raise _session_lost(settings.endpoint)
+            page = _post_password(client, read, page.url, settings)
+            accepted = True
+        elif isinstance(read, ApprovalPage):
+            page = client.post(read.form.action, data=read.form.fields)
+        elif isinstance(read, ConnectorPage):
+            page = client.get(_choose_connector(read.connectors, settings.login.connector))
+        elif not started and (isinstance(read, SignInPage) or page.status_code in {401, 403}):
+            page = client.get(f"{settings.endpoint}/oauth2/start?{urlencode({'rd': HOME})}")
+            started = True
+        elif accepted and isinstance(read, SignInPage):
+            raise _session_lost(settings.endpoint)
+        elif accepted and page.is_success and page.url.path != HOME:
+            page = client.get(settings.endpoint + HOME)  # some installations show another page after the login
+        else:
+            _expect_home(page, settings, accepted)
+            return SecretStr(client.build_request("GET", settings.endpoint + HOME).headers.get("cookie", ""))
+    raise PlatformError(
+        f"{settings.endpoint}: the login did not finish after {_MAX_PAGES} pages", fix=f"use {TOKEN} instead"
     )
 
 

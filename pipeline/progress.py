@@ -1,4 +1,4 @@
-"""The state of a run on the terminal: a live table, or one line per change where there is no terminal."""
+"""Progress of a run: a live table on a terminal, otherwise one line per change."""
 
 import contextlib
 import time
@@ -21,28 +21,28 @@ _STYLES = {
     StepState.INTERRUPTED: "magenta",
 }
 _DONE = {StepState.SUCCEEDED, StepState.CACHED, StepState.SKIPPED}
-_FRAME_LINES = 6  # borders and header of the table, and the line that stands for hidden steps
+_FRAME_LINES = 6  # borders and header of the table, and the line for hidden steps
 
 
 class Progress:
-    """Shows the steps of a run while it lasts.
+    """Display of the steps of a running pipeline.
 
     Args:
-        console: Where to; a live table if it is a terminal.
+        console: Console for the output.
     """
 
     def __init__(self, console: Console) -> None:
         self._console = console
 
     def changed(self, record: StepRecord) -> None:
-        """Take note of a changed step; the live table draws itself."""
+        """Print a changed step, unless the live table shows it."""
         if not self._console.is_terminal:
             line = f"{time.strftime('%H:%M:%S')} {record.name}: {record.state}{_took(record)}"
             self._console.print(Text(line), soft_wrap=True)
 
     @contextlib.contextmanager
     def showing(self, records: Callable[[], Sequence[StepRecord]]) -> Iterator[None]:
-        """Keep a table of what `records` returns on the terminal up to date within the context."""
+        """Show a live table of the records on a terminal while the context lasts."""
         if not self._console.is_terminal:
             yield
             return
@@ -55,11 +55,11 @@ class Progress:
 
 
 def step_table(records: Sequence[StepRecord], max_rows: int | None = None) -> Table:
-    """A table of steps.
+    """Return a table of steps.
 
     Args:
-        records: The steps in the order in which they are shown.
-        max_rows: Where there are more, the first ones that are done give way to one line with their number.
+        records: Steps in display order.
+        max_rows: Maximum number of rows; a line with their number replaces the first steps that are done.
 
     Returns:
         Columns step, state, seconds and peak memory in MiB.

@@ -1,4 +1,4 @@
-"""The steps of a local run: read from the compiled pipeline before it starts, kept up to date while it runs."""
+"""Steps of a run: read from the compiled pipeline, and updated while the run lasts."""
 
 import re
 import threading
@@ -18,7 +18,7 @@ from container_component_src.errors import InputError
 
 
 class StepState(StrEnum):
-    """What became of a step."""
+    """State of a step."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -34,8 +34,8 @@ class PlannedStep:
     """A task of the pipeline that runs a container.
 
     Attributes:
-        component: Name of its component, which the compiler makes unique to the task, nested pipelines included.
-        in_loop: Whether it runs once for every item of a loop.
+        component: Name of the component, which the compiler makes unique per task, also across nested pipelines.
+        in_loop: Whether the task runs once per item of a loop.
     """
 
     component: str
@@ -43,7 +43,7 @@ class PlannedStep:
 
     @property
     def name(self) -> str:
-        """The step's name as its command is written."""
+        """Name of the step in the form of its command."""
         return self.component.removeprefix(COMPONENT_NAME_PREFIX).replace("-", "_")
 
 
@@ -52,13 +52,15 @@ class StepRecord:
     """One step, or one iteration of a step in a loop.
 
     Attributes:
+        planned: The task of the pipeline.
         iterations: Index of the iteration in each enclosing loop, outermost first.
-        began: Monotonic clock at the start of the process; None before, and for a step that was not run.
-        seconds: Duration once it has ended.
-        peak_rss_mib: Largest resident memory of any single one of its processes, in MiB; None if it was not measured.
-        log: File with the output of its process.
+        state: Current state.
+        began: Monotonic time of the start in seconds; None if the step has not run.
+        seconds: Duration of a step that has ended.
+        peak_rss_mib: Largest resident memory of any of the step's processes in MiB; None if it was not measured.
+        log: File with the output of the step's process.
         outputs: Output parameters and artifacts by name.
-        message: Why it failed.
+        message: Reason of a failure.
     """
 
     planned: PlannedStep
@@ -77,7 +79,7 @@ class StepRecord:
         return self.planned.name + "".join(f" [{index}]" for index in self.iterations)
 
     def elapsed(self) -> float:
-        """Seconds that the step took or, while it runs, has taken so far."""
+        """Return the duration in seconds; for a running step, that up to now."""
         if self.state is StepState.RUNNING and self.began is not None:
             return time.monotonic() - self.began
         return self.seconds
@@ -110,10 +112,10 @@ def plan_steps(pipeline_spec: Any) -> list[PlannedStep]:
         pipeline_spec: kfp's PipelineSpec message.
 
     Returns:
-        Every container task, those of nested pipelines, loops and conditions included.
+        All container tasks, including those in nested pipelines, loops and conditions.
 
     Raises:
-        InputError: A task runs something else than a container.
+        InputError: A task is not a container component.
     """
     executors = pipeline_spec.deployment_spec["executors"]
 
@@ -127,7 +129,7 @@ def plan_steps(pipeline_spec: Any) -> list[PlannedStep]:
             if component.WhichOneof("implementation") == "dag":
                 steps += walk(component.dag, looped)
             elif "container" not in executors[component.executor_label]:
-                raise InputError(f"step '{task_name}' is no container component: a local run takes only these")
+                raise InputError(f"step '{task_name}' is not a container component", fix="use one for local runs")
             else:
                 steps.append(PlannedStep(task.component_ref.name, looped))
         return steps
@@ -136,11 +138,11 @@ def plan_steps(pipeline_spec: Any) -> list[PlannedStep]:
 
 
 class StepBoard:
-    """All steps of a run and their states; safe to use from kfp's threads.
+    """Thread-safe list of the steps of a run and their states.
 
     Args:
-        planned: Steps in the order in which they are shown.
-        observer: Called with a record after each change of its state.
+        planned: Steps in display order.
+        observer: Function that is called with a record after each change of its state.
     """
 
     def __init__(self, planned: list[PlannedStep], observer: Callable[[StepRecord], None]) -> None:
@@ -149,19 +151,19 @@ class StepBoard:
         self._observer = observer
 
     def records(self) -> list[StepRecord]:
-        """The records in the order of the plan, iterations in the order of their items."""
+        """Return the records in display order, iterations in the order of their items."""
         with self._lock:
             return list(self._records)
 
     def find(self, component: str, resource_name: str) -> StepRecord:
-        """The record of a task that is about to run.
+        """Return the record of a task that is about to run.
 
         Args:
             component: Name of the task's component.
             resource_name: kfp.local's resource name of the run, to which each loop adds `…-iteration-N`.
 
         Returns:
-            Its record; the first iteration of a step in a loop takes the place of the planned one.
+            The record; in a loop, the first iteration uses the planned record and the others get new ones.
         """
         iterations = tuple(int(index) for index in re.findall(r"/[^/]*-iteration-(\d+)(?=/|$)", resource_name))
         with self._lock:
@@ -178,7 +180,7 @@ class StepBoard:
             return record
 
     def start(self, record: StepRecord, log: Path) -> None:
-        """Mark a step as running; a retried step keeps its first start."""
+        """Mark a step as running; a retried step keeps its first start time."""
         with self._lock:
             record.began = time.monotonic() if record.began is None else record.began
             record.log = log
@@ -194,7 +196,7 @@ class StepBoard:
             self._observer(record)
 
     def skip_pending(self) -> None:
-        """Mark as skipped whatever did not run: the run is over."""
+        """Mark all pending steps as skipped, because the run has ended."""
         for record in self.records():
             if record.state is StepState.PENDING:
                 self.finish(record, StepState.SKIPPED)

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from container_component_src.telemetry.dataset import Dataset
-from tests import steps
+from tests import data_steps
 from tests.helpers import (
     START,
     TIME,
@@ -114,7 +114,9 @@ def test_listing_rejects_an_archive(name: str, invoke: Invoke, tmp_path: Path) -
     make, named = SCHEMA_FAULTS[name]
     make(tmp_path / "archives" / "2023.parquet")
     assert_refused(
-        invoke(*steps.list_archives(tmp_path / "archives", reports)), tmp_path / "archives" / "2023.parquet", *named
+        invoke(*data_steps.list_archives(tmp_path / "archives", reports)),
+        tmp_path / "archives" / "2023.parquet",
+        *named,
     )
 
 
@@ -123,7 +125,7 @@ def test_splitting_rejects_an_archive(name: str, invoke: Invoke, tmp_path: Path)
     make, named = (SCHEMA_FAULTS | ROW_FAULTS)[name]
     make(tmp_path / "2023.parquet")
     assert_refused(
-        invoke(*steps.split(tmp_path / "2023.parquet", tmp_path / "parts")), tmp_path / "2023.parquet", *named
+        invoke(*data_steps.split(tmp_path / "2023.parquet", tmp_path / "parts")), tmp_path / "2023.parquet", *named
     )
     assert_nothing_written(tmp_path / "parts")
 
@@ -134,29 +136,31 @@ def test_preprocessing_rejects_a_file(name: str, invoke: Invoke, tmp_path: Path)
     good = write_archive(tmp_path / "2022.parquet", telemetry(start="2022-01-01"))
     make, named = (SCHEMA_FAULTS | ROW_FAULTS)[name]
     make(tmp_path / "2023.parquet")
-    outcome = invoke(*steps.preprocess([good, tmp_path / "2023.parquet"], tmp_path / "dataset"))
+    outcome = invoke(*data_steps.preprocess([good, tmp_path / "2023.parquet"], tmp_path / "dataset"))
     assert_refused(outcome, tmp_path / "2023.parquet", *named)
     assert_nothing_written(tmp_path / "dataset")
 
 
 def test_no_archives(invoke: Invoke, tmp_path: Path) -> None:
     reports = write_reports(tmp_path / "reports.csv", report((60, 90)))
-    assert_refused(invoke(*steps.list_archives(tmp_path / "absent", reports)), tmp_path / "absent", "no archives")
+    assert_refused(invoke(*data_steps.list_archives(tmp_path / "absent", reports)), tmp_path / "absent", "no archives")
     (tmp_path / "archives").mkdir()
     (tmp_path / "archives" / "notes.txt").touch()
-    assert_refused(invoke(*steps.list_archives(tmp_path / "archives", reports)), tmp_path / "archives", "no archives")
+    assert_refused(
+        invoke(*data_steps.list_archives(tmp_path / "archives", reports)), tmp_path / "archives", "no archives"
+    )
 
 
 def test_absent_archive(invoke: Invoke, tmp_path: Path) -> None:
     assert_refused(
-        invoke(*steps.split(tmp_path / "2023.parquet", tmp_path / "parts")), tmp_path / "2023.parquet", "no such"
+        invoke(*data_steps.split(tmp_path / "2023.parquet", tmp_path / "parts")), tmp_path / "2023.parquet", "no such"
     )
     assert_nothing_written(tmp_path / "parts")
 
 
 def test_listing_without_reports(invoke: Invoke, tmp_path: Path) -> None:
     write_archive(tmp_path / "archives" / "2023.parquet")
-    outcome = invoke(*steps.list_archives(tmp_path / "archives", tmp_path / "reports.xlsx"))
+    outcome = invoke(*data_steps.list_archives(tmp_path / "archives", tmp_path / "reports.xlsx"))
     assert_refused(outcome, tmp_path / "reports.xlsx", "no such file")
 
 
@@ -177,8 +181,8 @@ def test_different_channels(
     reports = write_reports(tmp_path / "reports.csv", report((60, 90)))
     first = write_archive(tmp_path / "archives" / "2022.parquet", telemetry(start="2022-01-01"))
     second = write_archive(tmp_path / "archives" / "2023.parquet", change(telemetry()))
-    assert_refused(invoke(*steps.list_archives(tmp_path / "archives", reports)), second, first, named)
-    assert_refused(invoke(*steps.preprocess([first, second], tmp_path / "dataset")), second, named)
+    assert_refused(invoke(*data_steps.list_archives(tmp_path / "archives", reports)), second, first, named)
+    assert_refused(invoke(*data_steps.preprocess([first, second], tmp_path / "dataset")), second, named)
     assert_nothing_written(tmp_path / "dataset")
 
 
@@ -187,29 +191,29 @@ def test_overlapping_archives(invoke: Invoke, tmp_path: Path) -> None:
     first = write_archive(tmp_path / "a.parquet", telemetry(rows=100))
     second = write_archive(tmp_path / "b.parquet", telemetry(rows=100, start="2023-01-01 01:39"))
     for paths in ([first, second], [second, first], [first, first]):
-        outcome = invoke(*steps.preprocess(paths, tmp_path / "dataset"))
+        outcome = invoke(*data_steps.preprocess(paths, tmp_path / "dataset"))
         assert_refused(outcome, paths[0] if paths[0] == paths[1] else second, first, "may not share rows")
         assert_nothing_written(tmp_path / "dataset")
 
 
 def test_archive_without_rows(invoke: Invoke, tmp_path: Path) -> None:
     archive = write_archive(tmp_path / "2023.parquet", telemetry().head(0))
-    assert_refused(invoke(*steps.split(archive, tmp_path / "parts")), archive, "no rows")
+    assert_refused(invoke(*data_steps.split(archive, tmp_path / "parts")), archive, "no rows")
     assert_nothing_written(tmp_path / "parts")
 
 
 @pytest.mark.usefixtures("thread_backend")
 def test_sample_without_rows(invoke: Invoke, tmp_path: Path) -> None:
     archive = write_archive(tmp_path / "2023.parquet", telemetry(rows=20))
-    outcome = invoke(*steps.preprocess([archive], tmp_path / "dataset", 1e-9))
+    outcome = invoke(*data_steps.preprocess([archive], tmp_path / "dataset", 1e-9))
     assert_refused(outcome, tmp_path / "dataset", "no rows are left")
     assert_nothing_written(tmp_path / "dataset")
 
 
 @pytest.mark.usefixtures("thread_backend")
 def test_no_partitions(invoke: Invoke, tmp_path: Path) -> None:
-    assert_refused(invoke(*steps.preprocess([], tmp_path / "dataset")), "--partitioned-telemetry-paths")
-    assert_refused(invoke(*steps.preprocess([tmp_path / "absent"], tmp_path / "dataset")), tmp_path / "absent")
+    assert_refused(invoke(*data_steps.preprocess([], tmp_path / "dataset")), "--partitioned-telemetry-paths")
+    assert_refused(invoke(*data_steps.preprocess([tmp_path / "absent"], tmp_path / "dataset")), tmp_path / "absent")
     assert_nothing_written(tmp_path / "dataset")
 
 
@@ -233,8 +237,8 @@ def test_unfinished_or_damaged_dataset(invoke: Invoke, tmp_path: Path) -> None:
 def test_output_folder_with_other_files(invoke: Invoke, tmp_path: Path) -> None:
     archive = write_archive(tmp_path / "2023.parquet")
     before = archive.read_bytes()
-    assert_refused(invoke(*steps.split(archive, tmp_path)), tmp_path, "the folder has other files (2023.parquet)")
-    assert_refused(invoke(*steps.split(archive, archive)), archive, "the output is a folder, but this is a file")
+    assert_refused(invoke(*data_steps.split(archive, tmp_path)), tmp_path, "the folder has other files (2023.parquet)")
+    assert_refused(invoke(*data_steps.split(archive, archive)), archive, "the output is a folder, but this is a file")
     assert archive.read_bytes() == before
 
 
@@ -244,23 +248,23 @@ def test_output_that_is_an_input(invoke: Invoke, tmp_path: Path) -> None:
     reports = write_reports(tmp_path / "reports.csv", report((300, 330)))
     raw, data, labels = (tmp_path / name for name in ("raw", "data", "labels"))
     scaler = tmp_path / "scaler.json"
-    assert invoke(*steps.split(archive, raw)).code == 0
-    assert_refused(invoke(*steps.preprocess([raw], raw)), raw, "another use")
-    assert invoke(*steps.preprocess([raw], data)).code == 0
-    assert_refused(invoke(*steps.label(data, reports, f"file://{data}/")), data, "another use")
-    assert invoke(*steps.label(data, reports, labels)).code == 0
+    assert invoke(*data_steps.split(archive, raw)).code == 0
+    assert_refused(invoke(*data_steps.preprocess([raw], raw)), raw, "another use")
+    assert invoke(*data_steps.preprocess([raw], data)).code == 0
+    assert_refused(invoke(*data_steps.label(data, reports, f"file://{data}/")), data, "another use")
+    assert invoke(*data_steps.label(data, reports, labels)).code == 0
     for option, folder in (("--train-df-path", data), ("--val-df-path", labels), ("--test-df-path", tmp_path / "val")):
-        outcome = invoke(*steps.three_way(data, labels, tmp_path), option, folder)
+        outcome = invoke(*data_steps.three_way(data, labels, tmp_path), option, folder)
         assert_refused(outcome, folder, "another use")
-    assert invoke(*steps.fit(data, scaler)).code == 0
-    assert_refused(invoke(*steps.scale(scaler, [data] * 3, tmp_path), "--scaled-train-df-path", data), data)
+    assert invoke(*data_steps.fit(data, scaler)).code == 0
+    assert_refused(invoke(*data_steps.scale(scaler, [data] * 3, tmp_path), "--scaled-train-df-path", data), data)
     for folder in (raw, data, labels):  # unchanged
         assert sum(map(len, Dataset.open(str(folder)).frames())) == 600
 
 
 @pytest.mark.parametrize("fraction", ["0", "-0.1", "1.0001", "nan", "inf", "", "much"])
 def test_fraction_out_of_range(fraction: str, invoke: Invoke, tmp_path: Path) -> None:
-    outcome = invoke(*steps.preprocess([tmp_path], tmp_path / "dataset", fraction))
+    outcome = invoke(*data_steps.preprocess([tmp_path], tmp_path / "dataset", fraction))
     assert_refused(outcome, "--sample-frac")
 
 
@@ -279,7 +283,7 @@ def _full_after(size: int) -> Callable[[], None]:
 
 def test_full_disk_while_splitting(run_command: RunCommand, tmp_path: Path) -> None:
     archive = write_archive(tmp_path / "2023.parquet", telemetry(rows=20_000), row_group_size=10_000)
-    command = steps.split(archive, tmp_path / "parts")
+    command = data_steps.split(archive, tmp_path / "parts")
     outcome = run_command(*command, before_start=_full_after(100_000))
     assert_refused(outcome, tmp_path / "parts" / "part-", "-00000.parquet", "no space left")
     assert_nothing_written(tmp_path / "parts")
@@ -288,7 +292,7 @@ def test_full_disk_while_splitting(run_command: RunCommand, tmp_path: Path) -> N
 def test_full_disk_while_preprocessing(run_command: RunCommand, tmp_path: Path) -> None:
     archive = write_archive(tmp_path / "2023.parquet", telemetry(rows=20_000))
     small = write_archive(tmp_path / "2022.parquet", telemetry(rows=20, start="2022-01-01"))
-    command = steps.preprocess([small, archive], tmp_path / "dataset")
+    command = data_steps.preprocess([small, archive], tmp_path / "dataset")
     outcome = run_command(*command, before_start=_full_after(100_000))
     assert_refused(outcome, tmp_path / "dataset" / "part-", "-00001.parquet", "no space left")
     assert_nothing_written(tmp_path / "dataset")
@@ -297,12 +301,12 @@ def test_full_disk_while_preprocessing(run_command: RunCommand, tmp_path: Path) 
 def test_full_disk_while_scaling(run_command: RunCommand, invoke: Invoke, tmp_path: Path) -> None:
     train, scaler = tmp_path / "train", tmp_path / "scaler.json"
     write_dataset(train, np.random.default_rng(0).normal(size=(20_000, 2)))
-    command = steps.fit(train, scaler)
+    command = data_steps.fit(train, scaler)
     assert_refused(run_command(*command, before_start=_full_after(50)), scaler, "no space left")
     assert_nothing_written(tmp_path / "scaler")
     assert not scaler.exists()
 
     assert invoke(*command).code == 0
-    outcome = run_command(*steps.scale(scaler, [train] * 3, tmp_path), before_start=_full_after(100_000))
+    outcome = run_command(*data_steps.scale(scaler, [train] * 3, tmp_path), before_start=_full_after(100_000))
     assert_refused(outcome, tmp_path / "scaled_train" / "part-", "-00000.parquet", "no space left")
-    assert_nothing_written(*(tmp_path / f"scaled_{name}" for name in steps.PARTS))
+    assert_nothing_written(*(tmp_path / f"scaled_{name}" for name in data_steps.PARTS))

@@ -14,8 +14,8 @@ from container_component_src.data_root import (
     run_folders,
 )
 from container_component_src.errors import InputError, PipelineError
+from tests.data_steps import list_archives
 from tests.helpers import Invoke, assert_refused, report, write_archive, write_reports
-from tests.steps import list_archives
 
 RUN = {"PIPELINE_RUN_ID": "run-1"}
 

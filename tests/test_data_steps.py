@@ -17,8 +17,8 @@ from container_component_src.telemetry.labels import label_dataset
 from container_component_src.telemetry.partitioning import split_archive
 from container_component_src.telemetry.scaling import fit_scaler, scale_dataset
 from container_component_src.telemetry.split import split_dataset
+from tests.data_steps import PARTS
 from tests.helpers import TIME, report, telemetry, write_archive, write_reports
-from tests.steps import PARTS
 
 RULE = SplitRule(window_hours=0.5, block_hours=0.1, val_fraction=0.3, seed=11)
 

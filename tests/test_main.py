@@ -1,4 +1,4 @@
-"""The command line: how commands are found, and how they end."""
+"""Tests of the command line: lookup of commands and exit codes."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ import pytest
 from container_component_src.errors import StepError
 from container_component_src.main import COMMANDS
 from container_component_src.telemetry.dataset import Dataset
-from tests import steps
+from tests import data_steps
 from tests.helpers import (
     TIME,
     Invoke,
@@ -71,19 +71,19 @@ def test_invalid_command_lines_are_refused(invoke: Invoke) -> None:
     assert_refused(invoke("split_parquet"), "No such command 'split_parquet'")
     assert_refused(invoke("split_parquet_file"), "--file-path")
     assert_refused(invoke("split_parquet_file", "--colour", "red"), "--colour")
-    assert_refused(invoke(*steps.split("a", "b"), "--rowgroup-limit", "many"), "'many' is not a whole number")
-    assert_refused(invoke(*steps.split("a", "b"), "--rowgroup-limit", "2.5"), "'2.5' is not a whole number")
-    assert_refused(invoke(*steps.split("a", "b"), "--rowgroups-per-file", "0"), "below 1")
+    assert_refused(invoke(*data_steps.split("a", "b"), "--rowgroup-limit", "many"), "'many' is not a whole number")
+    assert_refused(invoke(*data_steps.split("a", "b"), "--rowgroup-limit", "2.5"), "'2.5' is not a whole number")
+    assert_refused(invoke(*data_steps.split("a", "b"), "--rowgroups-per-file", "0"), "below 1")
 
 
 def test_whole_numbers_may_be_written_as_floats(invoke: Invoke, tmp_path: Path) -> None:
     archive = write_archive(tmp_path / "a.parquet")
-    assert invoke(*steps.split(archive, tmp_path / "parts"), "--rowgroup-limit", "3.0").code == 0
+    assert invoke(*data_steps.split(archive, tmp_path / "parts"), "--rowgroup-limit", "3.0").code == 0
     assert Dataset.open(str(tmp_path / "parts")).manifest.rows == 300
 
 
 def test_debug_shows_the_traceback(run_command: RunCommand, tmp_path: Path) -> None:
-    command = steps.split(tmp_path / "absent.parquet", tmp_path / "parts")
+    command = data_steps.split(tmp_path / "absent.parquet", tmp_path / "parts")
     outcome = run_command(*command)
     assert_refused(outcome, "absent.parquet: no such file")
     assert "Traceback" not in outcome.stdout
@@ -94,13 +94,13 @@ def test_debug_shows_the_traceback(run_command: RunCommand, tmp_path: Path) -> N
 
 
 def _fail_with(error: Exception, monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """A command whose library call ends so."""
+    """Return a command whose library call raises an error."""
 
     def fail(*arguments: object) -> NoReturn:
         raise error
 
     monkeypatch.setattr("container_component_src.telemetry.partitioning.split_archive", fail)
-    return steps.split("a.parquet", "parts")
+    return data_steps.split("a.parquet", "parts")
 
 
 def test_unexpected_errors_are_one_line(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,13 +117,13 @@ def test_step_errors_are_one_line(invoke: Invoke, monkeypatch: pytest.MonkeyPatc
 
 def test_output_that_cannot_be_created(invoke: Invoke, tmp_path: Path) -> None:
     archive = write_archive(tmp_path / "a.parquet")
-    assert_refused(invoke(*steps.split(archive, archive / "parts")), archive / "parts", "check the path", code=1)
+    assert_refused(invoke(*data_steps.split(archive, archive / "parts")), archive / "parts", "check the path", code=1)
 
 
 @pytest.mark.parametrize(("stop", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_stopped_command(stop: signal.Signals, code: int, tmp_path: Path) -> None:
     write_dataset(tmp_path / "dataset", np.zeros((10, 2)))
-    command = steps.label(tmp_path / "dataset", "s3://bucket/reports.csv", tmp_path / "labels")
+    command = data_steps.label(tmp_path / "dataset", "s3://bucket/reports.csv", tmp_path / "labels")
     with socket.create_server(("127.0.0.1", 0)) as store:  # takes a connection, and never answers
         address = f"127.0.0.1:{store.getsockname()[1]}"
         keys = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
@@ -167,6 +167,6 @@ def test_failed_worker_prints_one_line(run_command: RunCommand, tmp_path: Path) 
     frame = telemetry()
     frame.loc[7, TIME] = frame.loc[6, TIME]
     archive = write_archive(tmp_path / "2023.parquet", frame)
-    outcome = run_command(*steps.preprocess([archive], tmp_path / "dataset"))
+    outcome = run_command(*data_steps.preprocess([archive], tmp_path / "dataset"))
     assert_refused(outcome, archive, "row 7")
     assert_nothing_written(tmp_path / "dataset")

@@ -5,7 +5,7 @@ from container_component_src.repetition import first_repeated
 
 
 class Counting(str):
-    """A name that counts how often it is compared with another one."""
+    """Name that counts its comparisons."""
 
     comparisons = 0
 
@@ -26,4 +26,4 @@ def test_repeated_name_is_found_in_one_pass() -> None:
     Counting.comparisons = 0
     names = [Counting(number) for number in range(10_000)]
     assert first_repeated([*names, Counting(9_999)]) == "9999"
-    assert Counting.comparisons < 100  # of those whose hashes collide
+    assert Counting.comparisons < 100  # names with equal hashes

@@ -45,7 +45,7 @@ class Trainer(Protocol):
 
 
 class Backend(Protocol):
-    """Where jobs run. Every method stops what it started, except a deployed service, even if it fails."""
+    """Runs jobs somewhere. Every method stops what it started, even if it fails, except a deployed service."""
 
     @property
     def tuner(self) -> Tuner:

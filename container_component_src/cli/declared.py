@@ -105,19 +105,31 @@ def _pod_fields() -> list[tuple[str, FieldInfo, Option]]:
 def _option(
     name: str, field: FieldInfo, role: Option, flags: list[str] | None = None, overriding: bool = False
 ) -> click.Option:
+    """Make the option of a field.
+
+    Args:
+        name: Name of the field.
+        field: Its declaration.
+        role: What the field is to the pipeline.
+        flags: Names of the option, if they do not follow from the name of the field.
+        overriding: Whether the option overrides a value from elsewhere, so that it has no default of its own.
+    """
     flags = flags or [f"--{name.replace('_', '-')}", *role.aliases]
     if role.flag:
         return click.Option([*flags, name], is_flag=True, help=field.description)
-    default = None if overriding else default_of(field)
-    bounds = bounds_of(field)
+    default, bounds = default_of(field), bounds_of(field)
+    shown = default not in (None, "", "{}")
+    settings: dict[str, Any] = {"required": field.is_required()}
+    if overriding:
+        settings = {"default": None, "show_default": default if shown else False}
+    elif default is not None:
+        settings = {"default": default, "show_default": shown}
     return click.Option(
         [*flags, name],
         type=click_type(field),
-        required=field.is_required() and not overriding,
-        default=default,
-        show_default=default_of(field) or False if overriding else default not in (None, "", "{}"),
         envvar=role.envvar or None,
         help=f"{field.description} [{bounds}]" if bounds else field.description,
+        **settings,
     )
 
 

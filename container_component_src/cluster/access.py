@@ -17,6 +17,7 @@ from kubernetes.config.config_exception import ConfigException
 
 from container_component_src.cluster.kinds import Kind
 from container_component_src.errors import InputError, StepError
+from container_component_src.waiting import TRANSIENT_STATUSES
 
 T = TypeVar("T")
 Manifest = dict[str, Any]
@@ -26,15 +27,6 @@ PATIENCE = 900.0  # seconds to retry in a step: an upgrade of the API server tak
 CHECK_PATIENCE = 10.0  # seconds to retry while a person waits for the result
 SHUTDOWN_PATIENCE = 1.0  # seconds to retry after SIGTERM: KFP's pods get SIGKILL one second later
 LONGEST_PAUSE = 15.0  # seconds between two attempts
-TRANSIENT_STATUSES = {  # HTTP statuses that a later attempt may not get
-    HTTPStatus.REQUEST_TIMEOUT,
-    HTTPStatus.TOO_EARLY,
-    HTTPStatus.TOO_MANY_REQUESTS,
-    HTTPStatus.INTERNAL_SERVER_ERROR,
-    HTTPStatus.BAD_GATEWAY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-    HTTPStatus.GATEWAY_TIMEOUT,
-}
 _WARNED_ATTEMPT = 5  # number of the failed attempt that is logged, after about three seconds
 
 logger = logging.getLogger(__name__)
@@ -183,14 +175,17 @@ class Cluster:
                     f"cannot {verb} {thing}: the cluster at {host} does not answer ({problem})", fix="check the network"
                 ) from error
 
-        retrying = tenacity.Retrying(
+        return self._retrying(attempt)
+
+    @property
+    def _retrying(self) -> tenacity.Retrying:
+        return tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(TransientError),
             stop=tenacity.stop_after_delay(self.patience),
             wait=tenacity.wait_exponential(multiplier=0.1, max=LONGEST_PAUSE),
             before_sleep=self._warn,
             reraise=True,
         )
-        return retrying(attempt)
 
     def _warn(self, state: tenacity.RetryCallState) -> None:
         if state.attempt_number == _WARNED_ATTEMPT and state.outcome is not None:

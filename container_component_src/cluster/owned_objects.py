@@ -33,9 +33,8 @@ def owned_object(
 ) -> Iterator[Manifest]:
     """Create an object, or adopt the one of an earlier attempt of this step, and delete it at the end.
 
-    The object is kept for the next attempt of the step if the API server is unavailable and, if it is resumable, if the
-    step's pod is evicted while the run continues. Without a next attempt, the run's exit task deletes it, or Kubernetes
-    does together with its owner.
+    It is kept for the step's next attempt if the API server is unavailable, or if it is resumable and the step's pod is
+    evicted while the run continues. Without a next attempt, the run's exit task or Kubernetes deletes it.
 
     Args:
         cluster: Cluster of the object.
@@ -51,18 +50,15 @@ def owned_object(
     Raises:
         StepError: The API refused a request, or an object of another run has the same name.
     """
-    name = manifest["metadata"]["name"]
-    owner = workflow_of(cluster, step)
+    name, owner = manifest["metadata"]["name"], workflow_of(cluster, step)
     wanted = with_digest(_with_owner(manifest, owner))
     try:
         with signals_deferred():  # a signal between the creation and the yield would leave the object behind
             created = _create_or_adopt(cluster, step, kind, wanted, failed)
         yield created
     except BaseException as error:
-        if isinstance(error, TransientError):
+        if _is_kept(cluster, step, owner if resumable else None, error):
             logger.warning("%s %s keeps running; the next attempt of this step adopts it", kind.name, name)
-        elif resumable and isinstance(error, SystemExit) and owner and is_evicted(cluster.for_shutdown, step, owner):
-            logger.warning("this pod is evicted: %s %s keeps running for the step's next attempt", kind.name, name)
         elif not isinstance(error, ExistsError):
             _delete_after_failure(cluster, kind, name)
         raise
@@ -98,6 +94,14 @@ def with_digest(manifest: Manifest) -> Manifest:
     digest = hashlib.sha256(json.dumps(manifest["spec"], sort_keys=True).encode()).hexdigest()
     annotations = {**metadata.get("annotations", {}), DIGEST_ANNOTATION: digest}
     return {**manifest, "metadata": {**metadata, "annotations": annotations}}
+
+
+def _is_kept(cluster: Cluster, step: Step, workflow: Manifest | None, error: BaseException) -> bool:
+    """Return whether an object outlives an error; without a workflow, an eviction does not count."""
+    if isinstance(error, SystemExit) and workflow and is_evicted(cluster.for_shutdown, step, workflow):
+        logger.warning("this pod is evicted, and its run continues")
+        return True
+    return isinstance(error, TransientError)
 
 
 def _with_owner(manifest: Manifest, owner: Manifest | None) -> Manifest:

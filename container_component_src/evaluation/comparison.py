@@ -12,7 +12,7 @@ from container_component_src.evaluation.curves import pr_curve, roc_curve
 from container_component_src.evaluation.labelled_scores import LabelledScores
 from container_component_src.evaluation.metrics import metric_curve, metrics_at, pr_auc, roc_auc
 from container_component_src.evaluation.result import BaselineResult
-from container_component_src.model.bundle import Thresholds
+from container_component_src.model.bundle_info import Thresholds
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.smoothing import Smoother
 

@@ -1,21 +1,19 @@
-"""Which faults happen when, how strongly, and how each grows and recovers."""
+"""Schedule of the faults: kinds, times, severities, and the rise and fall of each fault."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from container_component_src.arrays import Float64Array
 from container_component_src.example_data.seeding import stream
 from container_component_src.example_data.timeline import Timeline
 
 NS_PER_S = 1_000_000_000
-SHORTEST_S, LONGEST_S = 20 * 60, 24 * 3600
-FEWEST_ROWS = 6
-WEAKEST = 0.25  # severity; the strongest is 1
-LARGEST_SHARE = 0.4  # of the rows allotted to an event
-
-FloatArray = npt.NDArray[np.float64]
+MIN_DURATION_S, MAX_DURATION_S = 20 * 60, 24 * 3600
+MIN_ROWS = 6
+MIN_SEVERITY = 0.25  # the maximum is 1
+MAX_SHARE = 0.4  # of the rows that are reserved for an event
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,7 @@ class Kind:
     """One kind of fault.
 
     Attributes:
-        name: Key by which the physics looks the fault up.
+        name: Key of the fault in the simulation.
         symbol: Subsystem in the report.
         title: Title in the report.
     """
@@ -52,18 +50,18 @@ DRIFTING_SENSORS = ("po2_1", "pco2_2", "cabin_temp_2", "humidity", "loop_supply_
 
 @dataclass(frozen=True)
 class Event:
-    """One reported fault.
+    """One fault, which is reported as an anomaly.
 
     Attributes:
-        kind: What fails.
-        start_ns: First instant, a whole second, nanoseconds since 1970 in UTC.
-        end_ns: First instant after it, a whole second, nanoseconds since 1970 in UTC.
-        severity: Strength at the plateau, above 0 (near the noise) to 1 (obvious).
-        onset: Share of the duration in which the strength rises.
-        recovery: Share of the duration, at its end, in which it falls.
-        ripple: Depth (0 to 1) of an intermittent on and off.
+        kind: Kind of fault.
+        start_ns: Start (inclusive), a whole second, nanoseconds since 1970-01-01 UTC.
+        end_ns: End (exclusive), a whole second, nanoseconds since 1970-01-01 UTC.
+        severity: Maximum strength, from above 0 (similar to noise) to 1 (obvious).
+        onset: Fraction of the duration in which the strength rises.
+        recovery: Fraction of the duration, at its end, in which the strength falls.
+        ripple: Fraction (0 to 1) by which the strength falls in every other half period of the ripple.
         ripple_period_s: Period of the ripple, seconds.
-        sensor: Signal that drifts, for the kind `sensor_drift`.
+        sensor: Drifting signal, for the kind `sensor_drift`.
     """
 
     kind: Kind
@@ -76,8 +74,8 @@ class Event:
     ripple_period_s: float
     sensor: str
 
-    def strength(self, time_s: FloatArray) -> FloatArray:
-        """Return the strength (0 outside the event, at most `severity`) at times in seconds since 1970, same shape."""
+    def strength(self, time_s: Float64Array) -> Float64Array:
+        """Return the strength at times in seconds since 1970-01-01 UTC, same shape; 0 outside the event."""
         start, end = self.start_ns / NS_PER_S, self.end_ns / NS_PER_S
         position = (time_s - start) / (end - start)
         trapezium = np.clip(np.minimum(position / self.onset, (1 - position) / self.recovery), 0, 1)
@@ -88,22 +86,22 @@ class Event:
 class Faults:
     """Strength of every kind of fault on a time grid."""
 
-    def __init__(self, events: list[Event], time_s: FloatArray) -> None:
+    def __init__(self, events: list[Event], time_s: Float64Array) -> None:
         self._events = events
         self._time_s = time_s
 
-    def strength(self, kind: str) -> FloatArray:
+    def strength(self, kind: str) -> Float64Array:
         """Return the strength of one kind of fault at the grid times, 0 where it is absent."""
         return self._sum(lambda event: event.kind.name == kind)
 
-    def drift(self, sensor: str) -> FloatArray:
+    def drift(self, sensor: str) -> Float64Array:
         """Return the strength of the drift of one sensor at the grid times."""
         return self._sum(lambda event: event.kind.name == "sensor_drift" and event.sensor == sensor)
 
-    def hold(self, kind: str, values: FloatArray) -> FloatArray:
-        """Return `values`, blended during each event of a kind into the value at its start.
+    def hold(self, kind: str, values: Float64Array) -> Float64Array:
+        """Return `values`, which each event of a kind mixes with the value at its start.
 
-        The strength is the share of the held value: at 1 it is stuck fast, below it follows in part.
+        The strength is the weight of the value at the start: at 1 the signal is stuck, below 1 it follows partly.
         """
         held = values.copy()
         for event in self._events:
@@ -113,7 +111,7 @@ class Faults:
                 held += share * (values[min(int(first), len(values) - 1)] - values)
         return held
 
-    def _sum(self, chosen: Callable[[Event], bool]) -> FloatArray:
+    def _sum(self, chosen: Callable[[Event], bool]) -> Float64Array:
         total = np.zeros_like(self._time_s)
         for event in self._events:
             if chosen(event):
@@ -121,20 +119,20 @@ class Faults:
         return total
 
 
-def schedule(seed: int, year: int, timeline: Timeline, kinds: list[Kind], severities: FloatArray) -> list[Event]:
-    """Place one event per kind given, in order of time, without overlap, each on rows that exist.
+def schedule(seed: int, year: int, timeline: Timeline, kinds: list[Kind], severities: Float64Array) -> list[Event]:
+    """Return one event for each kind, in order of time, without overlap and with rows.
 
-    The rows are shared out evenly; an event begins at a random row of its share and covers whole rows of it, so that no
-    gap can swallow it. Durations are log-uniform from 20 minutes to a day, within 40 % of the share.
+    The rows are divided evenly among the events. An event starts at a random row of its part and ends at another, so
+    that it is never inside a gap. Durations are log-uniform from 20 minutes to a day, and at most 40 % of the part.
     """
     rng = stream(seed, "events", year)
     share = timeline.rows / max(1, len(kinds))
-    longest = int(share * LARGEST_SHARE)
+    longest = int(share * MAX_SHARE)
     events = []
     for number, (kind, severity) in enumerate(zip(kinds, severities, strict=True)):
-        duration_s = np.exp(rng.uniform(np.log(SHORTEST_S), np.log(LONGEST_S)))
-        covered = int(np.clip(duration_s * NS_PER_S // timeline.interval_ns, FEWEST_ROWS, longest))
-        # One row stays free on either side, so that neighbours never touch.
+        duration_s = np.exp(rng.uniform(np.log(MIN_DURATION_S), np.log(MAX_DURATION_S)))
+        covered = int(np.clip(duration_s * NS_PER_S // timeline.interval_ns, MIN_ROWS, longest))
+        # One row on each side is not used, so that events are never adjacent.
         first = int(share * number + 1 + rng.uniform() * (share - covered - 3))
         start, end = timeline.times_ns(np.array([first, first + covered]))
         events.append(
@@ -153,13 +151,13 @@ def schedule(seed: int, year: int, timeline: Timeline, kinds: list[Kind], severi
     return events
 
 
-def draw_kinds(seed: int, count: int) -> tuple[list[Kind], FloatArray]:
-    """Draw the kinds (each as often as the others, within one) and severities of all events.
+def draw_kinds(seed: int, count: int) -> tuple[list[Kind], Float64Array]:
+    """Return kinds and severities of all events.
 
-    The severities are evenly spread in the logarithm.
+    The numbers of events of each kind differ by at most one. Severities are evenly spaced on a logarithmic scale.
     """
     rng = stream(seed, "kinds")
     kinds = [KINDS[index % len(KINDS)] for index in range(count)]
     order = rng.permutation(count)
-    severities = np.exp(np.linspace(np.log(WEAKEST), 0.0, count))
+    severities = np.exp(np.linspace(np.log(MIN_SEVERITY), 0.0, count))
     return [kinds[index] for index in order], rng.permutation(severities)

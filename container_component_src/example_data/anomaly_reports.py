@@ -1,4 +1,4 @@
-"""The anomaly report table in the form of the real one."""
+"""The table of anomaly reports, in the format of the real one."""
 
 from datetime import UTC, datetime
 
@@ -11,7 +11,7 @@ TIME_FORMAT = "%Y/%j/%H:%M:%S"
 
 
 def report_table(events: list[Event], columns: ReportColumns) -> pd.DataFrame:
-    """Return one row of text per event, sorted by start; start inclusive, end exclusive, UTC."""
+    """Return one row of text per event, sorted by start; times are UTC, start inclusive, end exclusive."""
     ordered = sorted(events, key=lambda event: event.start_ns)
     return pd.DataFrame(
         {

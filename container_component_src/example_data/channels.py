@@ -1,4 +1,4 @@
-"""The catalogue of channels: names, what they measure, and how good the sensor is."""
+"""The catalogue of channels: names, measured signals, and properties of the sensors."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -9,13 +9,13 @@ class Channel:
     """One float column of an archive.
 
     Attributes:
-        name: Column name; ends in the unit.
-        signal: Physical signal that it measures.
-        noise: Standard deviation of the white noise of the sensor, in the channel's unit.
-        wander: Standard deviation of the slow wander of the sensor (hours), same unit.
-        resolution: Step of the converter, same unit.
-        dtype: Type in the archive.
-        rack: Number of the rack; the copies in racks 2 and up read the same signal with other sensors.
+        name: Column name, which ends with the unit.
+        signal: Measured signal.
+        noise: Standard deviation of the white noise of the sensor, in the unit of the channel.
+        wander: Standard deviation of the slow drift of the sensor (over hours), same unit.
+        resolution: Resolution of the converter, same unit.
+        dtype: Data type in the archive.
+        rack: Number of the rack; channels of racks 2 and up measure the same signals with other sensors.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Writes the example archives and the anomaly reports into a directory."""
+"""Generation of the example archives and the anomaly reports."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -25,11 +25,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class GeneratedData:
-    """What was written.
+    """Paths of the written files.
 
     Attributes:
-        archives: Parquet archives, `telemetry/<year>.parquet`, by year.
-        reports: The anomaly report table, `anomaly_reports.xlsx`.
+        archives: Parquet archives `telemetry/<year>.parquet`, sorted by year.
+        reports: Table of the anomaly reports, `anomaly_reports.xlsx`.
     """
 
     archives: list[Path]
@@ -37,29 +37,30 @@ class GeneratedData:
 
 
 def generate(
-    target_uri_dir: Path,
+    target: Path,
     spec: ExampleDataSpec,
     timestamp_col: str = "normalizedTime",
     report_columns: ReportColumns | None = None,
 ) -> GeneratedData:
-    """Write the example data below a local directory, one file at a time, the reports last.
+    """Write the example data below a local directory, one file after the other.
 
-    The same arguments give the same values. Files of those names are replaced, others (archives of further years) are
-    left alone. Memory follows the time that an archive covers and the size of a row group, not the number of rows.
+    The same arguments give the same values. Existing files with the same names are replaced; other files, such as
+    archives of other years, are kept. Memory depends on the period of an archive and the size of a row group, not on
+    the number of rows.
 
     Args:
-        target_uri_dir: Local directory, made if absent.
+        target: Local directory, which is created if it does not exist.
         spec: Sizes, years and seed.
         timestamp_col: Name of the timestamp column (nanoseconds, UTC).
-        report_columns: Headers of the report table; the usual ones by default.
+        report_columns: Headers of the report table.
 
     Raises:
-        InputError: More rows than milliseconds in a year.
-        StepError: A file cannot be written; nothing of it is left.
+        InputError: There are more rows than milliseconds in a year.
+        StepError: A file cannot be written; no partial file remains.
     """
-    telemetry = target_uri_dir / "telemetry"
+    telemetry = target / "telemetry"
     result = GeneratedData(
-        [telemetry / f"{year}.parquet" for year in sorted(spec.years)], target_uri_dir / "anomaly_reports.xlsx"
+        [telemetry / f"{year}.parquet" for year in sorted(spec.years)], target / "anomaly_reports.xlsx"
     )
     timelines = [plan_timeline(spec.seed, year, spec.share(spec.rows, i)) for i, year in enumerate(sorted(spec.years))]
     schedules = _plan_events(spec, timelines)
@@ -74,7 +75,7 @@ def generate(
 
 
 def _plan_events(spec: ExampleDataSpec, timelines: list[Timeline]) -> list[list[Event]]:
-    """Share the events out to the archives."""
+    """Return the events of each archive."""
     kinds, severities = draw_kinds(spec.seed, spec.anomalies)
     schedules, first = [], 0
     for position, (year, timeline) in enumerate(zip(sorted(spec.years), timelines, strict=True)):
@@ -96,7 +97,7 @@ def _write_archive(
 
 
 def regroup(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
-    """Yield the rows of `tables` in order in tables of `rows` rows; only the last may be shorter."""
+    """Yield the rows of `tables` in tables of `rows` rows; only the last one may be shorter."""
     pending: pa.Table | None = None
     for table in tables:
         pending = table if pending is None else pa.concat_tables([pending, table])
@@ -109,7 +110,7 @@ def regroup(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path`; it becomes `path` on success and vanishes on any error.
+    """Yield a temporary path next to `path`, which is renamed to `path` on success and removed on any error.
 
     Raises:
         StepError: The file cannot be written or renamed.
@@ -120,7 +121,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        raise StepError(f"{path}: cannot be written ({error}); check free space and rights") from error
+        raise StepError(f"{path}: cannot be written ({error})", fix="check free space and permissions") from error
     finally:
         if temporary.exists():
             temporary.unlink()

@@ -1,19 +1,18 @@
-"""The module as a set of coupled balances: air, heat, carbon dioxide and water, moved by fans and pumps.
+"""Simulation of the module by coupled balances of air, heat, carbon dioxide and water, with fans and pumps.
 
-Every function takes a grid and what acts on it, and returns noise-free signals by name, float64 of shape (knots,). The
-coefficients are plausible, not measured. Faults change the physics, so that each shows in all signals that depend on
-the failing part.
+Every function takes a grid and its inputs, and returns signals without noise by name, each of shape [knots]. The
+coefficients are plausible, not measured. A fault changes the balances, and so all signals that depend on the failed
+part.
 """
 
 import numpy as np
-import numpy.typing as npt
 
+from container_component_src.arrays import Float64Array
 from container_component_src.example_data.anomalies import DRIFTING_SENSORS, Faults
 from container_component_src.example_data.grid import Grid
 from container_component_src.example_data.rhythms import BETA_CYCLE_S, Drivers, drive
 
-FloatArray = npt.NDArray[np.float64]
-Signals = dict[str, FloatArray]
+Signals = dict[str, Float64Array]
 
 NOMINAL_VOLTAGE = 122.0
 FAN_SPEED_RPM = 5600.0
@@ -23,7 +22,7 @@ LOOP_FLOW_KGH = 210.0
 WATER_HEAT_KJ_KGK = 4.18
 HUNTING_PERIOD_S = 13 * 60.0
 TANK_L = 6.0
-# Full-scale disagreement of a drifting sensor, in its own unit.
+# Drift of a sensor at strength 1, in the unit of the signal.
 DRIFT_SCALE = {
     "po2_1": 6.0,
     "pco2_2": 1.5,
@@ -35,10 +34,10 @@ DRIFT_SCALE = {
 
 
 def simulate(grid: Grid, faults: Faults) -> Signals:
-    """Run the module over a grid.
+    """Simulate the module on a grid.
 
     Returns:
-        The signals that the channel catalogue names, and `cfa_unit` and `wpa_unit` (1 or 2).
+        The signals of the channel catalogue, and `cfa_unit` and `wpa_unit` (1 or 2).
     """
     drivers = drive(grid)
     signals: Signals = {"bus_voltage": drivers.bus_voltage, "payload_power": drivers.payload_power}
@@ -56,7 +55,7 @@ def simulate(grid: Grid, faults: Faults) -> Signals:
 
 
 def _pressure(grid: Grid, faults: Faults) -> Signals:
-    """Total pressure: a slow leak against repressurisation every week or so, in hPa."""
+    """Total pressure in hPa: a slow leak, and repressurisation about once a week."""
     leak = grid.lag(faults.strength("cabin_leak"), 2400)
     slow = 2.0 * grid.noise("station_pressure", 30 * 3600)
     cycle = 5.0 * (0.5 - grid.lag(grid.ramp_with_resets("repressurisation", 8), 3000))
@@ -65,9 +64,9 @@ def _pressure(grid: Grid, faults: Faults) -> Signals:
 
 
 def _cabin_fans(grid: Grid, faults: Faults, drivers: Drivers, signals: Signals) -> Signals:
-    """Two redundant cabin fans on one duct: speed, head, flow, current and motor temperature."""
+    """Two redundant cabin fans on one duct: speed, pressure rise, flow, current and motor temperature."""
     unit = grid.levels("cfa_unit", 16, (1.0, 2.0))
-    running = grid.lag(unit, 240) - 1  # share of unit 2 while one spins down and the other up
+    running = grid.lag(unit, 240) - 1  # weight of unit 2, while one fan stops and the other starts
     bearing = faults.strength("fan_degradation")
     clogging = grid.lag(faults.strength("filter_clogging"), 600)
     command = grid.levels("cfa_command", 2.5, (0.90, 1.0, 1.0, 1.12))
@@ -87,7 +86,7 @@ def _cabin_fans(grid: Grid, faults: Faults, drivers: Drivers, signals: Signals) 
         "filter_dp": 85 * density * (flow / CABIN_FLOW_M3H) ** 2 * (1 + 1.3 * loading),
     }
     for number, share in ((1, 1 - running), (2, running)):
-        wear = 1.0 if number == 1 else 1.07  # the second unit draws a little more
+        wear = 1.0 if number == 1 else 1.07  # the second unit has a slightly higher current
         result[f"cfa{number}_speed"] = speed * share
         result[f"cfa{number}_current"] = current * share * wear
         result[f"cfa{number}_dp"] = head * share**2
@@ -96,7 +95,7 @@ def _cabin_fans(grid: Grid, faults: Faults, drivers: Drivers, signals: Signals) 
 
 
 def _ventilation(grid: Grid, faults: Faults, drivers: Drivers, signals: Signals) -> Signals:
-    """Exchange of air with the neighbouring module by a supply and a return fan."""
+    """Exchange of air with the adjacent module by a supply fan and a return fan."""
     blocked = faults.strength("imv_blockage")
     command = grid.lag(grid.levels("imv_command", 9, (0.85, 1.0, 1.0)), 240)
     result: Signals = {}
@@ -106,7 +105,7 @@ def _ventilation(grid: Grid, faults: Faults, drivers: Drivers, signals: Signals)
         torque = ratio**3 * (1 - 0.30 * blocked)
         result[f"{name}_speed"] = 4100.0 * ratio
         result[f"{name}_current"] = 0.18 + 0.52 * torque * NOMINAL_VOLTAGE / drivers.bus_voltage
-    # The hatch is partly covered at times by stowage: a normal change of the flow.
+    # Stowage sometimes covers part of the hatch, a normal change of the flow.
     stowage = grid.lag(grid.levels("stowage", 4, (1.0, 1.0, 0.94, 0.97)), 300)
     ratio = 0.5 * (result["isfa_speed"] + result["irfa_speed"]) / 4100.0
     coupling = 1 + 0.04 * (signals["cabin_flow"] / CABIN_FLOW_M3H - 1)
@@ -117,14 +116,14 @@ def _ventilation(grid: Grid, faults: Faults, drivers: Drivers, signals: Signals)
 
 
 def _pumps(grid: Grid, faults: Faults, drivers: Drivers) -> Signals:
-    """Two redundant water pumps on one loop: speed, head, flow and current."""
+    """Two redundant water pumps on one loop: speed, pressure rise, flow and current."""
     unit = grid.levels("wpa_unit", 27, (1.0, 2.0))
     running = grid.lag(unit, 240) - 1
     trip = grid.lag(faults.strength("pump_trip"), 240)
     gas = grid.lag(faults.strength("coolant_flow_loss"), 900)
     command = grid.lag(grid.levels("wpa_command", 5, (0.94, 1.0, 1.06)), 240)
     ratio = command * (1 - 0.85 * trip) * (1 + 0.002 * grid.noise("wpa_speed", 400))
-    # Opening branches of the payload racks lowers the resistance of the loop.
+    # Open branches of the payload racks reduce the resistance of the loop.
     branches = grid.lag(grid.levels("rack_branches", 1.3, (0.0, 1.0, 2.0, 3.0)), 240)
     bubbles = 1 - gas * (0.35 + 0.05 * grid.noise("bubbles", 240))
     flow = LOOP_FLOW_KGH * ratio * (1 + 0.035 * branches) * bubbles * (1 + 0.004 * grid.noise("loop_flow", 600))
@@ -139,7 +138,7 @@ def _pumps(grid: Grid, faults: Faults, drivers: Drivers) -> Signals:
 
 
 def _temperatures(grid: Grid, faults: Faults, drivers: Drivers, signals: Signals) -> Signals:
-    """Heat balance: the temperature control valve follows the load, the cabin what the valve leaves over."""
+    """Heat balance: the control valve follows the heat load, and the cabin temperature follows the difference."""
     supply = 5.6 + 0.28 * grid.lag(drivers.sun, 1500) + 0.35 * grid.noise("supply", 20 * 3600)
     supply = supply + 0.6 * faults.strength("pump_trip")
     load = (
@@ -149,7 +148,7 @@ def _temperatures(grid: Grid, faults: Faults, drivers: Drivers, signals: Signals
         + signals["fan_heat"]
         + 70 * grid.lag(drivers.sun, 2400)
     )
-    # The same opening cools less where less air or less water passes the heat exchanger.
+    # The same opening cools less if less air or less water flows through the heat exchanger.
     transfer = np.sqrt(np.maximum(0.05, signals["cabin_flow"] / CABIN_FLOW_M3H * signals["loop_flow"] / LOOP_FLOW_KGH))
     needed = (load / 22.0 + 6.5 * (23.0 - drivers.set_temperature) + 3.0 * (supply - 5.6)) / transfer
     command = grid.lag(np.clip(needed + 1.2 * grid.noise("valve", 900), 8.0, 92.0), 500)
@@ -180,9 +179,9 @@ def _temperatures(grid: Grid, faults: Faults, drivers: Drivers, signals: Signals
 
 
 def _gases(grid: Grid, faults: Faults, drivers: Drivers, signals: Signals) -> Signals:
-    """Oxygen and carbon dioxide: breathed here, renewed and removed through the neighbouring module, in hPa."""
+    """Partial pressures of oxygen and carbon dioxide in hPa, controlled through the adjacent module."""
     failing = faults.strength("co2_removal_loss")
-    # The scrubber of the station swaps its two beds every 144 minutes; failing, it does so less deeply.
+    # The scrubber of the station alternates its two beds every 144 minutes; a failure reduces the amplitude.
     phase = grid.time_s / (144 * 60.0) % 1
     beds = grid.lag(0.22 * (0.5 - phase) * (1 - 0.8 * failing), 900)
     regime = grid.lag(grid.levels("scrubber", 13, (0.0, 0.0, 0.7)), 5400)
@@ -197,7 +196,7 @@ def _gases(grid: Grid, faults: Faults, drivers: Drivers, signals: Signals) -> Si
 
 
 def _water(grid: Grid, faults: Faults, drivers: Drivers, signals: Signals) -> Signals:
-    """Vapour from the crew, condensed on the heat exchanger and spun out by the separator."""
+    """Vapour from the crew, which condenses on the heat exchanger and is removed by the separator."""
     flooding = grid.lag(faults.strength("separator_flooding"), 900)
     opening = signals["valve_position"] / 50.0
     outlet = (
@@ -224,7 +223,7 @@ def _water(grid: Grid, faults: Faults, drivers: Drivers, signals: Signals) -> Si
 
 
 def _shell_heater(grid: Grid, drivers: Drivers) -> Signals:
-    """Thermostat of the shell: on in the cold part of the orbit, unless payloads warm the structure."""
+    """Shell heater with a thermostat: on in the cold part of the orbit, unless payloads heat the structure."""
     cold = 0.55 - grid.lag(drivers.sun, 1200) - 0.00025 * (drivers.payload_power - 500)
     cold = cold + 0.15 * np.sin(2 * np.pi * grid.time_s / BETA_CYCLE_S + 1)
     share_on = 0.5 + 0.5 * np.tanh(14 * cold)
@@ -232,12 +231,12 @@ def _shell_heater(grid: Grid, drivers: Drivers) -> Signals:
     return {"heater_current": 1.55 * share_on * drivers.bus_voltage / NOMINAL_VOLTAGE, "shell_temp": shell}
 
 
-def saturation_pressure(temperature: FloatArray) -> FloatArray:
+def saturation_pressure(temperature: Float64Array) -> Float64Array:
     """Return the saturation vapour pressure over water in hPa at °C (Magnus formula, coefficients of WMO-No. 8)."""
     return np.asarray(6.112 * np.exp(17.62 * temperature / (243.12 + temperature)), dtype=np.float64)
 
 
-def dew_point(vapour: FloatArray) -> FloatArray:
+def dew_point(vapour: Float64Array) -> Float64Array:
     """Return the dew point in °C of a vapour pressure in hPa: the inverse of the Magnus formula."""
     logarithm = np.log(vapour / 6.112)
     return np.asarray(243.12 * logarithm / (17.62 - logarithm), dtype=np.float64)

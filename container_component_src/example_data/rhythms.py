@@ -1,45 +1,43 @@
-"""What drives the module from outside: orbit, day and week, crew and payloads."""
+"""External influences on the module: orbit, time of day, day of the week, crew and payloads."""
 
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from container_component_src.arrays import Float64Array
 from container_component_src.example_data.grid import Grid
 
 ORBIT_S = 92 * 60.0
 DAY_S = 86_400.0
-BETA_CYCLE_S = 58 * DAY_S  # the angle between orbit and sun swings in about two months
-
-FloatArray = npt.NDArray[np.float64]
+BETA_CYCLE_S = 58 * DAY_S  # period of the angle between orbit and sun
 
 
 @dataclass(frozen=True)
 class Drivers:
-    """Outside influences on the knots of a grid, each float64 of shape (knots,).
+    """External influences at the knots of a grid, each of shape [knots].
 
     Attributes:
-        sun: Illumination of the shell, 0 in eclipse to 1.
-        bus_voltage: Supply of fans and pumps, volts.
-        metabolic: Crew in the module times their activity, in persons at rest by day.
-        station_crew: Activity of the whole station, same unit per person.
-        payload_power: Heat of the payloads, watts.
-        set_temperature: Cabin temperature asked for by the crew, °C.
+        sun: Illumination of the shell, from 0 in eclipse to 1.
+        bus_voltage: Supply voltage of fans and pumps, volts.
+        metabolic: Heat and gas exchange of the crew in the module, in multiples of a person at rest by day.
+        station_crew: Activity of the crew of the whole station, same unit per person.
+        payload_power: Heat output of the payloads, watts.
+        set_temperature: Cabin temperature that the crew selected, °C.
     """
 
-    sun: FloatArray
-    bus_voltage: FloatArray
-    metabolic: FloatArray
-    station_crew: FloatArray
-    payload_power: FloatArray
-    set_temperature: FloatArray
+    sun: Float64Array
+    bus_voltage: Float64Array
+    metabolic: Float64Array
+    station_crew: Float64Array
+    payload_power: Float64Array
+    set_temperature: Float64Array
 
 
 def drive(grid: Grid) -> Drivers:
-    """Compute the outside influences on a grid."""
+    """Return the external influences on a grid."""
     orbit = np.sin(2 * np.pi * grid.time_s / ORBIT_S)
     beta = np.sin(2 * np.pi * grid.time_s / BETA_CYCLE_S)
-    # Around high beta angles the eclipse shrinks; the penumbra makes the edge soft.
+    # Eclipses are shorter at high beta angles, and the penumbra smooths their edges.
     sun = 0.5 + 0.5 * np.tanh(4 * (orbit + 0.25 + 0.5 * beta))
     awake, working = _crew_schedule(grid)
     present = grid.levels("crew_present", 0.12, (0.0, 1.0, 1.0, 2.0, 3.0))
@@ -55,8 +53,8 @@ def drive(grid: Grid) -> Drivers:
     )
 
 
-def _crew_schedule(grid: Grid) -> tuple[FloatArray, FloatArray]:
-    """Return how awake the crew is and whether it works in the module, both 0 to 1."""
+def _crew_schedule(grid: Grid) -> tuple[Float64Array, Float64Array]:
+    """Return to what degree the crew is awake and works in the module, both from 0 to 1, shape [knots]."""
     hour = grid.time_s % DAY_S / 3600
     weekday = (grid.time_s // DAY_S + 3) % 7  # 1970-01-01 was a Thursday; 0 is Monday
     awake = _between(hour, 6.0, 21.5, 0.3)
@@ -65,8 +63,8 @@ def _crew_schedule(grid: Grid) -> tuple[FloatArray, FloatArray]:
     return awake, working
 
 
-def _exercise(grid: Grid) -> FloatArray:
-    """Return the extra activity of one or two exercise sessions of an hour on most days."""
+def _exercise(grid: Grid) -> Float64Array:
+    """Return the additional activity of up to two exercise sessions of one hour a day, shape [knots]."""
     rng = grid.rng("exercise")
     day = (grid.time_s // DAY_S - grid.time_s[0] // DAY_S).astype(np.int64)
     hour = grid.time_s % DAY_S / 3600
@@ -78,6 +76,6 @@ def _exercise(grid: Grid) -> FloatArray:
     return extra
 
 
-def _between(hour: FloatArray, start: FloatArray | float, end: FloatArray | float, edge: float) -> FloatArray:
-    """Return 1 between two hours of the day and 0 elsewhere, with edges of the width given in hours."""
+def _between(hour: Float64Array, start: Float64Array | float, end: Float64Array | float, edge: float) -> Float64Array:
+    """Return 1 between two hours of the day and 0 at other times, with smooth edges of a width in hours."""
     return np.asarray(0.5 * (np.tanh((hour - start) / edge) - np.tanh((hour - end) / edge)), dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Independent random streams, each reached by name, so that none shifts when another draws more."""
+"""Independent random streams by name, so that the use of one does not change the others."""
 
 import zlib
 
@@ -6,6 +6,6 @@ import numpy as np
 
 
 def stream(seed: int, *path: str | int) -> np.random.Generator:
-    """Return the generator of the stream at `path` below `seed`, in the same state on every call."""
+    """Return a new generator of the stream with a path of names or numbers; equal arguments give equal numbers."""
     words = [zlib.crc32(part.encode()) if isinstance(part, str) else part for part in path]
     return np.random.default_rng([seed, *words])

@@ -1,20 +1,19 @@
-"""From physics on the grid to rows as the telemetry holds them: interpolation, sensor noise, steps and dropouts."""
+"""Conversion of signals on the grid to rows of telemetry: interpolation, noise, quantisation and missing values."""
 
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from numpy.lib.stride_tricks import sliding_window_view
 
-from container_component_src.arrays import Float32Array
+from container_component_src.arrays import Float32Array, Float64Array, IntArray
 from container_component_src.example_data.channels import Channel
 from container_component_src.example_data.grid import STEP_S, Grid
 from container_component_src.example_data.physics import Signals
 from container_component_src.example_data.seeding import stream
-from container_component_src.example_data.timeline import IntArray, Timeline
+from container_component_src.example_data.timeline import Timeline
 
-BLOCK_ROWS = 16_384  # noise is drawn per block of this size, whatever the row groups
+BLOCK_ROWS = 16_384  # block for which noise is drawn, independent of row groups
 WANDER_S = 1800.0
 MISSING_RUNS = 4  # per archive
 FLAKY_CHANNELS = 3
@@ -23,15 +22,15 @@ MODES = np.array(["NOMINAL", "HIGH_COOLING", "LOW_COOLING"], dtype=object)
 
 
 class Sensors:
-    """Renders the rows of one archive, block by block, each block on its own.
+    """Generator of the rows of one archive; each block of rows is independent of the others.
 
     Args:
-        seed: Start of the noise streams.
+        seed: Seed of the noise.
         year: Year of the archive.
-        channels: Float columns to render.
+        channels: Float columns to generate.
         timeline: Times of the rows.
         grid: Grid of the signals.
-        signals: Noise-free signals on the grid.
+        signals: Signals without noise at the knots of the grid.
         timestamp_col: Name of the timestamp column.
     """
 
@@ -68,11 +67,11 @@ class Sensors:
             yield self._table(block)
 
     def _calibrate(self, knots: int) -> None:
-        """Draw what distinguishes each sensor: gain, offset, and slow wander on its own coarse grid."""
+        """Draw the properties of each sensor: gain, offset, and slow wander on a coarse grid."""
         seed, year = self._stream_path
         count = len(self._channels)
         self._source = np.arange(count) % len(self._signals)
-        # The sensors are the same ones in every year; only the further racks differ from the catalogue.
+        # The sensors are the same in every year; only those of further racks have a gain and an offset.
         draw = stream(seed, "calibration").standard_normal((count, 2))
         further = np.array([channel.rack > 1 for channel in self._channels])
         spread = self._signals.std(axis=1)[self._source]
@@ -88,7 +87,7 @@ class Sensors:
         self._wander: Float32Array = scale * half_sum.astype(np.float32, copy=False)
 
     def _draw_missing_runs(self) -> list[tuple[int, int, int]]:
-        """Draw runs without a value as (channel, first row, row after the last)."""
+        """Draw runs of missing values as (channel, first row, row after the last)."""
         seed, year = self._stream_path
         rng = stream(seed, "missing", year)
         rows = self._timeline.rows
@@ -121,25 +120,25 @@ class Sensors:
         command = self._valve[knot]
         return np.asarray(np.where(command > 70, 1, np.where(command < 30, 2, 0)), dtype=np.int64)
 
-    def _values(self, block: int, count: int, since_s: npt.NDArray[np.float64]) -> Float32Array:
-        """Return the channels of a block, shape (channels, count)."""
+    def _values(self, block: int, count: int, since_s: Float64Array) -> Float32Array:
+        """Return the channels of a block, shape [channels, count]."""
         seed, year = self._stream_path
         rng = stream(seed, "noise", year, block)
-        # Always a whole block, channel by channel: a longer archive or more channels leave the rest unchanged.
+        # Always a whole block, channel by channel: values do not change with a longer archive or more channels.
         values = rng.standard_normal((len(self._channels), BLOCK_ROWS), dtype=np.float32)[:, :count]
         values *= self._noise
         values += self._offset
         values += interpolate(self._wander, since_s / WANDER_S)
         values += self._gain * interpolate(self._signals, since_s / STEP_S)[self._source]
         self._add_flaws(values, stream(seed, "flaws", year, block))
-        # Steps as a multiple of the resolution: what the converter of a real sensor gives, and it compresses well.
+        # Multiples of the resolution, as from the converter of a real sensor; they compress well.
         values /= self._resolution
         np.rint(values, out=values)
         values *= self._resolution
         return values
 
     def _add_flaws(self, values: Float32Array, rng: np.random.Generator) -> None:
-        """Put a rare single spike or missing value into a few channels, in place; none of it is reported."""
+        """Add rare single spikes and missing values to a few channels in place; they are not reported as anomalies."""
         count = values.shape[1]
         for flaw in range(FLAKY_CHANNELS):
             happens, missing, size = rng.uniform(size=3)
@@ -149,15 +148,15 @@ class Sensors:
                 values[channel, row] += np.nan if missing < 0.5 else (10 + 20 * size) * self._noise[channel, 0]
 
 
-def interpolate(knots: Float32Array, position: npt.NDArray[np.float64]) -> Float32Array:
+def interpolate(knots: Float32Array, position: Float64Array) -> Float32Array:
     """Interpolate linearly between knots.
 
     Args:
-        knots: Values at positions 0, 1, 2 …, shape (signals, knots).
-        position: Where to interpolate, ascending, at least 0 and below knots - 1, shape (rows,).
+        knots: Values at positions 0, 1, 2 …, shape [signals, knots].
+        position: Positions, ascending, at least 0 and below knots - 1, shape [rows].
 
     Returns:
-        float32 of shape (signals, rows).
+        Shape [signals, rows].
     """
     index = position.astype(np.int64)
     first = int(index[0])

@@ -59,26 +59,26 @@ def clean_up_data(
         raise InputError(f"{root.uri}: not a data root of this project", fix="name the data_root of the runs")
     readers = _readers(cluster) if cluster else []
     namespace = cluster.namespace if cluster else ""
-    latest = datetime.now(UTC) - older_than
     failures = []
-    for folder in run_folders(root):
-        size, changed = _measure(folder.location)
-        if changed > latest:
-            continue
-        what = f"run {folder.marker.run_id}: {_readable(size)}, last changed {changed:%Y-%m-%d}"
+    for folder, what in _old_runs(root, datetime.now(UTC) - older_than):
         if reason := _reason_to_keep(folder, namespace, readers):
             yield f"kept {what}: {reason}"
         elif dry_run:
             yield f"would remove {what}"
+        elif failure := _remove(folder.location):
+            failures.append(failure)
         else:
-            try:
-                _remove(folder.location)
-            except (PipelineError, OSError) as error:
-                failures.append(f"{folder.location.uri}: not deleted ({one_line(error)})")
-            else:
-                yield f"removed {what}"
+            yield f"removed {what}"
     if failures:
         raise StepError("; ".join(failures), fix=f"use keys that may delete below {root.uri}")
+
+
+def _old_runs(root: Location, latest: datetime) -> Iterator[tuple[RunFolder, str]]:
+    """Yield the folders of runs without files newer than `latest`, each with its description."""
+    for folder in run_folders(root):
+        size, changed = _measure(folder.location)
+        if changed <= latest:
+            yield folder, f"run {folder.marker.run_id}: {_readable(size)}, last changed {changed:%Y-%m-%d}"
 
 
 def _reason_to_keep(folder: RunFolder, namespace: str, readers: list[_Reader]) -> str:
@@ -115,12 +115,19 @@ def _measure(folder: Location) -> tuple[int, datetime]:
     return sum(file["size"] for file in files), max(times)
 
 
-def _remove(folder: Location) -> None:
-    """Delete a folder, its marker last, so that the next cleanup finds a folder whose deletion was interrupted."""
-    for child in folder.children():
-        if child.name != RUN_MARKER:
-            child.remove()
-    folder.remove()
+def _remove(folder: Location) -> str:
+    """Delete a folder, and return why that failed; empty if it did not.
+
+    The marker is deleted last, so that the next cleanup finds a folder whose deletion was interrupted.
+    """
+    try:
+        for child in folder.children():
+            if child.name != RUN_MARKER:
+                child.remove()
+        folder.remove()
+    except (PipelineError, OSError) as error:
+        return f"{folder.uri}: not deleted ({one_line(error)})"
+    return ""
 
 
 def _readable(size: float) -> str:

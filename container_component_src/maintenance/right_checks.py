@@ -16,7 +16,7 @@ def own_user(cluster: Cluster) -> str:
     """Return the user name of the current credentials; empty if the API does not tell."""
     ask = client.AuthenticationV1Api(cluster.api_client).create_self_subject_review
     try:
-        answer = cluster.request(ask, "ask for", "the own user", client.V1SelfSubjectReview())
+        answer = cluster.request(ask, "ask for", "the current user", client.V1SelfSubjectReview())
     except StepError:  # not available before Kubernetes 1.28
         return ""
     return str(answer.status.user_info.username)

@@ -1,4 +1,4 @@
-"""What a model bundle says of itself (`bundle.json`); light enough to read without the model's library."""
+"""Description of a model bundle (`bundle.json`); reading it does not import torch."""
 
 import hashlib
 import json
@@ -16,39 +16,38 @@ from container_component_src.values import Frozen, describe
 
 INFO_NAME = "bundle.json"
 WEIGHTS_NAME = "model.safetensors"
-FORMAT_VERSION = 2  # 1 had no linear maps beside its networks
-
+FORMAT_VERSION = 2  # version 1 had no linear maps
 
 Size = Annotated[int, Field(ge=1, le=2**20)]  # of a layer
 
 
 class Architecture(Frozen):
-    """What the network is built from, beside the number of channels."""
+    """Sizes of the network, apart from the number of channels."""
 
     latent_dim: Size
     hidden_dims: tuple[Size, Size]
     variance_floor: float = Field(ge=0)
-    window_steps: Size = 1  # time steps that it sees at once
+    window_steps: Size = 1  # time steps that the network sees at once
 
 
 class Thresholds(Frozen):
-    """Alarm threshold and how it was found."""
+    """Alarm threshold and its calibration."""
 
-    score: float  # nats; an alarm is a smoothed score above it
+    score: float  # nats; a smoothed score above it is an alarm
     method: str
     quantile: float  # of the smoothed validation scores
     smoothing_window: int = Field(ge=1)  # time steps of the causal rolling median
-    max_gap_ns: int | None = Field(ge=0)  # the median starts anew after a longer step; None: never
+    max_gap_ns: int | None = Field(ge=0)  # the median restarts after a longer time step; None: never
     val_rows: int
-    channel_nats: tuple[float, ...] = ()  # mean part of each channel in the validation scores, in order; (): unknown
+    channel_nats: tuple[float, ...] = ()  # mean contribution of each channel to the validation scores; (): unknown
 
 
 class ChannelStatistics(Frozen):
-    """Distribution of one channel in the training data, in the units that the model sees."""
+    """Distribution of one channel in the training data, in scaled units."""
 
     mean: float
     std: float
-    quantiles: dict[str, float]  # by probability, as in "0.01"
+    quantiles: dict[str, float]  # by level, such as "0.01"
 
 
 class Epoch(Frozen):
@@ -60,12 +59,12 @@ class Epoch(Frozen):
 
 
 class TrainingSummary(Frozen):
-    """How the model came about."""
+    """Summary of the training."""
 
     train_rows: int
     val_rows: int
-    epochs: int  # run until early stopping
-    best_epoch: int  # from 0; the one whose weights these are
+    epochs: int  # number of epochs until early stopping
+    best_epoch: int  # from 0; the bundle has its weights
     val_loss: float  # of the best epoch
     history: tuple[Epoch, ...]
     hyperparameters: Hyperparameters
@@ -77,32 +76,32 @@ class BundleInfo(Frozen):
 
     format_version: int = FORMAT_VERSION
     architecture: Architecture
-    channels: tuple[str, ...] = Field(min_length=1)  # in the order of the model's inputs
-    scaler: Scaler | None  # None: the model takes the values as they are
+    channels: tuple[str, ...] = Field(min_length=1)  # in the order of the inputs of the model
+    scaler: Scaler | None  # None: the model was trained on values without scaling
     thresholds: Thresholds
     training: TrainingSummary
-    channel_statistics: dict[str, ChannelStatistics]  # of the training data, by channel: tells drift later
+    channel_statistics: dict[str, ChannelStatistics]  # of the training data, by channel; for the detection of drift
     seed: int
     versions: dict[str, str]  # of Python and the libraries
-    weights_sha256: str = ""  # digest of the weights file, filled in when the bundle is saved
-    version: str = ""  # digest of all of the above, the weights' digest included; filled in when the bundle is saved
+    weights_sha256: str = ""  # digest of the weights file, set when the bundle is saved
+    version: str = ""  # digest of all other fields, set when the bundle is saved
 
     @model_validator(mode="after")
-    def _fits_together(self) -> "BundleInfo":
+    def _consistent(self) -> "BundleInfo":
         if len(set(self.channels)) != len(self.channels):
-            raise ValueError("a channel is there twice")
+            raise ValueError("a channel is repeated")
         if self.scaler is not None and self.scaler.channels != self.channels:
-            raise ValueError("the channels of the scaler are not those of the model")
+            raise ValueError("scaler and model have different channels")
         if len(self.thresholds.channel_nats) not in (0, len(self.channels)):
-            raise ValueError("channel_nats are not one for each channel")
+            raise ValueError("channel_nats does not have one value per channel")
         return self
 
-    def signed(self) -> "BundleInfo":
-        """The same description with its version."""
+    def with_version(self) -> "BundleInfo":
+        """Return a copy with the version."""
         return self.model_copy(update={"version": _digest(json.loads(self.model_dump_json()))})
 
     def metadata(self) -> dict[str, Any]:
-        """The summary that the pipeline shows beside the artifact."""
+        """Return the summary that the pipeline shows for the artifact."""
         return {
             "val_loss": self.training.val_loss,
             "epochs": self.training.epochs,
@@ -125,34 +124,35 @@ def read_info(location: Location) -> BundleInfo:
     file = location / INFO_NAME
     if not file.exists():
         raise InputError(
-            f"{location.uri}: no model bundle (it has no {INFO_NAME}); run the training to its end, {IF_DELETED}"
+            f"{location.uri}: no model bundle (no {INFO_NAME})", fix=f"run the training to its end, {IF_DELETED}"
         )
     content = file.read_bytes()
     try:
         info = BundleInfo.model_validate_json(content)
     except ValidationError as error:
-        raise InputError(f"{file.uri}: damaged model bundle ({describe(error)}); train the model again") from error
+        raise InputError(f"{file.uri}: damaged model bundle ({describe(error)})", fix="train again") from error
     if info.format_version != FORMAT_VERSION:
         raise InputError(
-            f"{file.uri}: bundle of format {info.format_version}, this version reads {FORMAT_VERSION}; train again"
+            f"{file.uri}: bundle of format {info.format_version}, not {FORMAT_VERSION}",
+            fix="train again",
         )
     if info.version != _digest(json.loads(content)):
-        raise InputError(f"{file.uri}: changed after the training (its digest differs); train the model again")
+        raise InputError(f"{file.uri}: changed after the training (its digest differs)", fix="train again")
     return info
 
 
 def open_info(uri: str) -> BundleInfo:
-    """`read_info` for the URI of a bundle."""
+    """Read the description of a bundle by its URI; see `read_info` for errors."""
     return read_info(storage.resolve(uri))
 
 
 def copy_bundle(source: Location, target: Location) -> None:
-    """Copy a bundle; the copy is whole once its description, the last file, is there."""
+    """Copy a bundle; the description is the last file and makes the copy complete."""
     for name in (WEIGHTS_NAME, INFO_NAME):
         (target / name).write_bytes((source / name).read_bytes())
 
 
 def _digest(values: dict[str, Any]) -> str:
-    """SHA-256 of a description, its version aside, however its JSON is laid out."""
+    """Return the SHA-256 of a description without its version, whatever the layout of its JSON."""
     content = {key: value for key, value in values.items() if key != "version"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

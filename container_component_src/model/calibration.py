@@ -1,9 +1,9 @@
-"""What the bundle says about the data that its model knows: the alarm threshold, and statistics of every channel."""
+"""Facts about the data of a model for its bundle: the alarm threshold, and statistics of every channel."""
 
 import numpy as np
-import numpy.typing as npt
 from scipy.stats import genpareto
 
+from container_component_src.arrays import Float64Array
 from container_component_src.errors import InputError
 from container_component_src.model.bundle_info import ChannelStatistics, Thresholds
 from container_component_src.model.scoring import SeriesScorer
@@ -14,34 +14,33 @@ from container_component_src.telemetry.scaling import Moments
 from container_component_src.telemetry.smoothing import GAP_SAMPLE, Smoother, default_max_gap
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
-STATISTICS_ROWS = 200_000  # evenly spaced rows that quantiles are taken from
-TAIL_START = 0.98  # quantile of the scores above which they are the tail
-TAIL_SCORES = 10  # different ones that a fit needs
-_ELSE = "or use --threshold-method quantile"
+STATISTICS_ROWS = 200_000  # maximum number of evenly spaced rows for quantiles
+TAIL_START = 0.98  # quantile of the scores at which the tail starts
+TAIL_SCORES = 10  # minimum number of different scores in the tail for a fit
+_ALTERNATIVE = "or use --threshold-method quantile"
 
 
 def calibrate(model: TimeStampVAE, val: Dataset, arguments: TrainingArguments) -> Thresholds:
-    """Take the alarm threshold from the validation scores, smoothed as scores are in operation.
+    """Derive the alarm threshold from the validation scores, which are smoothed as in operation.
 
     Args:
         model: Trained network.
-        val: Validation rows; of them one score each stays in memory.
-        arguments: Of the training; they say how scores are smoothed and which threshold is wanted.
+        val: Validation set; one score of each row is kept in memory.
+        arguments: Arguments of the training, with the smoothing window and the method of the threshold.
 
     Raises:
-        InputError: The tail of the scores has no distribution that can be fitted.
+        InputError: No distribution can be fitted to the tail of the scores.
     """
-    max_gap_ns = longest_step(val)
+    max_gap_ns = max_gap(val)
     scorer = SeriesScorer(model, max_gap_ns)
     smoother = Smoother(arguments.smoothing_window, max_gap_ns)
     smoothed = np.empty(val.manifest.rows, dtype=np.float64)
     position = 0
     channel_nats = np.zeros(len(val.channels), dtype=np.float64)
     for frame in val.frames():
-        part = slice(position, position + len(frame))
-        parts = scorer.push(frame.timestamps, frame.values)
-        channel_nats += parts.sum(axis=0, dtype=np.float64)
-        smoothed[part] = smoother.push(frame.timestamps, parts.sum(axis=1))
+        contributions = scorer.push(frame.timestamps, frame.values)
+        channel_nats += contributions.sum(axis=0, dtype=np.float64)
+        smoothed[position : position + len(frame)] = smoother.push(frame.timestamps, contributions.sum(axis=1))
         position += len(frame)
     quantile, method = arguments.alarm_quantile, arguments.threshold_method
     by_tail = method == "peaks_over_threshold"
@@ -56,11 +55,11 @@ def calibrate(model: TimeStampVAE, val: Dataset, arguments: TrainingArguments) -
     )
 
 
-def tail_quantile(scores: npt.NDArray[np.float64], quantile: float) -> float:
-    """A quantile by extreme value theory, which may lie beyond the highest score.
+def tail_quantile(scores: Float64Array, quantile: float) -> float:
+    """Return a quantile of the scores by the peaks-over-threshold method; it may exceed the highest score.
 
-    The excesses over a high score follow a generalised Pareto distribution (Pickands 1975, "Statistical Inference Using
-    Extreme Order Statistics"), fitted here by maximum likelihood; as a threshold for alarms: Siffer et al. 2017,
+    A generalised Pareto distribution is fitted by maximum likelihood to the excesses over a high score (Pickands 1975,
+    "Statistical Inference Using Extreme Order Statistics"). Source of its use for alarm thresholds: Siffer et al. 2017,
     "Anomaly Detection in Streams with Extreme Value Theory".
 
     Args:
@@ -68,24 +67,26 @@ def tail_quantile(scores: npt.NDArray[np.float64], quantile: float) -> float:
         quantile: Above `TAIL_START`.
 
     Raises:
-        InputError: The quantile is not in the tail, or the tail holds too few different scores.
+        InputError: The quantile is below the tail, or the tail has too few different scores.
     """
     if quantile <= TAIL_START:
         raise InputError(
-            f"alarm quantile {quantile} is not above {TAIL_START}, where the tail begins; raise it, {_ELSE}"
+            f"alarm quantile {quantile} is not above {TAIL_START}, where the tail starts",
+            fix=f"raise it, {_ALTERNATIVE}",
         )
     start = float(np.quantile(scores, TAIL_START))
     excesses = scores[scores > start] - start
     if len(np.unique(excesses)) < TAIL_SCORES:
         raise InputError(
-            f"fewer than {TAIL_SCORES} validation scores lie in the tail; use more validation rows, {_ELSE}"
+            f"the tail has fewer than {TAIL_SCORES} different validation scores",
+            fix=f"use more validation rows, {_ALTERNATIVE}",
         )
     shape, _, scale = genpareto.fit(excesses, floc=0)
     return start + float(genpareto.isf((1 - quantile) * len(scores) / len(excesses), shape, scale=scale))
 
 
 def channel_statistics(train: Dataset) -> dict[str, ChannelStatistics]:
-    """Describe the training data channel by channel; quantiles from at most 200,000 evenly spaced rows."""
+    """Return the distribution of each channel, with quantiles of at most `STATISTICS_ROWS` evenly spaced rows."""
     moments = Moments(len(train.channels))
     stride = -(-train.manifest.rows // STATISTICS_ROWS)
     sample, offset = [], 0
@@ -104,12 +105,12 @@ def channel_statistics(train: Dataset) -> dict[str, ChannelStatistics]:
     }
 
 
-def longest_step(dataset: Dataset) -> int | None:
-    """The longest time step in nanoseconds that is not a gap, or None for fewer than two rows."""
-    parts, rows = [], 0
+def max_gap(dataset: Dataset) -> int | None:
+    """Return the longest time step of a dataset in nanoseconds that is not a gap; None for fewer than two rows."""
+    timestamps, rows = [], 0
     for frame in dataset.frames(channels=()):
-        parts.append(frame.timestamps)
+        timestamps.append(frame.timestamps)
         rows += len(frame)
         if rows > GAP_SAMPLE:
             break
-    return default_max_gap(np.concatenate(parts))
+    return default_max_gap(np.concatenate(timestamps))

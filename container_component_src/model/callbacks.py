@@ -1,4 +1,4 @@
-"""What happens around the epochs of a training."""
+"""Lightning callbacks and checkpoint input/output of a training."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,16 +13,16 @@ from container_component_src.model.bundle_info import Epoch
 
 
 class EpochHistory(Callback):
-    """Keeps the losses of every epoch, and prints them as Katib's metrics collector reads them.
+    """Losses of every epoch, which are also printed in the format of Katib's metrics collector.
 
-    A line is `<RFC 3339 time> <name>=<value>`; the time is what orders the values of a metric.
+    A line is `<RFC 3339 time> <name>=<value>`; the collector sorts the values of a metric by time.
     """
 
     def __init__(self) -> None:
         self.epochs: list[Epoch] = []
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Print on one process and record on all."""
+        """Record the losses in all processes, and print them in the first one."""
         metrics = {name: float(trainer.callback_metrics[name]) for name in ("train_loss", "val_loss")}
         self.epochs.append(Epoch(epoch=trainer.current_epoch, **metrics))
         if trainer.is_global_zero:
@@ -32,7 +32,7 @@ class EpochHistory(Callback):
 
 
 class SafetensorsIO(CheckpointIO):
-    """Writes the weights of a checkpoint, and nothing else of it, without pickle."""
+    """Checkpoints with the weights only, in a format without pickle."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
         """Write the weights."""

@@ -1,4 +1,4 @@
-"""Whether a training can read its data and write its bundle: tried before hours are spent on it."""
+"""Check that a training can read its data and write its bundle, before it takes hours."""
 
 import logging
 
@@ -12,11 +12,11 @@ logger = logging.getLogger(__name__)
 
 
 def check_access(arguments: TrainingArguments) -> None:
-    """Read the manifests of the datasets, and write a small file where the bundle will be.
+    """Read the manifests of the datasets, and write a small file to the folder of the bundle.
 
     Raises:
-        InputError: There is no such dataset or bucket, or a key is wrong.
-        StepError: The store does not answer, or refuses to write.
+        InputError: A dataset or bucket does not exist, or a key is wrong.
+        StepError: The store does not answer, or does not allow writing.
     """
     for uri in (arguments.train_df_path, arguments.val_df_path):
         Dataset.open(uri)
@@ -24,5 +24,5 @@ def check_access(arguments: TrainingArguments) -> None:
     probe.write_bytes(b"")
     try:
         probe.remove()
-    except (PipelineError, OSError) as error:  # nothing else needs the right to delete
-        logger.info("%s: an empty file that shows the right to write is left: %s", probe.uri, error)
+    except (PipelineError, OSError) as error:  # nothing else needs permission to delete
+        logger.info("%s: an empty file that tested write permission remains: %s", probe.uri, error)

@@ -1,4 +1,4 @@
-"""Feeds the training with blocks of rows: no worker processes, no Python call per row."""
+"""Blocks of rows for the training, without worker processes or a Python call per row."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ from container_component_src.errors import InputError
 from container_component_src.model.windows import Windowing
 from container_component_src.telemetry.dataset import Dataset, Frame, Partition
 
-BLOCK_ROWS = 16_384  # rows gathered at once: enough to make the call cheap, few enough for the processor's cache
-# Neighbours in memory that stay together: rows gathered one by one take half as long again, see benchmarks/README.md.
+BLOCK_ROWS = 16_384  # rows gathered at once: enough for a cheap call, few enough for the processor's cache
+# Consecutive rows that stay together: gathering single rows takes 1.5 times as long, see benchmarks/README.md.
 GROUP_ROWS = 8
-_LEAST_GROUPS = 1_000  # of a process; fewer rows are gathered one by one
+_MIN_GROUPS = 1_000  # per process; with fewer groups, single rows are gathered
 _NO_WINDOWS = Windowing()
 
 Block = list[Tensor]  # batches, each float32 [rows, channels]
@@ -25,45 +25,51 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Share:
-    """Which part of every batch a process of a distributed run takes."""
+class Shard:
+    """Part of every batch that belongs to one process of a distributed run."""
 
     rank: int = 0
     world_size: int = 1
 
 
 class RowSource(Protocol):
-    """Where the rows of a dataset come from."""
+    """Source of the rows of a dataset."""
 
-    def shuffled(self, batch_size: int, seed: int, epoch: int, share: Share) -> Iterator[Block]:
-        """All rows once, in an order of the seed and the epoch; equally many batches for every process.
+    def shuffled(self, batch_size: int, seed: int, epoch: int, shard: Shard) -> Iterator[Block]:
+        """Yield all rows once in a random order, in the same number of batches for every process.
 
-        In a distributed run a block holds one batch: gradients are averaged over the processes once per block.
+        In a distributed run a block has one batch, because gradients are averaged over the processes once per block.
+
+        Args:
+            batch_size: Maximum rows of a batch, over all processes.
+            seed: Seed of the order.
+            epoch: Number of the epoch, which changes the order.
+            shard: The process.
         """
 
-    def ordered(self, share: Share) -> Iterator[Tensor]:
-        """The process's part of all rows, in order, as blocks of shape [rows, channels]."""
+    def ordered(self, shard: Shard) -> Iterator[Tensor]:
+        """Yield the process's part of the rows in order, as blocks of shape [rows, channels]."""
 
 
 @dataclass(frozen=True)
 class TensorSource:
-    """Rows in one contiguous tensor, float32 [rows, channels], in random order (`load_values`).
+    """Rows in one contiguous tensor, in the random order of `load_values`.
 
-    An epoch draws small groups of neighbours: which rows these are was left to chance when the rows were loaded.
+    An epoch draws small groups of consecutive rows, which are random because the rows were loaded in a random order.
     """
 
-    values: Tensor
+    values: Tensor  # float32 [rows, channels]
 
-    def shuffled(self, batch_size: int, seed: int, epoch: int, share: Share) -> Iterator[Block]:
-        """Batches of at most `batch_size` rows, equal to within a row; each process draws groups of its own."""
+    def shuffled(self, batch_size: int, seed: int, epoch: int, shard: Shard) -> Iterator[Block]:
+        """Yield batches of at most `batch_size` rows, see `RowSource`; each process draws groups of its own."""
         rows, channels = self.values.shape
-        size = GROUP_ROWS if rows >= GROUP_ROWS * _LEAST_GROUPS * share.world_size else 1
+        size = GROUP_ROWS if rows >= GROUP_ROWS * _MIN_GROUPS * shard.world_size else 1
         groups = self.values[: rows - rows % size].view(-1, size * channels)
         order = torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(len(groups)))
-        drawn = order[share.rank :: share.world_size]
-        rest = self.values[rows - rows % size :] if share.rank == 0 else self.values[:0]
+        drawn = order[shard.rank :: shard.world_size]
+        rest = self.values[rows - rows % size :] if shard.rank == 0 else self.values[:0]
         position = 0
-        for sizes in block_sizes(len(drawn) * size + len(rest), rows, batch_size, share):
+        for sizes in block_sizes(len(drawn) * size + len(rest), rows, batch_size, shard):
             end, first = position + sum(sizes), min(position // size, len(drawn))
             block = groups.index_select(0, drawn[first : -(-end // size)]).view(-1, channels)
             if end > len(drawn) * size:
@@ -72,26 +78,26 @@ class TensorSource:
             yield list(block.split(sizes))
             position = end
 
-    def ordered(self, share: Share) -> Iterator[Tensor]:
-        """Every world_size-th block of rows."""
-        yield from self.values.split(BLOCK_ROWS)[share.rank :: share.world_size]
+    def ordered(self, shard: Shard) -> Iterator[Tensor]:
+        """Yield every `world_size`-th block of rows."""
+        yield from self.values.split(BLOCK_ROWS)[shard.rank :: shard.world_size]
 
 
-def block_sizes(rows: int, all_rows: int, batch_size: int, share: Share) -> list[list[int]]:
-    """Rows of the batches of an epoch, block by block.
+def block_sizes(rows: int, all_rows: int, batch_size: int, shard: Shard) -> list[list[int]]:
+    """Return the number of rows of each batch of an epoch, grouped by block.
 
     Args:
-        rows: That this process has.
-        all_rows: That all processes have together; they take the same number of batches, ceil(all_rows / batch_size).
-        batch_size: Rows of one optimiser step, over all processes.
-        share: The part of this process.
+        rows: Rows of this process.
+        all_rows: Rows of all processes. Each process has ceil(all_rows / batch_size) batches.
+        batch_size: Maximum rows of a batch, over all processes.
+        shard: The process.
 
     Returns:
-        Numbers that sum to `rows` and differ by at most one.
+        Sizes that sum to `rows` and differ by at most one.
     """
     batches = -(-all_rows // batch_size)
     sizes = [rows // batches + (index < rows % batches) for index in range(batches)]
-    at_once = 1 if share.world_size > 1 else max(1, BLOCK_ROWS // batch_size)
+    at_once = 1 if shard.world_size > 1 else max(1, BLOCK_ROWS // batch_size)
     return [sizes[first : first + at_once] for first in range(0, batches, at_once)]
 
 
@@ -99,11 +105,11 @@ class TelemetryDataModule(LightningDataModule):
     """Training and validation rows for Lightning.
 
     Args:
-        train: Rows to learn from.
-        val: Rows that tell when to stop.
-        batch_size: Rows of one optimiser step, over all processes.
-        seed: Of the order of the training rows.
-        pin_memory: Whether rows lie in page-locked memory, for a GPU; needs one.
+        train: Training rows.
+        val: Validation rows.
+        batch_size: Rows of one optimisation step, over all processes.
+        seed: Seed of the order of the training rows.
+        pin_memory: Whether to copy rows to page-locked memory for a GPU; requires a GPU.
     """
 
     def __init__(self, train: RowSource, val: RowSource, batch_size: int, seed: int, pin_memory: bool = False) -> None:
@@ -112,34 +118,30 @@ class TelemetryDataModule(LightningDataModule):
         self._val = val
         self._batch_size = batch_size
         self._seed = seed
-        self._placed = Tensor.pin_memory if pin_memory else _as_it_is
+        self._pinned: Callable[[Tensor], Tensor] = Tensor.pin_memory if pin_memory else lambda rows: rows
 
     def train_dataloader(self) -> Iterable[Block]:
-        """Blocks of training batches, in another order each epoch."""
-        return _Iterations(self._train_blocks)
+        """Return an iterable of blocks of training batches, in another order for each epoch."""
+        return _Restartable(self._train_blocks)
 
     def val_dataloader(self) -> Iterable[Tensor]:
-        """Blocks of validation rows."""
-        return _Iterations(lambda: map(self._placed, self._val.ordered(self._share())))
+        """Return an iterable of blocks of validation rows."""
+        return _Restartable(lambda: map(self._pinned, self._val.ordered(self._shard())))
 
     def _train_blocks(self) -> Iterator[Block]:
-        for block in self._train.shuffled(self._batch_size, self._seed, self._epoch(), self._share()):
-            yield [self._placed(batch) for batch in block]
+        for block in self._train.shuffled(self._batch_size, self._seed, self._epoch(), self._shard()):
+            yield [self._pinned(batch) for batch in block]
 
     def _epoch(self) -> int:
         return self.trainer.current_epoch if self.trainer else 0
 
-    def _share(self) -> Share:
-        return Share(self.trainer.global_rank, self.trainer.world_size) if self.trainer else Share()
-
-
-def _as_it_is(rows: Tensor) -> Tensor:
-    return rows
+    def _shard(self) -> Shard:
+        return Shard(self.trainer.global_rank, self.trainer.world_size) if self.trainer else Shard()
 
 
 @dataclass(frozen=True)
-class _Iterations(Iterable[T]):
-    """Starts anew whenever it is iterated over."""
+class _Restartable(Iterable[T]):
+    """Iterable that restarts with every iteration."""
 
     start: Callable[[], Iterator[T]]
 
@@ -148,7 +150,7 @@ class _Iterations(Iterable[T]):
 
 
 def read_frame(dataset: Dataset, partition: Partition) -> Frame:
-    """Read the rows of a partition, refusing those that a model cannot learn from.
+    """Read the rows of a partition and check that a model can learn from them.
 
     Raises:
         InputError: A value is missing or infinite; the message names its channel and partition.
@@ -158,26 +160,27 @@ def read_frame(dataset: Dataset, partition: Partition) -> Frame:
     if not finite.all():
         channel = dataset.channels[int(np.argmin(finite.all(axis=0)))]
         raise InputError(
-            f"{(dataset.location / partition.file).uri}: channel '{channel}' has missing or infinite values; "
-            "scale the dataset first (scale_dataframes replaces them)"
+            f"{(dataset.location / partition.file).uri}: channel '{channel}' has missing or infinite values",
+            fix="scale the dataset first (scale_dataframes replaces them)",
         )
     return frame
 
 
 def load_values(dataset: Dataset, seed: int, windowing: Windowing = _NO_WINDOWS) -> Float32Array:
-    """Read the windows of a whole dataset in a random order, float32 [rows, steps * channels].
+    """Read the windows of a whole dataset in a random order; they do not cross partitions, as in `StreamingSource`.
 
-    They cross no partition's border, as those of a dataset that is streamed.
+    Returns:
+        Windows, shape [rows, steps * channels].
 
     Raises:
         InputError: A value is missing or infinite; the message names its channel and partition.
     """
     values = np.empty((dataset.manifest.rows, windowing.steps * len(dataset.channels)), dtype=np.float32)
-    places = np.random.default_rng(seed).permutation(len(values))
+    order = np.random.default_rng(seed).permutation(len(values))
     position = 0
     for partition in dataset.manifest.partitions:
         frame = read_frame(dataset, partition)
-        for windows in windowing.pieces(frame.values, frame.timestamps, BLOCK_ROWS):
-            values[places[position : position + len(windows)]] = windows
+        for windows in windowing.batches(frame.values, frame.timestamps, BLOCK_ROWS):
+            values[order[position : position + len(windows)]] = windows
             position += len(windows)
     return values

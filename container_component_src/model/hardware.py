@@ -1,4 +1,4 @@
-"""How a training uses the processor or the GPU that it finds."""
+"""Settings of PyTorch for the processor or GPU of a training."""
 
 import os
 from dataclasses import dataclass
@@ -12,31 +12,31 @@ MULTIPLICATIONS_PER_THREAD = 100_000_000  # of one step; measured on two cores, 
 
 @dataclass(frozen=True)
 class Acceleration:
-    """What PyTorch is told.
+    """Settings of PyTorch.
 
-    Products of matrices may be rounded to TensorFloat-32, but nothing to bfloat16: its three digits round a
-    reconstruction by as much as the quietest channels vary, and the likelihood suffers (see benchmarks/README.md).
+    Matrix products may be rounded to TensorFloat-32, but not to bfloat16: its three digits round a reconstruction by as
+    much as the quietest channels vary, which worsens the likelihood (see benchmarks/README.md).
     """
 
-    matmul_precision: Literal["highest", "high"]  # of torch.set_float32_matmul_precision
-    pin_memory: bool  # page-locked, so that the GPU fetches a block while it works on another
+    matmul_precision: Literal["highest", "high"]  # argument of torch.set_float32_matmul_precision
+    pin_memory: bool  # page-locked memory, from which the GPU copies a block while it works on another
 
     @classmethod
     def on(cls, cuda: bool) -> "Acceleration":
-        """The choice for a machine with or without a CUDA device."""
+        """Return the settings for a machine with or without a CUDA device."""
         return cls("high", pin_memory=True) if cuda else cls("highest", pin_memory=False)
 
 
 def useful_threads(model: TimeStampVAE, batch_size: int) -> int:
-    """Threads that a step of this size keeps busy, among the cores there are.
+    """Return the number of threads that an optimisation step can use, at most that of the usable cores.
 
-    Small steps gain little by more threads, which wait for each other: beside other busy processes they lose most of
-    their speed.
+    Small steps gain little from more threads, which wait for each other. While other processes are busy, such threads
+    make small steps much slower.
 
     Args:
         model: The network.
         batch_size: Rows of a step in this process.
     """
-    allowed = int(os.environ.get("OMP_NUM_THREADS", usable_cores()))  # whoever sets it has shared the cores out
+    allowed = int(os.environ.get("OMP_NUM_THREADS", usable_cores()))  # set if several processes share the cores
     multiplications = batch_size * sum(weight.numel() for weight in model.parameters())
     return max(1, min(allowed, multiplications // MULTIPLICATIONS_PER_THREAD))

@@ -1,4 +1,4 @@
-"""The variational autoencoder of time steps."""
+"""The variational autoencoder (VAE) of time steps."""
 
 import math
 
@@ -9,23 +9,25 @@ _LOG_VARIANCE_RANGE = (-20.0, 10.0)  # of the approximate posterior; keeps its e
 
 
 class TimeStampVAE(nn.Module):
-    """Variational autoencoder with a Gaussian decoder (Kingma & Welling 2014, "Auto-Encoding Variational Bayes").
+    """Variational autoencoder with a Gaussian decoder (Kingma & Welling 2013, "Auto-Encoding Variational Bayes").
 
-    The decoder's variance is learned per channel (Rybkin et al. 2021, "Simple and Effective VAE Training with
-    Calibrated Decoders"), so likelihoods are in nats, and what beta means does not depend on the scale of the data.
-    Linear maps run beside both networks, from zero on: physics of many channels is mostly linear, and what remains for
-    the layers is the rest (alone they would be probabilistic PCA, Tipping & Bishop 1999). The encoder sees values
-    through asinh, which bends only outliers: it does not extrapolate far beyond what it knows.
+    The decoder learns one variance per channel (Rybkin et al. 2021, "Simple and Effective VAE Training with Calibrated
+    Decoders"). So likelihoods are in nats, and the effect of beta does not depend on the scale of the data.
 
-    A model of several time steps reconstructs the whole window. Its likelihood is that of the window by its steps: nats
-    per time step, as for one.
+    Linear maps are added to the outputs of encoder and decoder, and start at zero. Relations between many channels are
+    mostly linear, and the layers learn the rest. The linear maps alone are probabilistic PCA (Tipping & Bishop 1999,
+    "Probabilistic Principal Component Analysis"). The encoder receives asinh of the values, which compresses outliers
+    only: it does not extrapolate far beyond the training data.
+
+    A model of several time steps reconstructs the whole window. Its likelihood is divided by the number of time steps,
+    so that it is in nats per time step too.
 
     Args:
-        channels: Values of a time step.
+        channels: Number of values of a time step.
         latent_dim: Size of the latent space.
-        hidden_dims: Sizes of the encoder's hidden layers; the decoder has them in reverse.
-        variance_floor: Least variance of a channel, so that one that hardly varies does not take over the score.
-        window_steps: Time steps that the model sees at once, the present one last.
+        hidden_dims: Sizes of the hidden layers of the encoder; those of the decoder are reversed.
+        variance_floor: Minimum variance of a channel, so that a nearly constant channel does not dominate the score.
+        window_steps: Number of time steps that the model sees at once, the present one last.
     """
 
     def __init__(
@@ -41,20 +43,8 @@ class TimeStampVAE(nn.Module):
         inputs = window_steps * channels
         self.variance_floor = variance_floor
         self.window_steps = window_steps
-        self.encoder = nn.Sequential(
-            nn.Linear(inputs, first),
-            nn.ReLU(),
-            nn.Linear(first, second),
-            nn.ReLU(),
-            nn.Linear(second, 2 * latent_dim),
-        )
-        self.decoder = nn.Sequential(
-            nn.Linear(latent_dim, second),
-            nn.ReLU(),
-            nn.Linear(second, first),
-            nn.ReLU(),
-            nn.Linear(first, inputs),
-        )
+        self.encoder = _layers(inputs, first, second, 2 * latent_dim)
+        self.decoder = _layers(latent_dim, second, first, inputs)
         self.encoder_bypass = nn.Linear(inputs, latent_dim, bias=False)
         self.decoder_bypass = nn.Linear(latent_dim, inputs, bias=False)
         for bypass in (self.encoder_bypass, self.decoder_bypass):
@@ -62,53 +52,56 @@ class TimeStampVAE(nn.Module):
         self.log_variance = nn.Parameter(torch.zeros(channels))
 
     def encode(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance of the approximate posterior, each [rows, latent_dim]."""
-        bent = bend(values)
-        mean, log_variance = self.encoder(bent).chunk(2, dim=-1)
-        return mean + self.encoder_bypass(bent), log_variance.clamp(*_LOG_VARIANCE_RANGE)
+        """Return mean and log-variance of the approximate posterior, each [rows, latent_dim].
+
+        Args:
+            values: Windows of time steps, [rows, window_steps * channels].
+        """
+        compressed = asinh(values)
+        mean, log_variance = self.encoder(compressed).chunk(2, dim=-1)
+        return mean + self.encoder_bypass(compressed), log_variance.clamp(*_LOG_VARIANCE_RANGE)
 
     def decode(self, latent: Tensor) -> Tensor:
-        """Mean of the decoder's Gaussian, [rows, window_steps * channels]."""
-        expected: Tensor = self.decoder(latent) + self.decoder_bypass(latent)
-        return expected
+        """Return the mean of the decoder's Gaussian, [rows, window_steps * channels].
+
+        Args:
+            latent: Shape [rows, latent_dim].
+        """
+        reconstruction: Tensor = self.decoder(latent) + self.decoder_bypass(latent)
+        return reconstruction
 
     def variance(self) -> Tensor:
-        """Variance of the decoder's Gaussian, [channels]."""
+        """Return the variance of the decoder's Gaussian, [channels]."""
         return self.log_variance.exp() + self.variance_floor
 
     def forward(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Score parts, and reconstruction of the present time step, at the latent mean.
+        """Return the contributions of the channels to the scores, and the reconstruction of the present time step.
 
-        The parts of a row sum to its negative ELBO, a bound on its negative log-likelihood. The KL divergence in it,
-        which says how unusual the latent is, belongs to no channel and is shared among them.
+        Both are at the latent mean. The contributions of a row sum to its negative ELBO in nats, an upper bound of its
+        negative log-likelihood. They share the KL divergence equally, because it belongs to no channel.
 
         Args:
             values: Windows of time steps, [rows, window_steps * channels].
 
         Returns:
-            Both [rows, channels].
+            Contributions in nats and reconstruction in scaled units, each [rows, channels].
         """
         mean, log_variance = self.encode(values)
-        expected = self.decode(mean)
-        shared = kl_divergence(mean, log_variance) / values.shape[-1]
-        parts = self._nll_contributions(expected, values) + shared.unsqueeze(-1)
-        return parts, expected[:, -parts.shape[-1] :]
-
-    def _nll_contributions(self, expected: Tensor, values: Tensor) -> Tensor:
-        """Negative log-likelihood in nats given the decoder's mean, mean over the window: [rows, channels]."""
-        variance = self.variance()
-        squares: Tensor = (values - expected).square()
-        if self.window_steps > 1:  # the mean over a single step would copy it
-            squares = squares.view(len(values), self.window_steps, -1).mean(dim=1)
-        return 0.5 * (squares / variance + (variance.log() + math.log(2 * math.pi)))
+        reconstruction = self.decode(mean)
+        divergence = kl_divergence(mean, log_variance) / values.shape[-1]
+        contributions = self._negative_log_likelihood(reconstruction, values) + divergence.unsqueeze(-1)
+        return contributions, reconstruction[:, -contributions.shape[-1] :]
 
     def negative_elbo(self, values: Tensor, beta: float, generator: torch.Generator | None = None) -> Tensor:
-        """Negative evidence lower bound per time step in nats, summed over channels: [rows].
+        """Return the negative evidence lower bound per time step in nats, summed over channels, [rows].
+
+        Source: Kingma & Welling 2013, equation 3, with a weight of the KL divergence as in Higgins et al. 2017,
+        "beta-VAE: Learning Basic Visual Concepts with a Constrained Variational Framework".
 
         Args:
             values: Windows of time steps, [rows, window_steps * channels].
-            beta: Weight of the KL divergence (Higgins et al. 2017, "beta-VAE").
-            generator: Source of the latent sample; without one the latent mean takes its place.
+            beta: Weight of the KL divergence.
+            generator: Generator of the latent sample; without one, the latent mean is used.
         """
         mean, log_variance = self.encode(values)
         latent = mean
@@ -116,15 +109,42 @@ class TimeStampVAE(nn.Module):
             noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
             latent = mean + noise * (0.5 * log_variance).exp()
         divergence = kl_divergence(mean, log_variance) / self.window_steps
-        return self._nll_contributions(self.decode(latent), values).sum(dim=-1) + beta * divergence
+        return self._negative_log_likelihood(self.decode(latent), values).sum(dim=-1) + beta * divergence
+
+    def _negative_log_likelihood(self, reconstruction: Tensor, values: Tensor) -> Tensor:
+        """Return the negative log-likelihood in nats, as the mean over the window, [rows, channels].
+
+        Args:
+            reconstruction: Mean of the decoder's Gaussian, [rows, window_steps * channels].
+            values: Windows of time steps, [rows, window_steps * channels].
+        """
+        variance = self.variance()
+        squares: Tensor = (values - reconstruction).square()
+        if self.window_steps > 1:  # the mean over a single step would copy it
+            squares = squares.view(len(values), self.window_steps, -1).mean(dim=1)
+        return 0.5 * (squares / variance + (variance.log() + math.log(2 * math.pi)))
 
 
-def bend(values: Tensor) -> Tensor:
-    """The inverse hyperbolic sine, on a CPU in a fifth of the time that PyTorch's own takes."""
+def _layers(inputs: int, first: int, second: int, outputs: int) -> nn.Sequential:
+    """Return a network with two hidden layers."""
+    return nn.Sequential(
+        nn.Linear(inputs, first), nn.ReLU(), nn.Linear(first, second), nn.ReLU(), nn.Linear(second, outputs)
+    )
+
+
+def asinh(values: Tensor) -> Tensor:
+    """Return the inverse hyperbolic sine, on a CPU in a fifth of the time of `torch.asinh`; the shape is kept."""
     size = values.abs()
     return torch.log1p(size + size * (size / (size.hypot(size.new_ones(())) + 1))).copysign(values)
 
 
 def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL divergence of diagonal Gaussians [rows, latent_dim] from the standard normal distribution, in nats: [rows]."""
+    """Return the KL divergence of diagonal Gaussians from the standard normal distribution in nats, [rows].
+
+    Source: Kingma & Welling 2013, appendix B.
+
+    Args:
+        mean: Shape [rows, latent_dim].
+        log_variance: Shape [rows, latent_dim].
+    """
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=-1)

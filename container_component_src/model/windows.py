@@ -1,4 +1,4 @@
-"""Windows of time steps: what a model sees that looks at more than the present one."""
+"""Windows of time steps, the input of models that see more than the present time step."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,37 +11,37 @@ from container_component_src.telemetry.smoothing import segment_starts
 
 @dataclass(frozen=True)
 class Windowing:
-    """How rows become windows: each with those before it, the oldest first.
+    """Conversion of rows to windows: each row with the previous ones, the oldest first.
 
-    Every row has a window, which never crosses a gap: at the start of the data and after a gap, the first row there
-    stands in for those that are missing.
+    Every row has a window, and no window crosses a gap. At the start of the data and after a gap, the first row there
+    is repeated in place of missing ones.
 
     Attributes:
-        steps: Rows of a window, the present one included.
-        max_gap_ns: Longest time step that is not a gap; None where no step is one.
+        steps: Rows of a window, with the present one.
+        max_gap_ns: Longest time step that is not a gap; None: there are no gaps.
     """
 
     steps: int = 1
     max_gap_ns: int | None = None
 
-    def pieces(self, values: Float32Array, timestamps: Timestamps | None, rows_at_once: int) -> Iterator[Float32Array]:
-        """Windows of some rows after the other, so that few are in memory.
+    def batches(self, values: Float32Array, timestamps: Timestamps | None, batch_rows: int) -> Iterator[Float32Array]:
+        """Yield the windows of consecutive batches of rows, to save memory.
 
         Args:
             values: Shape [rows, channels].
-            timestamps: Shape [rows]; None where they are unknown: then each row is alone, as after a gap.
-            rows_at_once: Rows of a piece at most.
+            timestamps: Shape [rows]; None: each row is treated as the first one after a gap.
+            batch_rows: Maximum number of rows of a batch.
 
         Yields:
-            Float32Array of shape [rows of the piece, steps * channels].
+            Windows, shape [rows of the batch, steps * channels].
         """
         rows = np.arange(len(values))
         starts = rows if timestamps is None else segment_starts(timestamps, self.max_gap_ns)
         lags = np.arange(self.steps)[::-1]
-        for first in range(0, len(values), rows_at_once):
-            piece = slice(first, first + rows_at_once)
+        for first in range(0, len(values), batch_rows):
+            batch = slice(first, first + batch_rows)
             if self.steps == 1:
-                yield values[piece]
+                yield values[batch]
             else:
-                wanted = np.maximum(rows[piece, np.newaxis] - lags, starts[piece, np.newaxis])
-                yield values[wanted].reshape(len(wanted), -1)
+                window_rows = np.maximum(rows[batch, np.newaxis] - lags, starts[batch, np.newaxis])
+                yield values[window_rows].reshape(len(window_rows), -1)

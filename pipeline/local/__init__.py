@@ -1,4 +1,4 @@
-"""Local runs of the compiled pipeline, without a cluster."""
+"""Local runs of a compiled pipeline, without a cluster."""
 
 from pipeline.local.runner import LocalRunOptions, run_locally
 from pipeline.local.summary import RunStatus, RunSummary, SummaryRules

@@ -1,4 +1,4 @@
-"""Runs the steps of a local run in containers of the one image, each with its inputs and outputs and nothing else."""
+"""Launcher that runs each step of a local run in a container with access to its inputs and outputs only."""
 
 import json
 import os
@@ -16,14 +16,14 @@ from container_component_src.values import IMAGE_USER
 from pipeline.local.processes import ProcessLauncher, ProcessResult
 
 ENGINES = ("podman", "docker")
-ENGINE_VARIABLE = "CONTAINER_ENGINE"  # with options of its own: "podman --runtime runc"
-OPTIONS_VARIABLE = "CONTAINER_OPTIONS"  # of `run`, for what a machine needs: "--network host"
-IMAGE_ROOT = Path("/app")  # where the image has the project, so that relative paths lead there
+ENGINE_VARIABLE = "CONTAINER_ENGINE"  # may contain options, such as "podman --runtime runc"
+OPTIONS_VARIABLE = "CONTAINER_OPTIONS"  # options of `run` for this machine, such as "--network host"
+IMAGE_ROOT = Path("/app")  # root folder of the project in the image, to which paths are relative
 
 
 @dataclass(frozen=True)
 class Mount:
-    """A path of this machine as a container sees it."""
+    """A path of this machine that is mounted into a container."""
 
     source: Path
     target: Path
@@ -31,22 +31,22 @@ class Mount:
 
     @property
     def option(self) -> str:
-        """What `--volume` takes."""
+        """Value of `--volume`."""
         return f"{self.source}:{self.target}:{'rw' if self.writable else 'ro'}"
 
 
 class ContainerLauncher(ProcessLauncher):
-    """Runs each command in a container of its own that cannot write outside its output folder and /tmp.
+    """Launcher that runs each command in a new container, which can write only to its output folder and /tmp.
 
     Args:
-        image: Its reference; it is run by its id, so that nothing is pulled and all steps run the same image.
-        cwd: What relative paths in commands count from.
-        env: Environment of the containers, besides what the image sets.
+        image: Image reference; containers use its ID, so that nothing is pulled and all steps run the same image.
+        cwd: Folder to which paths in commands are relative.
+        env: Variables of the containers, in addition to those of the image.
         grace_seconds: Time between SIGTERM and SIGKILL.
-        environment: Names engine and options; of this process by default.
+        environment: Variables that name the engine and its options; by default those of this process.
 
     Raises:
-        InputError: There is no engine, or no such image.
+        InputError: No engine is installed, or it does not have the image.
     """
 
     def __init__(
@@ -64,11 +64,11 @@ class ContainerLauncher(ProcessLauncher):
         self._options = shlex.split(environment.get(OPTIONS_VARIABLE, ""))
 
     def run(self, command: Sequence[str], log: Path, env: Mapping[str, str]) -> ProcessResult:
-        """Run a command to its end in a container; its memory is not measured, because it is no process of ours."""
+        """Run a command in a container and wait for its end; its memory is not measured."""
         name = f"columbus-eclss-ad-{uuid.uuid4().hex[:12]}"
         mounts = mounts_of(command, self.cwd)
         for mount in mounts:
-            if mount.writable and os.getuid() == 0:  # the container does not run as root even if this does
+            if mount.writable and os.getuid() == 0:  # the container never runs as root
                 os.chown(mount.source, IMAGE_USER, IMAGE_USER)
         variables = {**self._env, **env}
         options = ["--rm", "--name", name, *user_options(self._engine), *run_options(mounts, variables)]
@@ -76,52 +76,53 @@ class ContainerLauncher(ProcessLauncher):
         try:
             result = super().run([*self._engine, "run", *options, self.image_id, *command], log, variables)
         finally:
-            # A client that was killed leaves its container running.
+            # A killed client leaves its container running.
             subprocess.run([*self._engine, "rm", "--force", name], env=self.env, capture_output=True, check=False)
         return ProcessResult(result.exit_code, None)
 
 
 def container_engine(environment: Mapping[str, str]) -> list[str]:
-    """The engine that the environment names, or the first that is installed.
+    """Return the command of the engine that the environment names, or of the first one that is installed.
 
     Raises:
-        InputError: There is none.
+        InputError: No engine is installed.
     """
     engine = shlex.split(environment.get(ENGINE_VARIABLE, "")) or [name for name in ENGINES if shutil.which(name)][:1]
     if not engine or not shutil.which(engine[0]):
         raise InputError(
-            f"no container engine ({' or '.join(engine[:1] or ENGINES)}): install one, or name it in {ENGINE_VARIABLE}"
+            f"no container engine ({' or '.join(engine[:1] or ENGINES)})",
+            fix=f"install one, or name it in {ENGINE_VARIABLE}",
         )
     return engine
 
 
 def find_image(engine: Sequence[str], image: str, environment: Mapping[str, str]) -> str:
-    """The id of an image that the engine has.
+    """Return the ID of an image.
 
     Raises:
-        InputError: It has none of that name.
+        InputError: The engine does not have the image.
     """
     command = [*engine, "image", "inspect", "--format", "{{.Id}}", image]
     inspected = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if inspected.returncode != 0:
-        said = " ".join(inspected.stderr.split())
-        raise InputError(f"{engine[0]} has no image {image} ({said}): build it with `make image`, or pull it")
+        reason = " ".join(inspected.stderr.split())
+        raise InputError(f"{engine[0]} has no image {image} ({reason})", fix="build it with `make image`, or pull it")
     return inspected.stdout.strip()
 
 
 def user_options(engine: Sequence[str]) -> list[str]:
-    """Options of `run` that make outputs this user's; where that is root, the image's user runs nevertheless."""
+    """Return options of `run` that make this user the owner of outputs; for root, containers keep the image's user."""
     if os.getuid() == 0:
         return []
-    # Podman without root would take the user for one of its subordinates, who may not write to the mounts.
+    # Rootless podman would map the user to a subordinate ID, which cannot write to the mounts.
     mapping = ["--userns", "keep-id"] if Path(engine[0]).name == "podman" else []
     return [*mapping, "--user", f"{os.getuid()}:{os.getgid()}"]
 
 
 def run_options(mounts: Sequence[Mount], variables: Iterable[str]) -> list[str]:
-    """Options of `run`: no rights, a read-only root file system, the mounts, and the names of environment variables.
+    """Return options of `run`: no privileges, a read-only root file system, mounts and names of variables.
 
-    Their values are not named: the engine takes them from its own environment, which no other user can read.
+    The engine reads the variables' values from its own environment, which other users cannot see.
     """
     hardening = ["--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]  # noqa: S108
     volumes = [part for mount in mounts for part in ("--volume", mount.option)]
@@ -130,11 +131,11 @@ def run_options(mounts: Sequence[Mount], variables: Iterable[str]) -> list[str]:
 
 
 def mounts_of(command: Sequence[str], cwd: Path) -> list[Mount]:
-    """What a step may see: the files and folders that its inputs name, its output folder, and a local data root.
+    """Return the mounts of a step: the paths named by its inputs, its output folder, and a local data root.
 
     Args:
-        command: Of the step, with kfp's executor input as an argument; without it the step sees nothing.
-        cwd: What relative paths count from.
+        command: Command of the step with kfp's executor input as an argument; without it there are no mounts.
+        cwd: Folder to which paths are relative.
     """
     if "--executor-input" not in command:
         return []
@@ -148,7 +149,7 @@ def mounts_of(command: Sequence[str], cwd: Path) -> list[Mount]:
         root.mkdir(parents=True, exist_ok=True)
         found[root] = Mount(root, root, writable=True)
     for text in _texts(inputs):
-        target = IMAGE_ROOT / text  # an absolute path stays as it is
+        target = IMAGE_ROOT / text  # an absolute path is not changed
         source = cwd / target.relative_to(IMAGE_ROOT) if target.is_relative_to(IMAGE_ROOT) else target
         if "/" in text and source.exists():
             found.setdefault(target, Mount(source.resolve(), target, writable=False))
@@ -156,12 +157,12 @@ def mounts_of(command: Sequence[str], cwd: Path) -> list[Mount]:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """All texts in a JSON value, those in texts that are JSON themselves included."""
+    """Yield all texts in a JSON value, including those inside of texts that are JSON."""
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list):
-        for part in value:
-            yield from _texts(part)
+        for item in value:
+            yield from _texts(item)
     elif isinstance(value, str):
         yield value.removeprefix("file://")
         if value[:1] in ("[", "{"):

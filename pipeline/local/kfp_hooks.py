@@ -1,9 +1,9 @@
-"""The one place that reaches into kfp.local: it runs container components as processes and reports every step.
+"""Hooks into kfp.local that run container components as processes and report every step.
 
-kfp.local has no public extension point for this, so names inside it are replaced while a run lasts: the task handler of
-SubprocessRunner (which refuses container components), the two functions that every task passes through, the evaluation
-of conditions (which takes what it cannot resolve for false), the cache (which does not tell when an entry was used) and
-three logging helpers (which rewire the root logger and `print` from several threads at once).
+kfp.local has no public extension point for this. While a run lasts, these of its names are replaced: the task handler
+of SubprocessRunner (it refuses container components), the two functions that every task passes through, the evaluation
+of conditions (it takes unresolved values for false), the cache (it does not record when an entry was used) and three
+logging helpers (they change the root logger and `print` from several threads).
 """
 
 import contextlib
@@ -35,12 +35,15 @@ _STEP_ERRORS = (PipelineError, ValueError, LookupError, OSError, RuntimeError, j
 
 
 class StepRunner:
-    """Takes the place of kfp.local's private parts while a pipeline runs.
+    """Replacement of kfp.local's private parts while a pipeline runs.
 
     Args:
-        board: Told of every step.
-        launcher: Runs the commands of the steps.
-        logs: Directory of the log files of the steps.
+        board: Board of the steps.
+        launcher: Launcher of the steps' commands.
+        logs: Folder of the steps' log files.
+
+    Attributes:
+        problems: Conditions that could not be evaluated.
     """
 
     def __init__(self, board: StepBoard, launcher: ProcessLauncher, logs: Path) -> None:
@@ -52,7 +55,7 @@ class StepRunner:
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
-        """Replace kfp.local's parts by this object's for the duration of the context.
+        """Replace kfp.local's parts while the context lasts.
 
         Raises:
             StepError: The installed kfp lacks one of the names.
@@ -71,17 +74,18 @@ class StepRunner:
         with contextlib.ExitStack() as stack:
             for owner, name, make in replacements:
                 if name not in vars(owner):
-                    raise StepError(f"kfp has no {owner.__name__}.{name}: install the kfp release in requirements.txt")
+                    problem = f"kfp has no {owner.__name__}.{name}"
+                    raise StepError(problem, fix="install the kfp release in requirements.txt")
                 original = vars(owner)[name]
                 stack.callback(setattr, owner, name, original)
                 setattr(owner, name, make(getattr(owner, name)))
             yield
 
     def run_command(self, command: Sequence[str], env: dict[str, str]) -> bool:
-        """Run the command of the task that the calling thread is in; True if it succeeded."""
+        """Run the command of the calling thread's task and return whether it succeeded."""
         record: StepRecord = self._current.record
         log = self._logs / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', record.name).strip('-')}.log"
-        log.touch()  # there to be shown, whatever becomes of the command
+        log.touch()  # exists even if the command cannot be started
         self._board.start(record, log)
         result = self._launcher.run(command, log, env)
         peaks = [peak for peak in (record.peak_rss_mib, result.peak_rss_mib) if peak is not None]
@@ -91,7 +95,7 @@ class StepRunner:
         return result.exit_code == 0
 
     def _execute(self, original: Callable[..., tuple[dict[str, Any], Status]], **task: Any) -> tuple[Any, Status]:
-        """Stand in for `execute_single_task`: cache lookup, attempts and outputs of one task."""
+        """Replace `execute_single_task`, which covers cache lookup, attempts and outputs of a task."""
         if self._launcher.interrupted:
             return {}, Status.FAILURE
         record = self._board.find(task["task_spec"].component_ref.name, task["pipeline_resource_name"])
@@ -108,12 +112,12 @@ class StepRunner:
         if status is not Status.SUCCESS:
             self._board.finish(record, StepState.FAILED, record.message)
         else:
-            # Whatever was not in the cache has been started by run_command.
+            # Steps that are not in the cache were started by run_command.
             self._board.finish(record, StepState.CACHED if record.began is None else StepState.SUCCEEDED)
         return outputs, status
 
     def _run(self, original: Callable[..., tuple[dict[str, Any], Status]], **task: Any) -> tuple[Any, Status]:
-        """Stand in for `run_single_task_implementation`: a task, before anything goes into the cache."""
+        """Replace `run_single_task_implementation`, which runs a task before its outputs go into the cache."""
         root = executor_input_utils.construct_local_task_root(
             pipeline_root=task["pipeline_root"],
             pipeline_resource_name=task["pipeline_resource_name"],
@@ -126,21 +130,21 @@ class StepRunner:
         return outputs, status
 
     def _evaluate(self, original: Callable[..., bool], condition: str, io_store: Any) -> bool:
-        """Stand in for `evaluate_condition`: what kfp.local cannot evaluate is an error, not false."""
+        """Replace `evaluate_condition`, so that a condition that cannot be evaluated is an error and not false."""
         with _warnings_of_this_thread() as warnings:
-            holds = original(condition=condition.replace("double(", "float("), io_store=io_store)
+            is_true = original(condition=condition.replace("double(", "float("), io_store=io_store)
         if warnings:
-            problem = (
-                f"the condition {condition} cannot be evaluated locally ({'; '.join(warnings)}): "
-                "put it into a nested pipeline that takes the compared values as inputs"
+            error = StepError(
+                f"the condition {condition} cannot be evaluated locally ({', '.join(warnings)})",
+                fix="move it into a nested pipeline that has the compared values as inputs",
             )
-            self.problems.append(problem)
-            raise StepError(problem)
-        return bool(holds)
+            self.problems.append(str(error))
+            raise error
+        return bool(is_true)
 
 
 class ContainerTaskHandler(subprocess_task_handler.SubprocessTaskHandler):
-    """Runs a container component's command as a process of this machine; the image is ignored.
+    """Task handler that runs the command of a container component with the launcher; the image is ignored.
 
     Args:
         step_runner: Runs the command.
@@ -158,16 +162,16 @@ class ContainerTaskHandler(subprocess_task_handler.SubprocessTaskHandler):
         """Accept container components."""
 
     def run(self) -> Status:
-        """Run the command to its end."""
+        """Run the command and wait for its end."""
         succeeded = self._step_runner.run_command(self.full_command, self.env_vars)
         return Status.SUCCESS if succeeded else Status.FAILURE
 
 
 class RecencyCache(cache.LocalCache):
-    """kfp.local's cache, the modification time of whose entries tells when they were last used."""
+    """kfp.local's cache with the time of last use as modification time of its entries."""
 
     def get(self, key: str) -> dict[str, Any] | None:
-        """The outputs of an entry, or None."""
+        """Return the outputs of an entry; None if there is none."""
         outputs: dict[str, Any] | None = super().get(key)
         if outputs is not None:
             os.utime(self._entry_path(key))
@@ -175,7 +179,7 @@ class RecencyCache(cache.LocalCache):
 
 
 class _ThreadWarnings(logging.Handler):
-    """Collects the warnings that one thread logs."""
+    """Log handler that collects the warnings of one thread."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -198,31 +202,33 @@ def _warnings_of_this_thread() -> Iterator[list[str]]:
 
 
 def _check_outputs(definitions: Any, outputs: dict[str, Any]) -> None:
-    """Refuse an attempt that exits with 0 and leaves an output unwritten.
+    """Check that a step that exited with 0 wrote all outputs.
 
-    A Metrics artifact lives in its metadata. It gets a file with these, since the cache takes an artifact without a
-    file for lost.
+    The content of a Metrics artifact is its metadata. They are written to a file, because the cache regards an artifact
+    without a file as lost.
     """
     for name in [*definitions.parameters, *definitions.artifacts]:
         if name not in outputs:
-            raise StepError(f"the step succeeded without writing its output '{name}': write it to the executor output")
+            problem = f"the step succeeded without writing its output '{name}'"
+            raise StepError(problem, fix="write it to the executor output")
     for name in definitions.artifacts:
         for artifact in outputs[name] if isinstance(outputs[name], list) else [outputs[name]]:
             path = Path(artifact.uri)
             if "://" in artifact.uri or path.exists():
                 continue
             if artifact.schema_title not in METRICS_TYPES:
-                raise StepError(f"the step succeeded without making its output artifact '{name}': write it to {path}")
+                problem = f"the step succeeded without writing its output artifact '{name}'"
+                raise StepError(problem, fix=f"write it to {path}")
             path.write_text(json.dumps(artifact.metadata), encoding="utf-8")
 
 
 def _explain_exit(exit_code: int, log: Path) -> str:
-    """One line: what the command said last, preferably its `error: …` line, and how it ended."""
+    """Return the last `error: …` line of a command, or else its last line, and its exit code."""
     lines = last_lines(log, 50)
     errors = [line for line in lines if line.lower().startswith("error:")]
-    said = (errors or lines or ["no output"])[-1].strip()
-    return f"{said} ({f'signal {-exit_code}' if exit_code < 0 else f'exit code {exit_code}'})"
+    last = (errors or lines or ["no output"])[-1].strip()
+    return f"{last} ({f'signal {-exit_code}' if exit_code < 0 else f'exit code {exit_code}'})"
 
 
 def _nothing() -> None:
-    """Stand in for a function that only prints."""
+    """Replace a function that only prints."""

@@ -1,4 +1,4 @@
-"""Processes of steps: each in a session of its own, with its output in a file, and none left behind."""
+"""Processes of steps: each one has its own session and log file, and none outlives its step."""
 
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -15,17 +15,17 @@ TAIL_BYTES = 16_384
 
 
 class RunInterruptedError(Exception):
-    """The run was told to stop; steps that have not started must not start."""
+    """The run was interrupted, so no further step may start."""
 
 
 @dataclass(frozen=True)
 class ProcessResult:
-    """How a process ended.
+    """Result of a process.
 
     Attributes:
-        exit_code: As subprocess gives it: negative for a signal.
-        peak_rss_mib: Largest resident memory of any single process of its tree, in MiB; on Linux the kernel's own
-            high-water mark as last read, elsewhere the largest sample. None if it ended before it could be read.
+        exit_code: Exit code as in subprocess: negative for a signal.
+        peak_rss_mib: Largest resident memory of any process of the tree in MiB: on Linux the kernel's high-water mark,
+            elsewhere the largest sample. None if the process ended before it could be read.
     """
 
     exit_code: int
@@ -33,15 +33,15 @@ class ProcessResult:
 
 
 class ProcessLauncher:
-    """Runs commands and stops them all when told to.
+    """Launcher of commands that can all be interrupted.
 
     Args:
         cwd: Working directory of the commands.
-        env: Environment of the commands, whole.
+        env: Complete environment of the commands.
         grace_seconds: Time between SIGTERM and SIGKILL.
 
     Attributes:
-        image_id: The container image that commands run in; empty, as they run on this machine.
+        image_id: ID of the container image of the commands; empty if they run on this machine.
     """
 
     image_id: str = ""
@@ -54,30 +54,30 @@ class ProcessLauncher:
 
     @property
     def interrupted(self) -> bool:
-        """Whether the run was told to stop."""
+        """Whether the run was interrupted."""
         return self._interrupts > 0
 
     def interrupt(self) -> None:
-        """Stop every running command and start no other; the second call kills without grace.
+        """Stop all running commands and start no others; the second call kills without a grace period.
 
-        Only counts, since it is called from a signal handler, where no lock may be taken: the thread that waits for
-        a command sees it within a poll interval.
+        This method only counts, because signal handlers call it and must not take locks. The thread that waits for a
+        command notices within a poll interval.
         """
         self._interrupts += 1
 
     def run(self, command: Sequence[str], log: Path, env: Mapping[str, str]) -> ProcessResult:
-        """Run a command to its end, its output appended to a file.
+        """Run a command, append its output to a file, and wait for its end.
 
         Args:
             command: Program and arguments.
             log: File for stdout and stderr.
-            env: Variables on top of the launcher's environment.
+            env: Variables in addition to the launcher's environment.
 
         Returns:
-            How it ended. By then no process that it started is alive.
+            Result of the command; none of its processes is alive any more.
 
         Raises:
-            RunInterruptedError: The run was told to stop, before the command or while it ran.
+            RunInterruptedError: The run was interrupted before or during the command.
             OSError: The program cannot be started.
         """
         if self.interrupted:
@@ -103,13 +103,13 @@ class ProcessLauncher:
         return ProcessResult(process.returncode, round(tree.peak_rss / 2**20, 1) if tree.peak_rss else None)
 
     def _stop(self, tree: "_ProcessTree") -> None:
-        """End what is left of a tree: SIGTERM, and SIGKILL after the grace period."""
+        """End the rest of a process tree with SIGTERM, and with SIGKILL after the grace period."""
         stop(tree.running, self.grace_seconds, impatient=lambda: self._interrupts > 1)
         tree.process.wait()
 
 
 def last_lines(log: Path, count: int) -> list[str]:
-    """The last lines of a log file that are not empty, at most `count` of them."""
+    """Return up to `count` non-empty lines from the end of a log file."""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - TAIL_BYTES))
         text = file.read().decode(errors="replace")
@@ -117,7 +117,7 @@ def last_lines(log: Path, count: int) -> list[str]:
 
 
 class _ProcessTree:
-    """A process and everything that descends from it, also what has left its session."""
+    """A process and its descendants, including those that have left its session."""
 
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
         self.process = process
@@ -126,7 +126,7 @@ class _ProcessTree:
         self.sample()
 
     def ended(self) -> bool:
-        """Wait a poll interval for the process itself to end."""
+        """Wait up to a poll interval for the process, and return whether it has ended."""
         try:
             self.process.wait(POLL_SECONDS)
         except subprocess.TimeoutExpired:
@@ -134,7 +134,7 @@ class _ProcessTree:
         return True
 
     def sample(self) -> None:
-        """Note the descendants and the largest resident memory among all processes of the tree."""
+        """Record the descendants and the largest resident memory of any process of the tree."""
         with suppress(psutil.NoSuchProcess):
             root = psutil.Process(self.process.pid)
             self._seen.update([root, *root.children(recursive=True)])
@@ -142,14 +142,14 @@ class _ProcessTree:
         self.peak_rss = max([self.peak_rss, *(_peak_rss(member) for member in self._seen)])
 
     def running(self) -> set[psutil.Process]:
-        """Processes of the tree that still run."""
+        """Return the running processes of the tree, without zombies."""
         self.process.poll()
         self.sample()
         return {*self._seen, *group_members({self.process.pid})}
 
 
 def _peak_rss(process: psutil.Process) -> int:
-    """Peak resident memory of a process in bytes, 0 once it is gone."""
+    """Return the peak resident memory of a process in bytes; 0 if the process has ended."""
     with suppress(OSError):
         for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
             if line.startswith("VmHWM:"):

@@ -1,4 +1,4 @@
-"""Run a compiled pipeline on this machine: kfp.local walks the graph, each step is a process of this project."""
+"""Runner of a compiled pipeline on this machine: kfp.local walks the graph, and each step is a process."""
 
 import contextlib
 import logging
@@ -38,18 +38,18 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @dataclass(frozen=True)
 class LocalRunOptions:
-    """What to run, and where.
+    """Options of a local run.
 
     Attributes:
-        yaml_path: The compiled pipeline.
+        yaml_path: File of the compiled pipeline.
         arguments: Values of pipeline parameters; text is parsed by the declared types.
-        work_dir: Directory for `outputs`, `cache` and `last_run`; one run at a time works in it.
-        cache: Whether a step with the same source, command and inputs as in an earlier run is answered from there.
-        env: Variables set for the steps on top of this process's environment.
+        work_dir: Folder for `outputs`, `cache` and `last_run`; only one run at a time can use it.
+        cache: Whether steps reuse the outputs of earlier runs with the same source, command and inputs.
+        env: Variables of the steps, in addition to this process's environment.
         project_root: Working directory of the steps; its sources, lock and configuration are part of the cache key.
         grace_seconds: Time between SIGTERM and SIGKILL when the run is interrupted.
-        rules: Where the summary finds its parts.
-        image: Container image that each step runs in; steps are processes of this machine if empty.
+        rules: Names of the summary's values among the outputs.
+        image: Container image of the steps; if empty, steps are processes of this machine.
     """
 
     yaml_path: Path
@@ -64,20 +64,20 @@ class LocalRunOptions:
 
 
 def run_locally(options: LocalRunOptions, console: Console | None = None) -> RunSummary:
-    """Run a compiled pipeline to its end and tell how it went, on the console and in `work_dir/last_run`.
+    """Run a compiled pipeline, and write its outcome to the console and to `work_dir/last_run`.
 
     SIGINT, SIGTERM and SIGHUP stop the processes of all steps and end the run as interrupted.
 
     Args:
-        options: What to run, and where.
-        console: Where to show the run; stdout by default.
+        options: Options of the run.
+        console: Console for the progress; by default stdout.
 
     Returns:
-        The outcome; a failed step is an outcome, not an exception.
+        Outcome of the run; a failed step does not raise an exception.
 
     Raises:
-        InputError: The pipeline cannot be read, an argument does not fit, or another run works in the directory.
-        StepError: The installed kfp lacks what a local run needs.
+        InputError: The pipeline cannot be read, an argument is invalid, or another run uses the folder.
+        StepError: The installed kfp release is not supported.
     """
     console = console or Console()
     pipeline_spec = load_pipeline_spec(options.yaml_path)
@@ -106,7 +106,7 @@ def run_locally(options: LocalRunOptions, console: Console | None = None) -> Run
 
 
 def _try_once(pipeline_spec: Any) -> None:
-    """Drop the retries, which are for trouble of a cluster: here a failed step is shown at once."""
+    """Remove retries, which are for faults of a cluster; a local run reports a failed step at once."""
     for component in [pipeline_spec.root, *pipeline_spec.components.values()]:
         for task in component.dag.tasks.values():
             task.ClearField("retry_policy")
@@ -115,7 +115,7 @@ def _try_once(pipeline_spec: Any) -> None:
 def _run(
     pipeline_spec: Any, arguments: dict[str, object], options: LocalRunOptions, board: StepBoard, last_run: Path
 ) -> tuple[RunStatus, str]:
-    """Run the graph. Returns the status and, unless a step says it, why the run failed."""
+    """Run the graph, and return the status and the reason of a failure that no step explains."""
     run_id = uuid.uuid4().hex[:8]
     launcher = _launcher(options, run_id)
     digest = store.source_digest(options.project_root, options.env, launcher.image_id)
@@ -124,7 +124,7 @@ def _run(
     outputs.mkdir(exist_ok=True)
     store.prune(cache_root.parent, outputs, digest)
     steps = StepRunner(board, launcher, last_run / "logs")
-    started = (last_run / "logs").stat().st_mtime  # the file system's clock, as the cache entries have it
+    started = (last_run / "logs").stat().st_mtime  # the clock of the file system, as in the cache entries
     completed, message = False, ""
     with _logging_to(last_run / "logs" / "kfp.log"), _stop_signals(launcher), steps.installed(), _local_execution():
         local.init(
@@ -141,7 +141,7 @@ def _run(
             logging.getLogger(__name__).debug("the run failed", exc_info=error)
             message = re.sub(r"\x1b\[\d+m", "", str(error))
         finally:
-            clean_up(run_id)  # a step that had to be killed could not remove its scratch folders
+            clean_up(run_id)  # killed steps leave their scratch folders
     if completed:
         if options.cache:
             store.forget_unused_entries(cache_root, started)
@@ -161,7 +161,7 @@ def _launcher(options: LocalRunOptions, run_id: str) -> ProcessLauncher:
 
 
 def _fresh_last_run(work_dir: Path) -> Path:
-    """An empty `last_run`; the old summary goes first, so that nobody takes it for the new one."""
+    """Return an empty `last_run`; the old summary is removed first, so that it cannot be mistaken for the new one."""
     last_run = work_dir / "last_run"
     (last_run / "summary.json").unlink(missing_ok=True)
     if last_run.exists():
@@ -171,7 +171,7 @@ def _fresh_last_run(work_dir: Path) -> Path:
 
 
 def _environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment with this interpreter's directory first on PATH, so that `python` is this one."""
+    """Return this process's environment with this interpreter's folder first on PATH."""
     env = {**os.environ, **extra}
     env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env.get("PATH", os.defpath)])
     return env
@@ -179,7 +179,7 @@ def _environment(extra: Mapping[str, str]) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _logging_to(path: Path) -> Iterator[None]:
-    """Send all that is logged in this process to a file, and nothing to the terminal."""
+    """Redirect all logging of this process to a file."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     handler = logging.FileHandler(path, encoding="utf-8")
@@ -198,7 +198,7 @@ def _logging_to(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _stop_signals(launcher: ProcessLauncher) -> Iterator[None]:
-    """Let signals stop the run instead of this process; only the main thread can arrange that."""
+    """Let signals interrupt the run instead of this process; this works in the main thread only."""
 
     def stop(signal_number: int, frame: FrameType | None) -> None:
         launcher.interrupt()
@@ -206,8 +206,8 @@ def _stop_signals(launcher: ProcessLauncher) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    heeded = [number for number in STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # nohup ignores one
-    previous = {number: signal.signal(number, stop) for number in heeded}
+    handled = [number for number in STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # nohup ignores one
+    previous = {number: signal.signal(number, stop) for number in handled}
     try:
         yield
     finally:
@@ -217,7 +217,7 @@ def _stop_signals(launcher: ProcessLauncher) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _local_execution() -> Iterator[None]:
-    """Keep kfp's switch to local execution, which `local.init` turns for the whole process, to the context."""
+    """Restore kfp's configuration of local execution, which `local.init` sets for the whole process."""
     previous = config.LocalExecutionConfig.instance
     try:
         yield

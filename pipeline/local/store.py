@@ -1,4 +1,4 @@
-"""Outputs and cache of local runs on disk: what is kept, what is thrown away, and who may work there."""
+"""Outputs and cache of local runs on disk: digest of the sources, lock and clean-up."""
 
 import contextlib
 import fcntl
@@ -18,12 +18,12 @@ KEPT_RUNS = 3
 
 
 def source_digest(project_root: Path, env: Mapping[str, str], image_id: str = "") -> str:
-    """Digest of whatever decides, besides a step's arguments, what the step computes.
+    """Return a digest of everything except its arguments that determines the outputs of a step.
 
     Args:
-        project_root: Directory of the sources, the lock and the configuration.
+        project_root: Folder of the sources, the lock and the configuration.
         env: Variables set for the steps.
-        image_id: Container image of the steps, whose sources stand for those of the project if it is given.
+        image_id: ID of the steps' container image; if given, it replaces the sources of the project.
 
     Returns:
         16 hexadecimal digits.
@@ -42,27 +42,27 @@ def source_digest(project_root: Path, env: Mapping[str, str], image_id: str = ""
 
 @contextlib.contextmanager
 def exclusive(work_dir: Path) -> Iterator[None]:
-    """Hold a working directory for one run; the lock goes with the process, however that ends.
+    """Lock a working directory for one run; the lock ends with the process.
 
     Raises:
-        InputError: Another run holds it.
+        InputError: Another run holds the lock.
     """
     with (work_dir / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise InputError(
-                f"another local run works in {work_dir}: wait for it or choose another directory"
+                f"another local run uses {work_dir}", fix="wait for it, or choose another directory"
             ) from error
         yield
 
 
 def forget_unused_entries(cache_root: Path, run_started: float) -> None:
-    """Drop the entries that none of the last succeeded runs used; call it after each of them.
+    """Remove the cache entries that the last `KEPT_RUNS` successful runs did not use.
 
     Args:
-        cache_root: Directory of the cache entries, whose modification time tells when they were last used.
-        run_started: Start of the run that just succeeded, by the clock of the same file system, in seconds.
+        cache_root: Folder of the cache entries; their modification time is the time of last use.
+        run_started: Start of the run that just succeeded in seconds, by the clock of the same file system.
     """
     history = cache_root / "succeeded_runs.txt"
     starts = [float(line) for line in history.read_text().split()] if history.exists() else []
@@ -77,12 +77,12 @@ def forget_unused_entries(cache_root: Path, run_started: float) -> None:
 
 
 def prune(caches: Path, outputs: Path, digest: str) -> None:
-    """Remove the caches of other sources and every output that no cache entry names.
+    """Remove the caches of other sources, and all outputs without a cache entry.
 
     Args:
-        caches: Directory with one cache per digest.
-        outputs: Directory of all runs' outputs.
-        digest: The cache to keep.
+        caches: Folder with one cache per digest.
+        outputs: Folder with the outputs of all runs.
+        digest: Digest of the cache to keep.
     """
     for other in caches.glob("*"):
         if other.name != digest:
@@ -101,7 +101,7 @@ def _paths_in(value: object, outputs: Path) -> Iterator[Path]:
     if isinstance(value, str):
         for match in re.findall(re.escape(f"{outputs}/") + r"[^\s\"',;]+", value):
             path = Path(match)
-            while not path.exists():  # a pattern, or something that is gone: keep what it lies in
+            while not path.exists():  # a pattern, or a deleted file: keep its folder
                 path = path.parent
             if outputs in path.parents:
                 yield path

@@ -1,4 +1,4 @@
-"""What a local run leaves to its user: summary.json, a copy of the report, and a summary on the terminal."""
+"""Summary of a local run: summary.json, a copy of the report, and a summary on the terminal."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ _RAN = {StepState.SUCCEEDED, StepState.CACHED}
 
 
 class RunStatus(StrEnum):
-    """How a run ended."""
+    """Final status of a run."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -34,13 +34,13 @@ EXIT_CODES = {RunStatus.SUCCEEDED: 0, RunStatus.FAILED: 1, RunStatus.INTERRUPTED
 
 @dataclass(frozen=True)
 class SummaryRules:
-    """Where a summary finds its parts among the outputs of the steps.
+    """Names of the summary's values among the outputs of the steps.
 
     Attributes:
-        metrics_type: Artifact type whose metadata are metrics.
-        report: Name of the report's artifact.
-        model_type: Artifact type of the model; the last one counts.
-        deploy_step: Step that has deployed the model if it ran.
+        metrics_type: Type of the artifacts whose metadata are metrics.
+        report: Name of the report artifact.
+        model_type: Type of the model artifact; the last one counts.
+        deploy_step: Name of the step that deploys the model.
     """
 
     metrics_type: str = dsl.Metrics.schema_title
@@ -54,16 +54,16 @@ class RunSummary:
     """Outcome of a local run.
 
     Attributes:
-        status: How it ended.
+        status: Final status.
         pipeline: Name of the pipeline.
-        steps: Every step and loop iteration.
+        steps: All steps and loop iterations.
         metrics: Metadata of the metrics artifacts by artifact name.
         report: Path of the report.
         model: Path of the model.
-        artifacts: Where each artifact lies, by name; of those of a loop the last one.
-        deployed: Whether the model was deployed by this run.
-        message: Why the run failed, unless a step says so.
-        last_run: Directory with summary.json, the copy of the report and the logs.
+        artifacts: Paths of the artifacts by name; in a loop, that of the last iteration.
+        deployed: Whether this run deployed the model.
+        message: Reason of a failure that no step explains.
+        last_run: Folder with summary.json, the copy of the report and the logs.
     """
 
     status: RunStatus
@@ -79,12 +79,12 @@ class RunSummary:
 
     @property
     def exit_code(self) -> int:
-        """Exit code for the command that ran the pipeline: 0, 1 for failed, 130 for interrupted."""
+        """Exit code of the command: 0 for succeeded, 1 for failed, 130 for interrupted."""
         return EXIT_CODES[self.status]
 
     @property
     def report_copy(self) -> Path | None:
-        """Copy of the report at a place that stays the same from run to run, if there is one."""
+        """Copy of the report, whose path is the same for all runs; None if there is no report."""
         copy = self.last_run / "report.html"
         return copy if copy.exists() else None
 
@@ -98,15 +98,15 @@ def summarize(
     last_run: Path,
     rules: SummaryRules,
 ) -> RunSummary:
-    """Gather the outcome of a run from the outputs of its steps.
+    """Return the outcome of a run, collected from the outputs of its steps.
 
     Args:
-        status: How the run ended.
+        status: Final status of the run.
         pipeline: Name of the pipeline.
-        records: Its steps, ended.
-        message: Why the run failed, unless a step says so.
-        last_run: Directory for what the user looks at.
-        rules: What to look for.
+        records: Steps of the run, which have all ended.
+        message: Reason of a failure that no step explains.
+        last_run: Folder for summary.json, the copy of the report and the logs.
+        rules: Names of the summary's values among the outputs.
     """
     metrics: dict[str, dict[str, Any]] = {}
     paths: dict[str, str] = {}
@@ -131,7 +131,7 @@ def summarize(
 
 
 def write_summary(summary: RunSummary) -> None:
-    """Write summary.json and the copy of the report, each under a temporary name first."""
+    """Write summary.json and the copy of the report atomically."""
     if summary.report is not None and Path(summary.report).is_file():
         temporary = summary.last_run / "report.html.tmp"
         shutil.copyfile(summary.report, temporary)
@@ -164,7 +164,7 @@ def write_summary(summary: RunSummary) -> None:
 
 
 def print_summary(summary: RunSummary, console: Console) -> None:
-    """Show the outcome of a run: its steps, what failed, metrics, where things lie and what to do next."""
+    """Print the outcome of a run: steps, failures, metrics, paths and the next action."""
     console.print(step_table(summary.steps))
     for step in summary.steps:
         if step.state is StepState.FAILED:
@@ -175,7 +175,7 @@ def print_summary(summary: RunSummary, console: Console) -> None:
     console.print(Text(f"{summary.pipeline} {summary.status}", style=style))
     if summary.message:
         console.print(Text(summary.message, style="red"), soft_wrap=True)
-    for label, value in _places(summary):
+    for label, value in _paths(summary):
         console.print(Text(f"{label:>10}  {value}"), soft_wrap=True)
 
 
@@ -198,7 +198,7 @@ def _print_failure(step: StepRecord, console: Console) -> None:
 
 
 def _metrics_table(metrics: dict[str, dict[str, Any]]) -> Table:
-    """A row a metric; `x_low` and `x_high` stand beside `x` as its interval."""
+    """Return a table with one row per metric; `x_low` and `x_high` become the interval of `x`."""
     table = Table("metric", show_edge=False, pad_edge=False)
     for column in ("value", "interval"):
         table.add_column(column, justify="right")
@@ -218,7 +218,7 @@ def _number(value: object) -> str:
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:.4g}"
 
 
-def _places(summary: RunSummary) -> Iterator[tuple[str, object]]:
+def _paths(summary: RunSummary) -> Iterator[tuple[str, object]]:
     if summary.report is not None:
         yield "report", summary.report_copy or summary.report
     if summary.model is not None:
@@ -226,8 +226,8 @@ def _places(summary: RunSummary) -> Iterator[tuple[str, object]]:
     yield "logs", summary.last_run / "logs"
     yield "summary", summary.last_run / "summary.json"
     if summary.status is RunStatus.FAILED:
-        yield "next", "fix the cause and run again: with caching, steps that succeeded are not repeated"
+        yield "next", "fix the cause and run again; with caching, steps that succeeded are not repeated"
     elif summary.status is RunStatus.INTERRUPTED:
-        yield "next", "run again: with caching, steps that succeeded are not repeated"
+        yield "next", "run again; with caching, steps that succeeded are not repeated"
     elif summary.report is not None:
         yield "next", "open the report in a browser"

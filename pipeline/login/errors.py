@@ -4,13 +4,14 @@ import re
 from http import HTTPStatus
 
 from container_component_src.errors import StepError
+from container_component_src.waiting import TRANSIENT_STATUSES
 
 _MAX_REASON = 300  # characters
 _WRONG_SERVER = -1  # status of an answer that did not come from the platform
 _NO_TLS = ("wrong version number", "wrong_version_number", "record layer failure")  # OpenSSL's words for it
 _RETRY_OR_ASK = "try again, or ask the platform's administrator"
 _GATEWAY_STATUSES = {301, 302, 303, 307, 308, 403, 404}
-_TRANSIENT_STATUSES = {0, 408, 425, 429, 500, 502, 503, 504}
+_TRANSIENT_STATUSES = {0, *TRANSIENT_STATUSES}  # 0: no answer
 
 
 class PlatformError(StepError):

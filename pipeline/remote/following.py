@@ -5,7 +5,6 @@ from dataclasses import replace
 from http import HTTPStatus
 
 import click
-from rich.console import Console
 
 from container_component_src.errors import InputError
 from pipeline.login.errors import PlatformError
@@ -40,7 +39,7 @@ def follow_run(workspace: Workspace, run_id: str, steps: Sequence[PlannedStep], 
     """
     workspace, ended_at = _without_kubernetes_retries(workspace), None
     for retry in range(retries + 1):
-        ended = wait_for_run(workspace, run_id, steps, Console(), restarts + retry, ended_at)
+        ended = wait_for_run(workspace, run_id, steps, restarts + retry, ended_at)
         interrupted = interruptions(ended.workflow) if ended.end is End.FAILED else []
         if not interrupted or retry == retries:
             break

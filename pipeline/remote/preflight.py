@@ -33,9 +33,7 @@ def run_preflight(
     s3_secret: str,
     remote: bool,
 ) -> list[Check]:
-    """Check the image, the inputs and the data root of a run.
-
-    The platform needs no check, because opening a workspace has proved that it accepts the login.
+    """Check the image, the inputs and the data root of a run; the platform was checked by opening the workspace.
 
     Args:
         workspace: Namespace of the run.
@@ -64,18 +62,24 @@ def run_preflight(
             return [*checks, Check("inputs", False, str(error), fix)]
     if remote:
         return checks + _check_with_own_keys(inputs, data_root, values, s3_secret, workspace.namespace)
+    return checks + _check_in_pod(inputs, data_root, values, s3_secret, workspace)
+
+
+def _check_in_pod(
+    inputs: Inputs, data_root: str, values: Mapping[str, str], s3_secret: str, workspace: Workspace
+) -> list[Check]:
+    """Check inputs and data root with the keys of the steps if they can be read, otherwise with those of this pod."""
     secret, keys = _read_secret(s3_secret, workspace)
-    checks.append(secret)
     if secret.failed:
-        return checks
+        return [secret]
     if keys is not None:
         found = check_store(inputs, keys)
         with use_settings(keys):
-            return checks + _with_data_root(found, data_root)
+            return [secret, *_with_data_root(found, data_root)]
     if not has_s3_settings(values):
         detail = "not checked, because this pod has no settings of the object storage"
-        return [*checks, Check("inputs", False, detail, required=False)]
-    return checks + _check_with_own_keys(inputs, data_root, values, s3_secret, workspace.namespace)
+        return [secret, Check("inputs", False, detail, required=False)]
+    return [secret, *_check_with_own_keys(inputs, data_root, values, s3_secret, workspace.namespace)]
 
 
 def _check_with_own_keys(

@@ -126,10 +126,7 @@ def submit(
     cron = normalise_cron(options.cron) if options.cron else ""
     if options.preflight:
         checks = run_preflight(workspace, pipeline.root, pipeline.arguments, image, values, options.s3_secret, remote)
-        if not any(check.failed for check in checks):  # pulling takes minutes
-            namespace = str(pipeline.arguments.get("namespace") or workspace.namespace)
-            checks.append(check_pullable(pipeline.image, namespace))
-        _report(checks)
+        _report(checks + _check_pull(workspace, pipeline, checks))
     submission = Submission(pipeline.package, pipeline.arguments, options.experiment, options.name(image))
     if cron:
         schedule_id = create_schedule(workspace, submission, cron)
@@ -167,6 +164,13 @@ def disable(workspace: Workspace, name: str) -> None:
     """Disable the recurring runs of a name and print the outcome."""
     enabled = disable_schedules(workspace, name)
     click.echo(f"disabled: {name}" if enabled else f"already disabled: {name}")
+
+
+def _check_pull(workspace: Workspace, pipeline: CompiledPipeline, checks: list[Check]) -> list[Check]:
+    """Check that the cluster can pull the image, which takes minutes, unless an earlier check failed."""
+    if any(check.failed for check in checks):
+        return []
+    return [check_pullable(pipeline.image, str(pipeline.arguments.get("namespace") or workspace.namespace))]
 
 
 def _report(checks: list[Check]) -> None:

@@ -64,7 +64,6 @@ def wait_for_run(
     workspace: Workspace,
     run_id: str,
     steps: Sequence[PlannedStep],
-    console: Console,
     restarts: int = 0,
     ended_at: datetime | None = None,
 ) -> EndedRun:
@@ -74,28 +73,23 @@ def wait_for_run(
         workspace: Namespace of the run.
         run_id: ID of the run.
         steps: Steps to show, in this order.
-        console: Console for the steps.
         restarts: Number of earlier retries of the run.
         ended_at: End of the run before the last retry, which the API may still return for a while.
 
     Raises:
-        InputError: The platform no longer accepts the login.
-        PlatformError: The platform refuses a request, or cannot be reached for a long time.
+        PipelineError: The platform rejects the login or a request, or cannot be reached for a long time.
     """
-    progress, retrier = Progress(console), RequestRetrier()
+    console, retrier = Console(), RequestRetrier()
+    progress = Progress(console)
     watch = WorkflowWatch(workspace, run_id, retrier.warn)
-    records = [StepRecord(step) for step in steps]
-    deadlines = _Deadlines()
+    records, deadlines = [StepRecord(step) for step in steps], _Deadlines()
     with progress.showing(lambda: records):
         while True:
-            try:
-                run = retrier.call(lambda: workspace.client.get_run(run_id))
-            except PlatformError as error:
-                if error.status != HTTPStatus.NOT_FOUND or not error.from_api:
-                    raise
+            run = _get_run(workspace, run_id, retrier)
+            if run is None:
                 return EndedRun(End.DELETED, None, watch.workflow)
             watch.look(str(run.state), tasks_of(run))
-            for record in update_records(records, tasks_of(run), _cached_tasks(watch.workflow)):
+            for record in update_records(records, tasks_of(run), watch.cached_tasks):
                 progress.changed(record)
             end = _end(run, restarts, watch, deadlines, ended_at)
             if end is not None:
@@ -148,6 +142,16 @@ def task_name(step: PlannedStep) -> str:
     return step.component.removeprefix(COMPONENT_NAME_PREFIX)
 
 
+def _get_run(workspace: Workspace, run_id: str, retrier: RequestRetrier) -> Any:
+    """Return kfp_server_api's V2beta1Run, or None if the run was deleted."""
+    try:
+        return retrier.call(lambda: workspace.client.get_run(run_id))
+    except PlatformError as error:
+        if error.status != HTTPStatus.NOT_FOUND or not error.from_api:
+            raise
+    return None
+
+
 def _is_known(moment: datetime | None) -> bool:
     """Return whether a time is set: the API returns the year 1 or 1970 for events that have not happened yet."""
     return moment is not None and moment.timestamp() > 0
@@ -179,7 +183,3 @@ def _end(run: Any, restarts: int, watch: WorkflowWatch, deadlines: _Deadlines, e
     if is_being_terminated(run) and deadlines.termination_expired():
         return End.NOT_TERMINATING
     return None
-
-
-def _cached_tasks(workflow: Workflow | None) -> set[str]:
-    return workflow.cached_tasks() if workflow else set()

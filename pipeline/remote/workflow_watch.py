@@ -33,6 +33,11 @@ class WorkflowWatch:
         self._absences = 0
         self._existed = False  # whether Kubernetes has ever returned the Workflow
 
+    @property
+    def cached_tasks(self) -> set[str]:
+        """Names of the tasks answered from the cache."""
+        return self.workflow.cached_tasks() if self.workflow else set()
+
     def look(self, state: str, tasks: Sequence[Any]) -> None:
         """Read the Workflow again if the run has changed or `LOOK_INTERVAL` has passed.
 

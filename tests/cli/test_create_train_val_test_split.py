@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests import steps
+from tests import data_steps
 from tests.helpers import (
     Invoke,
     Outcome,
@@ -25,10 +25,10 @@ def three_way(invoke: Invoke, tmp_path: Path) -> Callable[..., Outcome]:
     """Splits ten hours of telemetry with an anomaly in the middle."""
     write_dataset(tmp_path / "dataset", np.random.default_rng(0).normal(size=(600, 2)), partition_rows=250)
     reports = write_reports(tmp_path / "reports.csv", report((300, 330)))
-    assert invoke(*steps.label(tmp_path / "dataset", reports, tmp_path / "labels")).code == 0
+    assert invoke(*data_steps.label(tmp_path / "dataset", reports, tmp_path / "labels")).code == 0
 
     def run(*options: object, labels: str = "labels") -> Outcome:
-        return invoke(*steps.three_way(tmp_path / "dataset", tmp_path / labels, tmp_path), *options)
+        return invoke(*data_steps.three_way(tmp_path / "dataset", tmp_path / labels, tmp_path), *options)
 
     return run
 
@@ -45,14 +45,14 @@ def test_a_split_that_leaves_a_part_empty(
     options: tuple[object, ...], empty: str, three_way: Callable[..., Outcome], tmp_path: Path
 ) -> None:
     assert_refused(three_way(*options), tmp_path / "dataset", f"leaves {empty} empty")
-    assert_nothing_written(*(tmp_path / name for name in steps.PARTS))
+    assert_nothing_written(*(tmp_path / name for name in data_steps.PARTS))
 
 
 def test_a_failed_split_leaves_nothing_of_an_earlier_one(three_way: Callable[..., Outcome], tmp_path: Path) -> None:
     assert three_way(*NORMAL).code == 0
     # The telemetry itself carries no events, so no row is test.
     assert_refused(three_way(*NORMAL, labels="dataset"), tmp_path / "dataset", "leaves test empty")
-    assert_nothing_written(*(tmp_path / name for name in steps.PARTS))
+    assert_nothing_written(*(tmp_path / name for name in data_steps.PARTS))
 
 
 def test_labels_of_other_data(three_way: Callable[..., Outcome], tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_labels_of_other_data(three_way: Callable[..., Outcome], tmp_path: Path)
     ):
         write_dataset(tmp_path / "dataset", values, **options)
         assert_refused(three_way(*NORMAL), tmp_path / "labels", tmp_path / "dataset", "labels of other data")
-        assert_nothing_written(*(tmp_path / name for name in steps.PARTS))
+        assert_nothing_written(*(tmp_path / name for name in data_steps.PARTS))
 
 
 @pytest.mark.parametrize(
@@ -77,4 +77,4 @@ def test_labels_of_other_data(three_way: Callable[..., Outcome], tmp_path: Path)
 )
 def test_numbers_out_of_range(option: str, value: str, three_way: Callable[..., Outcome], tmp_path: Path) -> None:
     assert_refused(three_way(option, value), option)
-    assert_nothing_written(*(tmp_path / name for name in steps.PARTS))
+    assert_nothing_written(*(tmp_path / name for name in data_steps.PARTS))

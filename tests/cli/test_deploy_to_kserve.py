@@ -43,7 +43,7 @@ def test_a_deployed_service_is_published(tmp_path: Path, executor_input: str) ->
     [
         ("bundle", "nothing", "nothing: no such dataset"),
         ("nothing", "", "nothing: no model bundle"),
-        ("bundle", "other", "channel 'fan_speed' of the model is missing"),
+        ("bundle", "other", "it lacks 'fan_speed'"),
     ],
 )
 def test_bad_input_publishes_nothing(
@@ -83,7 +83,7 @@ def test_a_dry_run_prints_the_manifest_and_asks_no_cluster(
     [
         (["--min-replicas", "0"], "--min-replicas 0 needs --deployment-mode Knative"),
         (["--canary-traffic-percent", "5"], "--canary-traffic-percent needs --deployment-mode Knative"),
-        (["--backend", "kubernetes", *CLUSTER], "pods cannot read this machine's files; give an s3:// address"),
+        (["--backend", "kubernetes", *CLUSTER], "pods cannot reach this machine's files; give an s3:// address"),
         (["--dry-run", "--image", "image"], "needs --namespace"),
     ],
 )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from container_component_src.telemetry.dataset import Dataset
-from tests import steps
+from tests import data_steps
 from tests.helpers import (
     REPORT_HEADERS,
     Invoke,
@@ -30,7 +30,7 @@ def label(invoke: Invoke, tmp_path: Path) -> Callable[..., Outcome]:
     write_dataset(tmp_path / "dataset", np.random.default_rng(0).normal(size=(600, 2)), partition_rows=250)
 
     def run(reports: Path, *more: object) -> Outcome:
-        return invoke(*steps.label(tmp_path / "dataset", reports, tmp_path / "labels"), *more)
+        return invoke(*data_steps.label(tmp_path / "dataset", reports, tmp_path / "labels"), *more)
 
     return run
 
@@ -49,7 +49,7 @@ REPORT_FAULTS: dict[str, tuple[list[list[str]], tuple[str, ...]]] = {
     "day 366 of a common year": (_changed(2, 4, "2023/366/01:00:00"), ("row 4", f"'{EVENT_END}'", "2023/366")),
     "hour 24": (_changed(2, 4, "2023/001/24:00:00"), ("row 4", f"'{EVENT_END}'")),
     "second 61": (_changed(0, 3, "2023/001/01:00:61"), ("row 2", f"'{EVENT_START}'", "01:00:61")),
-    "no ID": (_changed(1, 0, " "), ("row 3", f"'{ID}'", "no ID is given")),
+    "no ID": (_changed(1, 0, " "), ("row 3", f"'{ID}'", "no ID")),
     "one ID twice": (_changed(1, 0, "AR-1"), ("2 events have the ID 'AR-1'", "--strict-reports false")),
     "missing end": (_changed(1, 4, ""), ("row 3", f"'{EVENT_END}'", "no time is given")),
     "blank end": (_changed(1, 4, "  "), ("row 3", f"'{EVENT_END}'", "no time is given")),

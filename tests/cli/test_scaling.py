@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from container_component_src.telemetry.dataset import Dataset
-from tests import steps
+from tests import data_steps
 from tests.helpers import (
     Invoke,
     assert_nothing_written,
@@ -25,19 +25,19 @@ def test_missing_and_constant_values_are_counted(invoke: Invoke, tmp_path: Path)
     archive = write_archive(
         tmp_path / "2023.parquet", telemetry(gaps=gaps, still=7.5, absent=np.full(600, np.nan), nulls=[None, 1.0] * 300)
     )
-    assert invoke(*steps.preprocess([archive], tmp_path / "dataset")).code == 0
+    assert invoke(*data_steps.preprocess([archive], tmp_path / "dataset")).code == 0
     dataset = Dataset.open(str(tmp_path / "dataset"))
     assert dataset.channels == ("cabin_pressure", "fan_speed", "gaps", "still", "absent", "nulls")
     assert dataset.manifest.missing == {"gaps": 5, "absent": 600, "nulls": 300}
     assert np.isnan(dataset.load().values[[3, 5, 7, 9, 11], 2]).all()
 
-    fitted = invoke(*steps.fit(tmp_path / "dataset", tmp_path / "scaler.json"))
+    fitted = invoke(*data_steps.fit(tmp_path / "dataset", tmp_path / "scaler.json"))
     assert json.loads(fitted.stdout[fitted.stdout.index("{") :])["scaler"]["dropped_channels"] == [
         "still",
         "absent",
         "nulls",  # all of its values are 1.0
     ]
-    assert invoke(*steps.scale(tmp_path / "scaler.json", [tmp_path / "dataset"] * 3, tmp_path)).code == 0
+    assert invoke(*data_steps.scale(tmp_path / "scaler.json", [tmp_path / "dataset"] * 3, tmp_path)).code == 0
     scaled = Dataset.open(str(tmp_path / "scaled_train"))
     assert scaled.channels == ("cabin_pressure", "fan_speed", "gaps")
     assert scaled.manifest.missing == {"gaps": 5}
@@ -49,7 +49,7 @@ def test_missing_and_constant_values_are_counted(invoke: Invoke, tmp_path: Path)
 @pytest.mark.parametrize("kind", ["standard", "minmax", "robust"])
 def test_only_constant_channels(kind: str, invoke: Invoke, tmp_path: Path) -> None:
     write_dataset(tmp_path / "train", np.array([[1.0, np.nan], [1.0, 2.0]]))
-    outcome = invoke(*steps.fit(tmp_path / "train", tmp_path / "scaler.json", kind))
+    outcome = invoke(*data_steps.fit(tmp_path / "train", tmp_path / "scaler.json", kind))
     assert_refused(outcome, tmp_path / "train", "every channel is constant")
     assert not (tmp_path / "scaler.json").exists()
 
@@ -62,11 +62,11 @@ def test_a_scaler_that_does_not_fit_the_data(
 ) -> None:
     values = np.random.default_rng(0).normal(size=(20, 3))
     write_dataset(tmp_path / "train", values[:, :2])
-    assert invoke(*steps.fit(tmp_path / "train", tmp_path / "s.json")).code == 0
+    assert invoke(*data_steps.fit(tmp_path / "train", tmp_path / "s.json")).code == 0
     write_dataset(tmp_path / "other", values[:, : len(channels)], channels)
-    outcome = invoke(*steps.scale(tmp_path / "s.json", [tmp_path / "other"] * 3, tmp_path))
+    outcome = invoke(*data_steps.scale(tmp_path / "s.json", [tmp_path / "other"] * 3, tmp_path))
     assert_refused(outcome, tmp_path / "other", named)
-    assert_nothing_written(*(tmp_path / f"scaled_{name}" for name in steps.PARTS))
+    assert_nothing_written(*(tmp_path / f"scaled_{name}" for name in data_steps.PARTS))
 
 
 @pytest.mark.parametrize(
@@ -83,5 +83,5 @@ def test_a_scaler_that_does_not_fit_the_data(
 def test_a_file_that_is_no_scaler(content: str, named: str, invoke: Invoke, tmp_path: Path) -> None:
     write_dataset(tmp_path / "data", np.eye(2))
     (tmp_path / "s.json").write_text(content)
-    outcome = invoke(*steps.scale(tmp_path / "s.json", [tmp_path / "data"] * 3, tmp_path))
+    outcome = invoke(*data_steps.scale(tmp_path / "s.json", [tmp_path / "data"] * 3, tmp_path))
     assert_refused(outcome, tmp_path / "s.json", "not a scaler", named)

@@ -1,4 +1,4 @@
-"""The manifests that an administrator applies say what the code needs, and no more."""
+"""Tests that the manifests for administrators contain what the code needs, and no more."""
 
 from pathlib import Path
 from typing import Any

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from container_component_src import storage
-from container_component_src.model.bundle import Architecture, Bundle, BundleInfo, Epoch, Thresholds, TrainingSummary
+from container_component_src.model.bundle import Bundle
+from container_component_src.model.bundle_info import Architecture, BundleInfo, Epoch, Thresholds, TrainingSummary
 from container_component_src.model.vae import TimeStampVAE
 from container_component_src.report.page import Telemetry
 from container_component_src.steps.training import Hyperparameters

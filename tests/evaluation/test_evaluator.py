@@ -152,7 +152,7 @@ def test_rejects_unknown_channels(tmp_path: Path) -> None:
     with DatasetWriter(case.test, "normalizedTime", (*CHANNELS[:2], "pump")) as writer:
         writer.write(frame)
         writer.commit(events=events)
-    with pytest.raises(InputError, match="channel 'fan' of the model is missing"):
+    with pytest.raises(InputError, match="channels differ from those of the model: it lacks 'fan'"):
         run(case)
     assert not case.out.exists()
 

@@ -1,14 +1,73 @@
-"""An emulated cluster for the tests of this folder."""
+"""An emulated cluster and an object store for the tests of this folder."""
 
 import socket
+from collections.abc import Iterator
+from pathlib import Path
 
+import boto3
 import pytest
+from moto.server import ThreadedMotoServer
 
+from container_component_src.cli import doctor as doctor_command
+from container_component_src.maintenance.checks import Check
 from tests.backends.kubernetes.deployments import kserve  # noqa: F401
-from tests.cluster.conftest import emulator  # noqa: F401
+from tests.cluster import conftest as cluster_fixtures
+from tests.cluster.emulator import ADMINISTRATOR, Emulator
+from tests.helpers import report, write_reports
+from tests.maintenance.clusters import ACCOUNT, LAUNCHER, namespace, secret
+
+emulator = cluster_fixtures.emulator
 
 
 @pytest.fixture
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
+
+
+@pytest.fixture
+def administrator(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials with all rights, since doctor reads more than the steps may."""
+    monkeypatch.setenv("KUBECONFIG", str(emulator.kubeconfig(tmp_path / "administrator", ADMINISTRATOR)))
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Endpoint of an S3 store with the anomaly reports in bucket `doctor`."""
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    s3 = boto3.client(
+        "s3", endpoint_url=endpoint, aws_access_key_id="key", aws_secret_access_key="s", region_name="us-east-1"
+    )
+    s3.create_bucket(Bucket="doctor")
+    table = write_reports(tmp_path_factory.mktemp("doctor") / "reports.csv", report((0, 60)))
+    s3.upload_file(str(table), "doctor", "reports.csv")
+    yield endpoint
+    server.stop()
+
+
+@pytest.fixture
+def ready(emulator: Emulator, administrator: None, store: str) -> Emulator:
+    """A cluster on which all checks pass."""
+    labels = {"katib.kubeflow.org/metrics-collector-injection": "enabled"}
+    emulator.put("Namespace", namespace(**labels))
+    emulator.put("Secret", secret(store))
+    emulator.put("ConfigMap", {"apiVersion": "v1", "metadata": {"name": "kfp-launcher"}, "data": LAUNCHER})
+    emulator.put("ServiceAccount", {"apiVersion": "v1", "metadata": {"name": ACCOUNT}})
+    return emulator
+
+
+@pytest.fixture
+def found(monkeypatch: pytest.MonkeyPatch) -> dict[str, Check]:
+    """Checks that the command prints, by name."""
+    found: dict[str, Check] = {}
+    original = doctor_command.report
+
+    def report_and_keep(checks: list[Check]) -> None:
+        found.update({check.name: check for check in checks})
+        original(checks)
+
+    monkeypatch.setattr(doctor_command, "report", report_and_keep)
+    return found

@@ -1,4 +1,4 @@
-"""What becomes of the pods that checks start."""
+"""Stand-in for the kubelet that runs the pods of checks."""
 
 import threading
 import time
@@ -10,13 +10,13 @@ from tests.cluster.emulator import Emulator
 
 PULL_FAILS = {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}
 ENDS_WELL = {"terminated": {"exitCode": 0, "reason": "Completed", "finishedAt": "2026-01-01T00:00:00Z"}}
-FINDS_FAULT = {"terminated": {"exitCode": 1, "reason": "Error", "finishedAt": "2026-01-01T00:00:00Z"}}
+FINDS_PROBLEM = {"terminated": {"exitCode": 1, "reason": "Error", "finishedAt": "2026-01-01T00:00:00Z"}}
 NO_ROOM = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available"}
 
 
 @contextmanager
 def playing_kubelet(cluster: Emulator, state: dict[str, Any] | None) -> Iterator[None]:
-    """Give the first pod that appears a node and a state of its container; no node if there is none."""
+    """Schedule the first pod that appears and set its container's state; without a state, leave it unscheduled."""
     thread = threading.Thread(target=_play, args=(cluster, state))
     thread.start()
     yield

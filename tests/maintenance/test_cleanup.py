@@ -30,7 +30,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Starts Python code as a process of a run, and returns it once it says that it is ready."""
+    """Function that starts Python code as a process of a run, and returns when the process is ready."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(run_id: str, code: str = READY) -> "subprocess.Popen[bytes]":

@@ -32,7 +32,7 @@ def put(emulator: Emulator, kind: Kind, name: str, labels: dict[str, str]) -> No
 
 @pytest.fixture
 def left_behind(emulator: Emulator) -> Emulator:
-    """A cluster with jobs of the run, and with others that look alike."""
+    """A cluster with jobs of the run and similar jobs of others."""
     mine = Step(RUN).labels
     for kind in JOBS:
         put(emulator, kind, "mine", mine)
@@ -72,7 +72,7 @@ def test_only_the_jobs_of_the_run_are_deleted(left_behind: Emulator, invoke: Inv
 def test_untested_service_is_deleted_even_if_kserve_would_refuse(
     emulator: Emulator, kserve: KServe, invoke: Invoke
 ) -> None:
-    """Its annotation and its status name the mode differently: KServe would never end its deletion."""
+    """The annotation and the status have different modes, so KServe would never complete the deletion."""
     service = manifest(Step(RUN), PODS, deployments.service("one", Hosting(deployment_mode="RawDeployment")))
     emulator.put("InferenceService", service)
     deadline = time.monotonic() + 120

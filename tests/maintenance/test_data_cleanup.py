@@ -1,4 +1,4 @@
-"""`cleanup --data`: old runs' folders go, those that are read stay."""
+"""Tests of `cleanup --data`: it deletes the folders of old runs, and keeps those that are read."""
 
 import os
 import time
@@ -17,7 +17,7 @@ CLUSTER = ("--backend", "kubernetes", "--namespace", NAMESPACE)
 
 
 def make_run(root: Path | str, run_id: str, namespace: str = "", days: float = 0) -> None:
-    """The folder of a run with 1000 bytes of data, so many days old where the root is a local folder."""
+    """Create the folder of a run with 1000 bytes of data, and below a local root make it some days old."""
     begin_run(str(root), "", {"PIPELINE_RUN_ID": run_id})
     folder = storage.resolve(str(root)) / run_id
     (folder / RUN_MARKER).write_bytes(RunMarker(run_id=run_id, namespace=namespace).model_dump_json().encode())
@@ -113,7 +113,7 @@ def test_nothing_is_deleted_if_the_cluster_does_not_answer(
 def test_missing_kserve_is_no_problem(root: Path, emulator: Emulator, invoke: Invoke) -> None:
     make_run(root, "old", days=31)
     emulator.fail("GET", "/inferenceservices$", 404, times=9)
-    assert "kept run old" in invoke(*command(root, *CLUSTER)).stdout  # of one machine, all the same
+    assert "kept run old" in invoke(*command(root, *CLUSTER)).stdout  # because it is data of a local run
     assert "removed run old" in invoke(*command(root)).stdout
 
 
@@ -136,5 +136,5 @@ def test_runs_in_a_bucket(bucket: str, invoke: Invoke, monkeypatch: pytest.Monke
 def test_conflicting_options_are_refused(root: Path, invoke: Invoke) -> None:
     assert_refused(invoke("cleanup", "--data"), "--data needs --data-root and --older-than")
     assert_refused(invoke("cleanup", "--run-id", "run", "--dry-run"), "are for --data")
-    assert_refused(invoke(*command(root, age="a month")), "'a month' is not a number of hours, days or weeks")
+    assert_refused(invoke(*command(root, age="a month")), "'a month'", "give a number of hours, days or weeks")
     assert_refused(invoke(*command(root)), "not a data root of this project")

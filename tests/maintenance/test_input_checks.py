@@ -1,46 +1,26 @@
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from container_component_src.maintenance.input_checks import Inputs, check_endpoint, check_inputs
 from tests.helpers import REPORT_HEADERS, report, write_reports
 from tests.s3_front import always, s3_front
 
 
-@pytest.fixture(scope="module")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An S3 store with the reports in bucket `data`."""
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
-    store = boto3.client(
-        "s3", endpoint_url=url, aws_access_key_id="a", aws_secret_access_key="b", region_name="us-east-1"
-    )
-    store.create_bucket(Bucket="data")
-    reports = write_reports(tmp_path_factory.mktemp("store") / "reports.csv", report((0, 60)))
-    store.upload_file(str(reports), "data", reports.name)
-    yield url
-    server.stop()
-
-
 @pytest.fixture
-def environment(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"S3_ENDPOINT": endpoint, "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}.items():
+def environment(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"S3_ENDPOINT": store, "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "s"}.items():
         monkeypatch.setenv(name, value)
 
 
 @pytest.mark.usefixtures("environment")
 def test_store_with_the_data() -> None:
-    checks = {check.name: check for check in check_inputs(Inputs("", "s3://data/reports.csv"))}
-    assert list(checks) == ["S3 endpoint", "bucket data", "reports"]
+    checks = {check.name: check for check in check_inputs(Inputs("", "s3://doctor/reports.csv"))}
+    assert list(checks) == ["S3 endpoint", "bucket doctor", "reports"]
     assert all(check.ok for check in checks.values()), checks
     assert checks["S3 endpoint"].detail.endswith("no TLS")
-    assert checks["bucket data"].detail == "1 entries"
+    assert checks["bucket doctor"].detail == "1 entries"
     assert checks["reports"].detail == "1 reported anomalies"
 
 
@@ -72,8 +52,8 @@ def test_refused_key_and_failing_store(bucket: str, monkeypatch: pytest.MonkeyPa
         assert f"http://{front.address} fails (SlowDown: no)" in check.detail
 
 
-def test_security_of_an_endpoint_is_reported(endpoint: str) -> None:
-    address = urlsplit(endpoint).netloc
+def test_security_of_an_endpoint_is_reported(store: str) -> None:
+    address = urlsplit(store).netloc
     assert check_endpoint(f"https://{address}", True).detail.endswith(", TLS, verified")
     assert "not verified" in check_endpoint(f"https://{address}", False).detail
     assert not check_endpoint("http://127.0.0.1:99999", True).ok

@@ -7,7 +7,7 @@ from container_component_src.cluster.access import Cluster, connect
 from container_component_src.maintenance.checks import Check
 from container_component_src.maintenance.quota_checks import Demand, check_quotas, demands
 from container_component_src.settings import StepResources, TrainingResources, load_settings
-from tests.cluster.emulator import ADMINISTRATOR, NAMESPACE, Emulator
+from tests.cluster.emulator import NAMESPACE, Emulator
 
 CONFIG = Path(__file__).resolve().parents[2] / "config.toml"
 STEP = StepResources(cpu="500m", memory="1Gi")
@@ -16,8 +16,7 @@ TUNING = Demand("tuning", (STEP, TRIAL, TRIAL))
 
 
 @pytest.fixture
-def cluster(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
-    monkeypatch.setenv("KUBECONFIG", str(emulator.kubeconfig(tmp_path / "administrator", ADMINISTRATOR)))
+def cluster(administrator: None) -> Cluster:
     return connect(NAMESPACE, patience=0.0)
 
 

@@ -6,15 +6,14 @@ import torch
 
 from container_component_src import storage
 from container_component_src.errors import InputError
-from container_component_src.model.bundle import (
+from container_component_src.model.bundle import Bundle, build
+from container_component_src.model.bundle_info import (
     Architecture,
-    Bundle,
     BundleInfo,
     ChannelStatistics,
     Epoch,
     Thresholds,
     TrainingSummary,
-    build,
     open_info,
 )
 from container_component_src.model.scoring import scores
@@ -59,7 +58,7 @@ def test_round_trip(tmp_path: Path) -> None:
     written = bundle.save(storage.resolve(str(tmp_path / "bundle")))
     loaded = Bundle.load(str(tmp_path / "bundle"))
     assert loaded.info == written == open_info(str(tmp_path / "bundle"))
-    assert loaded.info == bundle.info.model_copy(update={"weights_sha256": written.weights_sha256}).signed()
+    assert loaded.info == bundle.info.model_copy(update={"weights_sha256": written.weights_sha256}).with_version()
     assert not loaded.model.training
     values = make_values(40, seed=2)
     np.testing.assert_array_equal(scores(loaded.model, values), scores(bundle.model, values))
@@ -71,7 +70,7 @@ def test_weights_of_another_model(folder: Path) -> None:
     other.model.log_variance.data += 1
     other.save(storage.resolve(str(folder.parent / "other")))
     (folder.parent / "other" / "model.safetensors").replace(folder / "model.safetensors")
-    with pytest.raises(InputError, match=r"model.safetensors: the weights are not those .* \(SHA-256 differs\)"):
+    with pytest.raises(InputError, match=r"model.safetensors: not the weights that .* \(SHA-256 differs\)"):
         Bundle.load(str(folder))
 
 
@@ -149,10 +148,13 @@ def test_failed_save_leaves_no_valid_bundle(tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (CHANNELS[:-1], "channel 'humidity' of the model is missing in the data"),
-        ((*CHANNELS, "noise"), "channel 'noise' of the data is unknown to the model"),
-        (("pressure", "heat", *CHANNELS[2:]), "channel 'temperature' of the model is missing in the data"),
-        (("temperature", "pressure", *CHANNELS[2:]), "channel 0 is 'temperature' in the data but 'pressure'"),
+        (CHANNELS[:-1], "it lacks 'humidity'"),
+        ((*CHANNELS, "noise"), "it also has 'noise'"),
+        (("pressure", "heat", *CHANNELS[2:]), "it lacks 'temperature'"),
+        (
+            ("temperature", "pressure", *CHANNELS[2:]),
+            "the model: channel 0 is 'temperature' instead of 'pressure'",
+        ),
     ],
 )
 def test_other_channels(names: tuple[str, ...], message: str) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from container_component_src.errors import InputError
 from container_component_src.model import datamodule
-from container_component_src.model.datamodule import GROUP_ROWS, Share, TensorSource, load_values
+from container_component_src.model.datamodule import GROUP_ROWS, Shard, TensorSource, load_values
 from container_component_src.telemetry.dataset import Dataset
 from tests.model.datasets import CHANNELS, make_values, write_dataset
 
@@ -17,9 +17,9 @@ def numbered(rows: int) -> TensorSource:
     return TensorSource(torch.arange(rows, dtype=torch.float32).reshape(-1, 1))
 
 
-def epoch_of(source: TensorSource, batch_size: int, share: Share, seed: int = 0, epoch: int = 0) -> list[list[int]]:
+def epoch_of(source: TensorSource, batch_size: int, shard: Shard, seed: int = 0, epoch: int = 0) -> list[list[int]]:
     """Return the row numbers of each batch."""
-    blocks = source.shuffled(batch_size, seed, epoch, share)
+    blocks = source.shuffled(batch_size, seed, epoch, shard)
     return [[int(value) for value in batch[:, 0]] for block in blocks for batch in block]
 
 
@@ -28,33 +28,33 @@ def epoch_of(source: TensorSource, batch_size: int, share: Share, seed: int = 0,
     batch_size=st.integers(1, 80),
     world_size=st.integers(1, 4),
     block_rows=st.integers(1, 200),
-    least_groups=st.sampled_from([1, 5, 1000]),
+    min_groups=st.sampled_from([1, 5, 1000]),
 )
 def test_every_row_is_drawn_once_per_epoch(
-    rows: int, batch_size: int, world_size: int, block_rows: int, least_groups: int
+    rows: int, batch_size: int, world_size: int, block_rows: int, min_groups: int
 ) -> None:
     batch_size = max(batch_size, 2 * world_size)  # as the training arguments require
-    if least_groups == 1:
+    if min_groups == 1:
         batch_size = max(batch_size, 2 * GROUP_ROWS * world_size)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(datamodule, "BLOCK_ROWS", block_rows)
-        patch.setattr(datamodule, "_LEAST_GROUPS", least_groups)
-        shares = [epoch_of(numbered(rows), batch_size, Share(rank, world_size)) for rank in range(world_size)]
+        patch.setattr(datamodule, "_MIN_GROUPS", min_groups)
+        shards = [epoch_of(numbered(rows), batch_size, Shard(rank, world_size)) for rank in range(world_size)]
         ordered = [
-            int(v) for rank in range(world_size) for b in numbered(rows).ordered(Share(rank, world_size)) for v in b
+            int(v) for rank in range(world_size) for b in numbered(rows).ordered(Shard(rank, world_size)) for v in b
         ]
-    assert sorted(row for share in shares for batch in share for row in batch) == list(range(rows))
+    assert sorted(row for shard in shards for batch in shard for row in batch) == list(range(rows))
     assert sorted(ordered) == list(range(rows))
-    assert {len(share) for share in shares} == {-(-rows // batch_size)}  # processes that synchronise
-    for share in shares:
-        sizes = [len(batch) for batch in share]
+    assert {len(shard) for shard in shards} == {-(-rows // batch_size)}  # processes that synchronise
+    for shard in shards:
+        sizes = [len(batch) for batch in shard]
         assert max(sizes) - min(sizes) <= 1
-    steps = [sum(len(batch) for batch in step) for step in zip(*shares, strict=True)]
+    steps = [sum(len(batch) for batch in step) for step in zip(*shards, strict=True)]
     assert max(steps) < batch_size + world_size
 
 
 def test_rows_are_drawn_in_groups() -> None:
-    (block,) = numbered(8_003).shuffled(8_003, 0, 0, Share())
+    (block,) = numbered(8_003).shuffled(8_003, 0, 0, Shard())
     rows = torch.cat(block)[:, 0].int().tolist()
     groups = {tuple(rows[first : first + GROUP_ROWS]) for first in range(0, 8_000, GROUP_ROWS)}
     assert groups == {tuple(range(first, first + GROUP_ROWS)) for first in range(0, 8_000, GROUP_ROWS)}
@@ -63,15 +63,15 @@ def test_rows_are_drawn_in_groups() -> None:
 
 
 def test_order_depends_on_seed_and_epoch() -> None:
-    first = epoch_of(numbered(50), 10, Share(), seed=1, epoch=0)
-    assert first == epoch_of(numbered(50), 10, Share(), seed=1, epoch=0)
-    assert first != epoch_of(numbered(50), 10, Share(), seed=1, epoch=1)
-    assert first != epoch_of(numbered(50), 10, Share(), seed=2, epoch=0)
+    first = epoch_of(numbered(50), 10, Shard(), seed=1, epoch=0)
+    assert first == epoch_of(numbered(50), 10, Shard(), seed=1, epoch=0)
+    assert first != epoch_of(numbered(50), 10, Shard(), seed=1, epoch=1)
+    assert first != epoch_of(numbered(50), 10, Shard(), seed=2, epoch=0)
 
 
 def test_distributed_block_is_one_batch() -> None:
-    assert {len(block) for block in numbered(100).shuffled(8, 0, 0, Share(1, 2))} == {1}
-    assert len(next(numbered(100).shuffled(8, 0, 0, Share()))) == 13
+    assert {len(block) for block in numbered(100).shuffled(8, 0, 0, Shard(1, 2))} == {1}
+    assert len(next(numbered(100).shuffled(8, 0, 0, Shard()))) == 13
 
 
 def test_rows_are_loaded_in_a_seeded_order(tmp_path: Path) -> None:

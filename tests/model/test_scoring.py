@@ -13,12 +13,12 @@ def test_contributions_do_not_depend_on_batches(monkeypatch: pytest.MonkeyPatch)
     model.log_variance.data = torch.linspace(-2, 1, 5)
     values = make_values(23, seed=1)
     with torch.no_grad():
-        expected = [part.numpy() for part in model(torch.from_numpy(values))]
-    parts = scoring.score_contributions(model, values)
-    assert parts.dtype == np.float32
-    np.testing.assert_allclose(parts, expected[0], rtol=1e-5)
+        expected = [output.numpy() for output in model(torch.from_numpy(values))]
+    contributions = scoring.score_contributions(model, values)
+    assert contributions.dtype == np.float32
+    np.testing.assert_allclose(contributions, expected[0], rtol=1e-5)
     np.testing.assert_allclose(scoring.scores(model, values), expected[0].sum(axis=1), rtol=1e-5)
-    monkeypatch.setattr(scoring, "_ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(scoring, "_BATCH_ROWS", 7)
     for found, wanted in zip(scoring.contributions_and_reconstruction(model, values), expected, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
 
@@ -31,5 +31,5 @@ def test_outlier_raises_the_contribution_of_its_channel() -> None:
     torch.manual_seed(0)
     values = make_values(10, seed=1)
     values[4, 2] += 50
-    parts = scoring.score_contributions(TimeStampVAE(5, 2, (8, 4)).eval(), values)
-    assert parts.argmax() == 4 * 5 + 2
+    contributions = scoring.score_contributions(TimeStampVAE(5, 2, (8, 4)).eval(), values)
+    assert contributions.argmax() == 4 * 5 + 2

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from container_component_src.model.vae import TimeStampVAE, bend, kl_divergence
+from container_component_src.model.vae import TimeStampVAE, asinh, kl_divergence
 
 CHANNELS, LATENT = 5, 2
 
@@ -24,16 +24,16 @@ def elbo_by_hand(model: TimeStampVAE, rows: torch.Tensor, beta: float, noise: np
     """Return the negative ELBO by its definition, in NumPy."""
     weights = {name: tensor.detach().numpy() for name, tensor in model.state_dict().items()}
 
-    def layers(part: str, values: np.ndarray) -> np.ndarray:
+    def layers(network: str, values: np.ndarray) -> np.ndarray:
         for index in (0, 2, 4):
-            values = values @ weights[f"{part}.{index}.weight"].T + weights[f"{part}.{index}.bias"]
+            values = values @ weights[f"{network}.{index}.weight"].T + weights[f"{network}.{index}.bias"]
             values = np.maximum(values, 0) if index < 4 else values
         return values
 
     x = rows.numpy()
-    bent = np.arcsinh(x)
-    encoded = layers("encoder", bent)
-    mean, log_variance = encoded[:, :LATENT] + bent @ weights["encoder_bypass.weight"].T, encoded[:, LATENT:]
+    compressed = np.arcsinh(x)
+    encoded = layers("encoder", compressed)
+    mean, log_variance = encoded[:, :LATENT] + compressed @ weights["encoder_bypass.weight"].T, encoded[:, LATENT:]
     latent = mean + noise * np.exp(log_variance / 2)
     reconstruction = layers("decoder", latent) + latent @ weights["decoder_bypass.weight"].T
     variance = np.exp(weights["log_variance"]) + 0.01
@@ -56,19 +56,19 @@ def test_elbo_equals_its_definition(beta: float) -> None:
 def test_asinh_of_any_value() -> None:
     sizes = np.concatenate([[0.0], np.logspace(-30, 38, 200)])
     values = np.concatenate([sizes, -sizes]).astype(np.float32)
-    np.testing.assert_allclose(bend(torch.from_numpy(values)).numpy(), np.arcsinh(values), rtol=1e-6)
+    np.testing.assert_allclose(asinh(torch.from_numpy(values)).numpy(), np.arcsinh(values), rtol=1e-6)
 
 
 def test_contributions_sum_to_the_elbo_and_share_its_kl_divergence() -> None:
     model, rows = make_model(), make_rows(6)
     with torch.no_grad():
-        parts, expected = model(rows)
+        contributions, reconstruction = model(rows)
         mean, log_variance = model.encode(rows)
-        densities = torch.distributions.Normal(expected, model.variance().sqrt()).log_prob(rows)
-        torch.testing.assert_close(parts.sum(dim=1), model.negative_elbo(rows, beta=1.0))
-        torch.testing.assert_close(expected, model.decode(mean))
+        densities = torch.distributions.Normal(reconstruction, model.variance().sqrt()).log_prob(rows)
+        torch.testing.assert_close(contributions.sum(dim=1), model.negative_elbo(rows, beta=1.0))
+        torch.testing.assert_close(reconstruction, model.decode(mean))
         shared = kl_divergence(mean, log_variance)[:, None] / CHANNELS
-        torch.testing.assert_close(parts + densities, shared.expand_as(parts))
+        torch.testing.assert_close(contributions + densities, shared.expand_as(contributions))
 
 
 def test_linear_maps_of_an_untrained_network_are_zero() -> None:

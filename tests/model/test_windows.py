@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from container_component_src.model.datamodule import Share, load_values
+from container_component_src.model.datamodule import Shard, load_values
 from container_component_src.model.scoring import SeriesScorer, contributions_and_reconstruction, score_contributions
 from container_component_src.model.streaming import StreamingSource
 from container_component_src.model.vae import TimeStampVAE
@@ -21,24 +21,24 @@ TIMES = SECOND * np.array([0, 1, 2, 20, 21, 22, 23], dtype=np.int64)  # a gap be
 NUMBERS = np.arange(7, dtype=np.float32).reshape(-1, 1)
 
 
-def windows(steps: int, timestamps: np.ndarray | None, rows_at_once: int) -> list[list[float]]:
-    pieces = Windowing(steps, max_gap_ns=10 * SECOND).pieces(NUMBERS, timestamps, rows_at_once)
+def windows(steps: int, timestamps: np.ndarray | None, batch_rows: int) -> list[list[float]]:
+    pieces = Windowing(steps, max_gap_ns=10 * SECOND).batches(NUMBERS, timestamps, batch_rows)
     return [window for piece in pieces for window in piece.tolist()]
 
 
-@pytest.mark.parametrize("rows_at_once", [1, 2, 100])
-def test_windows_end_at_their_row_and_do_not_cross_gaps(rows_at_once: int) -> None:
-    assert windows(3, TIMES, rows_at_once) == [
+@pytest.mark.parametrize("batch_rows", [1, 2, 100])
+def test_windows_end_at_their_row_and_do_not_cross_gaps(batch_rows: int) -> None:
+    assert windows(3, TIMES, batch_rows) == [
         [0, 0, 0], [0, 0, 1], [0, 1, 2],
         [3, 3, 3], [3, 3, 4], [3, 4, 5], [4, 5, 6],
     ]  # fmt: skip
-    assert windows(2, None, rows_at_once) == [[row, row] for row in range(7)]
-    assert windows(1, TIMES, rows_at_once) == [[row] for row in range(7)]
+    assert windows(2, None, batch_rows) == [[row, row] for row in range(7)]
+    assert windows(1, TIMES, batch_rows) == [[row] for row in range(7)]
 
 
 def test_windows_are_ordered_by_time_step() -> None:
     values = np.arange(6, dtype=np.float32).reshape(3, 2)
-    (found,) = Windowing(2).pieces(values, TIMES[:3], 10)
+    (found,) = Windowing(2).batches(values, TIMES[:3], 10)
     assert found.tolist() == [[0, 1, 0, 1], [0, 1, 2, 3], [2, 3, 4, 5]]
 
 
@@ -96,7 +96,7 @@ def test_streamed_windows_equal_those_in_memory(tmp_path: Path) -> None:
     wanted = [[0, 0], [0, 1], [2, 2], [3, 3], [3, 4], [4, 5], [5, 6]]
     windowing = Windowing(2, 10 * SECOND)
     source = StreamingSource(dataset, buffer_rows=3, windowing=windowing)
-    assert [window for block in source.ordered(Share()) for window in block.tolist()] == wanted
-    drawn = [window for block in source.shuffled(3, 0, 0, Share()) for batch in block for window in batch.tolist()]
+    assert [window for block in source.ordered(Shard()) for window in block.tolist()] == wanted
+    drawn = [window for block in source.shuffled(3, 0, 0, Shard()) for batch in block for window in batch.tolist()]
     assert sorted(drawn) == wanted
     assert sorted(load_values(dataset, 0, windowing).tolist()) == wanted

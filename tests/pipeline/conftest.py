@@ -1,4 +1,4 @@
-"""The platform that the tests of this folder submit to, and the container engine that they start steps with."""
+"""A simulated platform and a simulated container engine."""
 
 import logging
 import os
@@ -11,7 +11,7 @@ import pytest
 from tests.pipeline.remote.gateways import SECRETS
 from tests.pipeline.remote.platform_server import Platform, serving
 
-# Stands in for an engine with one image: notes how it is called and, for `run`, runs what follows the image.
+# An engine with one image: it records its calls and, for `run`, runs the command after the image.
 ENGINE = f"""#!{sys.executable}
 import json, os, subprocess, sys
 with open(os.environ["CALLS"], "a") as calls:
@@ -25,7 +25,7 @@ if "run" in sys.argv:
 
 @pytest.fixture(autouse=True)
 def no_platform_of_the_developer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No login, proxy or image of the machine that runs the tests has a part in them."""
+    """Remove login, proxy and image tag of the developer from the environment."""
     for name in list(os.environ):
         if name.startswith(("KUBEFLOW_", "KF_PIPELINES_", "IMAGE_TAG", "SSL_CERT_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -33,23 +33,23 @@ def no_platform_of_the_developer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def no_secret_in_any_log(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Whatever a test does, what all loggers say at their most talkative names no secret."""
+    """Check after each test that no logger has written a secret, at level DEBUG."""
     caplog.set_level(logging.DEBUG)
     yield
-    said = "".join(f"{record.getMessage()}{record.exc_text or ''}" for record in caplog.get_records("call"))
-    assert not [secret for secret in SECRETS if secret in said]
+    logged = "".join(f"{record.getMessage()}{record.exc_text or ''}" for record in caplog.get_records("call"))
+    assert not [secret for secret in SECRETS if secret in logged]
 
 
 @pytest.fixture
 def platform() -> Iterator[Platform]:
-    """oauth2-proxy, Dex with a static password and the API."""
+    """A platform with oauth2-proxy, Dex with a static password, and the API."""
     with serving() as platform:
         yield platform
 
 
 @pytest.fixture
 def engine(tmp_path: Path) -> dict[str, str]:
-    """The environment that names an engine."""
+    """Environment variables of the container engine."""
     program = tmp_path / "engine"
     program.write_text(ENGINE)
     program.chmod(0o755)

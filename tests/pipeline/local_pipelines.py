@@ -1,4 +1,4 @@
-"""Small pipelines of container components, and the one script that their steps run."""
+"""Small pipelines of container components, and the script that their steps run."""
 
 # mypy: disable-error-code="untyped-decorator, no-untyped-def, valid-type, no-any-return"
 # kfp reads the signatures of these functions in its own way and returns other objects.
@@ -230,7 +230,7 @@ def compiled(pipeline: Any, directory: Path) -> Path:
 
 
 def make_project(directory: Path) -> Path:
-    """A project root whose only source is the script of the steps."""
+    """Create a project whose only source is the script of the steps."""
     source = directory / "project" / "container_component_src"
     source.mkdir(parents=True)
     (source / "step.py").write_text(SCRIPT)
@@ -239,7 +239,7 @@ def make_project(directory: Path) -> Path:
 
 
 def calls(project: Path) -> list[str]:
-    """The actions that really ran since the last time this was asked."""
+    """Return the actions that ran since the last call."""
     log = project / "calls.txt"
     lines = log.read_text().splitlines() if log.exists() else []
     log.unlink(missing_ok=True)

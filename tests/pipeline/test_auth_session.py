@@ -36,7 +36,7 @@ def session_at(platform: Platform, login: Login = USER, trust: Trust | None = No
 
 
 def user_of(platform: Platform, session: AuthSession) -> str:
-    """Whom the platform takes the session for."""
+    """Return the user of the session according to the platform."""
     request = Request(f"{platform.endpoint}/pipeline/apis/v2beta1/healthz", headers=session.headers())
     with urlopen(request, context=ssl._create_unverified_context()) as answer:
         assert json.load(answer)["multi_user"]
@@ -57,13 +57,13 @@ def test_login(
         assert platform.gateway.logins == 1
 
 
-def test_the_only_connector_is_taken_without_being_named() -> None:
+def test_only_connector_need_not_be_named() -> None:
     with serving(LoginOptions(connectors=LDAP_ONLY)) as platform:
         login = Login(LDAP_USERNAME, SecretStr(LDAP_PASSWORD))
         assert user_of(platform, session_at(platform, login)) == LDAP_USERNAME
 
 
-def test_forgotten_session_logs_in_anew(platform: Platform) -> None:
+def test_forgotten_session_logs_in_again(platform: Platform) -> None:
     session = session_at(platform)
     first = session.headers()
     assert session.headers() == first
@@ -77,7 +77,7 @@ def test_platform_without_login_needs_no_cookie() -> None:
         assert session_at(platform).headers() == {}
 
 
-def test_token_stands_for_the_login(platform: Platform) -> None:
+def test_token_replaces_the_login(platform: Platform) -> None:
     session = session_at(platform, Login(token=SecretStr(TOKEN)))
     assert session.headers() == {"Authorization": f"Bearer {TOKEN}"}
     assert not session.can_renew
@@ -86,7 +86,7 @@ def test_token_stands_for_the_login(platform: Platform) -> None:
 
 @pytest.mark.parametrize("status", [200, 401])
 @pytest.mark.parametrize("gateway", ["oauth2-proxy", "oidc-authservice"])
-def test_wrong_password_is_said(gateway: str, status: int) -> None:
+def test_wrong_password_is_reported(gateway: str, status: int) -> None:
     with (
         serving(LoginOptions(gateway, wrong_password_status=status)) as platform,
         pytest.raises(InputError, match="wrong user name or password at connector 'local'; check KUBEFLOW_USERNAME"),
@@ -105,7 +105,7 @@ def test_wrong_password_is_said(gateway: str, status: int) -> None:
         ({**BOTH, "github": {}}, "github", "no form for user name and password"),
     ],
 )
-def test_wrong_connector_is_said(connectors: dict[str, dict[str, str]], wanted: str, message: str) -> None:
+def test_wrong_connector_is_reported(connectors: dict[str, dict[str, str]], wanted: str, message: str) -> None:
     with (
         serving(LoginOptions(connectors=connectors)) as platform,
         pytest.raises(InputError, match=message),
@@ -113,7 +113,7 @@ def test_wrong_connector_is_said(connectors: dict[str, dict[str, str]], wanted: 
         session_at(platform, Login(USERNAME, SecretStr(PASSWORD), connector=wanted)).headers()
 
 
-def test_session_that_does_not_stick_is_said() -> None:
+def test_session_that_is_not_kept_is_reported() -> None:
     with (
         serving(LoginOptions(keep_session=False)) as platform,
         pytest.raises(PlatformError, match="accepts the login but does not keep the session"),
@@ -136,7 +136,7 @@ def test_session_that_does_not_stick_is_said() -> None:
         ("/dex/auth", "slow", "no answer within 0.2 s"),
     ],
 )
-def test_fault_on_the_way_is_one_line(
+def test_fault_during_the_login_is_one_line(
     platform: Platform, path: str, fault: int | str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if fault == "slow":
@@ -147,36 +147,38 @@ def test_fault_on_the_way_is_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_nobody_at_the_address() -> None:
+def test_unreachable_address_is_reported() -> None:
     with serving() as platform:
         pass
-    with pytest.raises(PlatformError, match=r"not reachable \(.*refused\): check the address"):
+    with pytest.raises(PlatformError, match=r"not reachable \(.*refused\); check the address"):
         session_at(platform).headers()
 
 
-def test_address_that_leads_to_another_is_said_before_the_login(platform: Platform) -> None:
+def test_redirecting_address_is_reported_before_the_login(platform: Platform) -> None:
     elsewhere = platform.endpoint.replace("localhost", "127.0.0.1")
     platform.faults["/pipeline/"] = [elsewhere]
-    with pytest.raises(InputError, match=f"leads to {elsewhere}: set KUBEFLOW_ENDPOINT to that address"):
+    with pytest.raises(InputError, match=f"redirects to {elsewhere}; set KUBEFLOW_ENDPOINT to that address"):
         session_at(platform).headers()
     assert "POST" not in [method for method, path in platform.seen]
 
 
-def test_address_with_tls_that_has_none_is_said(platform: Platform) -> None:
+def test_https_address_without_tls_is_reported(platform: Platform) -> None:
     platform.endpoint = platform.endpoint.replace("http:", "https:")
-    with pytest.raises(PlatformError, match=r"not reachable \(.*\): it speaks no TLS: write http://localhost"):
-        session_at(platform).headers()
-
-
-def test_password_goes_to_no_other_host() -> None:
-    with (
-        serving(LoginOptions(form_action="http://127.0.0.2/")) as platform,
-        pytest.raises(PlatformError, match=r"sends passwords to http://127\.0\.0\.2: nothing was sent"),
+    with pytest.raises(
+        PlatformError, match=r"not reachable \(.*\); the server does not use TLS: write http://localhost"
     ):
         session_at(platform).headers()
 
 
-def test_password_is_not_handed_on_by_a_redirect() -> None:
+def test_password_is_not_sent_to_another_host() -> None:
+    with (
+        serving(LoginOptions(form_action="http://127.0.0.2/")) as platform,
+        pytest.raises(PlatformError, match=r"sends passwords to http://127\.0\.0\.2, so none was sent"),
+    ):
+        session_at(platform).headers()
+
+
+def test_password_does_not_follow_a_redirect() -> None:
     with serving(LoginOptions(hand_on="/foreign/login")) as platform:
         with pytest.raises(PlatformError, match="redirects the password to another address"):
             session_at(platform).headers()
@@ -208,28 +210,28 @@ def test_unknown_authority_is_not_trusted(https: Platform) -> None:
     assert https.seen == []
 
 
-def test_authority_of_the_bundle_is_trusted(https: Platform, bundle: Path) -> None:
+def test_authority_in_the_ca_bundle_is_trusted(https: Platform, bundle: Path) -> None:
     assert user_of(https, session_at(https, trust=Trust(bundle))) == USERNAME
 
 
-def test_any_certificate_if_asked_for(https: Platform) -> None:
+def test_any_certificate_is_trusted_on_request(https: Platform) -> None:
     assert user_of(https, session_at(https, trust=Trust(verify=False))) == USERNAME
 
 
-def test_bundle_does_not_excuse_another_name(https: Platform, bundle: Path) -> None:
+def test_ca_bundle_does_not_disable_the_host_name_check(https: Platform, bundle: Path) -> None:
     https.endpoint = https.endpoint.replace("localhost", "127.0.0.1")
     with pytest.raises(PlatformError, match="not trusted"):
         session_at(https, trust=Trust(bundle)).headers()
 
 
-def test_bundle_without_certificates_is_named(tmp_path: Path) -> None:
+def test_empty_ca_bundle_is_rejected(tmp_path: Path) -> None:
     empty = tmp_path / "empty.pem"
     empty.touch()
     with pytest.raises(InputError, match=r"empty\.pem: contains no certificates"):
         auth_session.ssl_context(RemoteSettings("https://localhost", USER, "user", "", Trust(empty)))
 
 
-def test_logs_and_reprs_hold_no_secret(platform: Platform, caplog: pytest.LogCaptureFixture) -> None:
+def test_logs_and_reprs_contain_no_secret(platform: Platform, caplog: pytest.LogCaptureFixture) -> None:
     session = session_at(platform)
     cookie = session.headers()["Cookie"].partition("=")[2]
     platform.faults["/dex/"] = [500]

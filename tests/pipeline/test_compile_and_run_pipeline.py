@@ -69,7 +69,7 @@ def test_malformed_parameter_is_named(text: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "this is no Kubeflow notebook"),
+        ((), "this is not a Kubeflow notebook"),
         (("--local", "--remote"), "exclude each other"),
         (("--compile-only", "--output", "/dev/null/pipeline.yaml"), "/dev/null/pipeline.yaml: cannot be written"),
         (("--local", "--config", "absent.toml"), "absent.toml"),

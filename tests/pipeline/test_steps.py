@@ -1,13 +1,13 @@
 from pathlib import Path
 
-from rich.console import Console
+import pytest
 
-from pipeline.progress import step_table
-from pipeline.steps import PlannedStep, StepBoard, StepRecord, StepState, load_pipeline_spec, plan_steps
+from container_component_src.errors import InputError
+from pipeline.steps import PlannedStep, StepBoard, StepState, load_pipeline_spec, plan_steps
 from tests.pipeline import local_pipelines
 
 
-def test_plan_lists_nested_steps_in_the_order_in_which_they_can_run(tmp_path: Path) -> None:
+def test_plan_lists_nested_steps_in_execution_order(tmp_path: Path) -> None:
     spec = load_pipeline_spec(local_pipelines.compiled(local_pipelines.whole, tmp_path))
     assert [(step.name, step.in_loop) for step in plan_steps(spec)] == [
         ("list_archives", False),
@@ -23,7 +23,7 @@ def test_component_used_twice_gets_two_names(tmp_path: Path) -> None:
     assert sorted(step.name for step in plan_steps(spec)) == ["split_parquet_file", "split_parquet_file_2"]
 
 
-def test_iterations_keep_the_order_of_their_items_whenever_they_start() -> None:
+def test_iterations_are_listed_in_the_order_of_their_items() -> None:
     seen: list[str] = []
     steps = [PlannedStep("comp-list", False), PlannedStep("comp-split-file", True), PlannedStep("comp-train", False)]
     board = StepBoard(steps, lambda record: seen.append(f"{record.name} {record.state}"))
@@ -42,17 +42,18 @@ def test_iterations_keep_the_order_of_their_items_whenever_they_start() -> None:
     assert seen == [f"split_file [{index}] skipped" for index in (0, 1, 2, 10)] + ["train skipped"]
 
 
-def test_nested_loops_are_told_apart() -> None:
+def test_iterations_of_nested_loops_have_two_indices() -> None:
     board = StepBoard([PlannedStep("comp-fit", True)], lambda record: None)
     record = board.find("comp-fit", "name-iteration-5-run/for-loop-1-iteration-2/for-loop-2-iteration-3")
     assert record.name == "fit [2] [3]"
 
 
-def test_table_hides_what_is_done_when_there_is_no_room() -> None:
-    records = [StepRecord(PlannedStep(f"comp-s{index}", False), state=StepState.SUCCEEDED) for index in range(8)]
-    records += [StepRecord(PlannedStep("comp-now", False), state=StepState.RUNNING)]
-    records += [StepRecord(PlannedStep("comp-later", False))]
-    console = Console(width=80)
-    with console.capture() as capture:
-        console.print(step_table(records, 4))
-    assert [line.split()[0] for line in capture.get().splitlines()[2:]] == ["…", "s6", "s7", "now", "later"]
+@pytest.mark.parametrize(
+    ("content", "message"), [(None, "compile the pipeline first"), ("a: [", "not a compiled pipeline")]
+)
+def test_unreadable_pipeline_is_refused(tmp_path: Path, content: str | None, message: str) -> None:
+    path = tmp_path / "pipeline.yaml"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(InputError, match=message):
+        load_pipeline_spec(path)

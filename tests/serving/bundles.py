@@ -6,14 +6,13 @@ import numpy as np
 import torch
 
 from container_component_src import storage
-from container_component_src.model.bundle import (
+from container_component_src.model.bundle import Bundle, build
+from container_component_src.model.bundle_info import (
     Architecture,
-    Bundle,
     BundleInfo,
     ChannelStatistics,
     Thresholds,
     TrainingSummary,
-    build,
 )
 from container_component_src.steps.data import ScalerType
 from container_component_src.steps.training import Hyperparameters

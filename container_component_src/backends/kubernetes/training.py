@@ -82,5 +82,5 @@ class PyTorchJobTrainer:
 
 
 def _has_failed(found: Manifest) -> bool:
-    """Whether a job has failed, so that it cannot be adopted."""
+    """Return whether a job has failed, so that it cannot be adopted."""
     return is_true(found, "Failed")

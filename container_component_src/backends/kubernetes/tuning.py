@@ -93,6 +93,6 @@ def _error(ended: Manifest, outcomes: list[tuple[Manifest, Failure | None]]) -> 
 
 
 def _has_failed(experiment: Manifest) -> bool:
-    """Whether an experiment has ended without a best trial; Katib calls that a success if failures have no limit."""
+    """Return whether an experiment ended without a best trial; Katib calls that a success if failures are unlimited."""
     best = experiment.get("status", {}).get("currentOptimalTrial", {}).get("bestTrialName")
     return is_true(experiment, "Failed") or (is_true(experiment, "Succeeded") and not best)

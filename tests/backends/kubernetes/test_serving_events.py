@@ -6,7 +6,7 @@ from container_component_src.backends.kubernetes.serving_events import Watch
 from container_component_src.cluster.access import Cluster
 from container_component_src.cluster.step import Step
 from container_component_src.errors import StepError
-from tests.backends.kubernetes import kserve_controller
+from tests.backends.kubernetes import kserve_objects
 from tests.backends.kubernetes.deployments import KNATIVE, awaited, deploy, service, when
 from tests.backends.kubernetes.kserve_controller import KServe
 from tests.cluster.emulator import Emulator
@@ -17,7 +17,7 @@ def test_a_refusal_by_kubernetes_ends_the_wait(
     cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It stands in an event of the service, and nowhere in its status."""
-    monkeypatch.setattr(kserve_controller, "CPU_LIMIT", "500m")
+    monkeypatch.setattr(kserve_objects, "CPU_LIMIT", "500m")
     message = r"cannot start: InternalError \(.*must be less than or equal to cpu limit of 500m\).* deleted again"
     with pytest.raises(StepError, match=message):
         deploy(cluster, step, service("one", ready_timeout=600))

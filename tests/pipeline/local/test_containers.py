@@ -27,7 +27,7 @@ def calls(folder: Path) -> list[list[str]]:
     return [json.loads(line) for line in (folder / "calls").read_text().splitlines()]
 
 
-def test_a_step_sees_its_inputs_and_writes_to_its_own_folder(tmp_path: Path) -> None:
+def test_step_reads_its_inputs_and_writes_to_its_own_folder(tmp_path: Path) -> None:
     for name in ("data/telemetry", "data/other", "outputs/one", "outputs/two"):
         (tmp_path / name).mkdir(parents=True)
     command = step(
@@ -48,7 +48,7 @@ def test_a_step_sees_its_inputs_and_writes_to_its_own_folder(tmp_path: Path) -> 
     ]
 
 
-def test_a_step_may_write_below_a_local_data_root(tmp_path: Path) -> None:
+def test_step_can_write_below_a_local_data_root(tmp_path: Path) -> None:
     output, root = tmp_path / "outputs" / "a-step", tmp_path / "runs"
     command = step(tmp_path, data_root=f"file://{root}", df_path=str(root))
     assert mounts_of(command, tmp_path) == [Mount(output, output, writable=True), Mount(root, root, writable=True)]
@@ -56,11 +56,11 @@ def test_a_step_may_write_below_a_local_data_root(tmp_path: Path) -> None:
     assert len(mounts_of(step(tmp_path, data_root="s3://bucket/runs"), tmp_path)) == 1
 
 
-def test_a_step_without_an_executor_input_sees_nothing(tmp_path: Path) -> None:
+def test_step_without_an_executor_input_has_no_mounts(tmp_path: Path) -> None:
     assert mounts_of(["python", "main.py", "cleanup", "--run-id", "id"], tmp_path) == []
 
 
-def test_a_container_has_no_rights_and_its_secrets_no_witness() -> None:
+def test_container_has_no_privileges_and_hides_its_secrets() -> None:
     options = run_options([Mount(Path("/data"), Path("/app/data"), writable=False)], ["AWS_SECRET_ACCESS_KEY", "A"])
     named = [options[index + 1] for index, option in enumerate(options) if option == "--env"]
     assert named == ["A", "AWS_SECRET_ACCESS_KEY"]
@@ -68,7 +68,7 @@ def test_a_container_has_no_rights_and_its_secrets_no_witness() -> None:
     assert {"--read-only", "no-new-privileges", "ALL"} <= set(options)
 
 
-def test_a_command_runs_in_a_container_that_is_removed(tmp_path: Path, engine: dict[str, str]) -> None:
+def test_container_of_a_command_is_removed(tmp_path: Path, engine: dict[str, str]) -> None:
     launcher = ContainerLauncher("image:tag", tmp_path, {"RUN": "one"}, environment=engine)
     program = "import os; print(os.environ['RUN'], os.environ['TASK']); raise SystemExit(3)"
     result = launcher.run(step(tmp_path, sys.executable, "-c", program), tmp_path / "log", {"TASK": "two"})
@@ -81,7 +81,7 @@ def test_a_command_runs_in_a_container_that_is_removed(tmp_path: Path, engine: d
     assert "one" not in started
 
 
-def test_an_interrupted_container_is_removed(tmp_path: Path, engine: dict[str, str]) -> None:
+def test_interrupted_container_is_removed(tmp_path: Path, engine: dict[str, str]) -> None:
     launcher = ContainerLauncher("image:tag", tmp_path, {}, grace_seconds=1, environment=engine)
 
     def interrupt() -> None:
@@ -95,8 +95,8 @@ def test_an_interrupted_container_is_removed(tmp_path: Path, engine: dict[str, s
     assert calls(tmp_path)[-1][1:3] == ["rm", "--force"]
 
 
-def test_an_image_must_be_there(tmp_path: Path, engine: dict[str, str]) -> None:
-    with pytest.raises(InputError, match=r"has no image image:other \(no such image\): build it"):
+def test_missing_image_is_rejected(tmp_path: Path, engine: dict[str, str]) -> None:
+    with pytest.raises(InputError, match=r"has no image image:other \(no such image\); build it"):
         ContainerLauncher("image:other", tmp_path, {}, environment=engine)
     assert ContainerLauncher("image:tag", tmp_path, {}, environment=engine).image_id == "sha256:1"
 
@@ -109,7 +109,7 @@ def test_an_image_must_be_there(tmp_path: Path, engine: dict[str, str]) -> None:
         (1001, "/usr/bin/podman", ["--userns", "keep-id", "--user", "1001:1001"]),
     ],
 )
-def test_outputs_belong_to_who_runs_the_pipeline(
+def test_outputs_belong_to_the_user(
     user: int, engine: str, options: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "getuid", lambda: user)
@@ -117,7 +117,7 @@ def test_outputs_belong_to_who_runs_the_pipeline(
     assert user_options([engine, "--log-level", "error"]) == options
 
 
-def test_an_engine_is_named_or_found(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no container engine \(absent-engine\): install one, or name it"):
+def test_missing_engine_is_rejected(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no container engine \(absent-engine\); install one, or name it"):
         container_engine({"CONTAINER_ENGINE": "absent-engine --option"})
     assert container_engine({"CONTAINER_ENGINE": "sh -c"}) == ["sh", "-c"]

@@ -1,4 +1,4 @@
-"""What the local runner takes for granted about kfp's private parts: fails, with the name, when kfp changes them."""
+"""Assumptions of the local runner about kfp's private parts; a failure names the part that kfp has changed."""
 
 import inspect
 from pathlib import Path
@@ -77,7 +77,7 @@ def runner(directory: Path) -> StepRunner:
     return StepRunner(StepBoard([], lambda record: None), ProcessLauncher(directory, {}), directory)
 
 
-def test_replacements_last_as_long_as_the_context(tmp_path: Path) -> None:
+def test_replacements_end_with_the_context(tmp_path: Path) -> None:
     evaluator = enhanced_dag_orchestrator.ConditionEvaluator
     original = evaluator.evaluate_condition
     with runner(tmp_path).installed():
@@ -106,7 +106,7 @@ def test_kfp_without_one_of_the_names_is_refused(tmp_path: Path, monkeypatch: py
         ("!(inputs.parameter_values['pipelinechannel--flag'] == true)", True),
     ],
 )
-def test_conditions_on_inputs(tmp_path: Path, condition: str, holds: bool) -> None:
+def test_conditions_on_inputs_are_evaluated(tmp_path: Path, condition: str, holds: bool) -> None:
     store = io.IOStore()
     for name, value in {"f1": 0.75, "n": 3, "flag": False}.items():
         store.put_parent_input(name, value)
@@ -123,13 +123,13 @@ def test_condition_that_cannot_be_evaluated_is_an_error(tmp_path: Path, conditio
     assert len(hooks.problems) == 1
 
 
-def test_outputs_have_to_exist(tmp_path: Path) -> None:
+def test_missing_outputs_are_errors(tmp_path: Path) -> None:
     definitions = SimpleNamespace(parameters=["f1"], artifacts=["metrics", "model"])
     metrics = SimpleNamespace(uri=str(tmp_path / "metrics"), schema_title="system.Metrics", metadata={"f1": 1.0})
     model = SimpleNamespace(uri=str(tmp_path / "model"), schema_title="system.Model", metadata={})
     with pytest.raises(StepError, match="without writing its output 'f1'"):
         kfp_hooks._check_outputs(definitions, {"metrics": metrics, "model": model})
-    with pytest.raises(StepError, match="without making its output artifact 'model'"):
+    with pytest.raises(StepError, match="without writing its output artifact 'model'"):
         kfp_hooks._check_outputs(definitions, {"f1": 1.0, "metrics": metrics, "model": model})
     Path(model.uri).mkdir()
     kfp_hooks._check_outputs(definitions, {"f1": 1.0, "metrics": metrics, "model": model})

@@ -29,7 +29,7 @@ def test_output_and_exit_code(tmp_path: Path) -> None:
     assert sorted((tmp_path / "log").read_text().splitlines()) == [f"more {tmp_path}", "out"]
 
 
-def test_second_attempt_adds_to_the_log(tmp_path: Path) -> None:
+def test_second_attempt_appends_to_the_log(tmp_path: Path) -> None:
     for _ in range(2):
         launcher(tmp_path).run(python("print('once')"), tmp_path / "log", {})
     assert (tmp_path / "log").read_text() == "once\nonce\n"
@@ -51,7 +51,7 @@ def test_process_left_behind_by_a_command_that_ended_is_stopped(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("handler", ["lambda *_: (print('stopped', flush=True), sys.exit(0))", "signal.SIG_IGN"])
-def test_interruption_asks_first_and_then_kills(tmp_path: Path, handler: str) -> None:
+def test_interruption_sends_sigterm_before_sigkill(tmp_path: Path, handler: str) -> None:
     code = (
         f"import os, signal, sys, time; signal.signal(signal.SIGTERM, {handler}); "
         "print(os.getpid(), flush=True); time.sleep(600)"
@@ -81,7 +81,7 @@ def test_nothing_starts_after_an_interruption(tmp_path: Path) -> None:
     assert not (tmp_path / "log").exists()
 
 
-def test_program_that_does_not_exist(tmp_path: Path) -> None:
+def test_missing_program_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no-such-program"):
         launcher(tmp_path).run(["no-such-program"], tmp_path / "log", {})
 

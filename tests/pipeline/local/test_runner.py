@@ -1,6 +1,5 @@
-"""Whole local runs of small pipelines, with real processes."""
+"""Local runs of small pipelines, with real processes."""
 
-import io
 import json
 import logging
 import os
@@ -10,52 +9,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 from kfp import local
 from kfp.local import config
-from rich.console import Console
 
 from container_component_src.errors import InputError
-from pipeline.local import LocalRunOptions, RunStatus, RunSummary, run_locally
+from pipeline.local import RunStatus, RunSummary
 from tests.pipeline import local_pipelines
+from tests.pipeline.local.conftest import Bench
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-class Bench:
-    """A project, a working directory and what was shown on the terminal."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.project = local_pipelines.make_project(directory)
-        self.work_dir = directory / "work"
-        self.shown = ""
-
-    def run(self, pipeline: Any, **options: Any) -> RunSummary:
-        console = Console(file=io.StringIO(), width=200)
-        arguments = options.pop("arguments", {})
-        yaml_path = local_pipelines.compiled(pipeline, self.directory)
-        try:
-            return run_locally(
-                LocalRunOptions(yaml_path, arguments, self.work_dir, project_root=self.project, **options), console
-            )
-        finally:
-            self.shown = console.file.getvalue()  # type: ignore[attr-defined]
-
-    def calls(self) -> list[str]:
-        return sorted(local_pipelines.calls(self.project))
-
-    def document(self) -> dict[str, Any]:
-        document: dict[str, Any] = json.loads((self.work_dir / "last_run" / "summary.json").read_text())
-        return document
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
 
 
 def states(summary: RunSummary) -> dict[str, str]:
@@ -105,7 +70,7 @@ def test_steps_run_in_containers_of_one_image(
     assert all("sha256:1" in call and "image:tag" not in call for call in started)
 
 
-def test_a_step_that_cannot_be_started_is_explained(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_step_that_cannot_be_started_is_explained(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     def run(*arguments: object) -> None:
         raise ValueError("no such thing")
 
@@ -131,7 +96,7 @@ def test_summary_file_holds_the_outcome(bench: Bench) -> None:
     assert all(step["seconds"] > 0 and Path(step["log"]).exists() for step in document["steps"])
 
 
-def test_second_run_takes_steps_from_the_cache_but_not_those_with_caching_disabled(bench: Bench) -> None:
+def test_second_run_uses_the_cache_except_for_uncached_steps(bench: Bench) -> None:
     bench.run(local_pipelines.whole)
     bench.calls()
     summary = bench.run(local_pipelines.whole)
@@ -150,14 +115,14 @@ def test_caching_can_be_switched_off(bench: Bench) -> None:
 @pytest.mark.parametrize(
     "changed", ["container_component_src/helper.py", "requirements.txt", "poetry.lock", "config.toml"]
 )
-def test_changed_source_or_lock_is_never_answered_from_the_cache(bench: Bench, changed: str) -> None:
+def test_changed_source_or_lock_invalidates_the_cache(bench: Bench, changed: str) -> None:
     bench.run(local_pipelines.whole)
     (bench.project / changed).write_text("changed = 1\n")
     assert states(bench.run(local_pipelines.whole)) == ALL_RUN
     assert len(list((bench.work_dir / "cache").iterdir())) == 1
 
 
-def test_entry_whose_artifact_is_gone_is_not_used(bench: Bench) -> None:
+def test_cache_entry_without_its_artifact_is_not_used(bench: Bench) -> None:
     first = bench.run(local_pipelines.whole)
     shutil.rmtree(first.steps[1].outputs["uri"])
     second = states(bench.run(local_pipelines.whole))
@@ -166,7 +131,7 @@ def test_entry_whose_artifact_is_gone_is_not_used(bench: Bench) -> None:
     assert second["train"] == "succeeded"
 
 
-def test_untaken_branch_shows_as_skipped(bench: Bench) -> None:
+def test_steps_of_a_branch_not_taken_are_skipped(bench: Bench) -> None:
     summary = bench.run(local_pipelines.whole, arguments={"threshold": "0.8"})
     assert states(summary) == ALL_RUN | {"deploy_to_kserve": "skipped"}
     assert summary.status is RunStatus.SUCCEEDED
@@ -184,7 +149,7 @@ def test_failed_step_is_explained_and_the_exit_task_still_runs(bench: Bench) -> 
     assert bench.document()["status"] == "failed"
 
 
-def test_partial_outputs_of_a_failed_step_are_not_used_and_go_away(bench: Bench) -> None:
+def test_partial_outputs_of_a_failed_step_are_removed(bench: Bench) -> None:
     bench.run(local_pipelines.failing)
     assert [path.read_text() for path in bench.work_dir.glob("outputs/*/fail/model")] == ["partial"]
     bench.calls()
@@ -198,7 +163,7 @@ def test_retries_are_left_to_the_cluster(bench: Bench) -> None:
     assert bench.calls() == ["fail"]
 
 
-def test_caching_is_respected_task_by_task_within_a_nested_loop(bench: Bench) -> None:
+def test_caching_is_set_per_task_in_a_nested_loop(bench: Bench) -> None:
     bench.run(local_pipelines.half_cached)
     assert states(bench.run(local_pipelines.half_cached)) == {
         "list_archives": "cached",
@@ -228,7 +193,7 @@ def test_float_compared_with_a_whole_number_is_evaluated(bench: Bench) -> None:
     assert states(bench.run(local_pipelines.whole_number)) == {"train": "succeeded", "deploy_to_kserve": "succeeded"}
 
 
-def test_many_runs_do_not_pile_up_outputs(bench: Bench) -> None:
+def test_outputs_of_old_runs_are_removed(bench: Bench) -> None:
     for number in range(6):
         bench.run(local_pipelines.whole, arguments={"prefix": f"p{number}"})
     models = {path.parts[-3] for path in bench.work_dir.glob("outputs/*/train/model")}
@@ -237,14 +202,14 @@ def test_many_runs_do_not_pile_up_outputs(bench: Bench) -> None:
     assert states(bench.run(local_pipelines.whole, arguments={"prefix": "p0"})) == ALL_RUN
 
 
-def test_bad_arguments_leave_the_last_run_alone(bench: Bench) -> None:
+def test_invalid_arguments_do_not_change_the_last_run(bench: Bench) -> None:
     bench.run(local_pipelines.whole)
     with pytest.raises(InputError, match=r"unknown pipeline parameter 'treshold'.*threshold"):
         bench.run(local_pipelines.whole, arguments={"treshold": "1"})
     assert bench.document()["status"] == "succeeded"
 
 
-def test_old_summary_goes_before_anything_runs(bench: Bench) -> None:
+def test_old_summary_is_removed_before_the_first_step(bench: Bench) -> None:
     bench.run(local_pipelines.whole)
     (bench.project / "container_component_src" / "step.py").write_text(
         f"import os, sys; sys.exit(os.path.exists({str(bench.work_dir / 'last_run' / 'summary.json')!r}) * 9 + 1)"
@@ -269,17 +234,6 @@ def test_directory_in_use_is_refused(bench: Bench) -> None:
         process.kill()
 
 
-@pytest.mark.parametrize(
-    ("content", "message"), [(None, "compile the pipeline first"), ("a: [", "not a compiled pipeline")]
-)
-def test_unreadable_pipeline_is_refused(tmp_path: Path, content: str | None, message: str) -> None:
-    path = tmp_path / "pipeline.yaml"
-    if content is not None:
-        path.write_text(content)
-    with pytest.raises(InputError, match=message):
-        run_locally(LocalRunOptions(path, {}, tmp_path / "work"))
-
-
 def test_steps_see_the_given_environment_and_this_interpreter(bench: Bench) -> None:
     (bench.project / "container_component_src" / "step.py").write_text(
         "import os, sys; print(os.environ['EXTRA'], os.environ['PYTHONUNBUFFERED'], sys.prefix, os.getcwd())\n"
@@ -301,7 +255,7 @@ def test_scratch_folders_of_killed_steps_are_removed(bench: Bench) -> None:
     assert not Path(folder).exists()
 
 
-def test_run_leaves_logging_signals_and_kfp_as_they_were(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+def test_run_restores_logging_signals_and_kfp(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     before = (logging.getLogger().handlers[:], signal.getsignal(signal.SIGINT), config.LocalExecutionConfig.instance)
     bench.run(local_pipelines.whole)
     after = (logging.getLogger().handlers[:], signal.getsignal(signal.SIGINT), config.LocalExecutionConfig.instance)
@@ -309,15 +263,6 @@ def test_run_leaves_logging_signals_and_kfp_as_they_were(bench: Bench, capsys: p
     assert local.subprocess_task_handler.SubprocessTaskHandler.__module__ == "kfp.local.subprocess_task_handler"
     assert capsys.readouterr().out == ""
     assert "Executing task" in (bench.work_dir / "last_run" / "logs" / "kfp.log").read_text()
-
-
-def test_live_table_on_a_terminal(bench: Bench) -> None:
-    console = Console(file=io.StringIO(), width=120, height=40, force_terminal=True)
-    yaml_path = local_pipelines.compiled(local_pipelines.whole, bench.directory)
-    run_locally(LocalRunOptions(yaml_path, {}, bench.work_dir, project_root=bench.project), console)
-    shown = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "split_parquet_file [1]" in shown
-    assert "list_archives: running" not in shown
 
 
 RUN = """

@@ -22,7 +22,7 @@ def output(path: Path) -> Path:
     return path
 
 
-def test_digest_follows_content_names_and_environment(tmp_path: Path) -> None:
+def test_digest_depends_on_content_names_and_environment(tmp_path: Path) -> None:
     source = tmp_path / "container_component_src" / "model"
     source.mkdir(parents=True)
     (source / "a.py").write_text("a = 1")
@@ -37,7 +37,7 @@ def test_digest_follows_content_names_and_environment(tmp_path: Path) -> None:
     assert len(set(digests)) == 5
 
 
-def test_digest_of_an_image_follows_the_image_and_not_the_sources_beside_it(tmp_path: Path) -> None:
+def test_digest_of_an_image_ignores_the_sources(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("a = 1")
     before = store.source_digest(tmp_path, {}, "sha256:1")
     (tmp_path / "config.toml").write_text("a = 2")
@@ -45,7 +45,7 @@ def test_digest_of_an_image_follows_the_image_and_not_the_sources_beside_it(tmp_
     assert store.source_digest(tmp_path, {}, "sha256:2") != before
 
 
-def test_digest_ignores_what_python_leaves_and_what_is_no_source(tmp_path: Path) -> None:
+def test_digest_ignores_bytecode_and_other_files(tmp_path: Path) -> None:
     source = tmp_path / "container_component_src"
     (source / "__pycache__").mkdir(parents=True)
     (source / "a.py").write_text("a = 1")
@@ -55,7 +55,7 @@ def test_digest_ignores_what_python_leaves_and_what_is_no_source(tmp_path: Path)
     assert store.source_digest(tmp_path, {}) == before
 
 
-def test_prune_keeps_what_an_entry_names_and_nothing_else(tmp_path: Path) -> None:
+def test_prune_keeps_only_outputs_named_by_an_entry(tmp_path: Path) -> None:
     caches, outputs = tmp_path / "cache", tmp_path / "outputs"
     kept = [
         output(outputs / "run-1" / "split" / "parts" / "0.parquet"),
@@ -86,13 +86,13 @@ def test_prune_keeps_what_an_entry_names_and_nothing_else(tmp_path: Path) -> Non
     assert not broken.exists()
 
 
-def test_prune_without_any_entry_empties_the_outputs(tmp_path: Path) -> None:
+def test_prune_without_entries_removes_all_outputs(tmp_path: Path) -> None:
     output(tmp_path / "outputs" / "run" / "step" / "x")
     store.prune(tmp_path / "cache", tmp_path / "outputs", "digest")
     assert list((tmp_path / "outputs").iterdir()) == []
 
 
-def test_entries_go_once_three_succeeded_runs_did_without_them(tmp_path: Path) -> None:
+def test_entries_unused_by_three_successful_runs_are_removed(tmp_path: Path) -> None:
     old, used = entry(tmp_path, "old", {}, used=100.5), entry(tmp_path, "used", {}, used=100.5)
     for started in (100.0, 200.0, 300.0):
         store.forget_unused_entries(tmp_path, started)
@@ -103,10 +103,10 @@ def test_entries_go_once_three_succeeded_runs_did_without_them(tmp_path: Path) -
     assert used.exists()
 
 
-def test_directory_is_for_one_run_at_a_time(tmp_path: Path) -> None:
+def test_directory_is_locked_during_a_run(tmp_path: Path) -> None:
     with (
         store.exclusive(tmp_path),
-        pytest.raises(InputError, match="another local run works in"),
+        pytest.raises(InputError, match="another local run uses"),
         store.exclusive(tmp_path),
     ):
         pass

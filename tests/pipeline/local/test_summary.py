@@ -6,7 +6,7 @@ from rich.console import Console
 from pipeline.local.summary import RunStatus, RunSummary, print_summary
 
 
-def test_bounds_stand_beside_their_metric(tmp_path: Path) -> None:
+def test_bounds_are_shown_as_intervals(tmp_path: Path) -> None:
     metrics = {"f1": 0.75, "f1_low": 0.5123456, "f1_high": 0.9, "rows": 40_975.0, "delay_high": 7.5}
     summary = RunSummary(
         status=RunStatus.SUCCEEDED,

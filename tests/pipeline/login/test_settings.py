@@ -25,7 +25,7 @@ COMPLETE = {
 STORAGE = {"S3_ENDPOINT": "localhost:9000", "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
 
 
-def test_environment_wins_over_the_file(tmp_path: Path) -> None:
+def test_environment_takes_precedence_over_the_file(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_text("KUBEFLOW_USERNAME=filed\nKUBEFLOW_NAMESPACE=team\nKUBEFLOW_PASSWORD=filed\n")
     values = read_environment(file, {"KUBEFLOW_USERNAME": "own", "KUBEFLOW_NAMESPACE": ""})
@@ -36,12 +36,12 @@ def test_file_may_be_absent(tmp_path: Path) -> None:
     assert read_environment(tmp_path / ".env", {"A": "1"}) == {"A": "1"}
 
 
-def test_password_is_taken_as_it_stands(tmp_path: Path) -> None:
+def test_password_is_taken_literally(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("HOME=/h\nKUBEFLOW_PASSWORD=a$HOME${HOME}#b=c\n")
     assert read_environment(tmp_path / ".env", {})["KUBEFLOW_PASSWORD"] == "a$HOME${HOME}#b=c"
 
 
-def test_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+def test_binary_file_is_rejected(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"KUBEFLOW_PASSWORD=\xff\xfe")
     with pytest.raises(InputError, match=r"\.env: not readable"):
         read_environment(tmp_path / ".env", {})
@@ -68,7 +68,7 @@ def test_missing_setting_of_the_storage_is_named(name: str) -> None:
         s3_environment({key: value for key, value in STORAGE.items() if key != name})
 
 
-def test_storage_gets_its_own_settings_alone() -> None:
+def test_storage_gets_only_its_own_settings() -> None:
     optional = {
         "S3_VERIFY_SSL": "false",
         "AWS_SESSION_TOKEN": "t",
@@ -84,25 +84,25 @@ def test_token_needs_no_password() -> None:
 
 
 @pytest.mark.parametrize("inside", ["\n", "\r\n", " ", "\u00e9"])
-def test_token_that_no_header_takes_is_refused_without_repeating_it(inside: str) -> None:
+def test_invalid_token_is_rejected_without_repeating_it(inside: str) -> None:
     with pytest.raises(InputError, match=r"^KUBEFLOW_TOKEN: holds a blank, a line break") as caught:
         remote_settings({"KUBEFLOW_ENDPOINT": "host", "KUBEFLOW_TOKEN": f"abc{inside}hunter2"}, Trust())
     assert "hunter2" not in str(caught.value)
 
 
-def test_line_breaks_of_windows_belong_to_no_setting() -> None:
+def test_windows_line_endings_are_removed() -> None:
     values = read_environment(None, {name: f"{value}\r" for name, value in COMPLETE.items()})
     assert values == COMPLETE
 
 
 @pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN"])
-def test_key_that_no_header_takes_is_refused_without_repeating_it(name: str) -> None:
+def test_invalid_key_is_rejected_without_repeating_it(name: str) -> None:
     with pytest.raises(InputError, match=f"^{name}: holds") as caught:
         s3_environment({**STORAGE, name: "key\nhunter2"})
     assert "hunter2" not in str(caught.value)
 
 
-def test_storage_with_a_login_in_its_address_is_refused_without_repeating_it() -> None:
+def test_storage_address_with_a_login_is_rejected_without_repeating_it() -> None:
     with pytest.raises(InputError, match="S3_ENDPOINT contains a login") as caught:
         s3_environment({**STORAGE, "S3_ENDPOINT": "http://key:hunter2@localhost:9000"})
     assert "hunter2" not in str(caught.value)
@@ -117,7 +117,7 @@ def test_storage_with_a_login_in_its_address_is_refused_without_repeating_it() -
         ({}, "", "from KUBEFLOW_ENDPOINT"),
     ],
 )
-def test_namespace_is_the_given_one_or_that_of_the_page(values: dict[str, str], namespace: str, source: str) -> None:
+def test_namespace_is_the_named_one_or_that_of_the_page(values: dict[str, str], namespace: str, source: str) -> None:
     settings = remote_settings({**COMPLETE, **values}, Trust())
     assert (settings.namespace, settings.namespace_source) == (namespace, source)
 
@@ -125,7 +125,7 @@ def test_namespace_is_the_given_one_or_that_of_the_page(values: dict[str, str], 
 @pytest.mark.parametrize(
     "text", ["host", "host/?ns=", "host/?ns=A_b", "host/?other=team", "host/_/pipeline/#/?ns=team"]
 )
-def test_address_without_a_namespace(text: str) -> None:
+def test_page_address_may_have_no_namespace(text: str) -> None:
     assert namespace_of_page(text) == ""
 
 
@@ -155,18 +155,18 @@ def test_endpoint_is_scheme_and_host(text: str, endpoint: str) -> None:
         "https://",
     ],
 )
-def test_strange_endpoint_is_refused_without_repeating_it(text: str) -> None:
+def test_invalid_endpoint_is_rejected_without_repeating_it(text: str) -> None:
     with pytest.raises(InputError, match="KUBEFLOW_ENDPOINT") as caught:
         normalise_endpoint(text)
     assert "hunter2" not in str(caught.value)
 
 
-def test_no_secret_in_the_repr() -> None:
+def test_repr_contains_no_secret() -> None:
     assert "pass-word" not in repr(remote_settings(COMPLETE, Trust()))
     assert "tok" not in repr(Login(token=SecretStr("tok-1"))).replace("token", "")
 
 
-def test_trust_is_consistent(tmp_path: Path) -> None:
+def test_contradictory_trust_is_rejected(tmp_path: Path) -> None:
     bundle = tmp_path / "ca.pem"
     with pytest.raises(InputError, match="no such file"):
         Trust(bundle)

@@ -1,6 +1,7 @@
-"""Argo's Workflow of a run as the tests play it, with the names that Kubeflow Pipelines compiles.
+"""Simulated Argo Workflow of a run, with the names that Kubeflow Pipelines compiles.
 
-A step is a driver, a task and an executor below the task, which has a node for each attempt where steps are retried.
+A step consists of a driver, a task and an executor below the task. The executor of a retried step has a node for each
+attempt.
 """
 
 import zlib
@@ -13,7 +14,7 @@ from tests.pipeline.remote.gateways import PROFILE
 WORKFLOW = "columbus-eclss-ad-pipeline-x7k2p"
 BEGAN, ENDED = "2026-01-02T03:04:05Z", "2026-01-02T03:05:35Z"
 STEPS = "root.exit-handler-1"
-ELSEWHERE = {  # path of the tasks that are not directly among the steps
+TASK_PATHS = {  # of the tasks that are not directly below STEPS
     "split-parquet-file": f"{STEPS}.split-archives.for-loop-1.iteration-item(0:0)",
     "deploy-to-kserve": f"{STEPS}.deploy-if-good.condition-1",
     "cleanup": f"{STEPS}.onExit",
@@ -25,17 +26,17 @@ _DONE = {"Succeeded", "Failed", "Error", "Skipped", "Omitted"}
 
 @dataclass(frozen=True)
 class Task:
-    """A step of a run at one moment.
+    """Snapshot of a step.
 
     Attributes:
-        phase: Argo's phase of its last attempt.
-        attempts: How many it has had.
-        message: What Argo notes at the last attempt.
-        retried: Whether its attempts are nodes of their own.
-        cached: Whether its executor was skipped.
-        driver: Phase of its driver; without one that succeeded there is no attempt.
-        driver_message: What Argo notes at the driver.
-        ended: When its last attempt did.
+        phase: Argo's phase of the last attempt.
+        attempts: Number of attempts.
+        message: Argo's message for the last attempt.
+        retried: Whether attempts are nodes of their own.
+        cached: Whether the executor was skipped.
+        driver: Phase of the driver; there are attempts only after it has succeeded.
+        driver_message: Argo's message for the driver.
+        ended: End of the last attempt.
     """
 
     phase: str = "Succeeded"
@@ -49,19 +50,19 @@ class Task:
 
 
 def manifest(run_id: str, tasks: Mapping[str, Task], phase: str = "Running", gate_closed: bool = False) -> Any:
-    """The Workflow of a run.
+    """Return the manifest of a run's Workflow.
 
     Args:
-        run_id: Its id.
-        tasks: Its steps by the names of their tasks.
-        phase: Of the whole.
-        gate_closed: Whether the condition of the deployment was found false.
+        run_id: ID of the run.
+        tasks: Steps by the names of their tasks.
+        phase: Phase of the Workflow.
+        gate_closed: Whether the condition of the deployment was false.
     """
     nodes = _inner_nodes({path_of(name) for name in tasks}, phase)
     for name, task in tasks.items():
         nodes += step_nodes(name, task)
     if gate_closed:
-        path = f"{WORKFLOW}.{ELSEWHERE['deploy-to-kserve']}"
+        path = f"{WORKFLOW}.{TASK_PATHS['deploy-to-kserve']}"
         nodes.append(_node(f"{path}-driver", "Pod", "Succeeded", "system-dag-driver"))
         nodes.append(_node(path, "Skipped", "Skipped", message="when 'false != false' evaluated false"))
     return {
@@ -79,7 +80,7 @@ def manifest(run_id: str, tasks: Mapping[str, Task], phase: str = "Running", gat
 
 
 def step_nodes(name: str, task: Task) -> list[dict[str, Any]]:
-    """The nodes of a step."""
+    """Return the nodes of a step."""
     path = f"{WORKFLOW}.{path_of(name)}.{name}"
     driver = _node(f"{path}-driver", "Pod", task.driver, _DRIVER, message=task.driver_message)
     if task.driver != "Succeeded":
@@ -108,28 +109,28 @@ def step_nodes(name: str, task: Task) -> list[dict[str, Any]]:
 
 
 def path_of(name: str) -> str:
-    """The nodes above a task, outermost first, without the workflow's own."""
-    return ELSEWHERE.get(name, STEPS)
+    """Return the path of a task: the nodes above it, without that of the Workflow itself."""
+    return TASK_PATHS.get(name, STEPS)
 
 
 def pod_of(name: str, attempt: int = 0) -> str:
-    """Name of the pod of an attempt of a step."""
+    """Return the name of the pod of an attempt."""
     return f"{WORKFLOW}-{_IMPLEMENTATION}-{_hash(f'{WORKFLOW}.{path_of(name)}.{name}.executor({attempt})')}"
 
 
 def driver_of(name: str) -> str:
-    """Name of the pod of a step's driver."""
+    """Return the name of the pod of a driver."""
     return f"{WORKFLOW}-{_DRIVER}-{_hash(f'{WORKFLOW}.{path_of(name)}.{name}-driver')}"
 
 
 def gate_driver() -> str:
-    """Name of the pod that looks whether the deployment is to happen."""
-    path = ELSEWHERE["deploy-to-kserve"]
+    """Return the name of the pod that evaluates the condition of the deployment."""
+    path = TASK_PATHS["deploy-to-kserve"]
     return f"{WORKFLOW}-system-dag-driver-{_hash(f'{WORKFLOW}.{path}-driver')}"
 
 
 def _inner_nodes(paths: set[str], phase: str) -> list[dict[str, Any]]:
-    """The workflow's own node, and those of pipelines, loops and handlers with their drivers."""
+    """Return the nodes of the Workflow itself and of pipelines, loops and exit handlers with their drivers."""
     inner = phase if phase in {"Running", "Succeeded"} else "Failed"
     nodes = [_node(WORKFLOW, "DAG", inner, "entrypoint")]
     for path in sorted({prefix for whole in paths for prefix in _prefixes(whole)}):

@@ -1,4 +1,4 @@
-"""The command that the tests of this folder give, and what it may be told."""
+"""Fixtures that call the command on a simulated platform."""
 
 import io
 from collections.abc import Callable
@@ -30,7 +30,7 @@ STEPS = [PlannedStep(f"comp-{name}", in_loop=False) for name in TASKS]
 
 @pytest.fixture
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """The command, called in this process with options and with environment variables as keywords."""
+    """Call of the command in this process, with options, and environment variables as keywords."""
 
     def told(*arguments: str, **variables: str) -> CommandResult:
         return call(tmp_path, monkeypatch, capsys, *arguments, **variables)
@@ -40,7 +40,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 @pytest.fixture
 def submit(command: Command) -> Submit:
-    """The command for a platform, with the login there and, for new runs, without preflight."""
+    """Call of the command for a platform with a login; new runs skip the preflight."""
 
     def told(platform: Platform, *arguments: str, **variables: str) -> CommandResult:
         environment = {"KUBEFLOW_ENDPOINT": platform.endpoint, **LOGIN, **variables}
@@ -52,7 +52,7 @@ def submit(command: Command) -> Submit:
 
 @pytest.fixture
 def workspace(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    """The namespace of a user who has logged in from outside; waiting is quick there."""
+    """Workspace of a user who has logged in from outside, with short intervals."""
     monkeypatch.setattr(request_retry, "POLL_INTERVAL", 0.02)
     monkeypatch.setattr(workflow_watch, "LOOK_INTERVAL", 0)
     return open_remote(RemoteSettings(platform.endpoint, Login(USERNAME, SecretStr(PASSWORD)), PROFILE, ""))
@@ -60,7 +60,7 @@ def workspace(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 
 @pytest.fixture
 def follow(platform: Platform, workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> Follow:
-    """Create a run, wait for it to go through some moments, and give what is printed."""
+    """Function that creates a run, follows it through some moments, and returns the output."""
 
     def told(*story: Moment, retries: int = 0, where: Workspace = workspace) -> CommandResult:
         run = platform.api.add_run({"display_name": "run"}, PROFILE)
@@ -87,3 +87,8 @@ def storage(s3_endpoint: str) -> dict[str, str]:
     report = f"{header}\n1,LEAK,Leak,2022/001/00:00:00,2022/001/01:00:00\n"
     store.pipe_file("preflight/reports.csv", report.encode())
     return {"S3_ENDPOINT": endpoint, "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": S3_KEY}
+
+
+def inputs(archives: str, reports: str) -> tuple[str, ...]:
+    """Options that name the inputs of the pipeline."""
+    return ("--param", f"archives_path={archives}", "--param", f"reports_path={reports}")

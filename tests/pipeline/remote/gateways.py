@@ -1,4 +1,4 @@
-"""The login of Kubeflow as the tests play it: Dex, and before the platform oauth2-proxy or oidc-authservice."""
+"""Simulated login of Kubeflow: Dex, and oauth2-proxy or oidc-authservice in front of the platform."""
 
 import html
 import secrets
@@ -8,11 +8,11 @@ from urllib.parse import parse_qs, urlencode
 
 from aiohttp import web
 
-USERNAME, PASSWORD = "user@example.com", "s3cr3t-pass&word=+%41"  # characters that forms have to escape
-PROFILE = "kubeflow-user-example-com"  # the namespace that a distribution gives this user
+USERNAME, PASSWORD = "user@example.com", "s3cr3t-pass&word=+%41"  # characters that forms must escape
+PROFILE = "kubeflow-user-example-com"  # namespace of this user
 LDAP_USERNAME, LDAP_PASSWORD = "anna", "ldap-s3cr3t"
 TOKEN = "bearer-s3cr3t-token"
-SESSION = "session-s3cr3t-"  # every session begins so
+SESSION = "session-s3cr3t-"  # prefix of all sessions
 S3_KEY = "s3-s3cr3t"
 SECRETS = (PASSWORD, LDAP_PASSWORD, TOKEN, SESSION, S3_KEY)
 OAUTH2_COOKIE = "oauth2_proxy_kubeflow"
@@ -21,19 +21,18 @@ AUTHSERVICE_COOKIE = "authservice_session"
 
 @dataclass
 class LoginOptions:
-    """How the login behaves.
+    """Behaviour of the login.
 
     Attributes:
         gateway: `oauth2-proxy`, `oidc-authservice` or `none`.
         sign_in_page: Whether oauth2-proxy shows its page (403) or redirects at once.
-        connectors: Users and their passwords by connector; a connector without users leads to a foreign page.
-        approval: Whether Dex asks whether the platform may know the user.
-        wrong_password_status: What Dex answers; 200 before 2.36.
-        keep_session: False plays a platform whose cookies do not reach it.
-        form_action: Where the password is sent to, if not to Dex.
-        hand_on: Where Dex hands the password on to.
-        refused_token: What the gateway says of tokens that it does not take; without an overlay for machines, of
-            Kubernetes' own too.
+        connectors: Passwords by user by connector; a connector without users leads to a foreign page.
+        approval: Whether Dex asks for approval to share the user's identity.
+        wrong_password_status: Dex's status for a wrong password; 200 before 2.36.
+        keep_session: Whether session cookies reach the platform.
+        form_action: Address that the password form posts to, if not Dex.
+        hand_on: Address that Dex redirects the password to.
+        refused_token: Text of the gateway for a token that it does not accept.
     """
 
     gateway: str = "oauth2-proxy"
@@ -48,11 +47,11 @@ class LoginOptions:
 
 
 class Dex:
-    """Dex under `/dex`, as its pages and redirects are."""
+    """Dex below `/dex`, with its pages and redirects."""
 
     def __init__(self, options: LoginOptions) -> None:
         self.options = options
-        self._requests: dict[str, dict[str, str]] = {}  # authorization requests by id
+        self._requests: dict[str, dict[str, str]] = {}  # authorization requests by ID
         self._approvals: dict[str, str] = {}  # HMAC by request
         self.codes: dict[str, str] = {}  # user by one-time code
 
@@ -148,14 +147,14 @@ class Dex:
 
 
 class Gateway:
-    """What stands before the platform and knows its sessions."""
+    """Gateway in front of the platform that manages its sessions."""
 
     def __init__(self, options: LoginOptions, dex: Dex) -> None:
         self.options = options
         self.sessions: dict[str, str] = {}  # user by cookie
         self.logins = 0
         self._dex = dex
-        self._states: dict[str, str] = {}  # where to, by state
+        self._states: dict[str, str] = {}  # target of the redirect by state
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -177,7 +176,7 @@ class Gateway:
 
     @property
     def _cookies(self) -> list[str]:
-        """Names of the session's cookies; oauth2-proxy splits those that are too long for browsers."""
+        """Names of the session cookies; oauth2-proxy splits a cookie that is too long for browsers."""
         if self.options.gateway == "oauth2-proxy":
             return [f"{OAUTH2_COOKIE}_{index}" for index in range(2)]
         return [AUTHSERVICE_COOKIE]
@@ -187,7 +186,7 @@ class Gateway:
         return f"{OAUTH2_COOKIE}_csrf" if self.options.gateway == "oauth2-proxy" else "oidc_state_csrf"
 
     def refuse(self, request: web.Request) -> web.Response:
-        """Answer a request of nobody."""
+        """Answer a request without authentication."""
         if "Authorization" in request.headers:
             return web.Response(text=self.options.refused_token, status=401)
         if self.options.gateway == "oidc-authservice":

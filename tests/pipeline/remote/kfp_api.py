@@ -1,4 +1,4 @@
-"""The KFP v2beta1 API as the tests play it, with the answers of the real one."""
+"""Simulated KFP v2beta1 API with the answers of the real one."""
 
 import json
 import re
@@ -14,14 +14,14 @@ USER: web.RequestKey[str] = web.RequestKey("user", str)
 
 
 class PipelinesApi(RunsApi):
-    """The API server's state.
+    """State and routes of the API server.
 
     Attributes:
         multi_user: Whether resources belong to namespaces.
         members: Roles by namespace by user.
-        ready_after: How often the pages' server still says that the API server is not ready.
-        versions_refused: Why no version of a pipeline can be made; none is refused if empty.
-        store: Where pipelines are kept: `database`, or `kubernetes`, whose names are those of its objects.
+        ready_after: Number of health checks until the API server is ready.
+        versions_refused: Reason why pipeline versions are refused; empty if they are accepted.
+        store: Store of pipelines: `database`, or `kubernetes`, which restricts names.
     """
 
     def __init__(self) -> None:
@@ -196,7 +196,7 @@ class PipelinesApi(RunsApi):
         return next(item for item in self.experiments if item["experiment_id"] == experiment_id)
 
     def _authorize(self, request: web.Request, namespace: str, verb: str, resource: str) -> None:
-        """Refuse as the API server does: it does not say whether the namespace exists."""
+        """Refuse like the API server, which does not reveal whether the namespace exists."""
         if not self.multi_user:
             if namespace:
                 raise problem(
@@ -220,7 +220,7 @@ class PipelinesApi(RunsApi):
         self._authorize(request, namespace, "list", key)
         found = [item for item in items if item.get("namespace", "") == namespace]
         for predicate in json.loads(request.query.get("filter") or "{}").get("predicates", []):
-            assert predicate["operation"] in {1, "EQUALS"}  # an enumeration of protobuf, by number or by name
+            assert predicate["operation"] in {1, "EQUALS"}  # a protobuf enumeration, by number or by name
             found = [item for item in found if item[predicate["key"]] == predicate["stringValue"]]
         first = int(request.query.get("page_token") or 0)
         last = first + int(request.query.get("page_size") or 20)
@@ -233,7 +233,7 @@ class PipelinesApi(RunsApi):
 
 
 def upload_problem(status: int, message: str) -> web.HTTPException:
-    """An error as the endpoints for uploads write it."""
+    """Return an error of the endpoints for uploads."""
     text = json.dumps({"error_message": message, "error_details": f"{message}\nmain.upload"})
     kinds = {409: web.HTTPConflict, 500: web.HTTPInternalServerError}
     return kinds[status](text=text, content_type="application/json")

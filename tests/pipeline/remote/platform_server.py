@@ -1,4 +1,4 @@
-"""A Kubeflow platform on a real socket: gateway, Dex, the page of the pipelines' UI and the API behind it."""
+"""Simulated Kubeflow platform on a real socket: gateway, Dex, UI and API."""
 
 import asyncio
 import ssl
@@ -19,14 +19,14 @@ OPEN = ("/dex/", "/oauth2/", "/login/", "/authservice/", "/foreign/")
 
 
 class Platform:
-    """The server's state, for tests to set and to look at.
+    """State of the server, for tests to set and to read.
 
     Attributes:
         endpoint: Scheme, host and port.
-        faults: What happens to the next requests whose path holds a text, until the list is used up: a status; `reset`,
-            `slow`, `loop` (back to itself), `web page`, `no right` (of Istio), `no permission` (of the API), `no login`
-            (the API cannot ask about tokens), `cookie` (a failure that sets one), or an address that the request is
-            sent to; a function is called, and the request is answered.
+        faults: Faults of the next requests whose path contains a text: a status; `reset`, `slow`, `loop` (a redirect to
+            the same address), `web page`, `no right` (of Istio), `no permission` (of the API), `no login` (the API
+            cannot check tokens), `cookie` (a failure that sets a cookie), an address to redirect to, or a function
+            that is called before the request is answered.
         seen: Method and path of every request.
     """
 
@@ -71,12 +71,12 @@ class Platform:
         match fault:
             case "reset":
                 request.transport.abort()
-            case "slow":  # until nobody waits any longer
+            case "slow":  # until the client gives up
                 while not request.transport.is_closing():
                     await asyncio.sleep(0.02)
             case "web page":
                 answer = page('<div id="root"></div>')
-            case "no right":  # as Istio says it
+            case "no right":  # text of Istio
                 answer = web.Response(text="RBAC: access denied", status=403)
             case "no permission":
                 raise problem(403, "PermissionDenied: User 'user@example.com' is not authorized")
@@ -87,7 +87,7 @@ class Platform:
                 answer.set_cookie(OAUTH2_COOKIE, f"{SESSION}renewed")
             case "loop":
                 answer = web.Response(status=302, headers={"Location": request.path_qs})
-            case 403:  # of the gateway while it cannot ask oauth2-proxy
+            case 403:  # of a gateway that cannot reach oauth2-proxy
                 answer = web.Response(status=403)
             case int(status):
                 answer = web.Response(text="upstream connect error", status=status)
@@ -107,7 +107,7 @@ class Platform:
 
 @contextmanager
 def serving(options: LoginOptions | None = None, tls: ssl.SSLContext | None = None) -> Iterator[Platform]:
-    """Run a platform in a thread of its own."""
+    """Run a platform in a separate thread."""
     platform = Platform(options or LoginOptions())
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)

@@ -1,4 +1,4 @@
-"""Runs as the API server of KFP 2.16 tells of them: their states, the nodes of Argo, and the logs of pods."""
+"""Simulated runs of the API server of KFP 2.16: states, Argo nodes and logs of pods."""
 
 import json
 import random
@@ -14,22 +14,22 @@ from tests.pipeline.remote.argo import BEGAN, Task, manifest
 NEVER = "0001-01-01T00:00:00Z"
 CREATED = BEGAN
 CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 500: 13}  # of gRPC, by HTTP status
-_STATES = {"Error": "FAILED", "Omitted": "SKIPPED"}  # of Argo's phases, those that KFP does not call the same
-_LAST_STATES = {"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"}
+_STATES = {"Error": "FAILED", "Omitted": "SKIPPED"}  # KFP's names of Argo's phases, where they differ
+_FINAL_STATES = {"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"}
 
 
 @dataclass
 class Moment:
-    """A run as one request for it finds it.
+    """State of a run at the time of one request.
 
     Attributes:
-        state: Of the run.
-        tasks: Its steps by the names of their tasks.
-        error: Of the run; the real one has none.
-        history: States before this one.
-        deleted: Whether the run is gone.
-        gate_closed: Whether the condition of the deployment was found false.
-        finished: When it ended.
+        state: State of the run.
+        tasks: Steps by the names of their tasks.
+        error: Error of the run; the real API returns none.
+        history: Earlier states.
+        deleted: Whether the run was deleted.
+        gate_closed: Whether the condition of the deployment was false.
+        finished: End of the run.
     """
 
     state: str
@@ -42,20 +42,20 @@ class Moment:
 
 
 class RunsApi:
-    """The part of the API server that deals with runs.
+    """The endpoints of the API server for runs.
 
     Attributes:
-        story: What successive requests for a run find; the last one stays.
-        after_retry: What they find after the next retries.
-        pod_logs: Logs by pod, as long as the pods are there.
+        story: Moments that successive requests for a run return; the last one is repeated.
+        after_retry: Moments after each of the next retries.
+        pod_logs: Logs of existing pods by pod.
         archived_logs: Logs by pod that the UI finds in the store.
-        retries: How often runs were retried.
-        retry_problem: What the next retries are answered with.
+        retries: Number of retries.
+        retry_problems: Errors of the next retries.
     """
 
     def __init__(self) -> None:
         self.runs: list[dict[str, Any]] = []
-        self.namespaces: dict[str, str] = {}  # by the ids of runs
+        self.namespaces: dict[str, str] = {}  # by run ID
         self.story: list[Moment] = [Moment("SUCCEEDED")]
         self.after_retry: list[list[Moment]] = []
         self.pod_logs: dict[str, str] = {}
@@ -90,7 +90,7 @@ class RunsApi:
         return run
 
     async def list_runs(self, request: web.Request) -> web.Response:
-        """All at once; in no order unless one is asked for."""
+        """Return all runs; they are sorted only on request."""
         found = [run for run in self.runs if self.namespaces[run["run_id"]] == request.query.get("namespace", "")]
         random.Random(1).shuffle(found)
         if request.query.get("sort_by") == "created_at desc":
@@ -107,7 +107,7 @@ class RunsApi:
             **run,
             "state": moment.state,
             "state_history": [{"update_time": CREATED, "state": state} for state in states],
-            "finished_at": moment.finished if moment.state in _LAST_STATES else NEVER,
+            "finished_at": moment.finished if moment.state in _FINAL_STATES else NEVER,
         }
         if moment.error:
             answer["error"] = {"code": 13, "message": moment.error}
@@ -137,7 +137,7 @@ class RunsApi:
         return web.json_response({})
 
     async def node_log(self, request: web.Request) -> web.Response:
-        """The log of a pod; of what is none the answer is an error with a good status."""
+        """Return the log of a pod; for a missing pod, an error with status 200."""
         run, pod = self._find(request), request.match_info["pod"]
         if pod in self.pod_logs:
             return web.Response(text=self.pod_logs[pod])
@@ -146,7 +146,7 @@ class RunsApi:
         return web.Response(text=text, content_type="application/json")
 
     async def pod_log(self, request: web.Request) -> web.Response:
-        """The log of a pod as the UI serves it, from the store if need be."""
+        """Return the log of a pod like the UI, which also reads the store."""
         pod = request.query["podname"]
         log = self.pod_logs.get(pod, self.archived_logs.get(pod))
         if log is None:
@@ -167,12 +167,12 @@ class RunsApi:
 
 
 def problem(status: int, message: str) -> web.HTTPException:
-    """An error as grpc-gateway writes it."""
+    """Return an error of grpc-gateway."""
     return json_error(status, json.dumps({"error": message, "code": CODES[status], "message": message, "details": []}))
 
 
 def json_error(status: int, text: str) -> web.HTTPException:
-    """An error with a body of JSON."""
+    """Return an error with a JSON body."""
     kinds: dict[int, type[web.HTTPException]] = {
         400: web.HTTPBadRequest,
         401: web.HTTPUnauthorized,
@@ -189,9 +189,9 @@ def run_not_found(run_id: str) -> web.HTTPException:
 
 
 def _task_details(run_id: str, workflow: Any) -> list[dict[str, Any]]:
-    """The nodes of Argo's workflow without messages, in no order, and an entry of the cache that says nothing.
+    """Return the nodes of the Workflow without messages and unsorted, and an empty entry of the cache.
 
-    What a node names as pods of its children are the ids of their nodes.
+    The pod names of child tasks are node IDs, as in the real API.
     """
     details = [_task_detail(run_id, node) for node in workflow["status"]["nodes"].values()]
     random.Random(1).shuffle(details)

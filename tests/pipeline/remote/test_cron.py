@@ -14,7 +14,7 @@ from pipeline.remote.cron import normalise_cron
         ("10/15 * ? * 0", "0 10/15 * ? * 0"),
     ],
 )
-def test_seconds_are_put_before_five_fields(text: str, cron: str) -> None:
+def test_five_fields_get_seconds(text: str, cron: str) -> None:
     assert normalise_cron(text) == cron
 
 
@@ -38,7 +38,7 @@ def test_seconds_are_put_before_five_fields(text: str, cron: str) -> None:
         ("\u0663 3 * * *", "is not a valid minute"),
     ],
 )
-def test_what_the_api_server_would_refuse_is_named(text: str, message: str) -> None:
+def test_invalid_field_is_named(text: str, message: str) -> None:
     with pytest.raises(InputError) as caught:
         normalise_cron(text)
     assert message in str(caught.value)

@@ -3,14 +3,14 @@ from pipeline.remote.workflow import read_workflow
 from tests.pipeline.remote.argo import Task, manifest
 
 
-def test_error_of_the_step_is_found_wherever_it_stands() -> None:
+def test_error_of_the_step_is_found_anywhere_in_the_log() -> None:
     assert split_log("error: first\nerror: last; fix it\nlog\n") == (
         "last; fix it",
         ["error: first", "error: last; fix it", "log"],
     )
 
 
-def test_launcher_is_listened_to_where_the_step_says_nothing() -> None:
+def test_error_of_the_launcher_is_used_if_the_step_has_none() -> None:
     log = (
         "metrics written\n"
         "E0102 03:04:05.678901      16 launcher_v2.go:867] All upload attempts failed: no such host\n"
@@ -20,12 +20,12 @@ def test_launcher_is_listened_to_where_the_step_says_nothing() -> None:
     assert split_log(log) == ("All upload attempts failed: no such host", ["metrics written"])
 
 
-def test_own_words_of_the_step_are_never_filtered() -> None:
+def test_own_lines_of_the_step_are_never_filtered() -> None:
     own = ["Error: exit status unknown", "I0102 is a channel", 'time="now" level=info msg="hello"']
     assert split_log("\n".join(own)) == ("", own)
 
 
-def test_only_what_the_cluster_did_is_an_interruption() -> None:
+def test_only_faults_of_the_cluster_are_interruptions() -> None:
     deleted = Task("Error", message="pod deleted")
     assert interruptions(None) == []
     assert interruptions(read_workflow(manifest("1", {"fit-scaler": Task()}))) == []

@@ -1,4 +1,4 @@
-"""Runs that end in all the ways that they can, waited for on a platform that speaks HTTP on a real socket."""
+"""Following runs to each kind of end, on a simulated platform."""
 
 import logging
 
@@ -61,7 +61,7 @@ def test_causes_come_before_consequences_and_the_exit_task_last(platform: Platfo
     ]
 
 
-def test_reason_of_a_pod_that_never_was_comes_from_the_workflow(follow: Follow) -> None:
+def test_reason_for_a_pod_that_was_not_created_comes_from_the_workflow(follow: Follow) -> None:
     quota = 'pods "a" is forbidden: exceeded quota: compute, requested: cpu=4'
     told = follow(
         Moment("FAILED", {"run-pytorchjob": Task("Error", message=quota), "list-archives": Task(driver="Failed")})
@@ -70,7 +70,7 @@ def test_reason_of_a_pod_that_never_was_comes_from_the_workflow(follow: Follow) 
     assert "list_archives failed before its start" in told.error.splitlines()
 
 
-def test_driver_says_why_it_failed(platform: Platform, follow: Follow) -> None:
+def test_failed_driver_is_explained_from_its_log(platform: Platform, follow: Follow) -> None:
     platform.api.pod_logs[driver_of("list-archives")] = (
         "I0102 03:04:05.678901       8 main.go:108] input ComponentSpec:{\n}\n"
         "F0102 03:04:05.678901       8 main.go:79] driver.Container failed: no such parameter\n"
@@ -81,7 +81,7 @@ def test_driver_says_why_it_failed(platform: Platform, follow: Follow) -> None:
     )
 
 
-def test_names_and_the_way_to_the_pods_where_the_workflow_is_not_told(platform: Platform, follow: Follow) -> None:
+def test_unknown_workflow_gives_step_names_and_a_kubectl_command(platform: Platform, follow: Follow) -> None:
     platform.faults["/apis/v1beta1/"] = [404] * 9
     told = follow(Moment("FAILED", {"run-pytorchjob": Task("Failed")}, error="of the run"))
     run_id = platform.api.runs[0]["run_id"]
@@ -99,7 +99,7 @@ def test_cached_steps_are_shown_as_cached(follow: Follow) -> None:
     assert "run_pytorchjob: cached" in told.out
 
 
-def test_obstacles_are_told_while_they_last_and_once(follow: Follow, caplog: pytest.LogCaptureFixture) -> None:
+def test_pod_that_cannot_start_is_reported_once(follow: Follow, caplog: pytest.LogCaptureFixture) -> None:
     full = "Unschedulable: 0/1 nodes are available: 1 Insufficient cpu."
     waiting_pod = Moment("RUNNING", {**RUNNING, "run-pytorchjob": Task("Pending", message=full)})
     starting = Moment("RUNNING", {**RUNNING, "run-pytorchjob": Task("Pending", message="PodInitializing")})
@@ -109,7 +109,7 @@ def test_obstacles_are_told_while_they_last_and_once(follow: Follow, caplog: pyt
 
 
 @pytest.mark.parametrize("lost", [DELETED, REFUSED], ids=["pod deleted", "driver refused"])
-def test_run_that_lost_a_pod_to_the_cluster_is_retried(platform: Platform, follow: Follow, lost: Task) -> None:
+def test_run_interrupted_by_the_cluster_is_retried(platform: Platform, follow: Follow, lost: Task) -> None:
     failed = Moment("FAILED", {**RUNNING, "run-pytorchjob": lost})
     again = ("PENDING", "RUNNING", "FAILED", "RUNNING")
     succeeded = Moment("SUCCEEDED", history=again, finished="2026-01-02T05:00:00Z")
@@ -120,7 +120,7 @@ def test_run_that_lost_a_pod_to_the_cluster_is_retried(platform: Platform, follo
     assert told.error == f"interrupted by the cluster (run_pytorchjob: {message}): retrying the run (1 of 2)\n"
 
 
-def test_run_is_retried_no_more_often_than_the_settings_say(platform: Platform, follow: Follow) -> None:
+def test_number_of_retries_is_limited(platform: Platform, follow: Follow) -> None:
     platform.api.after_retry = [
         [Moment("FAILED", {"run-pytorchjob": DELETED}, finished=f"2026-01-02T05:0{number}:00Z")] for number in range(2)
     ]
@@ -137,12 +137,12 @@ def test_run_is_retried_no_more_often_than_the_settings_say(platform: Platform, 
         {"run-pytorchjob": Task("Error", message="pods is forbidden: violates PodSecurity")},
     ],
 )
-def test_run_that_failed_by_itself_is_not_retried(platform: Platform, follow: Follow, tasks: dict[str, Task]) -> None:
+def test_run_that_failed_on_its_own_is_not_retried(platform: Platform, follow: Follow, tasks: dict[str, Task]) -> None:
     told = follow(Moment("FAILED", tasks), retries=2)
     assert (told.code, platform.api.retries) == (1, 0)
 
 
-def test_retry_that_is_refused_does_not_hide_the_failure(platform: Platform, follow: Follow) -> None:
+def test_refused_retry_does_not_hide_the_failure(platform: Platform, follow: Follow) -> None:
     platform.api.retry_problems = [problem(500, "a pod is still running"), problem(400, "not allowed")]
     told = follow(Moment("FAILED", {"run-pytorchjob": DELETED}), retries=2)
     assert told.code == 1
@@ -167,13 +167,13 @@ def test_retry_that_has_no_effect_ends_the_waiting(
         (Moment("RUNNING", history=("RUNNING", "FAILED")), "the run failed and another user retried it"),
     ],
 )
-def test_what_somebody_else_did_to_a_run_is_said(platform: Platform, follow: Follow, last: Moment, text: str) -> None:
+def test_changes_by_another_user_are_reported(platform: Platform, follow: Follow, last: Moment, text: str) -> None:
     told = follow(Moment("RUNNING", RUNNING), last, retries=2)
     assert (told.code, platform.api.retries) == (1, 0)
     assert told.error.splitlines()[-1].startswith(f"error: {text}")
 
 
-def test_termination_that_hangs_is_not_waited_for_for_ever(
+def test_waiting_for_a_hanging_termination_ends(
     follow: Follow, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(waiting, "TERMINATION_SECONDS", 0.1)
@@ -188,7 +188,7 @@ def test_termination_that_hangs_is_not_waited_for_for_ever(
 
 
 @pytest.mark.parametrize("logs", [[], ["web page"] * 99], ids=["of the API", "of the pages alone"])
-def test_run_whose_pods_are_gone_is_not_waited_for(
+def test_waiting_ends_if_the_pods_are_gone(
     platform: Platform, follow: Follow, monkeypatch: pytest.MonkeyPatch, logs: list[Fault]
 ) -> None:
     platform.faults["/apis/v1alpha1/"] = logs
@@ -202,7 +202,7 @@ def test_run_whose_pods_are_gone_is_not_waited_for(
     assert follow(*[Moment("RUNNING", RUNNING)] * 9, Moment("SUCCEEDED")).code == 0
 
 
-def test_answers_of_a_gateway_that_restarts_are_ridden_out(
+def test_errors_of_a_restarting_gateway_are_retried(
     platform: Platform, follow: Follow, caplog: pytest.LogCaptureFixture
 ) -> None:
     platform.faults["/apis/v2beta1/runs/"] = [403, 404, 403, "no right", "no login", "no login", "reset", 503]
@@ -212,14 +212,14 @@ def test_answers_of_a_gateway_that_restarts_are_ridden_out(
     assert all(text.endswith("; retrying") for text in said)
 
 
-def test_requests_are_not_retried_for_ever(platform: Platform, follow: Follow, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retries_of_a_request_end(platform: Platform, follow: Follow, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(request_retry, "RETRY_SECONDS", 0.1)
     platform.faults["/apis/v2beta1/runs/"] = [403] * 1000
     with pytest.raises(PlatformError, match="refuses with 403"):
         follow(Moment("SUCCEEDED"))
 
 
-def test_refusal_by_the_api_itself_is_ridden_out_too(
+def test_refusal_by_the_api_itself_is_retried(
     platform: Platform, follow: Follow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     platform.faults["/apis/v2beta1/runs/"] = ["no permission", "no permission"]
@@ -230,7 +230,7 @@ def test_refusal_by_the_api_itself_is_ridden_out_too(
         follow(Moment("SUCCEEDED"))
 
 
-def test_closed_gate_is_said(platform: Platform, follow: Follow) -> None:
+def test_closed_deployment_gate_is_reported(platform: Platform, follow: Follow) -> None:
     platform.api.pod_logs[gate_driver()] = (
         "I0102 03:04:05.678901       8 main.go:329] output ExecutorInput:{\n"
         '  "inputs":  {\n    "parameterValues":  {\n      "pipelinechannel--composite_f1":  0.4137,\n'
@@ -247,5 +247,5 @@ def test_closed_gate_is_said(platform: Platform, follow: Follow) -> None:
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What the user is told while waiting."""
+    """Return the warnings that were logged."""
     return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]

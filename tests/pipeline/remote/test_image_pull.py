@@ -1,4 +1,4 @@
-"""The look at the image, which a cluster pulls before a run is submitted."""
+"""The check that the cluster can pull the image."""
 
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ def cluster(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         (None, "warning", "not pulled: pod doctor-"),
     ],
 )
-def test_the_image_is_pulled_by_a_pod_of_its_own(
+def test_image_is_pulled_by_a_test_pod(
     cluster: Emulator, state: dict[str, Any] | None, outcome: str, detail: str
 ) -> None:
     with playing_kubelet(cluster, state):
@@ -41,8 +41,10 @@ def test_the_image_is_pulled_by_a_pod_of_its_own(
     assert cluster.objects("Pod") == {}
 
 
-def test_a_pod_is_of_the_account_that_asks(cluster: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its pull secrets are those of the steps."""
+def test_pull_uses_the_service_account_of_the_user(
+    cluster: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pull secrets of the test pod are those of the steps."""
     account = f"system:serviceaccount:{NAMESPACE}:default-editor"
     monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig(tmp_path / "notebook", account)))
     made: list[str] = []
@@ -53,14 +55,14 @@ def test_a_pod_is_of_the_account_that_asks(cluster: Emulator, tmp_path: Path, mo
 
 
 @pytest.mark.parametrize(("status", "detail"), [(403, "injected failure"), (404, "there is no namespace telemetry at")])
-def test_a_cluster_that_admits_no_pod_is_a_warning(cluster: Emulator, status: int, detail: str) -> None:
+def test_refused_test_pod_is_a_warning(cluster: Emulator, status: int, detail: str) -> None:
     cluster.fail("POST", "/pods$", status, times=99)
     check = check_pullable(IMAGE, NAMESPACE)
     assert check.state == "warning"
     assert detail in check.detail
 
 
-def test_without_access_to_the_api_it_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_access_to_the_api_is_a_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     check = check_pullable(IMAGE, NAMESPACE)
     assert check.state == "warning"

@@ -24,19 +24,19 @@ def checkout(tmp_path: Path) -> Path:
     return checkout
 
 
-def test_what_is_named_wins(checkout: Path) -> None:
+def test_named_tag_takes_precedence(checkout: Path) -> None:
     assert resolve_image_tag("1.0", {"IMAGE_TAG": "2.0"}, "latest", checkout).tag == "1.0"
     assert resolve_image_tag("", {"IMAGE_TAG": "2.0"}, "latest", checkout).tag == "2.0"
 
 
-def test_commit_as_ci_tags_it(checkout: Path) -> None:
+def test_default_tag_is_the_commit_hash_as_in_ci(checkout: Path) -> None:
     image = resolve_image_tag("", {"IMAGE_TAG": ""}, "latest", checkout)
     assert image.tag == git(checkout, "rev-parse", "HEAD")[:8]
     assert image.chosen
     assert image.warnings == ()
 
 
-def test_changes_and_unpushed_commits_are_warned_about(checkout: Path) -> None:
+def test_uncommitted_changes_and_unpushed_commits_give_warnings(checkout: Path) -> None:
     (checkout / "file").write_text("2")
     (dirty,) = resolve_image_tag("", {}, "latest", checkout).warnings
     assert "uncommitted" in dirty
@@ -45,6 +45,6 @@ def test_changes_and_unpushed_commits_are_warned_about(checkout: Path) -> None:
     assert "not pushed" in unpushed
 
 
-def test_configured_tag_outside_of_a_checkout(tmp_path: Path) -> None:
+def test_configured_tag_is_used_outside_of_a_checkout(tmp_path: Path) -> None:
     image = resolve_image_tag("", {}, "latest", tmp_path)
     assert (image.tag, image.chosen) == ("latest", False)

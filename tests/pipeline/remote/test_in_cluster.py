@@ -1,4 +1,4 @@
-"""What waiting in a notebook learns from Kubernetes: the Workflow and the pods of a run."""
+"""Following a run in a notebook, with the Workflow and the pods from Kubernetes."""
 
 import base64
 import logging
@@ -29,7 +29,7 @@ def emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def notebook(emulator: Emulator, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    """A workspace whose pod may ask Kubernetes."""
+    """A workspace with access to Kubernetes."""
     monkeypatch.setenv("KUBECONFIG", str(emulator.kubeconfig(tmp_path / "kubeconfig", ADMINISTRATOR)))
     return replace(workspace, cluster=connect(NAMESPACE))
 
@@ -40,7 +40,7 @@ def test_workflow_and_log_come_from_kubernetes(
     failed = {"run-pytorchjob": Task("Failed", attempts=2), "list-archives": Task("Error", message=QUOTA)}
 
     def fail() -> None:
-        """What Kubernetes has before Kubeflow Pipelines hears of it."""
+        """Let the run fail in Kubernetes before Kubeflow Pipelines notices."""
         run_id = platform.api.runs[0]["run_id"]
         workflow = manifest(run_id, failed, "Failed")
         emulator.put("Workflow", in_namespace(workflow))
@@ -81,7 +81,7 @@ def test_deleted_workflow_ends_the_waiting(
     assert told.error.startswith("error: the Workflow of the run was deleted by another user")
 
 
-def test_account_that_may_not_ask_is_told_what_kubeflow_pipelines_knows(
+def test_kubeflow_pipelines_is_used_without_rights_in_kubernetes(
     emulator: Emulator,
     platform: Platform,
     follow: Follow,
@@ -98,7 +98,7 @@ def test_account_that_may_not_ask_is_told_what_kubeflow_pipelines_knows(
     assert said == [f"run_pytorchjob waits: {QUOTA}"]
 
 
-def test_log_of_a_pod_that_is_gone_comes_from_the_store_of_argo(
+def test_log_of_a_deleted_pod_comes_from_the_argo_store(
     emulator: Emulator, platform: Platform, follow: Follow, notebook: Workspace, s3_endpoint: str
 ) -> None:
     import s3fs
@@ -132,5 +132,5 @@ def test_log_of_a_pod_that_is_gone_comes_from_the_store_of_argo(
 
 
 def in_namespace(workflow: dict[str, dict[str, object]]) -> dict[str, dict[str, object]]:
-    """A Workflow in the namespace of the emulated cluster."""
+    """Return a Workflow in the namespace of the emulated cluster."""
     return {**workflow, "metadata": {**workflow["metadata"], "namespace": NAMESPACE}}

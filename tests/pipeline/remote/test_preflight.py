@@ -1,4 +1,4 @@
-"""What the preflight finds in a notebook, whose pod may read the Secret of the steps."""
+"""Preflight outside of the cluster, and in a notebook whose pod can read the Secret of the steps."""
 
 import base64
 from collections.abc import Iterator
@@ -10,9 +10,9 @@ from container_component_src.maintenance import pod_checks
 from tests.cluster.emulator import ADMINISTRATOR, NAMESPACE, STEPS, Emulator, running
 from tests.maintenance.kubelet import ENDS_WELL, playing_kubelet
 from tests.pipeline.remote.command import Command
+from tests.pipeline.remote.conftest import LOGIN, inputs
 from tests.pipeline.remote.gateways import PROFILE, S3_KEY, TOKEN
 from tests.pipeline.remote.platform_server import Platform
-from tests.pipeline.remote.test_submit import inputs
 
 DOCTOR = f"`main.py doctor --backend kubernetes --namespace {NAMESPACE}`"
 PULLING = "pulling columbus-eclss-ad:1.0 on the cluster, which may take 15 minutes\n"
@@ -27,7 +27,7 @@ def cluster() -> Iterator[Emulator]:
 
 @pytest.fixture
 def notebook(platform: Platform, cluster: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The environment of a pod with a token for pipelines, whose account may do everything in its namespace."""
+    """Environment of a pod with a token for pipelines and all rights in its namespace."""
     monkeypatch.setattr(pod_checks, "POLL_INTERVAL", 0.1)
     platform.api.members = {"user@example.com": {NAMESPACE: "owner", PROFILE: "owner"}}
     (tmp_path / "token").write_text(TOKEN)
@@ -44,7 +44,7 @@ def put_secret(cluster: Emulator, values: dict[str, str]) -> None:
     cluster.put("Secret", {"metadata": {"name": "s3creds"}, "data": data})
 
 
-def test_inputs_are_looked_for_with_the_keys_of_the_steps(
+def test_inputs_are_checked_with_the_keys_of_the_steps(
     platform: Platform, cluster: Emulator, notebook: dict[str, str], storage: dict[str, str], command: Command
 ) -> None:
     put_secret(cluster, {**storage, "S3_USE_HTTPS": "false", "S3_VERIFY_SSL": "true"})
@@ -58,7 +58,7 @@ def test_inputs_are_looked_for_with_the_keys_of_the_steps(
     assert len(platform.api.runs) == 1
 
 
-def test_the_data_root_is_looked_at_without_the_settings_of_the_notebook(
+def test_data_root_is_checked_without_the_settings_of_the_notebook(
     cluster: Emulator, notebook: dict[str, str], storage: dict[str, str], command: Command
 ) -> None:
     put_secret(cluster, storage)
@@ -69,7 +69,7 @@ def test_the_data_root_is_looked_at_without_the_settings_of_the_notebook(
     assert "ok: data root: s3://preflight/runs: new, the first run marks it" in told.out
 
 
-def test_missing_secret_names_secret_namespace_and_doctor(
+def test_missing_secret_gives_its_name_namespace_and_the_doctor_command(
     platform: Platform, notebook: dict[str, str], storage: dict[str, str], command: Command
 ) -> None:
     told = command(*ARGUMENTS, **notebook, **storage)
@@ -82,7 +82,7 @@ def test_missing_secret_names_secret_namespace_and_doctor(
     ]
 
 
-def test_own_keys_are_said_to_be_that_where_the_secret_may_not_be_read(
+def test_unreadable_secret_is_replaced_by_own_keys_with_a_warning(
     cluster: Emulator, notebook: dict[str, str], storage: dict[str, str], command: Command, tmp_path: Path
 ) -> None:
     put_secret(cluster, storage)
@@ -95,3 +95,70 @@ def test_own_keys_are_said_to_be_that_where_the_secret_may_not_be_read(
         f"{NAMESPACE}, which {DOCTOR} checks\n"
     ) in told.out
     assert S3_KEY not in told.out + told.error
+
+
+def test_successful_preflight_lists_its_checks(platform: Platform, storage: dict[str, str], command: Command) -> None:
+    data = inputs("s3://preflight/archives", "s3://preflight/reports.csv")
+    variables = {"KUBEFLOW_ENDPOINT": platform.endpoint, **LOGIN, **storage}
+    told = command("--remote", "--image-tag", "1.0", *data, **variables)
+    assert told.code == 0
+    assert told.error == (
+        "warning: image pull: not checked whether the cluster can pull columbus-eclss-ad:1.0, because the "
+        "Kubernetes API is not accessible; set KUBECONFIG, or check that the image was pushed\n"
+    )
+    assert told.out.splitlines()[:-2] == [
+        f"ok: platform: {platform.endpoint} answers and accepts the login",
+        f"ok: namespace: {PROFILE} (from the dashboard; set KUBEFLOW_NAMESPACE for another one)",
+        "ok: image: tag 1.0, from --image-tag",
+        "ok: S3 keys: key, from the environment or .env; the steps use those of Secret s3creds in namespace "
+        f"{PROFILE}, which `main.py doctor --backend kubernetes --namespace {PROFILE}` checks",
+        f"ok: S3 endpoint: {storage['S3_ENDPOINT']}, no TLS",
+        "ok: bucket preflight: 2 entries",
+        "ok: archives: 1 archives",
+        "ok: reports: 1 reported anomalies",
+    ]
+    assert len(platform.api.runs) == 1
+
+
+def test_preflight_checks_the_data_root(
+    platform: Platform, storage: dict[str, str], command: Command, tmp_path: Path
+) -> None:
+    data = inputs("s3://preflight/archives", "s3://preflight/reports.csv")
+    variables = {"KUBEFLOW_ENDPOINT": platform.endpoint, **LOGIN, **storage}
+
+    def told(data_root: str) -> str:
+        ended = command("--remote", *data, "--image-tag", "1.0", "--param", f"data_root={data_root}", **variables)
+        return ended.out if ended.code == 0 else ended.error
+
+    assert "ok: data root: s3://preflight/runs: new, the first run marks it" in told("s3://preflight/runs")
+    assert "data_root" in told("s3://preflight")
+    assert "not submitted, because checks failed: bucket absent-bucket" in told("s3://absent-bucket/runs")
+    assert "pods cannot reach this machine's files" in told(str(tmp_path))
+    assert len(platform.api.runs) == 1
+
+
+@pytest.mark.parametrize(
+    ("archives", "reports", "message"),
+    [
+        ("s3://preflight/nothing", "s3://preflight/reports.csv", "not submitted, because checks failed: archives"),
+        ("s3://preflight/archives", "s3://preflight/absent.csv", "not submitted, because checks failed: reports"),
+        ("s3://absent/archives", "s3://preflight/reports.csv", "not submitted, because checks failed: bucket absent"),
+        ("local_data", "s3://preflight/reports.csv", "local_data: pods cannot reach this machine's files"),
+    ],
+)
+def test_preflight_finds_missing_inputs(
+    platform: Platform, command: Command, storage: dict[str, str], archives: str, reports: str, message: str
+) -> None:
+    variables = {"KUBEFLOW_ENDPOINT": platform.endpoint, **LOGIN, **storage}
+    told = command("--remote", "--image-tag", "1.0", *inputs(archives, reports), **variables)
+    assert told.code == 1
+    assert message in told.error
+    assert platform.api.runs == []
+
+
+def test_preflight_needs_the_settings_of_the_object_storage(platform: Platform, command: Command) -> None:
+    data = inputs("s3://preflight/archives", "s3://preflight/reports.csv")
+    told = command("--remote", "--image-tag", "1.0", *data, KUBEFLOW_ENDPOINT=platform.endpoint, **LOGIN)
+    assert (told.code, platform.api.runs) == (2, [])
+    assert "S3_ENDPOINT (object storage" in told.error
+    assert "skip the checks with --skip-preflight" in told.error

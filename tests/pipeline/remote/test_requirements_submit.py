@@ -1,4 +1,4 @@
-"""The command with nothing installed but what requirements-submit.txt names, as in a notebook."""
+"""The command with only the packages of requirements-submit.txt, as in a notebook."""
 
 import os
 import subprocess
@@ -10,16 +10,15 @@ import pytest
 from packaging.requirements import Requirement
 
 from tests.pipeline.remote.command import READ_BY_THE_COMMAND
-from tests.pipeline.remote.conftest import LOGIN
+from tests.pipeline.remote.conftest import LOGIN, inputs
 from tests.pipeline.remote.platform_server import Platform, serving
-from tests.pipeline.remote.test_submit import inputs
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of packages with links to those of this environment that the file names."""
+    """A folder with links to the packages of this environment that the file names."""
     folder = tmp_path_factory.mktemp("site")
     for line in (ROOT / "requirements-submit.txt").read_text(encoding="utf-8").splitlines():
         requirement = Requirement(line)
@@ -50,7 +49,7 @@ def test_pipeline_is_compiled(site: Path, tmp_path: Path) -> None:
     assert (tmp_path / "pipeline.yaml").is_file()
 
 
-def test_run_is_submitted_after_a_look_for_the_inputs(site: Path, storage: dict[str, str]) -> None:
+def test_run_is_submitted_after_a_check_of_the_inputs(site: Path, storage: dict[str, str]) -> None:
     with serving() as platform:
         told = submit(site, platform, storage, *inputs("s3://preflight/archives", "s3://preflight/reports.csv"))
         assert told.returncode == 0, told.stderr

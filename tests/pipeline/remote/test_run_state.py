@@ -25,11 +25,11 @@ def run(*states: str) -> V2beta1Run:
         (("RUNNING", "CANCELING", "FAILED", "RUNNING", "FAILED"), End.FAILED),
     ],
 )
-def test_end_follows_from_the_states(states: tuple[str, ...], end: End | None) -> None:
+def test_end_is_derived_from_the_states(states: tuple[str, ...], end: End | None) -> None:
     assert end_of(run(*states), restarts=0) is end
 
 
-def test_own_retries_are_not_those_of_others() -> None:
+def test_own_retries_are_not_taken_for_those_of_others() -> None:
     again = run("RUNNING", "FAILED", "PENDING", "FAILED", "RUNNING")
     assert restarts_of(again) == 2
     assert end_of(again, restarts=2) is None
@@ -40,7 +40,7 @@ def test_termination_counts_since_the_last_start() -> None:
     assert not is_being_terminated(run("RUNNING", "CANCELING", "FAILED", "RUNNING"))
 
 
-def test_history_may_lag_behind_the_state() -> None:
+def test_state_history_may_lag_behind_the_state() -> None:
     late = run("RUNNING")
     late.state = "FAILED"
     assert end_of(late, restarts=0) is End.FAILED

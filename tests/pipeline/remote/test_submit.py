@@ -1,4 +1,4 @@
-"""Runs, schedules and uploads on a platform that speaks HTTP on a real socket."""
+"""Runs, schedules and uploads on a simulated platform."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,7 +63,7 @@ def test_second_run_uses_the_experiment_and_no_cache_if_asked(platform: Platform
         (("--image-tag", "feature/x"), "no image can have the tag 'feature/x'"),
     ],
 )
-def test_what_does_not_fit_is_said_before_anything_is_sent(
+def test_invalid_arguments_are_rejected_before_any_request(
     platform: Platform, submit: Submit, arguments: tuple[str, ...], message: str
 ) -> None:
     told = submit(platform, *arguments)
@@ -73,9 +73,7 @@ def test_what_does_not_fit_is_said_before_anything_is_sent(
     assert platform.seen == []
 
 
-def test_settings_come_from_the_file_beside_the_project_and_the_environment_wins(
-    platform: Platform, command: Command, tmp_path: Path
-) -> None:
+def test_environment_takes_precedence_over_the_env_file(platform: Platform, command: Command, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(
         f"KUBEFLOW_ENDPOINT={platform.endpoint}/\nKUBEFLOW_USERNAME={USERNAME}\nKUBEFLOW_PASSWORD='{PASSWORD}'\n"
         "KUBEFLOW_NAMESPACE=elsewhere\n"
@@ -91,7 +89,7 @@ def test_missing_settings_are_named(platform: Platform, submit: Submit) -> None:
     assert "KUBEFLOW_USERNAME (login at Kubeflow), KUBEFLOW_PASSWORD" in told.error
 
 
-def test_namespace_of_others_is_refused_and_the_own_ones_are_named(platform: Platform, submit: Submit) -> None:
+def test_inaccessible_namespace_is_rejected_with_a_list_of_own_ones(platform: Platform, submit: Submit) -> None:
     told = submit(platform, KUBEFLOW_NAMESPACE="elsewhere")
     assert (told.code, platform.api.runs) == (2, [])
     assert told.error == (
@@ -124,7 +122,7 @@ def test_ldap_connector(submit: Submit) -> None:
         assert platform.api.experiments[0]["namespace"] == "anna"
 
 
-def test_platform_for_one_user_gets_no_namespace_and_has_no_dashboard(submit: Submit) -> None:
+def test_single_user_platform_gets_no_namespace_and_has_no_dashboard(submit: Submit) -> None:
     with serving(LoginOptions("none")) as platform:
         platform.api.multi_user = False
         told = submit(platform)
@@ -133,7 +131,7 @@ def test_platform_for_one_user_gets_no_namespace_and_has_no_dashboard(submit: Su
         assert f"{platform.endpoint}/pipeline/#/runs/details/" in told.out
 
 
-def test_upload_makes_a_pipeline_and_then_versions(platform: Platform, submit: Submit) -> None:
+def test_first_upload_creates_a_pipeline_and_later_ones_versions(platform: Platform, submit: Submit) -> None:
     first = submit(platform, "--upload", "--run-name", "a")
     second = submit(platform, "--upload", "--run-name", "b", "--param", "max_epochs=7")
     (pipeline,), (_, version) = platform.api.pipelines, platform.api.versions
@@ -149,14 +147,14 @@ def test_upload_makes_a_pipeline_and_then_versions(platform: Platform, submit: S
     assert (again.code, again.error) == (2, "error: a version 'b' exists already; choose another --run-name\n")
 
 
-def test_names_suit_both_kinds_of_pipeline_store(platform: Platform, submit: Submit) -> None:
+def test_default_names_suit_both_kinds_of_pipeline_store(platform: Platform, submit: Submit) -> None:
     platform.api.store = "kubernetes"
     assert [submit(platform, "--upload").code for _ in range(2)] == [0, 0]
     assert [pipeline["name"] for pipeline in platform.api.pipelines] == [Path(PIPELINE_FILE).stem]  # as the UI proposes
     assert platform.api.versions[1]["name"].startswith("columbus-eclss-ad-1.0-")
 
 
-def test_reason_for_a_refused_upload_is_that_of_the_server(platform: Platform, submit: Submit) -> None:
+def test_refused_upload_gives_the_reason_of_the_server(platform: Platform, submit: Submit) -> None:
     platform.api.store = "kubernetes"
     platform.api.versions_refused = "exceeds the 253-character limit"
     told = submit(platform, "--upload")
@@ -190,9 +188,7 @@ def test_schedule_is_created_listed_and_disabled_by_name(platform: Platform, sub
         ("61 3 * * *", 2, "--schedule '61 3 * * *': '61' is not a valid minute"),
     ],
 )
-def test_schedule_that_is_none_is_refused(
-    platform: Platform, submit: Submit, cron: str, code: int, message: str
-) -> None:
+def test_invalid_schedule_is_rejected(platform: Platform, submit: Submit, cron: str, code: int, message: str) -> None:
     told = submit(platform, "--schedule", cron)
     assert told.code == code
     (line,) = told.error.splitlines()
@@ -202,7 +198,7 @@ def test_schedule_that_is_none_is_refused(
 
 @pytest.fixture
 def notebook(tmp_path: Path) -> Iterator[tuple[Platform, dict[str, str]]]:
-    """The API as a pod reaches it: no login, but the pod's token."""
+    """The API for a pod: its own token instead of a login."""
     token = tmp_path / "token"
     token.write_text(TOKEN)
     with serving() as platform:
@@ -210,7 +206,7 @@ def notebook(tmp_path: Path) -> Iterator[tuple[Platform, dict[str, str]]]:
         yield platform, {**variables, "KUBEFLOW_NAMESPACE": PROFILE}
 
 
-def test_from_a_notebook(notebook: tuple[Platform, dict[str, str]], command: Command) -> None:
+def test_run_is_submitted_from_a_notebook(notebook: tuple[Platform, dict[str, str]], command: Command) -> None:
     platform, variables = notebook
     s3 = ("--param", "archives_path=s3://data/archives", "--param", "reports_path=s3://data/reports.csv")
     told = command("--image-tag", "1.0", *s3, **variables)
@@ -220,78 +216,7 @@ def test_from_a_notebook(notebook: tuple[Platform, dict[str, str]], command: Com
     assert platform.gateway.logins == 0
 
 
-def inputs(archives: str, reports: str) -> tuple[str, ...]:
-    return ("--param", f"archives_path={archives}", "--param", f"reports_path={reports}")
-
-
-def test_preflight_finds_all_well(platform: Platform, storage: dict[str, str], command: Command) -> None:
-    data = inputs("s3://preflight/archives", "s3://preflight/reports.csv")
-    variables = {"KUBEFLOW_ENDPOINT": platform.endpoint, **LOGIN, **storage}
-    told = command("--remote", "--image-tag", "1.0", *data, **variables)
-    assert told.code == 0
-    assert told.error == (
-        "warning: image pull: not checked whether the cluster can pull columbus-eclss-ad:1.0, because the "
-        "Kubernetes API is not accessible; set KUBECONFIG, or check that the image was pushed\n"
-    )
-    assert told.out.splitlines()[:-2] == [
-        f"ok: platform: {platform.endpoint} answers and accepts the login",
-        f"ok: namespace: {PROFILE} (from the dashboard; set KUBEFLOW_NAMESPACE for another one)",
-        "ok: image: tag 1.0, from --image-tag",
-        "ok: S3 keys: key, from the environment or .env; the steps use those of Secret s3creds in namespace "
-        f"{PROFILE}, which `main.py doctor --backend kubernetes --namespace {PROFILE}` checks",
-        f"ok: S3 endpoint: {storage['S3_ENDPOINT']}, no TLS",
-        "ok: bucket preflight: 2 entries",
-        "ok: archives: 1 archives",
-        "ok: reports: 1 reported anomalies",
-    ]
-    assert len(platform.api.runs) == 1
-
-
-def test_preflight_looks_at_the_data_root(
-    platform: Platform, storage: dict[str, str], command: Command, tmp_path: Path
-) -> None:
-    data = inputs("s3://preflight/archives", "s3://preflight/reports.csv")
-    variables = {"KUBEFLOW_ENDPOINT": platform.endpoint, **LOGIN, **storage}
-
-    def told(data_root: str) -> str:
-        ended = command("--remote", *data, "--image-tag", "1.0", "--param", f"data_root={data_root}", **variables)
-        return ended.out if ended.code == 0 else ended.error
-
-    assert "ok: data root: s3://preflight/runs: new, the first run marks it" in told("s3://preflight/runs")
-    assert "data_root" in told("s3://preflight")
-    assert "not submitted, because checks failed: bucket absent-bucket" in told("s3://absent-bucket/runs")
-    assert "pods cannot reach this machine's files" in told(str(tmp_path))
-    assert len(platform.api.runs) == 1
-
-
-@pytest.mark.parametrize(
-    ("archives", "reports", "message"),
-    [
-        ("s3://preflight/nothing", "s3://preflight/reports.csv", "not submitted, because checks failed: archives"),
-        ("s3://preflight/archives", "s3://preflight/absent.csv", "not submitted, because checks failed: reports"),
-        ("s3://absent/archives", "s3://preflight/reports.csv", "not submitted, because checks failed: bucket absent"),
-        ("local_data", "s3://preflight/reports.csv", "local_data: pods cannot reach this machine's files"),
-    ],
-)
-def test_preflight_finds_what_is_not_there(
-    platform: Platform, command: Command, storage: dict[str, str], archives: str, reports: str, message: str
-) -> None:
-    variables = {"KUBEFLOW_ENDPOINT": platform.endpoint, **LOGIN, **storage}
-    told = command("--remote", "--image-tag", "1.0", *inputs(archives, reports), **variables)
-    assert told.code == 1
-    assert message in told.error
-    assert platform.api.runs == []
-
-
-def test_preflight_needs_the_settings_of_the_storage(platform: Platform, command: Command) -> None:
-    data = inputs("s3://preflight/archives", "s3://preflight/reports.csv")
-    told = command("--remote", "--image-tag", "1.0", *data, KUBEFLOW_ENDPOINT=platform.endpoint, **LOGIN)
-    assert (told.code, platform.api.runs) == (2, [])
-    assert "S3_ENDPOINT (object storage" in told.error
-    assert "skip the checks with --skip-preflight" in told.error
-
-
-def test_failed_run_is_retried_by_hand_and_waited_for(platform: Platform, submit: Submit) -> None:
+def test_failed_run_is_retried_on_request(platform: Platform, submit: Submit) -> None:
     run_id = platform.api.add_run({"display_name": "first"}, PROFILE)["run_id"]
     platform.api.story = [Moment("FAILED", {"fit-scaler": Task("Failed")})]
     again = ("PENDING", "RUNNING", "FAILED", "RUNNING")

@@ -35,7 +35,7 @@ def test_iterations_of_a_loop_are_one_step(states: list[str], expected: StepStat
     assert record.state is expected
 
 
-def test_seconds_are_those_of_the_platform() -> None:
+def test_seconds_come_from_the_platform() -> None:
     record = StepRecord(SPLIT)
     tasks = [task("SUCCEEDED", 5, 10), task("SUCCEEDED", 2, 8), task("RUNNING", 0, name="root")]
     assert update_records([record], tasks) == [record]

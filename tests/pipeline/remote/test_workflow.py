@@ -7,7 +7,7 @@ import yaml
 from container_component_src.settings import load_settings
 from pipeline.remote.workflow import read_workflow
 from tests.pipeline.compiled import compile_once
-from tests.pipeline.remote.argo import ELSEWHERE, WORKFLOW, Task, driver_of, manifest, pod_of
+from tests.pipeline.remote.argo import TASK_PATHS, WORKFLOW, Task, driver_of, manifest, pod_of
 
 PROJECT = Path(__file__).resolve().parents[3]
 
@@ -21,13 +21,13 @@ def test_pods_are_named_after_workflow_template_and_node() -> None:
     assert pods["fit_scaler", False].startswith(f"{WORKFLOW}-metadata-0-1-retry-system-container-impl-")
 
 
-def test_pods_may_be_named_like_their_nodes() -> None:
+def test_pods_may_have_the_names_of_their_nodes() -> None:
     old = manifest("1", {"fit-scaler": Task()})
     old["metadata"]["annotations"]["workflows.argoproj.io/pod-name-format"] = "v1"
     assert all(node.pod == node.node_id for node in read_workflow(old).pods())
 
 
-def test_failures_are_those_of_last_attempts_the_exit_task_last() -> None:
+def test_failures_are_last_attempts_with_the_exit_task_at_the_end() -> None:
     tasks = {
         "cleanup": Task("Failed", ended="2026-01-02T03:00:00Z"),
         "fit-scaler": Task("Succeeded", attempts=3),
@@ -60,15 +60,15 @@ def test_task_is_cached_if_none_of_its_iterations_ran() -> None:
 
 
 @pytest.mark.parametrize("nothing", [{}, {"status": {}}, {"status": {"nodes": None}}])
-def test_workflow_without_nodes_tells_nothing(nothing: dict[str, object]) -> None:
+def test_workflow_may_have_no_nodes(nothing: dict[str, object]) -> None:
     assert read_workflow({"metadata": {"name": "new"}, **nothing}).nodes == ()
 
 
-def test_paths_are_those_of_the_pipeline(tmp_path: Path) -> None:
-    """What the workflow is searched for, and what the emulated one has, are tasks of the compiled pipeline."""
+def test_paths_match_the_compiled_pipeline(tmp_path: Path) -> None:
+    """The names in the product and in the simulated Workflow are those of the compiled pipeline."""
     compile_once(load_settings(PROJECT / "config.toml"), tmp_path / "pipeline.yaml")
     spec, _ = yaml.safe_load_all((tmp_path / "pipeline.yaml").read_text())
-    for task, path in ELSEWHERE.items():
+    for task, path in TASK_PATHS.items():
         dag = spec["root"]["dag"]
         names = [re.sub(r"\(.*\)$", "", name) for name in path.split(".")[1:]]
         for name in names:

@@ -1,4 +1,4 @@
-"""A notebook's pod, and what the way to a platform takes from its surroundings."""
+"""Workspaces in a notebook and outside of the cluster."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ from tests.pipeline.remote.platform_server import Platform
 
 @pytest.fixture
 def pod(platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The environment of a pod of a profile's namespace, with a token for the API."""
+    """Environment of a pod in a profile's namespace, with a token for the API."""
     (tmp_path / "token").write_text(TOKEN)
     (tmp_path / "namespace").write_text(f"{PROFILE}\n")
     monkeypatch.setattr(step, "NAMESPACE_FILE", tmp_path / "namespace")
@@ -40,12 +40,12 @@ def test_pod_may_name_another_namespace_and_the_address_of_the_pages(pod: dict[s
     assert opened.run_url("1") == "https://kubeflow.example.com/_/pipeline/?ns=team#/runs/details/1"
 
 
-def test_pod_that_is_told_the_address_of_the_platform_gives_full_links(pod: dict[str, str]) -> None:
+def test_pod_that_knows_the_address_of_the_platform_prints_full_links(pod: dict[str, str]) -> None:
     opened = open_from_notebook({**pod, "KUBEFLOW_ENDPOINT": "kubeflow.example.com/"})
     assert opened.run_url("1") == f"https://kubeflow.example.com/_/pipeline/?ns={PROFILE}#/runs/details/1"
 
 
-def test_pod_asks_kubernetes_where_it_may(pod: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pod_may_use_kubernetes(pod: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "absent"))
     assert open_from_notebook(pod).cluster is None
     config = {"current-context": "a", "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}]}
@@ -60,7 +60,7 @@ def test_pod_asks_kubernetes_where_it_may(pod: dict[str, str], tmp_path: Path, m
     assert cluster.namespace == PROFILE
 
 
-def test_token_is_read_anew_for_each_request(pod: dict[str, str], tmp_path: Path) -> None:
+def test_token_is_read_again_for_each_request(pod: dict[str, str], tmp_path: Path) -> None:
     opened = open_from_notebook(pod)
     (tmp_path / "token").write_text("outdated")
     with pytest.raises(PlatformError, match=r"API does not accept the login \(401, .*\); apply deploy/poddefault.yaml"):
@@ -69,7 +69,7 @@ def test_token_is_read_anew_for_each_request(pod: dict[str, str], tmp_path: Path
     assert opened.client.list_experiments(namespace=PROFILE).total_size is None
 
 
-def test_what_a_pod_lacks_is_named(pod: dict[str, str], tmp_path: Path) -> None:
+def test_missing_token_or_namespace_of_a_pod_is_named(pod: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"namespace 'elsewhere' \(KUBEFLOW_NAMESPACE\).*; set KUBEFLOW_NAMESPACE$"):
         open_from_notebook({**pod, "KUBEFLOW_NAMESPACE": "elsewhere"})
     (tmp_path / "namespace").unlink()
@@ -83,7 +83,7 @@ def test_what_a_pod_lacks_is_named(pod: dict[str, str], tmp_path: Path) -> None:
         open_from_notebook(pod)
 
 
-def test_api_is_reached_through_the_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "http://proxy.example.com:3128")
     monkeypatch.setenv("no_proxy", "internal.example.com")
     assert proxy_for("https://kubeflow.example.com") == "http://proxy.example.com:3128"
@@ -94,7 +94,7 @@ def test_api_is_reached_through_the_proxy_of_the_environment(monkeypatch: pytest
 @pytest.mark.parametrize(
     "proxy", ["http://user:hunter2/x@proxy:3128", "http://u:hun ter2@proxy", "socks5://u:hunter2@a"]
 )
-def test_proxy_that_is_none_is_not_repeated(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_proxy_is_not_repeated(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", proxy)
     with pytest.raises(InputError, match="the environment's proxy for https is not an address") as caught:
         proxy_for("https://kubeflow.example.com")
@@ -108,17 +108,17 @@ def test_proxy_may_have_a_login_and_no_scheme(monkeypatch: pytest.MonkeyPatch) -
 
 
 def enter(platform: Platform, **values: str) -> Workspace:
-    """Log in from outside, without KUBEFLOW_NAMESPACE unless it is given."""
+    """Log in from outside; KUBEFLOW_NAMESPACE is set only if it is given."""
     return open_remote(remote_settings({"KUBEFLOW_ENDPOINT": platform.endpoint, **LOGIN, **values}, Trust()))
 
 
-def test_dashboard_tells_the_namespace_of_a_user(platform: Platform) -> None:
-    assert enter(platform).namespace == PROFILE  # `team` is that of somebody else
+def test_namespace_comes_from_the_dashboard(platform: Platform) -> None:
+    assert enter(platform).namespace == PROFILE  # `team` belongs to another user
     platform.api.members[USERNAME] = {"team": "contributor"}
     assert enter(platform).namespace == "team"
 
 
-def test_address_of_a_page_tells_the_namespace(platform: Platform) -> None:
+def test_namespace_comes_from_the_address_of_a_page(platform: Platform) -> None:
     opened = enter(platform, KUBEFLOW_ENDPOINT=f"{platform.endpoint}/_/pipeline/?ns=team#/runs")
     assert (opened.namespace, opened.namespace_source) == ("team", "from KUBEFLOW_ENDPOINT")
 
@@ -130,23 +130,21 @@ def test_address_of_a_page_tells_the_namespace(platform: Platform) -> None:
         ({}, "lists no namespace of this user; set KUBEFLOW_NAMESPACE$"),
     ],
 )
-def test_namespace_that_the_dashboard_leaves_open_is_asked_for(
-    platform: Platform, roles: dict[str, str], message: str
-) -> None:
+def test_ambiguous_namespace_must_be_set(platform: Platform, roles: dict[str, str], message: str) -> None:
     platform.api.members[USERNAME] = roles
     with pytest.raises(InputError, match=message):
         enter(platform)
 
 
 @pytest.mark.parametrize("fault", [404, "web page"])
-def test_namespace_is_asked_for_where_there_is_no_dashboard(platform: Platform, fault: int | str) -> None:
+def test_namespace_must_be_set_without_a_dashboard(platform: Platform, fault: int | str) -> None:
     platform.faults["/api/workgroup"] = [fault]
     with pytest.raises(InputError, match=r"does not list the namespaces of this user \(.*\); set KUBEFLOW_NAMESPACE"):
         enter(platform)
 
 
-def test_namespace_kubeflow_is_one_like_others(platform: Platform) -> None:
-    # kfp's client takes this name for "not given", and would ask the API before the login.
+def test_namespace_kubeflow_is_not_special(platform: Platform) -> None:
+    # kfp's client treats this name as not given, and would call the API before the login.
     with pytest.raises(InputError, match=rf"'kubeflow' \(KUBEFLOW_NAMESPACE\).* to one of {PROFILE}, team$"):
         enter(platform, KUBEFLOW_NAMESPACE="kubeflow")
     asked = [path for _, path in platform.seen if "/apis/" in path]
@@ -155,13 +153,13 @@ def test_namespace_kubeflow_is_one_like_others(platform: Platform) -> None:
     assert enter(platform, KUBEFLOW_NAMESPACE="kubeflow").owner == "kubeflow"
 
 
-def test_platform_for_one_user_is_asked_for_no_namespace(platform: Platform) -> None:
+def test_single_user_platform_needs_no_namespace(platform: Platform) -> None:
     platform.api.multi_user = False
     opened = enter(platform)
     assert (opened.namespace, opened.owner) == ("kubeflow", None)
 
 
-def test_api_server_that_gets_ready_is_waited_for(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_start_of_the_api_server_is_waited_for(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workspace, "READY_PAUSE", 0.0)
     platform.api.ready_after = 3
     assert enter(platform).multi_user
@@ -170,7 +168,7 @@ def test_api_server_that_gets_ready_is_waited_for(platform: Platform, monkeypatc
         enter(platform)
 
 
-def test_poddefault_gives_the_token_that_is_looked_for() -> None:
+def test_poddefault_mounts_the_token() -> None:
     text = (Path(__file__).resolve().parents[3] / "deploy" / "poddefault.yaml").read_text(encoding="utf-8")
     spec = yaml.safe_load(text)["spec"]
     (variable,), (volume,), (mount,) = spec["env"], spec["volumes"], spec["volumeMounts"]

@@ -101,7 +101,7 @@ def test_an_impossible_description_with_a_valid_digest_is_refused(
     wrong: dict[str, object], bundle: tuple[dict[str, bytes], Path], tmp_path: Path
 ) -> None:
     files, _ = bundle
-    info = BundleInfo.model_validate_json(files[INFO_NAME]).model_copy(update=wrong).signed()
+    info = BundleInfo.model_validate_json(files[INFO_NAME]).model_copy(update=wrong).with_version()
     (tmp_path / WEIGHTS_NAME).write_bytes(files[WEIGHTS_NAME])
     (tmp_path / INFO_NAME).write_bytes(info.model_dump_json(warnings=False).encode())
     with pytest.raises(InputError, match=r"damaged model bundle|do not fit the architecture"):
@@ -112,7 +112,7 @@ def test_an_impossible_description_with_a_valid_digest_is_refused(
 def test_a_pickle_with_a_valid_digest_is_not_loaded(role: Role, tmp_path: Path) -> None:
     marker = tmp_path / "run"
     weights = pickle.dumps(Payload(marker))
-    info = bundle_info().model_copy(update={"weights_sha256": hashlib.sha256(weights).hexdigest()}).signed()
+    info = bundle_info().model_copy(update={"weights_sha256": hashlib.sha256(weights).hexdigest()}).with_version()
     folder = storage.resolve(str(tmp_path / "bundle"))
     (folder / WEIGHTS_NAME).write_bytes(weights)
     (folder / INFO_NAME).write_bytes(info.model_dump_json().encode())

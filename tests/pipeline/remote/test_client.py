@@ -1,4 +1,4 @@
-"""What goes wrong between here and a platform, as users meet it: one line, and the right exit code."""
+"""Errors between the client and a platform: one line each, and the right exit code."""
 
 import ssl
 import traceback
@@ -23,7 +23,7 @@ STEPS = {"list-archives": Task(), "run-pytorchjob": Task("Running")}
 RUNS = "/apis/v2beta1/runs/"
 
 
-def test_wait_ends_well(platform: Platform, submit: Submit) -> None:
+def test_wait_shows_the_steps_until_the_run_succeeds(platform: Platform, submit: Submit) -> None:
     platform.api.story = [Moment("PENDING"), Moment("RUNNING", STEPS), Moment("SUCCEEDED")]
     told = submit(platform, "--wait")
     assert told.code == 0
@@ -32,7 +32,7 @@ def test_wait_ends_well(platform: Platform, submit: Submit) -> None:
     assert told.out.endswith("the run succeeded\n")
 
 
-def test_ctrl_c_ends_the_waiting_but_not_the_run(platform: Platform, tmp_path: Path) -> None:
+def test_ctrl_c_stops_the_waiting_but_not_the_run(platform: Platform, tmp_path: Path) -> None:
     platform.api.story = [Moment("RUNNING", STEPS)]
     told = run(tmp_path, *WAITING, interrupt_at="running", KUBEFLOW_ENDPOINT=platform.endpoint, **LOGIN)
     assert told.code == 130
@@ -54,7 +54,7 @@ def test_session_that_expires_while_waiting_is_renewed_once(options: LoginOption
         assert len([path for _, path in platform.seen if RUNS in path]) == 4  # one of them in vain
 
 
-def test_session_is_renewed_for_a_request_once_only(
+def test_request_renews_the_session_once_only(
     platform: Platform, submit: Submit, caplog: pytest.LogCaptureFixture
 ) -> None:
     platform.faults[RUNS] = [401, 401, 503]
@@ -66,7 +66,7 @@ def test_session_is_renewed_for_a_request_once_only(
     assert "answers 503" in failing
 
 
-def test_password_that_changes_while_waiting_is_said(platform: Platform, submit: Submit) -> None:
+def test_password_change_while_waiting_is_reported(platform: Platform, submit: Submit) -> None:
     def change_password() -> None:
         platform.expire_sessions()
         platform.dex.options.connectors = {"local": {USERNAME: "another"}}
@@ -79,7 +79,7 @@ def test_password_that_changes_while_waiting_is_said(platform: Platform, submit:
     assert "; the run continues: http" in line
 
 
-def test_passing_trouble_while_waiting_is_waited_out(
+def test_transient_errors_while_waiting_are_retried(
     platform: Platform, submit: Submit, caplog: pytest.LogCaptureFixture
 ) -> None:
     platform.faults[RUNS] = [500, 503, "reset", "slow"]
@@ -127,7 +127,7 @@ def test_passing_trouble_while_waiting_is_waited_out(
         ),
     ],
 )
-def test_trouble_before_a_run_is_one_line(
+def test_error_before_a_run_is_one_line(
     platform: Platform, submit: Submit, path: str, fault: Fault, code: int, message: str
 ) -> None:
     platform.faults[f"/apis/v2beta1/{path}"] = [fault] * 2
@@ -151,7 +151,7 @@ def test_wrong_connector_is_one_line(platform: Platform, submit: Submit) -> None
 
 
 @pytest.mark.parametrize("path", ["/pipeline/", "/dex/auth"])
-def test_redirects_without_end_are_one_line(platform: Platform, submit: Submit, path: str) -> None:
+def test_endless_redirects_are_one_line(platform: Platform, submit: Submit, path: str) -> None:
     platform.faults[path] = ["loop"]
     told = submit(platform)
     assert told.code == 1
@@ -162,7 +162,7 @@ def test_redirects_without_end_are_one_line(platform: Platform, submit: Submit, 
 @pytest.mark.parametrize(
     "login", [{}, {"KUBEFLOW_TOKEN": TOKEN, "KUBEFLOW_NAMESPACE": PROFILE}], ids=["password", "token"]
 )
-def test_unknown_authority_needs_its_bundle(login: dict[str, str], submit: Submit, tmp_path: Path) -> None:
+def test_unknown_authority_needs_a_ca_bundle(login: dict[str, str], submit: Submit, tmp_path: Path) -> None:
     authority = trustme.CA()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("localhost").configure_cert(context)
@@ -176,7 +176,7 @@ def test_unknown_authority_needs_its_bundle(login: dict[str, str], submit: Submi
         assert len(platform.api.runs) == 2
 
 
-def test_tracebacks_hold_no_secret(platform: Platform) -> None:
+def test_tracebacks_contain_no_secret(platform: Platform) -> None:
     workspace = open_remote(RemoteSettings(platform.endpoint, Login(USERNAME, SecretStr(PASSWORD)), PROFILE, ""))
     for fault in ("cookie", "reset", 401, 401, 403):
         platform.faults[RUNS].append(fault)

@@ -42,7 +42,7 @@ def test_a_bad_argument_is_named(name: str, value: object) -> None:
 
 def test_a_batch_has_rows_for_every_node() -> None:
     assert validated(TrainingArguments, {**PATHS, "batch_size": 1}).batch_size == 1
-    with pytest.raises(InputError, match="batch size 5 is too small to share among 3 nodes"):
+    with pytest.raises(InputError, match="batch size 5 is too small for 3 nodes"):
         validated(TrainingArguments, {**PATHS, "batch_size": 5, "num_gpu_nodes": 3})
 
 

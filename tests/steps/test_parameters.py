@@ -1,0 +1,72 @@
+from typing import Any
+
+import pytest
+
+from container_component_src.errors import InputError
+from container_component_src.steps.parameters import PIPELINE_STEPS, check_parameters, pipeline_parameters
+
+
+def test_steps_that_share_a_parameter_declare_it_alike() -> None:
+    """Otherwise a step run by hand would differ from the same step in the pipeline."""
+    declared = pipeline_parameters()
+    for step in PIPELINE_STEPS:
+        for name, parameter in step.parameters().items():
+            own, first = step.model_fields[name], declared[parameter]
+            assert (own.annotation, own.default, own.description, own.metadata) == (
+                first.annotation,
+                first.default,
+                first.description,
+                first.metadata,
+            ), (step.__name__, parameter)
+
+
+def test_every_default_passes_the_check() -> None:
+    defaults = {name: field.default for name, field in pipeline_parameters().items() if not field.is_required()}
+    check_parameters(defaults)
+    check_parameters({})
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"alarm_quantile": "99"}, "'alarm_quantile' is '99': .* less than 1"),
+        ({"threshold_method": "pot"}, "'threshold_method' is 'pot': .*'quantile' or 'peaks_over_threshold'"),
+        ({"tuning_algorithm": "hyperband"}, "'tuning_algorithm' is 'hyperband'"),
+        ({"scaler_type": "Standard"}, "'scaler_type' is 'Standard'"),
+        ({"val_fraction": 20.0}, r"'val_fraction' is 20\.0"),
+        ({"window_hours": "nan"}, "'window_hours' is 'nan'"),
+        ({"latent_dims": "[8, 8]"}, r"'latent_dims' is '\[8, 8\]': 8 is repeated"),
+        ({"latent_dims": "8"}, "'latent_dims' is '8'"),
+        ({"hidden_dims": '["128"]'}, "does not name two layer sizes"),
+        ({"latent_dims": "8, 16"}, "'8, 16' is not JSON"),
+        ({"service_name": "Columbus v2"}, "'service_name' is 'Columbus v2': .* is no name of a service"),
+        ({"report_columns": '{"ID": "x"}'}, "'report_columns' is"),
+        ({"min_dask_workers": 4, "max_dask_workers": 2}, "min_dask_workers 4 and max_dask_workers 2 are no range"),
+        (
+            {"trial_early_stopping": "medianstop", "tuning_max_epochs": 1, "medianstop_start_step": 3},
+            "medianstop_start_step 3 stops no trial of 1 epochs; lower it or raise tuning_max_epochs",
+        ),
+    ],
+)
+def test_a_value_that_a_step_cannot_use_is_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        check_parameters(values)
+
+
+def test_all_problems_are_named_once() -> None:
+    with pytest.raises(InputError) as caught:
+        check_parameters({"seed": -1, "alarm_quantile": 2})
+    assert str(caught.value).count("'seed'") == 1  # although several steps take the seed
+    assert "'alarm_quantile'" in str(caught.value)
+
+
+def test_an_unknown_name_gets_the_nearest_known_one() -> None:
+    with pytest.raises(InputError, match=r"unknown pipeline parameter 'windows_hours'; did you mean 'window_hours'\?"):
+        check_parameters({"windows_hours": 1})
+    with pytest.raises(InputError, match="use one of alarm_quantile, "):
+        check_parameters({"zzz": 1})
+
+
+def test_text_is_read_like_the_values_of_a_run() -> None:
+    check_parameters({"seed": "3.0", "strict_reports": "false", "lrs": "[0.01]", "val_fraction": "0.5"})
+    check_parameters({"seed": 3.0, "strict_reports": False, "lrs": [0.01], "val_fraction": 0.5})

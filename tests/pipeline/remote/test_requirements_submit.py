@@ -78,4 +78,4 @@ def test_missing_packages_are_named_with_the_file_that_has_them(tmp_path: Path, 
 def test_local_run_needs_the_libraries_of_the_steps(site: Path) -> None:
     done = run(site, "--local")
     assert done.returncode == 2
-    assert done.stderr == "error: --local needs all dependencies: pip install --requirement requirements.txt\n"
+    assert done.stderr == "error: --local needs all dependencies; pip install --requirement requirements.txt\n"

@@ -128,7 +128,7 @@ def test_the_command_makes_a_dataset_on_a_cluster_of_the_operator(
 
 
 @pytest.mark.slow
-def test_the_command_says_what_failed_in_a_worker(
+def test_the_command_reports_what_failed_in_a_worker(
     run_command: RunCommand, emulator: Emulator, kubelet: Kubelet, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_dataset(f"{bucket}/split", np.zeros((4, 2)))
@@ -142,7 +142,7 @@ def test_the_command_says_what_failed_in_a_worker(
 
 
 @pytest.mark.slow
-def test_a_command_that_is_told_to_stop_leaves_nothing(emulator: Emulator, kubelet: Kubelet, bucket: str) -> None:
+def test_a_stopped_command_leaves_nothing(emulator: Emulator, kubelet: Kubelet, bucket: str) -> None:
     """It waits for workers that find no node."""
     kubelet.waiting["worker"] = UNSCHEDULABLE
     write_dataset(f"{bucket}/split", np.zeros((4, 2)))
@@ -182,7 +182,7 @@ def test_an_adaptive_cluster_follows_the_work(
 
 
 @pytest.mark.slow
-def test_passing_failures_of_the_api_are_overcome(
+def test_transient_failures_of_the_api_are_retried(
     cluster: Cluster, step: Step, emulator: Emulator, kubelet: Kubelet
 ) -> None:
     requests = [("POST", "/daskclusters$"), ("GET", "/daskclusters"), ("GET", "/pods"), ("GET", "/services")]
@@ -198,7 +198,7 @@ def test_passing_failures_of_the_api_are_overcome(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("request_", [("GET", "/services/"), ("PATCH", "/daskworkergroups/")])
-def test_a_cluster_outlives_an_api_server_that_stays_away(
+def test_a_cluster_is_kept_if_the_api_server_stays_unreachable(
     cluster: Cluster, step: Step, emulator: Emulator, kubelet: Kubelet, request_: tuple[str, str]
 ) -> None:
     impatient = replace(cluster, patience=1.0)
@@ -227,7 +227,7 @@ def test_a_second_attempt_adopts_the_running_cluster(
 
 
 @pytest.mark.slow
-def test_a_cluster_that_is_lost_in_the_middle_of_the_work_is_named(
+def test_the_loss_of_a_cluster_during_the_work_is_reported(
     cluster: Cluster, step: Step, emulator: Emulator, kubelet: Kubelet
 ) -> None:
     with (
@@ -251,7 +251,7 @@ OOM_KILLED = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
         (KilledWorker("f", NO_WORKER, 3), "worker", "Dask cluster eclss: workers keep dying over one partition"),
     ],
 )
-def test_pods_that_ran_out_of_memory_are_named(
+def test_pods_that_ran_out_of_memory_are_reported(
     cluster: Cluster, emulator: Emulator, error: Exception, component: str, message: str
 ) -> None:
     emulator.put("DaskCluster", {"apiVersion": DASK_CLUSTER.api_version, "metadata": {"name": "eclss"}})
@@ -262,7 +262,7 @@ def test_pods_that_ran_out_of_memory_are_named(
         raise error
 
 
-def test_a_scheduler_that_nobody_reaches_is_named(
+def test_an_unreachable_scheduler_is_reported(
     cluster: Cluster, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dask_connection, "CONNECT_TIMEOUT", 0.1)
@@ -274,7 +274,7 @@ def test_a_scheduler_that_nobody_reaches_is_named(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", [ValueError, SystemExit, KeyboardInterrupt])
-def test_nothing_is_left_of_a_step_that_failed_or_was_told_to_stop(
+def test_a_failed_or_stopped_step_leaves_nothing(
     cluster: Cluster, step: Step, emulator: Emulator, kubelet: Kubelet, ending: type[BaseException]
 ) -> None:
     with pytest.raises(ending), dask.dask_client(cluster, step, PODS, ONE_WORKER):
@@ -292,7 +292,7 @@ def put_pod(emulator: Emulator, cluster_name: str, component: str, status: dict[
     emulator.put("Pod", {"apiVersion": "v1", "metadata": metadata, "status": status})
 
 
-def test_a_scheduler_without_a_place_is_named(
+def test_an_unschedulable_scheduler_is_reported(
     cluster: Cluster, step: Step, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dask, "START_TIMEOUT", 2.0)
@@ -309,7 +309,7 @@ def test_a_scheduler_without_a_place_is_named(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("component", ["scheduler", "worker"])
-def test_a_quota_is_named_while_it_holds_pods_up(
+def test_an_exceeded_quota_is_reported_while_pods_wait(
     cluster: Cluster,
     step: Step,
     emulator: Emulator,
@@ -333,7 +333,7 @@ def test_a_quota_is_named_while_it_holds_pods_up(
     assert left(emulator) == {}
 
 
-def test_a_quota_is_named_in_the_end(
+def test_an_exceeded_quota_is_reported_after_the_timeout(
     cluster: Cluster, emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dask, "START_TIMEOUT", 0.2)
@@ -369,7 +369,7 @@ def test_a_cluster_is_not_idle_for_as_long_as_the_step_waits() -> None:
     assert dask_manifest.IDLE_TIMEOUT > PATIENCE + dask_connection.CONNECT_TIMEOUT + dask.START_TIMEOUT
 
 
-def test_workers_without_a_place_are_named(
+def test_unschedulable_workers_are_reported(
     cluster: Cluster, emulator: Emulator, dask_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dask, "START_TIMEOUT", 0.2)
@@ -380,7 +380,7 @@ def test_workers_without_a_place_are_named(
         dask._await_workers(cluster, dask_client, "eclss", 9)
 
 
-def test_a_scheduler_that_is_lost_while_workers_are_waited_for_is_named(cluster: Cluster, emulator: Emulator) -> None:
+def test_the_loss_of_the_scheduler_while_workers_start_is_reported(cluster: Cluster, emulator: Emulator) -> None:
     emulator.put("DaskCluster", {"apiVersion": DASK_CLUSTER.api_version, "metadata": {"name": "eclss"}})
     with LocalCluster(n_workers=1, processes=False, dashboard_address=None) as local, Client(local) as client:
         client.close()
@@ -388,7 +388,7 @@ def test_a_scheduler_that_is_lost_while_workers_are_waited_for_is_named(cluster:
             dask._await_workers(cluster, client, "eclss", 9)
 
 
-def test_an_absent_operator_is_named(
+def test_a_missing_operator_is_reported(
     cluster: Cluster, step: Step, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dask, "START_TIMEOUT", 0.2)
@@ -409,7 +409,7 @@ def test_an_absent_operator_is_named(
         ("GET", "/daskclusters/", 403, "not allowed to get DaskCluster"),
     ],
 )
-def test_lasting_failures_of_the_api_are_named(
+def test_permanent_failures_of_the_api_are_reported(
     cluster: Cluster, step: Step, emulator: Emulator, method: str, path: str, status: int, message: str
 ) -> None:
     emulator.fail(method, path, status, times=99)

@@ -115,14 +115,14 @@ def test_a_model_is_deployed_by_the_command_line(
     assert "secret" not in str(found["spec"]).replace("secretKeyRef", "")  # the credentials of the test's store
 
 
-def test_the_command_says_what_failed(run_command: RunCommand, emulator: Emulator, bundle: str) -> None:
+def test_the_command_reports_what_failed(run_command: RunCommand, emulator: Emulator, bundle: str) -> None:
     emulator.fail("POST", "/inferenceservices$", 403, times=9)
     assert_refused(run_command(*options(bundle)), "not allowed to create InferenceService eclss", code=1)
     assert emulator.objects("InferenceService") == {}
 
 
 @pytest.mark.slow
-def test_an_update_that_is_told_to_stop_is_rolled_back(emulator: Emulator, bundle: str) -> None:
+def test_a_stopped_update_is_rolled_back(emulator: Emulator, bundle: str) -> None:
     """The controller does nothing, so that the step waits."""
     service = make_service(bundle, "", "eclss")
     before = manifest(

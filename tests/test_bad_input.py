@@ -68,7 +68,7 @@ def _unreadable(path: Path) -> None:
 SCHEMA_FAULTS: dict[str, Fault] = {
     "not parquet": (_unreadable, ("not a parquet file",)),
     "empty file": (lambda path: path.touch(), ("not a parquet file",)),
-    "a folder": (lambda path: (path / "part").mkdir(parents=True), ("a folder of part files",)),
+    "a folder": (lambda path: (path / "part").mkdir(parents=True), ("where one parquet file is expected",)),
     "truncated": (_truncated, ("truncated",)),
     "no timestamp column": (
         lambda path: write_archive(path, telemetry().drop(columns=TIME)),
@@ -80,11 +80,11 @@ SCHEMA_FAULTS: dict[str, Fault] = {
     ),
     "times as numbers": (
         lambda path: write_archive(path, _times(telemetry(), lambda times: np.arange(len(times)))),
-        (f"column '{TIME}' is of type int64",),
+        (f"column '{TIME}' has type int64",),
     ),
     "times as text": (
         lambda path: write_archive(path, _times(telemetry(), lambda times: times.astype(str))),
-        (f"column '{TIME}' is of type",),
+        (f"column '{TIME}' has type",),
     ),
     "no float channel": (
         lambda path: write_archive(path, telemetry()[[TIME, "mode", "status"]]),
@@ -98,12 +98,12 @@ ROW_FAULTS: dict[str, Fault] = {
     "unsorted": (_with_time_at(250, pd.Timestamp(START, tz="UTC")), (f"column '{TIME}'", "row 250", "earlier", "sort")),
     "unsorted across row groups": (
         _with_time_at(300, pd.Timestamp("2023-01-01 04:00", tz="UTC")),
-        ("row 300", "earlier than the row before"),
+        ("row 300", "earlier than the previous row"),
     ),
     "duplicated": (_with_time_at(101, pd.Timestamp("2023-01-01 01:40", tz="UTC")), ("row 101", "repeats")),
     "duplicated across row groups": (_with_time_at(100, pd.Timestamp("2023-01-01 01:39", tz="UTC")), ("row 100",)),
     "null": (_with_time_at(499, None), (f"column '{TIME}'", "row 499 has no timestamp")),
-    "beyond nanoseconds": (_beyond_nanoseconds, (f"column '{TIME}'", "lies outside the years")),
+    "beyond nanoseconds": (_beyond_nanoseconds, (f"column '{TIME}'", "is not in the years")),
 }
 
 
@@ -192,7 +192,7 @@ def test_overlapping_archives(invoke: Invoke, tmp_path: Path) -> None:
     second = write_archive(tmp_path / "b.parquet", telemetry(rows=100, start="2023-01-01 01:39"))
     for paths in ([first, second], [second, first], [first, first]):
         outcome = invoke(*data_steps.preprocess(paths, tmp_path / "dataset"))
-        assert_refused(outcome, paths[0] if paths[0] == paths[1] else second, first, "may not share rows")
+        assert_refused(outcome, paths[0] if paths[0] == paths[1] else second, first, "remove the rows of this period")
         assert_nothing_written(tmp_path / "dataset")
 
 
@@ -249,13 +249,15 @@ def test_output_that_is_an_input(invoke: Invoke, tmp_path: Path) -> None:
     raw, data, labels = (tmp_path / name for name in ("raw", "data", "labels"))
     scaler = tmp_path / "scaler.json"
     assert invoke(*data_steps.split(archive, raw)).code == 0
-    assert_refused(invoke(*data_steps.preprocess([raw], raw)), raw, "another use")
+    assert_refused(invoke(*data_steps.preprocess([raw], raw)), raw, "reads or writes this folder already")
     assert invoke(*data_steps.preprocess([raw], data)).code == 0
-    assert_refused(invoke(*data_steps.label(data, reports, f"file://{data}/")), data, "another use")
+    assert_refused(
+        invoke(*data_steps.label(data, reports, f"file://{data}/")), data, "reads or writes this folder already"
+    )
     assert invoke(*data_steps.label(data, reports, labels)).code == 0
     for option, folder in (("--train-df-path", data), ("--val-df-path", labels), ("--test-df-path", tmp_path / "val")):
         outcome = invoke(*data_steps.three_way(data, labels, tmp_path), option, folder)
-        assert_refused(outcome, folder, "another use")
+        assert_refused(outcome, folder, "reads or writes this folder already")
     assert invoke(*data_steps.fit(data, scaler)).code == 0
     assert_refused(invoke(*data_steps.scale(scaler, [data] * 3, tmp_path), "--scaled-train-df-path", data), data)
     for folder in (raw, data, labels):  # unchanged

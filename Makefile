@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 ARGS ?=
 # Tests run in as many processes as the machine has logical cores; PROCESSES=0 runs them in one, for a debugger.
 PROCESSES ?= logical
-PYTEST = $(PY) -m pytest --numprocesses $(PROCESSES) --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
+PYTEST = $(PY) -m pytest --numprocesses $(PROCESSES) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 # Example: make image IMAGE=registry/name TAG=1.0 ENGINE="podman --runtime runc" BUILD_OPTIONS="--secret id=ca,src=…"
 # The environment variable CONTAINER_OPTIONS adds options to `docker run` and its equivalents.

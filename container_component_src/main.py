@@ -1,5 +1,7 @@
 """Command line of the image: every step of the pipeline is a command of this program."""
 
+import atexit
+import gc
 import logging
 import signal
 import sys
@@ -120,4 +122,5 @@ def _stop(signal_number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
+    atexit.register(gc.freeze)  # otherwise Python searches all modules of PyTorch for garbage before it exits: a second
     sys.exit(main())

@@ -32,10 +32,10 @@ def parse_arguments(component_spec: Any, values: Mapping[str, object]) -> dict[s
     declared = component_spec.input_definitions.parameters
     for name in values:
         if name not in declared:
-            raise InputError(f"unknown pipeline parameter '{name}': use one of {', '.join(sorted(declared))}")
+            raise InputError(f"unknown pipeline parameter '{name}'", fix=f"use one of {', '.join(sorted(declared))}")
     for name, spec in sorted(declared.items()):
         if name not in values and not spec.is_optional and not spec.HasField("default_value"):
-            raise InputError(f"pipeline parameter '{name}' has no default: give it a value")
+            raise InputError(f"pipeline parameter '{name}' has no default", fix="give it a value")
     return {name: _parse(name, value, declared[name].parameter_type) for name, value in values.items()}
 
 
@@ -46,7 +46,7 @@ def _parse(name: str, value: object, parameter_type: int) -> object:
     try:
         return parser(value)
     except (ValueError, TypeError, OverflowError) as error:
-        raise InputError(f"pipeline parameter '{name}' is {value!r}: give {expected}") from error
+        raise InputError(f"pipeline parameter '{name}' is {value!r}", fix=f"give {expected}") from error
 
 
 def _integer(value: object) -> int:

@@ -1,4 +1,7 @@
-"""Which options of `compile_and_run_pipeline.py` go together."""
+"""The options of `compile_and_run_pipeline.py`, and which of them go together."""
+
+from dataclasses import dataclass
+from pathlib import Path
 
 import click
 from click.core import ParameterSource
@@ -7,7 +10,39 @@ from container_component_src.errors import InputError
 
 PIPELINE_FILE = "columbus-eclss-ad-pipeline.yaml"  # also the name that the UI and --upload propose for the pipeline
 
-# Options that do not go everywhere, by the option that they are for; none stands for a notebook.
+
+@dataclass(frozen=True)
+class Options:
+    """The values of the options, by the names of the command's parameters."""
+
+    local: bool
+    containers: bool
+    remote: bool
+    compile_only: bool
+    output: Path
+    config_file: Path
+    parameters: tuple[str, ...]
+    no_cache: bool
+    image_tag: str
+    experiment: str
+    run_name: str
+    wait: bool
+    retried_run: str
+    upload: bool
+    cron: str
+    list_schedules: bool
+    disable_schedule: str
+    skip_preflight: bool
+    ca_bundle: Path | None
+    insecure: bool
+
+    @property
+    def starts_a_run(self) -> bool:
+        """Whether the image and the parameters are used, now or later."""
+        return not (self.list_schedules or self.disable_schedule or self.retried_run)
+
+
+# Options that are not for every place, by the option of their places; the empty name stands for a notebook.
 _ON_A_PLATFORM = ("", "remote")
 _PLACES: dict[str | None, tuple[str, ...]] = {
     "containers": ("local",),
@@ -39,10 +74,10 @@ _OF_NEW_RUNS = {
 
 
 def check_options(context: click.Context) -> None:
-    """Refuse options that contradict each other, or that would have no effect.
+    """Check that options neither contradict each other nor have no effect.
 
     Raises:
-        InputError: One does not go with the others.
+        InputError: An option does not go with the others.
     """
     given = [
         parameter
@@ -52,25 +87,29 @@ def check_options(context: click.Context) -> None:
     names = {parameter.name for parameter in given}
     places = names & {"local", "remote", "compile_only"}
     if len(places) > 1:
-        raise InputError("--local, --remote and --compile-only exclude each other: give one, or none in a notebook")
+        raise InputError(
+            "--local, --remote and --compile-only exclude each other", fix="give one, or none in a notebook"
+        )
     if len(names & {"upload", "cron", "list_schedules", "disable_schedule", "wait"}) > 1:
-        raise InputError("--wait, --upload, --schedule, --list-schedules and --disable-schedule exclude each other")
+        raise InputError(
+            "--wait, --upload, --schedule, --list-schedules and --disable-schedule exclude each other", fix="give one"
+        )
     useless = names & _OF_NEW_RUNS if "retried_run" in names else set()
     if useless:
         option = next(parameter.opts[0] for parameter in given if parameter.name in useless)
-        raise InputError(f"{option} has no effect with --retry, which lets a run go on as it is: leave it out")
+        raise InputError(f"{option} has no effect with --retry, which continues a run unchanged", fix="leave it out")
     place = next(iter(places), "") or ""
     for parameter in given:
         if parameter.name in {"cron", "disable_schedule", "retried_run"} and not context.params[parameter.name]:
-            raise InputError(f"{parameter.opts[0]} is empty: give it a value, or leave it out")
+            raise InputError(f"{parameter.opts[0]} is empty", fix="give it a value, or leave it out")
         allowed = _PLACES.get(parameter.name, (place,))
         if place not in allowed:
             to = " or ".join(f"--{name.replace('_', '-')}" if name else "a notebook" for name in allowed)
-            raise InputError(f"{parameter.opts[0]} is for {to}: leave it out, or say where")
+            raise InputError(f"{parameter.opts[0]} is for {to}", fix="leave it out, or name the place")
 
 
 def parse_parameters(texts: tuple[str, ...]) -> dict[str, str]:
-    """Take `name=value` texts apart.
+    """Split texts of the form `name=value`.
 
     Raises:
         InputError: A text has no name or no equals sign.
@@ -79,6 +118,6 @@ def parse_parameters(texts: tuple[str, ...]) -> dict[str, str]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name:
-            raise InputError(f"--param {text!r} is not of the form name=value; write it so")
+            raise InputError(f"--param {text!r} does not have the form name=value")
         parsed[name] = value
     return parsed

@@ -20,7 +20,7 @@ from container_component_src.steps.data import (
 from container_component_src.steps.declaration import Arguments
 from container_component_src.steps.evaluation import Gate, RunEvaluation, VisualizeResults
 from container_component_src.steps.maintenance import Cleanup
-from container_component_src.steps.parameters import pipeline_parameters
+from container_component_src.steps.parameters import PIPELINE_STEPS, pipeline_parameters
 from container_component_src.steps.serving import DeployToKserve, Replicas
 from container_component_src.steps.training import RunPyTorchJob
 from container_component_src.steps.tuning import RunKatibExperiment
@@ -28,6 +28,8 @@ from pipeline.annotations import ArchiveList, JsonList
 from pipeline.components import annotation_of, signature_of
 from pipeline.tasks import TaskBuilder
 
+_NAME = "columbus-eclss-ad-pipeline"
+_DESCRIPTION = "From yearly telemetry archives to a deployed anomaly detector for the Columbus ECLSS."
 # Hours of the steps that do little, so that an image that cannot be pulled does not hold up the end of the run.
 _SHORT = 0.25
 _LAUNCH_MARGIN = 1  # hours that a step outlives the training it waits for, to queue, to report and to clean up
@@ -120,13 +122,7 @@ def build_pipeline(settings: Settings, cache: bool = True) -> base_component.Bas
                 **_values(values, Gate, DeployToKserve),
             )
 
-    return _pipeline(
-        steps,
-        "columbus-eclss-ad-pipeline",
-        "From yearly telemetry archives to a deployed anomaly detector for the Columbus ECLSS.",
-        {name: annotation_of(field) for name, field in pipeline_parameters().items()},
-        defaults(settings),
-    )
+    return _pipeline(steps, _NAME, _DESCRIPTION, _annotations(*PIPELINE_STEPS), defaults(settings))
 
 
 def defaults(settings: Settings) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Fixtures that all tests share: a clean environment, and the command line as a process or a call."""
 
+import gc
 import logging
 import os
 import signal
@@ -32,22 +33,20 @@ settings.register_profile("project", deadline=None, max_examples=15)
 settings.register_profile("thorough", deadline=None, max_examples=200)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "project"))
 
-SERVING_TESTS = PROJECT / "tests" / "serving"
+# The search for garbage takes a third of the time in which the libraries are imported, and finds none.
+gc.disable()
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start slow tests first, each on any free worker, and run the others file by file.
+    """Run files with slow tests first, so that no worker is left alone with one of them in the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
-    Tests that ask the servers of the fixture `service` share a worker, so that these start once.
-    """
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
-    for item in items:
-        asks_servers = "service" in getattr(item, "fixturenames", ()) and SERVING_TESTS in item.path.parents
-        if asks_servers:
-            item.add_marker(pytest.mark.xdist_group("service"))
-        elif not any(item.iter_markers("slow")) and not any(item.iter_markers("xdist_group")):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+def pytest_collection_finish() -> None:
+    """Search for garbage again, but not in what has been imported."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +71,7 @@ def run_command(tmp_path: Path) -> RunCommand:
             preexec_fn=before_start,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
         return Outcome(done.returncode, done.stdout, done.stderr)

@@ -1,6 +1,7 @@
 """The documents are complete and agree with the code: links, file names, commands and the drawing of the packages."""
 
 import re
+import subprocess
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -162,3 +163,12 @@ def test_modules_of_the_pipeline_are_described() -> None:
     modules = [path for path in (ROOT / "pipeline").iterdir() if not path.name.startswith("__")]
     names = [f"`{path.name}/`" if path.is_dir() else f"`{path.name}`" for path in modules]
     assert [name for name in names if name not in DOCUMENTS["docs/architecture.md"]] == []
+
+
+def test_the_example_of_a_new_parameter_applies_to_the_code() -> None:
+    (diff,) = re.findall(r"```diff\n(.*?)```", DOCUMENTS["CONTRIBUTING.md"], re.DOTALL)
+    added = [line for line in diff.splitlines() if line.startswith("+") and not line.startswith("+++")]
+    files = {line for line in diff.splitlines() if line.startswith("+++")}
+    assert len(added) <= 3
+    assert len(files) <= 2
+    subprocess.run(["git", "apply", "--check", "-"], cwd=ROOT, input=diff, text=True, check=True)

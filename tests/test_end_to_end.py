@@ -18,7 +18,7 @@ from container_component_src.model.bundle import Bundle
 from container_component_src.telemetry.dataset import Dataset
 from tests.notebooks.test_notebooks import Executed
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("project")]  # one worker runs them, in this order
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[1]
 ALWAYS_RUN = {"list_archives", "deploy_to_kserve", "cleanup"}
@@ -32,7 +32,7 @@ PARAMETERS = {
     "betas": [1.0],
     "lrs": [0.003],
     "batch_sizes": [256],
-    "max_trials": 2,
+    "max_trials": 1,
     "tuning_max_epochs": 1,
     "max_epochs": 2,
     "smoothing_window": 3,

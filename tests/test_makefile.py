@@ -57,3 +57,9 @@ def test_without_an_engine_nothing_is_built(target: str, tmp_path: Path) -> None
 def test_buildah_runs_no_pipeline(tmp_path: Path) -> None:
     printed = make(tmp_path, ("buildah",), "--dry-run", "--assume-old=.venv/.run", "run-containers")
     assert printed.stdout.startswith('CONTAINER_ENGINE="" ')
+
+
+def test_fast_tests_are_those_without_the_marker_slow(tmp_path: Path) -> None:
+    printed = make(tmp_path, (), "--dry-run", "--assume-old=.venv/.test", "test-fast", "PROCESSES=3", "ARGS=-x")
+    assert "--numprocesses 3" in printed.stdout
+    assert printed.stdout.endswith('-m "not slow" -x\n')

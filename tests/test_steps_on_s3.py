@@ -141,6 +141,7 @@ def test_listing_does_not_wait_for_an_unavailable_store(
         assert_refused(invoke(*data_steps.list_archives(f"{bucket}/raw", reports)), front.address, "SlowDown", code=1)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("thread_backend")
 def test_no_step_needs_permission_to_delete(
     bucket: str, invoke: Invoke, tmp_path: Any, monkeypatch: pytest.MonkeyPatch

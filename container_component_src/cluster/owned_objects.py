@@ -51,10 +51,9 @@ def owned_object(
         StepError: The API refused a request, or an object of another run has the same name.
     """
     name, owner = manifest["metadata"]["name"], workflow_of(cluster, step)
-    wanted = with_digest(_with_owner(manifest, owner))
     try:
         with signals_deferred():  # a signal between the creation and the yield would leave the object behind
-            created = _create_or_adopt(cluster, step, kind, wanted, failed)
+            created = _create_or_adopt(cluster, step, kind, with_digest(_with_owner(manifest, owner)), failed)
         yield created
     except BaseException as error:
         if _is_kept(cluster, step, owner if resumable else None, error):

@@ -15,7 +15,7 @@ from container_component_src.model.windows import Windowing
 from container_component_src.telemetry.dataset import Dataset, Frame, Partition
 
 BLOCK_ROWS = 16_384  # rows gathered at once: enough for a cheap call, few enough for the processor's cache
-# Consecutive rows that stay together: gathering single rows takes 1.5 times as long, see benchmarks/README.md.
+# Consecutive rows that stay together: gathering single rows takes 1.5 times as long, see docs/results.md.
 GROUP_ROWS = 8
 _MIN_GROUPS = 1_000  # per process; with fewer groups, single rows are gathered
 _NO_WINDOWS = Windowing()

@@ -7,7 +7,7 @@ from typing import Literal
 from container_component_src.limits import usable_cores
 from container_component_src.model.vae import TimeStampVAE
 
-MULTIPLICATIONS_PER_THREAD = 100_000_000  # of one step; measured on two cores, see benchmarks/README.md
+MULTIPLICATIONS_PER_THREAD = 100_000_000  # of one step; measured on two cores, see docs/results.md
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Acceleration:
     """Settings of PyTorch.
 
     Matrix products may be rounded to TensorFloat-32, but not to bfloat16: its three digits round a reconstruction by as
-    much as the quietest channels vary, which worsens the likelihood (see benchmarks/README.md).
+    much as the quietest channels vary, which worsens the likelihood (see docs/results.md).
     """
 
     matmul_precision: Literal["highest", "high"]  # argument of torch.set_float32_matmul_precision

@@ -107,7 +107,7 @@ class RunDaskPreprocessing(DataRoot, TimestampColumn, ClusterSpec, Launching):
     partitioned_telemetry_paths: Paths = wired(
         "Folders written by split_parquet_file, or parquet files: one path, or a JSON list."
     )
-    sample_frac: float = parameter("Share of the rows to keep.", 1.0, gt=0, le=1)
+    sample_frac: float = parameter("Share of the rows to keep, chosen by a hash of the timestamp.", 1.0, gt=0, le=1)
     df_out_path: str = output_dataset("Folder of the dataset, which is emptied first.", "dataset")
     minio_endpoint: str = parameter("S3 endpoint, with or without scheme. Empty: that of the environment.", "")
 

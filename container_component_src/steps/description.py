@@ -65,7 +65,7 @@ def choices_of(field: FieldInfo) -> list[str]:
 def bounds_of(field: FieldInfo) -> str:
     """Return the bounds of a number, such as `above 0, at most 1`."""
     found = [
-        f"{text} {getattr(bound, name)}"
+        f"{text} {_number(getattr(bound, name))}"
         for bound in field.metadata
         for kind, name, text in _SIGNS
         if isinstance(bound, kind)
@@ -85,6 +85,10 @@ def default_of(field: FieldInfo) -> str | None:
     if type_of(field) == "json list":
         return json.dumps([_text(item) if isinstance(item, tuple) else item for item in value])
     return _text(value)
+
+
+def _number(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:g}"
 
 
 def _text(value: Any) -> str:

@@ -34,7 +34,7 @@ def names_of_mode(mode: str) -> list[str]:
 def _dns_label(name: str) -> str:
     if not _DNS_LABEL.fullmatch(name) or len(name) > LONGEST_NAME:
         raise ValueError(
-            f"'{name}' is no name of a service: use at most {LONGEST_NAME} lower-case letters, digits and hyphens, "
+            f"'{name}' is not a valid service name: use at most {LONGEST_NAME} lower-case letters, digits and hyphens, "
             "starting with a letter"
         )
     return name

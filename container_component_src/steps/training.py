@@ -39,7 +39,9 @@ class TrainingData(Seed):
 
     train_df_path: NonEmpty = wired("Scaled training set.")
     val_df_path: NonEmpty = wired("Scaled validation set: it ends the training and sets the alarm threshold.")
-    window_steps: int = parameter("Time steps that the model sees at once, the current one included.", 1, ge=1)
+    window_steps: int = parameter(
+        "Time steps that the model sees at once, the current one included; memory grows by this factor.", 1, ge=1
+    )
     early_stopping_patience: int = parameter("Epochs without a lower validation loss that end a training.", 3, ge=1)
 
 
@@ -53,7 +55,9 @@ class FinalTraining(TrainingData):
         "Quantile of the validation scores that becomes the alarm threshold.", 0.99, gt=0, lt=1
     )
     threshold_method: ThresholdMethod = parameter(
-        "How the quantile is found: among the scores, or from a distribution fitted to their tail.", "quantile"
+        "How the quantile is found: among the scores, or from a distribution fitted to the highest 2 % of them, which "
+        "may yield a threshold beyond the highest score.",
+        "quantile",
     )
     model_output_file: NonEmpty = output_dataset("Folder of the model bundle.", "model", "Model")
 

@@ -19,7 +19,7 @@ def test_the_first_stages_on_little_data(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, PROJECT / "benchmarks" / "run.py", *options, "--work-dir", work, "--results-dir", results],
         check=True,
-        timeout=120,
+        timeout=300,
     )
     assert list(work.iterdir()) == []
     assert sorted(file.suffix for file in results.iterdir()) == [".html", ".json", ".md"]

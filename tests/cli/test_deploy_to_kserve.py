@@ -28,6 +28,7 @@ def deploy(bundle: Path, test_data: Path | str, executor_input: str) -> int:
     return main(["deploy_to_kserve", *arguments, "--backend", "local"])
 
 
+@pytest.mark.slow
 def test_a_deployed_service_is_published(tmp_path: Path, executor_input: str) -> None:
     make_bundle(tmp_path / "bundle")
     write_test_dataset(tmp_path / "test")

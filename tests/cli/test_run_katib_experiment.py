@@ -45,6 +45,7 @@ def arguments(options: dict[str, str]) -> list[str]:
     return ["run_katib_experiment", *(part for option in options.items() for part in option)]
 
 
+@pytest.mark.slow
 def test_real_trials(options: dict[str, str], tmp_path: Path, invoke: Invoke) -> None:
     entries: dict[str, Any] = {
         name: {"artifacts": [{"name": name, "uri": str(tmp_path / name)}]} for name in ("trials", "trials_page")
@@ -77,6 +78,7 @@ def test_real_trials(options: dict[str, str], tmp_path: Path, invoke: Invoke) ->
     assert (published["trials"], published["best_val_loss"]) == (2, min(losses))
 
 
+@pytest.mark.slow
 def test_a_stopped_step_leaves_nothing_behind(options: dict[str, str], tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
@@ -89,7 +91,7 @@ def test_a_stopped_step_leaves_nothing_behind(options: dict[str, str], tmp_path:
             trials = [child for child in step.children() if "run_training" in child.cmdline()]
         assert [folder.name[:18] for folder in scratch.iterdir()] == ["eclss-stopped-run-"]
         step.send_signal(signal.SIGTERM)
-        assert step.wait(timeout=60) == 128 + signal.SIGTERM
+        assert step.wait(timeout=300) == 128 + signal.SIGTERM
     assert len(trials) == 2
     assert not any(trial.is_running() for trial in trials)
     assert not list(scratch.iterdir())

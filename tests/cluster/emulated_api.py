@@ -216,6 +216,12 @@ class Api(kmock.KubernetesEmulator):  # type: ignore[misc] # kmock has no types
             if kind_of(resource) == kind and not item.deleted
         }
 
+    def forget(self) -> None:
+        for past in (self.seen, self.used, self.faults):
+            past.clear()
+        for key in [key for key, item in self._objects.items() if item.deleted]:
+            del self._objects[key]
+
     async def put(self, kind: str, manifest: dict[str, Any]) -> dict[str, Any]:
         resource = resource_of(kind)
         metadata = {"namespace": NAMESPACE, "uid": str(uuid.uuid4()), "generation": 1, **manifest["metadata"]}

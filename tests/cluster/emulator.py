@@ -58,6 +58,10 @@ class Emulator:
         """Return the method and path of every request so far."""
         return [(str(request.method.value), request.url.path) for request in list(self.api.seen)]
 
+    def forget(self) -> None:
+        """Forget the requests and deleted objects so far, and let no more requests fail."""
+        self._do(self.api.forget)
+
     def admit(self, kind: str, webhook: Callable[[dict[str, Any] | None, dict[str, Any]], str]) -> None:
         """Call a webhook for every object of a kind that is written, except by the operator.
 

@@ -24,7 +24,7 @@ def playing_kubelet(cluster: Emulator, state: dict[str, Any] | None) -> Iterator
 
 
 def _play(cluster: Emulator, state: dict[str, Any] | None) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not cluster.objects("Pod") and time.monotonic() < deadline:
         time.sleep(0.05)
     (name,) = cluster.objects("Pod")

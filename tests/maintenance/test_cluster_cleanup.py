@@ -75,7 +75,7 @@ def test_untested_service_is_deleted_even_if_kserve_would_refuse(
     """The annotation and the status have different modes, so KServe would never complete the deletion."""
     service = manifest(Step(RUN), PODS, deployments.service("one", Hosting(deployment_mode="RawDeployment")))
     emulator.put("InferenceService", service)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while "status" not in deployments.stored(emulator):
         assert time.monotonic() < deadline
         time.sleep(0.01)

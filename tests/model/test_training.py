@@ -155,7 +155,7 @@ def test_diverging_training_fails(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert not (tmp_path / "bundle").exists()
 
 
-@pytest.mark.parametrize("nodes", [1, 2])
+@pytest.mark.parametrize("nodes", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_streamed_rows_give_an_equally_good_model(tmp_path: Path, nodes: int) -> None:
     """The order of rows differs, so the weights do; the losses are about equal."""
     in_memory = train(make_arguments(tmp_path, max_epochs=6, window_steps=nodes))

@@ -33,7 +33,7 @@ class Executed:
     def __init__(self, name: str, environment: dict[str, str], probe: str) -> None:
         notebook = nbformat.read(ROOT / "notebooks" / name, as_version=4)
         notebook.cells.append(nbformat.v4.new_code_cell(probe))
-        client = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(ROOT / "notebooks")}})
+        client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(ROOT / "notebooks")}})
         client.execute(env={**os.environ, "PLOTLY_RENDERER": "plotly_mimetype", **environment})
         *self.outputs, (probed,) = [cell.outputs for cell in notebook.cells if cell.cell_type == "code"]
         self.found: Any = ast.literal_eval(probed["data"]["text/plain"])

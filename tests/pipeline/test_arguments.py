@@ -73,12 +73,12 @@ def test_values_get_their_declared_types(name: str, value: object, expected: obj
     ],
 )
 def test_misfit_names_the_parameter_and_the_fix(name: str, value: object, fix: str) -> None:
-    with pytest.raises(InputError, match=f"'{name}' is .*: give {fix}"):
+    with pytest.raises(InputError, match=f"'{name}' is .*; give {fix}"):
         parse_arguments(ROOT, {name: value})
 
 
 def test_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(InputError, match="'cuont': use one of count, flag, names, rate, space, text"):
+    with pytest.raises(InputError, match="'cuont'; use one of count, flag, names, rate, space, text"):
         parse_arguments(ROOT, {"cuont": "3"})
 
 

@@ -227,7 +227,7 @@ def test_ca_bundle_does_not_disable_the_host_name_check(https: Platform, bundle:
 def test_empty_ca_bundle_is_rejected(tmp_path: Path) -> None:
     empty = tmp_path / "empty.pem"
     empty.touch()
-    with pytest.raises(InputError, match=r"empty\.pem: contains no certificates"):
+    with pytest.raises(InputError, match=r"empty\.pem contains no certificates"):
         auth_session.ssl_context(RemoteSettings("https://localhost", USER, "user", "", Trust(empty)))
 
 

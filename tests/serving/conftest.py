@@ -53,7 +53,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         ports[1]: command("serve_transformer", ports[4], "--predictor_host", f"{LOOPBACK}:{ports[0]}"),
         ports[2]: command("serve_predictor", ports[5], "--combined"),
     }
-    with running(commands) as processes, httpx.Client(trust_env=False, timeout=60) as client:
+    with running(commands) as processes, httpx.Client(trust_env=False, timeout=120) as client:
         wait_until_ready(processes, MODEL, 120, client)
         servers = [Server(client, http, grpc) for http, grpc in zip(ports[:3], ports[3:], strict=True)]
         yield Service(bundle, folder, *servers)

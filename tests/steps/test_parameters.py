@@ -39,7 +39,7 @@ def test_every_default_passes_the_check() -> None:
         ({"latent_dims": "8"}, "'latent_dims' is '8'"),
         ({"hidden_dims": '["128"]'}, "does not name two layer sizes"),
         ({"latent_dims": "8, 16"}, "'8, 16' is not JSON"),
-        ({"service_name": "Columbus v2"}, "'service_name' is 'Columbus v2': .* is no name of a service"),
+        ({"service_name": "Columbus v2"}, "'service_name' is 'Columbus v2': .* is not a valid service name"),
         ({"report_columns": '{"ID": "x"}'}, "'report_columns' is"),
         ({"min_dask_workers": 4, "max_dask_workers": 2}, "min_dask_workers 4 and max_dask_workers 2 are no range"),
         (

@@ -2,6 +2,7 @@
 
 import os
 import random
+import socket
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from container_component_src.backends.local.processes import PROJECT_ROOT
 from tests.backends.kubernetes.containers import environment_of
@@ -60,7 +62,7 @@ class Kubelet:
     def run(self) -> None:
         """Look at all Deployments again and again."""
         seen: set[str] = set()
-        while not self.stopped.wait(0.05):
+        while not self.stopped.wait(0.2):
             deployments = self.emulator.objects("Deployment")
             for name in seen - set(deployments):
                 self.stop(name)
@@ -145,7 +147,22 @@ class Kubelet:
         process = self.processes.pop(name, None)
         if process is not None:
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=300)
+
+
+@contextmanager
+def resolving(kubelet: Kubelet) -> Iterator[None]:
+    """Let names of services of the cluster lead to the address of its scheduler in this process."""
+    original = socket.getaddrinfo
+
+    def resolve(host: Any, *arguments: Any, **options: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else host
+        known = bool(name) and name.split(".")[1:2] == [NAMESPACE]
+        return original(kubelet.address if known else host, *arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", resolve)
+        yield
 
 
 @contextmanager

@@ -94,7 +94,7 @@ def when(condition: Callable[[], Any], act: Callable[[], Any]) -> None:
     """Act from outside as soon as a condition holds."""
 
     def wait() -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not condition() and time.monotonic() < deadline:
             time.sleep(0.01)
         act()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from container_component_src.backends.local.processes import PROJECT_ROOT
 
-DEADLINE = 90  # seconds
+DEADLINE = 300  # seconds
 
 
 def stop_when(holds: Callable[[], object], arguments: list[str], environment: Mapping[str, str] = os.environ) -> str:

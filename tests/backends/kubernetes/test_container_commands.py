@@ -25,7 +25,7 @@ from tests.backends.kubernetes.test_tuning_manifest import experiment
 from tests.helpers import write_dataset
 from tests.model.datasets import CHANNELS, make_values
 
-DEADLINE = 120  # seconds
+DEADLINE = 300  # seconds
 STEP = Step("a-run")
 
 
@@ -72,6 +72,7 @@ def injected(manifest: Mapping[str, Any], rank: int, port: int) -> dict[str, str
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nodes", [1, 2])
 def test_the_replicas_of_a_job_write_the_bundle_to_object_storage(store: str, nodes: int) -> None:
     paths = {"train_df_path": f"{store}/train", "val_df_path": f"{store}/val", "model_output_file": f"{store}/model"}
@@ -95,6 +96,7 @@ def test_the_replicas_of_a_job_write_the_bundle_to_object_storage(store: str, no
     assert scores(bundle.model, make_values(4, seed=3)).shape == (4,)
 
 
+@pytest.mark.slow
 def test_a_trial_reports_its_objective_through_katibs_shell(store: str, tmp_path: Path) -> None:
     """Katib puts the chosen values in place, and runs the joined command with its output in a file."""
     space = SearchSpace.model_validate(

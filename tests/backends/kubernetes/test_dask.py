@@ -3,10 +3,10 @@
 import json
 import os
 import re
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,13 @@ from container_component_src.cluster.step import Step
 from container_component_src.errors import StepError
 from container_component_src.steps.data import ClusterSpec
 from container_component_src.telemetry.dataset import Dataset
-from tests.backends.kubernetes.dask_operator import Kubelet, running
+from tests.backends.kubernetes.dask_operator import Kubelet, resolving, running
 from tests.backends.kubernetes.deployments import when
 from tests.backends.kubernetes.golden import PODS
 from tests.backends.kubernetes.stopping import DEADLINE, stop_when
 from tests.cluster.emulator import NAMESPACE, Emulator
-from tests.helpers import TIME, RunCommand, assert_refused, write_dataset
+from tests.cluster.emulator import running as emulated
+from tests.helpers import TIME, Invoke, RunCommand, assert_refused, write_dataset
 
 RELIST = 180  # seconds, after which the operator has listed anew whatever event it may have missed
 KINDS = ("DaskCluster", "DaskWorkerGroup", "DaskAutoscaler", "Deployment", "Service", "Pod")
@@ -49,27 +50,48 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dask_connection, "PAUSE", 0.02)
 
 
-@pytest.fixture
-def kubelet(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kubelet]:
-    """The operator at work; names of the cluster lead to its scheduler also here."""
-    original = socket.getaddrinfo
-    helper = Kubelet(emulator, tmp_path)
-
-    def resolve(host: Any, *arguments: Any, **options: Any) -> Any:
-        name = host.decode() if isinstance(host, bytes) else host
-        known = bool(name) and name.split(".")[1:2] == [NAMESPACE]
-        return original(helper.address if known else host, *arguments, **options)
-
-    monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    with running(helper):
+@pytest.fixture(scope="module")
+def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubelet]:
+    """One cluster with the operator at work for all tests that need it: its start takes seconds."""
+    with emulated() as api, running(Kubelet(api, tmp_path_factory.mktemp("operator"))) as helper:
         yield helper
+
+
+@pytest.fixture
+def emulator(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
+    """The cluster of the operator for tests that use `kubelet`, and an empty one for the others."""
+    with ExitStack() as stack:
+        shared = "kubelet" in request.fixturenames
+        api = request.getfixturevalue("operated").emulator if shared else stack.enter_context(emulated())
+        monkeypatch.setenv("KUBECONFIG", str(api.kubeconfig(tmp_path / "kubeconfig")))
+        yield api
+
+
+@pytest.fixture
+def kubelet(operated: Kubelet, emulator: Emulator) -> Iterator[Kubelet]:
+    """The operator at work, and nothing of the tests before; names of the cluster lead to its scheduler also here."""
+    emulator.forget()
+    with resolving(operated):
+        yield operated
+    emulator.forget()
+    operated.waiting.clear()
+    operated.refused.clear()
+
+    def emptied() -> bool:
+        """Whether nothing was there any more; the operator may still create what it has begun with."""
+        found = [(kind, name) for kind in (*KINDS, "Event") for name in emulator.objects(kind)]
+        for kind, name in found:
+            emulator.remove(kind, name)
+        return not found and not operated.processes
+
+    assert wait_until(emptied)
 
 
 def wait_until(holds: Callable[[], bool], timeout: float = DEADLINE) -> bool:
     """Whether something comes true in time."""
     deadline = time.monotonic() + timeout
     while not (found := holds()) and time.monotonic() < deadline:
-        time.sleep(0.05)
+        time.sleep(0.2)
     return found
 
 
@@ -84,11 +106,12 @@ def left(emulator: Emulator) -> dict[str, list[str]]:
 
 
 COMMAND = [
-    *("run_dask_preprocessing", "--timestamp-col", TIME, "--backend", "kubernetes", "--num-dask-workers", "2"),
+    *("run_dask_preprocessing", "--timestamp-col", TIME, "--backend", "kubernetes", "--num-dask-workers", "1"),
     *("--namespace", NAMESPACE, "--dask-worker-image", PODS.image),
 ]
 
 
+@pytest.mark.slow
 def test_the_command_makes_a_dataset_on_a_cluster_of_the_operator(
     run_command: RunCommand, emulator: Emulator, kubelet: Kubelet, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,7 +127,8 @@ def test_the_command_makes_a_dataset_on_a_cluster_of_the_operator(
     assert left(emulator) == {}
 
 
-def test_the_command_says_what_failed_in_a_worker(
+@pytest.mark.slow
+def test_the_command_reports_what_failed_in_a_worker(
     run_command: RunCommand, emulator: Emulator, kubelet: Kubelet, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_dataset(f"{bucket}/split", np.zeros((4, 2)))
@@ -117,7 +141,8 @@ def test_the_command_says_what_failed_in_a_worker(
     assert left(emulator) == {}
 
 
-def test_a_command_that_is_told_to_stop_leaves_nothing(emulator: Emulator, kubelet: Kubelet, bucket: str) -> None:
+@pytest.mark.slow
+def test_a_stopped_command_leaves_nothing(emulator: Emulator, kubelet: Kubelet, bucket: str) -> None:
     """It waits for workers that find no node."""
     kubelet.waiting["worker"] = UNSCHEDULABLE
     write_dataset(f"{bucket}/split", np.zeros((4, 2)))
@@ -127,21 +152,23 @@ def test_a_command_that_is_told_to_stop_leaves_nothing(emulator: Emulator, kubel
     assert left(emulator) == {}
 
 
+@pytest.mark.slow
 def test_a_cluster_comes_up_scales_and_closes(
     cluster: Cluster, step: Step, emulator: Emulator, kubelet: Kubelet
 ) -> None:
-    with dask.dask_client(cluster, step, PODS, TWO_WORKERS) as client:
-        assert len(client.scheduler_info()["workers"]) == 2
+    with dask.dask_client(cluster, step, PODS, ONE_WORKER) as client:
+        assert len(client.scheduler_info()["workers"]) == 1
         (pod, *_) = emulator.objects("Pod").values()
         assert pod["metadata"]["labels"]["pipeline/runid"] == step.run_id
         assert pod["metadata"]["labels"]["sidecar.istio.io/inject"] == "false"
-        dask_connection.scale(client.cluster, ClusterSpec(num_dask_workers=3), cluster.patience)
-        client.wait_for_workers(3, timeout=DEADLINE)
+        dask_connection.scale(client.cluster, TWO_WORKERS, cluster.patience)
+        client.wait_for_workers(2, timeout=DEADLINE)
         dask_connection.scale(client.cluster, ONE_WORKER, cluster.patience)
         assert wait_until(lambda: len(client.scheduler_info()["workers"]) == 1)
     assert left(emulator) == {}
 
 
+@pytest.mark.slow
 def test_an_adaptive_cluster_follows_the_work(
     cluster: Cluster, step: Step, emulator: Emulator, kubelet: Kubelet
 ) -> None:
@@ -154,7 +181,8 @@ def test_an_adaptive_cluster_follows_the_work(
     assert left(emulator) == {}
 
 
-def test_passing_failures_of_the_api_are_overcome(
+@pytest.mark.slow
+def test_transient_failures_of_the_api_are_retried(
     cluster: Cluster, step: Step, emulator: Emulator, kubelet: Kubelet
 ) -> None:
     requests = [("POST", "/daskclusters$"), ("GET", "/daskclusters"), ("GET", "/pods"), ("GET", "/services")]
@@ -168,8 +196,9 @@ def test_passing_failures_of_the_api_are_overcome(
     assert left(emulator) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("request_", [("GET", "/services/"), ("PATCH", "/daskworkergroups/")])
-def test_a_cluster_outlives_an_api_server_that_stays_away(
+def test_a_cluster_is_kept_if_the_api_server_stays_unreachable(
     cluster: Cluster, step: Step, emulator: Emulator, kubelet: Kubelet, request_: tuple[str, str]
 ) -> None:
     impatient = replace(cluster, patience=1.0)
@@ -182,6 +211,7 @@ def test_a_cluster_outlives_an_api_server_that_stays_away(
     assert len(emulator.objects("DaskCluster")) == 1
 
 
+@pytest.mark.slow
 def test_a_second_attempt_adopts_the_running_cluster(
     cluster: Cluster, step: Step, emulator: Emulator, kubelet: Kubelet
 ) -> None:
@@ -196,7 +226,8 @@ def test_a_second_attempt_adopts_the_running_cluster(
     assert left(emulator) == {}
 
 
-def test_a_cluster_that_is_lost_in_the_middle_of_the_work_is_named(
+@pytest.mark.slow
+def test_the_loss_of_a_cluster_during_the_work_is_reported(
     cluster: Cluster, step: Step, emulator: Emulator, kubelet: Kubelet
 ) -> None:
     with (
@@ -220,7 +251,7 @@ OOM_KILLED = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
         (KilledWorker("f", NO_WORKER, 3), "worker", "Dask cluster eclss: workers keep dying over one partition"),
     ],
 )
-def test_pods_that_ran_out_of_memory_are_named(
+def test_pods_that_ran_out_of_memory_are_reported(
     cluster: Cluster, emulator: Emulator, error: Exception, component: str, message: str
 ) -> None:
     emulator.put("DaskCluster", {"apiVersion": DASK_CLUSTER.api_version, "metadata": {"name": "eclss"}})
@@ -231,7 +262,7 @@ def test_pods_that_ran_out_of_memory_are_named(
         raise error
 
 
-def test_a_scheduler_that_nobody_reaches_is_named(
+def test_an_unreachable_scheduler_is_reported(
     cluster: Cluster, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dask_connection, "CONNECT_TIMEOUT", 0.1)
@@ -241,8 +272,9 @@ def test_a_scheduler_that_nobody_reaches_is_named(
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [ValueError, SystemExit, KeyboardInterrupt])
-def test_nothing_is_left_of_a_step_that_failed_or_was_told_to_stop(
+def test_a_failed_or_stopped_step_leaves_nothing(
     cluster: Cluster, step: Step, emulator: Emulator, kubelet: Kubelet, ending: type[BaseException]
 ) -> None:
     with pytest.raises(ending), dask.dask_client(cluster, step, PODS, ONE_WORKER):
@@ -260,7 +292,7 @@ def put_pod(emulator: Emulator, cluster_name: str, component: str, status: dict[
     emulator.put("Pod", {"apiVersion": "v1", "metadata": metadata, "status": status})
 
 
-def test_a_scheduler_without_a_place_is_named(
+def test_an_unschedulable_scheduler_is_reported(
     cluster: Cluster, step: Step, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dask, "START_TIMEOUT", 2.0)
@@ -275,8 +307,9 @@ def test_a_scheduler_without_a_place_is_named(
     assert left(emulator) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("component", ["scheduler", "worker"])
-def test_a_quota_is_named_while_it_holds_pods_up(
+def test_an_exceeded_quota_is_reported_while_pods_wait(
     cluster: Cluster,
     step: Step,
     emulator: Emulator,
@@ -300,7 +333,7 @@ def test_a_quota_is_named_while_it_holds_pods_up(
     assert left(emulator) == {}
 
 
-def test_a_quota_is_named_in_the_end(
+def test_an_exceeded_quota_is_reported_after_the_timeout(
     cluster: Cluster, emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dask, "START_TIMEOUT", 0.2)
@@ -336,7 +369,7 @@ def test_a_cluster_is_not_idle_for_as_long_as_the_step_waits() -> None:
     assert dask_manifest.IDLE_TIMEOUT > PATIENCE + dask_connection.CONNECT_TIMEOUT + dask.START_TIMEOUT
 
 
-def test_workers_without_a_place_are_named(
+def test_unschedulable_workers_are_reported(
     cluster: Cluster, emulator: Emulator, dask_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dask, "START_TIMEOUT", 0.2)
@@ -347,7 +380,7 @@ def test_workers_without_a_place_are_named(
         dask._await_workers(cluster, dask_client, "eclss", 9)
 
 
-def test_a_scheduler_that_is_lost_while_workers_are_waited_for_is_named(cluster: Cluster, emulator: Emulator) -> None:
+def test_the_loss_of_the_scheduler_while_workers_start_is_reported(cluster: Cluster, emulator: Emulator) -> None:
     emulator.put("DaskCluster", {"apiVersion": DASK_CLUSTER.api_version, "metadata": {"name": "eclss"}})
     with LocalCluster(n_workers=1, processes=False, dashboard_address=None) as local, Client(local) as client:
         client.close()
@@ -355,7 +388,7 @@ def test_a_scheduler_that_is_lost_while_workers_are_waited_for_is_named(cluster:
             dask._await_workers(cluster, client, "eclss", 9)
 
 
-def test_an_absent_operator_is_named(
+def test_a_missing_operator_is_reported(
     cluster: Cluster, step: Step, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dask, "START_TIMEOUT", 0.2)
@@ -376,7 +409,7 @@ def test_an_absent_operator_is_named(
         ("GET", "/daskclusters/", 403, "not allowed to get DaskCluster"),
     ],
 )
-def test_lasting_failures_of_the_api_are_named(
+def test_permanent_failures_of_the_api_are_reported(
     cluster: Cluster, step: Step, emulator: Emulator, method: str, path: str, status: int, message: str
 ) -> None:
     emulator.fail(method, path, status, times=99)
@@ -401,9 +434,9 @@ def test_a_cluster_is_left_to_the_next_attempt_while_the_api_fails(
     assert len(emulator.objects("DaskCluster")) == 1
 
 
-def test_the_dry_run_prints_the_manifest(run_command: RunCommand, emulator: Emulator) -> None:
+def test_the_dry_run_prints_the_manifest(invoke: Invoke, emulator: Emulator) -> None:
     paths = ["--partitioned-telemetry-paths", "s3://data/split", "--df-out-path", "s3://data/d"]
-    outcome = run_command(*COMMAND, *paths, "--min-workers", "1", "--max-workers", "4", "--dry-run")
+    outcome = invoke(*COMMAND, *paths, "--min-workers", "1", "--max-workers", "4", "--dry-run")
     assert outcome.code == 0, outcome.stderr
     assert outcome.stdout.startswith("apiVersion: kubernetes.dask.org/v1\nkind: DaskCluster\n")
     assert "replicas: 1" in outcome.stdout

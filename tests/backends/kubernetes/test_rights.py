@@ -1,6 +1,8 @@
 """Each right that deploy/rbac.yaml grants is used; that no other is needed is what the emulated API sees to."""
 
+from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -18,10 +20,10 @@ from container_component_src.maintenance.cluster_cleanup import clean_up_cluster
 from container_component_src.maintenance.data_cleanup import clean_up_data
 from container_component_src.steps.data import ClusterSpec
 from tests.backends.kubernetes import katib_controller, training_controller
+from tests.backends.kubernetes.dask_operator import Kubelet, resolving, running
 from tests.backends.kubernetes.deployments import deploy, service
 from tests.backends.kubernetes.golden import PODS, context
 from tests.backends.kubernetes.kserve_controller import KServe
-from tests.backends.kubernetes.test_dask import kubelet  # noqa: F401
 from tests.backends.kubernetes.test_training_manifest import job
 from tests.backends.kubernetes.test_tuning_manifest import experiment
 from tests.cluster.emulator import Emulator
@@ -30,7 +32,15 @@ from tests.cluster.rights import granted
 SECOND_POD = {"pod_name": "step-pod-2", "pod_uid": "00000000-0000-4000-8000-0000000000bb"}
 
 
-@pytest.mark.usefixtures("kserve", "kubelet")
+@pytest.fixture
+def dask_operator(emulator: Emulator, tmp_path: Path) -> Iterator[None]:
+    """Run the Dask operator."""
+    with running(Kubelet(emulator, tmp_path)) as kubelet, resolving(kubelet):
+        yield
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("kserve", "dask_operator")
 def test_all_granted_rights_are_used(
     cluster: Cluster,
     step: Step,
@@ -39,7 +49,8 @@ def test_all_granted_rights_are_used(
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(conditions, "POLL_INTERVAL", 0.05)
+    monkeypatch.setattr(conditions, "POLL_INTERVAL", 0.2)
+    kserve.idle = True  # it has nothing to do at first, and looks often
     retried = Step(step.run_id, **SECOND_POD)
     with training_controller.playing(training_controller.TrainingOperator(emulator)):
         emulator.put("PyTorchJob", owned_objects.with_digest(training_manifest.manifest(step, PODS, job())))
@@ -54,7 +65,7 @@ def test_all_granted_rights_are_used(
         pass
     with dask.dask_client(cluster, step, PODS, ClusterSpec(num_dask_workers=1, min_workers=1, max_workers=2)):
         pass
-    kserve.scores["one"] = 2.0
+    kserve.scores["one"], kserve.idle = 2.0, False
     with pytest.raises(StepError, match="deleted again"):
         deploy(cluster, step, service("one"))
     deploy(cluster, step, service("two"))

@@ -25,7 +25,7 @@ from tests.backends.kubernetes.test_training_manifest import job
 from tests.backends.kubernetes.training_controller import UNSCHEDULABLE, TrainingOperator, container, playing
 from tests.cluster.emulator import NAMESPACE, Emulator
 from tests.cluster.test_eviction import EVICTED, WORKFLOW
-from tests.helpers import RunCommand, write_dataset
+from tests.helpers import Invoke, write_dataset
 
 EPOCHS = "".join(f"epoch {number}\n" for number in range(5))
 FAILED = condition("Failed")
@@ -367,27 +367,25 @@ def options(bucket: str) -> list[str]:
     ]
 
 
-def test_the_command_reports_what_failed(
-    run_command: RunCommand, operator: TrainingOperator, options: list[str]
-) -> None:
+def test_the_command_reports_what_failed(invoke: Invoke, operator: TrainingOperator, options: list[str]) -> None:
     operator.exit_codes = {"master-0": 2}
-    outcome = run_command(*options)
+    outcome = invoke(*options)
     assert outcome.code == 2
     assert outcome.stdout.endswith(EPOCHS + "error: master-0 does not like it; fix it\n")
     assert "error: master-0 does not like it; fix it" in outcome.stderr
 
 
 def test_no_job_is_started_if_its_bundle_cannot_be_written(
-    run_command: RunCommand, emulator: Emulator, options: list[str]
+    invoke: Invoke, emulator: Emulator, options: list[str]
 ) -> None:
-    outcome = run_command(*options, "--model-output-file", "s3://no-such-bucket/model")
+    outcome = invoke(*options, "--model-output-file", "s3://no-such-bucket/model")
     assert outcome.code != 0
     assert "no-such-bucket/model" in outcome.stderr
     assert emulator.requests() == []
 
 
-def test_the_dry_run_prints_the_manifest(run_command: RunCommand, emulator: Emulator, options: list[str]) -> None:
-    outcome = run_command(*options, "--dry-run")
+def test_the_dry_run_prints_the_manifest(invoke: Invoke, emulator: Emulator, options: list[str]) -> None:
+    outcome = invoke(*options, "--dry-run")
     assert outcome.code == 0, outcome.stderr
     assert outcome.stdout.startswith("apiVersion: kubeflow.org/v1\nkind: PyTorchJob\n")
     assert emulator.requests() == []

@@ -27,7 +27,7 @@ from tests.backends.kubernetes.stopping import stop_when
 from tests.backends.kubernetes.test_tuning_manifest import experiment
 from tests.cluster.emulator import NAMESPACE, Emulator
 from tests.cluster.test_eviction import EVICTED
-from tests.helpers import RunCommand, assert_refused, write_dataset
+from tests.helpers import Invoke, assert_refused, write_dataset
 
 LEFT = ("Experiment", "Trial", "Pod")
 
@@ -329,23 +329,22 @@ def options(bucket: str, tmp_path: Path) -> list[str]:
 
 
 def test_the_command_writes_the_trials_and_the_best_hyperparameters(
-    run_command: RunCommand, emulator: Emulator, katib: Katib, options: list[str], tmp_path: Path
+    invoke: Invoke, katib: Katib, options: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    outcome = run_command(*options)
+    caplog.set_level("INFO")
+    outcome = invoke(*options)
     assert outcome.code == 0, outcome.stderr
-    assert "best val_loss 4" in outcome.stdout
+    assert "best val_loss 4" in caplog.text
     assert (tmp_path / "trials.csv").read_text().count("succeeded") == 2
 
 
-def test_the_command_reports_what_failed(
-    run_command: RunCommand, emulator: Emulator, katib: Katib, options: list[str]
-) -> None:
+def test_the_command_reports_what_failed(invoke: Invoke, emulator: Emulator, katib: Katib, options: list[str]) -> None:
     katib.losses = lambda chosen: None
-    assert_refused(run_command(*options), "error: dataset 0 is broken; fix it", code=1)
+    assert_refused(invoke(*options), "error: dataset 0 is broken; fix it", code=1)
 
 
-def test_the_dry_run_prints_the_manifest(run_command: RunCommand, emulator: Emulator, options: list[str]) -> None:
-    outcome = run_command(*options, "--dry-run")
+def test_the_dry_run_prints_the_manifest(invoke: Invoke, emulator: Emulator, options: list[str]) -> None:
+    outcome = invoke(*options, "--dry-run")
     assert outcome.code == 0
     assert outcome.stdout.startswith("apiVersion: kubeflow.org/v1beta1\nkind: Experiment\n")
     assert emulator.requests() == []

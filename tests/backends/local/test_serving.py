@@ -19,7 +19,7 @@ from container_component_src.serving.deployment.service import Service, SmokeReq
 from container_component_src.steps.serving import Hosting
 from tests.serving.bundles import make_bundle
 
-DEADLINE = 60  # seconds
+DEADLINE = 300  # seconds
 
 
 @pytest.fixture
@@ -35,6 +35,7 @@ def nothing_is_left() -> Iterator[None]:
     assert psutil.Process().children(recursive=True) == before
 
 
+@pytest.mark.slow
 def test_a_deployed_service_answers_like_the_model(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -45,22 +46,24 @@ def test_a_deployed_service_answers_like_the_model(
     assert deployment.url.endswith("/v1/models/eclss:predict")
 
 
+@pytest.mark.slow
 def test_a_combined_service_is_one_process(service: Service) -> None:
     deployment = deploy(replace(service, hosting=Hosting(combined=True)))
     assert deployment.revision == service.model_version
 
 
+@pytest.mark.slow
 def test_a_wrong_answer_fails_the_deployment(service: Service) -> None:
     (score,) = service.smoke_request.scores
     expecting_more = SmokeRequest(service.smoke_request.instances, (score + 0.01,))
     with pytest.raises(StepError, match="row 0 of the smoke request scores"):
-        deploy(replace(service, smoke_request=expecting_more))
+        deploy(replace(service, smoke_request=expecting_more, hosting=Hosting(combined=True)))
 
 
 def test_a_process_that_exits_fails_the_deployment_with_its_last_line(service: Service, tmp_path: Path) -> None:
     (tmp_path / "bundle" / INFO_NAME).write_text("{")
     with pytest.raises(StepError, match=rf"ended with code 2: error: .*{INFO_NAME}: damaged model bundle"):
-        deploy(service)
+        deploy(replace(service, hosting=Hosting(combined=True)))
 
 
 def test_a_service_that_is_not_ready_in_time_fails_the_deployment(service: Service) -> None:
@@ -68,6 +71,7 @@ def test_a_service_that_is_not_ready_in_time_fails_the_deployment(service: Servi
         deploy(replace(service, ready_timeout=0.1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stopped_deployment_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     make_bundle(tmp_path / "bundle")

@@ -2,6 +2,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,6 +48,7 @@ def program(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     return replace
 
 
+@pytest.mark.slow
 def test_two_nodes_train_the_same_model_as_one(
     arguments: TrainingArguments, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -71,9 +73,11 @@ def test_two_nodes_train_the_same_model_as_one(
     assert distributed.info.thresholds.score == pytest.approx(single.info.thresholds.score, rel=0.1)
 
 
+@pytest.mark.slow
 def test_bad_input_is_reported_by_the_processes(arguments: TrainingArguments) -> None:
+    bad = arguments.model_copy(update={"batch_size": 301, "num_gpu_nodes": 1})
     with pytest.raises(InputError, match=r"rank \d of the training ended with code 2: error: .*batch size 301"):
-        get_backend("local").trainer.train(TrainingJob(arguments=arguments.model_copy(update={"batch_size": 301})))
+        get_backend("local").trainer.train(TrainingJob(arguments=bad))
 
 
 def test_the_processes_have_the_environment_of_the_operator(
@@ -126,8 +130,10 @@ def test_the_job_has_a_timeout(arguments: TrainingArguments, program: Callable[[
         LocalTrainer().train(TrainingJob(arguments=arguments, timeout=0.1))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_no_process_outlives_its_launcher(arguments: TrainingArguments, number: signal.Signals) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "trains"), [(signal.SIGTERM, True), (signal.SIGINT, False)])
+def test_no_process_outlives_its_launcher(arguments: TrainingArguments, number: signal.Signals, trains: bool) -> None:
+    """It is told to stop while its processes train, or while they start."""
     options = [
         f"--{name.replace('_', '-')}={getattr(arguments, name)}"
         for name in ("train_df_path", "val_df_path", "model_output_file", "num_gpu_nodes")
@@ -136,16 +142,18 @@ def test_no_process_outlives_its_launcher(arguments: TrainingArguments, number: 
     endless = ["--max-epochs=1000000", "--early-stopping-patience=1000000", "--hyperparameters", '{"batch_size": 64}']
     with subprocess.Popen([*command, *endless], cwd=ROOT, stdout=subprocess.PIPE, text=True) as launcher:
         assert launcher.stdout is not None
-        while "val_loss=" not in launcher.stdout.readline():
+        while trains and "val_loss=" not in launcher.stdout.readline():
             assert launcher.poll() is None
-        ranks = psutil.Process(launcher.pid).children(recursive=True)
+        while len(ranks := psutil.Process(launcher.pid).children(recursive=True)) < 2:
+            assert launcher.poll() is None
+            time.sleep(0.02)
         reader = threading.Thread(target=launcher.stdout.read)
         reader.start()
         launcher.send_signal(number)
-        assert launcher.wait(30) != 0
-        reader.join(30)
+        assert launcher.wait(300) != 0
+        reader.join(300)
     assert len(ranks) == 2
-    _, alive = psutil.wait_procs(ranks, timeout=5)
+    _, alive = psutil.wait_procs(ranks, timeout=60)
     assert alive == []
 
 

@@ -19,7 +19,7 @@ IMAGE = "registry/image:1"
 def cluster(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Emulator:  # noqa: F811
     monkeypatch.setenv("KUBECONFIG", str(emulator.kubeconfig(tmp_path / "user", ADMINISTRATOR)))
     monkeypatch.setattr(pod_checks, "POLL_INTERVAL", 0.1)
-    monkeypatch.setattr(pod_checks, "ROOM_TIMEOUT", 0.5)
+    monkeypatch.setattr(pod_checks, "SCHEDULING_TIMEOUT", 0.5)
     return emulator
 
 

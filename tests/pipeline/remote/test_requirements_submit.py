@@ -53,8 +53,8 @@ def test_run_is_submitted_after_a_check_of_the_inputs(site: Path, storage: dict[
     with serving() as platform:
         told = submit(site, platform, storage, *inputs("s3://preflight/archives", "s3://preflight/reports.csv"))
         assert told.returncode == 0, told.stderr
-        assert "ok: archives: 1 archives; their columns are not checked without pyarrow\n" in told.stdout
-        assert "ok: reports: there; their columns are not checked without pandas\n" in told.stdout
+        assert "ok: archives: 1 archives; without pyarrow their columns are not checked\n" in told.stdout
+        assert "ok: reports: found; without pandas its columns are not checked\n" in told.stdout
         assert len(platform.api.runs) == 1
         absent = submit(site, platform, storage, *inputs("s3://preflight/nothing", "s3://preflight/absent.csv"))
         assert (absent.returncode, len(platform.api.runs)) == (1, 1)
@@ -78,4 +78,4 @@ def test_missing_packages_are_named_with_the_file_that_has_them(tmp_path: Path, 
 def test_local_run_needs_the_libraries_of_the_steps(site: Path) -> None:
     done = run(site, "--local")
     assert done.returncode == 2
-    assert done.stderr == "error: --local needs all dependencies: pip install --requirement requirements.txt\n"
+    assert done.stderr == "error: --local needs all dependencies; pip install --requirement requirements.txt\n"

@@ -58,9 +58,9 @@ def test_second_run_uses_the_experiment_and_no_cache_if_asked(platform: Platform
     ("arguments", "message"),
     [
         (("--param", "max_epoch=3"), "unknown pipeline parameter 'max_epoch'"),
-        (("--param", "max_epochs=many"), "'max_epochs' is 'many': give a whole number"),
+        (("--param", "max_epochs=many"), "'max_epochs' is 'many': Input should be a valid integer"),
         (("--wait", "--upload"), "exclude each other"),
-        (("--image-tag", "feature/x"), "no image can have the tag 'feature/x'"),
+        (("--image-tag", "feature/x"), "'feature/x' is not a valid image tag"),
     ],
 )
 def test_invalid_arguments_are_rejected_before_any_request(

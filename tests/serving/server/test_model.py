@@ -16,6 +16,7 @@ from container_component_src.model.scoring import score_contributions
 from tests.serving.bad_requests import BAD_BODIES, BAD_ROWS, LIST
 from tests.serving.bundles import CHANNELS, ROW, SCALER, make_bundle
 
+pytestmark = pytest.mark.slow
 MODEL = "eclss"
 JSON = {"content-type": "application/json"}
 
@@ -64,7 +65,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
         ports[2]: transformer("other", ports[0]),
         ports[3]: transformer("bundle", ports[4]),
     }
-    with running(commands) as processes, httpx.Client(trust_env=False, timeout=30) as client:
+    with running(commands) as processes, httpx.Client(trust_env=False, timeout=120) as client:
         wait_until_ready(processes, MODEL, 120, client)
         yield Servers(bundle, other, *(Endpoint(client, port) for port in ports[:4]))
 

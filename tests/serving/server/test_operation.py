@@ -22,7 +22,7 @@ from tests.serving.bundles import CHANNELS, ROW, make_bundle
 from tests.serving.conftest import MODEL, Service
 from tests.serving.grpc_client import messages, stub
 
-TIMEOUT = 60.0  # generous: nothing here asserts on time
+TIMEOUT = 180.0  # generous: nothing here asserts on time
 LARGE = 60_000  # rows that take a server a while
 
 
@@ -46,6 +46,7 @@ def samples(text: str) -> dict[tuple[str, tuple[str, ...]], float]:
     }
 
 
+@pytest.mark.slow
 def test_requests_get_503_while_the_predictor_is_down(tmp_path: Path) -> None:
     make_bundle(tmp_path)
     predictor_port, port = free_ports(2)
@@ -90,6 +91,7 @@ def test_requests_get_503_while_the_predictor_is_down(tmp_path: Path) -> None:
     assert all("predictor does not answer" in text for code, text in answers if code == 503)
 
 
+@pytest.mark.slow
 def test_readiness_can_depend_on_the_predictor(tmp_path: Path) -> None:
     make_bundle(tmp_path)
     predictor_port, port = free_ports(2)
@@ -115,6 +117,7 @@ def test_readiness_can_depend_on_the_predictor(tmp_path: Path) -> None:
         assert not [line for line in logged if "traceback" in line or line["level"] == "ERROR"]
 
 
+@pytest.mark.slow
 def test_a_request_in_flight_is_finished_when_the_server_is_stopped(tmp_path: Path) -> None:
     make_bundle(tmp_path)
     (port,) = free_ports(1)
@@ -134,6 +137,7 @@ def test_a_request_in_flight_is_finished_when_the_server_is_stopped(tmp_path: Pa
     assert len(answer.json()["predictions"]) == LARGE
 
 
+@pytest.mark.slow
 def test_workers_share_requests_and_metrics(tmp_path: Path) -> None:
     make_bundle(tmp_path, threshold=-100.0)  # all rows are alarms
     port, grpc_port = free_ports(2)

@@ -22,7 +22,7 @@ COMMANDS = {"serve_predictor": [], "serve_transformer": ["--predictor-host", "pr
 
 def serve(command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     program = [sys.executable, "container_component_src/main.py", command, *COMMANDS[command], *arguments]
-    return subprocess.run(program, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(program, capture_output=True, text=True, timeout=300, check=False)
 
 
 def one_line(result: subprocess.CompletedProcess[str]) -> str:
@@ -64,6 +64,7 @@ def test_a_port_in_use_is_refused(command: str, tmp_path: Path) -> None:
     assert f"port {port}: cannot listen there" in one_line(result)
 
 
+@pytest.mark.slow
 def test_a_grpc_port_in_use_is_refused(tmp_path: Path) -> None:
     make_bundle(tmp_path)
     (http_port,) = free_ports(1)
@@ -76,6 +77,7 @@ def test_a_grpc_port_in_use_is_refused(tmp_path: Path) -> None:
     assert f"gRPC port {port}: cannot listen there" in result.stderr.splitlines()[-1]  # gRPC itself says so before
 
 
+@pytest.mark.slow
 def test_a_server_stops_on_sigterm_with_exit_code_0(tmp_path: Path) -> None:
     make_bundle(tmp_path)
     (port,) = free_ports(1)
@@ -83,4 +85,4 @@ def test_a_server_stops_on_sigterm_with_exit_code_0(tmp_path: Path) -> None:
     with running({port: command}) as (server,), httpx.Client(trust_env=False) as client:
         wait_until_ready([server], "model", 120, client)
         os.kill(server.process.pid, signal.SIGTERM)
-        assert server.process.wait(30) == 0
+        assert server.process.wait(300) == 0

@@ -9,7 +9,7 @@ from container_component_src.values import validated
 
 @pytest.mark.parametrize("name", ["", "Eclss", "1eclss", "eclss-", "ec_lss", "e" * 52])
 def test_a_name_that_kubernetes_refuses_is_refused(name: str) -> None:
-    with pytest.raises(InputError, match=f"'{name}' is no name of a service"):
+    with pytest.raises(InputError, match=f"'{name}' is not a valid service name"):
         validated(DeployToKserve, {"bundle_path": "bundle", "service_name": name})
 
 

@@ -249,15 +249,13 @@ def test_output_that_is_an_input(invoke: Invoke, tmp_path: Path) -> None:
     raw, data, labels = (tmp_path / name for name in ("raw", "data", "labels"))
     scaler = tmp_path / "scaler.json"
     assert invoke(*data_steps.split(archive, raw)).code == 0
-    assert_refused(invoke(*data_steps.preprocess([raw], raw)), raw, "reads or writes this folder already")
+    assert_refused(invoke(*data_steps.preprocess([raw], raw)), raw, "uses this folder already")
     assert invoke(*data_steps.preprocess([raw], data)).code == 0
-    assert_refused(
-        invoke(*data_steps.label(data, reports, f"file://{data}/")), data, "reads or writes this folder already"
-    )
+    assert_refused(invoke(*data_steps.label(data, reports, f"file://{data}/")), data, "uses this folder already")
     assert invoke(*data_steps.label(data, reports, labels)).code == 0
     for option, folder in (("--train-df-path", data), ("--val-df-path", labels), ("--test-df-path", tmp_path / "val")):
         outcome = invoke(*data_steps.three_way(data, labels, tmp_path), option, folder)
-        assert_refused(outcome, folder, "reads or writes this folder already")
+        assert_refused(outcome, folder, "uses this folder already")
     assert invoke(*data_steps.fit(data, scaler)).code == 0
     assert_refused(invoke(*data_steps.scale(scaler, [data] * 3, tmp_path), "--scaled-train-df-path", data), data)
     for folder in (raw, data, labels):  # unchanged

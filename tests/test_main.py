@@ -71,9 +71,12 @@ def test_invalid_command_lines_are_refused(invoke: Invoke) -> None:
     assert_refused(invoke("split_parquet"), "No such command 'split_parquet'")
     assert_refused(invoke("split_parquet_file"), "--file-path")
     assert_refused(invoke("split_parquet_file", "--colour", "red"), "--colour")
-    assert_refused(invoke(*data_steps.split("a", "b"), "--rowgroup-limit", "many"), "'many' is not a whole number")
-    assert_refused(invoke(*data_steps.split("a", "b"), "--rowgroup-limit", "2.5"), "'2.5' is not a whole number")
-    assert_refused(invoke(*data_steps.split("a", "b"), "--rowgroups-per-file", "0"), "below 1")
+    split = data_steps.split("a", "b")
+    assert_refused(invoke(*split, "--rowgroup-limit", "many"), "'--rowgroup-limit': 'many'", "a valid integer")
+    assert_refused(invoke(*split, "--rowgroup-limit", "2.5"), "'--rowgroup-limit': '2.5'", "a valid integer")
+    assert_refused(
+        invoke(*split, "--rowgroups-per-file", "0"), "'--rowgroups-per-file': '0'", "greater than or equal to 1"
+    )
 
 
 def test_whole_numbers_may_be_written_as_floats(invoke: Invoke, tmp_path: Path) -> None:

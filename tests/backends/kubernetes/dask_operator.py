@@ -21,6 +21,7 @@ from tests.cluster.emulator import NAMESPACE, OPERATOR, Emulator
 
 Manifest = dict[str, Any]
 # Names of services of the cluster lead to the address of its scheduler here.
+GRACE_SECONDS = 10.0  # for a process to end after SIGTERM
 RESOLVER = """
 import os, socket, sys
 sys.modules["uvloop"] = None  # kopf would take it where it is installed, and resolve names in its own way
@@ -143,11 +144,15 @@ class Kubelet:
                 self.emulator.patch("Service", name, {"status": {"loadBalancer": {}}})
 
     def stop(self, name: str) -> None:
-        """End the process of a Deployment."""
+        """End the process of a Deployment as a kubelet does: it kills what SIGTERM does not end in time."""
         process = self.processes.pop(name, None)
         if process is not None:
             process.terminate()
-            process.wait(timeout=300)
+            try:
+                process.wait(GRACE_SECONDS)
+            except psutil.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 @contextmanager

@@ -1,18 +1,14 @@
-"""Pipeline arguments given as text, read by the types that the compiled pipeline declares."""
+"""Check pipeline arguments against the types that a compiled pipeline declares."""
 
-import json
-import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from kfp.pipeline_spec import pipeline_spec_pb2
+from pydantic import BeforeValidator, Field, Json, StrictStr, TypeAdapter, ValidationError
 
 from container_component_src.errors import InputError
 
-_TYPES = pipeline_spec_pb2.ParameterType
-LARGEST_INTEGER = 2**53  # KFP keeps every number as a double
-_TRUE = {"true", "yes", "on", "1"}
-_FALSE = {"false", "no", "off", "0"}
+LARGEST_INTEGER = 2**53  # KFP stores every number as a double
 
 
 def parse_arguments(component_spec: Any, values: Mapping[str, object]) -> dict[str, object]:
@@ -40,69 +36,36 @@ def parse_arguments(component_spec: Any, values: Mapping[str, object]) -> dict[s
 
 
 def _parse(name: str, value: object, parameter_type: int) -> object:
-    if parameter_type not in _PARSERS:
+    if parameter_type not in _TYPES:
         return value
-    expected, parser = _PARSERS[parameter_type]
+    expected, adapter = _TYPES[parameter_type]
     try:
-        return parser(value)
-    except (ValueError, TypeError, OverflowError) as error:
+        return adapter.validate_python(value)
+    except ValidationError as error:
         raise InputError(f"pipeline parameter '{name}' is {value!r}", fix=f"give {expected}") from error
 
 
-def _integer(value: object) -> int:
-    try:
-        whole = int(value) if isinstance(value, str) else value
-    except ValueError:
-        whole = value
-    if not isinstance(whole, int) or isinstance(whole, bool):
-        number = _number(value)
-        whole = int(number)
-        if whole != number:
-            raise ValueError(value)
-    if abs(whole) > LARGEST_INTEGER:
-        raise ValueError(value)
-    return whole
-
-
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        raise TypeError(value)
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError(value)
-    return number
-
-
-def _boolean(value: object) -> bool:
+def _no_boolean(value: object) -> object:
     if isinstance(value, bool):
-        return value
-    word = value.strip().lower() if isinstance(value, str) else ""
-    if word not in _TRUE | _FALSE:
-        raise ValueError(value)
-    return word in _TRUE
-
-
-def _string(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(value)
+        raise ValueError("a boolean is not a number")
     return value
 
 
-def _json_of(kind: type) -> Callable[[object], object]:
-    def parse(value: object) -> object:
-        parsed = json.loads(value) if isinstance(value, str) else value
-        if not isinstance(parsed, kind):
-            raise TypeError(value)
-        return parsed
-
-    return parse
+def _word(value: object) -> object:
+    """Refuse numbers, which pydantic would take for booleans."""
+    if not isinstance(value, bool | str):
+        raise ValueError("not a boolean")
+    return value.strip() if isinstance(value, str) else value
 
 
-_PARSERS: dict[int, tuple[str, Callable[[object], object]]] = {
-    _TYPES.NUMBER_INTEGER: ("a whole number of at most 2^53", _integer),
-    _TYPES.NUMBER_DOUBLE: ("a finite number", _number),
-    _TYPES.BOOLEAN: ("true or false", _boolean),
-    _TYPES.STRING: ("text", _string),
-    _TYPES.LIST: ("a JSON list", _json_of(list)),
-    _TYPES.STRUCT: ("a JSON object", _json_of(dict)),
+_Integer = Annotated[int, BeforeValidator(_no_boolean), Field(ge=-LARGEST_INTEGER, le=LARGEST_INTEGER)]
+_Number = Annotated[float, BeforeValidator(_no_boolean), Field(allow_inf_nan=False)]
+_KFP = pipeline_spec_pb2.ParameterType
+_TYPES: dict[int, tuple[str, TypeAdapter[Any]]] = {
+    _KFP.NUMBER_INTEGER: ("a whole number of at most 2^53", TypeAdapter(_Integer)),
+    _KFP.NUMBER_DOUBLE: ("a finite number", TypeAdapter(_Number)),
+    _KFP.BOOLEAN: ("true or false", TypeAdapter(Annotated[bool, BeforeValidator(_word)])),
+    _KFP.STRING: ("text", TypeAdapter(StrictStr)),
+    _KFP.LIST: ("a JSON list", TypeAdapter(Json[list[Any]] | list[Any])),
+    _KFP.STRUCT: ("a JSON object", TypeAdapter(Json[dict[str, Any]] | dict[str, Any])),
 }

@@ -138,12 +138,8 @@ def run_on_platform(settings: Settings, parameters: dict[str, str], options: Opt
     from pipeline.remote.workspace import open_from_notebook, open_remote
 
     run_options = RunOptions(
-        options.experiment,
-        options.run_name,
-        options.wait,
-        options.cron,
-        options.upload,
-        not options.skip_preflight,
+        *(options.experiment, options.run_name, options.wait, options.cron, options.upload),
+        preflight=not options.skip_preflight,
         retries=settings.limits.retries,
         s3_secret=settings.platform.s3_secret,
     )

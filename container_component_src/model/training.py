@@ -63,9 +63,8 @@ def train(arguments: TrainingArguments) -> TrainingSummary:
         torch.manual_seed(arguments.seed)
         model = build(architecture, len(train_set.channels))
     windowing = Windowing(arguments.window_steps, max_gap(val_set))
-    train_rows, val_rows = (
-        row_source(dataset, arguments.memory_share, arguments.seed, windowing) for dataset in (train_set, val_set)
-    )
+    share, seed = arguments.memory_share, arguments.seed
+    train_rows, val_rows = (row_source(dataset, share, seed, windowing) for dataset in (train_set, val_set))
     epochs = fit(model, train_rows, val_rows, arguments)
     summary = _summary(epochs, train_set, val_set, arguments, nodes)
     if rank == 0:
@@ -79,8 +78,7 @@ def train(arguments: TrainingArguments) -> TrainingSummary:
             seed=arguments.seed,
             versions={"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
         )
-        location = storage.resolve(arguments.model_output_file)
-        Bundle(info, model).save(location)
+        Bundle(info, model).save(location := storage.resolve(arguments.model_output_file))
         logger.info("wrote %s with the weights of epoch %d of %d", location.uri, summary.best_epoch, len(epochs))
     return summary
 

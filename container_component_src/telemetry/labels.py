@@ -1,15 +1,17 @@
 """Labels from anomaly reports: 1 for rows in a reported anomaly, 0 for others."""
 
 import logging
+from collections.abc import Sequence
 
 import numpy as np
 
+from container_component_src.arrays import IntArray
 from container_component_src.errors import InputError
 from container_component_src.steps.data import ReportColumns
 from container_component_src.telemetry.anomaly_reports import read_reports
 from container_component_src.telemetry.dataset import Dataset, Frame, to_iso
 from container_component_src.telemetry.dataset_writer import DatasetWriter
-from container_component_src.telemetry.events import inside_any, row_bounds
+from container_component_src.telemetry.events import Event, inside_any, row_bounds
 
 logger = logging.getLogger(__name__)
 
@@ -46,16 +48,18 @@ def label_dataset(
         for frame in dataset.frames(channels=()):
             target.write(Frame(frame.timestamps, frame.values, inside_any(frame.timestamps, reported).astype(np.int8)))
             rows += np.diff(row_bounds(frame.timestamps, reported), axis=1)[:, 0]
-        events = tuple(event for event, count in zip(reported, rows, strict=True) if count)
-        rowless = tuple(event for event, count in zip(reported, rows, strict=True) if not count)
+        events, rowless = _divide(reported, rows)
         if not events:
             raise InputError(
                 f"{reports_uri}: no reported anomaly has a row in the data ({span})", fix="check both time ranges"
             )
-        notes = {
-            "events": len(events),
-            "events_outside": len(outside),
-            "events_without_rows": len(rowless) - len(outside),
-        }
+        counts = len(events), len(outside), len(rowless) - len(outside)
+        notes = dict(zip(("events", "events_outside", "events_without_rows"), counts, strict=True))
         logger.info("%d of %d reported events have rows in the data", len(events), len(reported))
         return target.commit(events=events, events_without_rows=rowless, notes=notes)
+
+
+def _divide(reported: Sequence[Event], rows: IntArray) -> tuple[tuple[Event, ...], tuple[Event, ...]]:
+    """Return the events that have rows in the data, and those that have none."""
+    pairs = list(zip(reported, rows, strict=True))
+    return tuple(event for event, count in pairs if count), tuple(event for event, count in pairs if not count)

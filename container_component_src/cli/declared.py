@@ -12,7 +12,7 @@ from container_component_src.cluster.step import own_namespace
 from container_component_src.errors import InputError
 from container_component_src.steps.declaration import Arguments, Option, adapter
 from container_component_src.steps.description import bounds_of, choices_of, default_of, parse_json, type_of
-from container_component_src.steps.shared import PodSettings
+from container_component_src.steps.shared import Launching, PodSettings
 from container_component_src.values import describe, validated
 
 A = TypeVar("A", bound=Arguments)
@@ -36,9 +36,7 @@ class FieldType(click.ParamType[Any]):
             self.fail(f"{value!r}: {describe(error)}", param, ctx)
 
 
-def step_command(
-    model: type[A], passed_on: bool = False, image_option: str = "--image"
-) -> Callable[[Callable[..., None]], click.Command]:
+def step_command(model: type[A], passed_on: bool = False) -> Callable[[Callable[..., None]], click.Command]:
     """Make a command of a function that takes its arguments as an object.
 
     A command with outputs for the pipeline also gets the text of `--executor-input`, which says where they go.
@@ -46,7 +44,6 @@ def step_command(
     Args:
         model: Declaration of the arguments.
         passed_on: Whether options that are not declared are left to another parser.
-        image_option: Name of the option for the image of the pods.
     """
 
     def decorate(function: Callable[..., None]) -> click.Command:
@@ -58,7 +55,7 @@ def step_command(
         settings = {"ignore_unknown_options": True, "allow_extra_args": True} if passed_on else {}
         return click.Command(
             model.command,
-            params=list(_options(model, image_option)),
+            params=_options(model),
             callback=run,
             help=getdoc(function),
             context_settings=settings,
@@ -73,7 +70,7 @@ def build(model: type[A], options: dict[str, Any]) -> A:
     Raises:
         InputError: The values do not fit each other.
     """
-    if "pods" in model.model_fields:
+    if issubclass(model, Launching):
         given = {name: options.pop(name) for name, *_ in _pod_fields()}
         pods = options["pods"] or PodSettings()
         overriding = {name: value for name, value in given.items() if value is not None}
@@ -83,14 +80,14 @@ def build(model: type[A], options: dict[str, Any]) -> A:
     return validated(model, {name: value for name, value in options.items() if value is not None})
 
 
-def _options(model: type[Arguments], image_option: str) -> list[click.Parameter]:
+def _options(model: type[Arguments]) -> list[click.Parameter]:
     declared = sorted(model.fields(), key=lambda item: not item[1].is_required())  # required ones first
     options: list[click.Parameter] = []
     for name, field, role in declared:
         options.append(_option(name, field, role))
-        if field.annotation is PodSettings:
+        if issubclass(model, Launching) and name == "pods":
             for pod_name, pod_field, _ in _pod_fields():
-                flags = [image_option] if pod_name == "image" else []
+                flags = [model.image_option] if pod_name == "image" else []
                 options.append(_option(pod_name, pod_field, Option(), flags, overriding=True))
     if model.publishes():
         text = "ExecutorInput as JSON, which the pipeline fills in; without it, outputs are printed."

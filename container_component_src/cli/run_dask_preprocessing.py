@@ -5,7 +5,7 @@ from container_component_src.cli.manifests import print_manifest
 from container_component_src.steps.data import RunDaskPreprocessing
 
 
-@step_command(RunDaskPreprocessing, image_option="--dask-worker-image")
+@step_command(RunDaskPreprocessing)
 def run_dask_preprocessing(arguments: RunDaskPreprocessing, executor_input: str) -> None:
     """Write one dataset of the float channels of all partitions, sampled reproducibly."""
     from container_component_src import outputs

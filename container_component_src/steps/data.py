@@ -103,6 +103,7 @@ class RunDaskPreprocessing(DataRoot, TimestampColumn, ClusterSpec, Launching):
     """Arguments of `run_dask_preprocessing`."""
 
     command: ClassVar[str] = "run_dask_preprocessing"
+    image_option: ClassVar[str] = "--dask-worker-image"
 
     partitioned_telemetry_paths: Paths = wired(
         "Folders written by split_parquet_file, or parquet files: one path, or a JSON list."

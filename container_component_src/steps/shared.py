@@ -1,6 +1,6 @@
 """Arguments that several commands share."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -68,13 +68,22 @@ class PodSettings(Gpus):
 
 
 class Launching(Place):
-    """A step that starts jobs."""
+    """A step that starts jobs.
+
+    Attributes:
+        image_option: Option for the image of the pods.
+    """
+
+    image_option: ClassVar[str] = "--image"
 
     pods: PodSettings = wired("Settings of the pods as a JSON object; the options below override it.", PodSettings())
     dry_run: bool = flag("Print the manifest and start nothing.")
 
-    @model_validator(mode="after")
-    def _pods_are_in_the_namespace(self) -> "Launching":
-        if self.pods.namespace != self.namespace:
-            object.__setattr__(self, "pods", self.pods.model_copy(update={"namespace": self.namespace}))
-        return self
+    @model_validator(mode="before")
+    @classmethod
+    def _pods_are_in_the_namespace(cls, values: Any) -> Any:
+        pods = values.get("pods", {})
+        pods = pods.model_dump() if isinstance(pods, PodSettings) else pods
+        return (
+            {**values, "pods": {**pods, "namespace": values.get("namespace", "")}} if isinstance(pods, dict) else values
+        )

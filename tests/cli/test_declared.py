@@ -15,6 +15,7 @@ class Example(Launching):
     """Arguments of a command that starts pods."""
 
     command: ClassVar[str] = "example"
+    image_option: ClassVar[str] = "--worker-image"
 
     count: int = parameter("How many.", 3, ge=1)
     rates: tuple[float, ...] = option("Rates.", (0.5,))
@@ -26,7 +27,7 @@ class Example(Launching):
 seen: list[tuple[Example, str]] = []
 
 
-@step_command(Example, image_option="--worker-image")
+@step_command(Example)
 def example(arguments: Example, executor_input: str) -> None:
     """Do nothing."""
     seen.append((arguments, executor_input))

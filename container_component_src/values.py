@@ -33,12 +33,12 @@ def canonical(text: str) -> str:
     """
     match = _QUANTITY.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text} is no quantity as Kubernetes writes it, such as 500m or 2Gi")
+        raise ValueError(f"{text} is not a Kubernetes quantity such as 500m or 2Gi")
     suffixes, base = (_BINARY, 1024) if match[2].endswith("i") else (_DECIMAL, 1000)
     exponent = suffixes.index(match[2])
     number = Decimal(match[1]) * base**exponent
     if number % 1:
-        raise ValueError(f"{text} is finer than Kubernetes counts")
+        raise ValueError(f"{text} has a precision that Kubernetes does not support")
     exponent, value = 0, int(number)
     while value and value % base == 0 and exponent + 1 < len(suffixes):
         exponent, value = exponent + 1, value // base

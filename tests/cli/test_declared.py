@@ -67,7 +67,7 @@ def test_single_options_of_pods_override_the_object() -> None:
         (["--rates", "0.5, 1"], "'0.5, 1' is not JSON"),
         (["--rates", '["fast"]'], r"key '\[0\]' is wrong"),
         (["--pods", '{"colour": "red"}'], "key 'colour' is not a known key"),
-        (["--cpu", "many"], "'many': many is no quantity"),
+        (["--cpu", "many"], "'many': many is not a Kubernetes quantity"),
         (["--backend", "cloud"], "'cloud' is not one of 'kubernetes', 'local'"),
     ],
 )

@@ -9,7 +9,7 @@ from container_component_src.errors import StepError
 from container_component_src.once import WarnOnce
 
 KNATIVE_MISSING = "ServerlessModeRejected"
-# Events that repeat the conditions, or say that KServe repeats a write because somebody else wrote meanwhile.
+# Events that repeat the conditions, or say that KServe repeats a write after a conflict.
 _IGNORED = {"InferenceServiceNotReady", "UpdateFailed"}
 _RETRIED = "the object has been modified"
 _PROBE = "Unhealthy"  # every server that starts has such events

@@ -101,7 +101,7 @@ class Rollout:
         try:
             annotate(self.cluster, tested, **{TEST_ANNOTATION: PASSED})
         except (NotFoundError, ExistsError) as error:
-            raise LostError(f"InferenceService {self.name} was deleted by somebody else meanwhile") from error
+            raise LostError(f"InferenceService {self.name} was deleted by another user or program") from error
 
     def leave(self) -> str:
         """Leave a new service as it is, and undo an update only if the API server, which was unreachable, answers now.

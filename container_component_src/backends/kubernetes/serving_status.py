@@ -105,12 +105,12 @@ def with_newest(problem: str, events: list[WarningEvent]) -> str:
 def _current(cluster: Cluster, expected: Manifest) -> Manifest:
     """Return an InferenceService as it is now, with KServe's name of its mode."""
     name = expected["metadata"]["name"]
-    deleted = LostError(f"InferenceService {name} was deleted by somebody else meanwhile", fix="deploy again")
+    deleted = LostError(f"InferenceService {name} was deleted by another user or program", fix="deploy again")
     found = cluster.get(INFERENCE_SERVICE, name)
     if found is None or found["metadata"]["uid"] != expected["metadata"]["uid"]:
         raise deleted
     if digest_of(found) != digest_of(expected):
-        raise LostError(f"InferenceService {name} was changed by somebody else meanwhile", fix="deploy again")
+        raise LostError(f"InferenceService {name} was changed by another user or program", fix="deploy again")
     try:
         return sync_deployment_mode(cluster, found)
     except (NotFoundError, ExistsError) as error:

@@ -272,7 +272,7 @@ def test_a_change_by_others_during_the_test_is_not_undone(
 def test_a_deletion_by_others_is_reported(cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step) -> None:
     kserve.idle = True
     when(awaited(emulator, "one"), lambda: emulator.remove("InferenceService", "eclss"))
-    with pytest.raises(StepError, match=r"eclss was deleted by somebody else meanwhile; deploy again$"):
+    with pytest.raises(StepError, match=r"eclss was deleted by another user or program; deploy again$"):
         deploy(cluster, step, service("one"))
 
 
@@ -282,7 +282,7 @@ def test_a_change_by_others_is_not_undone(cluster: Cluster, emulator: Emulator, 
     theirs = manifest(Step("another-run"), PODS, service("three"))
     changes = {"metadata": {"annotations": theirs["metadata"]["annotations"]}, "spec": theirs["spec"]}
     when(awaited(emulator, "two"), lambda: emulator.patch("InferenceService", "eclss", changes))
-    with pytest.raises(StepError, match=r"eclss was changed by somebody else meanwhile; deploy again$"):
+    with pytest.raises(StepError, match=r"eclss was changed by another user or program; deploy again$"):
         deploy(cluster, step, service("two"))
     assert model_of(emulator) == "three"
 

@@ -101,7 +101,7 @@ def run(options: Options) -> int:
         PipelineError: An option, the configuration or a parameter is invalid, or the run cannot be started.
     """
     settings, given = load_settings(options.config_file), parse_parameters(options.parameters)
-    check_parameters({**settings.parameters, **given})
+    check_parameters({**({"backend": "local"} if options.local else {}), **settings.parameters, **given})
     from pipeline.compilation import compile_pipeline, with_tag
 
     if options.local:

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from container_component_src.cluster.step import own_namespace
 from container_component_src.errors import InputError
 from container_component_src.steps.declaration import Arguments, Option, adapter
-from container_component_src.steps.description import bounds_of, choices_of, default_of, parse_json, type_of
+from container_component_src.steps.description import bounds_of, choices_of, default_of, parse_text, type_of
 from container_component_src.steps.shared import Launching, PodSettings
 from container_component_src.values import describe, validated
 
@@ -29,7 +29,7 @@ class FieldType(click.ParamType[Any]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Parse and check a value; lists and objects are JSON."""
         try:
-            return self._adapter.validate_python(parse_json(self._field, value))
+            return self._adapter.validate_python(parse_text(self._field, value))
         except InputError as error:
             self.fail(str(error), param, ctx)
         except ValidationError as error:
@@ -73,6 +73,8 @@ def build(model: type[A], options: dict[str, Any]) -> A:
     if issubclass(model, Launching):
         given = {name: options.pop(name) for name, *_ in _pod_fields()}
         pods = options["pods"] or PodSettings()
+        if pods.namespace:
+            raise InputError("--pods has a namespace", fix="give it with --namespace")
         overriding = {name: value for name, value in given.items() if value is not None}
         options["pods"] = {**pods.model_dump(), **overriding}
     if "namespace" in model.model_fields:

@@ -147,7 +147,7 @@ def input_artifact(description: str, name: str, kind: ArtifactKind = "Artifact",
 
 def output_dataset(description: str, name: str, kind: ArtifactKind = "Dataset") -> Any:
     """Declare the URI of an artifact too large for the pipeline to copy, which the step writes to the store itself."""
-    return _declared(OutputArtifact(name=name, kind=kind, by="uri"), description, ..., {"min_length": 1})
+    return _declared(OutputArtifact(name=name, kind=kind, by="uri"), description, ..., {})
 
 
 def output_file(description: str, name: str, kind: ArtifactKind = "Artifact", default: Any = ...) -> Any:

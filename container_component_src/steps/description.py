@@ -1,6 +1,7 @@
 """A declared argument in words: its type, bounds, choices and default."""
 
 import json
+import re
 from enum import Enum
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -38,18 +39,26 @@ def type_of(field: FieldInfo) -> str:
     return _NAMES.get(kind, "text")
 
 
-def parse_json(field: FieldInfo, value: object) -> object:
-    """Parse the text of a list or an object; leave every other value as it is.
+def parse_text(field: FieldInfo, value: object) -> object:
+    """Parse the text of a list, an object or a whole number such as `1e3`; leave every other value as it is.
 
     Raises:
-        InputError: The text is not JSON.
+        InputError: The text is not JSON of the kind that the field has.
     """
-    if not isinstance(value, str) or not type_of(field).startswith("json"):
+    if not isinstance(value, str):
+        return value
+    kind = type_of(field)
+    if kind == "integer" and re.fullmatch(r"\d+(\.\d*)?[eE]\+?\d{1,2}", value.strip()):
+        return float(value)
+    if not kind.startswith("json"):
         return value
     try:
-        return json.loads(value)
+        parsed = json.loads(value)
     except json.JSONDecodeError as error:
-        raise InputError(f"{value!r} is not JSON ({error.msg})", fix=f"give a {type_of(field)}") from error
+        raise InputError(f"{value!r} is not JSON ({error.msg})", fix=f"give a {kind}") from error
+    if not isinstance(parsed, list if kind == "json list" else dict):
+        raise InputError(f"{value!r} is not a {kind}")
+    return parsed
 
 
 def choices_of(field: FieldInfo) -> list[str]:

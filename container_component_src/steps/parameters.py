@@ -22,8 +22,8 @@ from container_component_src.steps.data import (
     ScaleDataframes,
     SplitParquetFile,
 )
-from container_component_src.steps.declaration import Arguments
-from container_component_src.steps.description import parse_json
+from container_component_src.steps.declaration import Arguments, adapter
+from container_component_src.steps.description import parse_text
 from container_component_src.steps.evaluation import Gate, RunEvaluation, VisualizeResults
 from container_component_src.steps.maintenance import Cleanup
 from container_component_src.steps.serving import DeployToKserve
@@ -75,29 +75,46 @@ def check_parameters(values: Mapping[str, object]) -> None:
             similar = difflib.get_close_matches(name, known, n=1)
             fix = f"did you mean '{similar[0]}'?" if similar else f"use one of {', '.join(sorted(known))}"
             raise InputError(f"unknown pipeline parameter '{name}'", fix=fix)
+    values = {"backend": "kubernetes", **values}
     problems = dict.fromkeys(problem for step in PIPELINE_STEPS for problem in _problems(step, values))
-    if problems:
+    if problems := problems or dict.fromkeys(_batches_feed_every_node(values)):
         raise InputError("; ".join(problems))
 
 
 def _problems(step: type[Arguments], values: Mapping[str, object]) -> Iterator[str]:
     """Yield what is wrong with the values of a step's parameters."""
     names = step.parameters()
-    given = {name: values[parameter] for name, parameter in names.items() if parameter in values}
+    given: dict[str, object] = {}
+    for name, parameter in names.items():
+        try:
+            if parameter in values:
+                given[name] = parse_text(step.model_fields[name], values[parameter])
+        except InputError as error:
+            yield f"pipeline parameter '{parameter}': {error}"
+            return
     # What the pipeline passes from other steps is not known yet, but required.
     stand_ins = {name: "-" for name, field in step.model_fields.items() if field.is_required() and name not in given}
     try:
-        parsed = {name: parse_json(step.model_fields[name], value) for name, value in given.items()}
-        step.model_validate({**stand_ins, **parsed})
+        step.model_validate({**stand_ins, **given})
     except ValidationError as error:
         for item in innermost(error):
-            if item["loc"]:
-                parameter = names[str(item["loc"][0])]
-                yield f"pipeline parameter '{parameter}' is {values[parameter]!r}: {item['msg']}"
+            name = str(item["loc"][0]) if item["loc"] else ""
+            if name in names:
+                keys = "".join(f" [{key}]" for key in item["loc"][1:])
+                yield f"pipeline parameter '{names[name]}' is {values[names[name]]!r}:{keys} {item['msg']}"
             else:
                 yield _with_parameters(item["msg"], names)
-    except InputError as error:
-        yield str(error)
+
+
+def _batches_feed_every_node(values: Mapping[str, object]) -> Iterator[str]:
+    """Yield what is wrong with the batch sizes of the tuning for the nodes of the final training."""
+    declared = pipeline_parameters()
+    sizes, nodes = (
+        adapter(declared[name]).validate_python(parse_text(declared[name], values.get(name, declared[name].default)))
+        for name in ("batch_sizes", "num_gpu_nodes")
+    )
+    if nodes > 1 and min(sizes) < 2 * nodes:
+        yield f"batch size {min(sizes)} of batch_sizes is too small for num_gpu_nodes {nodes}; use at least {2 * nodes}"
 
 
 def _with_parameters(text: str, names: Mapping[str, str]) -> str:

@@ -158,3 +158,11 @@ class RunKatibExperiment(Experiment, Launching):
     trials_page_path: str = output_file(
         "HTML file with a picture of all trials. Empty: none.", "trials_page", "HTML", ""
     )
+
+    @model_validator(mode="after")
+    def _backend_can_tune(self) -> Self:
+        if self.backend == "local" and self.algorithm is Algorithm.BAYESIAN:
+            raise ValueError("--algorithm bayesian needs --backend kubernetes; use another algorithm, such as tpe")
+        if self.backend == "local" and self.trial_early_stopping is EarlyStopping.MEDIAN:
+            raise ValueError("--trial-early-stopping medianstop needs --backend kubernetes; use none")
+        return self

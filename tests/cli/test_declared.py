@@ -77,6 +77,11 @@ def test_a_bad_value_names_its_option(options: list[str], message: str) -> None:
     assert options[0] in caught.value.format_message()
 
 
+def test_the_namespace_is_no_setting_of_pods() -> None:
+    with pytest.raises(InputError, match="--pods has a namespace; give it with --namespace"):
+        called("--pods", '{"namespace": "team"}')
+
+
 def test_a_required_option_is_asked_for() -> None:
     with pytest.raises(click.MissingParameter):
         example.make_context("example", ["--target", "t"])

@@ -7,7 +7,7 @@ from pydantic.fields import FieldInfo
 
 from container_component_src.errors import InputError
 from container_component_src.steps.declaration import Arguments, option
-from container_component_src.steps.description import bounds_of, choices_of, default_of, parse_json, type_of
+from container_component_src.steps.description import bounds_of, choices_of, default_of, parse_text, type_of
 from container_component_src.steps.training import HiddenDims
 
 
@@ -65,10 +65,14 @@ def test_choices_and_bounds() -> None:
     assert bounds_of(field("text")) == ""
 
 
-def test_only_lists_and_objects_are_json() -> None:
-    assert parse_json(field("numbers"), "[1, 2]") == [1, 2]
-    assert parse_json(field("inner"), '{"size": 2}') == {"size": 2}
-    assert parse_json(field("sizes"), "8,4") == "8,4"
-    assert parse_json(field("numbers"), [1]) == [1]
+def test_text_is_parsed_by_the_type_of_the_field() -> None:
+    assert parse_text(field("count"), "1e1") == 10
+    assert parse_text(field("count"), "3.5") == "3.5"
+    assert parse_text(field("numbers"), "[1, 2]") == [1, 2]
+    assert parse_text(field("inner"), '{"size": 2}') == {"size": 2}
+    assert parse_text(field("sizes"), "8,4") == "8,4"
+    assert parse_text(field("numbers"), [1]) == [1]
     with pytest.raises(InputError, match=r"'1, 2' is not JSON .*; give a json list"):
-        parse_json(field("numbers"), "1, 2")
+        parse_text(field("numbers"), "1, 2")
+    with pytest.raises(InputError, match=r"'\{\}' is not a json list"):
+        parse_text(field("numbers"), "{}")

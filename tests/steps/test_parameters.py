@@ -36,11 +36,19 @@ def test_every_default_passes_the_check() -> None:
         ({"val_fraction": 20.0}, r"'val_fraction' is 20\.0"),
         ({"window_hours": "nan"}, "'window_hours' is 'nan'"),
         ({"latent_dims": "[8, 8]"}, r"'latent_dims' is '\[8, 8\]': 8 is repeated"),
-        ({"latent_dims": "8"}, "'latent_dims' is '8'"),
+        ({"latent_dims": "8"}, "'latent_dims': '8' is not a json list"),
         ({"hidden_dims": '["128"]'}, "does not name two layer sizes"),
         ({"latent_dims": "8, 16"}, "'8, 16' is not JSON"),
         ({"service_name": "Columbus v2"}, "'service_name' is 'Columbus v2': .* is not a valid service name"),
-        ({"report_columns": '{"ID": "x"}'}, "'report_columns' is"),
+        ({"report_columns": '{"ID": "x"}'}, r"'report_columns' is .*: \[ID\] Extra inputs"),
+        ({"namespace": 3}, "'namespace' is 3: Input should be a valid string"),
+        ({"hidden_dims": "64,32"}, "'hidden_dims': '64,32' is not JSON"),
+        (
+            {"num_gpu_nodes": 4, "batch_sizes": "[64, 4]"},
+            "batch size 4 of batch_sizes is too small for",
+        ),
+        ({"backend": "local", "tuning_algorithm": "bayesian"}, "tuning_algorithm bayesian needs backend kubernetes"),
+        ({"backend": "local", "trial_early_stopping": "medianstop"}, "trial_early_stopping medianstop needs backend"),
         ({"min_dask_workers": 4, "max_dask_workers": 2}, "min_dask_workers 4 and max_dask_workers 2 are no range"),
         (
             {"trial_early_stopping": "medianstop", "tuning_max_epochs": 1, "medianstop_start_step": 3},
@@ -68,5 +76,6 @@ def test_an_unknown_name_gets_the_nearest_known_one() -> None:
 
 
 def test_text_is_read_like_the_values_of_a_run() -> None:
+    check_parameters({"max_trials": "1e1", "tuning_algorithm": "bayesian"})
     check_parameters({"seed": "3.0", "strict_reports": "false", "lrs": "[0.01]", "val_fraction": "0.5"})
     check_parameters({"seed": 3.0, "strict_reports": False, "lrs": [0.01], "val_fraction": 0.5})

@@ -102,6 +102,7 @@ def test_permanent_errors_are_not_retried(status: int, code: str, bucket: str, f
     assert len(front.requests) == 1
 
 
+@pytest.mark.slow
 @every_call
 def test_temporary_errors_are_retried(
     call: Callable[[Location], object],

@@ -13,6 +13,8 @@ from tests import data_steps
 from tests.helpers import Invoke, assert_refused, report, telemetry, write_archive, write_reports
 from tests.s3_front import always, s3_front, without_delete
 
+pytestmark = pytest.mark.slow  # many of these tests start processes or wait
+
 
 def _upload(local: Any, uri: str) -> str:
     storage.resolve(uri).write_bytes(local.read_bytes())
@@ -141,7 +143,6 @@ def test_listing_does_not_wait_for_an_unavailable_store(
         assert_refused(invoke(*data_steps.list_archives(f"{bucket}/raw", reports)), front.address, "SlowDown", code=1)
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("thread_backend")
 def test_no_step_needs_permission_to_delete(
     bucket: str, invoke: Invoke, tmp_path: Any, monkeypatch: pytest.MonkeyPatch

@@ -32,9 +32,8 @@ def label_dataset(
     Raises:
         InputError: A report is invalid (see `read_reports`), or no anomaly has a row in the data.
     """
-    dataset = Dataset.open(dataset_uri)
+    dataset, reported = Dataset.open(dataset_uri), read_reports(reports_uri, columns, strict)
     partitions = dataset.manifest.partitions
-    reported = read_reports(reports_uri, columns, strict)
     first, last = partitions[0].start, partitions[-1].end
     outside = [event for event in reported if event.end <= first or event.start > last]
     span = f"{to_iso(first)} to {to_iso(last)}"

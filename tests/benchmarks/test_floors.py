@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from benchmarks.floors import Files, Stopwatch, in_new_process, parquet_floor
 from benchmarks.measure import PROJECT
@@ -46,6 +47,7 @@ def test_a_new_process_is_another_one() -> None:
     assert in_new_process("os:getpid") != os.getpid()
 
 
+@pytest.mark.slow
 def test_a_measuring_process_ends_with_a_killed_benchmark() -> None:
     program = "from benchmarks.floors import in_new_process; in_new_process('time:sleep', 600)"
     with subprocess.Popen([sys.executable, "-c", program], cwd=PROJECT) as benchmark:

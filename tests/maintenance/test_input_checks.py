@@ -38,6 +38,7 @@ def test_unreachable_endpoint_is_the_only_check(monkeypatch: pytest.MonkeyPatch,
     assert "S3_ENDPOINT" in check.fix
 
 
+@pytest.mark.slow
 def test_refused_key_and_failing_store(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("S3_RETRY_SECONDS", "3600")  # which checks do not wait for
     with s3_front() as front:

@@ -155,6 +155,7 @@ def test_diverging_training_fails(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert not (tmp_path / "bundle").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nodes", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_streamed_rows_give_an_equally_good_model(tmp_path: Path, nodes: int) -> None:
     """The order of rows differs, so the weights do; the losses are about equal."""

@@ -40,6 +40,7 @@ def test_parameters_are_split_at_the_first_equals_sign() -> None:
     assert parse_parameters(("a=1", "b=x=y", "c=")) == {"a": "1", "b": "x=y", "c": ""}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("data_root", "folder"), [("~/runs", "{home}/runs"), ("runs", f"{ROOT}/runs"), ("s3://bucket/runs",) * 2]
 )

@@ -246,6 +246,7 @@ def test_parameters_are_given_explicitly_and_never_as_null(spec: dict[str, Any])
 LAUNCHING = ["run-dask-preprocessing", "run-katib-experiment", "run-pytorchjob", "deploy-to-kserve"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LAUNCHING)
 def test_launched_pods_are_as_the_configuration_says(name: str, tmp_path: Path) -> None:
     values = load_settings(ROOT / "config.toml").model_dump(by_alias=True)

@@ -27,6 +27,8 @@ from tests.backends.kubernetes.deployments import (
 from tests.backends.kubernetes.kserve_controller import KServe
 from tests.cluster.emulator import Emulator
 
+pytestmark = pytest.mark.slow  # many of these tests start processes or wait
+
 
 @pytest.mark.parametrize("hosting", [Hosting(), KNATIVE])
 def test_an_update_with_wrong_scores_is_rolled_back(

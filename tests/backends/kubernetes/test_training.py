@@ -271,6 +271,7 @@ def test_the_job_of_an_evicted_step_is_left_to_the_next_attempt(
     assert len(operator.handled) == 1
 
 
+@pytest.mark.slow
 def test_the_job_is_kept_while_the_api_server_is_unreachable(
     cluster: Cluster, step: Step, operator: TrainingOperator, emulator: Emulator
 ) -> None:

@@ -199,6 +199,7 @@ def test_an_image_that_cannot_be_pulled_ends_the_wait(
         tune(cluster, step, experiment())
 
 
+@pytest.mark.slow
 def test_permanent_errors_of_the_suggestions_end_the_wait(
     cluster: Cluster, step: Step, katib: Katib, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -20,6 +20,8 @@ from pipeline.local import RunStatus, RunSummary
 from tests.pipeline import local_pipelines
 from tests.pipeline.local.conftest import Bench
 
+pytestmark = pytest.mark.slow  # many of these tests start processes or wait
+
 ROOT = Path(__file__).resolve().parents[3]
 
 

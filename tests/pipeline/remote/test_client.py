@@ -18,6 +18,8 @@ from tests.pipeline.remote.gateways import PASSWORD, PROFILE, TOKEN, USERNAME, L
 from tests.pipeline.remote.platform_server import Fault, Platform, serving
 from tests.pipeline.remote.runs_api import Moment
 
+pytestmark = pytest.mark.slow  # many of these tests start processes or wait
+
 WAITING = ("--remote", "--skip-preflight", "--image-tag", "1.0", "--wait")
 STEPS = {"list-archives": Task(), "run-pytorchjob": Task("Running")}
 RUNS = "/apis/v2beta1/runs/"

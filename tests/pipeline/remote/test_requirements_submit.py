@@ -13,6 +13,8 @@ from tests.pipeline.remote.command import READ_BY_THE_COMMAND
 from tests.pipeline.remote.conftest import LOGIN, inputs
 from tests.pipeline.remote.platform_server import Platform, serving
 
+pytestmark = pytest.mark.slow  # many of these tests start processes or wait
+
 ROOT = Path(__file__).resolve().parents[3]
 
 

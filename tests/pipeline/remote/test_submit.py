@@ -22,6 +22,8 @@ from tests.pipeline.remote.gateways import (
 from tests.pipeline.remote.platform_server import Platform, serving
 from tests.pipeline.remote.runs_api import Moment
 
+pytestmark = pytest.mark.slow  # many of these tests start processes or wait
+
 
 def test_run_is_created_in_its_experiment_and_its_address_is_printed(platform: Platform, tmp_path: Path) -> None:
     arguments = ("--param", "max_epochs=3", "--param", "lrs=[0.1]", "--run-name", "first", "--skip-preflight")

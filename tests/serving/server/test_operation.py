@@ -22,6 +22,8 @@ from tests.serving.bundles import CHANNELS, ROW, make_bundle
 from tests.serving.conftest import MODEL, Service
 from tests.serving.grpc_client import messages, stub
 
+pytestmark = pytest.mark.slow  # many of these tests start processes or wait
+
 TIMEOUT = 180.0  # generous: nothing here asserts on time
 LARGE = 60_000  # rows that take a server a while
 
@@ -46,7 +48,6 @@ def samples(text: str) -> dict[tuple[str, tuple[str, ...]], float]:
     }
 
 
-@pytest.mark.slow
 def test_requests_get_503_while_the_predictor_is_down(tmp_path: Path) -> None:
     make_bundle(tmp_path)
     predictor_port, port = free_ports(2)
@@ -91,7 +92,6 @@ def test_requests_get_503_while_the_predictor_is_down(tmp_path: Path) -> None:
     assert all("predictor does not answer" in text for code, text in answers if code == 503)
 
 
-@pytest.mark.slow
 def test_readiness_can_depend_on_the_predictor(tmp_path: Path) -> None:
     make_bundle(tmp_path)
     predictor_port, port = free_ports(2)
@@ -117,7 +117,6 @@ def test_readiness_can_depend_on_the_predictor(tmp_path: Path) -> None:
         assert not [line for line in logged if "traceback" in line or line["level"] == "ERROR"]
 
 
-@pytest.mark.slow
 def test_a_request_in_flight_is_finished_when_the_server_is_stopped(tmp_path: Path) -> None:
     make_bundle(tmp_path)
     (port,) = free_ports(1)
@@ -137,7 +136,6 @@ def test_a_request_in_flight_is_finished_when_the_server_is_stopped(tmp_path: Pa
     assert len(answer.json()["predictions"]) == LARGE
 
 
-@pytest.mark.slow
 def test_workers_share_requests_and_metrics(tmp_path: Path) -> None:
     make_bundle(tmp_path, threshold=-100.0)  # all rows are alarms
     port, grpc_port = free_ports(2)

@@ -17,6 +17,8 @@ from container_component_src.model.bundle_info import INFO_NAME, WEIGHTS_NAME
 from tests.helpers import Invoke, assert_refused
 from tests.serving.bundles import make_bundle
 
+pytestmark = pytest.mark.slow  # many of these tests start processes or wait
+
 COMMANDS = {"serve_predictor": [], "serve_transformer": ["--predictor-host", "predictor"]}
 
 
@@ -64,7 +66,6 @@ def test_a_port_in_use_is_refused(command: str, tmp_path: Path) -> None:
     assert f"port {port}: cannot listen there" in one_line(result)
 
 
-@pytest.mark.slow
 def test_a_grpc_port_in_use_is_refused(tmp_path: Path) -> None:
     make_bundle(tmp_path)
     (http_port,) = free_ports(1)
@@ -77,7 +78,6 @@ def test_a_grpc_port_in_use_is_refused(tmp_path: Path) -> None:
     assert f"gRPC port {port}: cannot listen there" in result.stderr.splitlines()[-1]  # gRPC itself says so before
 
 
-@pytest.mark.slow
 def test_a_server_stops_on_sigterm_with_exit_code_0(tmp_path: Path) -> None:
     make_bundle(tmp_path)
     (port,) = free_ports(1)

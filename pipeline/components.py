@@ -5,7 +5,7 @@ downloaded whole into each pod; the artifact beside each URI carries metadata an
 """
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
@@ -49,10 +49,7 @@ def component(step: type[Arguments]) -> base_component.BaseComponent:
         return dsl.ContainerSpec(image=UNSET_IMAGE, command=PROGRAM, args=arguments)
 
     inputs = interface(step)
-    container.__name__ = step.command
-    container.__doc__ = inspect.getdoc(step)
-    container.__signature__ = signature_of(inputs)  # type: ignore[attr-defined]
-    return dsl.container_component(container)
+    return dsl.container_component(describe_to_kfp(container, step.command, inspect.getdoc(step) or "", inputs))
 
 
 def interface(step: type[Arguments]) -> dict[str, Any]:
@@ -83,16 +80,24 @@ def annotation_of(field: FieldInfo) -> Any:
     return JsonList if is_list else _NATIVE.get(kind_of(field), str)
 
 
-def signature_of(annotations: dict[str, Any], defaults: dict[str, Any] | None = None) -> inspect.Signature:
-    """Return the signature of a function, from which KFP reads the interface of a component or pipeline."""
-    defaults = defaults or {}
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    return inspect.Signature(
-        [
-            inspect.Parameter(name, kind, default=defaults.get(name, inspect.Parameter.empty), annotation=annotation)
-            for name, annotation in annotations.items()
-        ]
-    )
+def describe_to_kfp(
+    function: Callable[..., Any],
+    name: str,
+    text: str,
+    annotations: dict[str, Any],
+    defaults: dict[str, Any] | None = None,
+    returns: Any = inspect.Signature.empty,
+) -> Callable[..., Any]:
+    """Give a function the name, docstring and signature from which KFP reads a component or pipeline."""
+    kind, defaults = inspect.Parameter.POSITIONAL_OR_KEYWORD, defaults or {}
+    parameters = [
+        inspect.Parameter(name_, kind, default=defaults.get(name_, inspect.Parameter.empty), annotation=annotation)
+        for name_, annotation in annotations.items()
+    ]
+    function.__name__, function.__doc__ = name, text
+    # `inspect.signature` reads this attribute (PEP 362), which the type of functions does not have.
+    function.__signature__ = inspect.Signature(parameters, return_annotation=returns)  # type: ignore[attr-defined]
+    return function
 
 
 def _passed(step: type[Arguments]) -> Iterator[tuple[str, FieldInfo, Option]]:

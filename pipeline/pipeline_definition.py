@@ -18,14 +18,15 @@ from container_component_src.steps.data import (
     SplitParquetFile,
 )
 from container_component_src.steps.declaration import Arguments
+from container_component_src.steps.description import list_of
 from container_component_src.steps.evaluation import Gate, RunEvaluation, VisualizeResults
 from container_component_src.steps.maintenance import Cleanup
-from container_component_src.steps.parameters import PIPELINE_STEPS, pipeline_parameters
+from container_component_src.steps.parameters import DEFAULT_BACKEND, PIPELINE_STEPS, pipeline_parameters
 from container_component_src.steps.serving import DeployToKserve, Replicas
 from container_component_src.steps.training import RunPyTorchJob
 from container_component_src.steps.tuning import RunKatibExperiment
 from pipeline.annotations import ArchiveList, JsonList
-from pipeline.components import annotation_of, signature_of
+from pipeline.components import annotation_of, describe_to_kfp
 from pipeline.tasks import TaskBuilder
 
 _NAME = "columbus-eclss-ad-pipeline"
@@ -134,17 +135,16 @@ def defaults(settings: Settings) -> dict[str, Any]:
         "timestamp_col": settings.col_names.timestamp,
         "report_columns": settings.col_names.report.model_dump_json(),
         "service_name": settings.platform.inference_service,
-        "backend": "kubernetes",
+        "backend": DEFAULT_BACKEND,
     }
     declared = {name: field.default for name, field in pipeline_parameters().items() if not field.is_required()}
-    return {name: plain(value) for name, value in {**declared, **configured}.items()}
+    return {name: _json_value(value) for name, value in {**declared, **configured}.items()}
 
 
-def plain(value: Any) -> Any:
-    """Return the JSON value of a declared default."""
-    if isinstance(value, tuple):
-        return [",".join(map(str, item)) if isinstance(item, tuple) else item for item in value]
-    return str(value) if isinstance(value, str) else value  # an enum's member becomes its text
+def _json_value(default: Any) -> Any:
+    if isinstance(default, tuple):
+        return list_of(default)
+    return str(default) if isinstance(default, str) else default  # an enum's member becomes its text
 
 
 def _pipeline(
@@ -164,11 +164,9 @@ def _pipeline(
     lines = [
         f"    {parameter}: {declared[parameter].description}" for parameter in annotations if parameter in declared
     ]
-    function.__name__ = title.replace("-", "_")
-    function.__doc__ = "\n".join([description, "", "Args:", *lines])
-    signature = signature_of(annotations, defaults_).replace(return_annotation=returns)
-    function.__signature__ = signature  # type: ignore[attr-defined]
-    return dsl.pipeline(name=title, description=description)(function)
+    text = "\n".join([description, "", "Args:", *lines])
+    described = describe_to_kfp(function, title.replace("-", "_"), text, annotations, defaults_, returns)
+    return dsl.pipeline(name=title, description=description)(described)
 
 
 def _values(values: Channels, *steps: type[Arguments]) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class TaskBuilder:
     def with_parameters(self, values: Mapping[str, Any]) -> Callable[..., dsl.PipelineTask]:
         """Return a function that makes the task of a step.
 
-        The function takes the step, what `configure` takes, and the inputs that come from other tasks or from the
+        The function takes the step, its resources and limits, and the inputs that come from other tasks or from the
         configuration; the pipeline's parameters among the inputs are filled in.
 
         Args:

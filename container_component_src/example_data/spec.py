@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from container_component_src.errors import InputError
 from container_component_src.example_data.channels import MAX_CHANNELS
+from container_component_src.steps.maintenance import EXAMPLE_CHANNELS, EXAMPLE_EVENTS, EXAMPLE_ROWS
 
 MIN_ARCHIVE_ROWS = 200
 MIN_ROWS_PER_ANOMALY = 25  # an event has at most 40 % of the rows reserved for it, and at least 6
@@ -24,10 +25,10 @@ class ExampleDataSpec:
     """
 
     seed: int = 42
-    rows: int = 1_100_000
-    channels: int = 44
+    rows: int = EXAMPLE_ROWS
+    channels: int = EXAMPLE_CHANNELS
     years: tuple[int, ...] = (2022, 2023)
-    anomalies: int = 28
+    anomalies: int = EXAMPLE_EVENTS
     row_group_rows: int = 50_000
 
     def __post_init__(self) -> None:

@@ -45,7 +45,23 @@ class ReportColumns(Arguments):
     end: NonEmpty = "Duration/End GMT"  # exclusive
 
 
-class ListArchives(DataRoot, TimestampColumn, Place):
+class ReportTable(Arguments):
+    """How the table of the anomaly reports is written."""
+
+    report_columns: ReportColumns = parameter(
+        "Column headers of the report table that differ from those of the Columbus reports, as a JSON object with the "
+        "keys id, symbol, title, start and end.",
+        ReportColumns(),
+    )
+
+
+class Reports(Arguments):
+    """Where the anomaly reports are."""
+
+    reports_path: NonEmpty = parameter("Table of the anomaly reports (.xls, .xlsx or .csv).")
+
+
+class ListArchives(Reports, DataRoot, TimestampColumn, Place):
     """Arguments of `list_archives`."""
 
     command: ClassVar[str] = "list_archives"
@@ -53,7 +69,6 @@ class ListArchives(DataRoot, TimestampColumn, Place):
     checks_parameters: ClassVar[bool] = True
 
     archives_path: NonEmpty = parameter("Folder or prefix with the parquet archives.")
-    reports_path: NonEmpty = parameter("Table of the anomaly reports (.xls, .xlsx or .csv).")
 
 
 class SplitParquetFile(DataRoot, TimestampColumn):
@@ -113,20 +128,14 @@ class RunDaskPreprocessing(DataRoot, TimestampColumn, ClusterSpec, Launching):
     minio_endpoint: str = parameter("S3 endpoint, with or without scheme. Empty: that of the environment.", "")
 
 
-class LabelTelemetry(DataRoot):
+class LabelTelemetry(Reports, ReportTable, DataRoot):
     """Arguments of `label_telemetry`."""
 
     command: ClassVar[str] = "label_telemetry"
     cache_keys: ClassVar[tuple[str, ...]] = ("reports_fingerprint",)
 
     df_path: NonEmpty = wired("The dataset.")
-    reports_path: NonEmpty = parameter("Table of the anomaly reports (.xls, .xlsx or .csv).")
     labels_path: str = output_dataset("Folder of the label series, which is emptied first.", "labels")
-    report_columns: ReportColumns = parameter(
-        "Column headers of the report table that differ from those of the Columbus reports, as a JSON object with the "
-        "keys id, symbol, title, start and end.",
-        ReportColumns(),
-    )
     strict_reports: bool = parameter(
         "Whether overlapping events, events outside of the data and repeated event IDs are errors.", True
     )

@@ -157,8 +157,7 @@ def output_file(description: str, name: str, kind: ArtifactKind = "Artifact", de
 
 def adapter(field: FieldInfo) -> TypeAdapter[Any]:
     """Return the validator of a single field, with its bounds."""
-    annotation: Any = Annotated[field.annotation, field]
-    is_model = isinstance(field.annotation, type) and issubclass(
-        field.annotation, BaseModel
-    )  # has its own configuration
-    return TypeAdapter(annotation, config=None if is_model else ConfigDict(allow_inf_nan=False))
+    kind = field.annotation
+    is_model = isinstance(kind, type) and issubclass(kind, BaseModel)  # which has a configuration of its own
+    annotation: Any = Annotated[kind, field]
+    return TypeAdapter(annotation, config=None if is_model else Arguments.model_config)

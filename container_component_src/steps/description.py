@@ -87,18 +87,22 @@ def default_of(field: FieldInfo) -> str | None:
     value = None if field.is_required() else field.default
     if value is None:
         return None
-    if isinstance(value, bool):
-        return str(value).lower()
     if isinstance(value, BaseModel):
         return "{}"
-    if type_of(field) == "json list":
-        return json.dumps([_text(item) if isinstance(item, tuple) else item for item in value])
-    return _text(value)
+    return json.dumps(list_of(value)) if type_of(field) == "json list" else text_of(value)
+
+
+def list_of(values: tuple[Any, ...]) -> list[Any]:
+    """Return the JSON list of a field's values, in which pairs of numbers are texts such as `128,64`."""
+    return [text_of(value) if isinstance(value, tuple) else value for value in values]
+
+
+def text_of(value: Any) -> str:
+    """Return a value as it is written on a command line: `true`, `128,64`."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _number(value: float) -> str:
     return str(value) if isinstance(value, int) else f"{value:g}"
-
-
-def _text(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -8,10 +8,12 @@ from typing import Annotated, ClassVar, Self
 from pydantic import BeforeValidator, model_validator
 
 from container_component_src.scratch import RUN_ID_VARIABLE
-from container_component_src.steps.data import ReportColumns
+from container_component_src.steps.data import ReportTable
 from container_component_src.steps.declaration import flag, option
 from container_component_src.steps.shared import Place, PodSettings, TimestampColumn
 from container_component_src.values import NonEmpty
+
+EXAMPLE_ROWS, EXAMPLE_CHANNELS, EXAMPLE_EVENTS = 1_100_000, 44, 28
 
 
 def _age(value: object) -> object:
@@ -32,24 +34,19 @@ class GenerateTelemetry(TimestampColumn):
     command: ClassVar[str] = "generate_telemetry"
 
     target_path: Path = option("Local folder for telemetry/YEAR.parquet and anomaly_reports.xlsx.")
-    rows: int = option("Rows of all archives.", 1_100_000, ge=1)
-    channels: int = option("Float channels.", 44, ge=1)
-    anomalies: int = option("Reported events.", 28, ge=0)
+    rows: int = option("Rows of all archives.", EXAMPLE_ROWS, ge=1)
+    channels: int = option("Float channels.", EXAMPLE_CHANNELS, ge=1)
+    anomalies: int = option("Reported events.", EXAMPLE_EVENTS, ge=0)
     seed: int = option("Seed of every random choice.", 42, ge=0)
 
 
-class Doctor(TimestampColumn, Place):
+class Doctor(ReportTable, TimestampColumn, Place):
     """Arguments of `doctor`."""
 
     command: ClassVar[str] = "doctor"
 
     archives_path: str = option("Folder or prefix with the parquet archives. Empty: not checked.", "")
     reports_path: str = option("The anomaly reports. Empty: not checked.", "")
-    report_columns: ReportColumns = option(
-        "Column headers of the report table that differ from those of the Columbus reports, as a JSON object with the "
-        "keys id, symbol, title, start and end.",
-        ReportColumns(),
-    )
     work_dir: Path = option("Where local runs write.", Path("local_data"))
     image: str = option("Image of the steps, on a cluster. Empty: no pod is tried.", "")
     s3_secret: NonEmpty = option("Secret of the steps, on a cluster.", PodSettings().s3_secret)

@@ -27,10 +27,11 @@ from container_component_src.steps.description import parse_text
 from container_component_src.steps.evaluation import Gate, RunEvaluation, VisualizeResults
 from container_component_src.steps.maintenance import Cleanup
 from container_component_src.steps.serving import DeployToKserve
-from container_component_src.steps.training import RunPyTorchJob
+from container_component_src.steps.training import RunPyTorchJob, least_batch_size
 from container_component_src.steps.tuning import RunKatibExperiment
 from container_component_src.values import innermost
 
+DEFAULT_BACKEND = "kubernetes"  # of the pipeline; a step run by hand is local by default
 # In the order in which the pipeline runs them, and so in the order of its parameters.
 PIPELINE_STEPS: tuple[type[Arguments], ...] = (
     ListArchives,
@@ -75,7 +76,7 @@ def check_parameters(values: Mapping[str, object]) -> None:
             similar = difflib.get_close_matches(name, known, n=1)
             fix = f"did you mean '{similar[0]}'?" if similar else f"use one of {', '.join(sorted(known))}"
             raise InputError(f"unknown pipeline parameter '{name}'", fix=fix)
-    values = {"backend": "kubernetes", **values}
+    values = {"backend": DEFAULT_BACKEND, **values}
     problems = dict.fromkeys(problem for step in PIPELINE_STEPS for problem in _problems(step, values))
     if problems := problems or dict.fromkeys(_batches_feed_every_node(values)):
         raise InputError("; ".join(problems))
@@ -104,6 +105,8 @@ def _problems(step: type[Arguments], values: Mapping[str, object]) -> Iterator[s
                 yield f"pipeline parameter '{names[name]}' is {values[names[name]]!r}:{keys} {item['msg']}"
             else:
                 yield _with_parameters(item["msg"], names)
+    except InputError as error:
+        yield _with_parameters(str(error), names)
 
 
 def _batches_feed_every_node(values: Mapping[str, object]) -> Iterator[str]:
@@ -113,8 +116,8 @@ def _batches_feed_every_node(values: Mapping[str, object]) -> Iterator[str]:
         adapter(declared[name]).validate_python(parse_text(declared[name], values.get(name, declared[name].default)))
         for name in ("batch_sizes", "num_gpu_nodes")
     )
-    if nodes > 1 and min(sizes) < 2 * nodes:
-        yield f"batch size {min(sizes)} of batch_sizes is too small for num_gpu_nodes {nodes}; use at least {2 * nodes}"
+    if min(sizes) < (least := least_batch_size(nodes)):
+        yield f"batch size {min(sizes)} of batch_sizes is too small for num_gpu_nodes {nodes}; use at least {least}"
 
 
 def _with_parameters(text: str, names: Mapping[str, str]) -> str:

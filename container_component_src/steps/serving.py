@@ -15,8 +15,6 @@ KNATIVE = "Knative"
 STANDARD = "Standard"
 _OLD_MODES = {"RawDeployment": STANDARD, "Serverless": KNATIVE}  # names before KServe 0.16
 HTTP_PORT = 8080
-TOP_CHANNELS = 5
-MAX_BODY_MIB = 64
 _DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 
 
@@ -133,9 +131,9 @@ class Server(Arguments):
         aliases=("--grpc_port",),
         ge=1,
     )
-    max_body_mib: int = option("Largest body of an HTTP request, in MiB.", MAX_BODY_MIB, ge=1)
+    max_body_mib: int = option("Largest body of an HTTP request, in MiB.", 64, ge=1)
     workers: int = option("Processes that answer HTTP requests.", 1, ge=1)
-    top_channels: int = option("Contributing channels that an answer names for a row.", TOP_CHANNELS, ge=1)
+    top_channels: int = option("Contributing channels that an answer names for a row.", 5, ge=1)
 
 
 class ServePredictor(Server):

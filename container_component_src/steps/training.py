@@ -1,15 +1,17 @@
 """The training program, and the step that runs it on several nodes."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, model_validator
 
 from container_component_src.errors import InputError
 from container_component_src.steps.declaration import Arguments, option, output_dataset, output_file, parameter, wired
+from container_component_src.steps.description import text_of
 from container_component_src.steps.shared import DataRoot, Launching, Seed, Size
 from container_component_src.values import Frozen, NonEmpty
 
+DAY = 86_400.0  # seconds
 ThresholdMethod = Literal["quantile", "peaks_over_threshold"]
 
 
@@ -62,6 +64,11 @@ class FinalTraining(TrainingData):
     model_output_file: NonEmpty = output_dataset("Folder of the model bundle.", "model", "Model")
 
 
+def least_batch_size(nodes: int) -> int:
+    """Return the rows that a batch needs: two for each node of a distributed training."""
+    return 2 * nodes if nodes > 1 else 1
+
+
 class TrainingArguments(FinalTraining, Hyperparameters):
     """Arguments of `run_training`."""
 
@@ -81,10 +88,9 @@ class TrainingArguments(FinalTraining, Hyperparameters):
 
     @model_validator(mode="after")
     def _batch_feeds_every_node(self) -> Self:
-        if self.num_gpu_nodes > 1 and self.batch_size < 2 * self.num_gpu_nodes:
+        if self.batch_size < (least := least_batch_size(self.num_gpu_nodes)):
             raise InputError(
-                f"batch size {self.batch_size} is too small for {self.num_gpu_nodes} nodes",
-                fix=f"use at least {2 * self.num_gpu_nodes}",
+                f"batch size {self.batch_size} is too small for {self.num_gpu_nodes} nodes", fix=f"use at least {least}"
             )
         return self
 
@@ -98,7 +104,7 @@ class TrainingJob(Frozen):
     """A distributed run of the training program on `arguments.num_gpu_nodes` nodes."""
 
     arguments: TrainingArguments
-    timeout: float = 86_400.0  # seconds
+    timeout: float = DAY  # seconds
 
 
 class RunPyTorchJob(FinalTraining, DataRoot, Launching):
@@ -115,7 +121,7 @@ class RunPyTorchJob(FinalTraining, DataRoot, Launching):
         "With a data root: folder of a copy of the bundle, for the pipeline's own store.", "model", "Model", ""
     )
     job_timeout: float = wired(
-        "Seconds that the training may take, including the time until its pods have nodes.", 86_400.0, gt=0
+        "Seconds that the training may take, including the time until its pods have nodes.", DAY, gt=0
     )
 
     def job(self, model_output_file: str) -> TrainingJob:
@@ -144,13 +150,5 @@ def training_command(arguments: TrainingArguments, placeholders: Mapping[str, st
     texts = placeholders or {}
     command = ["python", "container_component_src/main.py", arguments.command]
     for name in TrainingArguments.model_fields:
-        command += [f"--{name.replace('_', '-')}", texts.get(name) or _text(getattr(arguments, name))]
+        command += [f"--{name.replace('_', '-')}", texts.get(name) or text_of(getattr(arguments, name))]
     return command
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple):
-        return ",".join(str(item) for item in value)
-    return str(value)

@@ -6,7 +6,9 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from container_component_src.errors import InputError
 from container_component_src.steps.declaration import Arguments, output_file, parameter, wired
+from container_component_src.steps.description import text_of
 from container_component_src.steps.shared import Launching, Size
 from container_component_src.steps.training import HiddenDims, Hyperparameters, TrainingArguments, TrainingData
 from container_component_src.values import IMAGE_USER, NonEmpty
@@ -41,8 +43,7 @@ Choices = (Field(min_length=1), AfterValidator(_distinct))
 
 def to_dict(hyperparameters: Hyperparameters) -> dict[str, Any]:
     """Return JSON values as steps and tables of trials have them, with hidden sizes as `128,64`."""
-    first, second = hyperparameters.hidden_dims
-    return {**hyperparameters.model_dump(), "hidden_dims": f"{first},{second}"}
+    return {**hyperparameters.model_dump(), "hidden_dims": text_of(hyperparameters.hidden_dims)}
 
 
 class SearchSpace(Arguments):
@@ -69,7 +70,7 @@ class SearchSpace(Arguments):
         """Return the choices by the name of the hyperparameter, in the form of `to_dict`."""
         return {
             "latent_dim": self.latent_dims,
-            "hidden_dims": tuple(f"{first},{second}" for first, second in self.hidden_dims),
+            "hidden_dims": tuple(map(text_of, self.hidden_dims)),
             "beta": self.betas,
             "lr": self.lrs,
             "batch_size": self.batch_sizes,
@@ -130,6 +131,22 @@ class Experiment(TrainingData, SearchSpace):
                 )
         return self
 
+    def check_local(self) -> None:
+        """Check that processes of this machine can run the experiment.
+
+        Raises:
+            InputError: Only Katib offers what it asks for.
+        """
+        if self.algorithm is Algorithm.BAYESIAN:
+            raise InputError(
+                "--algorithm bayesian needs --backend kubernetes", fix="use tpe, random or grid with --backend local"
+            )
+        if self.trial_early_stopping is not EarlyStopping.NONE:
+            raise InputError(
+                f"--trial-early-stopping {self.trial_early_stopping} needs --backend kubernetes",
+                fix="use none with --backend local",
+            )
+
     @property
     def trial_count(self) -> int:
         """Number of trials: at most one for each point."""
@@ -161,8 +178,6 @@ class RunKatibExperiment(Experiment, Launching):
 
     @model_validator(mode="after")
     def _backend_can_tune(self) -> Self:
-        if self.backend == "local" and self.algorithm is Algorithm.BAYESIAN:
-            raise ValueError("--algorithm bayesian needs --backend kubernetes; use another algorithm, such as tpe")
-        if self.backend == "local" and self.trial_early_stopping is EarlyStopping.MEDIAN:
-            raise ValueError("--trial-early-stopping medianstop needs --backend kubernetes; use none")
+        if self.backend == "local":
+            self.check_local()
         return self

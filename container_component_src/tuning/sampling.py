@@ -6,7 +6,6 @@ from typing import Protocol
 
 import optuna
 
-from container_component_src.errors import InputError
 from container_component_src.steps.training import Hyperparameters
 from container_component_src.steps.tuning import Algorithm, Experiment, SearchSpace, to_dict
 from container_component_src.tuning.experiment import Trial
@@ -26,16 +25,14 @@ def make_sampler(experiment: Experiment) -> Sampler:
     """Return the sampler of an experiment's algorithm.
 
     Raises:
-        InputError: Only Katib offers the algorithm.
+        InputError: Only Katib can run the experiment.
     """
-    space = experiment
-    if experiment.algorithm is Algorithm.BAYESIAN:
-        raise InputError("only Katib offers --algorithm bayesian", fix="use tpe, random or grid with --backend local")
+    experiment.check_local()
     if experiment.algorithm is Algorithm.TPE:
-        return TpeSampler(space, experiment.seed)
+        return TpeSampler(experiment, experiment.seed)
     if experiment.algorithm is Algorithm.RANDOM:
-        return FixedSampler(shuffled_points(space, experiment.seed))
-    return FixedSampler(space.point(index) for index in range(space.size))
+        return FixedSampler(shuffled_points(experiment, experiment.seed))
+    return FixedSampler(experiment.point(index) for index in range(experiment.size))
 
 
 def shuffled_points(space: SearchSpace, seed: int) -> Iterator[Hyperparameters]:

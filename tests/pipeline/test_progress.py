@@ -20,10 +20,11 @@ def test_long_table_hides_finished_steps() -> None:
 
 
 def test_live_table_on_a_terminal(tmp_path: Path) -> None:
-    console = Console(file=io.StringIO(), width=120, height=40, force_terminal=True)
+    file = io.StringIO()
+    console = Console(file=file, width=120, height=40, force_terminal=True)
     yaml_path = local_pipelines.compiled(local_pipelines.whole, tmp_path)
     project = local_pipelines.make_project(tmp_path)
     run_locally(LocalRunOptions(yaml_path, {}, tmp_path / "work", project_root=project), console)
-    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    shown = file.getvalue()
     assert "split_parquet_file [1]" in shown
     assert "list_archives: running" not in shown

@@ -10,11 +10,11 @@ import psutil
 
 from container_component_src import storage
 from container_component_src.backends.local.processes import process_groups, start_process
-from container_component_src.errors import InputError, StepError
+from container_component_src.errors import StepError
 from container_component_src.limits import usable_cores
 from container_component_src.scratch import scratch_directory
 from container_component_src.steps.training import Hyperparameters, TrainingArguments, training_command
-from container_component_src.steps.tuning import EarlyStopping, Experiment, to_dict
+from container_component_src.steps.tuning import Experiment, to_dict
 from container_component_src.tuning.collector import OBJECTIVE, MetricsUnavailableError, collect, objective
 from container_component_src.tuning.experiment import Trial, TrialState, TuningResult
 from container_component_src.tuning.sampling import make_sampler
@@ -46,7 +46,6 @@ class LocalTuner:
             InputError: The experiment asks for something that only Katib offers.
             StepError: More trials failed than the experiment allows, or none succeeded.
         """
-        _check(experiment)
         uris = {name: storage.resolve(getattr(experiment, name)).uri for name in ("train_df_path", "val_df_path")}
         experiment = experiment.model_copy(update=uris)
         sampler = make_sampler(experiment)
@@ -62,11 +61,6 @@ class LocalTuner:
                     _log_trial(trials, experiment)
                 _check_failures(trials, experiment, scratch)
         return TuningResult(trials=tuple(trials))
-
-
-def _check(experiment: Experiment) -> None:
-    if experiment.trial_early_stopping is not EarlyStopping.NONE:
-        raise InputError("only Katib offers --trial-early-stopping", fix="use none with --backend local")
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ class Bench:
         self.shown = ""
 
     def run(self, pipeline: Any, **options: Any) -> RunSummary:
-        console = Console(file=io.StringIO(), width=200)
+        shown = io.StringIO()
+        console = Console(file=shown, width=200)
         arguments = options.pop("arguments", {})
         yaml_path = local_pipelines.compiled(pipeline, self.directory)
         try:
@@ -30,7 +31,7 @@ class Bench:
                 LocalRunOptions(yaml_path, arguments, self.work_dir, project_root=self.project, **options), console
             )
         finally:
-            self.shown = console.file.getvalue()  # type: ignore[attr-defined]
+            self.shown = shown.getvalue()
 
     def calls(self) -> list[str]:
         return sorted(local_pipelines.calls(self.project))

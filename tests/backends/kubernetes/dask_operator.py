@@ -62,13 +62,16 @@ class Kubelet:
 
     def run(self) -> None:
         """Look at all Deployments again and again."""
-        seen: set[str] = set()
+        seen: dict[str, str] = {}  # UID by name: a Deployment may be replaced by another of its name between two looks
         while not self.stopped.wait(0.2):
             deployments = self.emulator.objects("Deployment")
-            for name in seen - set(deployments):
+            uids = {name: found["metadata"]["uid"] for name, found in deployments.items()}
+            for name in [name for name, uid in seen.items() if uids.get(name) != uid]:
                 self.stop(name)
-            begun = {name for name in set(deployments) - seen if self.start(name, deployments[name])}
-            seen = (seen & set(deployments)) | begun
+                del seen[name]
+            for name in uids.keys() - seen:
+                if self.start(name, deployments[name]):
+                    seen[name] = uids[name]
             self.serve()
         for name in seen:
             self.stop(name)

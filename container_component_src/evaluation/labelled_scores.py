@@ -100,17 +100,21 @@ class LabelledScores:
     @cached_property
     def normal_days(self) -> float:
         """Observed days outside anomalies; 0 if there is a single row."""
-        return float(np.sum(self._durations[self.is_normal]) / NANOSECONDS_PER_DAY)
+        return self.days_of(self.is_normal)
 
     @cached_property
     def observed_days(self) -> float:
         """Observed days; a gap counts as one median time step."""
-        return float(np.sum(self._durations) / NANOSECONDS_PER_DAY)
+        return self.days_of(np.ones(len(self.labels), dtype=bool))
 
     @property
     def days(self) -> Float64Array:
         """Observed days of each row, [rows]."""
         return self._durations / NANOSECONDS_PER_DAY
+
+    def days_of(self, rows: BoolArray) -> float:
+        """Return the observed days of some rows, [rows]."""
+        return float(np.sum(self._durations, where=rows) / NANOSECONDS_PER_DAY)
 
     def alarms(self, threshold: float) -> BoolArray:
         """Return the rows whose score exceeds the threshold, [rows]."""

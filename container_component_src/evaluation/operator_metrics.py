@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from container_component_src.arrays import Float64Array, IntArray
+from container_component_src.arrays import BoolArray, Float64Array, IntArray
 from container_component_src.evaluation.affiliation import affiliation
 from container_component_src.evaluation.labelled_scores import LabelledScores
 from container_component_src.evaluation.result import OperatorMetrics
@@ -47,12 +47,11 @@ def _event_precision(data: LabelledScores, threshold: float, alarms: IntArray, f
         return None
     padded = np.append(data.labels, 0)  # reduceat takes pairs of bounds; the padding makes the end a valid bound
     false = np.count_nonzero(np.maximum.reduceat(padded, alarms.ravel())[::2] == 0)
-    days = float(np.sum(data.days, where=data.alarms(threshold) & data.is_normal))
-    quiet = 1 - days / data.normal_days if days else 1.0
-    return found / (found + false) * max(quiet, 0.0)
+    quiet = data.days_of(data.is_normal & ~data.alarms(threshold)) / data.normal_days
+    return found / (found + false) * quiet
 
 
-def _timing_quality(data: LabelledScores, found: np.ndarray, alarm_rows: IntArray) -> float:
+def _timing_quality(data: LabelledScores, found: BoolArray, alarm_rows: IntArray) -> float:
     """Return the mean of the timing curve over the detected events.
 
     Args:

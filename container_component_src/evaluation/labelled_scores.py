@@ -105,7 +105,7 @@ class LabelledScores:
     @cached_property
     def observed_days(self) -> float:
         """Observed days; a gap counts as one median time step."""
-        return self.days_of(np.ones(len(self.labels), dtype=bool))
+        return float(np.sum(self._durations) / NANOSECONDS_PER_DAY)
 
     @property
     def days(self) -> Float64Array:

@@ -12,6 +12,7 @@ from container_component_src.evaluation.curves import pr_curve, roc_curve
 from container_component_src.evaluation.labelled_scores import LabelledScores
 from container_component_src.evaluation.metrics import metric_curve, metrics_at, pr_auc, roc_auc
 from container_component_src.evaluation.result import BaselineResult
+from container_component_src.evaluation.vus import volume_of
 from container_component_src.model.bundle_info import Thresholds
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.smoothing import Smoother
@@ -53,12 +54,15 @@ class Comparison:
         threshold = float(np.quantile(val, self.thresholds.quantile, overwrite_input=True))
         curve = metric_curve(labelled)
         resamples = resample(labelled, threshold, self.seed)
+        volume = volume_of(labelled)
         return BaselineResult(
             name=name,
             calibrated=metrics_at(labelled, threshold),
             best=metrics_at(labelled, float(curve.threshold[curve.best])),
             roc_auc=roc_auc(labelled),
             pr_auc=pr_auc(labelled),
+            vus_roc=volume.roc,
+            vus_pr=volume.pr,
             advantage=self.resamples.differences(resamples) if self.resamples and resamples else {},
             roc=roc_curve(curve, float(test.max())),
             pr=pr_curve(curve),

@@ -14,7 +14,6 @@ from container_component_src.evaluation.metrics import metric_curve, metrics_at,
 from container_component_src.evaluation.result import (
     SCORE_CHANNELS,
     BaselineResult,
-    ChannelExcess,
     Counts,
     EvaluationResult,
     EventResult,
@@ -22,12 +21,15 @@ from container_component_src.evaluation.result import (
     Quantiles,
     ThresholdMetrics,
 )
+from container_component_src.evaluation.root_cause import Diagnosis, root_cause
 from container_component_src.evaluation.scores import EventContributions, score_test, score_validation, write_scores
+from container_component_src.evaluation.vus import median_event_rows, volume_of
 from container_component_src.model.bundle import Bundle
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.events import Event
 
+TOP_CHANNELS = 5
 QUANTILE_LEVELS = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999, 1.0)
 
 _log = logging.getLogger(__name__)
@@ -68,7 +70,7 @@ def evaluate(
         scores,
         labelled,
         val_smoothed,
-        top_channels=contributions.top_channels(test.channels, usual),
+        diagnoses=contributions.diagnose(test.channels, usual),
         intervals=resamples.intervals() if resamples else {},
         baselines=comparison.run() if comparison else (),
     )
@@ -102,12 +104,14 @@ def _result(
     labelled: LabelledScores,
     val_smoothed: Float32Array,
     *,
-    top_channels: dict[Event, tuple[ChannelExcess, ...]],
+    diagnoses: dict[Event, Diagnosis],
     intervals: dict[str, Interval],
     baselines: tuple[BaselineResult, ...],
 ) -> EvaluationResult:
     calibrated = metrics_at(labelled, bundle.info.thresholds.score)
-    curve = metric_curve(labelled)
+    curve, volume = metric_curve(labelled), volume_of(labelled)
+    delays = labelled.delays(calibrated.threshold)
+    detected = {event for event, delay in zip(labelled.events_with_rows, delays, strict=True) if delay is not None}
     return EvaluationResult(
         bundle_digest=bundle.info.weights_sha256,
         scores_uri=scores.location.uri,
@@ -117,12 +121,16 @@ def _result(
         best=metrics_at(labelled, float(curve.threshold[curve.best])),
         roc_auc=roc_auc(labelled),
         pr_auc=pr_auc(labelled),
+        vus_roc=volume.roc,
+        vus_pr=volume.pr,
+        vus_rows=median_event_rows(labelled),
         counts=_counts(labelled, len(val_smoothed), len(bundle.info.channels)),
         quantiles=_quantiles(labelled, val_smoothed),
         roc=roc_curve(curve, float(labelled.scores.max())),
         pr=pr_curve(curve),
         threshold_curve=threshold_curve(curve),
-        events=_events(labelled, calibrated, top_channels),
+        events=_events(labelled, calibrated, diagnoses),
+        root_cause=root_cause(diagnoses, detected),
         intervals=intervals,
         baselines=baselines,
     )
@@ -154,7 +162,7 @@ def _quantiles(labelled: LabelledScores, val_smoothed: Float32Array) -> Quantile
 
 
 def _events(
-    labelled: LabelledScores, calibrated: ThresholdMetrics, top_channels: dict[Event, tuple[ChannelExcess, ...]]
+    labelled: LabelledScores, calibrated: ThresholdMetrics, diagnoses: dict[Event, Diagnosis]
 ) -> tuple[EventResult, ...]:
     delays = labelled.delays(calibrated.threshold)
     return tuple(
@@ -164,7 +172,7 @@ def _events(
             detected=delay is not None,
             delay_s=delay,
             peak_score=float(peak),
-            top_channels=top_channels[event],
+            top_channels=diagnoses[event].ranking[:TOP_CHANNELS],
         )
         for event, (first, stop), delay, peak in zip(
             labelled.events_with_rows, labelled.event_bounds, delays, labelled.event_peaks, strict=True

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from container_component_src.arrays import BoolArray, Float64Array, Int8Array, IntArray, Timestamps
 from container_component_src.errors import InputError
+from container_component_src.evaluation.runs import runs_of
 from container_component_src.telemetry.events import Event, row_bounds
 from container_component_src.telemetry.smoothing import (
     NANOSECONDS_PER_DAY,
@@ -99,7 +100,7 @@ class LabelledScores:
     @cached_property
     def normal_days(self) -> float:
         """Observed days outside anomalies; 0 if there is a single row."""
-        return float(np.sum(self._durations[self.is_normal]) / NANOSECONDS_PER_DAY)
+        return self.days_of(self.is_normal)
 
     @cached_property
     def observed_days(self) -> float:
@@ -111,6 +112,10 @@ class LabelledScores:
         """Observed days of each row, [rows]."""
         return self._durations / NANOSECONDS_PER_DAY
 
+    def days_of(self, rows: BoolArray) -> float:
+        """Return the observed days of some rows, [rows]."""
+        return float(np.sum(self._durations, where=rows) / NANOSECONDS_PER_DAY)
+
     def alarms(self, threshold: float) -> BoolArray:
         """Return the rows whose score exceeds the threshold, [rows]."""
         # A Python float would be rounded to the type of the scores before the comparison; a float64 scalar is not.
@@ -119,8 +124,12 @@ class LabelledScores:
     def alarm_starts(self, threshold: float) -> BoolArray:
         """Return the first row of each alarm, [rows]; a gap ends an alarm."""
         alarms = self.alarms(threshold)
-        continued = np.concatenate([[False], (alarms & ~self._before_gap)[:-1]])
+        continued = np.concatenate([[False], (alarms & ~self.before_gap)[:-1]])
         return np.asarray(alarms & ~continued)
+
+    def alarm_bounds(self, threshold: float) -> IntArray:
+        """Return the first row of each alarm and the row after its last, [alarms, 2]; a gap ends an alarm."""
+        return runs_of(self.alarms(threshold), self.before_gap)
 
     def false_alarms(self, threshold: float) -> int:
         """Return the number of alarms that start outside anomalies."""
@@ -142,10 +151,10 @@ class LabelledScores:
         """Nanoseconds from each row to the next, [rows]; the median time step before a gap and after the last row."""
         usual = median_step(self.timestamps) or 0
         steps = np.append(np.diff(self.timestamps), usual)
-        return np.where(self._before_gap, usual, steps)
+        return np.where(self.before_gap, usual, steps)
 
     @cached_property
-    def _before_gap(self) -> BoolArray:
+    def before_gap(self) -> BoolArray:
         """Rows before a gap, and the last row, [rows]."""
         max_gap = default_max_gap(self.timestamps)
         longer = np.diff(self.timestamps) > max_gap if max_gap is not None else np.empty(0, dtype=bool)

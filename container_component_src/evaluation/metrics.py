@@ -15,6 +15,7 @@ import numpy as np
 
 from container_component_src.arrays import Float64Array, IntArray
 from container_component_src.evaluation.labelled_scores import LabelledScores, Scores
+from container_component_src.evaluation.operator_metrics import operator_metrics
 from container_component_src.evaluation.result import ThresholdMetrics
 
 MAX_POINTS = 100_000  # of a curve; more thresholds are evaluated, but only these are kept
@@ -141,6 +142,7 @@ def metrics_at(data: LabelledScores, threshold: float) -> ThresholdMetrics:
         median_detection_delay_s=float(np.median(delays)) if delays else None,
         false_alarms=false_alarms,
         false_alarms_per_day=false_alarms / data.normal_days if data.normal_days else None,
+        **operator_metrics(data, threshold).model_dump(),
     )
 
 

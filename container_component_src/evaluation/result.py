@@ -15,7 +15,18 @@ Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Floats = tuple[Finite, ...]
 
 
-class ThresholdMetrics(Frozen):
+class OperatorMetrics(Frozen):
+    """Metrics of alarms as operators see them; see `operator_metrics` and `affiliation`."""
+
+    event_precision: Fraction | None  # corrected for the time in alarm; None if there is no alarm
+    event_f05: Fraction  # F0.5 of the corrected event precision and the event recall
+    alarming_precision: Fraction | None  # detected events by the alarms in them; None if no event is detected
+    timing_quality: Fraction | None  # over the detected events; None if there are none
+    affiliation_precision: Fraction | None  # None if there is no alarm
+    affiliation_recall: Fraction
+
+
+class ThresholdMetrics(OperatorMetrics):
     """Metrics of one threshold; a row is in alarm if its smoothed score exceeds the threshold."""
 
     threshold: Finite  # nats
@@ -79,8 +90,20 @@ class EventResult(Frozen):
     rows: int
     detected: bool  # at the calibrated threshold
     delay_s: Finite | None  # from the start of the event to its first alarm
+    causes: tuple[str, ...] = ()  # channels that the report names
     peak_score: Finite  # largest smoothed score
     top_channels: tuple[ChannelExcess, ...]  # largest first
+
+
+class RootCause(Frozen):
+    """How well channels are named as causes: means over the events whose reports name theirs."""
+
+    events: int
+    hit_rate_100: Fraction  # share of the causes among as many channels with the largest excess
+    hit_rate_150: Fraction  # among half as many more
+    channel_precision: Fraction  # of the channels in alarm; 0 for events that are not detected
+    channel_recall: Fraction
+    channel_f05: Fraction
 
 
 class Interval(Frozen):
@@ -98,6 +121,8 @@ class BaselineResult(Frozen):
     best: ThresholdMetrics
     roc_auc: Fraction
     pr_auc: Fraction
+    vus_roc: Fraction
+    vus_pr: Fraction
     advantage: dict[str, Interval]  # model minus baseline in `roc_auc` and `pr_auc`; empty if there is one event
     roc: RocCurve
     pr: PrCurve
@@ -136,25 +161,31 @@ class EvaluationResult(Frozen):
     best: ThresholdMetrics  # threshold with the highest composite F1 on the test labels: an upper bound
     roc_auc: Fraction
     pr_auc: Fraction  # average precision
+    vus_roc: Fraction  # volumes under the surfaces of curves that tolerate alarms close to an event
+    vus_pr: Fraction
+    vus_rows: int  # widest buffer: the median number of rows of an event
     counts: Counts
     quantiles: Quantiles
     roc: RocCurve
     pr: PrCurve
     threshold_curve: ThresholdCurve
     events: tuple[EventResult, ...]  # by start
+    root_cause: RootCause | None  # None if no report names causes
     intervals: dict[str, Interval]  # by metric, at the calibrated threshold; empty if there is one event
     baselines: tuple[BaselineResult, ...]  # empty if no training data was given
 
     def scalars(self) -> dict[str, float]:
         """Return the defined metrics by name."""
-        values: dict[str, Any] = {"roc_auc": self.roc_auc, "pr_auc": self.pr_auc}
+        areas = ("roc_auc", "pr_auc", "vus_roc", "vus_pr")
+        values: dict[str, Any] = {name: getattr(self, name) for name in areas}
         for name, metrics in (("calibrated", self.calibrated), ("best", self.best)):
             values |= {f"{name}_{key}": value for key, value in metrics.model_dump().items()}
         for name, interval in self.intervals.items():
             metric = name if name in values else f"calibrated_{name}"
             values |= {f"{metric}_low": interval.low, f"{metric}_high": interval.high}
         for baseline in self.baselines:
-            values |= {f"{baseline.name}_roc_auc": baseline.roc_auc, f"{baseline.name}_pr_auc": baseline.pr_auc}
+            values |= {f"{baseline.name}_{name}": getattr(baseline, name) for name in areas}
+        values |= self.root_cause.model_dump(exclude={"events"}) if self.root_cause else {}
         values["median_detection_delay_s"] = self.calibrated.median_detection_delay_s
         values["false_alarms_per_day"] = self.calibrated.false_alarms_per_day
         return {key: float(value) for key, value in values.items() if value is not None}

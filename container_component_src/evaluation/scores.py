@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from container_component_src.arrays import Float32Array, Float64Array, Int8Array, IntArray, Timestamps
 from container_component_src.errors import InputError
 from container_component_src.evaluation.result import SCORE_CHANNELS, ChannelExcess
+from container_component_src.evaluation.root_cause import Diagnosis
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.scoring import SeriesScorer
 from container_component_src.telemetry.dataset import Dataset, Frame, to_iso
@@ -15,8 +17,14 @@ from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.events import Event, row_bounds
 from container_component_src.telemetry.smoothing import Smoother
 
-TOP_CHANNELS = 5
-MEDIAN_ROWS = 20_000  # evenly spaced validation rows that the median contribution of each channel is taken from
+SAMPLE_ROWS = 20_000  # evenly spaced validation rows that the usual contributions of each channel are taken from
+
+
+class UsualContributions(NamedTuple):
+    """Contributions to the score on the validation data, in nats, [channels] each."""
+
+    median: Float64Array
+    limit: Float64Array  # quantile of the alarms
 
 
 @dataclass
@@ -39,33 +47,38 @@ class EventContributions:
                 self._sums[position] += contributions[first:stop].sum(axis=0, dtype=np.float64)
                 self._rows[position] += stop - first
 
-    def top_channels(self, names: Sequence[str], usual: Float64Array) -> dict[Event, tuple[ChannelExcess, ...]]:
-        """Return for each event with rows the channels whose mean contribution exceeds the usual one most.
+    def diagnose(self, names: Sequence[str], usual: UsualContributions) -> dict[Event, Diagnosis]:
+        """Return for each event with rows how much the mean contribution of each channel exceeds the usual ones.
 
         Args:
             names: Channel names in the order of the contributions.
-            usual: Median contribution of each channel on the validation data, [channels], in nats.
+            usual: Contributions on the validation data.
         """
-        top: dict[Event, tuple[ChannelExcess, ...]] = {}
+        diagnoses: dict[Event, Diagnosis] = {}
         for event, total, rows in zip(self.events, self._sums, self._rows, strict=True):
             if rows:
-                excess = total / rows - usual
-                largest = np.argsort(-excess, kind="stable")[:TOP_CHANNELS]
-                top[event] = tuple(ChannelExcess(channel=names[i], excess=float(excess[i])) for i in largest)
-        return top
+                excess = total / rows - usual.median
+                ranking = [
+                    ChannelExcess(channel=names[i], excess=float(excess[i]))
+                    for i in np.argsort(-excess, kind="stable").tolist()
+                ]
+                in_alarm = frozenset(names[i] for i in np.flatnonzero(total / rows > usual.limit).tolist())
+                diagnoses[event] = Diagnosis(tuple(ranking), in_alarm)
+        return diagnoses
 
 
-def score_validation(bundle: Bundle, val: Dataset) -> tuple[Float32Array, Float64Array]:
-    """Return the smoothed scores, [rows], and the median contribution of each channel, [channels]."""
+def score_validation(bundle: Bundle, val: Dataset) -> tuple[Float32Array, UsualContributions]:
+    """Return the smoothed scores, [rows], and the usual contributions of each channel."""
     smoother, scorer = _smoother(bundle), _scorer(bundle)
-    stride = -(-val.manifest.rows // MEDIAN_ROWS)
+    stride = -(-val.manifest.rows // SAMPLE_ROWS)
     smoothed, sample, offset = [], [], 0
     for frame in val.frames():
         contributions = _finite_contributions(scorer, val, frame)
         smoothed.append(smoother.push(frame.timestamps, contributions.sum(axis=1)).astype(np.float32))
         sample.append(contributions[-offset % stride :: stride].copy())  # the same rows for any partitioning
         offset += len(frame)
-    return np.concatenate(smoothed), np.median(np.concatenate(sample), axis=0).astype(np.float64)
+    median, limit = np.quantile(np.concatenate(sample), [0.5, bundle.info.thresholds.quantile], axis=0)
+    return np.concatenate(smoothed), UsualContributions(median.astype(np.float64), limit.astype(np.float64))
 
 
 def score_test(bundle: Bundle, test: Dataset, event_contributions: EventContributions) -> Iterator[Frame]:

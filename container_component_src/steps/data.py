@@ -43,6 +43,12 @@ class ReportColumns(Arguments):
     title: NonEmpty = "TITLE"
     start: NonEmpty = "EVENT GMT (DOY/HH:MM:SS)"  # inclusive
     end: NonEmpty = "Duration/End GMT"  # exclusive
+    channels: NonEmpty = "CHANNELS"  # that caused the event; the table need not have this column
+
+    @property
+    def required(self) -> dict[str, str]:
+        """The headers that every table has, by field."""
+        return self.model_dump(exclude={"channels"})
 
 
 class ReportTable(Arguments):
@@ -50,7 +56,7 @@ class ReportTable(Arguments):
 
     report_columns: ReportColumns = parameter(
         "Column headers of the report table that differ from those of the Columbus reports, as a JSON object with the "
-        "keys id, symbol, title, start and end.",
+        "keys id, symbol, title, start, end and channels.",
         ReportColumns(),
     )
 

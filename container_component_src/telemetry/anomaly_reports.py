@@ -1,6 +1,7 @@
 """Anomaly reports: the events in a CSV or Excel table, one per row."""
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Sequence
 from itertools import chain, islice, pairwise
@@ -62,13 +63,13 @@ def read_reports(uri: str, columns: ReportColumns, strict: bool = True) -> list[
 
 def _header_row(rows: Sequence[Row], columns: ReportColumns) -> int | None:
     """Return the index of the first row with all headers."""
-    wanted = {_normalised(name) for name in columns.model_dump().values()}
+    wanted = {_normalised(name) for name in columns.required.values()}
     return next((index for index, row in enumerate(rows) if wanted <= {_normalised(cell) for cell in row}), None)
 
 
 def _missing_column(rows: Sequence[Row], columns: ReportColumns) -> str:
     """Return the first header that is missing in the row with most of the headers, and what that row has."""
-    wanted = {_normalised(name): name for name in columns.model_dump().values()}
+    wanted = {_normalised(name): name for name in columns.required.values()}
     best = max(rows, key=lambda row: len(wanted.keys() & {_normalised(cell) for cell in row}), default=[])
     lacking = next(name for header, name in wanted.items() if header not in {_normalised(cell) for cell in best})
     shown = [cell for cell in best if cell][:SHOWN_HEADERS]
@@ -85,7 +86,8 @@ def _sheet_events(sheet: Sheet, top: list[Row], header: int, columns: ReportColu
         columns: Headers of the report table.
     """
     headers = [_normalised(cell) for cell in top[header]]
-    positions = {field: _position(sheet.label, headers, name) for field, name in columns.model_dump().items()}
+    present = columns.model_dump() if _normalised(columns.channels) in headers else columns.required
+    positions = {field: _position(sheet.label, headers, name) for field, name in present.items()}
     rows = enumerate(chain(top[header + 1 :], sheet.rows), start=header + 2)  # numbered as in a spreadsheet
     filled = {number: row for number, row in rows if any(row)}
     if not filled:
@@ -100,15 +102,22 @@ def _sheet_events(sheet: Sheet, top: list[Row], header: int, columns: ReportColu
         for field, name in (("start", columns.start), ("end", columns.end))
     )
     events = []
-    texts = zip(cells["id"], cells["symbol"], cells["title"], strict=True)
-    for number, (id_, symbol, title), start, end in zip(filled, texts, starts, ends, strict=True):
+    texts = zip(cells["id"], cells["symbol"], cells["title"], cells.get("channels", [""] * len(filled)), strict=True)
+    for number, (id_, symbol, title, channels), start, end in zip(filled, texts, starts, ends, strict=True):
         if not id_:
             raise InputError(f"{sheet.label}: row {number}, column '{columns.id}': no ID", fix="give the event an ID")
         if end <= start:
             problem = f"{sheet.label}: row {number} (event {id_}): '{columns.end}' is not after '{columns.start}'"
             raise InputError(problem, fix="correct the times")
-        events.append(Event(id=id_, symbol=symbol, title=title, start=start, end=end))
+        causes = _channel_names(channels)
+        events.append(Event(id=id_, symbol=symbol, title=title, start=start, end=end, causes=causes))
     return events
+
+
+def _channel_names(text: str) -> tuple[str, ...]:
+    """Return names that semicolons, commas or line breaks separate, each once."""
+    names = (name.strip() for name in re.split(r"[;,\n]", text))
+    return tuple(dict.fromkeys(filter(None, names)))
 
 
 def _position(place: str, headers: Sequence[str], name: str) -> int:

@@ -16,6 +16,7 @@ class Event(Frozen):
     title: str = ""
     start: int
     end: int
+    causes: tuple[str, ...] = ()  # channels that the report names
 
 
 def inside_any(timestamps: Timestamps, events: Sequence[Event], margin: int = 0) -> BoolArray:

@@ -42,6 +42,8 @@ def label_dataset(
             f"{reports_uri}: event {outside[0].id} ({to_iso(outside[0].start)}) is outside the data ({span})",
             fix="remove it, or ignore such events with --strict-reports false",
         )
+    if unknown := {name for event in reported for name in event.causes}.difference(dataset.channels):
+        logger.warning("%s: causes that are no channels of the data: %s", reports_uri, ", ".join(sorted(unknown)))
     rows = np.zeros(len(reported), dtype=np.int64)
     with DatasetWriter(target_uri, dataset.manifest.timestamp_col, (), sources=[dataset.location]) as target:
         for frame in dataset.frames(channels=()):

@@ -92,7 +92,10 @@ def normal_frame(seed: int, labelled: bool) -> Frame:
 
 
 def anomalous_frame() -> tuple[Frame, tuple[Event, ...]]:
-    """Return data with anomalies of 40 rows in the fan and 10 in the pressure; a third event is before the data."""
+    """Return data with anomalies of 40 rows in the fan and 10 in the pressure; a third event is before the data.
+
+    The report of the first names its cause.
+    """
     frame = normal_frame(2, labelled=True)
     assert frame.labels is not None
     events = []
@@ -101,7 +104,12 @@ def anomalous_frame() -> tuple[Frame, tuple[Event, ...]]:
         frame.values[first:stop, channel] += 6.0
         events.append(
             Event(
-                id=name, symbol="FAN", title="Fan <b>& co</b>", start=START + first * SECOND, end=START + stop * SECOND
+                id=name,
+                symbol="FAN",
+                title="Fan <b>& co</b>",
+                start=START + first * SECOND,
+                end=START + stop * SECOND,
+                causes=("fan",) if channel == 2 else (),
             )
         )
     events.append(Event(id="A-0", start=START - 100 * SECOND, end=START - 50 * SECOND))

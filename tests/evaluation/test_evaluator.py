@@ -11,6 +11,7 @@ from container_component_src.evaluation.evaluator import evaluate
 from container_component_src.evaluation.labelled_scores import LabelledScores
 from container_component_src.evaluation.metrics import metrics_at
 from container_component_src.evaluation.result import SCORE_CHANNELS
+from container_component_src.evaluation.vus import volume_under_surface
 from container_component_src.steps.data import ScalerType
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.dataset_writer import DatasetWriter
@@ -91,6 +92,38 @@ def test_events_list_their_top_channels(tmp_path: Path) -> None:
     assert first.detected
     assert first.delay_s == 1.0  # the median rises with the second anomalous row
     assert first.peak_score > 8.0
+
+
+def test_root_causes_are_those_of_the_events_that_name_them(tmp_path: Path) -> None:
+    case = write_case(tmp_path)
+    result = evaluate(case.bundle, case.val, case.test, str(case.out))
+    assert [event.causes for event in result.events] == [("fan",), ()]
+    assert result.root_cause is not None
+    # The shift of the fan by 6 is beyond 99.9 % of its validation data, which the other channels resemble.
+    assert set(result.root_cause.model_dump().values()) == {1}
+    assert result.scalars()["hit_rate_100"] == result.scalars()["channel_f05"] == 1.0
+
+
+def test_a_result_without_causes(tmp_path: Path) -> None:
+    case = write_case(tmp_path)
+    frame, events = anomalous_frame()
+    write_dataset(Path(case.test), frame, (), tuple(event.model_copy(update={"causes": ()}) for event in events))
+    result = evaluate(case.bundle, case.val, case.test, str(case.out))
+    assert result.root_cause is None
+    assert "hit_rate_100" not in result.scalars()
+
+
+def test_volumes_tolerate_alarms_up_to_half_the_median_length_of_an_event(tmp_path: Path) -> None:
+    case = write_case(tmp_path)
+    result = evaluate(case.bundle, case.val, case.test, str(case.out), case.train)
+    assert result.vus_rows == 25  # between 40 and 10 rows
+    frame = Dataset.open(str(case.out)).load()
+    assert frame.labels is not None
+    expected = volume_under_surface(frame.labels == 1, frame.values[:, 1], 25)
+    assert (result.vus_roc, result.vus_pr) == expected
+    for baseline in result.baselines:
+        assert 0.5 < baseline.vus_roc < 1
+        assert result.scalars()[f"{baseline.name}_vus_pr"] == baseline.vus_pr
 
 
 def test_the_curves_run_from_end_to_end(tmp_path: Path) -> None:

@@ -114,6 +114,29 @@ def test_titles_are_escaped(case: Case) -> None:
     assert page.data["events"][0]["label"] == "Event 1 of 2: A-1 Fan <b>& co</b>"
 
 
+def test_root_causes_are_shown_if_reports_name_them(case: Case) -> None:
+    text = " ".join(report(case).texts)
+    assert re.search(r"Means over the 1 of\s+2\s+events", text)
+    assert re.search(r"HitRate@150 %\s+1\.000", text)
+    assert "Reported cause: fan" in text
+    result = EvaluationResult.read(str(case.out.parent / "evaluation.json"))
+    events = tuple(event.model_copy(update={"causes": ()}) for event in result.events)
+    update = {"root_cause": None, "events": events}
+    result.model_copy(update=update).write(str(case.out.parent / "evaluation.json"))
+    text = " ".join(report(case).texts)
+    assert "The anomaly reports name no channels as causes" in text
+    assert not re.search("HitRate@150|Reported cause", text)
+
+
+def test_alarm_metrics_are_shown_at_both_thresholds(case: Case) -> None:
+    result = EvaluationResult.read(str(case.out.parent / "evaluation.json"))
+    text = " ".join(report(case).texts)
+    for name, metric in {"Event F0.5": "event_f05", "Timing quality": "timing_quality"}.items():
+        both = [f"{getattr(metrics, metric):.3f}" for metrics in (result.calibrated, result.best)]
+        assert re.search(rf"{name}\s+{both[0]}\s+{both[1]}", text)
+    assert f"(VUS PR) is {result.vus_pr:.3f}" in text
+
+
 def test_every_placeholder_has_a_figure_and_every_colour_both_themes(case: Case) -> None:
     page = report(case)
     figures = page.data["figures"]

@@ -194,3 +194,32 @@ def test_numeric_id(tmp_path: Path) -> None:
 def test_adjacent_events_do_not_overlap(tmp_path: Path) -> None:
     path = write_reports(tmp_path / "r.csv", report((60, 70), (70, 80)))
     assert len(read_reports(str(path), COLUMNS)) == 2
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".xlsx", ".xls"])
+@pytest.mark.parametrize(
+    ("text", "causes"),
+    [
+        ("FAN_SPEED", ("FAN_SPEED",)),
+        ("FAN_SPEED; FLOW", ("FAN_SPEED", "FLOW")),
+        ("FAN_SPEED,FLOW ,", ("FAN_SPEED", "FLOW")),
+        ("FLOW\nLoop A temperature", ("FLOW", "Loop A temperature")),
+        ("FLOW;FLOW", ("FLOW",)),
+        ("", ()),
+    ],
+)
+def test_channels_that_caused_an_event(text: str, causes: tuple[str, ...], suffix: str, tmp_path: Path) -> None:
+    path = write_reports(tmp_path / f"r{suffix}", [[*FIRST, text]], [*REPORT_HEADERS, "CHANNELS"])
+    assert read_reports(str(path), COLUMNS)[0].causes == causes
+
+
+def test_the_column_of_channels_is_optional(tmp_path: Path) -> None:
+    sheets = {"with": [[*REPORT_HEADERS, "Guilty"], [*FIRST, "FLOW"]], "without": [REPORT_HEADERS, SECOND]}
+    events = read_reports(write_book(tmp_path / "r.xlsx", **sheets), ReportColumns(channels="Guilty"))
+    assert [event.causes for event in events] == [("FLOW",), ()]
+
+
+def test_repeated_column_of_channels(tmp_path: Path) -> None:
+    path = write_reports(tmp_path / "r.csv", [[*FIRST, "A", "B"]], [*REPORT_HEADERS, "CHANNELS", "CHANNELS "])
+    with pytest.raises(InputError, match="two columns are named 'CHANNELS'"):
+        read_reports(str(path), COLUMNS)

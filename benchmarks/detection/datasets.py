@@ -48,8 +48,8 @@ class TelemetryFolder:
         if not causes.exists():
             return table
         read = pd.read_csv if table.suffix == ".csv" else pd.read_excel
-        copy = folder / "anomaly_reports.csv"
-        read(table, dtype=str).merge(pd.read_csv(causes, dtype=str), on="ID", how="left").to_csv(copy, index=False)
+        copy = folder / "anomaly_reports.xlsx"
+        read(table, dtype=str).merge(pd.read_csv(causes, dtype=str), on="ID", how="left").to_excel(copy, index=False)
         return copy
 
 

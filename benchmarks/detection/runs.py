@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from container_component_src.model.training import train
 from container_component_src.scratch import scratch_directory
 from container_component_src.steps.data import FitScaler, SplitRule
 from container_component_src.steps.declaration import Arguments
+from container_component_src.steps.evaluation import RunEvaluation
 from container_component_src.steps.training import TrainingArguments
 from container_component_src.telemetry.scaling import fit_scaler, scale_dataset
 from container_component_src.telemetry.split import split_dataset
@@ -43,7 +45,7 @@ class Settings:
         InputError: No step has a parameter of this name.
     """
 
-    STEPS: tuple[type[Arguments], ...] = (SplitRule, FitScaler, TrainingArguments)
+    STEPS: tuple[type[Arguments], ...] = (SplitRule, FitScaler, TrainingArguments, RunEvaluation)
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self.values = dict(values)
@@ -79,7 +81,7 @@ def run(prepared: Prepared, seed: int, settings: Settings) -> Run:
         with redirect_stdout(io.StringIO()):  # the losses of every epoch
             summary = train(arguments)
         trained = time.process_time()
-        result = evaluate(paths["model"], scaled["val"], scaled["test"], paths["scores"], scaled["train"])
+        result = _evaluate(paths, scaled, settings)
     return {
         "seed": seed,
         "settings": settings.values,
@@ -92,6 +94,21 @@ def run(prepared: Prepared, seed: int, settings: Settings) -> Run:
         "cpu_seconds": {"until_trained": trained - start, "evaluation": time.process_time() - trained},
         "detectors": {name: dict(values) for name, values in detector_metrics(result)},
     }
+
+
+def _evaluate(paths: Mapping[str, str], scaled: Mapping[str, str], settings: Settings) -> EvaluationResult:
+    """Evaluate the model; paths by the name of the output, and of the scaled datasets by their part of the split."""
+    values = {f"{name}_df_path": scaled[name] for name in SPLITS} | settings.of(RunEvaluation)
+    outputs = {"bundle_path": paths["model"], "scores_path": paths["scores"], "evaluation_path": "-"}
+    arguments = validated(RunEvaluation, {**values, **outputs})
+    return evaluate(
+        arguments.bundle_path,
+        arguments.val_df_path,
+        arguments.test_df_path,
+        arguments.scores_path,
+        arguments.train_df_path,
+        arguments.baseline_window_steps,
+    )
 
 
 def detector_metrics(result: EvaluationResult) -> Iterator[tuple[str, dict[str, float | None]]]:
@@ -133,14 +150,16 @@ def stored_run(prepared: Prepared, seed: int, settings: Settings, folder: Path) 
     return loaded
 
 
+@cache
 def code_digest() -> str:
-    """Return a digest of the code that a result depends on."""
+    """Return a digest of the code that a result depends on, as it was at the start."""
     digest = sha256()
     for file in sorted((PROJECT / "container_component_src").rglob("*.py")):
         digest.update(file.read_bytes())
     return digest.hexdigest()
 
 
+@cache
 def commit() -> str:
     """Return the commit of the code, marked if files differ from it."""
     command = ["git", "describe", "--always", "--exclude", "*", "--abbrev=12", "--dirty"]

@@ -44,7 +44,7 @@ def means(runs: Sequence[Run]) -> pd.DataFrame:
     The data sets of a group are averaged for each seed, so that they count as one in the mean over the groups.
 
     Returns:
-        Columns group, detector, metric, mean, deviation and seeds; the group `mean`, if there are several, is their mean.
+        Columns group, detector, metric, mean, deviation and seeds; group `mean`, if there are several, is their mean.
     """
     by_group = long_table(runs).groupby(["group", "detector", "metric", "seed"], sort=False)["value"].mean()
     overall = by_group.groupby(["detector", "metric", "seed"], sort=False).mean()

@@ -15,7 +15,12 @@ def run_evaluation(arguments: RunEvaluation, executor_input: str) -> None:
 
     scores = place(arguments.scores_path, arguments.data_root, arguments.command, "scores")
     result = evaluate(
-        arguments.bundle_path, arguments.val_df_path, arguments.test_df_path, scores, arguments.train_df_path
+        arguments.bundle_path,
+        arguments.val_df_path,
+        arguments.test_df_path,
+        scores,
+        arguments.train_df_path,
+        arguments.baseline_window_steps,
     )
     result.write(arguments.evaluation_path)
     outputs.publish(

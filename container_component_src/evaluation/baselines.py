@@ -1,7 +1,8 @@
 """Classical scorers, fitted on the same training rows, that the model is compared with.
 
 Three of them are squared lengths of the centred time step after a linear map, so one pass over the training data, which
-gathers its mean and covariance, fits them all. The fourth is an isolation forest on a sample of the rows.
+gathers its mean and covariance, fits them all. The fourth is an isolation forest on a sample of the rows. Two others
+score windows of rows (`windowed_baselines`).
 """
 
 from collections.abc import Iterator
@@ -12,10 +13,10 @@ import numpy as np
 from sklearn.ensemble import IsolationForest
 
 from container_component_src.arrays import Float32Array, Float64Array
+from container_component_src.evaluation.windowed_baselines import EXPLAINED_VARIANCE, fit_windowed_baselines
 from container_component_src.limits import usable_cores
 from container_component_src.telemetry.dataset import Dataset
 
-EXPLAINED_VARIANCE = 0.9  # share of the variance that the kept principal components explain
 FOREST_ROWS = 50_000  # evenly spaced training rows that the trees sample from
 TREES, TREE_ROWS = 100, 256  # defaults of Liu et al. 2008
 RELATIVE_RANK_TOLERANCE = 1e-6  # directions with less variance, relative to the largest, are float32 noise
@@ -25,8 +26,12 @@ _BATCH_ROWS = 16_384
 class Scorer(Protocol):
     """Anomaly scorer; a larger score is more abnormal."""
 
-    def scores(self, values: Float32Array) -> Float32Array:
-        """Return a score [rows] for each time step of the values [rows, channels]."""
+    @property
+    def window_steps(self) -> int:
+        """Rows that a score depends on: the present one and those before it."""
+
+    def scores(self, values: Float32Array, /) -> Float32Array:
+        """Return a score [rows] for each window of the values [rows, window_steps * channels]."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ class QuadraticScorer:
 
     mean: Float64Array  # [channels]
     projection: Float64Array  # [channels, coordinates]
+    window_steps: int = 1
 
     def scores(self, values: Float32Array) -> Float32Array:
         """Return a score [rows] for each time step of the values [rows, channels]."""
@@ -51,24 +57,27 @@ class ForestScorer:
     """Anomaly score of an isolation forest, between 0 and 1."""
 
     forest: IsolationForest
+    window_steps: int = 1
 
     def scores(self, values: Float32Array) -> Float32Array:
         """Return a score [rows] for each time step of the values [rows, channels]."""
         return np.asarray(-self.forest.score_samples(values), dtype=np.float32)
 
 
-def fit_baselines(train: Dataset, seed: int) -> dict[str, Scorer]:
-    """Fit all baselines on scaled training data in one pass.
+def fit_baselines(train: Dataset, seed: int, window_steps: int) -> dict[str, Scorer]:
+    """Fit all baselines on scaled training data, those of single rows in one pass.
 
     - `z_score`: sum of the squared z-scores of the channels;
     - `mahalanobis`: squared Mahalanobis distance from the mean (Mahalanobis 1936);
     - `pca_residual`: squared prediction error of the principal components that explain 90 % of the variance (Jackson &
       Mudholkar 1979, "Control Procedures for Residuals Associated With Principal Component Analysis");
-    - `isolation_forest`: Liu, Ting & Zhou 2008, "Isolation Forest".
+    - `isolation_forest`: Liu, Ting & Zhou 2008, "Isolation Forest";
+    - `windowed_kmeans` and `windowed_pca`: see `fit_windowed_baselines`.
 
     Args:
         train: Scaled training dataset without missing values.
-        seed: Seed of the isolation forest.
+        seed: Seed of the isolation forest and of the windowed baselines.
+        window_steps: Rows of a window of the windowed baselines.
     """
     mean, covariance, sample = _summarise(train)
     variances, directions = np.linalg.eigh(covariance)  # ascending
@@ -86,6 +95,7 @@ def fit_baselines(train: Dataset, seed: int) -> dict[str, Scorer]:
         "mahalanobis": QuadraticScorer(mean, directions[:, full_rank] / np.sqrt(variances[full_rank])),
         "pca_residual": QuadraticScorer(mean, directions[:, : max(residual, 1)]),
         "isolation_forest": ForestScorer(forest.fit(sample)),
+        **fit_windowed_baselines(train, seed, window_steps),
     }
 
 

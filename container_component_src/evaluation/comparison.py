@@ -13,8 +13,9 @@ from container_component_src.evaluation.labelled_scores import LabelledScores
 from container_component_src.evaluation.metrics import metric_curve, metrics_at, pr_auc, roc_auc
 from container_component_src.evaluation.result import BaselineResult
 from container_component_src.evaluation.vus import volume_of
+from container_component_src.evaluation.windowed_baselines import WindowSeries
 from container_component_src.model.bundle_info import Thresholds
-from container_component_src.telemetry.dataset import Dataset
+from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.smoothing import Smoother
 
 
@@ -29,22 +30,25 @@ class Comparison:
     resamples: Resamples | None  # of the model
     thresholds: Thresholds  # of the model
     seed: int
+    window_steps: int  # of the windowed baselines
 
     def run(self) -> tuple[BaselineResult, ...]:
         """Fit, score and evaluate all baselines; memory holds the validation and test scores of each."""
-        scorers = fit_baselines(self.train, self.seed)
+        scorers = fit_baselines(self.train, self.seed, self.window_steps)
         val, test = self._smoothed_scores(scorers, self.val), self._smoothed_scores(scorers, self.test)
         return tuple(self._evaluate(name, val.pop(name), test.pop(name)) for name in scorers)
 
     def _smoothed_scores(self, scorers: Mapping[str, Scorer], dataset: Dataset) -> dict[str, Float32Array]:
         """Return the smoothed scores [rows] of each scorer from one pass over the dataset."""
         smoothers = {name: Smoother(self.thresholds.smoothing_window, self.thresholds.max_gap_ns) for name in scorers}
+        lengths = dict.fromkeys(scorer.window_steps for scorer in scorers.values())
+        series = {steps: WindowSeries(steps, self.thresholds.max_gap_ns) for steps in lengths}
         smoothed = {name: np.empty(dataset.manifest.rows, dtype=np.float32) for name in scorers}
         position = 0
         for frame in dataset.frames():
             rows = slice(position, position + len(frame))
-            for name, scorer in scorers.items():
-                smoothed[name][rows] = smoothers[name].push(frame.timestamps, scorer.scores(frame.values))
+            for name, scores in _scores(scorers, series, frame).items():
+                smoothed[name][rows] = smoothers[name].push(frame.timestamps, scores)
             position += len(frame)
         return smoothed
 
@@ -67,3 +71,20 @@ class Comparison:
             roc=roc_curve(curve, float(test.max())),
             pr=pr_curve(curve),
         )
+
+
+def _scores(scorers: Mapping[str, Scorer], series: Mapping[int, WindowSeries], frame: Frame) -> dict[str, Float32Array]:
+    """Return the scores [rows] of each scorer; scorers of equal windows share these.
+
+    Args:
+        scorers: Scorers by name.
+        series: Windows of the dataset by their number of steps.
+        frame: The next rows of the dataset.
+    """
+    scores = {name: np.empty(len(frame), dtype=np.float32) for name in scorers}
+    for steps, windows_of in series.items():
+        alike = {name: scorer for name, scorer in scorers.items() if scorer.window_steps == steps}
+        for rows, windows in windows_of.push(frame):
+            for name, scorer in alike.items():
+                scores[name][rows] = scorer.scores(windows)
+    return scores

@@ -25,6 +25,7 @@ from container_component_src.evaluation.root_cause import Diagnosis, root_cause
 from container_component_src.evaluation.scores import EventContributions, score_test, score_validation, write_scores
 from container_component_src.evaluation.vus import median_event_rows, volume_of
 from container_component_src.model.bundle import Bundle
+from container_component_src.steps.evaluation import BASELINE_WINDOW_STEPS
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.events import Event
@@ -36,7 +37,12 @@ _log = logging.getLogger(__name__)
 
 
 def evaluate(
-    bundle_uri: str, val_uri: str, test_uri: str, scores_out_uri: str, train_uri: str = ""
+    bundle_uri: str,
+    val_uri: str,
+    test_uri: str,
+    scores_out_uri: str,
+    train_uri: str = "",
+    baseline_window_steps: int = BASELINE_WINDOW_STEPS,
 ) -> EvaluationResult:
     """Score the validation and test data, write the test scores, and compute their metrics.
 
@@ -48,6 +54,7 @@ def evaluate(
         test_uri: Scaled, labelled test dataset.
         scores_out_uri: Output dataset with the scores of the test rows.
         train_uri: Scaled training dataset, on which the baselines are fitted; without it there are no baselines.
+        baseline_window_steps: Time steps of the windowed baselines.
 
     Raises:
         InputError: An input is missing or damaged, its channels or scaler differ from the model's, or all rows have
@@ -64,7 +71,10 @@ def evaluate(
     scores, labelled = _score_and_write(bundle, val, test, contributions, scores_out_uri)
     thresholds, seed = bundle.info.thresholds, bundle.info.seed
     resamples = resample(labelled, thresholds.score, seed)
-    comparison = Comparison(train, val, test, labelled, resamples, thresholds, seed) if train else None
+    baselines: tuple[BaselineResult, ...] = ()
+    if train:
+        comparison = Comparison(train, val, test, labelled, resamples, thresholds, seed, baseline_window_steps)
+        baselines = comparison.run()
     return _result(
         bundle,
         scores,
@@ -72,7 +82,7 @@ def evaluate(
         val_smoothed,
         diagnoses=contributions.diagnose(test.channels, usual),
         intervals=resamples.intervals() if resamples else {},
-        baselines=comparison.run() if comparison else (),
+        baselines=baselines,
     )
 
 

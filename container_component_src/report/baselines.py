@@ -8,6 +8,8 @@ NAMES = {
     "mahalanobis": "Mahalanobis distance",
     "pca_residual": "PCA residual",
     "isolation_forest": "Isolation forest",
+    "windowed_kmeans": "Windowed k-means",
+    "windowed_pca": "Windowed PCA",
 }
 _AREAS = {"roc_auc": "ROC AUC", "pr_auc": "PR AUC"}
 

@@ -22,6 +22,8 @@ _BASELINE_LOOKS = {
     "mahalanobis": ("@violet", "dash"),
     "pca_residual": ("@brown", "dashdot"),
     "isolation_forest": ("@slate", "longdash"),
+    "windowed_kmeans": ("@olive", "longdashdot"),
+    "windowed_pca": ("@brown", "longdashdot"),
 }
 
 

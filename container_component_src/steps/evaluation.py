@@ -14,6 +14,8 @@ from container_component_src.steps.declaration import (
 from container_component_src.steps.shared import DataRoot
 from container_component_src.values import NonEmpty
 
+BASELINE_WINDOW_STEPS = 10
+
 
 class RunEvaluation(DataRoot):
     """Arguments of `run_evaluation`."""
@@ -29,6 +31,9 @@ class RunEvaluation(DataRoot):
     val_df_path: NonEmpty = wired("The scaled validation set.")
     test_df_path: NonEmpty = wired("The scaled, labelled test set.")
     train_df_path: str = wired("The scaled training set, on which the baselines are fitted. Empty: no baselines.", "")
+    baseline_window_steps: int = parameter(
+        "Time steps that the windowed baselines see at once, the current one included.", BASELINE_WINDOW_STEPS, ge=1
+    )
     scores_path: str = output_dataset("Folder of the dataset with the scores of the test set.", "scores")
     evaluation_path: NonEmpty = output_file("JSON file of the evaluation.", "evaluation")
 

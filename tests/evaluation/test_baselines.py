@@ -8,7 +8,8 @@ from scipy.spatial import distance
 from sklearn.decomposition import PCA
 
 from container_component_src.arrays import Float32Array
-from container_component_src.evaluation.baselines import EXPLAINED_VARIANCE, Scorer, fit_baselines
+from container_component_src.evaluation.baselines import Scorer, fit_baselines
+from container_component_src.evaluation.windowed_baselines import EXPLAINED_VARIANCE
 from container_component_src.telemetry.dataset import Dataset
 from tests.helpers import write_dataset
 
@@ -23,7 +24,7 @@ def correlated(rows: int, seed: int = 0) -> Float32Array:
 
 def fitted(folder: Path, values: Float32Array, partition_rows: int = 300) -> dict[str, Scorer]:
     write_dataset(folder, values, [f"channel {number}" for number in range(values.shape[1])], None, partition_rows)
-    return fit_baselines(Dataset.open(str(folder)), seed=0)
+    return fit_baselines(Dataset.open(str(folder)), seed=0, window_steps=1)
 
 
 def test_the_z_score_is_a_sum_of_squares(tmp_path: Path) -> None:

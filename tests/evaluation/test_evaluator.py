@@ -156,7 +156,9 @@ def test_baselines_are_evaluated_on_the_same_rows(tmp_path: Path) -> None:
     write_dataset(tmp_path / "train", normal_frame(4, labelled=False), (100,))
     result = evaluate(case.bundle, case.val, case.test, str(case.out), str(tmp_path / "train"))
     names = [baseline.name for baseline in result.baselines]
-    assert names == ["z_score", "mahalanobis", "pca_residual", "isolation_forest"]
+    assert names == [
+        *("z_score", "mahalanobis", "pca_residual", "isolation_forest", "windowed_kmeans", "windowed_pca"),
+    ]
     z_score = result.baselines[0]
     # The channels are independent standard normal variables, so the model's score is half the sum of their squares.
     assert z_score.roc_auc == pytest.approx(result.roc_auc, abs=0.01)

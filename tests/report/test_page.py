@@ -14,6 +14,7 @@ from plotly.offline import get_plotlyjs
 from container_component_src.errors import InputError
 from container_component_src.evaluation.evaluator import evaluate
 from container_component_src.evaluation.result import ChannelExcess, Counts, EvaluationResult, EventResult
+from container_component_src.report.baselines import NAMES
 from container_component_src.report.overview import SPANS_SHOWN
 from container_component_src.report.page import write_report
 from container_component_src.report.rendering import render
@@ -207,7 +208,7 @@ def contrast(first: str, second: str) -> float:
 def test_baselines_are_in_the_table_and_the_curves(case: Case) -> None:
     add_baselines(case)
     page = report(case)
-    names = {"Z-score", "Mahalanobis distance", "PCA residual", "Isolation forest"}
+    names = set(NAMES.values())
     assert names <= set(page.texts)
     for figure in ("roc", "pr"):
         curves = [trace["name"].rsplit(" ", 1)[0] for trace in page.data["figures"][figure]["data"]]

@@ -1,0 +1,130 @@
+"""Classical scorers of windows: each row with those before it, over all channels.
+
+They are fitted on a bounded sample of the training windows and score in batches, so memory does not grow with the rows.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.cluster import MiniBatchKMeans
+from sklearn.decomposition import PCA
+
+from container_component_src.arrays import Float32Array, IntArray, Timestamps
+from container_component_src.model.calibration import max_gap
+from container_component_src.telemetry.dataset import Dataset, Frame
+from container_component_src.telemetry.smoothing import segment_starts
+
+CLUSTERS = 20
+EXPLAINED_VARIANCE = 0.9  # share of the variance that the kept principal components explain
+MOST_COMPONENTS = 64
+SAMPLE_WINDOWS, SAMPLE_VALUES = 20_000, 2**25  # evenly spaced training windows; 128 MiB
+BATCH_VALUES = 2**22  # of the windows that are scored at once; 16 MiB
+
+
+class WindowSeries:
+    """Windows of the rows of a dataset, which is given in consecutive pieces: each row with those before it.
+
+    No window crosses a gap. At the start of the data and after a gap, the first row there is repeated in place of
+    missing ones. The result does not depend on the pieces.
+
+    Args:
+        steps: Rows of a window, with the present one.
+        max_gap_ns: Longest time step that is not a gap; None: there are no gaps.
+    """
+
+    def __init__(self, steps: int, max_gap_ns: int | None) -> None:
+        self._steps = steps
+        self._max_gap_ns = max_gap_ns
+        self._timestamps: Timestamps = np.empty(0, dtype=np.int64)  # rows before the next piece that its windows need
+        self._values: Float32Array | None = None
+
+    def push(self, frame: Frame, rows: IntArray | None = None) -> Iterator[tuple[IntArray, Float32Array]]:
+        """Yield rows of the next piece and their windows, [rows, steps * channels], the oldest row first.
+
+        Args:
+            frame: The next piece.
+            rows: Positions of the wanted rows in it, all by default.
+        """
+        timestamps = np.concatenate([self._timestamps, frame.timestamps])
+        values = frame.values if self._values is None else np.concatenate([self._values, frame.values])
+        known, context = len(self._timestamps), self._steps - 1
+        self._timestamps = timestamps[len(timestamps) - min(context, len(timestamps)) :]
+        self._values = values[len(values) - len(self._timestamps) :].copy()
+        wanted = np.arange(len(frame)) if rows is None else rows
+        starts, lags = segment_starts(timestamps, self._max_gap_ns), np.arange(self._steps)[::-1]
+        at_once = max(1, BATCH_VALUES // (self._steps * values.shape[1]))
+        for first in range(0, len(wanted), at_once):
+            batch = wanted[first : first + at_once]
+            here = batch[:, np.newaxis] + known
+            yield batch, values[np.maximum(here - lags, starts[here])].reshape(len(batch), -1)
+
+
+@dataclass(frozen=True)
+class KMeansScorer:
+    """Squared distance of a window to the nearest centre of a cluster."""
+
+    window_steps: int
+    centres: Float32Array  # [clusters, window_steps * channels]
+
+    def scores(self, windows: Float32Array) -> Float32Array:
+        """Return a score [rows] for each window [rows, window_steps * channels]."""
+        across = np.einsum("ij,ij->i", self.centres, self.centres) - 2 * (windows @ self.centres.T)
+        return np.asarray(np.maximum(np.einsum("ij,ij->i", windows, windows) + across.min(axis=1), 0))
+
+
+@dataclass(frozen=True)
+class ResidualScorer:
+    """Squared length of what the principal components leave of a window."""
+
+    window_steps: int
+    mean: Float32Array  # [window_steps * channels]
+    components: Float32Array  # [components, window_steps * channels], orthonormal
+
+    def scores(self, windows: Float32Array) -> Float32Array:
+        """Return a score [rows] for each window [rows, window_steps * channels]."""
+        centred = windows - self.mean
+        kept = centred @ self.components.T
+        lengths = np.einsum("ij,ij->i", centred, centred) - np.einsum("ij,ij->i", kept, kept)
+        return np.asarray(np.maximum(lengths, 0))
+
+
+def fit_windowed_baselines(train: Dataset, seed: int, window_steps: int) -> dict[str, KMeansScorer | ResidualScorer]:
+    """Fit both baselines on the same sample of training windows.
+
+    - `windowed_kmeans`: squared distance to the nearest of 20 centres (Yairi, Kato & Hori 2001, "Fault Detection by
+      Mining Association Rules from House-keeping Data"), fitted by mini-batches (Sculley 2010, "Web-Scale K-Means
+      Clustering");
+    - `windowed_pca`: squared prediction error of the principal components, at most 64, that explain 90 % of the
+      variance (as dynamic PCA in Ku, Storer & Georgakis 1995, "Disturbance Detection and Isolation by Dynamic Principal
+      Component Analysis").
+
+    Args:
+        train: Scaled training dataset without missing values.
+        seed: Seed of the clusters and of the components.
+        window_steps: Rows of a window, with the present one.
+    """
+    sample = sample_windows(train, window_steps)
+    kmeans = MiniBatchKMeans(min(CLUSTERS, len(sample)), n_init=3, random_state=seed).fit(sample)
+    pca = PCA(min(MOST_COMPONENTS, *sample.shape), svd_solver="randomized", random_state=seed).fit(sample)
+    explained = np.cumsum(pca.explained_variance_ratio_)
+    kept = min(int(np.searchsorted(explained, EXPLAINED_VARIANCE)) + 1, sample.shape[1] - 1)  # something is left
+    return {
+        "windowed_kmeans": KMeansScorer(window_steps, kmeans.cluster_centers_.astype(np.float32)),
+        "windowed_pca": ResidualScorer(
+            window_steps, pca.mean_.astype(np.float32), pca.components_[:kept].astype(np.float32)
+        ),
+    }
+
+
+def sample_windows(train: Dataset, window_steps: int) -> Float32Array:
+    """Return evenly spaced windows of a dataset, [windows, window_steps * channels]."""
+    size = window_steps * len(train.channels)
+    most = max(1, min(SAMPLE_WINDOWS, SAMPLE_VALUES // size))
+    stride, offset = -(-train.manifest.rows // most), 0
+    series, sample = WindowSeries(window_steps, max_gap(train)), []
+    for frame in train.frames():
+        rows = np.arange(-offset % stride, len(frame), stride)
+        sample += [windows for _, windows in series.push(frame, rows)]
+        offset += len(frame)
+    return np.concatenate(sample)

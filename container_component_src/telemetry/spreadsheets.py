@@ -7,6 +7,7 @@ below is read.
 import csv
 import io
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -86,15 +87,19 @@ _Sheets = Iterator[tuple[str, Iterator[Row]]]  # name and rows of each sheet
 
 
 def _read_csv(content: bytes) -> _Sheets:
-    """Read a CSV file with the delimiter that gives the most cells in one of the first lines."""
+    """Read a CSV file with the delimiter that gives most of the first lines the same number of cells."""
     text = content.decode(_ENCODINGS.get(content[:2], "utf-8-sig"))
     if not text.strip():
         raise ValueError("the file is empty")
     lines = text[:10_000].splitlines()[:20]
-    delimiter = max(
-        DELIMITERS, key=lambda mark: max(len(next(csv.reader([line], delimiter=mark), [])) for line in lines)
-    )
+    delimiter = max(DELIMITERS, key=lambda mark: _agreement(lines, mark))
     yield "", iter(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
+
+
+def _agreement(lines: Sequence[str], delimiter: str) -> tuple[int, int]:
+    """Return how many lines have the same number of cells, and that number; (0, 0) if no line has two."""
+    cells = Counter(len(next(csv.reader([line], delimiter=delimiter), [])) for line in lines)
+    return max(((lines, count) for count, lines in cells.items() if count > 1), default=(0, 0))
 
 
 def _read_xlsx(content: bytes) -> _Sheets:

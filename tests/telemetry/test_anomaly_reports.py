@@ -213,6 +213,13 @@ def test_channels_that_caused_an_event(text: str, causes: tuple[str, ...], suffi
     assert read_reports(str(path), COLUMNS)[0].causes == causes
 
 
+def test_channels_may_be_more_than_columns(tmp_path: Path) -> None:
+    names = [f"C{number}" for number in range(9)]
+    rows = [[*row, ";".join(names)] for row in (FIRST, SECOND)]
+    (event, _) = read_reports(str(write_reports(tmp_path / "r.csv", rows, [*REPORT_HEADERS, "CHANNELS"])), COLUMNS)
+    assert event.causes == tuple(names)
+
+
 def test_the_column_of_channels_is_optional(tmp_path: Path) -> None:
     sheets = {"with": [[*REPORT_HEADERS, "Guilty"], [*FIRST, "FLOW"]], "without": [REPORT_HEADERS, SECOND]}
     events = read_reports(write_book(tmp_path / "r.xlsx", **sheets), ReportColumns(channels="Guilty"))

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 from distributed import Client
 
 from container_component_src.dask_preprocessor.preprocessor import preprocess
 from container_component_src.errors import InputError
 from container_component_src.example_data import ExampleDataSpec, generate
 from container_component_src.steps.data import ReportColumns
-from container_component_src.telemetry.dataset import MANIFEST_NAME
+from container_component_src.telemetry.dataset import MANIFEST_NAME, timestamps_of
 from container_component_src.telemetry.labels import label_dataset
 from container_component_src.telemetry.partitioning import split_archive
 from container_component_src.telemetry.smoothing import median_step
@@ -96,7 +97,7 @@ def prepare(source: TelemetryFolder, folder: Path) -> Prepared:
         for archive in source.archives:
             folders.append(str(folder / source.name / "partitions" / archive.stem))
             split_archive(str(archive), folders[-1], TIMESTAMP_COL)
-        with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+        with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as client:
             preprocess(folders, str(dataset), TIMESTAMP_COL, 1.0, "", client)
         label_dataset(str(dataset), str(source.reports(folder / source.name)), str(labels), ReportColumns())
     return Prepared(source, str(dataset), str(labels), *time_scale(source))
@@ -106,8 +107,8 @@ def time_scale(source: TelemetryFolder) -> tuple[float, float]:
     """Return the hours of the window around events and of a block."""
     if source.group in TIME_SCALES:
         return TIME_SCALES[source.group]
-    times = pd.read_parquet(source.archives[0], columns=[TIMESTAMP_COL])[TIMESTAMP_COL]
-    step = median_step(times.astype("datetime64[ns, UTC]").astype("int64").to_numpy()) or NANOSECONDS_PER_HOUR
+    times = pq.read_table(source.archives[0], columns=[TIMESTAMP_COL]).column(TIMESTAMP_COL)
+    step = median_step(timestamps_of(times)) or NANOSECONDS_PER_HOUR
     return step * WINDOW_STEPS / NANOSECONDS_PER_HOUR, step * BLOCK_STEPS / NANOSECONDS_PER_HOUR
 
 

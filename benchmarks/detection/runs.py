@@ -68,8 +68,8 @@ def run(prepared: Prepared, seed: int, settings: Settings) -> Run:
     with scratch_directory() as folder:
         paths = {name: str(folder / name) for name in (*SPLITS, "scores", "model")}
         scaled = {name: str(folder / "scaled" / name) for name in SPLITS}
-        rule = {"window_hours": prepared.window_hours, "block_hours": prepared.block_hours, "seed": seed}
-        rule |= settings.of(SplitRule)
+        hours = {"window_hours": prepared.window_hours, "block_hours": prepared.block_hours}
+        rule = {**hours, "seed": seed, **settings.of(SplitRule)}
         targets = {name: paths[name] for name in SPLITS}
         split_dataset(prepared.dataset, prepared.labels, targets, validated(SplitRule, rule))
         options = {"train_df_path": paths["train"], "scaler_path": str(folder), **settings.of(FitScaler)}

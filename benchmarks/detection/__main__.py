@@ -1,13 +1,11 @@
 """Compares the detectors over several data sets; `--help` says more."""
 
-import io
 import logging
 import sys
 from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 from benchmarks.detection.datasets import all_of, prepare
 from benchmarks.detection.runs import Run, Settings, stored_run
@@ -88,7 +86,7 @@ def detection(
         raise click.UsageError("no data set is left; change --data, --only or --example-rows")
     summary = means(runs)
     console.print(table(summary))
-    write(runs, summary, _markdown(table(summary, markdown=True)), results_dir / label)
+    write(runs, summary, results_dir / label)
     console.print(f"written: {results_dir / label}.json (and .csv, .md)", soft_wrap=True)
 
 
@@ -103,12 +101,6 @@ def _line(run: Run) -> str:
     areas = ", ".join(f"{name} {values['vus_pr']:.3f}" for name, values in run["detectors"].items())
     seconds = sum(run["cpu_seconds"].values())
     return f"{run['data']}, seed {run['seed']}: {seconds:.0f} s of CPU; best epoch {run['best_epoch']}; VUS-PR {areas}"
-
-
-def _markdown(shown: Table) -> str:
-    file = io.StringIO()
-    Console(file=file, width=300).print(shown)
-    return "".join(f"{line.strip()}\n" for line in file.getvalue().splitlines() if line.strip())
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Means over seeds and data sets, as a table with the best value of each column, and as JSON and CSV."""
 
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from rich import box
+from rich.console import Console
 from rich.table import Table
 
 from benchmarks.detection.runs import METRICS, Run
@@ -57,7 +59,7 @@ def means(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def table(summary: pd.DataFrame, markdown: bool = False) -> Table:
-    """Return the table with a row for each group and detector; the best of a group is bold, or has two stars."""
+    """Return the table with a row for each group and detector; the best of a group is bold."""
     shown = Table(box=box.MARKDOWN if markdown else box.SIMPLE)
     for header in ("data", "detector"):
         shown.add_column(header, no_wrap=True)
@@ -86,9 +88,16 @@ def _cell(value: float, best: float, markdown: bool) -> str:
     return f"**{text}**" if markdown else f"[bold]{text}[/bold]"
 
 
-def write(runs: Sequence[Run], summary: pd.DataFrame, markdown: str, stem: Path) -> None:
+def as_markdown(shown: Table) -> str:
+    """Return a table that was made for Markdown, a line for each row."""
+    file = io.StringIO()
+    Console(file=file, width=300).print(shown)
+    return "".join(f"{line.strip()}\n" for line in file.getvalue().splitlines() if line.strip())
+
+
+def write(runs: Sequence[Run], summary: pd.DataFrame, stem: Path) -> None:
     """Write all runs and the means as JSON, the means as CSV, and the table as Markdown."""
     content = {"runs": list(runs), "means": summary.to_dict(orient="records")}
     stem.with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     summary.to_csv(stem.with_suffix(".csv"), index=False)
-    stem.with_suffix(".md").write_text(markdown, encoding="utf-8")
+    stem.with_suffix(".md").write_text(as_markdown(table(summary, markdown=True)), encoding="utf-8")

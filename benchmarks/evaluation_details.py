@@ -12,6 +12,7 @@ from benchmarks.workspace import Workspace
 from container_component_src.arrays import Float32Array, Timestamps
 from container_component_src.evaluation import evaluator, metrics, scores
 from container_component_src.evaluation.labelled_scores import LabelledScores
+from container_component_src.evaluation.vus import volume_of
 from container_component_src.model.scoring import SeriesScorer
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.events import inside_any
@@ -35,24 +36,32 @@ def evaluation(work: Workspace) -> list[Detail]:
         with patch.object(scores, "SeriesScorer", Timed):
             beyond.append(seconds_of(lambda: evaluator.evaluate(*paths)) - inference.seconds)
     rows = Dataset.open(paths[1]).manifest.rows + Dataset.open(paths[2]).manifest.rows
-    seconds_of_metrics = _metrics_of_scores_in_memory()
+    seconds_of_metrics, seconds_of_volumes = _metrics_of_scores_in_memory()
     return [
         Detail("evaluation beyond inference, reading and writing included", rows, median(beyond), "s"),
         Detail("all thresholds and metrics of scores in memory", LABELLED_ROWS, seconds_of_metrics, "s"),
+        Detail("volumes under the surface of scores in memory", LABELLED_ROWS, seconds_of_volumes, "s"),
     ]
 
 
-def _metrics_of_scores_in_memory() -> float:
+def _metrics_of_scores_in_memory() -> tuple[float, float]:
+    """Return the seconds of all thresholds and metrics, and of the volumes."""
     timestamps = np.arange(LABELLED_ROWS, dtype=np.int64) * SECOND
     labels = inside_any(timestamps, example_events())
     smoothed = (np.random.default_rng(0).standard_normal(LABELLED_ROWS) + labels).astype(np.float32)
 
+    def labelled() -> LabelledScores:
+        return LabelledScores(timestamps, smoothed, labels.astype(np.int8), example_events())
+
     def compute() -> None:
-        data = LabelledScores(timestamps, smoothed, labels.astype(np.int8), example_events())
+        data = labelled()
         curve = metrics.metric_curve(data)
         for threshold in (float(curve.threshold[curve.best]), 2.0):
             metrics.metrics_at(data, threshold)
         metrics.roc_auc(data)
         metrics.pr_auc(data)
 
-    return median(seconds_of(compute) for _ in range(REPEATS))
+    return (
+        median(seconds_of(compute) for _ in range(REPEATS)),
+        median(seconds_of(lambda: volume_of(labelled())) for _ in range(REPEATS)),
+    )

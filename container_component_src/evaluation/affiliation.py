@@ -30,22 +30,33 @@ def affiliation(anomalous: BoolArray, alarms: BoolArray) -> Affiliation:
         anomalous: Rows in events, [rows]; at least one is. Events that touch are one.
         alarms: Rows in alarm, [rows].
     """
-    pieces = _pieces(runs_of(anomalous), runs_of(alarms), len(alarms))
-    alarm_rows, event_rows = pieces.total(pieces.length, pieces.alarm), pieces.total(pieces.length, pieces.event)
-    with_alarms = alarm_rows > 0
-    recalls = pieces.total(_recall(pieces), pieces.event) / event_rows * with_alarms
-    precisions = pieces.total(_precision(pieces), pieces.alarm)[with_alarms] / alarm_rows[with_alarms]
-    precision = float(np.clip(precisions.mean(), 0, 1)) if with_alarms.any() else None
+    events, runs = runs_of(anomalous), runs_of(alarms)
+    edges = np.concatenate([[0], (events[:-1, 1] + events[1:, 0]) / 2, [len(alarms)]])  # halfway between two events
+    points = np.unique(np.concatenate([edges, events.ravel(), runs.ravel()]))
+    in_event, in_alarm = _covered(points[:-1], events), _covered(points[:-1], runs)
+
+    def pieces(where: BoolArray) -> _Pieces:
+        zone = np.searchsorted(edges, points[:-1][where], side="right") - 1
+        zones = np.stack([edges[zone], edges[zone + 1]])
+        return _Pieces(points[:-1][where], points[1:][where], zone, zones, events[zone].T)
+
+    def total(found: _Pieces, values: Float64Array) -> Float64Array:
+        return np.bincount(found.zone, values, minlength=len(events)).astype(np.float64)
+
+    hits, beside, missed = pieces(in_alarm & in_event), pieces(in_alarm & ~in_event), pieces(in_event & ~in_alarm)
+    hit_rows = total(hits, hits.length)
+    alarm_rows = hit_rows + total(beside, beside.length)
+    recalls = (hit_rows + total(missed, _recall(missed, runs))) / np.diff(events, axis=1)[:, 0]
+    precisions = (hit_rows + total(beside, _precision(beside)))[alarm_rows > 0] / alarm_rows[alarm_rows > 0]
+    precision = float(np.clip(precisions.mean(), 0, 1)) if len(precisions) else None
     return Affiliation(precision, float(np.clip(recalls.mean(), 0, 1)))
 
 
 class _Pieces(NamedTuple):
-    """Intervals that no bound of a zone, an event or a run of alarms divides, ascending; [pieces] each."""
+    """Intervals that no bound of a zone, an event or a run of alarms divides, [pieces] each."""
 
     left: Float64Array
     right: Float64Array
-    event: BoolArray  # whether they lie in an event
-    alarm: BoolArray  # whether they lie in an alarm
     zone: IntArray
     zones: Float64Array  # start and end of the zone, [2, pieces]
     events: IntArray  # start and end of the event of the zone, [2, pieces]
@@ -53,10 +64,6 @@ class _Pieces(NamedTuple):
     @property
     def length(self) -> Float64Array:
         return self.right - self.left
-
-    def total(self, values: Float64Array, where: BoolArray) -> Float64Array:
-        """Return the sum over the pieces of each zone, [zones]."""
-        return np.bincount(self.zone[where], values[where], minlength=self.zone[-1] + 1).astype(np.float64)
 
     def integral(self, function: Callable[[Float64Array], Float64Array], *bends: Float64Array) -> Float64Array:
         """Return the integral over each piece of a function that is linear but for its bends, [pieces]."""
@@ -66,30 +73,14 @@ class _Pieces(NamedTuple):
         return np.asarray(((values[1:] + values[:-1]) / 2 * np.diff(points, axis=0)).sum(axis=0))
 
 
-def _pieces(events: IntArray, alarms: IntArray, rows: int) -> _Pieces:
-    edges = np.concatenate([[0], (events[:-1, 1] + events[1:, 0]) / 2, [rows]])  # halfway between two events
-    points = np.unique(np.concatenate([edges, events.ravel(), alarms.ravel()]))
-    left = points[:-1]
-    zone = np.searchsorted(edges, left, side="right") - 1
-    return _Pieces(
-        left=left,
-        right=points[1:],
-        event=_covered(left, events),
-        alarm=_covered(left, alarms),
-        zone=zone,
-        zones=np.stack([edges[zone], edges[zone + 1]]),
-        events=events[zone].T,
-    )
-
-
 def _covered(points: Float64Array, runs: IntArray) -> BoolArray:
     """Return which points are in a half-open run."""
     return np.searchsorted(runs[:, 0], points, side="right") > np.searchsorted(runs[:, 1], points, side="right")
 
 
-def _precision(pieces: _Pieces) -> Float64Array:
+def _precision(beside: _Pieces) -> Float64Array:
     """Return the integral of the probability that a random row is farther from the event, [pieces]."""
-    (zone_start, zone_end), (start, end) = pieces.zones, pieces.events
+    (zone_start, zone_end), (start, end) = beside.zones, beside.events
     nearer_side = np.minimum(start - zone_start, zone_end - end)
 
     def closer(at: Float64Array) -> Float64Array:
@@ -97,14 +88,21 @@ def _precision(pieces: _Pieces) -> Float64Array:
         distance = np.maximum(start - at, at - end)
         return np.asarray(distance + np.minimum(distance, nearer_side))
 
-    outside = pieces.integral(closer, start - nearer_side, end + nearer_side) + pieces.length * (end - start)
-    return np.where(pieces.event, pieces.length, pieces.length - outside / (zone_end - zone_start))
+    inner = beside.integral(closer, start - nearer_side, end + nearer_side) + beside.length * (end - start)
+    return np.asarray(beside.length - inner / (zone_end - zone_start))
 
 
-def _recall(pieces: _Pieces) -> Float64Array:
-    """Return the integral of the probability that a random row is farther than the nearest alarm, [pieces]."""
-    zone_start, zone_end = pieces.zones
-    before, after = _nearest_alarms(pieces)
+def _recall(missed: _Pieces, alarms: IntArray) -> Float64Array:
+    """Return the integral of the probability that a random row is farther than the nearest alarm, [pieces].
+
+    An alarm of another zone does not count. Where there is none on one side, it is so far away that it never is the
+    nearest; where there is none at all, the probability is 0.
+    """
+    zone_start, zone_end = missed.zones
+    far = 2 * zone_end.max(initial=0)
+    before = np.append(-far, alarms[:, 1])[np.searchsorted(alarms[:, 1], missed.left, side="right")]
+    after = np.append(alarms[:, 0], far)[np.searchsorted(alarms[:, 0], missed.right)]
+    before, after = np.where(before > zone_start, before, -far), np.where(after < zone_end, after, far)
 
     def closer(at: Float64Array) -> Float64Array:
         """Return the rows of the zone that are closer than the nearest alarm."""
@@ -112,20 +110,5 @@ def _recall(pieces: _Pieces) -> Float64Array:
         return np.asarray(distance + np.minimum(distance, np.minimum(at - zone_start, zone_end - at)))
 
     bends = ((before + after) / 2, (zone_start + zone_end) / 2, (before + zone_end) / 2, (after + zone_start) / 2)
-    return np.where(
-        pieces.alarm, pieces.length, pieces.length - pieces.integral(closer, *bends) / (zone_end - zone_start)
-    )
-
-
-def _nearest_alarms(pieces: _Pieces) -> tuple[Float64Array, Float64Array]:
-    """Return the end of the last alarm before and the start of the first after each piece in its zone, [pieces] each.
-
-    Where there is none, it is so far outside of the zone that it never is the nearest.
-    """
-    index = np.arange(len(pieces.left))
-    last = np.maximum.accumulate(np.where(pieces.alarm, index, 0))
-    following = np.minimum.accumulate(np.where(pieces.alarm, index, index[-1])[::-1])[::-1]
-    far = 2 * pieces.right[-1]
-    before = np.where(pieces.alarm[last] & (pieces.zone[last] == pieces.zone), pieces.right[last], -far)
-    after = np.where(pieces.alarm[following] & (pieces.zone[following] == pieces.zone), pieces.left[following], far)
-    return before, after
+    found = missed.length - missed.integral(closer, *bends) / (zone_end - zone_start)
+    return np.where((before == -far) & (after == far), 0.0, found)

@@ -18,7 +18,8 @@ from container_component_src.evaluation.labelled_scores import LabelledScores, S
 from container_component_src.evaluation.runs import runs_of
 
 THRESHOLDS = 250
-MOST_WIDTHS = 1_001  # more widths than these are sampled evenly
+LEAST_WIDTHS = 250  # of the buffer; if there are more, they are sampled evenly
+MOST_TERMS = 400_000_000  # rows in buffers times widths, beyond which widths are sampled
 _FAR = 2**62
 
 
@@ -50,12 +51,16 @@ def volume_under_surface(
         most_width: Rows of the widest buffer, half of which lie on each side of an event.
         before_gap: Rows that no buffer of an earlier event goes beyond, [rows]; none by default.
     """
-    count = min(most_width + 1, MOST_WIDTHS)
-    widths = ((np.arange(count) + 0.5) * (most_width + 1) / count).astype(np.int64)  # all of them if there are few
     gaps = 0 if before_gap is None else np.cumsum(np.append(0, before_gap[:-1])) * (most_width + 1)
     surface = _Surface(anomalous, _levels(scores), np.arange(len(scores)) + gaps, most_width // 2)
-    roc, pr = np.mean([surface.areas(int(width)) for width in widths], axis=0).tolist()
+    roc, pr = np.mean([surface.areas(width) for width in _widths(most_width, surface.buffer_rows)], axis=0).tolist()
     return Volume(min(roc, 1.0), min(pr, 1.0))  # rounding may exceed 1
+
+
+def _widths(most_width: int, rows: int) -> list[int]:
+    """Return the widths from 0 to the widest, or as many in the middle of equal parts as so many rows allow."""
+    count = min(most_width + 1, max(LEAST_WIDTHS, MOST_TERMS // max(rows, 1)))
+    return [int(width) for width in (np.arange(count) + 0.5) * (most_width + 1) / count]
 
 
 def _levels(scores: Scores) -> IntArray:
@@ -79,6 +84,11 @@ class _Surface:
         self._hits = self._alarms_at(self.levels[self.anomalous])
         self._first_level = np.minimum.reduceat(np.append(self.levels, THRESHOLDS), self._runs.ravel())[::2]
         self._seen = 0  # rows of buffers that the first levels of the events include
+
+    @property
+    def buffer_rows(self) -> int:
+        """Number of rows in the widest buffers."""
+        return len(self._buffers[0])
 
     def areas(self, width: int) -> tuple[float, float]:
         """Return the areas under the ROC and the PR curve with a buffer of this many rows."""

@@ -34,6 +34,12 @@ def test_one_event_by_hand() -> None:
     assert recall == pytest.approx(1 - 2 * 2 / 20)
 
 
+def test_the_only_alarm_is_far_away() -> None:
+    # It is 15.5 rows from the middle of the event, which has 2.5 rows on the other side: 18 of 20 rows are closer.
+    assert affiliation(rows((2, 3)), rows((18, 20))).recall == pytest.approx(1 - 18 / 20)
+    assert affiliation(rows((17, 18)), rows((0, 2))).recall == pytest.approx(1 - 18 / 20)
+
+
 def test_zones_by_hand() -> None:
     # The zones are 0 to 6 and 6 to 20. The first has no alarm: no precision, and a recall of 0. In the second,
     # [9, 20) has a longer side: of the rows 18 to 20, at distances of 9 to 11, the near side of 3 rows is closer.

@@ -127,9 +127,10 @@ def test_touching_events_are_one() -> None:
     assert median_event_rows(ten_seconds()) == 2
 
 
-def test_many_widths_are_sampled_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_widths_are_sampled_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = volume_under_surface(*recorded_case(), 300)
-    monkeypatch.setattr(vus, "MOST_WIDTHS", 60)
+    monkeypatch.setattr(vus, "MOST_TERMS", 1)
+    monkeypatch.setattr(vus, "LEAST_WIDTHS", 60)
     assert volume_under_surface(*recorded_case(), 300) == pytest.approx(whole, abs=1e-3)
     assert volume_under_surface(*recorded_case(), 300) != whole
 

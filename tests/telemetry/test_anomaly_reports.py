@@ -221,8 +221,10 @@ def test_channels_may_be_more_than_columns(tmp_path: Path) -> None:
 
 
 def test_the_column_of_channels_is_optional(tmp_path: Path) -> None:
-    sheets = {"with": [[*REPORT_HEADERS, "Guilty"], [*FIRST, "FLOW"]], "without": [REPORT_HEADERS, SECOND]}
-    events = read_reports(write_book(tmp_path / "r.xlsx", **sheets), ReportColumns(channels="Guilty"))
+    path = write_book(
+        tmp_path / "r.xlsx", first=[[*REPORT_HEADERS, "Guilty"], [*FIRST, "FLOW"]], second=[REPORT_HEADERS, SECOND]
+    )
+    events = read_reports(path, ReportColumns(channels="Guilty"))
     assert [event.causes for event in events] == [("FLOW",), ()]
 
 

@@ -29,13 +29,13 @@ def evaluation(work: Workspace) -> list[Detail]:
             with inference.running():
                 return super().push(timestamps, values)
 
-    paths = [work.path(name) for name in ("model", "scaled/val", "scaled/test", "detail_scores")]
+    model, val, test, target = (work.path(name) for name in ("model", "scaled/val", "scaled/test", "detail_scores"))
     beyond = []
     for _ in range(REPEATS):
         inference.seconds = 0.0
         with patch.object(scores, "SeriesScorer", Timed):
-            beyond.append(seconds_of(lambda: evaluator.evaluate(*paths)) - inference.seconds)
-    rows = Dataset.open(paths[1]).manifest.rows + Dataset.open(paths[2]).manifest.rows
+            beyond.append(seconds_of(lambda: evaluator.evaluate(model, val, test, target)) - inference.seconds)
+    rows = Dataset.open(val).manifest.rows + Dataset.open(test).manifest.rows
     seconds_of_metrics, seconds_of_volumes = _metrics_of_scores_in_memory()
     return [
         Detail("evaluation beyond inference, reading and writing included", rows, median(beyond), "s"),

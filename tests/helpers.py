@@ -42,14 +42,14 @@ def nanoseconds(time: str) -> int:
 
 
 def telemetry(rows: int = 600, start: str = START, seed: int = 0, **columns: object) -> pd.DataFrame:
-    """Raw telemetry, a row a minute: two float channels, an integer and a text column, and those given."""
+    """Raw telemetry, a row a minute: two float channels, two columns of text, and those given."""
     rng = np.random.default_rng(seed)
     return pd.DataFrame(
         {
             TIME: pd.date_range(start, periods=rows, freq="min", tz="UTC"),
             "cabin_pressure": rng.normal(101.3, 0.2, rows),
             "fan_speed": rng.normal(4000.0, 25.0, rows).astype(np.float32),
-            "mode": np.arange(rows) % 3,
+            "mode": (np.arange(rows) % 3).astype(str),
             "status": "ok",
             **columns,
         }

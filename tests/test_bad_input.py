@@ -68,7 +68,10 @@ def _unreadable(path: Path) -> None:
 SCHEMA_FAULTS: dict[str, Fault] = {
     "not parquet": (_unreadable, ("not a parquet file",)),
     "empty file": (lambda path: path.touch(), ("not a parquet file",)),
-    "a folder": (lambda path: (path / "part").mkdir(parents=True), ("where one parquet file is expected",)),
+    "a folder": (
+        lambda path: (path / "part").mkdir(parents=True),
+        ("a folder or a device, where one file is expected",),
+    ),
     "truncated": (_truncated, ("truncated",)),
     "no timestamp column": (
         lambda path: write_archive(path, telemetry().drop(columns=TIME)),
@@ -86,9 +89,9 @@ SCHEMA_FAULTS: dict[str, Fault] = {
         lambda path: write_archive(path, _times(telemetry(), lambda times: times.astype(str))),
         (f"column '{TIME}' has type",),
     ),
-    "no float channel": (
+    "no channel": (
         lambda path: write_archive(path, telemetry()[[TIME, "mode", "status"]]),
-        ("no float channel",),
+        ("no channel ('mode' (text), 'status' (text))",),
     ),
     "a channel named as the labels": (lambda path: write_archive(path, telemetry(Anomaly=0.5)), ("'Anomaly'",)),
 }
@@ -171,7 +174,7 @@ def test_listing_without_reports(invoke: Invoke, tmp_path: Path) -> None:
         (lambda frame: frame.assign(o2=0.2), "it also has 'o2'"),
         (lambda frame: frame.rename(columns={"fan_speed": "fan"}), "lacks 'fan_speed'"),
         (lambda frame: frame[[TIME, "fan_speed", "cabin_pressure"]], "channel 0 is 'fan_speed' instead of"),
-        (lambda frame: frame.astype({"fan_speed": int}), "lacks 'fan_speed'"),
+        (lambda frame: frame.astype({"fan_speed": str}), "lacks 'fan_speed' (text)"),
     ],
 )
 @pytest.mark.usefixtures("thread_backend")

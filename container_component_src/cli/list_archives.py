@@ -21,12 +21,13 @@ def list_archives(arguments: ListArchives, executor_input: str) -> None:
     with storage.patience(storage.QUICK_SECONDS):
         if arguments.data_root:
             begin_run(arguments.data_root, arguments.namespace if arguments.backend == "kubernetes" else "")
-        archives = archive.list_archives(arguments.archives_path, arguments.timestamp_col)
+        archives = archive.list_archives(arguments.archives_path, arguments.timestamp_col, arguments.reports_path)
         reports_fingerprint = archive.file_fingerprint(arguments.reports_path)
     outputs.publish(
         executor_input,
         parameters={
             "archives": [{"uri": item.uri, "fingerprint": item.fingerprint} for item in archives],
+            "left_out_columns": {name: reason for item in archives for name, reason in item.left_out.items()},
             "reports_fingerprint": reports_fingerprint,
         },
     )

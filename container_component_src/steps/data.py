@@ -65,10 +65,14 @@ class ListArchives(Reports, DataRoot, TimestampColumn, Place):
     """Arguments of `list_archives`."""
 
     command: ClassVar[str] = "list_archives"
-    results: ClassVar[dict[str, type]] = {"archives": list[dict[str, str]], "reports_fingerprint": str}
+    results: ClassVar[dict[str, type]] = {
+        "archives": list[dict[str, str]],
+        "left_out_columns": dict[str, str],  # why columns are not channels, by name
+        "reports_fingerprint": str,
+    }
     checks_parameters: ClassVar[bool] = True
 
-    archives_path: NonEmpty = parameter("Folder or prefix with the parquet archives.")
+    archives_path: NonEmpty = parameter("Folder or prefix with the archives (.parquet or .csv).")
 
 
 class SplitParquetFile(DataRoot, TimestampColumn):
@@ -79,7 +83,9 @@ class SplitParquetFile(DataRoot, TimestampColumn):
 
     file_path: NonEmpty = wired("The archive.")
     target_path: str = output_dataset("Folder of the files, which is emptied first.", "partitions")
-    rowgroup_limit: int = parameter("Row groups to copy from each archive; 0 copies all.", 0, ge=0)
+    rowgroup_limit: int = parameter(
+        "Row groups (of a CSV file, parts of 16 MiB) to copy from each archive; 0 copies all.", 0, ge=0
+    )
     rowgroups_per_file: int = parameter("Row groups in one file.", 4, ge=1)
 
 

@@ -20,6 +20,7 @@ from container_component_src.storage import Location
 from container_component_src.telemetry.dataset import (
     LABEL_COL,
     MANIFEST_NAME,
+    PARTITION_FILE,
     TIMESTAMP_TYPE,
     Dataset,
     Frame,
@@ -31,7 +32,7 @@ from container_component_src.telemetry.dataset import (
 # Float telemetry rarely repeats values: dictionaries would cost time and save no space.
 WRITE_OPTIONS: Mapping[str, Any] = {"compression": "lz4", "use_dictionary": False, "write_statistics": False}
 # Files of any attempt, finished or not.
-_OWN_FILE = re.compile(rf"(part-[0-9a-f]{{8}}-\d{{5,}}\.parquet|{re.escape(MANIFEST_NAME)})(\.\w+\.tmp)?")
+_OWN_FILE = re.compile(rf"({PARTITION_FILE.pattern}|{re.escape(MANIFEST_NAME)})(\.\w+\.tmp)?")
 _OUTPUT_FIX = "name an empty or new folder as output"
 
 logger = logging.getLogger(__name__)

@@ -41,7 +41,7 @@ def test_fingerprint_changes_with_the_file(tmp_path: Path) -> None:
 
 def test_other_columns_may_differ(tmp_path: Path) -> None:
     write_archive(tmp_path / "1.parquet", telemetry(rows=10))
-    write_archive(tmp_path / "2.parquet", telemetry(rows=10, start="2024-01-01", crew=3).drop(columns="status"))
+    write_archive(tmp_path / "2.parquet", telemetry(rows=10, start="2024-01-01", crew="three").drop(columns="status"))
     assert len(list_archives(str(tmp_path), TIME)) == 2
 
 

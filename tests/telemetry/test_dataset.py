@@ -213,6 +213,7 @@ def test_output_folder_with_other_files(foreign: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has other files"):
         prepare_output(str(tmp_path / "d"))
     assert file.read_bytes() == b"1"
+    file.unlink()
     assert Dataset.open(str(tmp_path / "d")).manifest.rows == 3
 
 

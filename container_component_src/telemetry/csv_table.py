@@ -1,0 +1,207 @@
+"""CSV files of telemetry as tables, read in parts of bounded size.
+
+The first line with text has the names of the columns. Types follow from the first lines with values; a later value of
+another type is an error.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice, pairwise
+from typing import IO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions, read_csv
+
+from container_component_src.errors import InputError
+from container_component_src.telemetry.columns import WHOLE
+from container_component_src.telemetry.dataset import TIMESTAMP_TYPE, timestamps_of
+
+DELIMITERS = ",;\t|"
+PART_BYTES = 2**24
+_TYPED_BYTES = 2**20  # from which the types of the columns follow
+_STEP_BYTES = 2**16  # read at a time in search of the end of a line
+_MOST_HEADER_BYTES = 2**20
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_HEADER = re.compile(rb"([\r\n]*)([^\r\n]+)(\r\n|\r|\n|$)")
+_DECIMAL_COMMA = r"^\s*[+-]?[\d.\s]*(,\d+)?([eE][+-]?\d+)?\s*$"
+_ENCODING_FIX = "save it as CSV in UTF-8"
+
+
+@dataclass(frozen=True)
+class _Header:
+    names: list[str]
+    delimiter: str
+    line_end: bytes  # the last byte of each line
+    lines: int  # up to and with that of the names
+    length: int  # bytes of these lines
+
+
+@dataclass(frozen=True)
+class CsvTable:
+    """A CSV file, whose parts are whole lines of about 16 MiB.
+
+    Attributes:
+        name: Name of the file for error messages.
+        file: The open file.
+        timestamp_col: Name of the timestamp column. Of the possible delimiters, the one counts with which the first
+            line has this name, or that is most frequent there.
+    """
+
+    name: str
+    file: IO[bytes]
+    timestamp_col: str
+
+    def __enter__(self) -> "CsvTable":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """Names and types of the columns.
+
+        Numbers are float64, and what is neither a number nor true or false nor the time with a zone is text.
+
+        Raises:
+            InputError: The file is not CSV in UTF-8, repeats a name, or has decimal commas.
+        """
+        columns = zip(self._header.names, self._first_rows.columns, strict=True)
+        return pa.schema([self._field(name, values) for name, values in columns])
+
+    @property
+    def rows(self) -> int | None:
+        """Number of rows; None if there are any, because they would have to be read."""
+        return None if self._first_rows.num_rows else 0
+
+    @property
+    def parts(self) -> int:
+        """Number of parts."""
+        return max(1, -(-(self._size - self._header.length) // PART_BYTES))
+
+    def read(self, columns: Sequence[str], part: int | None = None) -> pa.Table:
+        """Read columns of one part, or of all.
+
+        Raises:
+            InputError: A line has more or fewer values than the first one, or a value has another type than those
+                before.
+        """
+        parts = range(self.parts) if part is None else [part]
+        return pa.concat_tables([self._read(number, columns) for number in parts])
+
+    def batches(self, part: int, rows: int) -> Iterator[pa.RecordBatch]:
+        """Yield all columns of one part, at most so many rows at a time; errors are those of `read`."""
+        yield from self._read(part, self.schema.names).combine_chunks().to_batches(max_chunksize=rows)
+
+    def ends(self, column: str, part: int | None = None) -> tuple[int, int] | None:
+        """Return the least and the greatest timestamp in the first and the last part of the file.
+
+        Returns:
+            Nanoseconds since 1970-01-01 UTC; None for one part or for another column, which would have to be read.
+        """
+        if column != self.timestamp_col or part is not None:
+            return None
+        read = (
+            timestamps_of(self._read(part, [column]).column(0).drop_null())
+            for part in (0, *reversed(range(self.parts)))
+        )
+        found = list(islice((times for times in read if len(times)), 2))
+        return (min(int(times.min()) for times in found), max(int(times.max()) for times in found)) if found else None
+
+    @cached_property
+    def _size(self) -> int:
+        return self.file.seek(0, io.SEEK_END)
+
+    @cached_property
+    def _header(self) -> _Header:
+        start = self._bytes(0, _MOST_HEADER_BYTES)
+        mark = len(_BYTE_ORDER_MARK) if start.startswith(_BYTE_ORDER_MARK) else 0
+        found = _HEADER.match(start, mark)
+        try:
+            text = found[2].decode() if found else ""
+        except UnicodeDecodeError as error:
+            raise InputError(f"{self.name}: not UTF-8 text", fix=_ENCODING_FIX) from error
+        if not found or "\0" in text:
+            raise InputError(f"{self.name}: empty, or not UTF-8 text", fix=_ENCODING_FIX)
+        candidates = [(self._names(text, delimiter), delimiter) for delimiter in DELIMITERS]
+        names, delimiter = max(candidates, key=lambda each: (self.timestamp_col in each[0], len(each[0])))
+        above = len(found[1].replace(b"\r\n", b"\n"))
+        return _Header(names, delimiter, found[3][-1:] or b"\n", above + 1, found.end())
+
+    @cached_property
+    def _first_rows(self) -> pa.Table:
+        """The rows from which the types of the columns follow; the columns have numbers as names."""
+        length, names = self._header.length, [str(position) for position in range(len(self._header.names))]
+        content = self._bytes(length, self._boundary(length + _TYPED_BYTES))
+        if not content.strip():
+            return pa.table([pa.nulls(0)] * len(names), names)
+        return self._parse(content, 0, names, ConvertOptions())
+
+    def _names(self, text: str, delimiter: str) -> list[str]:
+        return [name.strip() for name in next(csv.reader([text], delimiter=delimiter))]
+
+    def _field(self, name: str, values: pa.ChunkedArray) -> pa.Field:
+        kind = values.type
+        if name == self.timestamp_col:
+            with_zone = pa.types.is_null(kind) or (pa.types.is_timestamp(kind) and kind.tz is not None)
+            return pa.field(name, TIMESTAMP_TYPE if with_zone else kind)
+        if pa.types.is_integer(kind):
+            return pa.field(name, pa.float64(), metadata=WHOLE)  # later values may have a fraction
+        if pa.types.is_null(kind) or pa.types.is_floating(kind):
+            return pa.field(name, pa.float64())
+        if pa.types.is_boolean(kind):
+            return pa.field(name, kind)
+        if pa.types.is_string(kind) and pc.all(pc.match_substring_regex(values, _DECIMAL_COMMA)).as_py():
+            raise InputError(
+                f"{self.name}: column '{name}' has numbers with a comma, such as {values[0].as_py().strip()}",
+                fix="write them with a decimal point",
+            )
+        return pa.field(name, pa.string())
+
+    def _read(self, part: int, columns: Sequence[str]) -> pa.Table:
+        first, end = (self._boundary(self._header.length + number * PART_BYTES) for number in (part, part + 1))
+        schema = pa.schema([self.schema.field(name) for name in columns])
+        if not (content := self._bytes(first, end).strip(b"\r\n")):
+            return schema.empty_table()
+        types = {field.name: field.type for field in self.schema}
+        options = ConvertOptions(column_types=types, include_columns=schema.names)
+        return self._parse(content, part, self._header.names, options).cast(schema)
+
+    def _parse(self, content: bytes, part: int, names: list[str], options: ConvertOptions) -> pa.Table:
+        reading = ReadOptions(column_names=names, use_threads=False)  # with threads, errors have no line
+        try:
+            return read_csv(io.BytesIO(content), reading, ParseOptions(delimiter=self._header.delimiter), options)
+        except pa.ArrowInvalid as error:
+            column, row = (re.search(rf"{name} #(\d+): ", str(error)) for name in ("column", "Row"))
+            line = f"line {int(row[1]) + self._lines_before(part)}" if row else f"part {part}"
+            where = f"{line}, column '{self._header.names[int(column[1])]}'" if column else line
+            text = str(error).removeprefix("CSV parse error: ").rsplit("#", 1)[-1].split(": ", 1)[-1]
+            raise InputError(f"{self.name}: {where}: {text}", fix="correct it, and save the file in UTF-8") from error
+
+    def _lines_before(self, part: int) -> int:
+        """Return the number of lines before a part; this reads all of them."""
+        bounds = [self._boundary(self._header.length + number * PART_BYTES) for number in range(part + 1)]
+        pieces = (self._bytes(first, end) for first, end in pairwise(bounds))
+        return self._header.lines + sum(piece.count(self._header.line_end) for piece in pieces)
+
+    def _boundary(self, position: int) -> int:
+        """Return where the first line begins that does not begin before a position."""
+        if position <= self._header.length:
+            return self._header.length
+        position -= 1
+        while position < self._size:
+            found = self._bytes(position, position + _STEP_BYTES).find(self._header.line_end)
+            if found >= 0:
+                return position + found + 1
+            position += _STEP_BYTES
+        return self._size
+
+    def _bytes(self, first: int, end: int) -> bytes:
+        length = max(0, min(end, self._size) - first)
+        self.file.seek(first)
+        return self.file.read(length)

@@ -19,6 +19,7 @@ from container_component_src.telemetry.dataset import LABEL_COL, check_disjoint,
 from container_component_src.telemetry.tables import Table, open_table
 
 _FIRST = pd.Timestamp.min.value  # of the times that nanoseconds since 1970-01-01 UTC can express
+_NAMES_SHOWN = 5
 
 logger = logging.getLogger(__name__)
 
@@ -183,8 +184,11 @@ def open_archive(file: Location, timestamp_col: str) -> OpenArchive:
     if table.rows == 0:
         raise InputError(f"{uri}: no rows", fix="remove the file")
     if timestamp_col not in schema.names:
+        names = sorted(schema.names, key=lambda name: not pa.types.is_timestamp(schema.field(name).type))
         raise InputError(
-            f"{uri}: no timestamp column '{timestamp_col}'", fix="name the right column with --timestamp-col"
+            f"{uri}: no timestamp column '{timestamp_col}', only {', '.join(map(repr, names[:_NAMES_SHOWN]))}"
+            f"{' and others' if len(names) > _NAMES_SHOWN else ''}",
+            fix="name the right column with --timestamp-col",
         )
     _check_time_type(f"{uri}: column '{timestamp_col}'", schema.field(timestamp_col).type)
     columns = columns_of(schema, timestamp_col)

@@ -31,7 +31,7 @@ def find_archives(uri: str, reports_uri: str = "") -> list[Location]:
         return [location]
     reports = storage.resolve(reports_uri).path if reports_uri else ""
     found = [file for file in location.children() if file.path != reports]
-    files = [file for file in found if _format(file) and not file.name.startswith((".", "_"))]
+    files = [file for file in found if _format(file) and not _is_hidden(file.name)]
     others = [file.name for file in found if file not in files]
     if not files:
         raise InputError(
@@ -45,7 +45,8 @@ def find_archives(uri: str, reports_uri: str = "") -> list[Location]:
             fix="convert them to one format, or move those away that are no archives",
         )
     if others:
-        logger.info("%s: left out %s, which are no archives by their names", uri, _listed(others))
+        level = logging.INFO if all(map(_is_hidden, others)) else logging.WARNING
+        logger.log(level, "%s: left out %s, which are no archives by their names", uri, _listed(others))
     return files
 
 
@@ -57,6 +58,10 @@ def archive_name(file: Location) -> str:
 def _format(file: Location) -> str:
     ending = PurePosixPath(file.name).suffix.lower()
     return ending if ending in FORMATS else ""
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith((".", "_"))
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -28,8 +28,10 @@ _STEP_BYTES = 2**16  # read at a time in search of the end of a line
 _MOST_HEADER_BYTES = 2**20
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _HEADER = re.compile(rb"([\r\n]*)([^\r\n]+)(\r\n|\r|\n|$)")
-_DECIMAL_COMMA = r"^\s*[+-]?[\d.\s]*(,\d+)?([eE][+-]?\d+)?\s*$"
-_ENCODING_FIX = "save it as CSV in UTF-8"
+_NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
+_NUMBER_WITH_COMMA = r"^\s*[+-]?[\d.,]*\d[\d.,]*([eE][+-]?\d+)?\s*$"
+_SHOWN = 40  # characters of a value in an error
+_ENCODING_FIX = "save it as CSV in UTF-8, with the names of the columns in the first line"
 
 
 @dataclass(frozen=True)
@@ -122,13 +124,15 @@ class CsvTable:
         start = self._bytes(0, _MOST_HEADER_BYTES)
         mark = len(_BYTE_ORDER_MARK) if start.startswith(_BYTE_ORDER_MARK) else 0
         found = _HEADER.match(start, mark)
+        if not found:
+            raise InputError(f"{self.name}: empty", fix="remove the file")
         try:
-            text = found[2].decode() if found else ""
-        except UnicodeDecodeError as error:
-            raise InputError(f"{self.name}: not UTF-8 text", fix=_ENCODING_FIX) from error
-        if not found or "\0" in text:
-            raise InputError(f"{self.name}: empty, or not UTF-8 text", fix=_ENCODING_FIX)
-        candidates = [(self._names(text, delimiter), delimiter) for delimiter in DELIMITERS]
+            text = found[2].decode()
+            candidates = [(self._names(text, delimiter), delimiter) for delimiter in DELIMITERS]
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise InputError(f"{self.name}: not CSV in UTF-8 ({error})", fix=_ENCODING_FIX) from error
+        if found.end() == _MOST_HEADER_BYTES or "\0" in text:
+            raise InputError(f"{self.name}: not CSV in UTF-8, or a first line of more than 1 MiB", fix=_ENCODING_FIX)
         names, delimiter = max(candidates, key=lambda each: (self.timestamp_col in each[0], len(each[0])))
         above = len(found[1].replace(b"\r\n", b"\n"))
         return _Header(names, delimiter, found[3][-1:] or b"\n", above + 1, found.end())
@@ -143,25 +147,34 @@ class CsvTable:
         return self._parse(content, 0, names, ConvertOptions())
 
     def _names(self, text: str, delimiter: str) -> list[str]:
-        return [name.strip() for name in next(csv.reader([text], delimiter=delimiter))]
+        return [name.strip() for name in next(csv.reader([text], delimiter=delimiter, skipinitialspace=True))]
 
     def _field(self, name: str, values: pa.ChunkedArray) -> pa.Field:
         kind = values.type
         if name == self.timestamp_col:
-            with_zone = pa.types.is_null(kind) or (pa.types.is_timestamp(kind) and kind.tz is not None)
-            return pa.field(name, TIMESTAMP_TYPE if with_zone else kind)
+            # What is neither a number nor a time without a zone has to be a time with one.
+            other = pa.types.is_integer(kind) or pa.types.is_floating(kind) or getattr(kind, "tz", "") is None
+            return pa.field(name, kind if other else TIMESTAMP_TYPE)
         if pa.types.is_integer(kind):
             return pa.field(name, pa.float64(), metadata=WHOLE)  # later values may have a fraction
         if pa.types.is_null(kind) or pa.types.is_floating(kind):
             return pa.field(name, pa.float64())
         if pa.types.is_boolean(kind):
             return pa.field(name, kind)
-        if pa.types.is_string(kind) and pc.all(pc.match_substring_regex(values, _DECIMAL_COMMA)).as_py():
-            raise InputError(
-                f"{self.name}: column '{name}' has numbers with a comma, such as {values[0].as_py().strip()}",
-                fix="write them with a decimal point",
-            )
+        if pa.types.is_string(kind):
+            self._check_text(name, values.drop_null())
         return pa.field(name, pa.string())
+
+    def _check_text(self, name: str, values: pa.ChunkedArray) -> None:
+        """Check that a column of text is not one of numbers with a few other values or with decimal commas."""
+        numbers = pc.match_substring_regex(values, _NUMBER)
+        alike = pc.sum(pc.or_(numbers, pc.match_substring_regex(values, _NUMBER_WITH_COMMA))).as_py()
+        if 2 * alike > len(values):
+            other = values.filter(pc.invert(numbers))[0].as_py()
+            raise InputError(
+                f"{self.name}: column '{name}' has numbers and {other[:_SHOWN]!r}",
+                fix="write numbers with a decimal point, and leave missing values empty",
+            )
 
     def _read(self, part: int, columns: Sequence[str]) -> pa.Table:
         first, end = (self._boundary(self._header.length + number * PART_BYTES) for number in (part, part + 1))
@@ -177,11 +190,19 @@ class CsvTable:
         try:
             return read_csv(io.BytesIO(content), reading, ParseOptions(delimiter=self._header.delimiter), options)
         except pa.ArrowInvalid as error:
-            column, row = (re.search(rf"{name} #(\d+): ", str(error)) for name in ("column", "Row"))
-            line = f"line {int(row[1]) + self._lines_before(part)}" if row else f"part {part}"
-            where = f"{line}, column '{self._header.names[int(column[1])]}'" if column else line
-            text = str(error).removeprefix("CSV parse error: ").rsplit("#", 1)[-1].split(": ", 1)[-1]
-            raise InputError(f"{self.name}: {where}: {text}", fix="correct it, and save the file in UTF-8") from error
+            raise self._explain(str(error), part) from error
+
+    def _explain(self, message: str, part: int) -> InputError:
+        """Return the error for one of pyarrow, with the line in the file and the name of the column."""
+        column, row = (re.search(rf"{kind} #(\d+): ", message) for kind in ("column", "Row"))
+        where = f"line {int(row[1]) + self._lines_before(part)}" if row else f"part {part}"
+        name = self._header.names[int(column[1])] if column else ""
+        text = message[max([found.end() for found in (column, row) if found], default=0) :]
+        fix = "give each line a value for each name in the first line"
+        if name:
+            where += f", column '{name}'"
+            fix = "write times like 2023-01-31T13:00:00Z" if name == self.timestamp_col else "correct the value"
+        return InputError(f"{self.name}: {where}: {text}", fix=fix)
 
     def _lines_before(self, part: int) -> int:
         """Return the number of lines before a part; this reads all of them."""

@@ -79,7 +79,6 @@ def test_schema_has_float_channels_and_other_columns(data: GeneratedData) -> Non
         pa.float32(),
         pa.float64(),
         pa.int32(),
-        pa.int64(),
         pa.string(),
     }
 

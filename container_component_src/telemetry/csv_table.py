@@ -128,7 +128,8 @@ class CsvTable:
             raise InputError(f"{self.name}: empty", fix="remove the file")
         try:
             text = found[2].decode()
-            candidates = [(self._names(text, delimiter), delimiter) for delimiter in DELIMITERS]
+            used = [delimiter for delimiter in DELIMITERS if delimiter in text] or DELIMITERS[0]
+            candidates = [(self._names(text, delimiter), delimiter) for delimiter in used]
         except (UnicodeDecodeError, csv.Error) as error:
             raise InputError(f"{self.name}: not CSV in UTF-8 ({error})", fix=_ENCODING_FIX) from error
         if found.end() == _MOST_HEADER_BYTES or "\0" in text:

@@ -40,7 +40,7 @@ class Partition(Frozen):
     """One parquet file of a dataset."""
 
     file: str
-    rows: int
+    rows: int = Field(ge=1)
     start: int  # first timestamp, nanoseconds since 1970-01-01 UTC
     end: int  # last timestamp, inclusive
 

@@ -192,7 +192,7 @@ def test_different_channels(
 @pytest.mark.usefixtures("thread_backend")
 def test_overlapping_archives(invoke: Invoke, tmp_path: Path) -> None:
     first = write_archive(tmp_path / "a.parquet", telemetry(rows=100))
-    second = write_archive(tmp_path / "b.parquet", telemetry(rows=100, start="2023-01-01 01:39"))
+    second = write_archive(tmp_path / "b.parquet", telemetry(rows=100, start="2023-01-01 01:38"))
     for paths in ([first, second], [second, first], [first, first]):
         outcome = invoke(*data_steps.preprocess(paths, tmp_path / "dataset"))
         assert_refused(outcome, paths[0] if paths[0] == paths[1] else second, first, "remove the rows of this period")

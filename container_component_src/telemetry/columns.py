@@ -1,11 +1,14 @@
 """Which columns of a table of telemetry are channels, and why others are not."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from container_component_src.errors import InputError
+from container_component_src.repetition import first_repeated
 
 EXACT_IN_FLOAT32 = 2**24  # greatest number up to which float32 represents every whole number
 WHOLE = {b"whole_numbers": b"true"}  # metadata of a float column whose values are written as whole numbers
@@ -28,6 +31,17 @@ class Columns:
     channels: tuple[str, ...]  # in the order of the table
     left_out: Mapping[str, str]  # why each of the other columns is not a channel, by name
     whole: tuple[str, ...]  # the channels of whole numbers
+
+
+def check_names(source: str, names: Iterable[str]) -> None:
+    """Check that no two columns have the same name.
+
+    Raises:
+        InputError: Two have.
+    """
+    repeated = first_repeated(names)
+    if repeated is not None:
+        raise InputError(f"{source}: two columns are named '{repeated}'", fix="rename or remove one")
 
 
 def columns_of(schema: pa.Schema, timestamp_col: str) -> Columns:

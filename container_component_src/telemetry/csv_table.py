@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions, read_csv
 
 from container_component_src.errors import InputError
-from container_component_src.telemetry.columns import WHOLE
+from container_component_src.telemetry.columns import WHOLE, check_names
 from container_component_src.telemetry.dataset import TIMESTAMP_TYPE, timestamps_of
 
 DELIMITERS = ",;\t|"
@@ -52,11 +52,13 @@ class CsvTable:
         file: The open file.
         timestamp_col: Name of the timestamp column. Of the possible delimiters, the one counts with which the first
             line has this name, or that is most frequent there.
+        timestamp_type: Type of that column, unless it has numbers or, for times with a zone, times without one.
     """
 
     name: str
     file: IO[bytes]
     timestamp_col: str
+    timestamp_type: pa.DataType = TIMESTAMP_TYPE
 
     def __enter__(self) -> "CsvTable":
         return self
@@ -73,6 +75,7 @@ class CsvTable:
         Raises:
             InputError: The file is not CSV in UTF-8, repeats a name, or has decimal commas.
         """
+        check_names(self.name, self._header.names)
         columns = zip(self._header.names, self._first_rows.columns, strict=True)
         return pa.schema([self._field(name, values) for name, values in columns])
 
@@ -96,9 +99,10 @@ class CsvTable:
         parts = range(self.parts) if part is None else [part]
         return pa.concat_tables([self._read(number, columns) for number in parts])
 
-    def batches(self, part: int, rows: int) -> Iterator[pa.RecordBatch]:
-        """Yield all columns of one part, at most so many rows at a time; errors are those of `read`."""
-        yield from self._read(part, self.schema.names).combine_chunks().to_batches(max_chunksize=rows)
+    def batches(self, rows: int, part: int | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield all columns of one part, or of all, at most so many rows at a time; errors are those of `read`."""
+        for number in range(self.parts) if part is None else [part]:
+            yield from self._read(number, self.schema.names).combine_chunks().to_batches(max_chunksize=rows)
 
     def ends(self, column: str, part: int | None = None) -> tuple[int, int] | None:
         """Return the least and the greatest timestamp in the first and the last part of the file.
@@ -153,9 +157,9 @@ class CsvTable:
     def _field(self, name: str, values: pa.ChunkedArray) -> pa.Field:
         kind = values.type
         if name == self.timestamp_col:
-            # What is neither a number nor a time without a zone has to be a time with one.
-            other = pa.types.is_integer(kind) or pa.types.is_floating(kind) or getattr(kind, "tz", "") is None
-            return pa.field(name, kind if other else TIMESTAMP_TYPE)
+            number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+            without_zone = getattr(kind, "tz", "") is None and pa.types.is_timestamp(self.timestamp_type)
+            return pa.field(name, kind if number or without_zone else self.timestamp_type)
         if pa.types.is_integer(kind):
             return pa.field(name, pa.float64(), metadata=WHOLE)  # later values may have a fraction
         if pa.types.is_null(kind) or pa.types.is_floating(kind):

@@ -273,9 +273,10 @@ def check_disjoint(periods: Iterable[tuple[str, int, int]]) -> None:
     """
     for (before, _, end), (after, start, _) in pairwise(periods):
         if start <= end:
+            rows = "this row" if start == end else "the rows of this period"
             raise InputError(
                 f"{after}: starts at {to_iso(start)}, but {before} ends at {to_iso(end)}",
-                fix="remove the rows of this period from one of the archives",
+                fix=f"remove {rows} from one of the archives",
             )
 
 

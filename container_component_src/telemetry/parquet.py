@@ -53,14 +53,14 @@ class ParquetTable:
         with readable(self.file, self.fix):
             return self.parquet.read_row_groups(list(parts), columns=list(columns))
 
-    def batches(self, part: int, rows: int) -> Iterator[pa.RecordBatch]:
-        """Yield all columns of one part, at most so many rows at a time.
+    def batches(self, rows: int, part: int | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield all columns of one part, or of all, at most so many rows at a time.
 
         Raises:
             InputError: The file is damaged.
         """
         with readable(self.file, self.fix):
-            yield from self.parquet.iter_batches(batch_size=rows, row_groups=[part])
+            yield from self.parquet.iter_batches(batch_size=rows, row_groups=None if part is None else [part])
 
     def ends(self, column: str, part: int | None = None) -> tuple[int, int] | None:
         """Return the least and the greatest value of a column of whole numbers or timestamps, in one part or in all.

@@ -49,7 +49,7 @@ def _checked(archive: OpenArchive, parts: range) -> Iterator[_Checked]:
     """Yield parts, large ones in pieces, after checking that timestamps increase across all of them."""
     column = archive.timestamp_col
     first_row, previous = 0, None
-    for piece in chain.from_iterable(archive.table.batches(part, MAX_GROUP_ROWS) for part in parts):
+    for piece in chain.from_iterable(archive.table.batches(MAX_GROUP_ROWS, part) for part in parts):
         where, times = f"{archive.file.uri}: column '{column}'", pa.chunked_array([piece.column(column)])
         timestamps = checked_timestamps(times, where, first_row, previous)
         if len(timestamps):

@@ -5,9 +5,8 @@ from typing import Protocol, Self
 
 import pyarrow as pa
 
-from container_component_src.errors import InputError
-from container_component_src.repetition import first_repeated
 from container_component_src.storage import Location
+from container_component_src.telemetry.columns import check_names
 from container_component_src.telemetry.csv_table import CsvTable
 from container_component_src.telemetry.parquet import ParquetTable, check_is_file, open_parquet
 
@@ -36,8 +35,8 @@ class Table(Protocol):
     def read(self, columns: Sequence[str], part: int | None = None) -> pa.Table:
         """Read columns of one part, or of all."""
 
-    def batches(self, part: int, rows: int) -> Iterator[pa.RecordBatch]:
-        """Yield all columns of one part, at most so many rows at a time."""
+    def batches(self, rows: int, part: int | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield all columns of one part, or of all, at most so many rows at a time."""
 
     def ends(self, column: str, part: int | None = None) -> tuple[int, int] | None:
         """Return the least and the greatest value of a column in one part or in all, if that is known without reading.
@@ -60,7 +59,5 @@ def open_table(file: Location, timestamp_col: str) -> Table:
         table = CsvTable(file.uri, file.fs.open(file.path, "rb"), timestamp_col)
     else:
         table = ParquetTable(file, open_parquet(file, DAMAGED), DAMAGED)
-    repeated = first_repeated(table.schema.names)
-    if repeated is not None:
-        raise InputError(f"{file.uri}: two columns are named '{repeated}'", fix="rename or remove one")
+    check_names(file.uri, table.schema.names)
     return table

@@ -57,7 +57,10 @@ def test_other_columns_may_differ(tmp_path: Path) -> None:
 def test_overlapping_archives_are_named(tmp_path: Path) -> None:
     first = write_archive(tmp_path / "2022.parquet", telemetry(rows=10))
     second = write_archive(tmp_path / "2023.parquet", telemetry(rows=10, start="2023-01-01 00:09"))
-    with pytest.raises(InputError, match=f"{second}: starts at 2023-01-01T00:09.*but {first} ends at 2023-01-01T00:09"):
+    with pytest.raises(
+        InputError,
+        match=f"{second}: starts at 2023-01-01T00:09.*but {first} ends at 2023-01-01T00:09.*; remove this row",
+    ):
         list_archives(str(tmp_path), TIME)
 
 
@@ -201,3 +204,13 @@ def test_broken_links_and_devices(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.parquet")
     with pytest.raises(InputError, match="a folder or a device"):
         list_archives(str(tmp_path), TIME)
+
+
+def test_csv_files_in_a_bucket(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("container_component_src.telemetry.csv_table.PART_BYTES", 1000)
+    rows = telemetry(rows=60)
+    storage.resolve(f"{bucket}/2023.csv").write_bytes(rows.to_csv(index=False).encode())
+    (archive,) = list_archives(bucket, TIME)
+    assert archive.uri == f"{bucket}/2023.csv"
+    found = read_period([archive.uri], TIME, ["fan_speed"], 0, nanoseconds("2023-01-01 00:50"))
+    assert found[TIME].tolist() == rows[TIME][:50].tolist()

@@ -23,7 +23,7 @@ def _open(content: bytes | str) -> CsvTable:
 
 
 def _frame(table: CsvTable) -> pd.DataFrame:
-    batches = [batch for part in range(table.parts) for batch in table.batches(part, 7)]
+    batches = [batch for part in range(table.parts) for batch in table.batches(7, part)]
     return pa.Table.from_batches(batches, table.schema).to_pandas()
 
 
@@ -46,7 +46,7 @@ def test_the_table_does_not_depend_on_how_it_is_written_and_cut(
         table = _open(content)
         found = _frame(table)
         assert table.ends(TIME) == (nanoseconds("2023-01-01 00:00"), nanoseconds("2023-01-01 00:39"))
-        assert table.read([TIME]).num_rows == 40
+        assert table.read([TIME]).num_rows == sum(batch.num_rows for batch in table.batches(7)) == 40
     assert table.schema.names == list(ROWS.columns)
     columns = columns_of(table.schema, TIME)
     assert columns.channels == ("cabin_pressure", "fan_speed", "mode", "count", "valve", "absent")
@@ -87,6 +87,7 @@ def test_types_of_later_lines(monkeypatch: pytest.MonkeyPatch) -> None:
 
 ROW = "2023-01-01T00:00:00Z,1\n"
 FAULTS = {
+    "a repeated name": (f"{TIME},a, a\n{ROW}", "two columns are named 'a'"),
     "long first line": ("a," * 2**20, "more than 1 MiB"),
     "long name": ("a" * 2**18, "not CSV in UTF-8"),
     "empty": ("", "empty"),

@@ -18,7 +18,9 @@ from container_component_src.errors import InputError
 from container_component_src.serving.protocol.errors import RequestError
 from container_component_src.serving.protocol.timestamps import timestamps_of
 from container_component_src.steps.serving import QueryModel
-from container_component_src.telemetry.parquet import readable
+from container_component_src.telemetry.csv_table import CsvTable
+from container_component_src.telemetry.parquet import ParquetTable, readable
+from container_component_src.telemetry.tables import Table
 
 STDIN = "-"
 
@@ -56,7 +58,6 @@ class Source:
         first = 0
         with self._open() as file:
             for frame, rows_known in self._frames(file, rows):
-                frame.columns = frame.columns.map(str)  # names are numbers if the file was made of an array
                 timestamps, values = self._selected(frame, first)
                 yield Batch(first, first + len(frame), rows_known, timestamps, values)
                 first += len(frame)
@@ -74,25 +75,25 @@ class Source:
         """Iterate over the tables of the source, with its number of rows if that is known."""
         source_format = self._query.input_format or _format_of(file)
         try:
-            if source_format == "parquet":
-                with readable(storage.resolve(self.name), "check the file"):
-                    parquet = pq.ParquetFile(file)
-                    for batch in parquet.iter_batches(batch_size=rows):
-                        # pandas restores a stored index, which may be the timestamp
-                        frame = pa.Table.from_batches([batch]).to_pandas()
-                        named = frame.index.name is not None
-                        yield (frame.reset_index() if named else frame), parquet.metadata.num_rows
-            elif source_format == "csv":
-                for frame in pd.read_csv(file, chunksize=rows):
-                    yield frame, None
-            else:
+            if source_format == "json":
                 frame = _json_frame(file.read(), self._query.timestamp_col)
                 for start in range(0, len(frame), rows):
                     yield frame.iloc[start : start + rows], len(frame)
+                return
+            table = self._table(file, source_format)
+            for batch in table.batches(rows):
+                yield pa.Table.from_batches([batch]).to_pandas(ignore_metadata=True), table.rows
         except ValueError as error:  # pandas and the JSON parser raise it for damaged text
             raise InputError(
                 f"{self.name}: not readable as {source_format} ({error})", fix="check --input-format"
             ) from error
+
+    def _table(self, file: IO[bytes], source_format: str) -> Table:
+        if source_format == "csv":
+            return CsvTable(self.name, file, self._query.timestamp_col, pa.string())
+        location = storage.resolve(self.name)
+        with readable(location, "check the file"):
+            return ParquetTable(location, pq.ParquetFile(file), "check the file")
 
     def _selected(self, frame: pd.DataFrame, first: int) -> tuple[Timestamps | None, Float64Array]:
         """Return timestamps and values of the rows of a table that are to be sent."""

@@ -27,7 +27,7 @@ def find_archives(uri: str, reports_uri: str = "") -> list[Location]:
         InputError: There is no archive, or the formats of archives differ.
     """
     location = storage.resolve(uri)
-    if location.is_file():
+    if _format(location) and location.is_file():
         return [location]
     reports = storage.resolve(reports_uri).path if reports_uri else ""
     found = [file for file in location.children() if file.path != reports]

@@ -71,6 +71,13 @@ class Source:
         opened: IO[bytes] = location.fs.open(location.path, "rb")
         return opened
 
+    def _table(self, file: IO[bytes], source_format: str) -> Table:
+        if source_format == "csv":
+            return CsvTable(self.name, file, self._query.timestamp_col, pa.string())
+        location = storage.resolve(self.name)
+        with readable(location, "check the file"):
+            return ParquetTable(location, pq.ParquetFile(file), "check the file")
+
     def _frames(self, file: IO[bytes], rows: int) -> Iterator[tuple[pd.DataFrame, int | None]]:
         """Iterate over the tables of the source, with its number of rows if that is known."""
         source_format = self._query.input_format or _format_of(file)
@@ -87,13 +94,6 @@ class Source:
             raise InputError(
                 f"{self.name}: not readable as {source_format} ({error})", fix="check --input-format"
             ) from error
-
-    def _table(self, file: IO[bytes], source_format: str) -> Table:
-        if source_format == "csv":
-            return CsvTable(self.name, file, self._query.timestamp_col, pa.string())
-        location = storage.resolve(self.name)
-        with readable(location, "check the file"):
-            return ParquetTable(location, pq.ParquetFile(file), "check the file")
 
     def _selected(self, frame: pd.DataFrame, first: int) -> tuple[Timestamps | None, Float64Array]:
         """Return timestamps and values of the rows of a table that are to be sent."""

@@ -30,10 +30,10 @@ from container_component_src.values import Frozen, describe
 
 LABEL_COL = "Anomaly"
 MANIFEST_NAME = "_manifest.json"
-PARTITION_FILE = re.compile(r"part-([0-9a-f]{8})-\d{5,}\.parquet")  # attempt that wrote it, and its number
 _WRITE_AGAIN = f"run the step that writes the dataset again, {IF_DELETED}"
 _TRANSPOSED_ROWS = 8_192  # at a time: a copy of a whole partition would set the peak memory of every reader
 TIMESTAMP_TYPE = pa.timestamp("ns", tz="UTC")
+PARTITION_FILE = re.compile(r"part-([0-9a-f]{8})-\d{5,}\.parquet")  # attempt that wrote it, and its number
 
 
 class Partition(Frozen):

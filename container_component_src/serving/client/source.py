@@ -58,6 +58,7 @@ class Source:
         first = 0
         with self._open() as file:
             for frame, rows_known in self._frames(file, rows):
+                frame.columns = frame.columns.map(str)  # names are numbers if the file was made of an array
                 timestamps, values = self._selected(frame, first)
                 yield Batch(first, first + len(frame), rows_known, timestamps, values)
                 first += len(frame)

@@ -63,7 +63,9 @@ def close(found: Any, wanted: np.ndarray) -> None:
     np.testing.assert_allclose(np.asarray(found), wanted, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("source_format", ["parquet", "parquet with the time as index", "csv", "json", "json lines"])
+@pytest.mark.parametrize(
+    "source_format", ["parquet", "parquet with the time as index", "csv", "csv of Excel", "json", "json lines"]
+)
 def test_batches_get_the_scores_of_the_whole_file(
     served: tuple[Bundle, str], frame: pd.DataFrame, source_format: str, invoke: Invoke, tmp_path: Path
 ) -> None:
@@ -75,6 +77,8 @@ def test_batches_get_the_scores_of_the_whole_file(
             frame.set_index(TIME).to_parquet(source)
         case "csv":
             frame.to_csv(source, index=False)
+        case "csv of Excel":
+            frame.to_csv(source, index=False, sep=";", encoding="utf-8-sig", lineterminator="\r\n")
         case "json":
             frame.to_json(source, orient="records", date_format="iso", date_unit="ns")
         case _:

@@ -27,7 +27,7 @@ def list_archives(arguments: ListArchives, executor_input: str) -> None:
         executor_input,
         parameters={
             "archives": [{"uri": item.uri, "fingerprint": item.fingerprint} for item in archives],
-            "left_out_columns": {name: reason for item in archives for name, reason in item.left_out.items()},
+            "left_out_columns": archive.left_out_columns(archives),
             "reports_fingerprint": reports_fingerprint,
         },
     )

@@ -98,8 +98,13 @@ def list_archives(uri: str, timestamp_col: str, reports_uri: str = "") -> list[A
             periods.append((*period, file.uri))
         archives.append(Archive(file.uri, file.fingerprint(), columns.left_out))
     check_disjoint((name, start, end) for start, end, name in sorted(periods))
-    log_left_out(uri, {name: reason for archive in archives for name, reason in archive.left_out.items()})
+    log_left_out(uri, left_out_columns(archives))
     return archives
+
+
+def left_out_columns(archives: Sequence[Archive]) -> dict[str, str]:
+    """Return why columns of any of the archives are not channels, by name."""
+    return {name: reason for archive in archives for name, reason in archive.left_out.items()}
 
 
 def log_left_out(source: str, left_out: Mapping[str, str]) -> None:

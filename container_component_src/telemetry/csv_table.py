@@ -26,6 +26,7 @@ PART_BYTES = 2**24
 _TYPED_BYTES = 2**20  # from which the types of the columns follow
 _STEP_BYTES = 2**16  # read at a time in search of the end of a line
 _MOST_HEADER_BYTES = 2**20
+_MOST_LINE_BYTES = 2**26
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _HEADER = re.compile(rb"([\r\n]*)([^\r\n]+)(\r\n|\r|\n|$)")
 _NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
@@ -167,13 +168,13 @@ class CsvTable:
         if pa.types.is_boolean(kind):
             return pa.field(name, kind)
         if pa.types.is_string(kind):
-            self._check_text(name, values.drop_null())
+            self._check_text(name, values.filter(pc.not_equal(values, "")))
         return pa.field(name, pa.string())
 
     def _check_text(self, name: str, values: pa.ChunkedArray) -> None:
         """Check that a column of text is not one of numbers with a few other values or with decimal commas."""
         numbers = pc.match_substring_regex(values, _NUMBER)
-        alike = pc.sum(pc.or_(numbers, pc.match_substring_regex(values, _NUMBER_WITH_COMMA))).as_py()
+        alike = pc.sum(pc.or_(numbers, pc.match_substring_regex(values, _NUMBER_WITH_COMMA))).as_py() or 0
         if 2 * alike > len(values):
             other = values.filter(pc.invert(numbers))[0].as_py()
             raise InputError(
@@ -219,12 +220,12 @@ class CsvTable:
         """Return where the first line begins that does not begin before a position."""
         if position <= self._header.length:
             return self._header.length
-        position -= 1
-        while position < self._size:
-            found = self._bytes(position, position + _STEP_BYTES).find(self._header.line_end)
+        for start in range(position - 1, min(position + _MOST_LINE_BYTES, self._size), _STEP_BYTES):
+            found = self._bytes(start, start + _STEP_BYTES).find(self._header.line_end)
             if found >= 0:
-                return position + found + 1
-            position += _STEP_BYTES
+                return start + found + 1
+        if position + _MOST_LINE_BYTES < self._size:
+            raise InputError(f"{self.name}: a line has more than 64 MiB", fix="check that it is a CSV file")
         return self._size
 
     def _bytes(self, first: int, end: int) -> bytes:

@@ -24,7 +24,8 @@ def _open(content: bytes | str) -> CsvTable:
 
 def _frame(table: CsvTable) -> pd.DataFrame:
     batches = [batch for part in range(table.parts) for batch in table.batches(7, part)]
-    return pa.Table.from_batches(batches, table.schema).to_pandas()
+    frame: pd.DataFrame = pa.Table.from_batches(batches, table.schema).to_pandas()
+    return frame
 
 
 @given(
@@ -86,7 +87,7 @@ def test_types_of_later_lines(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 ROW = "2023-01-01T00:00:00Z,1\n"
-FAULTS = {
+FAULTS: dict[str, tuple[bytes | str, str]] = {
     "a repeated name": (f"{TIME},a, a\n{ROW}", "two columns are named 'a'"),
     "long first line": ("a," * 2**20, "more than 1 MiB"),
     "long name": ("a" * 2**18, "not CSV in UTF-8"),
@@ -96,6 +97,7 @@ FAULTS = {
     "decimal commas": (f"{TIME};a\n2023-01-01T00:00:00Z;1\n2023-01-01T00:01:00Z;0,5\n", "column 'a' has .* '0,5'"),
     "thousands": (f'{TIME},a\n2023-01-01T00:00:00Z,"1,234.5"\n', "column 'a' has numbers and '1,234.5'"),
     "a marker": (f"{TIME},a\n{ROW}{ROW}2023-01-01T00:00:00Z,ERR\n", "column 'a' has numbers and 'ERR'"),
+    "a marker among few values": (f"{TIME},a\n2023-01-01T00:00:00Z,\n{ROW}{ROW}2023-01-01T00:00:00Z,-\n", "'-'"),
     "second 61": (f"{TIME},a\n2023-01-01T00:00:61Z,1\n", f"line 2, column '{TIME}': .*:61Z.*write times like"),
     "a time without zone": (f"{TIME},a\n{ROW}2023-01-01T00:01:00,1\n", f"line 3, column '{TIME}': .*zone"),
     "another year": (f"{TIME},a\n2500-01-01T00:00:00Z,1\n", "line 2"),
@@ -109,6 +111,17 @@ def test_what_cannot_be_read_is_explained(name: str) -> None:
     content, problem = FAULTS[name]
     with pytest.raises(InputError, match=problem):
         _open(content).ends(TIME)
+
+
+def test_a_line_without_an_end_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_table, "_STEP_BYTES", 16)
+    monkeypatch.setattr(csv_table, "_MOST_LINE_BYTES", 64)
+    monkeypatch.setattr(csv_table, "_TYPED_BYTES", 8)
+    table = _open(f"{TIME},a\n{ROW}2023-01-01T00:00:00Z,1{'0' * 99}\n")
+    assert table.rows is None
+    monkeypatch.setattr(csv_table, "PART_BYTES", len(ROW) + 1)
+    with pytest.raises(InputError, match="a line has more than 64 MiB"):
+        table.read(["a"], 0)
 
 
 def test_a_file_without_values_has_no_rows() -> None:

@@ -154,6 +154,14 @@ def test_no_archives(invoke: Invoke, tmp_path: Path) -> None:
     )
 
 
+def test_mixed_formats(invoke: Invoke, tmp_path: Path) -> None:
+    reports = write_reports(tmp_path / "reports.csv", report((60, 90)))
+    write_archive(tmp_path / "archives" / "2023.parquet")
+    telemetry(rows=20).to_csv(tmp_path / "archives" / "2022.csv", index=False)
+    outcome = invoke(*data_steps.list_archives(tmp_path / "archives", reports))
+    assert_refused(outcome, tmp_path / "archives", "different formats (2022.csv and 2023.parquet)")
+
+
 def test_absent_archive(invoke: Invoke, tmp_path: Path) -> None:
     assert_refused(
         invoke(*data_steps.split(tmp_path / "2023.parquet", tmp_path / "parts")), tmp_path / "2023.parquet", "no such"

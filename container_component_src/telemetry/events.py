@@ -7,8 +7,6 @@ import numpy as np
 from container_component_src.arrays import BoolArray, IntArray, Timestamps
 from container_component_src.values import Frozen
 
-_FIRST, _LAST = np.iinfo(np.int64).min, np.iinfo(np.int64).max
-
 
 class Event(Frozen):
     """One reported anomaly: [start, end) in nanoseconds since 1970-01-01 UTC."""
@@ -31,8 +29,8 @@ def inside_any(timestamps: Timestamps, events: Sequence[Event], margin: int = 0)
     Returns:
         Shape [rows].
     """
-    starts = np.sort(np.array([max(event.start - margin, _FIRST) for event in events], dtype=np.int64))
-    ends = np.sort(np.array([min(event.end + margin, _LAST) for event in events], dtype=np.int64))
+    starts = np.sort(np.array([event.start - margin for event in events], dtype=np.int64))
+    ends = np.sort(np.array([event.end + margin for event in events], dtype=np.int64))
     # A row is in as many events as have started by then and have not ended.
     return np.searchsorted(starts, timestamps, side="right") > np.searchsorted(ends, timestamps, side="right")
 

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions, read_csv
 
 from container_component_src.errors import InputError
-from container_component_src.telemetry.columns import WHOLE, check_names
+from container_component_src.telemetry.columns import WHOLE
 from container_component_src.telemetry.dataset import TIMESTAMP_TYPE, timestamps_of
 
 DELIMITERS = ",;\t|"
@@ -76,7 +76,6 @@ class CsvTable:
         Raises:
             InputError: The file is not CSV in UTF-8, repeats a name, or has decimal commas.
         """
-        check_names(self.name, self._header.names)
         columns = zip(self._header.names, self._first_rows.columns, strict=True)
         return pa.schema([self._field(name, values) for name, values in columns])
 
@@ -100,10 +99,16 @@ class CsvTable:
         parts = range(self.parts) if part is None else [part]
         return pa.concat_tables([self._read(number, columns) for number in parts])
 
-    def batches(self, rows: int, part: int | None = None) -> Iterator[pa.RecordBatch]:
-        """Yield all columns of one part, or of all, at most so many rows at a time; errors are those of `read`."""
+    def batches(
+        self, rows: int, part: int | None = None, columns: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield one part, or all, with all columns or those named, at most so many rows at a time.
+
+        Errors are those of `read`.
+        """
         for number in range(self.parts) if part is None else [part]:
-            yield from self._read(number, self.schema.names).combine_chunks().to_batches(max_chunksize=rows)
+            table = self._read(number, self.schema.names if columns is None else columns)
+            yield from table.combine_chunks().to_batches(max_chunksize=rows)
 
     def ends(self, column: str, part: int | None = None) -> tuple[int, int] | None:
         """Return the least and the greatest timestamp in the first and the last part of the file.

@@ -53,14 +53,17 @@ class ParquetTable:
         with readable(self.file, self.fix):
             return self.parquet.read_row_groups(list(parts), columns=list(columns))
 
-    def batches(self, rows: int, part: int | None = None) -> Iterator[pa.RecordBatch]:
-        """Yield all columns of one part, or of all, at most so many rows at a time.
+    def batches(
+        self, rows: int, part: int | None = None, columns: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield one part, or all, with all columns or those named, at most so many rows at a time.
 
         Raises:
             InputError: The file is damaged.
         """
         with readable(self.file, self.fix):
-            yield from self.parquet.iter_batches(batch_size=rows, row_groups=None if part is None else [part])
+            groups, names = None if part is None else [part], None if columns is None else list(columns)
+            yield from self.parquet.iter_batches(batch_size=rows, row_groups=groups, columns=names)
 
     def ends(self, column: str, part: int | None = None) -> tuple[int, int] | None:
         """Return the least and the greatest value of a column of whole numbers or timestamps, in one part or in all.

@@ -35,8 +35,10 @@ class Table(Protocol):
     def read(self, columns: Sequence[str], part: int | None = None) -> pa.Table:
         """Read columns of one part, or of all."""
 
-    def batches(self, rows: int, part: int | None = None) -> Iterator[pa.RecordBatch]:
-        """Yield all columns of one part, or of all, at most so many rows at a time."""
+    def batches(
+        self, rows: int, part: int | None = None, columns: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield one part, or all, with all columns or those named, at most so many rows at a time."""
 
     def ends(self, column: str, part: int | None = None) -> tuple[int, int] | None:
         """Return the least and the greatest value of a column in one part or in all, if that is known without reading.

@@ -73,8 +73,10 @@ def test_periods_are_not_compared_without_statistics(tmp_path: Path) -> None:
 def test_repeated_column_name(tmp_path: Path) -> None:
     table = pa.Table.from_pandas(telemetry(rows=10), preserve_index=False)
     pq.write_table(table.append_column("fan_speed", table["fan_speed"]), tmp_path / "1.parquet")
-    with pytest.raises(InputError, match="two columns are named 'fan_speed'"):
-        list_archives(str(tmp_path), TIME)
+    (tmp_path / "2.csv").write_text(f"{TIME},fan_speed, fan_speed\n2023-01-01T00:00:00Z,1,2\n")
+    for name in ("1.parquet", "2.csv"):
+        with pytest.raises(InputError, match="two columns are named 'fan_speed'"):
+            list_archives(str(tmp_path / name), TIME)
 
 
 def _column(times: list[int | None]) -> pa.ChunkedArray:

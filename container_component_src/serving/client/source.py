@@ -18,6 +18,7 @@ from container_component_src.errors import InputError
 from container_component_src.serving.protocol.errors import RequestError
 from container_component_src.serving.protocol.timestamps import timestamps_of
 from container_component_src.steps.serving import QueryModel
+from container_component_src.telemetry.columns import check_names
 from container_component_src.telemetry.csv_table import CsvTable
 from container_component_src.telemetry.parquet import ParquetTable, readable
 from container_component_src.telemetry.tables import Table
@@ -89,7 +90,9 @@ class Source:
                     yield frame.iloc[start : start + rows], len(frame)
                 return
             table = self._table(file, source_format)
-            for batch in table.batches(rows):
+            used = [name for name in table.schema.names if name in (*self._channels, self._query.timestamp_col)]
+            check_names(self.name, used)
+            for batch in table.batches(rows, columns=used or None):
                 yield pa.Table.from_batches([batch]).to_pandas(ignore_metadata=True), table.rows
         except ValueError as error:  # pandas and the JSON parser raise it for damaged text
             raise InputError(

@@ -1,31 +1,35 @@
 """Anomaly reports: the events in a CSV or Excel table, one per row."""
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Sequence
 from itertools import chain, islice, pairwise
 
 import pandas as pd
+from openpyxl.cell.cell import ERROR_CODES
 
 from container_component_src.errors import InputError
 from container_component_src.steps.data import ReportColumns
 from container_component_src.telemetry.dataset import to_iso
 from container_component_src.telemetry.events import Event
-from container_component_src.telemetry.spreadsheets import Row, Sheet, read_sheets
+from container_component_src.telemetry.spreadsheets import HEADER_SEARCH_ROWS, Row, Sheet, read_sheets
 
 logger = logging.getLogger(__name__)
 
 REPORT_TIME_FORMAT = "%Y/%j/%H:%M:%S"
-HEADER_SEARCH_ROWS = 20  # there may be a title, or notes, above the headers
+_INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u2060\ufeff]")  # such as zero-width blanks of copied text
 SHOWN_HEADERS = 12  # most headers of the file that an error lists
+SHOWN_TEXT = 80  # most characters of a cell that an error shows
+SHOWN_SHEETS = 5  # most sheets without the headers that a message lists
 
 
 def read_reports(uri: str, columns: ReportColumns, strict: bool = True) -> list[Event]:
-    """Read the events of all sheets that have the headers, and log the names of the other sheets.
+    """Read the events of all sheets that have the headers, hidden ones too, and log the names of the other sheets.
 
     Args:
         uri: A `.csv`, `.xlsx` or `.xls` file.
-        columns: Headers of the report table; extra whitespace in them is ignored.
+        columns: Headers of the report table; extra whitespace in them, and their case, are ignored.
         strict: Whether events that overlap, or share an ID, are errors.
 
     Returns:
@@ -37,33 +41,33 @@ def read_reports(uri: str, columns: ReportColumns, strict: bool = True) -> list[
             message names file, sheet, row and column.
     """
     events: list[Event] = []
-    without_headers: dict[str, str] = {}  # name of the sheet: what it lacks
+    without_headers: list[str] = []  # sheet and what it lacks
     read = 0
-    for sheet in read_sheets(uri):
+    wanted = {_normalised(name) for name in columns.model_dump().values()}
+    for sheet in read_sheets(uri, lambda row: wanted <= set(map(_normalised, row))):
         top = list(islice(sheet.rows, HEADER_SEARCH_ROWS))
-        if (header := _header_row(top, columns)) is None:
-            without_headers[sheet.name] = _missing_column(top, columns)
+        header = next((index for index, row in enumerate(top) if wanted <= set(map(_normalised, row))), None)
+        if header is None:
+            without_headers.append(f"{sheet.label}: {_missing_column(top, columns)}")
             continue
         read += 1
-        events += _sheet_events(sheet, top, header, columns)
+        found = _sheet_events(sheet, top, header, columns)
+        logger.info("%s: %d events", sheet.label, len(found))
+        events += found
+    ignored = "; ".join(without_headers[:SHOWN_SHEETS])
+    if (more := len(without_headers) - SHOWN_SHEETS) > 0:
+        ignored += f"; {more} more sheets"
     if not read:
-        problems = [f"sheet '{name}': {missing}" if name else missing for name, missing in without_headers.items()]
-        raise InputError(f"{uri}: {'; '.join(problems)}", fix="add it or change [col-names] in config.toml")
+        raise InputError(ignored or f"{uri}: no sheet with cells", fix="add it or change [col-names] in config.toml")
     if not events:
         raise InputError(f"{uri}: no rows", fix="add a report: a test set needs at least one anomaly")
-    for name, missing in without_headers.items():
-        logger.warning("%s: sheet '%s' is ignored: %s", uri, name, missing)
+    if ignored:
+        logger.warning("sheets without the headers are ignored: %s", ignored)
     events.sort(key=lambda event: (event.start, event.end, event.id))
     if strict:
-        _check_overlaps(uri, events)
         _check_ids(uri, events)
+        _check_overlaps(uri, events)
     return events
-
-
-def _header_row(rows: Sequence[Row], columns: ReportColumns) -> int | None:
-    """Return the index of the first row with all headers."""
-    wanted = {_normalised(name) for name in columns.model_dump().values()}
-    return next((index for index, row in enumerate(rows) if wanted <= {_normalised(cell) for cell in row}), None)
 
 
 def _missing_column(rows: Sequence[Row], columns: ReportColumns) -> str:
@@ -71,7 +75,7 @@ def _missing_column(rows: Sequence[Row], columns: ReportColumns) -> str:
     wanted = {_normalised(name): name for name in columns.model_dump().values()}
     best = max(rows, key=lambda row: len(wanted.keys() & {_normalised(cell) for cell in row}), default=[])
     lacking = next(name for header, name in wanted.items() if header not in {_normalised(cell) for cell in best})
-    shown = [cell for cell in best if cell][:SHOWN_HEADERS]
+    shown = [cell[:SHOWN_TEXT] for cell in best if cell][:SHOWN_HEADERS]
     return f"no column '{lacking}' (found: {', '.join(map(repr, shown)) or 'nothing'})"
 
 
@@ -84,7 +88,7 @@ def _sheet_events(sheet: Sheet, top: list[Row], header: int, columns: ReportColu
         header: Index of the header row in `top`.
         columns: Headers of the report table.
     """
-    headers = [_normalised(cell) for cell in top[header]]
+    headers = top[header]
     positions = {field: _position(sheet.label, headers, name) for field, name in columns.model_dump().items()}
     rows = enumerate(chain(top[header + 1 :], sheet.rows), start=header + 2)  # numbered as in a spreadsheet
     filled = {number: row for number, row in rows if any(row)}
@@ -102,8 +106,9 @@ def _sheet_events(sheet: Sheet, top: list[Row], header: int, columns: ReportColu
     events = []
     texts = zip(cells["id"], cells["symbol"], cells["title"], strict=True)
     for number, (id_, symbol, title), start, end in zip(filled, texts, starts, ends, strict=True):
-        if not id_:
-            raise InputError(f"{sheet.label}: row {number}, column '{columns.id}': no ID", fix="give the event an ID")
+        if not id_ or id_ in ERROR_CODES:
+            problem = f"{sheet.label}: row {number}, column '{columns.id}': no ID" + (f" but {id_}" if id_ else "")
+            raise InputError(problem, fix="give the event an ID")
         if end <= start:
             problem = f"{sheet.label}: row {number} (event {id_}): '{columns.end}' is not after '{columns.start}'"
             raise InputError(problem, fix="correct the times")
@@ -112,9 +117,12 @@ def _sheet_events(sheet: Sheet, top: list[Row], header: int, columns: ReportColu
 
 
 def _position(place: str, headers: Sequence[str], name: str) -> int:
-    if headers.count(_normalised(name)) > 1:
+    found = [at for at, header in enumerate(headers) if _normalised(header) == _normalised(name)]
+    if len(found) > 1:  # do they differ in case?
+        found = [at for at in found if headers[at] == name] or found
+    if len(found) > 1:
         raise InputError(f"{place}: two columns are named '{name}'", fix="remove or rename one")
-    return headers.index(_normalised(name))
+    return found[0]
 
 
 def _times(place: str, name: str, column: "pd.Series[str]") -> list[int]:
@@ -126,8 +134,11 @@ def _times(place: str, name: str, column: "pd.Series[str]") -> list[int]:
     if times.isna().any():
         row = times.isna().idxmax()
         text = column.loc[row]
-        problem = f"'{text}' is not a time in the format {REPORT_TIME_FORMAT}" if text else "no time is given"
-        raise InputError(f"{place}: row {row}, column '{name}': {problem}", fix="correct the report")
+        years = f"{pd.Timestamp.min.year + 1} to {pd.Timestamp.max.year - 1}"
+        form = f"in the format {REPORT_TIME_FORMAT}, in the years {years}"
+        problem = f"'{text[:SHOWN_TEXT]}' is not a time {form}" if text else "no time is given"
+        fix = "write it as text such as 2023/074/13:05:00, or remove the row"
+        raise InputError(f"{place}: row {row}, column '{name}': {problem}", fix=fix)
     return [int(time) for time in times.astype("datetime64[ns, UTC]").astype("int64")]
 
 
@@ -150,5 +161,5 @@ def _check_ids(uri: str, events: Sequence[Event]) -> None:
 
 
 def _normalised(text: str) -> str:
-    """Return a header with single spaces between its words."""
-    return " ".join(text.split())
+    """Return a header in lower case, with single spaces between its words and without invisible characters."""
+    return " ".join(_INVISIBLE.sub("", text).split()).casefold()

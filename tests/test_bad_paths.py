@@ -1,5 +1,6 @@
 """Paths of all commands that name no file or folder: refused before any work, and left as they are."""
 
+import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,9 +9,9 @@ import pytest
 
 from container_component_src.main import COMMANDS
 from container_component_src.steps.declaration import Arguments, OutputArtifact
-from container_component_src.steps.maintenance import GenerateTelemetry
+from container_component_src.steps.maintenance import Doctor, GenerateTelemetry
 from container_component_src.steps.parameters import PIPELINE_STEPS
-from container_component_src.steps.serving import QueryModel
+from container_component_src.steps.serving import QueryModel, ServePredictor
 from container_component_src.steps.training import TrainingArguments
 from tests.helpers import Invoke, assert_refused
 
@@ -29,11 +30,39 @@ OUTPUTS = [pytest.param(*output, id=f"{output[0].command} {output[1]}") for outp
 
 def _command(model: type[Arguments], folder: Path, **given: object) -> list[str]:
     """Return a command line with these options, and paths below a folder for the others that are required."""
+    given = {"url": "http://127.0.0.1:9", **given} if model is QueryModel else given
     values = {name: folder / name for name, field in model.model_fields.items() if field.is_required()} | given
     return [
         model.command,
         *(text for name, value in values.items() for text in (f"--{name.replace('_', '-')}", str(value))),
     ]
+
+
+def _inputs(model: type[Arguments]) -> list[str]:
+    """Return the names of the options of a command that name an input."""
+    return [
+        name
+        for name, _, role in model.fields()
+        if name.endswith(("_path", "_paths", "_dir", "_file")) or name == "input"
+        if not isinstance(role, OutputArtifact) and (model, name) not in _OTHER_OUTPUTS
+    ]
+
+
+READERS = [
+    model for model in (*PIPELINE_STEPS, TrainingArguments, QueryModel, ServePredictor, Doctor) if _inputs(model)
+]
+
+
+@pytest.mark.parametrize("kind", ["pipe.parquet", "device.csv", "loop", "file/below", "x" * 300, "y/" * 3000, "nul\0"])
+@pytest.mark.parametrize("model", READERS, ids=lambda model: model.command)
+def test_inputs_that_are_no_files(model: type[Arguments], kind: str, invoke: Invoke, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.parquet")
+    (tmp_path / "device.csv").symlink_to("/dev/zero")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "file").touch()
+    outcome = invoke(*_command(model, tmp_path / "x", **dict.fromkeys(_inputs(model), tmp_path / kind)))
+    assert outcome.code == 2 or (model is Doctor and outcome.code == 1), outcome
+    assert "Traceback" not in outcome.stderr
 
 
 def test_all_commands_with_outputs_are_here() -> None:

@@ -15,12 +15,13 @@ from container_component_src.steps.serving import QueryModel, ServePredictor
 from container_component_src.steps.training import TrainingArguments
 from tests.helpers import Invoke, assert_refused
 
-_OTHER_OUTPUTS = ((GenerateTelemetry, "target_path"), (QueryModel, "output"))
+MODELS: tuple[type[Arguments], ...] = (*PIPELINE_STEPS, TrainingArguments)
+_OTHER_OUTPUTS: tuple[tuple[type[Arguments], str], ...] = ((GenerateTelemetry, "target_path"), (QueryModel, "output"))
 
 
 def _outputs() -> Iterator[tuple[type[Arguments], str]]:
     """Yield the options of all commands that name an output."""
-    for model in (*PIPELINE_STEPS, TrainingArguments):
+    for model in MODELS:
         yield from ((model, name) for name, _, role in model.fields() if isinstance(role, OutputArtifact))
     yield from _OTHER_OUTPUTS
 
@@ -48,9 +49,8 @@ def _inputs(model: type[Arguments]) -> list[str]:
     ]
 
 
-READERS = [
-    model for model in (*PIPELINE_STEPS, TrainingArguments, QueryModel, ServePredictor, Doctor) if _inputs(model)
-]
+_MORE_READERS: tuple[type[Arguments], ...] = (QueryModel, ServePredictor, Doctor)
+READERS: list[type[Arguments]] = [model for model in (*MODELS, *_MORE_READERS) if _inputs(model)]
 
 
 @pytest.mark.parametrize("kind", ["pipe.parquet", "device.csv", "loop", "file/below", "x" * 300, "y/" * 3000, "nul\0"])

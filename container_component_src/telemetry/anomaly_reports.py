@@ -13,7 +13,7 @@ from container_component_src.errors import InputError
 from container_component_src.steps.data import ReportColumns
 from container_component_src.telemetry.dataset import to_iso
 from container_component_src.telemetry.events import Event
-from container_component_src.telemetry.spreadsheets import HEADER_SEARCH_ROWS, Row, Sheet, read_sheets
+from container_component_src.telemetry.spreadsheets import HEADER_SEARCH_ROWS, MAX_COLUMNS, Row, Sheet, read_sheets
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,9 @@ def _missing_column(rows: Sequence[Row], columns: ReportColumns) -> str:
     best = max(rows, key=lambda row: len(wanted.keys() & {_normalised(cell) for cell in row}), default=[])
     lacking = next(name for header, name in wanted.items() if header not in {_normalised(cell) for cell in best})
     shown = [cell[:SHOWN_TEXT] for cell in best if cell][:SHOWN_HEADERS]
-    return f"no column '{lacking}' (found: {', '.join(map(repr, shown)) or 'nothing'})"
+    found = ", ".join(map(repr, shown)) or f"nothing in the first {HEADER_SEARCH_ROWS} rows"
+    beyond = f" in the first {MAX_COLUMNS} columns" if len(best) == MAX_COLUMNS else ""
+    return f"no column '{lacking}'{beyond} (found: {found})"
 
 
 def _sheet_events(sheet: Sheet, top: list[Row], header: int, columns: ReportColumns) -> list[Event]:

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 import openpyxl
+import openpyxl.chart
 import pytest
 
 from container_component_src.errors import InputError
@@ -149,6 +150,23 @@ def test_missing_column(tmp_path: Path) -> None:
     path = write_book(tmp_path / "r.xlsx", log=[headers, FIRST])
     with pytest.raises(InputError, match=r"sheet 'log': no column 'Duration/End GMT' \(found: 'ID', .*'End'\)"):
         read_reports(path, COLUMNS)
+
+
+def test_headers_out_of_sight(tmp_path: Path) -> None:
+    far = [*(f"c{number}" for number in range(300)), *REPORT_HEADERS]
+    with pytest.raises(InputError, match=r"no column 'ID' in the first 256 columns \(found: 'c0', "):
+        ids(write_reports(tmp_path / "r.csv", [["", *[""] * 299, *FIRST]], far))
+    with pytest.raises(InputError, match=r"no column 'ID' \(found: nothing in the first 20 rows\)"):
+        ids(write_book(tmp_path / "r.xlsx", sheet=[*[[]] * 25, REPORT_HEADERS, FIRST]))
+
+
+def test_workbook_without_sheets_of_cells(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    book.create_chartsheet("chart").add_chart(openpyxl.chart.BarChart())
+    book.remove(book.worksheets[0])
+    book.save(tmp_path / "r.xlsx")
+    with pytest.raises(InputError, match=r"r\.xlsx: no sheet with cells"):
+        ids(tmp_path / "r.xlsx")
 
 
 def test_repeated_column(tmp_path: Path) -> None:

@@ -109,6 +109,7 @@ def load_settings(path: Path) -> Settings:
     Raises:
         InputError: The file is absent or not TOML, or a key is unknown, missing or of a wrong type.
     """
+    path = path.expanduser()
     if not path.exists():
         raise InputError(f"{path}: no such configuration file", fix="name an existing one with --config")
     try:

@@ -205,7 +205,7 @@ def resolve(uri: str, endpoint: str = "", environment: Mapping[str, str] | None 
     if "://" in uri and not uri.startswith("file://"):
         raise InputError(f"{uri}: unknown scheme", fix="use a path, file://, s3:// or minio://")
     file = Path(uri.removeprefix("file://"))
-    if uri.startswith("~/"):  # no shell expands it in a configuration file
+    if file.parts[:1] == ("~",):  # no shell expands it in a configuration file, or after --option=
         file = file.expanduser()
     return Location(fsspec.filesystem("file"), str(file.absolute()))
 

@@ -42,6 +42,7 @@ def compile_pipeline(
     """
     pipeline = build_pipeline(settings, cache)
     defaults = parse_arguments(pipeline.pipeline_spec.root, {**settings.parameters, **(parameters or {})})
+    output = output.expanduser()
     check_output(output)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)

@@ -53,6 +53,7 @@ _MORE_READERS: tuple[type[Arguments], ...] = (QueryModel, ServePredictor, Doctor
 READERS: list[type[Arguments]] = [model for model in (*MODELS, *_MORE_READERS) if _inputs(model)]
 
 
+@pytest.mark.usefixtures("thread_backend")
 @pytest.mark.parametrize("kind", ["pipe.parquet", "device.csv", "loop", "file/below", "x" * 300, "y/" * 3000, "nul\0"])
 @pytest.mark.parametrize("model", READERS, ids=lambda model: model.command)
 def test_inputs_that_are_no_files(model: type[Arguments], kind: str, invoke: Invoke, tmp_path: Path) -> None:

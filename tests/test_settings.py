@@ -134,6 +134,12 @@ def test_files_that_are_no_settings(content: bytes | None, fault: str, tmp_path:
         load_settings(tmp_path)
 
 
+def test_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _write(tmp_path / "c.toml", VALUES)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert load_settings(Path("~/c.toml")) == Settings.model_validate(VALUES)
+
+
 def test_byte_order_mark(tmp_path: Path) -> None:
     path = _write(tmp_path / "c.toml", VALUES)
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())

@@ -29,6 +29,7 @@ def test_local_forms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     for uri in (
         "~/data/x",
+        "file://~/data/x",
         "data/x",
         f"{tmp_path}/data/x",
         f"file://{tmp_path}/data/x",
@@ -38,6 +39,8 @@ def test_local_forms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         location = resolve(uri)
         assert location.is_local
         assert (location.path, location.uri, location.name) == (f"{tmp_path}/data/x", f"{tmp_path}/data/x", "x")
+    assert resolve("~").path == str(tmp_path)
+    assert resolve("~$x").path == f"{tmp_path}/~$x"
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from container_component_src.telemetry.spreadsheets import HEADER_SEARCH_ROWS, M
 
 logger = logging.getLogger(__name__)
 
+_Placed = tuple[Event, str]  # and its sheet and row
+
 REPORT_TIME_FORMAT = "%Y/%j/%H:%M:%S"
 _INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u2060\ufeff]")  # such as zero-width blanks of copied text
 SHOWN_HEADERS = 12  # most headers of the file that an error lists
@@ -40,7 +42,7 @@ def read_reports(uri: str, columns: ReportColumns, strict: bool = True) -> list[
             or missing time, or an end that is not after its start; or (if strict) events overlap or share an ID. The
             message names file, sheet, row and column.
     """
-    events: list[Event] = []
+    events: list[_Placed] = []
     without_headers: list[str] = []  # sheet and what it lacks
     read = 0
     wanted = {_normalised(name) for name in columns.model_dump().values()}
@@ -63,11 +65,11 @@ def read_reports(uri: str, columns: ReportColumns, strict: bool = True) -> list[
         raise InputError(f"{uri}: no rows", fix="add a report: a test set needs at least one anomaly")
     if ignored:
         logger.warning("sheets without the headers are ignored: %s", ignored)
-    events.sort(key=lambda event: (event.start, event.end, event.id))
+    events.sort(key=lambda placed: (placed[0].start, placed[0].end, placed[0].id))
     if strict:
         _check_ids(uri, events)
         _check_overlaps(uri, events)
-    return events
+    return [event for event, _ in events]
 
 
 def _missing_column(rows: Sequence[Row], columns: ReportColumns) -> str:
@@ -81,8 +83,8 @@ def _missing_column(rows: Sequence[Row], columns: ReportColumns) -> str:
     return f"no column '{lacking}'{beyond} (found: {found})"
 
 
-def _sheet_events(sheet: Sheet, top: list[Row], header: int, columns: ReportColumns) -> list[Event]:
-    """Return the events of one sheet in the order of its rows.
+def _sheet_events(sheet: Sheet, top: list[Row], header: int, columns: ReportColumns) -> list[_Placed]:
+    """Return the events of one sheet in the order of its rows, each with its sheet and row.
 
     Args:
         sheet: The sheet; the rows in `top` have been taken from it.
@@ -114,7 +116,8 @@ def _sheet_events(sheet: Sheet, top: list[Row], header: int, columns: ReportColu
         if end <= start:
             problem = f"{sheet.label}: row {number} (event {id_}): '{columns.end}' is not after '{columns.start}'"
             raise InputError(problem, fix="correct the times")
-        events.append(Event(id=id_, symbol=symbol, title=title, start=start, end=end))
+        place = f"sheet '{sheet.name}', row {number}" if sheet.name else f"row {number}"
+        events.append((Event(id=id_, symbol=symbol, title=title, start=start, end=end), place))
     return events
 
 
@@ -144,20 +147,21 @@ def _times(place: str, name: str, column: "pd.Series[str]") -> list[int]:
     return [int(time) for time in times.astype("datetime64[ns, UTC]").astype("int64")]
 
 
-def _check_overlaps(uri: str, events: Sequence[Event]) -> None:
-    for before, after in pairwise(events):
+def _check_overlaps(uri: str, events: Sequence[_Placed]) -> None:
+    for (before, place), (after, other) in pairwise(events):
         if after.start < before.end:
             raise InputError(
-                f"{uri}: events {before.id} and {after.id} overlap (from {to_iso(after.start)})",
+                f"{uri}: events {before.id} ({place}) and {after.id} ({other}) overlap (from {to_iso(after.start)})",
                 fix="join them in the report, or allow it with --strict-reports false",
             )
 
 
-def _check_ids(uri: str, events: Sequence[Event]) -> None:
-    name, count = Counter(event.id for event in events).most_common(1)[0]
+def _check_ids(uri: str, events: Sequence[_Placed]) -> None:
+    name, count = Counter(event.id for event, _ in events).most_common(1)[0]
     if count > 1:
+        first, second = islice((place for event, place in events if event.id == name), 2)
         raise InputError(
-            f"{uri}: {count} events have the ID '{name}'",
+            f"{uri}: {count} events have the ID '{name}' ({first}; {second}{'; …' if count > 2 else ''})",
             fix="give each event its own, or allow it with --strict-reports false",
         )
 

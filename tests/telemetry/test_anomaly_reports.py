@@ -349,8 +349,9 @@ def test_what_is_no_time(time: str, column: int, tmp_path: Path) -> None:
     [
         ([["", *FIRST[1:]]], "row 2, column 'ID': no ID"),
         ([["#N/A", *FIRST[1:]]], "row 2, column 'ID': no ID but #N/A"),
-        ([FIRST, FIRST], "2 events have the ID 'AR-1'"),
-        ([FIRST, [FIRST[0], *SECOND[1:]]], "2 events have the ID 'AR-1'"),
+        ([FIRST, FIRST], "2 events have the ID 'AR-1' ("),
+        ([FIRST, [FIRST[0], *SECOND[1:]]], "2 events have the ID 'AR-1' ("),
+        ([FIRST, ["AR-3", *FIRST[1:]]], "row 2) and AR-3 ("),
         ([[*FIRST[:3], FIRST[4], FIRST[3]]], "row 2 (event AR-1): 'Duration/End GMT' is not after"),
         ([FIRST, SECOND, ["Total", "", "2", "", ""]], "row 4, column 'EVENT GMT (DOY/HH:MM:SS)': no time is given"),
         ([FIRST, REPORT_HEADERS, SECOND], "row 3, column 'EVENT GMT (DOY/HH:MM:SS)'"),
@@ -360,6 +361,12 @@ def test_what_is_no_time(time: str, column: int, tmp_path: Path) -> None:
 def test_what_is_no_event(rows: list[list[str]], named: str, suffix: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=re.escape(named)):
         ids(write_reports(tmp_path / f"r{suffix}", rows))
+
+
+def test_event_that_two_sheets_have(tmp_path: Path) -> None:
+    path = write_book(tmp_path / "r.xlsx", all=[REPORT_HEADERS, SECOND, FIRST], y2023=[REPORT_HEADERS, FIRST])
+    with pytest.raises(InputError, match=r"2 events have the ID 'AR-1' \(sheet 'all', row 3; sheet 'y2023', row 2\)"):
+        ids(path)
 
 
 def test_dates_and_truth_values_of_xls_are_shown_as_in_excel(tmp_path: Path) -> None:

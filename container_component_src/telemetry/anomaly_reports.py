@@ -46,9 +46,13 @@ def read_reports(uri: str, columns: ReportColumns, strict: bool = True) -> list[
     without_headers: list[str] = []  # sheet and what it lacks
     read = 0
     wanted = {_normalised(name) for name in columns.model_dump().values()}
-    for sheet in read_sheets(uri, lambda row: wanted <= set(map(_normalised, row))):
+
+    def is_header(row: Row) -> bool:
+        return wanted <= set(map(_normalised, row))
+
+    for sheet in read_sheets(uri, is_header):
         top = list(islice(sheet.rows, HEADER_SEARCH_ROWS))
-        header = next((index for index, row in enumerate(top) if wanted <= set(map(_normalised, row))), None)
+        header = next((index for index, row in enumerate(top) if is_header(row)), None)
         if header is None:
             without_headers.append(f"{sheet.label}: {_missing_column(top, columns)}")
             continue
@@ -56,20 +60,26 @@ def read_reports(uri: str, columns: ReportColumns, strict: bool = True) -> list[
         found = _sheet_events(sheet, top, header, columns)
         logger.info("%s: %d events", sheet.label, len(found))
         events += found
-    ignored = "; ".join(without_headers[:SHOWN_SHEETS])
-    if (more := len(without_headers) - SHOWN_SHEETS) > 0:
-        ignored += f"; {more} more sheets"
-    if not read:
-        raise InputError(ignored or f"{uri}: no sheet with cells", fix="add it or change [col-names] in config.toml")
+    _report_sheets(uri, read, without_headers)
     if not events:
         raise InputError(f"{uri}: no rows", fix="add a report: a test set needs at least one anomaly")
-    if ignored:
-        logger.warning("sheets without the headers are ignored: %s", ignored)
     events.sort(key=lambda placed: (placed[0].start, placed[0].end, placed[0].id))
     if strict:
         _check_ids(uri, events)
         _check_overlaps(uri, events)
     return [event for event, _ in events]
+
+
+def _report_sheets(uri: str, read: int, without_headers: Sequence[str]) -> None:
+    """Log the sheets that were not read, or refuse a file of which none was read."""
+    shown = [*without_headers[:SHOWN_SHEETS]]
+    if (more := len(without_headers) - SHOWN_SHEETS) > 0:
+        shown.append(f"{more} more sheets")
+    if not read:
+        problem = "; ".join(shown) or f"{uri}: no sheet with cells"
+        raise InputError(problem, fix="add it or change [col-names] in config.toml")
+    if shown:
+        logger.warning("sheets without the headers are ignored: %s", "; ".join(shown))
 
 
 def _missing_column(rows: Sequence[Row], columns: ReportColumns) -> str:

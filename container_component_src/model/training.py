@@ -48,7 +48,7 @@ def train(arguments: TrainingArguments) -> TrainingSummary:
     In a distributed run every process trains on its shard, and the first one writes the bundle.
 
     Raises:
-        InputError: The datasets do not fit together, to the batch size or in memory, or have missing or infinite values.
+        InputError: The datasets do not fit together, the batch size or the memory, or have missing or infinite values.
         StepError: The loss is infinite or NaN.
     """
     train_set, val_set = Dataset.open(arguments.train_df_path), Dataset.open(arguments.val_df_path)

@@ -3,6 +3,7 @@
 import errno
 
 NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}  # of an OSError: the disk, the file or the quota is full
+BAD_PATH = {errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR}  # of an OSError: no such path can be
 
 
 class PipelineError(Exception):

@@ -14,7 +14,7 @@ import click
 if not __package__:  # run as a script, so Python does not find the package
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from container_component_src.errors import NO_ROOM, PipelineError
+from container_component_src.errors import BAD_PATH, NO_ROOM, PipelineError
 
 COMMANDS = (
     "cleanup",
@@ -109,7 +109,7 @@ def _explain(error: click.ClickException | PipelineError | OSError) -> tuple[int
     if error.errno in NO_ROOM:
         place = error.filename or "the output"
         return 2, f"no space left to write {place} ({error.strerror}); free space or choose another path"
-    return 1, f"{_one_line(str(error))}; check the path and its permissions"
+    return 2 if error.errno in BAD_PATH else 1, f"{_one_line(str(error))}; check the path and its permissions"
 
 
 def _one_line(text: str) -> str:

@@ -13,10 +13,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from functools import cache
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from container_component_src.errors import InputError
+from container_component_src.files import read_regular
 from container_component_src.scratch import scratch_directory
 
 AWS_ENDPOINT = "https://s3.amazonaws.com"  # used if no endpoint is set
@@ -128,10 +130,11 @@ def _verify(environment: Mapping[str, str]) -> bool | str:
 def _checked_certificates(path: str, source: str) -> str:
     """Return the path of a certificate file after loading it; the client would retry on an invalid one."""
     try:
+        read_regular(Path(path))
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
-    except OSError as error:  # base class of ssl.SSLError
+    except (InputError, OSError) as error:  # OSError is the base class of ssl.SSLError
         raise InputError(
-            f"environment variable {source}: no certificates found ({error.strerror or error})",
+            f"environment variable {source}: no certificates found ({getattr(error, 'strerror', '') or error})",
             fix="give the certificates of the authority that signed the store's certificate: as PEM text in "
             f"{CA_BUNDLE}, or as the path of a PEM file in AWS_CA_BUNDLE",
         ) from error

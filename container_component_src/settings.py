@@ -6,6 +6,7 @@ import tomli
 from pydantic import Field, field_validator
 
 from container_component_src.errors import InputError
+from container_component_src.files import read_text
 from container_component_src.steps.data import ReportColumns
 from container_component_src.steps.serving import Replicas, ServiceName
 from container_component_src.steps.shared import Gpus, PullPolicy
@@ -108,10 +109,11 @@ def load_settings(path: Path) -> Settings:
     Raises:
         InputError: The file is absent or not TOML, or a key is unknown, missing or of a wrong type.
     """
+    path = path.expanduser()
+    if not path.exists():
+        raise InputError(f"{path}: no such configuration file", fix="name an existing one with --config")
     try:
-        values = tomli.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such configuration file; name an existing one with --config") from error
-    except (OSError, UnicodeDecodeError, tomli.TOMLDecodeError) as error:
+        values = tomli.loads(read_text(path))
+    except (OSError, RecursionError, tomli.TOMLDecodeError) as error:
         raise InputError(f"{path}: not readable as TOML ({error}); fix the file") from error
     return validated(Settings, values, str(path))

@@ -31,18 +31,32 @@ def canonical(text: str) -> str:
     Raises:
         ValueError: The text is not a quantity, or has a precision that Kubernetes does not support.
     """
-    match = _QUANTITY.fullmatch(text)
-    if match is None:
-        raise ValueError(f"{text} is not a Kubernetes quantity such as 500m or 2Gi")
-    suffixes, base = (_BINARY, 1024) if match[2].endswith("i") else (_DECIMAL, 1000)
-    exponent = suffixes.index(match[2])
-    number = Decimal(match[1]) * base**exponent
+    number, suffixes, base = _parsed(text)
     if number % 1:
         raise ValueError(f"{text} has a precision that Kubernetes does not support")
     exponent, value = 0, int(number)
     while value and value % base == 0 and exponent + 1 < len(suffixes):
         exponent, value = exponent + 1, value // base
     return f"{value}{suffixes[exponent]}" if value else "0"
+
+
+def amount(text: str) -> int:
+    """Return a quantity as a number, such as 2147483648 for `2Gi`, rounded down.
+
+    Raises:
+        ValueError: The text is not a quantity.
+    """
+    number, suffixes, _ = _parsed(text)
+    return int(number if suffixes is _BINARY else number / 1000)
+
+
+def _parsed(text: str) -> tuple[Decimal, tuple[str, ...], int]:
+    """Return a quantity in the smallest unit of its notation, the suffixes of the notation, and their base."""
+    match = _QUANTITY.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text} is not a Kubernetes quantity such as 500m or 2Gi")
+    suffixes, base = (_BINARY, 1024) if match[2].endswith("i") else (_DECIMAL, 1000)
+    return Decimal(match[1]) * base ** suffixes.index(match[2]), suffixes, base
 
 
 NonEmpty = Annotated[str, Field(min_length=1)]

@@ -8,6 +8,7 @@ from pathlib import Path
 from kfp import compiler
 
 from container_component_src.errors import InputError
+from container_component_src.files import check_output
 from container_component_src.settings import Settings
 from pipeline.arguments import parse_arguments
 from pipeline.options import PIPELINE_FILE
@@ -41,11 +42,13 @@ def compile_pipeline(
     """
     pipeline = build_pipeline(settings, cache)
     defaults = parse_arguments(pipeline.pipeline_spec.root, {**settings.parameters, **(parameters or {})})
+    output = output.expanduser()
+    check_output(output)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=output.parent, prefix=".compile-") as folder:
             unfinished = Path(folder) / PIPELINE_FILE
             compiler.Compiler().compile(pipeline, str(unfinished), pipeline_parameters=defaults)
-            unfinished.replace(output)
+            unfinished.replace(output.resolve())
     except OSError as error:
         raise InputError(f"{output}: cannot be written ({error.strerror})", fix="choose another path") from error

@@ -101,7 +101,8 @@ def run(options: Options) -> int:
         PipelineError: An option, the configuration or a parameter is invalid, or the run cannot be started.
     """
     settings, given = load_settings(options.config_file), parse_parameters(options.parameters)
-    check_parameters({**({"backend": "local"} if options.local else {}), **settings.parameters, **given})
+    backend = {"backend": "local"} if options.local else {}
+    check_parameters({**backend, **settings.parameters, **given}, settings.resources.training)
     from pipeline.compilation import compile_pipeline, with_tag
 
     if options.local:

@@ -109,7 +109,7 @@ def test_certificates_as_text_are_written_to_a_private_temporary_file(tmp_path: 
 
 
 @pytest.mark.parametrize("name", ["S3_CA_BUNDLE", "AWS_CA_BUNDLE"])
-@pytest.mark.parametrize("value", ["absent.pem", "-----BEGIN CERTIFICATE-----\nabc"])
+@pytest.mark.parametrize("value", ["absent.pem", "/dev/zero", "-----BEGIN CERTIFICATE-----\nabc"])
 def test_invalid_certificates(name: str, value: str) -> None:
     with pytest.raises(InputError, match=f"(?s)environment variable {name}.*: no certificates found"):
         s3_options({name: value})

@@ -123,15 +123,27 @@ def test_several_faults_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "fault"),
-    [(None, "no such configuration file"), (b"[paths", "not readable as TOML"), (b"\xff", "not readable as TOML")],
+    [(None, "no such configuration file"), (b"[paths", "not readable as TOML"), (b"\xff", "byte 0 is not UTF-8")],
 )
 def test_files_that_are_no_settings(content: bytes | None, fault: str, tmp_path: Path) -> None:
     if content is not None:
         (tmp_path / "c.toml").write_bytes(content)
     with pytest.raises(InputError, match=rf"c\.toml: {fault}"):
         load_settings(tmp_path / "c.toml")
-    with pytest.raises(InputError, match="not readable as TOML"):
+    with pytest.raises(InputError, match="not a regular file"):
         load_settings(tmp_path)
+
+
+def test_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _write(tmp_path / "c.toml", VALUES)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert load_settings(Path("~/c.toml")) == Settings.model_validate(VALUES)
+
+
+def test_byte_order_mark(tmp_path: Path) -> None:
+    path = _write(tmp_path / "c.toml", VALUES)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert load_settings(path) == Settings.model_validate(VALUES)
 
 
 def test_validated_names_the_source() -> None:

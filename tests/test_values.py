@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kubernetes.utils.quantity import parse_quantity
 
-from container_component_src.values import canonical
+from container_component_src.values import amount, canonical
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,11 @@ def test_the_amount_is_the_same_and_the_form_final(number: int, suffix: str) -> 
     written = canonical(f"{number}{suffix}")
     assert parse_quantity(written) == parse_quantity(f"{number}{suffix}")
     assert canonical(written) == written
+
+
+@pytest.mark.parametrize("text", ["2Gi", "1.5Gi", "3M", "500m", "7", "0.5Ki", "2Ei"])
+def test_amount_is_that_of_kubernetes(text: str) -> None:
+    assert amount(text) == int(parse_quantity(text))
 
 
 @pytest.mark.parametrize("text", ["", "much", "1 Gi", "-1", "1GB", "1ki", "0.0001"])

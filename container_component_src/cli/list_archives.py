@@ -16,7 +16,8 @@ def list_archives(arguments: ListArchives, executor_input: str) -> None:
     from container_component_src.steps.parameters import check_parameters
     from container_component_src.telemetry import archive
 
-    check_parameters(outputs.given_parameters(executor_input))
+    given = outputs.given_parameters(executor_input)
+    check_parameters({name: given[name] for name in given if name != "training_pods"}, arguments.training_pods)
     # The first step of a run does not wait for a store: if none answers, the address is probably wrong.
     with storage.patience(storage.QUICK_SECONDS):
         if arguments.data_root:

@@ -149,7 +149,7 @@ def open_info(uri: str) -> BundleInfo:
 def copy_bundle(source: Location, target: Location) -> None:
     """Copy a bundle; the description is the last file and makes the copy complete."""
     for name in (WEIGHTS_NAME, INFO_NAME):
-        (target / name).write_bytes((source / name).read_bytes())
+        (target / name).write_bytes((source / name).read_bytes(limit=None))
 
 
 def _digest(values: dict[str, Any]) -> str:

@@ -22,8 +22,9 @@ from container_component_src.model.bundle import Bundle, build
 from container_component_src.model.bundle_info import Architecture, BundleInfo, Epoch, TrainingSummary
 from container_component_src.model.calibration import calibrate, channel_statistics, max_gap
 from container_component_src.model.callbacks import EpochHistory, SafetensorsIO
+from container_component_src.model.data_access import check_data
 from container_component_src.model.datamodule import RowSource, TelemetryDataModule, TensorSource, load_values
-from container_component_src.model.hardware import Acceleration, useful_threads
+from container_component_src.model.hardware import Acceleration, device_memory, useful_threads
 from container_component_src.model.lightning_module import VAEModule
 from container_component_src.model.streaming import StreamingSource
 from container_component_src.model.vae import TimeStampVAE
@@ -47,11 +48,12 @@ def train(arguments: TrainingArguments) -> TrainingSummary:
     In a distributed run every process trains on its shard, and the first one writes the bundle.
 
     Raises:
-        InputError: The datasets do not fit together or to the batch size, or have missing or infinite values.
+        InputError: The datasets do not fit together, the batch size or the memory, or have missing or infinite values.
         StepError: The loss is infinite or NaN.
     """
     train_set, val_set = Dataset.open(arguments.train_df_path), Dataset.open(arguments.val_df_path)
     check_datasets(train_set, val_set, arguments.batch_size)
+    check_data(arguments, device_memory(), arguments.hyperparameters, nodes=arguments.num_gpu_nodes)
     nodes, rank = _world(arguments)
     architecture = Architecture(
         latent_dim=arguments.latent_dim,

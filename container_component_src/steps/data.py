@@ -14,7 +14,15 @@ from container_component_src.steps.declaration import (
     parameter,
     wired,
 )
-from container_component_src.steps.shared import MOST_HOURS, DataRoot, Launching, Place, Seed, TimestampColumn
+from container_component_src.steps.shared import (
+    MOST_HOURS,
+    DataRoot,
+    Launching,
+    Place,
+    PodSettings,
+    Seed,
+    TimestampColumn,
+)
 from container_component_src.values import NonEmpty
 
 
@@ -73,6 +81,10 @@ class ListArchives(Reports, DataRoot, TimestampColumn, Place):
     checks_parameters: ClassVar[bool] = True
 
     archives_path: NonEmpty = parameter("Folder or prefix with the archives (.parquet or .csv).")
+    training_pods: PodSettings = wired(
+        "Settings of the pods that train, as a JSON object: parameters that need more memory are refused.",
+        PodSettings(),
+    )
 
 
 class SplitParquetFile(DataRoot, TimestampColumn):

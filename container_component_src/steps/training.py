@@ -42,7 +42,10 @@ class TrainingData(Seed):
     train_df_path: NonEmpty = wired("Scaled training set.")
     val_df_path: NonEmpty = wired("Scaled validation set: it ends the training and sets the alarm threshold.")
     window_steps: int = parameter(
-        "Time steps that the model sees at once, the current one included; memory grows by this factor.", 1, ge=1
+        "Time steps that the model sees at once, the current one included; memory grows by this factor.",
+        1,
+        ge=1,
+        le=10_000,
     )
     early_stopping_patience: int = parameter("Epochs without a lower validation loss that end a training.", 3, ge=1)
 

@@ -30,6 +30,7 @@ from container_component_src.values import Frozen, describe
 
 LABEL_COL = "Anomaly"
 MANIFEST_NAME = "_manifest.json"
+MAX_MANIFEST_BYTES = 256 * 2**20
 _WRITE_AGAIN = f"run the step that writes the dataset again, {IF_DELETED}"
 _TRANSPOSED_ROWS = 8_192  # at a time: a copy of a whole partition would set the peak memory of every reader
 TIMESTAMP_TYPE = pa.timestamp("ns", tz="UTC")
@@ -111,7 +112,7 @@ class Dataset:
         """
         location = storage.resolve(uri, endpoint)
         manifest = location / MANIFEST_NAME
-        content = manifest.read_bytes() if manifest.exists() else b""
+        content = manifest.read_bytes(MAX_MANIFEST_BYTES) if manifest.exists() else b""
         if not content:
             state = "unfinished dataset" if location.exists() else "no such dataset"
             state = "a file, not a dataset" if location.is_file() else state

@@ -173,6 +173,7 @@ def prepare_output(uri: str, endpoint: str = "", sources: Sequence[Location] = (
     location = storage.resolve(uri, endpoint)
     if location in sources:
         raise InputError(f"{uri}: the step uses this folder already", fix=_OUTPUT_FIX)
+    location.check_output(folder=True)
     if location.is_file():
         raise InputError(f"{uri}: the output is a folder, but this is a file", fix=_OUTPUT_FIX)
     found = location.children()

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -12,6 +13,7 @@ from pydantic import SecretStr
 
 from container_component_src.credentials import header_value
 from container_component_src.errors import InputError
+from container_component_src.files import read_text
 from container_component_src.storage import S3_ENVIRONMENT
 
 ENDPOINT = "KUBEFLOW_ENDPOINT"
@@ -116,9 +118,10 @@ def read_environment(env_file: Path | None, environment: Mapping[str, str] | Non
         InputError: The file is not readable as text.
     """
     try:
-        in_file = dotenv_values(env_file, interpolate=False) if env_file and env_file.is_file() else {}
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(env_file) if env_file and env_file.exists() else ""
+    except OSError as error:
         raise InputError(f"{env_file}: not readable as text", fix="write it again from .env.example") from error
+    in_file = dotenv_values(stream=StringIO(text), interpolate=False)
     return {**_non_empty(in_file), **_non_empty(os.environ if environment is None else environment)}
 
 

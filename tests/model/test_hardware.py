@@ -1,15 +1,31 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import Tensor
 
 from container_component_src.model.datamodule import TelemetryDataModule, TensorSource
-from container_component_src.model.hardware import MULTIPLICATIONS_PER_THREAD, Acceleration, useful_threads
+from container_component_src.model.hardware import (
+    MULTIPLICATIONS_PER_THREAD,
+    Acceleration,
+    device_memory,
+    useful_threads,
+)
 from container_component_src.model.vae import TimeStampVAE
+from container_component_src.steps.sizes import Memory
 
 
 def test_gpu_uses_pinned_memory_and_tensor_float_32() -> None:
     assert Acceleration.on(cuda=True) == Acceleration("high", pin_memory=True)
     assert Acceleration.on(cuda=False) == Acceleration("highest", pin_memory=False)
+
+
+def test_memory_is_that_of_the_gpu_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert device_memory() == Memory.of_machine()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=7))
+    assert device_memory() == Memory(7, "the GPU")
 
 
 @pytest.mark.parametrize("pin_memory", [True, False])

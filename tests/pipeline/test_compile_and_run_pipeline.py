@@ -72,8 +72,14 @@ def test_malformed_parameter_is_named(text: str) -> None:
     [
         ((), "this is not a Kubeflow notebook"),
         (("--local", "--remote"), "exclude each other"),
-        (("--compile-only", "--output", "/dev/null/pipeline.yaml"), "/dev/null/pipeline.yaml: cannot be written"),
+        (
+            ("--compile-only", "--output", "/dev/null/pipeline.yaml"),
+            "/dev/null/pipeline.yaml: a folder of this path is",
+        ),
+        (("--compile-only", "--output", "/dev/full"), "/dev/full: the output is a file, but this is a device"),
         (("--local", "--config", "absent.toml"), "absent.toml"),
+        (("--local", "--config", "/dev/zero"), "/dev/zero: not a regular file"),
+        (("--compile-only", "--param", "latent_dims=[100000000]"), "but a pod (memory 8Gi) has 8.0 GiB"),
         (("--local", "--param", "windowhours=1"), "windowhours"),
         (("--local", "--param", "window_hours=long"), "window_hours"),
     ],

@@ -4,6 +4,7 @@ import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from container_component_src.arrays import Float64Array, Timestamps
 from container_component_src.errors import InputError, StepError
+from container_component_src.files import read_regular
 from container_component_src.serving.protocol.errors import RequestError
 from container_component_src.serving.protocol.v2 import (
     HEADER_LENGTH,
@@ -52,6 +54,8 @@ class ModelClient:
     def __init__(self, query: QueryModel, token: str = "") -> None:
         url = _parsed_url(query.url)
         try:
+            if query.ca_file:
+                read_regular(Path(query.ca_file))
             verify = ssl.create_default_context(cafile=query.ca_file) if query.ca_file else True
         except OSError as error:
             raise InputError(f"{query.ca_file}: {error}", fix="check --ca-file") from error

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import click
 
-from container_component_src.errors import NO_ROOM, InputError, PipelineError
+from container_component_src.errors import NO_ROOM, InputError, PipelineError, without_logins
 
 _LONGEST_MESSAGE = 2000  # characters, as an error may repeat what it refuses
 
@@ -55,5 +55,5 @@ def _explain(error: click.ClickException | PipelineError | OSError) -> tuple[int
 
 
 def _one_line(text: str) -> str:
-    line = " ".join(text.split())
+    line = without_logins(" ".join(text.split()))
     return line if len(line) <= _LONGEST_MESSAGE else f"{line[:_LONGEST_MESSAGE]} …"

@@ -12,12 +12,15 @@ if not __package__:  # run as a script, Python looks for packages beside this fi
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 
+SUBMIT_INSTALLATION = "pip install --require-hashes --requirement requirements-submit.txt"
+
+
 def not_installed(error: ModuleNotFoundError) -> str:
     """Return the message for a missing library; a missing module of this project is a bug, and raised."""
     if not error.name or error.name.startswith(("container_component_src", "pipeline")):
         raise error
-    requirements = "requirements.txt" if "--local" in sys.argv else "requirements-submit.txt"
-    return f"{error.name} is not installed: pip install --requirement {requirements}"
+    fix = "use `make run`, which installs everything" if "--local" in sys.argv else SUBMIT_INSTALLATION
+    return f"{error.name} is not installed; {fix}"
 
 
 try:
@@ -184,7 +187,7 @@ def run_on_this_machine(settings: Settings, parameters: dict[str, str], cache: b
         InputError: Libraries of the steps are not installed.
     """
     if not containers and find_spec("torch") is None:
-        raise InputError("--local needs all dependencies", fix="pip install --requirement requirements.txt")
+        raise InputError("--local needs all dependencies", fix="use `make run`, which installs them")
     from pipeline.compilation import compile_pipeline
     from pipeline.local import LocalRunOptions, run_locally
 

@@ -46,7 +46,14 @@ def test_a_command_watches_its_input_if_it_is_told_to(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("normalizedTime,a\n2024-01-01T00:00:00,1\n")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        command = ["container_component_src/main.py", "query_model", "--url", url, "--input", tmp_path / "rows.csv"]
+        command = [
+            "container_component_src/main.py",
+            "query_model",
+            "--url",
+            url,
+            "--input",
+            str(tmp_path / "rows.csv"),
+        ]
         environment = {**os.environ, ENDS_WITH_INPUT: "1"}
         with subprocess.Popen(
             [sys.executable, *command], cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL

@@ -185,9 +185,7 @@ def test_password_is_sent_to_a_page_of_another_host_only_if_that_is_allowed(
 ) -> None:
     platform.faults["/dex/"] = [platform.endpoint.replace("localhost", "127.0.0.1")]
     login = dataclasses.replace(USER, host=host)
-    message = (
-        "this user has no access" if sent else r"login page is at 127\.0\.0\.1, so no password was sent; set .*="
-    )
+    message = "this user has no access" if sent else r"login page is at 127\.0\.0\.1, so no password was sent; set .*="
     with pytest.raises(PipelineError, match=message):
         session_at(platform, login).headers()
     assert ("POST" in [method for method, _ in platform.seen]) is sent

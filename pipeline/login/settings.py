@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from container_component_src.credentials import header_value
 from container_component_src.errors import InputError
 from container_component_src.storage import S3_ENVIRONMENT
+from container_component_src.values import in_home
 
 ENDPOINT = "KUBEFLOW_ENDPOINT"
 USERNAME = "KUBEFLOW_USERNAME"
@@ -65,7 +66,7 @@ class Trust:
     @property
     def authorities(self) -> str | None:
         """PEM file with the trusted authorities; None means the well-known ones."""
-        return str(self.ca_bundle) if self.ca_bundle else os.environ.get("SSL_CERT_FILE")
+        return str(self.ca_bundle) if self.ca_bundle else in_home(os.environ.get("SSL_CERT_FILE", "")) or None
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from container_component_src.serving.protocol.v2 import (
     encode_request,
 )
 from container_component_src.steps.serving import QueryModel
+from container_component_src.values import in_home
 
 _ATTEMPTS = 4
 FIRST_PAUSE = 0.5  # seconds before the second attempt; each further pause is twice as long
@@ -52,7 +53,7 @@ class ModelClient:
     def __init__(self, query: QueryModel, token: str = "") -> None:
         url = _parsed_url(query.url)
         try:
-            verify = ssl.create_default_context(cafile=query.ca_file) if query.ca_file else True
+            verify = ssl.create_default_context(cafile=in_home(query.ca_file)) if query.ca_file else True
         except OSError as error:
             raise InputError(f"{query.ca_file}: {error}", fix="check --ca-file") from error
         headers = {"host": query.host} if query.host else {}

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 import tomli
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -112,3 +113,27 @@ def test_any_configuration_compiles_or_is_refused(
     config = write(tmp_path / "config.toml", values)
     parameters = [f"--param={name}={text}" for name, text in given_.items()]
     outcome("--config", str(config), "--output", str(tmp_path / "out.yaml"), *parameters)
+
+
+@pytest.mark.parametrize(
+    "text", ["betas=[null]", "lrs=[NaN]", f"betas={NESTED}", f"betas=[{'9' * 5000}]", "namespace=Team_A", "lrs=[1e999]"]
+)
+def test_parameters_that_nothing_can_use(text: str, tmp_path: Path) -> None:
+    name, _, _ = text.partition("=")
+    code, line = outcome("--param", text, "--output", str(tmp_path / "out.yaml"))
+    assert code == 2
+    assert f"'{name}'" in line
+
+
+@pytest.mark.parametrize("missing", [None, *VALUES["limits"]])
+def test_limits_may_be_left_out(missing: str | None, tmp_path: Path) -> None:
+    limits = {name: value for name, value in VALUES["limits"].items() if missing and name != missing}
+    values = {**VALUES, "limits": limits} if missing else {name: VALUES[name] for name in VALUES if name != "limits"}
+    config = write(tmp_path / "config.toml", values)
+    assert outcome("--config", str(config), "--output", str(tmp_path / "out.yaml"))[0] == 0
+
+
+def test_whole_numbers_are_taken_for_other_numbers(tmp_path: Path) -> None:
+    values = {**VALUES, "limits": {"step_hours": 1, "trial_hours": 2, "tuning_hours": 3, "training_hours": 4}}
+    config = write(tmp_path / "config.toml", {**values, "parameters": {"window_hours": 1, "betas": [1, 2]}})
+    assert outcome("--config", str(config), "--output", str(tmp_path / "out.yaml"))[0] == 0

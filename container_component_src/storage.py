@@ -20,15 +20,16 @@ import fsspec
 from fsspec import AbstractFileSystem
 
 from container_component_src.errors import NO_ROOM, InputError, PipelineError, StepError
-from container_component_src.files import SMALL_BYTES, check_name, check_output, check_size, read_regular
+from container_component_src.files import SMALL_BYTES, check_output, check_size, read_regular
+from container_component_src.names import S3_PREFIXES, check_uri
 from container_component_src.s3_settings import QUICK_SECONDS, S3_ENVIRONMENT, patience, s3_options
+from container_component_src.values import in_home
 
 __all__ = ["QUICK_SECONDS", "S3_ENVIRONMENT", "Location", "patience", "remove_all", "resolve", "s3_options"]
 
 if TYPE_CHECKING:
     import pyarrow.fs
 
-_S3_PREFIXES = ("s3://", "minio://", "/minio/")
 _TEMPORARY_SUFFIX = ".tmp"
 
 logger = logging.getLogger(__name__)
@@ -191,22 +192,17 @@ def resolve(uri: str, endpoint: str = "", environment: Mapping[str, str] | None 
     Raises:
         InputError: The URI is empty, has no bucket or an unknown scheme, or an S3 setting is invalid.
     """
-    if not uri:
-        raise InputError("an empty path was given", fix="name a file or folder")
-    check_name(uri)
-    for prefix in _S3_PREFIXES:
+    try:
+        check_uri(uri)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    for prefix in S3_PREFIXES:
         if uri.startswith(prefix) and not _is_launcher_copy(uri):
             path = uri.removeprefix(prefix).strip("/")
-            if not path:
-                raise InputError(f"{uri}: no bucket is named", fix="give an address like s3://bucket/key")
             from container_component_src.s3_store import S3Store  # noqa: PLC0415 - slow, and not for local files
 
             return Location(S3Store(**s3_options(environment, endpoint)), path)
-    if "://" in uri and not uri.startswith("file://"):
-        raise InputError(f"{uri}: unknown scheme", fix="use a path, file://, s3:// or minio://")
-    file = Path(uri.removeprefix("file://"))
-    if file.parts[:1] == ("~",):  # no shell expands it in a configuration file, or after --option=
-        file = file.expanduser()
+    file = Path(in_home(uri.removeprefix("file://")))
     return Location(fsspec.filesystem("file"), str(file.absolute()))
 
 

@@ -63,7 +63,9 @@ def test_minio_path_of_a_copy_by_the_launcher(monkeypatch: pytest.MonkeyPatch) -
     assert resolve("minio://bucket/run/model", "127.0.0.1:9").uri == "s3://bucket/run/model"  # not a path in a pod
 
 
-@pytest.mark.parametrize("uri", ["", "gs://bucket/a", "https://host/a", "hdfs://a", "s3://", "minio:///"])
+@pytest.mark.parametrize(
+    "uri", ["", "gs://bucket/a", "https://host/a", "hdfs://a", "s3://", "minio:///", "s3:/bucket/a"]
+)
 def test_invalid_uris(uri: str) -> None:
     with pytest.raises(InputError, match="empty path" if not uri else f"^{uri}: "):
         resolve(uri)

@@ -14,7 +14,7 @@ from container_component_src.errors import InputError
 from container_component_src.steps.declaration import Arguments, Option, OutputArtifact, adapter
 from container_component_src.steps.description import bounds_of, choices_of, default_of, parse_text, type_of
 from container_component_src.steps.shared import Launching, PodSettings
-from container_component_src.values import describe, validated
+from container_component_src.values import describe, shown, validated
 
 A = TypeVar("A", bound=Arguments)
 
@@ -34,7 +34,7 @@ class FieldType(click.ParamType[Any]):
         except InputError as error:
             self.fail(str(error), param, ctx)
         except ValidationError as error:
-            self.fail(f"{value!r}: {describe(error)}", param, ctx)
+            self.fail(f"{shown(value)}: {describe(error)}", param, ctx)
 
 
 def step_command(model: type[A], passed_on: bool = False) -> Callable[[Callable[..., None]], click.Command]:

@@ -47,6 +47,8 @@ def useful_threads(model: TimeStampVAE, batch_size: int) -> int:
         model: The network.
         batch_size: Rows of a step in this process.
     """
-    allowed = int(os.environ.get("OMP_NUM_THREADS", usable_cores()))  # set if several processes share the cores
+    # It is set if several processes share the cores; OpenMP also knows a list, a number for each level of nesting.
+    given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    allowed = int(given) if given.isdecimal() else usable_cores()
     multiplications = batch_size * sum(weight.numel() for weight in model.parameters())
     return max(1, min(allowed, multiplications // MULTIPLICATIONS_PER_THREAD))

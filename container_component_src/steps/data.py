@@ -1,11 +1,11 @@
 """Steps from the archives to scaled datasets."""
 
-import json
 from enum import StrEnum
 from typing import Annotated, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from container_component_src.names import Endpoint, Uri
 from container_component_src.steps.declaration import (
     Arguments,
     input_artifact,
@@ -23,12 +23,12 @@ from container_component_src.steps.shared import (
     Seed,
     TimestampColumn,
 )
-from container_component_src.values import NonEmpty
+from container_component_src.values import NonEmpty, parse_json
 
 
 def _one_or_several(value: object) -> object:
     if isinstance(value, str):
-        return json.loads(value) if value.lstrip().startswith("[") else [value]
+        return parse_json(value) if value.lstrip().startswith("[") else [value]
     return value
 
 
@@ -66,7 +66,7 @@ class ReportTable(Arguments):
 class Reports(Arguments):
     """Where the anomaly reports are."""
 
-    reports_path: NonEmpty = parameter("Table of the anomaly reports (.xls, .xlsx or .csv).")
+    reports_path: Uri = parameter("Table of the anomaly reports (.xls, .xlsx or .csv).")
 
 
 class ListArchives(Reports, DataRoot, TimestampColumn, Place):
@@ -80,7 +80,7 @@ class ListArchives(Reports, DataRoot, TimestampColumn, Place):
     }
     checks_parameters: ClassVar[bool] = True
 
-    archives_path: NonEmpty = parameter("Folder or prefix with the archives (.parquet or .csv).")
+    archives_path: Uri = parameter("Folder or prefix with the archives (.parquet or .csv).")
     training_pods: PodSettings = wired(
         "Settings of the pods that train, as a JSON object: parameters that need more memory are refused.",
         PodSettings(),
@@ -143,7 +143,7 @@ class RunDaskPreprocessing(DataRoot, TimestampColumn, ClusterSpec, Launching):
     )
     sample_frac: float = parameter("Share of the rows to keep, chosen by a hash of the timestamp.", 1.0, gt=0, le=1)
     df_out_path: str = output_dataset("Folder of the dataset, which is emptied first.", "dataset")
-    minio_endpoint: str = parameter("S3 endpoint, with or without scheme. Empty: that of the environment.", "")
+    minio_endpoint: Endpoint = parameter("S3 endpoint, with or without scheme. Empty: that of the environment.", "")
 
 
 class LabelTelemetry(Reports, ReportTable, DataRoot):

@@ -31,7 +31,7 @@ from container_component_src.steps.serving import DeployToKserve
 from container_component_src.steps.sizes import Memory, PodSize, check_memory, largest
 from container_component_src.steps.training import RunPyTorchJob, least_batch_size
 from container_component_src.steps.tuning import RunKatibExperiment, SearchSpace
-from container_component_src.values import innermost
+from container_component_src.values import innermost, shown
 
 DEFAULT_BACKEND = "kubernetes"  # of the pipeline; a step run by hand is local by default
 # In the order in which the pipeline runs them, and so in the order of its parameters.
@@ -106,7 +106,7 @@ def _problems(step: type[Arguments], values: Mapping[str, object]) -> Iterator[s
             name = str(item["loc"][0]) if item["loc"] else ""
             if name in names:
                 keys = "".join(f" [{key}]" for key in item["loc"][1:])
-                yield f"pipeline parameter '{names[name]}' is {values[names[name]]!r}:{keys} {item['msg']}"
+                yield f"pipeline parameter '{names[name]}' is {shown(values[names[name]])}:{keys} {item['msg']}"
             else:
                 yield _with_parameters(item["msg"], names)
     except InputError as error:

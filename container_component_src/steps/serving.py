@@ -49,8 +49,8 @@ class Replicas(Arguments):
         "before KServe 0.16; the other name is used where KServe does not know one.",
         STANDARD,
     )
-    min_replicas: int = wired("Least pods of a component of the service; 0 with Knative only.", 1, ge=0)
-    max_replicas: int = wired("Most pods of a component of the service.", 1, ge=1)
+    min_replicas: int = wired("Least pods of a component of the service; 0 with Knative only.", 1, ge=0, le=1000)
+    max_replicas: int = wired("Most pods of a component of the service.", 1, ge=1, le=1000)
 
     @model_validator(mode="after")
     def _replicas_fit_the_mode(self) -> Self:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from container_component_src.model import hardware
 from container_component_src.model.datamodule import TelemetryDataModule, TensorSource
 from container_component_src.model.hardware import (
     MULTIPLICATIONS_PER_THREAD,
@@ -51,3 +52,10 @@ def test_threads_depend_on_the_size_of_a_step(monkeypatch: pytest.MonkeyPatch) -
     assert useful_threads(model, 1) == 1
     assert useful_threads(model, 2 * MULTIPLICATIONS_PER_THREAD // per_row + 1) == 2
     assert useful_threads(model, 100 * MULTIPLICATIONS_PER_THREAD // per_row) == 4
+
+
+@pytest.mark.parametrize(("given", "threads"), [("", 3), ("  ", 3), ("many", 3), ("2,4", 2), (" 2 ", 2)])
+def test_threads_that_the_environment_allows(given: str, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "usable_cores", lambda: 3)
+    monkeypatch.setenv("OMP_NUM_THREADS", given)
+    assert useful_threads(TimeStampVAE(10, 2, (8, 4)), 10**9) == threads

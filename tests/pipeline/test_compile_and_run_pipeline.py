@@ -131,6 +131,19 @@ def test_commands_of_the_documents_are_those_of_the_program() -> None:
         check(*shlex.split(options, comments=True))
 
 
+def test_paths_of_options_mean_the_home_folder_by_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    arguments = [f"--{name}=~/{name}" for name in ("output", "config", "ca-bundle")]
+    context = compile_and_run_pipeline.make_context("compile_and_run_pipeline.py", arguments)
+    found = [context.params[name] for name in ("output", "config_file", "ca_bundle")]
+    assert found == [tmp_path / name for name in ("output", "config", "ca-bundle")]
+
+
+def test_a_path_with_a_null_character_is_refused() -> None:
+    with pytest.raises(click.BadParameter, match="null character"):
+        compile_and_run_pipeline.make_context("compile_and_run_pipeline.py", ["--output=a\0b"])
+
+
 def test_every_option_is_described() -> None:
     options = [parameter for parameter in compile_and_run_pipeline.params if isinstance(parameter, click.Option)]
     assert [option.name for option in options if not option.help] == []

@@ -22,6 +22,7 @@ from container_component_src.serving.protocol.v2 import (
     encode_request,
 )
 from container_component_src.steps.serving import QueryModel
+from container_component_src.values import in_home
 
 _ATTEMPTS = 4
 FIRST_PAUSE = 0.5  # seconds before the second attempt; each further pause is twice as long
@@ -54,9 +55,9 @@ class ModelClient:
     def __init__(self, query: QueryModel, token: str = "") -> None:
         url = _parsed_url(query.url)
         try:
-            if query.ca_file:
-                read_regular(Path(query.ca_file))
-            verify = ssl.create_default_context(cafile=query.ca_file) if query.ca_file else True
+            if ca_file := in_home(query.ca_file):
+                read_regular(Path(ca_file))
+            verify = ssl.create_default_context(cafile=ca_file) if ca_file else True
         except OSError as error:
             raise InputError(f"{query.ca_file}: {error}", fix="check --ca-file") from error
         headers = {"host": query.host} if query.host else {}

@@ -8,7 +8,7 @@ from kserve import InferRequest
 from kserve.protocol.grpc.grpc_predict_v2_pb2 import ModelInferResponse
 
 from container_component_src.serving.protocol.tensors import Array, Tensor, datatype_of, to_bytes
-from container_component_src.serving.protocol.v2 import Request
+from container_component_src.serving.protocol.v2 import Request, check_count
 
 _CONTENTS = {
     "BOOL": "bool_contents",
@@ -19,16 +19,18 @@ _CONTENTS = {
 }
 
 
-def decode_request(request: InferRequest, raw_contents: Sequence[bytes | None]) -> Request:
+def decode_request(request: InferRequest, raw_contents: Sequence[bytes | None], most_inputs: int) -> Request:
     """Read a gRPC request.
 
     Args:
         request: The request as KServe decodes it.
         raw_contents: Binary data of each input; None for inputs with typed contents.
+        most_inputs: Number of inputs above which none is read.
 
     Raises:
-        RequestError: A tensor has an unknown datatype or an impossible shape.
+        RequestError: There are more inputs, or a tensor has an unknown datatype or an impossible shape.
     """
+    check_count(len(request.inputs), most_inputs)
     inputs = tuple(
         Tensor(item.name, item.datatype, tuple(item.shape), item.data, raw)
         for item, raw in zip(request.inputs, raw_contents, strict=True)

@@ -32,12 +32,14 @@ def rows_of_json(body: bytes, channels: Sequence[str], ignored: AbstractSet[str]
     """
     content = json_of(body)
     instances = instances_of(content)
-    unknown = sorted(content.keys() - set(_KEYS))
+    unknown = content.keys() - set(_KEYS)
     if unknown:
-        raise RequestError(f"the request has an unknown key {unknown[0]!r}", fix=f"send {' and '.join(_KEYS[:2])} only")
-    if _may_hold_duplicates(body, content, instances):
-        instances = _without_duplicates(body)["instances"]
+        raise RequestError(
+            f"the request has an unknown key {min(unknown)!r}", fix=f"send {' and '.join(_KEYS[:2])} only"
+        )
     values = values_of(instances, channels, ignored)
+    if _may_hold_duplicates(body, content, instances):
+        _refuse_duplicates(body)
     times = content.get("timestamps")
     if times is None:
         return Rows(values)
@@ -104,8 +106,8 @@ def _may_hold_duplicates(body: bytes, content: dict[str, Any], instances: list[o
     return body.count(b":") != pairs
 
 
-def _without_duplicates(body: bytes) -> dict[str, Any]:
-    """Parse the body again, slowly.
+def _refuse_duplicates(body: bytes) -> None:
+    """Parse the body again, slowly, to see names that are repeated.
 
     Raises:
         RequestError: The request or one of its rows has a name twice.
@@ -126,7 +128,6 @@ def _without_duplicates(body: bytes) -> dict[str, Any]:
     for index, row in enumerate(content["instances"]):
         if isinstance(row, _Pairs) and row.duplicate is not None:
             raise RequestError(f"row {index}, channel '{row.duplicate}': given twice", fix="send it once")
-    return content
 
 
 def _ordered(index: int, row: object, channels: Sequence[str], known: AbstractSet[str]) -> list[object]:

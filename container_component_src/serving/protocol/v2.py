@@ -68,27 +68,42 @@ class Request:
         return Rows(values, timestamps_of(found.ravel().tolist(), len(values)))
 
 
-def decode_request(body: bytes, json_length: str | None) -> Request:
+def check_count(inputs: int, most: int) -> None:
+    """Check the number of inputs of a request before any of them is read.
+
+    Raises:
+        RequestError: There are too many.
+    """
+    if inputs > most:
+        raise RequestError(
+            f"{inputs} inputs, far more than the model has channels",
+            fix=f"send a tensor for every channel, or one named '{ROWS_INPUT}'",
+        )
+
+
+def decode_request(body: bytes, json_length: str | None, most_inputs: int) -> Request:
     """Read the body of a V2 REST request.
 
     Args:
         body: JSON, followed by the binary data of the inputs that have some.
         json_length: HTTP header `inference-header-content-length`; None if all of the body is JSON.
+        most_inputs: Number of inputs above which none is read.
 
     Raises:
         RequestError: The body is not such a request.
     """
     length = _json_length(body, json_length)
     content = json_of(body[:length])
-    unknown = sorted(content.keys() - set(_KEYS))
+    unknown = content.keys() - set(_KEYS)
     if unknown:
-        raise RequestError(f"the request has an unknown key {unknown[0]!r}", fix=f"send {', '.join(_KEYS)} only")
+        raise RequestError(f"the request has an unknown key {min(unknown)!r}", fix=f"send {', '.join(_KEYS)} only")
+    inputs = _objects(content, "inputs")
+    check_count(len(inputs), most_inputs)
     if body.count(b":", 0, length) != _pairs(content):  # an object may have a name twice, or a text a colon
         try:
             json.loads(body[:length], object_pairs_hook=_unique)
         except ValueError as error:  # the two parsers do not accept the same JSON
             raise RequestError(f"the request is not JSON ({error})") from error
-    inputs = _objects(content, "inputs")
     if not inputs:
         raise RequestError('"inputs" is empty', fix="send at least one tensor")
     binary, start, tensors = memoryview(body), length, []

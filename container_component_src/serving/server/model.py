@@ -80,7 +80,7 @@ class AnomalyModel(Model):
         """Answer a V2 request over REST; raise the errors of `answer_v1`."""
 
         def decode() -> tuple[Rows, Encoder]:
-            request = v2.decode_request(body, headers.get(v2.HEADER_LENGTH))
+            request = v2.decode_request(body, headers.get(v2.HEADER_LENGTH), self.service.most_inputs)
             return self.service.rows_of_tensors(request), self._encoder(v2.encode_response, request, headers)
 
         return await self._reply(decode, len(body), headers)
@@ -89,7 +89,7 @@ class AnomalyModel(Model):
         """Answer a V2 request over gRPC; raise the errors of `answer_v1`."""
         if message.model_version and message.model_version != self.version:
             raise RequestError(f"version '{message.model_version[:80]}': this server has {self.version} only")
-        request = grpc.decode_request(message, raw_contents(message))
+        request = grpc.decode_request(message, raw_contents(message), self.service.most_inputs)
         size = sum(len(tensor.raw or tensor.data or ()) for tensor in request.inputs)
         encode = self._encoder(grpc.encode_response, request, headers)
         return await self._reply(lambda: (self.service.rows_of_tensors(request), encode), size, headers)

@@ -19,6 +19,9 @@ from container_component_src.serving.server.scorers import LocalScorer, RemoteSc
 from container_component_src.steps.serving import Server
 
 
+_INPUTS_PER_CHANNEL = 10
+
+
 class Role(StrEnum):
     """What a server does."""
 
@@ -80,6 +83,11 @@ class RowService:
         self.takes_telemetry = options.role is not Role.PREDICTOR
         self._scaler = info.scaler if self.takes_telemetry else None
         self._ignored = frozenset(self._scaler.dropped) if self._scaler else frozenset()
+
+    @property
+    def most_inputs(self) -> int:
+        """Number of inputs of a V2 request above which none is read; a few that are unknown are refused by name."""
+        return _INPUTS_PER_CHANNEL * (len(self.info.channels) + len(self._ignored) + 1)
 
     def rows_of_json(self, body: bytes) -> Rows:
         """Return the rows of a V1 request."""

@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 from container_component_src.serving.protocol.errors import RequestError
 from container_component_src.serving.protocol.rows import Rows, scaled
 from container_component_src.serving.protocol.v1 import rows_of_json, values_of
+from tests.helpers import Counting
 from tests.serving.bad_requests import BAD_BODIES, BAD_ROWS, LIST
 from tests.serving.bundles import CHANNELS, ROW, SCALER
 
 VALUES = st.floats(-1e6, 1e6, width=32) | st.integers(-(10**6), 10**6)
 DEEP = 100_000
+NAMES = 3_000
 IGNORED = frozenset(SCALER.dropped)
 NANOSECONDS = 1_700_000_000_000_000_000
 
@@ -66,6 +68,15 @@ def test_duplicate_and_unknown_keys_are_refused(body: bytes, message: str) -> No
     with pytest.raises(RequestError) as error:
         rows_of_json(body, CHANNELS)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known channels", "unknown names"])
+def test_a_repeated_name_takes_one_pass(known: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"channel {number}" for number in range(NAMES)]
+    body = '{"instances": [{%s}]}' % ", ".join(f'"{name}": 1' for name in [*names, names[-1]])
+    Counting.in_json(monkeypatch)
+    with Counting.few(10 * NAMES), pytest.raises(RequestError, match=r"given twice" if known else "missing"):
+        rows_of_json(body.encode(), names if known else CHANNELS)
 
 
 @pytest.mark.parametrize("value", [b"NaN", b"Infinity", b"1e999", b"3.4e38"])

@@ -42,7 +42,7 @@ Method = Callable[[Any, Any], Awaitable[Any]]
 class Servicer(InferenceServicer):
     """KServe's methods, with inference by the model itself."""
 
-    async def ModelInfer(self, request: ModelInferRequest, context: Any) -> Any:
+    async def ModelInfer(self, request: ModelInferRequest, context: Any) -> Any:  # noqa: N802
         """Answer an inference request."""
         return await self._data_plane.get_model_from_registry(request.model_name).infer(request, to_headers(context))
 

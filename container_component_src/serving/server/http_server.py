@@ -59,7 +59,7 @@ class LimitedConnection(HttpToolsProtocol):
         """Take the next part of a request."""
         self._overhead += len(data)
         super().data_received(data)
-        if self._overhead > MOST_HEAD_BYTES + self._body_bytes:
+        if self._overhead > MOST_HEAD_BYTES + self._body_bytes and not self.transport.is_closing():
             self._refuse()
         self._watch()
 
@@ -116,7 +116,6 @@ class StoppableServer(rest_server._RefreshingServer):
         """Begin to stop."""
         super().handle_exit(sig, frame)
         if self.on_stop is not None:
-            self._captured_signals.clear()  # it is not to be told again when this server has stopped
             self.on_stop(sig)
 
 

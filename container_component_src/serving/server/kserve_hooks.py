@@ -14,6 +14,7 @@ KServe parses `sys.argv` when it is imported, so its own arguments (`--workers`,
 module only in a process that serves.
 """
 
+import asyncio
 import faulthandler
 import time
 from functools import partial
@@ -34,7 +35,7 @@ from container_component_src.serving.server.http_server import LimitedRESTServer
 ARGUMENTS = model_server.args  # KServe's own arguments on the command line of this process
 KSERVE_APP = model_server.app  # until `install` replaces it
 FIXED_MODEL = "this server loads its one model when it starts"
-FINISH_SECONDS = GRACE_PERIOD - 5  # for requests; the rest of the grace period is for the end of the process
+FINISH_SECONDS = GRACE_PERIOD * 5 // 6  # for requests; the rest of the grace period is for the end of the process
 _START_SECONDS = 300.0  # for a worker to import the libraries and load the bundle on a slow machine
 
 
@@ -89,18 +90,24 @@ class StoppableModelServer(ModelServer):
         self._stopping = False
 
     def register_signal_handler(self) -> None:
-        """Stop on a signal, also while uvicorn handles signals itself."""
+        """Hear of a signal that uvicorn takes; it passes it on to `stop` only when it has stopped."""
         super().register_signal_handler()
         if self._rest_server is not None:
-            self._rest_server.on_stop(self.stop)
+            self._rest_server.on_stop(self._begin_to_stop)
 
     def stop(self, sig: int) -> None:
-        """Stop all servers; end the process after the grace period, whatever its threads are doing."""
+        """Stop all servers."""
+        self._begin_to_stop(sig)
+        super().stop(sig)
+
+    def _begin_to_stop(self, sig: int) -> None:
+        """Stop gRPC, and end the process after the grace period, whatever its threads are doing."""
         if self._stopping:
             return
         self._stopping = True
         faulthandler.dump_traceback_later(GRACE_PERIOD, exit=True)  # by a thread that needs no Python
-        super().stop(sig)
+        if self._grpc_server is not None:
+            asyncio.get_running_loop().create_task(self._grpc_server.stop(sig))
 
 
 def install(app: FastAPI, read_timeout: float, most_calls: int, most_fields: int) -> None:

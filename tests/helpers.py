@@ -53,7 +53,8 @@ class Counting(str):
 
         def counted(text: bytes, object_pairs_hook: Callable[[list[tuple[str, object]]], object]) -> object:
             return loads(
-                text, object_pairs_hook=lambda pairs: object_pairs_hook([(Counting(name), item) for name, item in pairs])
+                text,
+                object_pairs_hook=lambda pairs: object_pairs_hook([(Counting(name), item) for name, item in pairs]),
             )
 
         monkeypatch.setattr(json, "loads", counted)

@@ -5,7 +5,6 @@ from container_component_src.repetition import first_repeated
 from tests.helpers import Counting
 
 
-
 @given(names=st.lists(st.sampled_from([*"abcdef"])))
 def test_first_repeated_name_equals_brute_force(names: list[str]) -> None:
     expected = next((name for index, name in enumerate(names) if name in names[:index]), None)

@@ -36,6 +36,7 @@ class ModelDescription:
     version: str
     context_rows: int  # number of earlier rows that the smoothed score of a row depends on
     max_body_bytes: int
+    impute_missing: bool  # whether the model imputes missing values unless a request says otherwise
 
 
 class ModelClient:
@@ -88,18 +89,20 @@ class ModelClient:
                 content["versions"][0],
                 parameters["smoothing_window"] + parameters["window_steps"] - 2,
                 parameters["max_body_bytes"],
+                parameters.get("impute_missing", False),  # unknown to servers before it existed
             )
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise InputError(f"{self._url}: no model of this project answers there", fix="check --url") from error
 
     def score(
-        self, values: Float64Array, timestamps: Timestamps | None = None
+        self, values: Float64Array, timestamps: Timestamps | None = None, impute: bool = False
     ) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Have rows scored.
 
         Args:
             values: Engineering units, shape [rows, channels] in the order of the model.
             timestamps: Nanoseconds since 1970-01-01 UTC, shape [rows].
+            impute: Whether missing values, which are NaN, are scored as the centre of their channel.
 
         Returns:
             The JSON of the answer (with `model_version`), and its outputs by name.
@@ -111,7 +114,7 @@ class ModelClient:
         inputs: Mapping[str, npt.NDArray[Any]] = {ROWS_INPUT: values}
         if timestamps is not None:
             inputs = {**inputs, TIMESTAMPS_INPUT: timestamps}
-        body, headers = encode_request(inputs)
+        body, headers = encode_request(inputs, impute)
         answer = self._ask("POST", f"{self._url}/infer", body, headers)
         try:
             return decode_response(answer.content, answer.headers.get(HEADER_LENGTH))

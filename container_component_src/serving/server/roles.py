@@ -18,7 +18,6 @@ from container_component_src.serving.server.answers import Assessment, assess
 from container_component_src.serving.server.scorers import LocalScorer, RemoteScorer, Scored, Scorer
 from container_component_src.steps.serving import Server
 
-
 _INPUTS_PER_CHANNEL = 10
 
 
@@ -52,6 +51,7 @@ class PredictorAnswer:
     scored: Scored
     scores: Float32Array  # nats, shape [rows]
     alarms: BoolArray  # shape [rows]
+    imputation: None = None  # a predictor refuses missing values
 
     def predictions(self) -> list[dict[str, Any]]:
         """Return one object per row (V1)."""
@@ -84,6 +84,8 @@ class RowService:
         self._scaler = info.scaler if self.takes_telemetry else None
         self._ignored = frozenset(self._scaler.dropped) if self._scaler else frozenset()
 
+        self._impute = info.impute_missing if self._scaler else None
+
     @property
     def most_inputs(self) -> int:
         """Number of inputs of a V2 request above which none is read; a few that are unknown are refused by name."""
@@ -91,11 +93,11 @@ class RowService:
 
     def rows_of_json(self, body: bytes) -> Rows:
         """Return the rows of a V1 request."""
-        return rows_of_json(body, self.info.channels, self._ignored)
+        return rows_of_json(body, self.info.channels, self._ignored, self._impute)
 
     def rows_of_tensors(self, request: Request) -> Rows:
         """Return the rows of a V2 request."""
-        return request.rows(self.info.channels, self._ignored)
+        return request.rows(self.info.channels, self._ignored, self._impute)
 
     def scaled(self, rows: Rows) -> Float32Array:
         """Return the input of the model, shape [rows, channels].
@@ -108,13 +110,19 @@ class RowService:
             raise RequestError(
                 "the predictor takes no timestamps", fix="send them to the transformer, or leave them out"
             )
-        return scaled(rows.values, self.info.channels, self._scaler)
+        return scaled(rows, self.info.channels, self._scaler)
 
     def answer(self, rows: Rows, scored: Scored) -> Answer:
         """Return the answers to scored rows."""
         if self.takes_telemetry:
+            arguments = self.options.arguments
             return assess(
-                self.info, rows, scored.contributions, scored.reconstruction, self.options.arguments.top_channels
+                self.info,
+                rows,
+                scored.contributions,
+                scored.reconstruction,
+                arguments.top_channels,
+                arguments.dead_after,
             )
         scores = scored.contributions.sum(axis=1)
         return PredictorAnswer(scored, scores, np.zeros(len(scores), dtype=np.bool_))

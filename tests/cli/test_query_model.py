@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -11,6 +12,8 @@ from typing import Any
 import httpx
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from container_component_src.backends.local.processes import LOOPBACK, free_ports
@@ -18,6 +21,7 @@ from container_component_src.backends.local.serving import running, wait_until_r
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.scoring import score_contributions
 from container_component_src.serving.client import model_client
+from container_component_src.serving.client.model_client import ModelClient
 from container_component_src.telemetry.smoothing import Smoother
 from tests.helpers import Invoke, assert_nothing_written, assert_refused
 from tests.serving.bundles import CHANNELS, SCALER, make_bundle
@@ -25,6 +29,7 @@ from tests.serving.bundles import CHANNELS, SCALER, make_bundle
 MODEL = "eclss"
 TIME = "normalizedTime"
 ROWS, WINDOW = 230, 7
+DEAD_AFTER = 40.0  # seconds
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +38,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Bundle, s
     folder = tmp_path_factory.mktemp("bundle")
     bundle = make_bundle(folder, smoothing_window=WINDOW, window_steps=3)
     (port,) = free_ports(1)
-    command = ("serve_predictor", "--combined", "--model-dir", str(folder), "--model-name", MODEL)
+    command = (
+        "serve_predictor", "--combined", "--model-dir", str(folder), "--model-name", MODEL,
+        "--dead-after", str(DEAD_AFTER),
+    )  # fmt: skip
     with running({port: command}) as servers, httpx.Client(trust_env=False) as http:
         wait_until_ready(servers, MODEL, 120, http)
         yield bundle, f"http://{LOOPBACK}:{port}"
@@ -130,7 +138,7 @@ def test_rows_with_missing_values_are_refused_or_left_out(
     assert_nothing_written(target)
     outcome = invoke(*command, "--skip-missing")
     assert outcome.code == 0
-    assert f"{ROWS - 1} rows, 1 rows not scored because a value is missing" in outcome.stdout
+    assert f"{ROWS - 1} rows, 1 rows not scored because a value is missing (fan_speed: 1 rows), " in outcome.stdout
     close(pd.read_parquet(target)["smoothed_score"], expected(served[0], frame.drop(index=120))[1])
 
 
@@ -141,8 +149,96 @@ def test_a_channel_without_any_value_is_an_error(
     target = tmp_path / "answers.parquet"
     command = ("query_model", "--url", served[1], "--model-name", MODEL, "--input", tmp_path / "telemetry.csv")
     outcome = invoke(*command, "--skip-missing", "--output", target)
-    assert_refused(outcome, f"none of {ROWS} rows was scored", code=1)
+    assert_refused(outcome, f"none of {ROWS} rows was scored", f"fan_speed: {ROWS} rows", "--impute-missing", code=1)
     assert_nothing_written(target)
+
+
+@pytest.mark.parametrize("content", [",".join(CHANNELS), "[]", '{"instances": []}'])
+def test_a_source_without_rows_is_an_error(
+    served: tuple[Bundle, str], content: str, invoke: Invoke, tmp_path: Path
+) -> None:
+    (tmp_path / "telemetry").write_text(content)
+    target = tmp_path / "answers.parquet"
+    for options in ((), ("--output", target)):
+        outcome = invoke(
+            "query_model", "--url", served[1], "--model-name", MODEL, "--input", tmp_path / "telemetry", *options
+        )
+        assert_refused(outcome, "no row was scored", code=1)
+    assert_nothing_written(target)
+
+
+def test_missing_values_are_imputed_and_dead_channels_named_whatever_the_batches(
+    served: tuple[Bundle, str], frame: pd.DataFrame, invoke: Invoke, tmp_path: Path
+) -> None:
+    """A row that a batch does not have may be the one since which a channel is missing."""
+    full = frame.copy()
+    frame.loc[20:, "fan_speed"] = np.nan
+    frame.loc[frame.index[::3], "cabin_pressure"] = np.inf
+    frame.loc[:49, "coolant_temperature"] = np.nan
+    frame.loc[60:179, "coolant_temperature"] = np.nan
+    missing = ~np.isfinite(frame[list(CHANNELS)])
+    frame.to_parquet(tmp_path / "telemetry", index=False)
+    command = ("query_model", "--url", served[1], "--model-name", MODEL, "--input", tmp_path / "telemetry")
+    assert_refused(invoke(*command), "row 0", "--impute-missing")
+    target = tmp_path / "answers.parquet"
+    tables = []
+    for rows in (ROWS, 50, 7):
+        outcome = invoke(*command, "--impute-missing", "--output", target, "--batch-rows", rows)
+        assert outcome.code == 0, outcome
+        assert f"{ROWS} rows, imputed: fan_speed: 210 rows, coolant_temperature: 170 rows, " in outcome.stdout
+        tables.append(pd.read_parquet(target))
+    for name in CHANNELS:
+        full[name] = full[name].mask(missing[name], SCALER.centre[CHANNELS.index(name)])
+    seconds = np.arange(ROWS) + (np.arange(ROWS) > 100) * 60
+    dead = {name: np.zeros(ROWS, dtype=bool) for name in CHANNELS}
+    dead["fan_speed"] = seconds - 20 > DEAD_AFTER
+    dead["coolant_temperature"][60:180] = (seconds - 60 > DEAD_AFTER)[60:180]
+    dead["coolant_temperature"][:50] = seconds[:50] > DEAD_AFTER
+    for table in tables:
+        close(table["smoothed_score"], expected(served[0], full)[1])
+        for row in range(ROWS):
+            assert list(table["imputed_channels"][row]) == [name for name in CHANNELS if missing[name][row]]
+            assert list(table["dead_channels"][row]) == [name for name in CHANNELS if dead[name][row]]
+        above = table["smoothed_score"] > table["threshold"]
+        assert table["alarm"].tolist() == (above | dead["fan_speed"] | dead["coolant_temperature"]).tolist()
+
+
+def test_the_table_names_dead_channels(
+    served: tuple[Bundle, str], frame: pd.DataFrame, invoke: Invoke, tmp_path: Path
+) -> None:
+    frame.assign(fan_speed=np.nan).to_csv(tmp_path / "telemetry.csv", index=False)
+    command = ("query_model", "--url", served[1], "--model-name", MODEL, "--input", tmp_path / "telemetry.csv")
+    outcome = invoke(*command, "--impute-missing", "--alarms-only")
+    assert outcome.code == 0, outcome
+    assert "dead_channels" in outcome.stdout
+    assert f"(dead: fan_speed: {ROWS - 41} rows)" in outcome.stdout
+
+
+def test_a_model_that_imputes_needs_no_option(
+    served: tuple[Bundle, str],
+    frame: pd.DataFrame,
+    invoke: Invoke,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    describe = ModelClient.describe
+    monkeypatch.setattr(ModelClient, "describe", lambda client: replace(describe(client), impute_missing=True))
+    frame.assign(fan_speed=np.nan).to_csv(tmp_path / "telemetry.csv", index=False)
+    command = ("query_model", "--url", served[1], "--model-name", MODEL, "--input", tmp_path / "telemetry.csv")
+    outcome = invoke(*command)
+    assert f"imputed: fan_speed: {ROWS} rows" in outcome.stdout
+    assert_refused(invoke(*command, "--skip-missing"), "was scored", code=1)
+
+
+def test_two_columns_of_one_name_are_refused(
+    served: tuple[Bundle, str], frame: pd.DataFrame, invoke: Invoke, tmp_path: Path
+) -> None:
+    command = ("query_model", "--url", served[1], "--model-name", MODEL, "--input", tmp_path / "telemetry")
+    for name in ("fan_speed", TIME):
+        columns = [*frame.columns, name]
+        table = pa.table([pa.array(frame[column]) for column in columns], names=columns)
+        pq.write_table(table, tmp_path / "telemetry")
+        assert_refused(invoke(*command), f"two columns have the name '{name}'")
 
 
 def test_timestamps_beside_instances_are_sent(

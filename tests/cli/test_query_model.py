@@ -3,7 +3,6 @@
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -12,8 +11,6 @@ from typing import Any
 import httpx
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from container_component_src.backends.local.processes import LOOPBACK, free_ports
@@ -21,7 +18,6 @@ from container_component_src.backends.local.serving import running, wait_until_r
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.scoring import score_contributions
 from container_component_src.serving.client import model_client
-from container_component_src.serving.client.model_client import ModelClient
 from container_component_src.telemetry.smoothing import Smoother
 from tests.helpers import Invoke, assert_nothing_written, assert_refused
 from tests.serving.bundles import CHANNELS, SCALER, make_bundle
@@ -153,92 +149,26 @@ def test_a_channel_without_any_value_is_an_error(
     assert_nothing_written(target)
 
 
-@pytest.mark.parametrize("content", [",".join(CHANNELS), "[]", '{"instances": []}'])
-def test_a_source_without_rows_is_an_error(
-    served: tuple[Bundle, str], content: str, invoke: Invoke, tmp_path: Path
-) -> None:
-    (tmp_path / "telemetry").write_text(content)
-    target = tmp_path / "answers.parquet"
-    for options in ((), ("--output", target)):
-        outcome = invoke(
-            "query_model", "--url", served[1], "--model-name", MODEL, "--input", tmp_path / "telemetry", *options
-        )
-        assert_refused(outcome, "no row was scored", code=1)
-    assert_nothing_written(target)
-
-
-def test_missing_values_are_imputed_and_dead_channels_named_whatever_the_batches(
+def test_missing_values_are_imputed_and_dead_channels_named(
     served: tuple[Bundle, str], frame: pd.DataFrame, invoke: Invoke, tmp_path: Path
 ) -> None:
-    """A row that a batch does not have may be the one since which a channel is missing."""
-    full = frame.copy()
-    frame.loc[20:, "fan_speed"] = np.nan
-    frame.loc[frame.index[::3], "cabin_pressure"] = np.inf
-    frame.loc[:49, "coolant_temperature"] = np.nan
-    frame.loc[60:179, "coolant_temperature"] = np.nan
-    missing = ~np.isfinite(frame[list(CHANNELS)])
+    full = frame.assign(fan_speed=frame["fan_speed"].mask(frame.index >= 60, SCALER.centre[2]))
+    frame.loc[60:, "fan_speed"] = np.nan
     frame.to_parquet(tmp_path / "telemetry", index=False)
     command = ("query_model", "--url", served[1], "--model-name", MODEL, "--input", tmp_path / "telemetry")
-    assert_refused(invoke(*command), "row 0", "--impute-missing")
+    assert_refused(invoke(*command), "row 60", "--impute-missing")
     target = tmp_path / "answers.parquet"
-    tables = []
-    for rows in (ROWS, 50, 7):
-        outcome = invoke(*command, "--impute-missing", "--output", target, "--batch-rows", rows)
-        assert outcome.code == 0, outcome
-        assert f"{ROWS} rows, imputed: fan_speed: 210 rows, coolant_temperature: 170 rows, " in outcome.stdout
-        tables.append(pd.read_parquet(target))
-    for name in CHANNELS:
-        full[name] = full[name].mask(missing[name], SCALER.centre[CHANNELS.index(name)])
-    seconds = np.arange(ROWS) + (np.arange(ROWS) > 100) * 60
-    dead = {name: np.zeros(ROWS, dtype=bool) for name in CHANNELS}
-    dead["fan_speed"] = seconds - 20 > DEAD_AFTER
-    dead["coolant_temperature"][60:180] = (seconds - 60 > DEAD_AFTER)[60:180]
-    dead["coolant_temperature"][:50] = seconds[:50] > DEAD_AFTER
-    for table in tables:
-        close(table["smoothed_score"], expected(served[0], full)[1])
-        for row in range(ROWS):
-            assert list(table["imputed_channels"][row]) == [name for name in CHANNELS if missing[name][row]]
-            assert list(table["dead_channels"][row]) == [name for name in CHANNELS if dead[name][row]]
-        above = table["smoothed_score"] > table["threshold"]
-        assert table["alarm"].tolist() == (above | dead["fan_speed"] | dead["coolant_temperature"]).tolist()
-
-
-def test_the_table_names_dead_channels(
-    served: tuple[Bundle, str], frame: pd.DataFrame, invoke: Invoke, tmp_path: Path
-) -> None:
-    frame.assign(fan_speed=np.nan).to_csv(tmp_path / "telemetry.csv", index=False)
-    command = ("query_model", "--url", served[1], "--model-name", MODEL, "--input", tmp_path / "telemetry.csv")
-    outcome = invoke(*command, "--impute-missing", "--alarms-only")
+    outcome = invoke(*command, "--impute-missing", "--batch-rows", 50, "--output", target)
     assert outcome.code == 0, outcome
-    assert "dead_channels" in outcome.stdout
-    assert f"(dead: fan_speed: {ROWS - 41} rows)" in outcome.stdout
-
-
-def test_a_model_that_imputes_needs_no_option(
-    served: tuple[Bundle, str],
-    frame: pd.DataFrame,
-    invoke: Invoke,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    describe = ModelClient.describe
-    monkeypatch.setattr(ModelClient, "describe", lambda client: replace(describe(client), impute_missing=True))
-    frame.assign(fan_speed=np.nan).to_csv(tmp_path / "telemetry.csv", index=False)
-    command = ("query_model", "--url", served[1], "--model-name", MODEL, "--input", tmp_path / "telemetry.csv")
-    outcome = invoke(*command)
-    assert f"imputed: fan_speed: {ROWS} rows" in outcome.stdout
-    assert_refused(invoke(*command, "--skip-missing"), "was scored", code=1)
-
-
-def test_two_columns_of_one_name_are_refused(
-    served: tuple[Bundle, str], frame: pd.DataFrame, invoke: Invoke, tmp_path: Path
-) -> None:
-    command = ("query_model", "--url", served[1], "--model-name", MODEL, "--input", tmp_path / "telemetry")
-    for name in ("fan_speed", TIME):
-        columns = [*frame.columns, name]
-        table = pa.table([pa.array(frame[column]) for column in columns], names=columns)
-        pq.write_table(table, tmp_path / "telemetry")
-        assert_refused(invoke(*command), f"two columns have the name '{name}'")
+    dead = ROWS - 60 - int(DEAD_AFTER) - 1
+    assert f"{ROWS} rows, imputed: fan_speed: 170 rows, " in outcome.stdout
+    assert f" alarms (dead: fan_speed: {dead} rows), " in outcome.stdout
+    answers = pd.read_parquet(target)
+    close(answers["smoothed_score"], expected(served[0], full)[1])
+    assert list(map(list, answers["imputed_channels"])) == [[]] * 60 + [["fan_speed"]] * 170
+    assert list(map(list, answers["dead_channels"])) == [[]] * (ROWS - dead) + [["fan_speed"]] * dead
+    assert answers["alarm"][-dead:].all()
+    assert "dead_channels" in invoke(*command, "--impute-missing").stdout
 
 
 def test_timestamps_beside_instances_are_sent(

@@ -143,6 +143,9 @@ class Source:
 
     def _nanoseconds(self, column: "pd.Series[pd.Timestamp]", first: int) -> Timestamps:
         if isinstance(column.dtype, pd.DatetimeTZDtype) or column.dtype.kind == "M":
+            if column.hasnans:
+                row = first + int(column.isna().argmax())
+                raise InputError(f"{self.name}: row {row} has no timestamp", fix="remove or correct it")
             return np.asarray(pd.DatetimeIndex(column).as_unit("ns").astype(np.int64))
         try:
             return timestamps_of(column.tolist(), len(column))

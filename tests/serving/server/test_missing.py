@@ -4,7 +4,6 @@ import asyncio
 import json
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import pytest
@@ -12,14 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from container_component_src.model.bundle import Bundle
 from container_component_src.serving.protocol.errors import RequestError
 from container_component_src.serving.protocol.rows import Rows
 from container_component_src.serving.server.missing import imputation
-from container_component_src.serving.server.roles import Role, RowService, ServingOptions
-from container_component_src.serving.server.scorers import LocalScorer
-from container_component_src.steps.serving import ServePredictor
-from tests.serving.bundles import CHANNELS, ROW, SCALER, make_bundle
+from container_component_src.serving.server.roles import Role
+from tests.serving.bundles import CHANNELS, ROW, SCALER
+from tests.serving.models import DEAD_AFTER, make_model
 from tests.serving.protocols import (
     ASK,
     AnomalyModel,
@@ -38,18 +35,8 @@ from tests.serving.protocols import (
 
 SECOND = 10**9
 START = 1_700_000_000 * SECOND
-DEAD_AFTER = 3.0
 CENTRE = np.array(SCALER.centre)
 ROWS = 8
-
-
-def make_model(folder: Path, impute: bool = False, role: Role = Role.COMBINED, **bundle: int) -> AnomalyModel:
-    made = make_bundle(folder, **bundle)
-    info = made.info.model_copy(update={"impute_missing": impute})
-    options = ServingOptions(role, ServePredictor(model_dir=str(folder), model_name="eclss", dead_after=DEAD_AFTER))
-    model = AnomalyModel(RowService(options, info, LocalScorer(Bundle(info, made.model))), mock.Mock())
-    model.ready = True
-    return model
 
 
 @pytest.fixture(scope="module")

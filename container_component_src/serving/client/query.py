@@ -154,7 +154,7 @@ class _Context:
         rows = len(missing)
         ended = missing[:, missing[-1]]
         last_values = np.where(ended, -1, np.arange(rows)[:, np.newaxis]).max(axis=0, initial=-1)
-        kept = np.concatenate([last_values, last_values + 1, np.arange(rows - self.size, rows)])
+        kept = np.concatenate([last_values, last_values + 1, np.arange(rows - max(1, self.size), rows)])
         return np.unique(kept[kept >= 0])
 
 

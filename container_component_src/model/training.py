@@ -52,6 +52,11 @@ def train(arguments: TrainingArguments) -> TrainingSummary:
     """
     train_set, val_set = Dataset.open(arguments.train_df_path), Dataset.open(arguments.val_df_path)
     check_datasets(train_set, val_set, arguments.batch_size)
+    if arguments.impute_missing and train_set.manifest.scaler is None:
+        raise InputError(
+            f"{arguments.train_df_path}: not scaled, so no channel has a centre to impute with",
+            fix="scale it, or use --impute-missing false",
+        )
     nodes, rank = _world(arguments)
     architecture = Architecture(
         latent_dim=arguments.latent_dim,
@@ -73,6 +78,7 @@ def train(arguments: TrainingArguments) -> TrainingSummary:
             channels=train_set.channels,
             scaler=train_set.manifest.scaler,
             thresholds=calibrate(model, val_set, arguments),
+            impute_missing=arguments.impute_missing,
             training=summary,
             channel_statistics=channel_statistics(train_set),
             seed=arguments.seed,

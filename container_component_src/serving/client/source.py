@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 from pydantic_core import from_json
 
 from container_component_src import storage
-from container_component_src.arrays import Float64Array, Timestamps
+from container_component_src.arrays import BoolArray, Float64Array, Timestamps
 from container_component_src.errors import InputError
+from container_component_src.repetition import first_repeated
 from container_component_src.serving.protocol.errors import RequestError
 from container_component_src.serving.protocol.timestamps import timestamps_of
 from container_component_src.steps.serving import QueryModel
@@ -31,7 +32,8 @@ class Batch:
     rows_read: int  # number of rows up to the end of the batch, including rows with missing values
     rows_known: int | None  # number of rows of the source, if its format says so
     timestamps: Timestamps | None  # shape [rows]
-    values: Float64Array  # engineering units, shape [rows, channels]
+    values: Float64Array  # engineering units, shape [rows, channels]; missing values are NaN
+    missing: dict[str, int]  # number of missing values in the rows read, of channels that have any
 
 
 class Source:
@@ -40,12 +42,14 @@ class Source:
     Args:
         query: Arguments that name and describe the source.
         channels: Channels of the model.
+        impute: Whether rows with missing values are sent; otherwise they are left out, or an error.
     """
 
-    def __init__(self, query: QueryModel, channels: tuple[str, ...]) -> None:
+    def __init__(self, query: QueryModel, channels: tuple[str, ...], impute: bool = False) -> None:
         self.name = "stdin" if query.input == STDIN else query.input
         self._query = query
         self._channels = list(channels)
+        self._impute = impute
 
     def batches(self, rows: int) -> Iterator[Batch]:
         """Iterate over the rows of the source, `rows` at a time.
@@ -57,8 +61,12 @@ class Source:
         with self._open() as file:
             for frame, rows_known in self._frames(file, rows):
                 frame.columns = frame.columns.map(str)  # names are numbers if the file was made of an array
-                timestamps, values = self._selected(frame, first)
-                yield Batch(first, first + len(frame), rows_known, timestamps, values)
+                values = self._values(frame)
+                missing = ~np.isfinite(values)
+                whole = self._sent(missing, first)
+                times = self._query.timestamp_col
+                timestamps = self._nanoseconds(frame[times], first)[whole] if times in frame.columns else None
+                yield Batch(first, first + len(frame), rows_known, timestamps, values[whole], self._counts(missing))
                 first += len(frame)
 
     def _open(self) -> IO[bytes]:
@@ -94,33 +102,50 @@ class Source:
                 f"{self.name}: not readable as {source_format} ({error})", fix="check --input-format"
             ) from error
 
-    def _selected(self, frame: pd.DataFrame, first: int) -> tuple[Timestamps | None, Float64Array]:
-        """Return timestamps and values of the rows of a table that are to be sent."""
+    def _values(self, frame: pd.DataFrame) -> Float64Array:
+        """Return the values of the channels, shape [rows, channels]."""
+        used = {*self._channels, self._query.timestamp_col}
+        repeated = first_repeated(name for name in frame.columns if name in used)
+        if repeated is not None:
+            raise InputError(f"{self.name}: two columns have the name '{repeated}'", fix="rename or remove one")
         missing = next((name for name in self._channels if name not in frame.columns), None)
         if missing is not None:
             raise InputError(
                 f"{self.name}: channel '{missing}' of the model is missing", fix="use telemetry that has it"
             )
         try:
-            values = frame.loc[:, self._channels].to_numpy(dtype=np.float64, na_value=np.nan)
+            return frame.loc[:, self._channels].to_numpy(dtype=np.float64, na_value=np.nan)
         except (TypeError, ValueError) as error:
             raise InputError(
                 f"{self.name}: a channel has values that are not numbers ({error})", fix="correct them"
             ) from error
-        finite = np.isfinite(values)
-        whole = finite.all(axis=1)
-        if not whole.all() and not self._query.skip_missing:
-            row, column = np.argwhere(~finite)[0]
+
+    def _sent(self, missing: BoolArray, first: int) -> BoolArray:
+        """Return which rows are to be sent, shape [rows].
+
+        Args:
+            missing: Which values are missing, shape [rows, channels].
+            first: Index of the first row in the source.
+        """
+        if self._impute:
+            return np.ones(len(missing), dtype=np.bool_)
+        if missing.any() and not self._query.skip_missing:
+            row, column = np.argwhere(missing)[0]
             raise InputError(
                 f"{self.name}: row {first + row}, channel '{self._channels[column]}': not a finite number",
-                fix="fill it, or leave such rows out with --skip-missing",
+                fix="fill it, leave such rows out with --skip-missing, or have it imputed with --impute-missing",
             )
-        if self._query.timestamp_col not in frame.columns:
-            return None, values[whole]
-        return self._nanoseconds(frame[self._query.timestamp_col], first)[whole], values[whole]
+        return np.asarray(~missing.any(axis=1))
+
+    def _counts(self, missing: BoolArray) -> dict[str, int]:
+        counts = zip(self._channels, missing.sum(axis=0).tolist(), strict=True)
+        return {name: count for name, count in counts if count}
 
     def _nanoseconds(self, column: "pd.Series[pd.Timestamp]", first: int) -> Timestamps:
         if isinstance(column.dtype, pd.DatetimeTZDtype) or column.dtype.kind == "M":
+            if column.hasnans:
+                row = first + int(column.isna().argmax())
+                raise InputError(f"{self.name}: row {row} has no timestamp", fix="remove or correct it")
             return np.asarray(pd.DatetimeIndex(column).as_unit("ns").astype(np.int64))
         try:
             return timestamps_of(column.tolist(), len(column))

@@ -61,7 +61,14 @@ def decode_request(request: InferRequest, raw_contents: Sequence[bytes | None], 
     )
     raw = any(tensor.raw is not None for tensor in inputs)
     outputs = {output.name: raw for output in request.request_outputs or ()}
-    return Request(inputs, request.id or "", outputs or None, raw)
+    parameters = {name: _value(parameter) for name, parameter in (request.parameters or {}).items()}
+    return Request(inputs, request.id or "", outputs or None, raw, parameters)
+
+
+def _value(parameter: Any) -> object:
+    """Return the value of a parameter of a message, or None if it has none."""
+    kind = parameter.WhichOneof("parameter_choice")
+    return getattr(parameter, kind) if kind else None
 
 
 def encode_response(

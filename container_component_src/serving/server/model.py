@@ -129,9 +129,10 @@ class AnomalyModel(Model):
         """Return the tensors of an answer to rows without timestamps."""
         channels = len(self.service.info.channels)
         row = np.zeros((1, channels), dtype=np.float32)
-        outputs = self.service.answer(Rows(row.astype(np.float64)), Scored(row, row)).tensors()
-        return [
-            {"name": name, "datatype": datatype_of(array), "shape": [-1, *array.shape[1:]]}
+        rows = Rows.of(row.astype(np.float64), None, self.service.info.impute_missing)
+        outputs = self.service.answer(rows, Scored(row, row)).tensors()
+        return [  # the sizes that are 0 here depend on the request
+            {"name": name, "datatype": datatype_of(array), "shape": [-1, *(size or -1 for size in array.shape[1:])]}
             for name, array in outputs.items()
         ]
 
@@ -150,6 +151,8 @@ class AnomalyModel(Model):
                 "window_steps": self.service.info.architecture.window_steps,
                 "smoothing_window": thresholds.smoothing_window,
                 "max_gap_ns": thresholds.max_gap_ns,
+                "impute_missing": self.service.info.impute_missing,
+                "dead_after": self.service.options.arguments.dead_after,
                 "max_body_bytes": self.service.options.max_body_bytes,
                 "max_rows": self.service.limits.rows(len(self.service.info.channels)),
             },
@@ -185,7 +188,7 @@ class AnomalyModel(Model):
                 answer = self.service.answer(rows, scored)
                 content, content_headers = encode(answer)
                 alarms = int(answer.alarms.sum())
-                self.metrics.rows(scaled, answer.scores, alarms)
+                self.metrics.rows(scaled, answer.scores, alarms, answer.imputation)
                 return Reply(content, content_headers, len(scaled), alarms)
 
             return scaled, rows.timestamps, finish

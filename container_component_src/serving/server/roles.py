@@ -52,6 +52,7 @@ class PredictorAnswer:
     scored: Scored
     scores: Float32Array  # nats, shape [rows]
     alarms: BoolArray  # shape [rows]
+    imputation: None = None  # a predictor refuses missing values
 
     def predictions(self) -> list[dict[str, Any]]:
         """Return one object per row (V1)."""
@@ -85,6 +86,8 @@ class RowService:
         self._scaler = info.scaler if self.takes_telemetry else None
         self._ignored = frozenset(self._scaler.dropped) if self._scaler else frozenset()
 
+        self._impute = info.impute_missing if self._scaler else None
+
     @property
     def most_inputs(self) -> int:
         """Number of inputs of a V2 request above which none is read; a few that are unknown are refused by name."""
@@ -93,7 +96,7 @@ class RowService:
     def rows_of_json(self, body: bytes) -> Rows:
         """Return the rows of a V1 request."""
         self.limits.check_json(body, len(body))
-        rows = rows_of_json(body, self.info.channels, self._ignored)
+        rows = rows_of_json(body, self.info.channels, self._ignored, self._impute)
         self.limits.check_rows(len(rows.values), len(self.info.channels))
         return rows
 
@@ -102,7 +105,7 @@ class RowService:
         channels = len(self.info.channels)
         for tensor in request.inputs:  # before an array is made of any
             self.limits.check_rows(tensor.size // (channels if tensor.name == ROWS_INPUT else 1), channels)
-        return request.rows(self.info.channels, self._ignored)
+        return request.rows(self.info.channels, self._ignored, self._impute)
 
     def scaled(self, rows: Rows) -> Float32Array:
         """Return the input of the model, shape [rows, channels].
@@ -115,13 +118,19 @@ class RowService:
             raise RequestError(
                 "the predictor takes no timestamps", fix="send them to the transformer, or leave them out"
             )
-        return scaled(rows.values, self.info.channels, self._scaler)
+        return scaled(rows, self.info.channels, self._scaler)
 
     def answer(self, rows: Rows, scored: Scored) -> Answer:
         """Return the answers to scored rows."""
         if self.takes_telemetry:
+            arguments = self.options.arguments
             return assess(
-                self.info, rows, scored.contributions, scored.reconstruction, self.options.arguments.top_channels
+                self.info,
+                rows,
+                scored.contributions,
+                scored.reconstruction,
+                arguments.top_channels,
+                arguments.dead_after,
             )
         scores = scored.contributions.sum(axis=1)
         return PredictorAnswer(scored, scores, np.zeros(len(scores), dtype=np.bool_))

@@ -50,7 +50,7 @@ def test_values_of_other_types_are_refused(time: object) -> None:
 
 @pytest.mark.parametrize("time", [0, -1, 2024, 20240301, 1_709_294_400, 1_709_294_400_000_000, 2**63, 10**400])
 def test_numbers_other_than_nanoseconds_are_refused(time: int) -> None:
-    with pytest.raises(RequestError, match="row 0, timestamp .*: not in nanoseconds"):
+    with pytest.raises(RequestError, match=r"row 0, timestamp .*: not in nanoseconds"):
         timestamps_of([time], 1)
 
 

@@ -205,28 +205,28 @@ def test_metrics_count_requests_rows_alarms_and_drift(service: Service) -> None:
 
 # A server whose thread never ends the first large request; the lines that it writes say how far it is.
 STUCK = """
-import sys, threading
+import sys
 from container_component_src.serving.protocol import process
 process.GRACE_PERIOD = 2
 from container_component_src.serving.server.roles import RowService
+rows_of_json = RowService.rows_of_json
 def stuck(self, body):
+    if len(body) < 1000:  # the server tries itself before it listens
+        return rows_of_json(self, body)
     print("stuck", flush=True)
-    if sys.argv[-1] == "waits":
-        threading.Event().wait()
     while True:
         pass
 RowService.rows_of_json = stuck
 from container_component_src import main
-main.main(sys.argv[1:-1])
+main.main(sys.argv[1:])
 """
 
 
-@pytest.mark.parametrize("thread", ["waits", "computes"])
-def test_a_server_ends_when_it_is_told_to_stop_whatever_a_thread_is_doing(tmp_path: Path, thread: str) -> None:
+def test_a_server_ends_when_it_is_told_to_stop_whatever_a_thread_is_doing(tmp_path: Path) -> None:
     make_bundle(tmp_path)
     (port,) = free_ports(1)
     arguments = ("serve_predictor", "--model-dir", str(tmp_path), "--model-name", MODEL, "--http-port", str(port))
-    program = [sys.executable, "-c", STUCK, *arguments, thread]
+    program = [sys.executable, "-c", STUCK, *arguments]
     with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

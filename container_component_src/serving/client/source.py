@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any
@@ -198,4 +199,4 @@ def _format_of(file: IO[bytes]) -> str:
     file.seek(0)
     if start.startswith(b"PAR1"):
         return "parquet"
-    return "json" if start.lstrip()[:1] in (b"{", b"[") else "csv"
+    return "json" if start.removeprefix(BOM_UTF8).lstrip()[:1] in (b"{", b"[") else "csv"

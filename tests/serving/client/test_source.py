@@ -69,3 +69,17 @@ def test_a_row_without_a_time_is_refused(tmp_path: Path) -> None:
     pd.DataFrame([ROW, ROW]).assign(**{TIME: times}).to_parquet(tmp_path / "telemetry")
     with pytest.raises(InputError, match="telemetry: row 1 has no timestamp"):
         batches(tmp_path / "telemetry")
+
+
+@pytest.mark.parametrize("text", ["csv", "json", "json lines"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_a_byte_order_mark_and_line_ends_do_not_matter(text: str, line_end: str, tmp_path: Path) -> None:
+    row = json.dumps(ROW)
+    contents = {
+        "csv": [",".join(ROW), ",".join(map(str, ROW.values()))],
+        "json": ["[", row, "]"],
+        "json lines": [row, ""],
+    }
+    (tmp_path / "telemetry").write_bytes(line_end.join(contents[text]).encode("utf-8-sig"))
+    (batch,) = batches(tmp_path / "telemetry")
+    assert batch.values.tolist() == [list(ROW.values())]

@@ -65,7 +65,7 @@ def test_a_text_that_is_no_time_is_refused(time: str, tmp_path: Path) -> None:
 
 
 def test_a_row_without_a_time_is_refused(tmp_path: Path) -> None:
-    times = pd.Series(pd.to_datetime(["2024-01-01", None], utc=True))
+    times = pd.Series([pd.Timestamp("2024-01-01", tz="UTC"), pd.NaT])
     pd.DataFrame([ROW, ROW]).assign(**{TIME: times}).to_parquet(tmp_path / "telemetry")
     with pytest.raises(InputError, match="telemetry: row 1 has no timestamp"):
         batches(tmp_path / "telemetry")

@@ -144,6 +144,12 @@ class Server(DeadAfter):
         ge=1,
     )
     max_body_mib: int = option("Largest body of an HTTP request, in MiB.", 64, ge=1)
+    max_waiting: int = option("Requests that wait for their turn; further ones are answered with 429.", 256, ge=0)
+    read_timeout: float = option(
+        "Seconds that a client has for the headers of a request, and again for the body, with one more for each MiB.",
+        30.0,
+        gt=0,
+    )
     workers: int = option("Processes that answer HTTP requests.", 1, ge=1)
     top_channels: int = option("Contributing channels that an answer names for a row.", 5, ge=1)
 

@@ -21,8 +21,6 @@ from container_component_src.steps.serving import QueryModel
 
 logger = logging.getLogger(__name__)
 
-_BYTES_PER_VALUE = 8
-_HEADER_BYTES = 100_000  # reserved in a request for everything but the rows
 _NAMES = "imputed_channels"  # output with the names of the columns of the outputs below
 _CHANNEL_LISTS = {"imputed": "imputed_channels", "dead": "dead_channels"}  # output: column with the names in each row
 _SHOWN = 3  # channels that a message names
@@ -159,11 +157,9 @@ class _Context:
 
 
 def _batch_rows(model: ModelDescription, requested: int) -> int:
-    """Return the number of rows per request, which must fit into the body with the context."""
-    row_bytes = _BYTES_PER_VALUE * (len(model.channels) + 1)
-    most = max(1, (model.max_body_bytes - _HEADER_BYTES) // row_bytes)
+    """Return the number of rows per request, of which there may be only so many with the context."""
     context_rows = model.context_rows + 2 * len(model.channels)  # the latter if all channels are missing
-    return min(requested, max(1, most - context_rows))
+    return min(requested, max(1, model.max_rows - context_rows))
 
 
 def _send(

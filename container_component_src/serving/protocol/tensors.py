@@ -49,6 +49,11 @@ class Tensor:
                 f"input '{self.name}': shape {list(self.shape[:_MAX_DIMENSIONS])} is impossible", fix="correct it"
             )
 
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return math.prod(self.shape)
+
     def array(self, columns: Sequence[str] = (), nulls: bool = False) -> Array:
         """Return the values as numbers or booleans, and texts as objects.
 
@@ -59,7 +64,7 @@ class Tensor:
         Raises:
             RequestError: The number of values does not fit the shape, or a value does not fit the datatype.
         """
-        count = math.prod(self.shape)
+        count = self.size
         if self.raw is not None:
             return self._from_bytes(count)
         data = self.data or ()

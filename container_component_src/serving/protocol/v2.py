@@ -46,6 +46,10 @@ class Request:
     binary: bool = False  # whether outputs are to be binary if the request does not name them
     parameters: Mapping[str, object] = field(default_factory=dict)
 
+    def sends_binary(self, output: str) -> bool:
+        """Return whether an output is to be binary."""
+        return self.outputs.get(output, self.binary) if self.outputs else self.binary
+
     def rows(
         self, channels: Sequence[str], ignored: AbstractSet[str] = frozenset(), impute: bool | None = None
     ) -> Rows:
@@ -103,7 +107,7 @@ def decode_request(body: bytes, json_length: str | None, most_inputs: int) -> Re
     Raises:
         RequestError: The body is not such a request.
     """
-    length = _json_length(body, json_length)
+    length = json_bytes(body, json_length)
     content = json_of(body[:length])
     unknown = content.keys() - set(_KEYS)
     if unknown:
@@ -161,7 +165,7 @@ def decode_response(body: bytes, json_length: str | None) -> tuple[dict[str, Any
     Raises:
         RequestError: The body is not such an answer.
     """
-    length = _json_length(body, json_length)
+    length = json_bytes(body, json_length)
     content = json_of(body[:length])
     binary, start, outputs = memoryview(body), length, {}
     for index, item in enumerate(_objects(content, "outputs")):
@@ -176,7 +180,7 @@ def _encode(
     items, binary = [], []
     for name, array in arrays.items():
         item: dict[str, object] = {"name": name, "shape": list(array.shape), "datatype": datatype_of(array)}
-        if request.outputs.get(name, request.binary) if request.outputs else request.binary:
+        if request.sends_binary(name):
             data = to_bytes(array)
             item["parameters"] = {"binary_data_size": len(data)}
             binary.append(data)
@@ -199,8 +203,12 @@ def _requested_outputs(content: dict[str, Any], default: bool) -> dict[str, bool
     return outputs or None
 
 
-def _json_length(body: bytes, header: str | None) -> int:
-    """Return the number of bytes of JSON at the start of a body."""
+def json_bytes(body: bytes, header: str | None) -> int:
+    """Return the number of bytes of JSON at the start of a body.
+
+    Raises:
+        RequestError: The header is not such a number.
+    """
     if header is None:
         return len(body)
     if not header.isdecimal() or not header.isascii() or int(header[:18]) > len(body):

@@ -11,9 +11,10 @@ from container_component_src.arrays import BoolArray, Float32Array
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.serving.protocol.errors import RequestError
+from container_component_src.serving.protocol.limits import Limits
 from container_component_src.serving.protocol.rows import Rows, scaled
 from container_component_src.serving.protocol.v1 import rows_of_json
-from container_component_src.serving.protocol.v2 import Request
+from container_component_src.serving.protocol.v2 import ROWS_INPUT, Request
 from container_component_src.serving.server.answers import Assessment, assess
 from container_component_src.serving.server.scorers import LocalScorer, RemoteScorer, Scored, Scorer
 from container_component_src.steps.serving import Server
@@ -78,6 +79,7 @@ class RowService:
 
     def __init__(self, options: ServingOptions, info: BundleInfo, scorer: Scorer) -> None:
         self.options = options
+        self.limits = Limits(options.max_body_bytes)
         self.info = info
         self.scorer = scorer
         self.takes_telemetry = options.role is not Role.PREDICTOR
@@ -93,10 +95,16 @@ class RowService:
 
     def rows_of_json(self, body: bytes) -> Rows:
         """Return the rows of a V1 request."""
-        return rows_of_json(body, self.info.channels, self._ignored, self._impute)
+        self.limits.check_json(body, len(body))
+        rows = rows_of_json(body, self.info.channels, self._ignored, self._impute)
+        self.limits.check_rows(len(rows.values), len(self.info.channels))
+        return rows
 
     def rows_of_tensors(self, request: Request) -> Rows:
         """Return the rows of a V2 request."""
+        channels = len(self.info.channels)
+        for tensor in request.inputs:  # before an array is made of any
+            self.limits.check_rows(tensor.size // (channels if tensor.name == ROWS_INPUT else 1), channels)
         return request.rows(self.info.channels, self._ignored, self._impute)
 
     def scaled(self, rows: Rows) -> Float32Array:

@@ -1,9 +1,13 @@
+from typing import Any, cast
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kubernetes.utils.quantity import parse_quantity
 
-from container_component_src.values import canonical
+from container_component_src.errors import InputError
+from container_component_src.values import Frozen, canonical, innermost, validated
+from tests.helpers import Counting
 
 
 @pytest.mark.parametrize(
@@ -28,3 +32,35 @@ def test_the_amount_is_the_same_and_the_form_final(number: int, suffix: str) -> 
 def test_other_texts_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="Kubernetes"):
         canonical(text)
+
+
+class Inner(Frozen):
+    sizes: tuple[int, ...]
+
+
+class Outer(Frozen):
+    inner: Inner | int
+
+
+class ManyErrors:
+    """Takes the place of a ValidationError."""
+
+    def __init__(self, names: list[str]) -> None:
+        self._names = names
+
+    def errors(self, include_url: bool) -> list[dict[str, Any]]:
+        return [{"loc": (name, "inner"), "msg": ""} for name in self._names]
+
+
+def test_an_object_with_errors_inside_is_not_an_error_itself() -> None:
+    with pytest.raises(InputError) as error:
+        validated(Outer, {"inner": {"sizes": [1, "x"]}})
+    assert "sizes[1]" in str(error.value)
+    with pytest.raises(InputError, match=r"key 'sizes\[0\]' is wrong: .*; key 'sizes\[9\]' .*; and 90 more$"):
+        validated(Inner, {"sizes": ["x"] * 100})
+
+
+def test_many_errors_take_one_pass() -> None:
+    names: list[str] = [Counting(f"key {number}") for number in range(3_000)]
+    with Counting.few(20 * len(names)):
+        assert len(innermost(cast(Any, ManyErrors(names)))) == len(names)

@@ -1,0 +1,5 @@
+"""The model: training, scoring and its file format."""
+
+from container_component_src.model import lightning_hooks
+
+lightning_hooks.install()  # before any module of this package imports Lightning

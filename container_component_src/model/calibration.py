@@ -1,7 +1,6 @@
 """Facts about the data of a model for its bundle: the alarm threshold, and statistics of every channel."""
 
 import numpy as np
-from scipy.stats import genpareto
 
 from container_component_src.arrays import Float64Array
 from container_component_src.errors import InputError
@@ -81,6 +80,8 @@ def tail_quantile(scores: Float64Array, quantile: float) -> float:
             f"the tail has fewer than {TAIL_SCORES} different validation scores",
             fix=f"use more validation rows, {_ALTERNATIVE}",
         )
+    from scipy.stats import genpareto  # noqa: PLC0415 - slow, and only for this method
+
     shape, _, scale = genpareto.fit(excesses, floc=0)
     return start + float(genpareto.isf((1 - quantile) * len(scores) / len(excesses), shape, scale=scale))
 

@@ -18,14 +18,23 @@ with mock.patch.object(sys, "argv", ["pytest"]):  # kserve would parse the argum
 
     from container_component_src.serving.server.model import AnomalyModel
 
+__all__ = ["AnomalyModel", "InferRequest", "messages"]
+
 Values = np.ndarray[Any, np.dtype[np.float64]]
 Times = np.ndarray[Any, np.dtype[np.int64]]
 Answers = list[dict[str, Any]]
 Ask = Callable[[AnomalyModel, Values, Times | None, bool | None], Answers]
 
 
+def with_nulls(values: Values) -> list[Any]:
+    objects = values.astype(object)
+    objects[np.isnan(values)] = None
+    found: list[Any] = objects.tolist()
+    return found
+
+
 def by_v1(model: AnomalyModel, values: Values, times: Times | None, impute: bool | None = True) -> Answers:
-    rows = [dict(zip(CHANNELS, row, strict=True)) for row in np.where(np.isnan(values), None, values).tolist()]
+    rows = [dict(zip(CHANNELS, row, strict=True)) for row in with_nulls(values)]
     body: dict[str, Any] = {"instances": rows}
     if times is not None:
         body["timestamps"] = times.tolist()
@@ -55,7 +64,7 @@ def by_v2_binary(model: AnomalyModel, values: Values, times: Times | None, imput
 def by_v2_json(model: AnomalyModel, values: Values, times: Times | None, impute: bool | None = True) -> Answers:
     rows = len(values)
     inputs = [
-        {"name": name, "shape": [rows], "datatype": "FP64", "data": np.where(np.isnan(column), None, column).tolist()}
+        {"name": name, "shape": [rows], "datatype": "FP64", "data": with_nulls(column)}
         for name, column in zip(CHANNELS, values.T, strict=True)
     ]
     if times is not None:

@@ -1,16 +1,17 @@
 """The telemetry that a client sends: parquet, CSV or JSON, from a file, a URI or stdin."""
 
 import io
+import json
 import sys
-from collections.abc import Iterator
+from codecs import BOM_UTF8
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic_core import from_json
 
 from container_component_src import storage
 from container_component_src.arrays import BoolArray, Float64Array, Timestamps
@@ -91,10 +92,12 @@ class Source:
                         named = frame.index.name is not None
                         yield (frame.reset_index() if named else frame), parquet.metadata.num_rows
             elif source_format == "csv":
+                self._check_unique(pd.read_csv(file, header=None, nrows=1, dtype=str).iloc[0])  # pandas renames others
+                file.seek(0)
                 for frame in pd.read_csv(file, chunksize=rows):
                     yield frame, None
             else:
-                frame = _json_frame(file.read(), self._query.timestamp_col)
+                frame = self._json_frame(file.read())
                 for start in range(0, len(frame), rows):
                     yield frame.iloc[start : start + rows], len(frame)
         except ValueError as error:  # pandas and the JSON parser raise it for damaged text
@@ -104,10 +107,7 @@ class Source:
 
     def _values(self, frame: pd.DataFrame) -> Float64Array:
         """Return the values of the channels, shape [rows, channels]."""
-        used = {*self._channels, self._query.timestamp_col}
-        repeated = first_repeated(name for name in frame.columns if name in used)
-        if repeated is not None:
-            raise InputError(f"{self.name}: two columns have the name '{repeated}'", fix="rename or remove one")
+        self._check_unique(frame.columns)
         missing = next((name for name in self._channels if name not in frame.columns), None)
         if missing is not None:
             raise InputError(
@@ -119,6 +119,12 @@ class Source:
             raise InputError(
                 f"{self.name}: a channel has values that are not numbers ({error})", fix="correct them"
             ) from error
+
+    def _check_unique(self, names: Iterable[str]) -> None:
+        used = {*self._channels, self._query.timestamp_col}
+        repeated = first_repeated(name for name in names if name in used)
+        if repeated is not None:
+            raise InputError(f"{self.name}: two columns have the name '{repeated}'", fix="rename or remove one")
 
     def _sent(self, missing: BoolArray, first: int) -> BoolArray:
         """Return which rows are to be sent, shape [rows].
@@ -152,34 +158,45 @@ class Source:
         except RequestError as error:
             raise InputError(f"{self.name}: {error} (rows count from row {first} of the file)") from error
 
+    def _json_frame(self, content: bytes) -> pd.DataFrame:
+        """Return the table in a list of rows, in the body of a V1 request, or in one object per line.
+
+        The `timestamps` of a V1 request become a column.
+
+        Raises:
+            ValueError: The content is none of these.
+        """
+        try:
+            found = self._parsed(content)
+        except ValueError:
+            found = [self._parsed(line) for line in content.splitlines() if line.strip()]
+        rows = found.get("instances", [found]) if isinstance(found, dict) else found
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise ValueError("rows must be objects of named channels")
+        frame = pd.DataFrame(rows)
+        times = found.get("timestamps") if isinstance(found, dict) and "instances" in found else None
+        if times is not None:
+            if not isinstance(times, list) or len(times) != len(frame):
+                raise ValueError('"timestamps" must be a list with one timestamp per row')
+            frame[self._query.timestamp_col] = pd.Series(times, dtype=object)
+        return frame
+
+    def _parsed(self, text: bytes) -> Any:
+        """Return the content of JSON; raise ValueError if it is none."""
+
+        def row(pairs: list[tuple[str, object]]) -> dict[str, object]:
+            self._check_unique(name for name, _ in pairs)
+            return dict(pairs)
+
+        try:
+            return json.loads(text, object_pairs_hook=row)
+        except RecursionError as error:
+            raise ValueError("it is nested too deeply") from error
+
 
 def _format_of(file: IO[bytes]) -> str:
     start = file.read(64)
     file.seek(0)
     if start.startswith(b"PAR1"):
         return "parquet"
-    return "json" if start.lstrip()[:1] in (b"{", b"[") else "csv"
-
-
-def _json_frame(content: bytes, timestamp_col: str) -> pd.DataFrame:
-    """Return the table in a list of rows, in the body of a V1 request, or in one object per line.
-
-    The `timestamps` of a V1 request become a column.
-
-    Raises:
-        ValueError: The content is none of these.
-    """
-    try:
-        found = from_json(content)
-    except ValueError:
-        found = [from_json(line) for line in content.splitlines() if line.strip()]
-    rows = found.get("instances", [found]) if isinstance(found, dict) else found
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ValueError("rows must be objects of named channels")
-    frame = pd.DataFrame(rows)
-    times = found.get("timestamps") if isinstance(found, dict) and "instances" in found else None
-    if times is not None:
-        if not isinstance(times, list) or len(times) != len(frame):
-            raise ValueError('"timestamps" must be a list with one timestamp per row')
-        frame[timestamp_col] = pd.Series(times, dtype=object)
-    return frame
+    return "json" if start.removeprefix(BOM_UTF8).lstrip()[:1] in (b"{", b"[") else "csv"

@@ -203,12 +203,12 @@ class KServe:
         self.emulator.put("Event", event_of("InferenceService", name, reason, message))
 
     def pods(self, service: str, component: str = "") -> list[str]:
-        """Return the names of the pods of a service, or of one of its components."""
+        """Return the names of the pods of a service, or of one of its components; pods of others may be there too."""
+        labels = {name: pod["metadata"].get("labels", {}) for name, pod in self.emulator.objects("Pod").items()}
         return [
             name
-            for name, pod in self.emulator.objects("Pod").items()
-            if pod["metadata"]["labels"]["serving.kserve.io/inferenceservice"] == service
-            and component in ("", pod["metadata"]["labels"]["component"])
+            for name, own in labels.items()
+            if own.get("serving.kserve.io/inferenceservice") == service and component in ("", own["component"])
         ]
 
     def remove_pods(self, service: str) -> None:

@@ -1,6 +1,7 @@
 """Answers to a file do not depend on the batches in which it is sent; the model is in this process."""
 
 import asyncio
+from collections import Counter
 from pathlib import Path
 from typing import Any, cast
 
@@ -107,5 +108,5 @@ def test_a_source_without_rows_is_an_error(
 
 
 def test_a_message_names_the_channels_with_the_most_missing_values() -> None:
-    rows = query.Counter({"a": 1, "b": 2000, "c": 3, "d": 4, "e": 1})
+    rows = Counter({"a": 1, "b": 2000, "c": 3, "d": 4, "e": 1})
     assert query.counted(rows) == "b: 2,000 rows, d: 4 rows, c: 3 rows, and 2 more channels"

@@ -1,0 +1,58 @@
+"""What Lightning does not need is not imported, and is there for those who ask for it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+
+def run(code: str) -> object:
+    """Run code in a process of its own, and return the value that it assigns to `found`."""
+    command = [sys.executable, "-c", f"{code}\nimport json\nprint(json.dumps(found))"]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+
+
+def test_a_training_step_imports_neither_the_compiler_nor_all_metrics() -> None:
+    code = """
+import sys
+import torch
+from container_component_src.model import training
+weights = torch.nn.Parameter(torch.ones(1))
+optimizer = torch.optim.Adam([weights], lr=0.5)
+weights.sum().backward()
+optimizer.step()
+heavy = ("torch._dynamo.eval_frame", "torch._inductor", "sympy", "torchmetrics.functional")
+found = [round(float(weights), 4), [name for name in heavy if name in sys.modules]]
+"""
+    assert run(code) == [0.5, []]
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "from torch._dynamo.backends.registry import get_default_backend",
+        "import torch._dynamo.config",
+        "import torchmetrics.classification",
+        "",
+    ],
+)
+def test_compiled_models_and_metrics_work(first: str) -> None:
+    code = f"""
+from container_component_src.model import training
+{first}
+import torch
+import torchmetrics
+from lightning.fabric.wrappers import OptimizedModule
+from lightning.pytorch.core.module import Metric
+layer = torch.nn.Linear(3, 2)
+compiled = torch.compile(layer, backend="eager")
+metric = torchmetrics.classification.BinaryAccuracy()
+found = [
+    list(compiled(torch.ones(4, 3)).shape),
+    [isinstance(value, OptimizedModule) for value in (compiled, layer)],
+    [isinstance(value, Metric) for value in (metric, layer)],
+    torch._dynamo.config is __import__("sys").modules["torch._dynamo.config"],
+]
+"""
+    assert run(code) == [[4, 2], [True, False], [True, False], True]

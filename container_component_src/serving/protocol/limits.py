@@ -29,7 +29,7 @@ class Limits:
     @property
     def json_bytes(self) -> int:
         """Most bytes of JSON, of which a text may take four times as many in memory."""
-        return self.body_bytes // 2
+        return self.body_bytes // 4
 
     @property
     def json_items(self) -> int:

@@ -48,9 +48,9 @@ def test_binary_data_behind_the_json_do_not_count() -> None:
 
 
 def test_json_is_refused_by_its_bytes() -> None:
-    LIMITS.check_json(b" " * 32 * 1024, 32 * 1024)
-    with pytest.raises(TooLargeError, match="32769 bytes of JSON"):
-        LIMITS.check_json(b" " * (32 * 1024 + 1), 32 * 1024 + 1)
+    LIMITS.check_json(b" " * 16 * 1024, 16 * 1024)
+    with pytest.raises(TooLargeError, match="16385 bytes of JSON"):
+        LIMITS.check_json(b" " * (16 * 1024 + 1), 16 * 1024 + 1)
 
 
 @pytest.mark.parametrize(("channels", "rows"), [(3, 102), (40, 102), (100, 40), (10**6, 1)])

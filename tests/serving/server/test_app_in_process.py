@@ -181,8 +181,8 @@ REQUESTS: dict[str, tuple[str, bytes, dict[str, str], int]] = {
     "too many small values": (V2, *tensor(300_000, "u1"), 413),
     "a JSON answer": (V2, *tensor(1500, "f4", binary=False), 200),
     "empty instances": (V1, b'{"instances":[' + b"{}," * 10_000 + b"{}]}", {}, 413),
-    "more JSON than may be": (V1, b" " * (2**19 + 1), {}, 413),
-    "more JSON than may be in V2": (V2, b" " * (2**19 + 1), {}, 413),
+    "more JSON than may be": (V1, b" " * (2**18 + 1), {}, 413),
+    "more JSON than may be in V2": (V2, b" " * (2**18 + 1), {}, 413),
 }
 
 

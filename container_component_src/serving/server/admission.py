@@ -88,4 +88,5 @@ class Admission:
         try:
             yield
         finally:
-            turns.release()
+            # Work that does not wait would otherwise pass the turn on at once, and a probe wait for all that is ready.
+            asyncio.get_running_loop().call_soon(turns.release)

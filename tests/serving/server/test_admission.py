@@ -122,3 +122,22 @@ def test_all_requests_together_hold_a_limited_number_of_bytes() -> None:
                 third(LARGE)
     with bodies.holding() as hold:
         hold(4 * BODY)
+
+
+def test_the_event_loop_looks_for_probes_between_small_requests_that_do_not_wait() -> None:
+    async def ask() -> None:
+        turns, done = Admission(100, BODY), [0]
+
+        async def request() -> None:
+            async with turns.turn(SMALL):
+                done[0] += 1
+
+        tasks = [asyncio.create_task(request()) for _ in range(5 * SMALL_TURNS)]
+        before = 0
+        while before < len(tasks):
+            await asyncio.sleep(0)  # all that is ready has its go
+            assert done[0] - before <= SMALL_TURNS
+            before = done[0]
+        await asyncio.gather(*tasks)
+
+    run(ask())

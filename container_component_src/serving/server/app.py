@@ -149,7 +149,8 @@ async def _body(
     """
     if headers.get("content-encoding", "identity") != "identity":
         raise HttpError(415, f"content-encoding {headers['content-encoding'][:40]}; send the body uncompressed")
-    too_large = HttpError(413, f"the body exceeds {limit} bytes; send fewer rows at a time", CLOSE)
+    # The connection is kept, so that the client can send the rest, which is not kept, and gets the answer.
+    too_large = HttpError(413, f"the body exceeds {limit} bytes; send fewer rows at a time")
     declared = headers.get("content-length", "0")
     if declared.isdecimal() and int(declared) > limit:
         raise too_large

@@ -4,7 +4,7 @@ Import this module only in a process that serves.
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from http import HTTPStatus
 from typing import Any
 
@@ -125,7 +125,7 @@ def _reading(deserialize: Callable[[bytes], Message], most_fields: int) -> Calla
     return read
 
 
-def _answering(method: Method) -> Method:
+def _answering(method: Method) -> Callable[[Any, Any], Coroutine[Any, Any, Any]]:
     """Return a method that ends with a status instead of an error."""
 
     async def answer(request: Message | RequestError, context: Any) -> Any:

@@ -5,7 +5,6 @@ Import this module only in a process that serves.
 
 import asyncio
 import logging
-from asyncio import TimerHandle
 from collections.abc import Callable
 from functools import partial
 from types import FrameType
@@ -26,6 +25,24 @@ WRITE_BYTES_PER_SECOND = 2**20  # a client that takes an answer more slowly gets
 logger = logging.getLogger(__name__)
 
 
+class Alarm:
+    """Aborts a connection after some time, unless it is turned off before."""
+
+    def __init__(self) -> None:
+        self._timer: asyncio.TimerHandle | None = None
+
+    def set(self, transport: asyncio.Transport, seconds: float) -> None:
+        """Turn it on, unless it is on."""
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(seconds, transport.abort)
+
+    def clear(self) -> None:
+        """Turn it off."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
 class LimitedConnection(HttpToolsProtocol):
     """A connection that is closed when its client is too slow, or sends too much that is not body.
 
@@ -39,8 +56,7 @@ class LimitedConnection(HttpToolsProtocol):
     def __init__(self, *, read_timeout: float, **options: Any) -> None:
         super().__init__(**options)
         self._read_timeout = read_timeout
-        self._reading: TimerHandle | None = None
-        self._writing: TimerHandle | None = None
+        self._reading, self._writing = Alarm(), Alarm()
         self._overhead = 0  # bytes of the request that are not body
         self._body_bytes = 0
 
@@ -51,8 +67,8 @@ class LimitedConnection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End all waiting."""
-        self._reading = _cancelled(self._reading)
-        self._writing = _cancelled(self._writing)
+        self._reading.clear()
+        self._writing.clear()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -83,20 +99,20 @@ class LimitedConnection(HttpToolsProtocol):
         """Begin to wait for the client to take the answer."""
         super().pause_writing()
         seconds = self._read_timeout + self.transport.get_write_buffer_size() / WRITE_BYTES_PER_SECOND
-        self._writing = self._writing or self.loop.call_later(seconds, self.transport.abort)
+        self._writing.set(self.transport, seconds)
 
     def resume_writing(self) -> None:
         """End waiting for the client to take the answer."""
-        self._writing = _cancelled(self._writing)
+        self._writing.clear()
         super().resume_writing()
 
     def _watch(self) -> None:
         """Begin or end to wait for headers: nothing is answered, and no wait for another request has begun."""
         answers = self.cycle is not None and not self.cycle.response_complete
         if answers or self.timeout_keep_alive_task is not None or self.transport.is_closing():
-            self._reading = _cancelled(self._reading)
-        elif self._reading is None:
-            self._reading = self.loop.call_later(self._read_timeout, self.transport.abort)
+            self._reading.clear()
+        else:
+            self._reading.set(self.transport, self._read_timeout)
 
     def _refuse(self) -> None:
         logger.info("request refused: more than %d bytes of headers", MOST_HEAD_BYTES)
@@ -130,7 +146,7 @@ class LimitedRESTServer(rest_server.RESTServer):
 
     def __init__(self, *arguments: Any, read_timeout: float, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.config.http = partial(LimitedConnection, read_timeout=read_timeout)  # type: ignore[assignment]
+        self.config.http = partial(LimitedConnection, read_timeout=read_timeout)
         self.config.ws = "none"
         self._server = StoppableServer(self.config)
 
@@ -149,8 +165,3 @@ async def _refusal(request: Request, error: Exception) -> Response:
     message = message_of(error)
     logger.info("request refused: %s", message)
     return ORJSONResponse({"error": message}, status_of(error))
-
-
-def _cancelled(timer: TimerHandle | None) -> None:
-    if timer is not None:
-        timer.cancel()

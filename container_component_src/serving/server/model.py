@@ -90,7 +90,7 @@ class AnomalyModel(Model):
 
         return await self._reply(decode, len(body), headers)
 
-    async def answer_grpc(self, message: InferRequest, size: int, headers: dict[str, str]) -> Reply:
+    async def answer_grpc(self, message: InferRequest, headers: dict[str, str], size: int = 0) -> Reply:
         """Answer a V2 request of `size` bytes over gRPC; raise the errors of `answer_v1`."""
         if message.model_version and message.model_version != self.version:
             raise RequestError(f"version '{message.model_version[:80]}': this server has {self.version} only")
@@ -117,7 +117,7 @@ class AnomalyModel(Model):
             hold(size)
             grpc.check_message(request, self.service.most_inputs, self.service.limits)
             message = await offload(size, InferRequest.from_grpc, request)
-            reply = await self.answer_grpc(message, size, headers)
+            reply = await self.answer_grpc(message, headers, size)
             entry.answered(reply.rows, reply.alarms)
         return reply.content
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any, TypeVar
 from unittest import mock
 
@@ -28,8 +28,8 @@ T = TypeVar("T")
 CLIENTS = 150
 V1 = "/v1/models/model:predict"
 V2 = "/v2/models/model/infer"
-Scope = dict[str, Any]
-App = Callable[[Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
+Scope = MutableMapping[str, Any]
+App = Callable[[Scope, Callable[[], Awaitable[Scope]], Callable[[Scope], Awaitable[None]]], Awaitable[None]]
 
 
 class Gate:

@@ -112,7 +112,7 @@ def test_a_worker_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch
 
 def test_a_server_that_is_told_to_stop_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     timer = mock.Mock()
-    monkeypatch.setattr(kserve_hooks.faulthandler, "dump_traceback_later", timer)
+    monkeypatch.setattr("faulthandler.dump_traceback_later", timer)
     server = kserve_hooks.StoppableModelServer(enable_grpc=False)
 
     async def stop_twice() -> None:

@@ -121,10 +121,9 @@ class Source:
             ) from error
 
     def _check_unique(self, names: Iterable[str]) -> None:
-        used = {*self._channels, self._query.timestamp_col}
-        repeated = first_repeated(name for name in names if name in used)
+        repeated = first_repeated(names)
         if repeated is not None:
-            raise InputError(f"{self.name}: two columns have the name '{repeated}'", fix="rename or remove one")
+            raise InputError(f"{self.name}: two columns are named '{repeated}'", fix="rename or remove one")
 
     def _sent(self, missing: BoolArray, first: int) -> BoolArray:
         """Return which rows are to be sent, shape [rows].

@@ -92,7 +92,8 @@ class Source:
                         named = frame.index.name is not None
                         yield (frame.reset_index() if named else frame), parquet.metadata.num_rows
             elif source_format == "csv":
-                self._check_unique(pd.read_csv(file, header=None, nrows=1, dtype=str).iloc[0])  # pandas renames others
+                header = pd.read_csv(file, header=None, nrows=1, dtype=str).iloc[0]
+                self._check_unique(header.dropna())  # pandas renames others
                 file.seek(0)
                 for frame in pd.read_csv(file, chunksize=rows):
                     yield frame, None

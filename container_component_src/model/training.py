@@ -52,11 +52,7 @@ def train(arguments: TrainingArguments) -> TrainingSummary:
     """
     train_set, val_set = Dataset.open(arguments.train_df_path), Dataset.open(arguments.val_df_path)
     check_datasets(train_set, val_set, arguments.batch_size)
-    if arguments.impute_missing and train_set.manifest.scaler is None:
-        raise InputError(
-            f"{arguments.train_df_path}: not scaled, so no channel has a centre to impute with",
-            fix="scale it, or use --impute-missing false",
-        )
+    _check_imputing(train_set, arguments.impute_missing)
     nodes, rank = _world(arguments)
     architecture = Architecture(
         latent_dim=arguments.latent_dim,
@@ -87,6 +83,14 @@ def train(arguments: TrainingArguments) -> TrainingSummary:
         Bundle(info, model).save(location := storage.resolve(arguments.model_output_file))
         logger.info("wrote %s with the weights of epoch %d of %d", location.uri, summary.best_epoch, len(epochs))
     return summary
+
+
+def _check_imputing(train: Dataset, impute_missing: bool) -> None:
+    if impute_missing and train.manifest.scaler is None:
+        raise InputError(
+            f"{train.location.uri}: not scaled, so no channel has a centre to impute with",
+            fix="scale it, or use --impute-missing false",
+        )
 
 
 def _summary(

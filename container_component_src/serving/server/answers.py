@@ -111,12 +111,9 @@ def assess(
         top_channels: Number of contributing channels to name.
         dead_after: Seconds after which a missing channel is dead.
     """
-    excess = contributions - np.array(info.thresholds.channel_nats or (0.0,), dtype=np.float32)
     scores = contributions.sum(axis=1)
     smoothed = None if rows.timestamps is None else _smooth(info, rows.timestamps, scores)
-    if smoothed is not None and info.thresholds.smoothing_window > 1:
-        excess = _window_means(excess, smoothed.window_rows)
-    top, shares = _take_largest_shares(excess, min(top_channels, len(info.channels)))
+    top, shares = _take_largest_shares(_excess(info, contributions, smoothed), min(top_channels, len(info.channels)))
     missing = imputation(rows, info.channels, dead_after)
     alarms = (scores if smoothed is None else smoothed.scores) > info.thresholds.score
     return Assessment(
@@ -131,6 +128,14 @@ def assess(
         observed=np.take_along_axis(rows.values, top, axis=1).astype(np.float64),
         imputation=missing,
     )
+
+
+def _excess(info: BundleInfo, contributions: Float32Array, smoothed: Smoothed | None) -> Float32Array:
+    """Return the contributions less their means in the validation data, nats, shape [rows, channels]."""
+    excess = contributions - np.array(info.thresholds.channel_nats or (0.0,), dtype=np.float32)
+    if smoothed is None or info.thresholds.smoothing_window == 1:
+        return excess
+    return _window_means(excess, smoothed.window_rows)
 
 
 def _in_engineering_units(info: BundleInfo, values: Float32Array, columns: IntArray) -> Float64Array:

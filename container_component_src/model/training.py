@@ -52,18 +52,9 @@ def train(arguments: TrainingArguments) -> TrainingSummary:
     """
     train_set, val_set = Dataset.open(arguments.train_df_path), Dataset.open(arguments.val_df_path)
     check_datasets(train_set, val_set, arguments.batch_size)
-    if arguments.impute_missing and train_set.manifest.scaler is None:
-        raise InputError(
-            f"{arguments.train_df_path}: not scaled, so no channel has a centre to impute with",
-            fix="scale it, or use --impute-missing false",
-        )
+    _check_imputing(train_set, arguments.impute_missing)
     nodes, rank = _world(arguments)
-    architecture = Architecture(
-        latent_dim=arguments.latent_dim,
-        hidden_dims=arguments.hidden_dims,
-        variance_floor=_VARIANCE_FLOOR,
-        window_steps=arguments.window_steps,
-    )
+    architecture = _architecture(arguments)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(arguments.seed)
         model = build(architecture, len(train_set.channels))
@@ -87,6 +78,23 @@ def train(arguments: TrainingArguments) -> TrainingSummary:
         Bundle(info, model).save(location := storage.resolve(arguments.model_output_file))
         logger.info("wrote %s with the weights of epoch %d of %d", location.uri, summary.best_epoch, len(epochs))
     return summary
+
+
+def _architecture(arguments: TrainingArguments) -> Architecture:
+    return Architecture(
+        latent_dim=arguments.latent_dim,
+        hidden_dims=arguments.hidden_dims,
+        variance_floor=_VARIANCE_FLOOR,
+        window_steps=arguments.window_steps,
+    )
+
+
+def _check_imputing(train: Dataset, impute_missing: bool) -> None:
+    if impute_missing and train.manifest.scaler is None:
+        raise InputError(
+            f"{train.location.uri}: not scaled, so no channel has a centre to impute with",
+            fix="scale it, or use --impute-missing false",
+        )
 
 
 def _summary(

@@ -13,12 +13,11 @@ from container_component_src.serving.protocol.v2 import HEADER_LENGTH, decode_re
 from tests.serving.bundles import CHANNELS
 
 with mock.patch.object(sys, "argv", ["pytest"]):  # kserve would parse the arguments of pytest
-    from kserve import InferRequest
     from kserve.protocol.grpc import grpc_predict_v2_pb2 as messages
 
     from container_component_src.serving.server.model import AnomalyModel
 
-__all__ = ["AnomalyModel", "InferRequest", "messages"]
+__all__ = ["AnomalyModel", "messages"]
 
 Values = np.ndarray[Any, np.dtype[np.float64]]
 Times = np.ndarray[Any, np.dtype[np.int64]]
@@ -81,7 +80,7 @@ def by_grpc(model: AnomalyModel, values: Values, times: Times | None, impute: bo
     request.inputs.add(name="rows", datatype="FP64", shape=values.shape).contents.fp64_contents.extend(values.ravel())
     if times is not None:
         request.inputs.add(name="timestamps", datatype="INT64", shape=times.shape).contents.int64_contents.extend(times)
-    answer = asyncio.run(model.answer_grpc(InferRequest.from_grpc(request), {})).content
+    answer = asyncio.run(model.infer(request, {}))
     outputs = {}
     for tensor in answer.outputs:
         ((_, data),) = tensor.contents.ListFields() or ((None, ()),)

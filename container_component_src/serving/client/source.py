@@ -92,7 +92,8 @@ class Source:
                         named = frame.index.name is not None
                         yield (frame.reset_index() if named else frame), parquet.metadata.num_rows
             elif source_format == "csv":
-                self._check_unique(pd.read_csv(file, header=None, nrows=1, dtype=str).iloc[0])  # pandas renames others
+                header = pd.read_csv(file, header=None, nrows=1, dtype=str).iloc[0]
+                self._check_unique(header.dropna())  # pandas renames others
                 file.seek(0)
                 for frame in pd.read_csv(file, chunksize=rows):
                     yield frame, None
@@ -121,10 +122,9 @@ class Source:
             ) from error
 
     def _check_unique(self, names: Iterable[str]) -> None:
-        used = {*self._channels, self._query.timestamp_col}
-        repeated = first_repeated(name for name in names if name in used)
+        repeated = first_repeated(names)
         if repeated is not None:
-            raise InputError(f"{self.name}: two columns have the name '{repeated}'", fix="rename or remove one")
+            raise InputError(f"{self.name}: two columns are named '{repeated}'", fix="rename or remove one")
 
     def _sent(self, missing: BoolArray, first: int) -> BoolArray:
         """Return which rows are to be sent, shape [rows].

@@ -99,11 +99,9 @@ def assess(
     """Return the answers to scored rows.
 
     Channels are ranked by their excess: the contribution less its mean in the validation data. Otherwise channels that
-    are always noisy would lead every answer.
-
-    A row is an alarm if its score is above the threshold. With timestamps, the smoothed score decides, because the
-    threshold was calibrated on smoothed scores. The excess is then the mean over the smoothing window, because such an
-    alarm is about all rows of the window. A row with a dead channel is an alarm, whatever its score.
+    are always noisy would lead every answer. A row is an alarm if its score is above the threshold, or a channel dead.
+    With timestamps, the smoothed score decides, because the threshold was calibrated on smoothed scores. The excess is
+    then the mean over the smoothing window, because such an alarm is about all rows of the window.
 
     Args:
         info: Description of the bundle that scored the rows.
@@ -113,16 +111,11 @@ def assess(
         top_channels: Number of contributing channels to name.
         dead_after: Seconds after which a missing channel is dead.
     """
-    excess = contributions - np.array(info.thresholds.channel_nats or (0.0,), dtype=np.float32)
     scores = contributions.sum(axis=1)
     smoothed = None if rows.timestamps is None else _smooth(info, rows.timestamps, scores)
-    if smoothed is not None and info.thresholds.smoothing_window > 1:
-        excess = _window_means(excess, smoothed.window_rows)
-    total = np.maximum(excess, 0.0).sum(axis=1, keepdims=True, dtype=np.float64)
-    top, largest = _take_largest(excess, min(top_channels, len(info.channels)))
+    top, shares = _take_largest_shares(_excess(info, contributions, smoothed), min(top_channels, len(info.channels)))
     missing = imputation(rows, info.channels, dead_after)
     alarms = (scores if smoothed is None else smoothed.scores) > info.thresholds.score
-    shares = np.divide(np.maximum(largest, 0.0), total, out=np.zeros(top.shape), where=total > 0)
     return Assessment(
         channels=info.channels,
         threshold=info.thresholds.score,
@@ -135,6 +128,14 @@ def assess(
         observed=np.take_along_axis(rows.values, top, axis=1).astype(np.float64),
         imputation=missing,
     )
+
+
+def _excess(info: BundleInfo, contributions: Float32Array, smoothed: Smoothed | None) -> Float32Array:
+    """Return the contributions less their means in the validation data, nats, shape [rows, channels]."""
+    excess = contributions - np.array(info.thresholds.channel_nats or (0.0,), dtype=np.float32)
+    if smoothed is None or info.thresholds.smoothing_window == 1:
+        return excess
+    return _window_means(excess, smoothed.window_rows)
 
 
 def _in_engineering_units(info: BundleInfo, values: Float32Array, columns: IntArray) -> Float64Array:
@@ -159,6 +160,13 @@ def _window_means(excess: Float32Array, window_rows: IntArray) -> Float32Array:
     ends = np.arange(1, len(excess) + 1)
     means: Float64Array = (sums[ends] - sums[ends - window_rows]) / window_rows[:, np.newaxis]
     return means.astype(np.float32)
+
+
+def _take_largest_shares(excess: Float32Array, count: int) -> tuple[IntArray, Float64Array]:
+    """Return the columns of the largest values of each row and their shares in its sum; see `_take_largest`."""
+    total = np.maximum(excess, 0.0).sum(axis=1, keepdims=True, dtype=np.float64)
+    top, largest = _take_largest(excess, count)
+    return top, np.divide(np.maximum(largest, 0.0), total, out=np.zeros(top.shape), where=total > 0)
 
 
 def _take_largest(values: Float32Array, count: int) -> tuple[IntArray, Float32Array]:

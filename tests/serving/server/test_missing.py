@@ -22,7 +22,6 @@ from tests.serving.protocols import (
     AnomalyModel,
     Answers,
     Ask,
-    InferRequest,
     Times,
     Values,
     by_grpc,
@@ -149,7 +148,7 @@ def test_a_wish_over_grpc_that_is_no_boolean_is_refused(model: AnomalyModel, kin
     setattr(request.parameters["impute_missing"], kind, "true" if kind == "string_param" else 1)
     request.inputs.add(name="rows", datatype="FP64", shape=[1, 3]).contents.fp64_contents.extend(CENTRE)
     with pytest.raises(RequestError, match="send true or false"):
-        asyncio.run(model.answer_grpc(InferRequest.from_grpc(request), {}))
+        asyncio.run(model.infer(request, {}))
 
 
 def test_a_channel_that_is_left_out_is_refused(model: AnomalyModel) -> None:

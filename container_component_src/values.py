@@ -16,6 +16,7 @@ M = TypeVar("M", bound=BaseModel)
 
 IMAGE_USER = 1000  # user and group ID of the processes in the image
 LARGEST_ID = 2**31 - 1  # of a user, for Kubernetes
+_SHOWN = 10  # errors that a message names
 _QUANTITY = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(m|[kMGTPE]?|[KMGTPE]i)", re.ASCII)
 _LARGEST = 2**63 - 1  # of the numbers in a quantity of Kubernetes
 _LONGEST_ECHO = 100  # characters
@@ -142,7 +143,8 @@ def describe(error: ValidationError) -> str:
     for item in innermost(error):
         key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in item["loc"]).removeprefix(".")
         lines.append(f"key '{key}' {problems.get(item['type'], 'is wrong: ' + item['msg'])}" if key else item["msg"])
-    return "; ".join(lines)
+    more = [f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+    return "; ".join([*lines[:_SHOWN], *more])
 
 
 def innermost(error: ValidationError) -> list[ErrorDetails]:
@@ -150,8 +152,5 @@ def innermost(error: ValidationError) -> list[ErrorDetails]:
     found = error.errors(include_url=False)
     for item in found:
         item["msg"] = item["msg"].removeprefix("Value error, ")
-    return [item for item in found if not any(_is_inside(other["loc"], item["loc"]) for other in found)]
-
-
-def _is_inside(loc: tuple[int | str, ...], outer: tuple[int | str, ...]) -> bool:
-    return loc != outer and loc[: len(outer)] == outer
+    outer = {item["loc"][:length] for item in found for length in range(len(item["loc"]))}
+    return [item for item in found if item["loc"] not in outer]

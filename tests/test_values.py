@@ -1,6 +1,6 @@
 import pwd
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -9,7 +9,19 @@ from kubernetes.utils.quantity import parse_quantity
 from pydantic import TypeAdapter, ValidationError
 
 from container_component_src.errors import InputError
-from container_component_src.values import Cpu, Memory, amount, canonical, in_home, parse_json, shown
+from container_component_src.values import (
+    Cpu,
+    Frozen,
+    Memory,
+    amount,
+    canonical,
+    in_home,
+    innermost,
+    parse_json,
+    shown,
+    validated,
+)
+from tests.helpers import Counting
 
 
 @pytest.mark.parametrize(
@@ -77,3 +89,35 @@ def test_home_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (in_home("~"), in_home("~/a")) == (str(tmp_path), f"{tmp_path}/a")
     assert in_home("~root/a") == f"{pwd.getpwnam('root').pw_dir}/a"
     assert [in_home(path) for path in ("a/~", "~no-such-user/a", "")] == ["a/~", "~no-such-user/a", ""]
+
+
+class Inner(Frozen):
+    sizes: tuple[int, ...]
+
+
+class Outer(Frozen):
+    inner: Inner | int
+
+
+class ManyErrors:
+    """Takes the place of a ValidationError."""
+
+    def __init__(self, names: list[str]) -> None:
+        self._names = names
+
+    def errors(self, include_url: bool) -> list[dict[str, Any]]:
+        return [{"loc": (name, "inner"), "msg": ""} for name in self._names]
+
+
+def test_an_object_with_errors_inside_is_not_an_error_itself() -> None:
+    with pytest.raises(InputError) as error:
+        validated(Outer, {"inner": {"sizes": [1, "x"]}})
+    assert "sizes[1]" in str(error.value)
+    with pytest.raises(InputError, match=r"key 'sizes\[0\]' is wrong: .*; key 'sizes\[9\]' .*; and 90 more$"):
+        validated(Inner, {"sizes": ["x"] * 100})
+
+
+def test_many_errors_take_one_pass() -> None:
+    names: list[str] = [Counting(f"key {number}") for number in range(3_000)]
+    with Counting.few(20 * len(names)):
+        assert len(innermost(cast(Any, ManyErrors(names)))) == len(names)

@@ -64,6 +64,11 @@ class FinalTraining(TrainingData):
         "may yield a threshold beyond the highest score.",
         "quantile",
     )
+    impute_missing: bool = parameter(
+        "Whether servers of the model score a missing value as the centre of its channel, as the training does, "
+        "instead of refusing the request; a request may choose for itself.",
+        False,
+    )
     model_output_file: NonEmpty = output_dataset("Folder of the model bundle.", "model", "Model")
 
 

@@ -86,5 +86,5 @@ def test_paths_that_cannot_be(model: type[Arguments], name: str, invoke: Invoke,
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     for path in ("file/below", "loop", "x" * 300, "y/" * 3000, "nul\0"):
         outcome = invoke(*_command(model, tmp_path / "x", **{name: tmp_path / path}))
-        assert_refused(outcome, "nul" if "\0" in path else path.rstrip("/"))
+        assert_refused(outcome, "nul" if "\0" in path else path[:200])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "loop"]

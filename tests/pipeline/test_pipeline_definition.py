@@ -379,10 +379,3 @@ def test_compiled_file_loads_again(tmp_path: Path) -> None:
     loaded = kfp_components.load_component_from_file(str(output))
     assert loaded.pipeline_spec.pipeline_info.name == "columbus-eclss-ad-pipeline"
     assert list(tmp_path.iterdir()) == [output]
-
-
-def test_output_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No shell expands the `~` after `--output=`."""
-    monkeypatch.setenv("HOME", str(tmp_path))
-    compile_pipeline(load_settings(ROOT / "config.toml"), Path("~/pipeline.yaml"))
-    assert [path.name for path in tmp_path.iterdir()] == ["pipeline.yaml"]

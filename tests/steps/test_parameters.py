@@ -79,7 +79,7 @@ def test_sizes_beyond_the_memory_are_refused_where_it_is_known(values: dict[str,
 
 def test_sizes_are_compared_with_the_memory_of_this_machine_on_the_local_backend() -> None:
     with pytest.raises(InputError, match="this machine has"):
-        check_parameters({"latent_dims": [10**9], "backend": "local"}, PodSettings(memory="9Ei"))
+        check_parameters({"latent_dims": [10**9], "backend": "local"}, PodSettings(memory="9Ti"))
 
 
 def test_window_of_a_day_is_refused() -> None:

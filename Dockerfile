@@ -1,17 +1,19 @@
 # The image of everything: pipeline steps, Dask scheduler and workers, Katib trials, training replicas and both
 # containers of the InferenceService. It has no ENTRYPOINT, because the operators set or append arguments.
-ARG BASE_IMAGE=python:3.11-slim
+# The tag 3.11-slim (Python 3.11.16) by its digest; CONTRIBUTING.md says how to renew it.
+ARG BASE_IMAGE=docker.io/library/python@sha256:9c900dea9e8fb7e16277c179b555cc72d29a352dbc33cff48ad5a0412fd5bfc7
 
 FROM ${BASE_IMAGE} AS dependencies
 RUN python3 -m venv /opt/venv
-COPY requirements.txt .
+COPY requirements.txt requirements-torch.txt ./
 # Optional secrets: a pip configuration (for your own package index), and certificate authorities.
 # Bytecode is compiled here: a pod's file system may be read-only, so that every start would compile it again.
 # Files that the image does not need are deleted: pip, tests of packages, C headers and torch's test programs.
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
-    PIP_CERT=/etc/ssl/certs/ca-certificates.crt \
-    /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check -r requirements.txt \
+    export PIP_CERT=/etc/ssl/certs/ca-certificates.crt PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    && /opt/venv/bin/pip install --require-hashes --no-deps -r requirements.txt \
+    && /opt/venv/bin/pip install -r requirements-torch.txt \
     && /opt/venv/bin/pip uninstall --yes --quiet pip \
     && cd /opt/venv/lib/python3*/site-packages \
     && find . -type d \( -name tests -o -name test -o -name include \) -prune -exec rm -r {} + \

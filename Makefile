@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
+PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 ARGS ?=
 # Tests run in as many processes as the machine has logical cores; PROCESSES=0 runs them in one, for a debugger.
 PROCESSES ?= logical
@@ -11,7 +12,8 @@ PYTEST = $(PY) -m pytest --numprocesses $(PROCESSES) --maxprocesses 8 --dist loa
 # The environment variable CONTAINER_OPTIONS adds options to `docker run` and its equivalents.
 IMAGE ?= columbus-eclss-ad
 TAG ?= $(shell git rev-parse --short=8 HEAD)
-BASE_IMAGE ?= python:3.11-slim
+BASE_IMAGE ?=
+BASE = $(or $(BASE_IMAGE),$(shell sed -n 's/^ARG BASE_IMAGE=//p' Dockerfile))
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 REVISION ?= $(shell git describe --always --exclude '*' --abbrev=40 --dirty)
 ENGINE ?= $(firstword $(foreach name,docker podman buildah,$(if $(shell $(name) info >/dev/null 2>&1 && echo works),$(name))))
@@ -59,9 +61,10 @@ format: $(VENV)/.test ## Format the code
 
 lock: ## Lock dependencies and export them for pip; needs poetry and its export plugin; ARGS=--regenerate upgrades
 	poetry lock $(ARGS)
-	poetry export --without-hashes | grep -Ev '^(nvidia-|cuda-|triton)' > requirements.txt
-	poetry export --without-hashes --only submit > requirements-submit.txt
-	poetry export --without-hashes --only dev > tests/requirements.txt
+	poetry export | awk '/^[^ ]/ {other = !/^(nvidia-|cuda-|triton|torch=)/} other' > requirements.txt
+	poetry export --without-hashes | grep '^torch=' > requirements-torch.txt
+	poetry export --only submit > requirements-submit.txt
+	poetry export --only dev > tests/requirements.txt
 
 .PHONY: reference
 reference: $(VENV)/.test ## Write docs/reference.md from the declarations of the commands
@@ -74,8 +77,8 @@ compile: $(VENV)/.run ## Write the pipeline's YAML for the Kubeflow UI
 	$(PY) pipeline/compile_and_run_pipeline.py --compile-only $(ARGS)
 
 image: ## Build the container image with docker, podman or buildah
-	$(or $(ENGINE),$(NO_ENGINE)) build $(BUILD_OPTIONS) --build-arg BASE_IMAGE=$(BASE_IMAGE) \
-		--label $(OCI).version=$(VERSION) --label $(OCI).revision=$(REVISION) --label $(OCI).base.name=$(BASE_IMAGE) \
+	$(or $(ENGINE),$(NO_ENGINE)) build $(BUILD_OPTIONS) --build-arg BASE_IMAGE=$(BASE) \
+		--label $(OCI).version=$(VERSION) --label $(OCI).revision=$(REVISION) --label $(OCI).base.name=$(BASE) \
 		--tag $(IMAGE):$(TAG) --tag $(IMAGE):latest .
 
 check-image: ## Check the image: no root user, no writable files, no build tools, all commands start
@@ -84,24 +87,26 @@ check-image: ## Check the image: no root user, no writable files, no build tools
 
 audit: $(VENV)/.audit ## Check the locked dependencies for known vulnerabilities; fails if one cannot be checked
 	$(VENV)/audit/bin/pip-audit --strict --requirement requirements.txt --no-deps --disable-pip
+	$(VENV)/audit/bin/pip-audit --strict --requirement requirements-torch.txt --no-deps --disable-pip
 
 sbom: $(VENV)/.audit ## Write the software bill of materials, sbom.json (CycloneDX)
-	$(VENV)/audit/bin/cyclonedx-py requirements --output-reproducible \
-		--output-file sbom.json requirements.txt
+	cat requirements.txt requirements-torch.txt \
+		| $(VENV)/audit/bin/cyclonedx-py requirements --output-reproducible --output-file sbom.json -
 
 clean: ## Delete outputs, caches and the virtual environment, but not your own archives
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	rm -rf local_data/example local_data/outputs local_data/cache local_data/last_run local_data/*.yaml
 
 # Stamp files mark complete installations, so that an interrupted one is repeated.
-$(VENV)/.run: requirements.txt
+$(VENV)/.run: requirements.txt requirements-torch.txt
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and "Python 3.11, 3.12 or 3.13 is required; name one, as in make run PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(PIP_INSTALL) --require-hashes --no-deps -r requirements.txt
+	$(PIP_INSTALL) -r requirements-torch.txt
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.run tests/requirements.txt
-	$(PY) -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	$(PIP_INSTALL) --require-hashes --no-deps -r tests/requirements.txt
 	@touch $@
 
 $(VENV)/.audit: Makefile

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from benchmarks.floors import Files
-from container_component_src.telemetry.archive import float_channels
+from container_component_src.telemetry.columns import columns_of
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.dataset_writer import WRITE_OPTIONS
 
@@ -73,9 +73,9 @@ class Workspace:
 
     @cached_property
     def telemetry_columns(self) -> list[str]:
-        """Timestamp column and float channels of the archives."""
+        """Timestamp column and channels of the archives."""
         schema = pq.read_schema(self.archives[0])
-        return [TIMESTAMP_COL, *float_channels(schema, TIMESTAMP_COL)]
+        return [TIMESTAMP_COL, *columns_of(schema, TIMESTAMP_COL).channels]
 
     def split_hours(self) -> tuple[float, float]:
         """Return window and block length in hours for the period of the dataset."""

@@ -3,6 +3,7 @@
 import atexit
 import gc
 import logging
+import os
 import signal
 import sys
 from importlib import import_module
@@ -14,7 +15,8 @@ import click
 if not __package__:  # run as a script, so Python does not find the package
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from container_component_src.errors import NO_ROOM, PipelineError
+from container_component_src.command_line import run_command
+from container_component_src.signals import ENDS_WITH_INPUT, end_with_input
 
 COMMANDS = (
     "cleanup",
@@ -76,44 +78,10 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: Command line without the program name; `sys.argv` by default.
 
     Returns:
-        The exit code: 0 for success, 2 for invalid input or options, 130 for an interrupt, 1 for any other failure.
+        The exit code, as `run_command` describes it.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
     signal.signal(signal.SIGTERM, _stop)
-    try:
-        cli.main(args=arguments or ["--help"], prog_name="main.py", standalone_mode=False)
-    except (click.ClickException, PipelineError, OSError) as error:
-        if "--debug" in arguments:
-            logging.getLogger(__name__).exception("failed")
-        code, message = _explain(error)
-        click.echo(f"error: {message}", err=True)
-        return code
-    except click.Abort:
-        return 130
-    except Exception as error:  # unexpected errors are one line too, with a traceback on request
-        if "--debug" in arguments:
-            raise
-        click.echo(
-            f"error: {type(error).__name__}: {_one_line(str(error))}; run with --debug for the traceback", err=True
-        )
-        return 1
-    return 0
-
-
-def _explain(error: click.ClickException | PipelineError | OSError) -> tuple[int, str]:
-    """Return the exit code and the one-line message of an error."""
-    if isinstance(error, click.ClickException):
-        return error.exit_code, _one_line(error.format_message())
-    if isinstance(error, PipelineError):
-        return error.exit_code, _one_line(str(error))
-    if error.errno in NO_ROOM:
-        place = error.filename or "the output"
-        return 2, f"no space left to write {place} ({error.strerror}); free space or choose another path"
-    return 1, f"{_one_line(str(error))}; check the path and its permissions"
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return run_command(cli, (sys.argv[1:] if arguments is None else arguments) or ["--help"], "main.py")
 
 
 def _stop(signal_number: int, frame: FrameType | None) -> None:
@@ -122,5 +90,7 @@ def _stop(signal_number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
+    if ENDS_WITH_INPUT in os.environ:
+        end_with_input()
     atexit.register(gc.freeze)  # otherwise Python searches all modules of PyTorch for garbage before it exits: a second
     sys.exit(main())

@@ -8,19 +8,25 @@ unavailable store are retried.
 
 import atexit
 import os
+import re
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from functools import cache
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from container_component_src.errors import InputError
+from container_component_src.files import read_regular
+from container_component_src.names import is_address
 from container_component_src.scratch import scratch_directory
+from container_component_src.values import in_home, shown
 
 AWS_ENDPOINT = "https://s3.amazonaws.com"  # used if no endpoint is set
 CA_BUNDLE = "S3_CA_BUNDLE"
+_TRUE = ("1", "true", "t", "yes", "y", "on", "")
+_FALSE = ("0", "false", "f", "no", "n", "off")
 PATIENCE = "S3_RETRY_SECONDS"
 # Also the keys of the Secret that sets these variables on a cluster.
 S3_ENVIRONMENT = (
@@ -36,6 +42,8 @@ S3_ENVIRONMENT = (
 PATIENCE_SECONDS = 600.0  # a store's pod that moves to another node needs minutes, mostly for its volume
 QUICK_SECONDS = 3.0  # enough to reopen a connection that was closed between two requests
 
+_VISIBLE = re.compile(r"[\x21-\x7e]*")
+_REGION = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?")
 _TEXTS = tuple(name for name in S3_ENVIRONMENT if name not in {"S3_USE_HTTPS", "S3_VERIFY_SSL", CA_BUNDLE})
 _variables: ContextVar[Mapping[str, str]] = ContextVar("variables", default=os.environ)
 
@@ -77,7 +85,7 @@ def s3_options(environment: Mapping[str, str] | None = None, endpoint: str = "")
     """
     environment = _variables.get() if environment is None else environment
     for name in _TEXTS:
-        _check_unpadded(name, environment.get(name, ""))
+        _check_text(name, environment.get(name, ""))
     url = _endpoint_url(environment, endpoint)
     return {
         "key": environment.get("AWS_ACCESS_KEY_ID") or None,
@@ -102,15 +110,13 @@ def _endpoint_url(environment: Mapping[str, str], endpoint: str) -> str:
     source, text = ("--minio-endpoint", endpoint) if endpoint else ("S3_ENDPOINT", environment.get("S3_ENDPOINT", ""))
     if not text:
         return ""
+    if "@" in text:  # the message does not repeat it
+        raise InputError(f"{source} contains a login", fix="give the address only")
     url = text if "://" in text else f"{'https' if is_true(environment, 'S3_USE_HTTPS') else 'http'}://{text}"
-    try:
-        parts = urlsplit(url)
-        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # invalid port
-        valid = False
-    if not valid or any(character.isspace() for character in url):
-        raise InputError(f"{source}={text!r} is not a valid address", fix="give host:port, or http(s)://host:port")
-    return url
+    if not is_address(url):
+        problem = f"{source}={shown(text)} is not a valid address"
+        raise InputError(problem, fix="give host:port, or http(s)://host:port")
+    return url.rstrip("/")
 
 
 def _verify(environment: Mapping[str, str]) -> bool | str:
@@ -119,8 +125,8 @@ def _verify(environment: Mapping[str, str]) -> bool | str:
         return False
     if text := environment.get(CA_BUNDLE, "").strip():
         return _checked_certificates(_certificate_file(text), CA_BUNDLE)
-    if path := environment.get("AWS_CA_BUNDLE"):
-        return _checked_certificates(path, f"AWS_CA_BUNDLE={path}")
+    if path := environment.get("AWS_CA_BUNDLE", "").strip():
+        return _checked_certificates(in_home(path), f"AWS_CA_BUNDLE={path}")
     return True
 
 
@@ -128,10 +134,11 @@ def _verify(environment: Mapping[str, str]) -> bool | str:
 def _checked_certificates(path: str, source: str) -> str:
     """Return the path of a certificate file after loading it; the client would retry on an invalid one."""
     try:
+        read_regular(Path(path))
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
-    except OSError as error:  # base class of ssl.SSLError
+    except (InputError, OSError) as error:  # OSError is the base class of ssl.SSLError
         raise InputError(
-            f"environment variable {source}: no certificates found ({error.strerror or error})",
+            f"environment variable {source}: no certificates found ({getattr(error, 'strerror', '') or error})",
             fix="give the certificates of the authority that signed the store's certificate: as PEM text in "
             f"{CA_BUNDLE}, or as the path of a PEM file in AWS_CA_BUNDLE",
         ) from error
@@ -149,7 +156,7 @@ def _certificate_file(text: str) -> str:
 
 
 def _retry_seconds(environment: Mapping[str, str]) -> float:
-    text = environment.get(PATIENCE) or str(PATIENCE_SECONDS)
+    text = environment.get(PATIENCE, "").strip() or str(PATIENCE_SECONDS)
     try:
         seconds = float(text)
     except ValueError:
@@ -161,8 +168,11 @@ def _retry_seconds(environment: Mapping[str, str]) -> float:
     return seconds
 
 
-def _check_unpadded(name: str, value: str) -> None:
-    """Reject whitespace and quotes that `echo VALUE | base64` and `--env-file` leave; never show the value."""
+def _check_text(name: str, value: str) -> None:
+    """Reject whitespace and quotes that `echo VALUE | base64` and `--env-file` leave; never show the value.
+
+    Keys, tokens and regions become parts of HTTP headers, so that other characters would end in an error of a library.
+    """
     if value != value.strip():
         raise InputError(
             f"environment variable {name} has whitespace around its value",
@@ -170,6 +180,10 @@ def _check_unpadded(name: str, value: str) -> None:
         )
     if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
         raise InputError(f"environment variable {name} has quotes around its value", fix="remove them")
+    if name != "S3_ENDPOINT" and not _VISIBLE.fullmatch(value):
+        raise InputError(f"environment variable {name} has a character that no such value has", fix="copy it again")
+    if name == "AWS_DEFAULT_REGION" and value and not _REGION.fullmatch(value):
+        raise InputError(f"environment variable {name}={shown(value)} is not a region", fix="give one as us-east-1")
 
 
 def is_true(environment: Mapping[str, str], name: str) -> bool:
@@ -179,8 +193,8 @@ def is_true(environment: Mapping[str, str], name: str) -> bool:
         InputError: The value is neither true nor false.
     """
     value = environment.get(name, "true").strip().lower()
-    if value not in {"1", "true", "yes", "0", "false", "no", ""}:
+    if value not in {*_TRUE, *_FALSE}:
         raise InputError(
-            f"environment variable {name}={value!r} is neither true nor false", fix="set it to one of them"
+            f"environment variable {name}={shown(value)} is neither true nor false", fix="set it to one of them"
         )
-    return value in {"1", "true", "yes", ""}
+    return value in _TRUE

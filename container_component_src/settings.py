@@ -3,36 +3,47 @@
 from pathlib import Path
 
 import tomli
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from container_component_src.errors import InputError
+from container_component_src.files import read_text
+from container_component_src.names import AccountName, ImageRepository, ImageTag, OptionalUri, SecretName, Uri
 from container_component_src.steps.data import ReportColumns
 from container_component_src.steps.serving import Replicas, ServiceName
 from container_component_src.steps.shared import Gpus, PullPolicy
-from container_component_src.values import IMAGE_USER, Frozen, Hours, NonEmpty, Quantity, validated
+from container_component_src.values import (
+    IMAGE_USER,
+    LARGEST_ID,
+    Cpu,
+    Frozen,
+    Hours,
+    LocalPath,
+    Memory,
+    NonEmpty,
+    in_home,
+    validated,
+)
+
+_OTHER_FILE = "name an existing one with --config"
 
 
 class Paths(Frozen):
     """Where the data lies; URIs as in the storage module, relative paths from the working directory."""
 
-    archives: NonEmpty  # prefix that holds the parquet archives
-    reports: NonEmpty  # the anomaly reports (.xls, .xlsx or .csv)
-    work_dir: Path  # outputs, cache and logs of local runs
-    data_root: str = ""  # folder of datasets in a store of your own; empty: where the pipeline keeps artifacts
-
-    @field_validator("work_dir")
-    @classmethod
-    def _expand_home(cls, path: Path) -> Path:
-        return path.expanduser() if path.parts[:1] == ("~",) else path
+    archives: Uri  # prefix that holds the parquet archives
+    reports: Uri  # the anomaly reports (.xls, .xlsx or .csv)
+    work_dir: LocalPath  # outputs, cache and logs of local runs
+    data_root: OptionalUri = ""  # folder of datasets in a store of your own; empty: where the pipeline keeps artifacts
 
 
 class Platform(Replicas):
     """Names that the cluster knows."""
 
-    s3_secret: NonEmpty  # Secret with the S3 credentials and endpoint
+    s3_secret: SecretName  # Secret with the S3 credentials and endpoint
     inference_service: ServiceName  # name of the deployed model
-    service_account: str = ""  # of the pods that steps start; the namespace's default one if empty
-    trial_user: int = Field(default=IMAGE_USER, ge=0)  # of the pods of trials; 0 where the cluster assigns users
+    service_account: AccountName = ""  # of the pods that steps start; the namespace's default one if empty
+    # Of the pods of trials; 0 where the cluster assigns users.
+    trial_user: int = Field(default=IMAGE_USER, ge=0, le=LARGEST_ID)
 
 
 class ColNames(ReportColumns):
@@ -49,8 +60,8 @@ class ColNames(ReportColumns):
 class Image(Frozen):
     """The one container image that every step runs."""
 
-    repository: NonEmpty
-    tag: NonEmpty  # of local containers; whoever submits a run takes that of the commit, or names one
+    repository: ImageRepository
+    tag: ImageTag  # of local containers; whoever submits a run takes that of the commit, or names one
     pull_policy: PullPolicy = "IfNotPresent"
 
     @property
@@ -62,8 +73,8 @@ class Image(Frozen):
 class StepResources(Frozen):
     """Kubernetes quantities of one class of steps."""
 
-    cpu: Quantity
-    memory: Quantity
+    cpu: Cpu
+    memory: Memory
 
 
 class TrainingResources(Gpus, StepResources):
@@ -83,11 +94,11 @@ class Resources(Frozen):
 class Limits(Frozen):
     """When the cluster gives up."""
 
-    retries: int = Field(default=2, ge=0)  # of a failed step
-    step_hours: Hours = 6  # of every step but those that wait for trials and training
-    trial_hours: Hours = 6
-    tuning_hours: Hours = 48  # of all trials
-    training_hours: Hours = 24
+    retries: int = Field(default=2, ge=0, le=10)  # of a failed step
+    step_hours: Hours = 6.0  # of every step but those that wait for trials and training
+    trial_hours: Hours = 6.0
+    tuning_hours: Hours = 48.0  # of all trials
+    training_hours: Hours = 24.0
 
 
 class Settings(Frozen):
@@ -108,10 +119,13 @@ def load_settings(path: Path) -> Settings:
     Raises:
         InputError: The file is absent or not TOML, or a key is unknown, missing or of a wrong type.
     """
+    path = Path(in_home(str(path)))
     try:
-        values = tomli.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such configuration file; name an existing one with --config") from error
-    except (OSError, UnicodeDecodeError, tomli.TOMLDecodeError) as error:
-        raise InputError(f"{path}: not readable as TOML ({error}); fix the file") from error
+        if not path.exists():
+            raise InputError(f"{path}: no such configuration file", fix=_OTHER_FILE)
+        values = tomli.loads(read_text(path))
+    except RecursionError as error:
+        raise InputError(f"{path}: not readable as TOML (nested too deeply)", fix="fix the file") from error
+    except (OSError, ValueError) as error:  # ValueError: not TOML, or a null character in the path
+        raise InputError(f"{path}: not readable as TOML ({error})", fix="fix the file") from error
     return validated(Settings, values, str(path))

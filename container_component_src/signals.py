@@ -1,10 +1,13 @@
-"""Deferring signals while something must not be interrupted."""
+"""Deferring signals while something must not be interrupted, and noticing that the starting process was killed."""
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+ENDS_WITH_INPUT = "ENDS_WITH_STDIN"  # variable of a process whose standard input is a pipe from the one that started it
 
 
 @contextmanager
@@ -26,3 +29,17 @@ def signals_deferred() -> Iterator[None]:
             signal.signal(number, handler)
         if caught:
             signal.raise_signal(caught[0])
+
+
+def end_with_input() -> None:
+    """Kill this process, and its group if it leads one, when standard input ends: the process that started it is gone.
+
+    It does not matter how that process ended: SIGKILL, too, closes its end of the pipe.
+    """
+
+    def watch() -> None:
+        while os.read(0, 1):
+            pass
+        os.kill(-os.getpid() if os.getpgrp() == os.getpid() else os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -20,14 +20,16 @@ import fsspec
 from fsspec import AbstractFileSystem
 
 from container_component_src.errors import NO_ROOM, InputError, PipelineError, StepError
+from container_component_src.files import SMALL_BYTES, check_output, check_size, read_regular
+from container_component_src.names import S3_PREFIXES, check_uri
 from container_component_src.s3_settings import QUICK_SECONDS, S3_ENVIRONMENT, patience, s3_options
+from container_component_src.values import in_home
 
 __all__ = ["QUICK_SECONDS", "S3_ENVIRONMENT", "Location", "patience", "remove_all", "resolve", "s3_options"]
 
 if TYPE_CHECKING:
     import pyarrow.fs
 
-_S3_PREFIXES = ("s3://", "minio://", "/minio/")
 _TEMPORARY_SUFFIX = ".tmp"
 
 logger = logging.getLogger(__name__)
@@ -85,13 +87,20 @@ class Location:
             Location(self.fs, path.rstrip("/")) for path in sorted(found) if path.rstrip("/") != self.path.rstrip("/")
         ]
 
-    def read_bytes(self) -> bytes:
+    def read_bytes(self, limit: int | None = SMALL_BYTES) -> bytes:
         """Return the content of the file.
 
+        Args:
+            limit: Most bytes that it may have; None for any number.
+
         Raises:
-            InputError: There is no such file.
+            InputError: There is no such file, it is not a regular one, or it is too large.
         """
+        if self.is_local:
+            return read_regular(Path(self.path), limit)
         try:
+            if limit is not None:
+                check_size(self.uri, self.fs.size(self.path) or 0, limit)
             return bytes(self.fs.cat_file(self.path))
         except (FileNotFoundError, IsADirectoryError) as error:
             raise InputError(f"{self.uri}: no such file", fix="check the path") from error
@@ -113,27 +122,39 @@ class Location:
         elif self.exists():
             self.fs.rm(self.path, recursive=True)
 
+    def check_output(self, folder: bool = False) -> None:
+        """Check that a file or folder can be written here, as far as this is known before it is.
+
+        Raises:
+            InputError: Something of another kind is here, such as a device, or a parent folder is a file.
+        """
+        if self.is_local:
+            check_output(Path(self.path), folder)
+
     @contextmanager
     def open_output(self) -> Iterator[IO[bytes]]:
         """Open a file for writing that appears under its name only when it is complete.
 
-        Local files are written under a temporary name and renamed. S3 objects appear when their upload completes; the
-        upload is aborted if the block raises.
+        Local files are written under a temporary name and renamed; a link is followed. S3 objects appear when their
+        upload completes; the upload is aborted if the block raises.
 
         Raises:
+            InputError: Something else than a file is here, see `check_output`.
             StepError: The object could not be uploaded.
         """
+        self.check_output()
         with self._local_output() if self.is_local else self._upload() as file:
             yield file
 
     @contextmanager
     def _local_output(self) -> Iterator[IO[bytes]]:
-        temporary = Path(f"{self.path}.{uuid.uuid4().hex[:8]}{_TEMPORARY_SUFFIX}")
+        target = Path(os.path.realpath(self.path))
+        temporary = target.with_name(f"{target.name}.{uuid.uuid4().hex[:8]}{_TEMPORARY_SUFFIX}")
         temporary.parent.mkdir(parents=True, exist_ok=True)
         try:
             with temporary.open("wb") as file:
                 yield file
-            temporary.replace(self.path)
+            temporary.replace(target)
         except OSError as error:
             if error.errno in NO_ROOM:
                 error.filename = self.path  # a failed write does not name its file
@@ -171,21 +192,17 @@ def resolve(uri: str, endpoint: str = "", environment: Mapping[str, str] | None 
     Raises:
         InputError: The URI is empty, has no bucket or an unknown scheme, or an S3 setting is invalid.
     """
-    if not uri:
-        raise InputError("an empty path was given", fix="name a file or folder")
-    for prefix in _S3_PREFIXES:
+    try:
+        check_uri(uri)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    for prefix in S3_PREFIXES:
         if uri.startswith(prefix) and not _is_launcher_copy(uri):
             path = uri.removeprefix(prefix).strip("/")
-            if not path:
-                raise InputError(f"{uri}: no bucket is named", fix="give an address like s3://bucket/key")
             from container_component_src.s3_store import S3Store  # noqa: PLC0415 - slow, and not for local files
 
             return Location(S3Store(**s3_options(environment, endpoint)), path)
-    if "://" in uri and not uri.startswith("file://"):
-        raise InputError(f"{uri}: unknown scheme", fix="use a path, file://, s3:// or minio://")
-    file = Path(uri.removeprefix("file://"))
-    if uri.startswith("~/"):  # no shell expands it in a configuration file
-        file = file.expanduser()
+    file = Path(in_home(uri.removeprefix("file://")))
     return Location(fsspec.filesystem("file"), str(file.absolute()))
 
 

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from kfp.pipeline_spec import pipeline_spec_pb2
-from pydantic import BeforeValidator, Field, Json, StrictStr, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, StrictStr, TypeAdapter, ValidationError
 
 from container_component_src.errors import InputError
+from container_component_src.values import parse_json, shown
 
 LARGEST_INTEGER = 2**53  # KFP stores every number as a double
 
@@ -42,13 +43,17 @@ def _parse(name: str, value: object, parameter_type: int) -> object:
     try:
         return adapter.validate_python(value)
     except ValidationError as error:
-        raise InputError(f"pipeline parameter '{name}' is {value!r}", fix=f"give {expected}") from error
+        raise InputError(f"pipeline parameter '{name}' is {shown(value)}", fix=f"give {expected}") from error
 
 
 def _no_boolean(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("a boolean is not a number")
     return value
+
+
+def _json(value: object) -> object:
+    return parse_json(value) if isinstance(value, str) else value
 
 
 def _word(value: object) -> object:
@@ -66,6 +71,6 @@ _TYPES: dict[int, tuple[str, TypeAdapter[Any]]] = {
     _KFP.NUMBER_DOUBLE: ("a finite number", TypeAdapter(_Number)),
     _KFP.BOOLEAN: ("true or false", TypeAdapter(Annotated[bool, BeforeValidator(_word)])),
     _KFP.STRING: ("text", TypeAdapter(StrictStr)),
-    _KFP.LIST: ("a JSON list", TypeAdapter(Json[list[Any]] | list[Any])),
-    _KFP.STRUCT: ("a JSON object", TypeAdapter(Json[dict[str, Any]] | dict[str, Any])),
+    _KFP.LIST: ("a JSON list", TypeAdapter(Annotated[list[Any], BeforeValidator(_json)])),
+    _KFP.STRUCT: ("a JSON object", TypeAdapter(Annotated[dict[str, Any], BeforeValidator(_json)])),
 }

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from container_component_src.errors import InputError
 from pipeline.login.errors import PlatformError, broken_off, failing, one_line, too_slow, unreachable, untrusted
 from pipeline.login.pages import ApprovalPage, ConnectorPage, Form, PasswordPage, SignInPage, read_page
-from pipeline.login.settings import CONNECTOR, ENDPOINT, PASSWORD, TOKEN, USERNAME, RemoteSettings
+from pipeline.login.settings import CONNECTOR, ENDPOINT, LOGIN_HOST, PASSWORD, TOKEN, USERNAME, RemoteSettings
 
 HOME = "/pipeline/"  # a page, because requests below /apis/ get 401 and not a redirect to the login
 _TIMEOUT = httpx.Timeout(60, connect=15)  # seconds
@@ -159,8 +159,16 @@ def _post_password(
 
 
 def _check_destination(form: Form, page: httpx.URL, settings: RemoteSettings) -> None:
-    """Check that the password goes to the host that shows the form, and never from https to http."""
-    action = httpx.URL(form.action)
+    """Check that the password goes to the host that shows the form, and never from https to http.
+
+    The form is on the endpoint's own host, or on the one that the user allows: an endpoint can redirect to any other.
+    """
+    action, own = httpx.URL(form.action), httpx.URL(settings.endpoint)
+    if (page.host, page.port) != (own.host, own.port) and page.host != settings.login.host:
+        raise InputError(
+            f"{settings.endpoint}: the login page is at {page.host}, so no password was sent",
+            fix=f"set {LOGIN_HOST}={page.host} if that is the login of the platform",
+        )
     secure = settings.endpoint.startswith("https:")
     if (action.host, action.port) != (page.host, page.port) or (secure and action.scheme != "https"):
         raise PlatformError(

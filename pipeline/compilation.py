@@ -1,6 +1,5 @@
 """Compile the pipeline to YAML."""
 
-import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +7,9 @@ from pathlib import Path
 from kfp import compiler
 
 from container_component_src.errors import InputError
-from container_component_src.settings import Settings
+from container_component_src.files import check_output
+from container_component_src.settings import Image, Settings
+from container_component_src.values import validated
 from pipeline.arguments import parse_arguments
 from pipeline.options import PIPELINE_FILE
 from pipeline.pipeline_definition import build_pipeline
@@ -20,9 +21,8 @@ def with_tag(settings: Settings, tag: str) -> Settings:
     Raises:
         InputError: The tag is not valid.
     """
-    if not re.fullmatch(r"\w[\w.-]{0,127}", tag, re.ASCII):
-        raise InputError(f"'{tag}' is not a valid image tag", fix="use letters, digits, '_', '.' and '-'")
-    return settings.model_copy(update={"image": settings.image.model_copy(update={"tag": tag})})
+    image = validated(Image, {**settings.image.model_dump(), "tag": tag}, "image tag")
+    return settings.model_copy(update={"image": image})
 
 
 def compile_pipeline(
@@ -42,10 +42,12 @@ def compile_pipeline(
     pipeline = build_pipeline(settings, cache)
     defaults = parse_arguments(pipeline.pipeline_spec.root, {**settings.parameters, **(parameters or {})})
     try:
+        check_output(output)
         output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=output.parent, prefix=".compile-") as folder:
             unfinished = Path(folder) / PIPELINE_FILE
             compiler.Compiler().compile(pipeline, str(unfinished), pipeline_parameters=defaults)
-            unfinished.replace(output)
-    except OSError as error:
-        raise InputError(f"{output}: cannot be written ({error.strerror})", fix="choose another path") from error
+            unfinished.replace(output.resolve())
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a path"
+        raise InputError(f"{output}: cannot be written ({reason})", fix="choose another path") from error

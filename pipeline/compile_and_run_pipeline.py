@@ -12,25 +12,30 @@ if not __package__:  # run as a script, Python looks for packages beside this fi
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 
+SUBMIT_INSTALLATION = "pip install --require-hashes --requirement requirements-submit.txt"
+
+
 def not_installed(error: ModuleNotFoundError) -> str:
     """Return the message for a missing library; a missing module of this project is a bug, and raised."""
     if not error.name or error.name.startswith(("container_component_src", "pipeline")):
         raise error
-    requirements = "requirements.txt" if "--local" in sys.argv else "requirements-submit.txt"
-    return f"error: {error.name} is not installed: pip install --requirement {requirements}"
+    fix = "use `make run`, which installs everything" if "--local" in sys.argv else SUBMIT_INSTALLATION
+    return f"{error.name} is not installed; {fix}"
 
 
 try:
     import click
 
-    from container_component_src.errors import InputError, PipelineError
+    from container_component_src.command_line import run_command
+    from container_component_src.errors import InputError
     from container_component_src.settings import Settings, load_settings
     from container_component_src.steps.parameters import check_parameters
-    from pipeline.options import PIPELINE_FILE, Options, check_options, parse_parameters
+    from container_component_src.values import in_home
+    from pipeline.options import PIPELINE_FILE, HomePath, Options, check_options, parse_parameters
 except ModuleNotFoundError as missing:
     if __name__ != "__main__":
         raise
-    print(not_installed(missing), file=sys.stderr)  # noqa: T201 - click may be what is missing
+    print(f"error: {not_installed(missing)}", file=sys.stderr)  # noqa: T201 - click may be what is missing
     sys.exit(2)
 
 if TYPE_CHECKING:
@@ -46,7 +51,7 @@ PROJECT_ROOT = Path(__file__).resolve().parents[1]
 @click.option("--compile-only", is_flag=True, help="Only compile, for an upload in the Kubeflow UI.")
 @click.option(
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=HomePath(path_type=Path, dir_okay=False),
     default=Path(PIPELINE_FILE),
     show_default=True,
     help="Where --compile-only writes the YAML.",
@@ -54,7 +59,7 @@ PROJECT_ROOT = Path(__file__).resolve().parents[1]
 @click.option(
     "--config",
     "config_file",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=HomePath(path_type=Path, dir_okay=False),
     default=PROJECT_ROOT / "config.toml",
     help="Configuration file; config.toml of the project by default.",
 )
@@ -76,11 +81,12 @@ PROJECT_ROOT = Path(__file__).resolve().parents[1]
 @click.option("--skip-preflight", is_flag=True, help="Submit without checking image and inputs.")
 @click.option(
     "--ca-bundle",
-    type=click.Path(path_type=Path),
+    type=HomePath(path_type=Path),
     metavar="FILE",
     help="With --remote: PEM file of the certificate authority to trust.",
 )
 @click.option("--insecure", is_flag=True, help="With --remote: trust any certificate.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context
 def compile_and_run_pipeline(context: click.Context, /, **options: Any) -> int:
     """Compile the Columbus ECLSS anomaly detection pipeline, and run it.
@@ -88,7 +94,10 @@ def compile_and_run_pipeline(context: click.Context, /, **options: Any) -> int:
     In a Kubeflow notebook no option is needed; --remote, --local and --compile-only are for other places.
     """
     check_options(context)
-    return run(Options(**options))
+    try:
+        return run(Options(**options))
+    except ModuleNotFoundError as error:
+        raise InputError(not_installed(error)) from error
 
 
 def run(options: Options) -> int:
@@ -101,7 +110,8 @@ def run(options: Options) -> int:
         PipelineError: An option, the configuration or a parameter is invalid, or the run cannot be started.
     """
     settings, given = load_settings(options.config_file), parse_parameters(options.parameters)
-    check_parameters({**({"backend": "local"} if options.local else {}), **settings.parameters, **given})
+    backend = {"backend": "local"} if options.local else {}
+    check_parameters({**backend, **settings.parameters, **given}, settings.resources.training)
     from pipeline.compilation import compile_pipeline, with_tag
 
     if options.local:
@@ -178,7 +188,7 @@ def run_on_this_machine(settings: Settings, parameters: dict[str, str], cache: b
         InputError: Libraries of the steps are not installed.
     """
     if not containers and find_spec("torch") is None:
-        raise InputError("--local needs all dependencies", fix="pip install --requirement requirements.txt")
+        raise InputError("--local needs all dependencies", fix="use `make run`, which installs them")
     from pipeline.compilation import compile_pipeline
     from pipeline.local import LocalRunOptions, run_locally
 
@@ -190,7 +200,7 @@ def run_on_this_machine(settings: Settings, parameters: dict[str, str], cache: b
     compile_pipeline(settings, yaml_path)
     data_root = str(parameters.get("data_root", settings.parameters.get("data_root", settings.paths.data_root)))
     if data_root and "://" not in data_root:  # steps in containers have another working directory
-        data_root = str(PROJECT_ROOT / Path(data_root).expanduser())
+        data_root = str(PROJECT_ROOT / in_home(data_root))
     arguments = {"backend": "local", **parameters, "data_root": data_root}
     image = settings.image.reference if containers else ""
     if image:
@@ -210,23 +220,15 @@ def make_example_data(settings: Settings, parameters: dict[str, str], folder: Pa
     generate(folder, ExampleDataSpec())
 
 
-def main() -> int:
-    """Run the command; an error becomes one line on stderr and an exit code."""
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; an error becomes one line on stderr and an exit code.
+
+    Args:
+        arguments: Command line without the program name; `sys.argv` by default.
+    """
     logging.captureWarnings(True)
-    try:
-        code: int = compile_and_run_pipeline.main(standalone_mode=False)
-    except click.ClickException as error:
-        click.echo(f"error: {error.format_message()}", err=True)
-        return error.exit_code
-    except PipelineError as error:
-        click.echo(f"error: {error}", err=True)
-        return error.exit_code
-    except ModuleNotFoundError as error:
-        click.echo(not_installed(error), err=True)
-        return 2
-    except click.Abort:
-        return 130
-    return code
+    arguments = sys.argv[1:] if arguments is None else arguments
+    return run_command(compile_and_run_pipeline, arguments, "compile_and_run_pipeline.py")
 
 
 if __name__ == "__main__":

@@ -2,13 +2,25 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from container_component_src.errors import InputError
+from container_component_src.values import in_home
 
 PIPELINE_FILE = "columbus-eclss-ad-pipeline.yaml"  # also the name that the UI and --upload propose for the pipeline
+
+
+class HomePath(click.Path):
+    """Path with the home folder for `~`: a shell does not replace it in `--option=~/file`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Replace `~`, refuse what no path can be, and check the rest as click does."""
+        if "\0" in str(value):
+            self.fail("a path has a null character", param, ctx)
+        return super().convert(in_home(str(value)), param, ctx)
 
 
 @dataclass(frozen=True)
@@ -35,6 +47,7 @@ class Options:
     skip_preflight: bool
     ca_bundle: Path | None
     insecure: bool
+    debug: bool
 
     @property
     def starts_a_run(self) -> bool:

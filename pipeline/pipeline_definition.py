@@ -55,7 +55,13 @@ def build_pipeline(settings: Settings, cache: bool = True) -> base_component.Bas
         run = tasks.with_parameters(values)
         cleaning = run(Cleanup, resources.light, hours=_SHORT, cached=False)
         with dsl.ExitHandler(cleaning, name="steps"):
-            listing = run(ListArchives, resources.light, hours=_SHORT, cached=False)
+            listing = run(
+                ListArchives,
+                resources.light,
+                hours=_SHORT,
+                cached=False,
+                training_pods=tasks.pods(resources.training),
+            )
             partitions = split_archives(archives=listing.outputs["archives"], **_values(values, SplitParquetFile))
             dataset = run(
                 RunDaskPreprocessing,

@@ -1,12 +1,15 @@
 """Small telemetry, anomaly reports and checks that tests of several modules use."""
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from container_component_src.telemetry.dataset import MANIFEST_NAME, Dataset, Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter
@@ -30,6 +33,41 @@ class Outcome:
 Invoke = Callable[..., Outcome]
 
 
+class Counting(str):
+    """Name that counts how often names are compared and hashed."""
+
+    work = 0
+
+    def __eq__(self, other: object) -> bool:
+        Counting.work += 1
+        return str.__eq__(self, other)
+
+    def __hash__(self) -> int:
+        Counting.work += 1
+        return str.__hash__(self)
+
+    @staticmethod
+    def in_json(monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let `json.loads` hand names of this type to its hook."""
+        loads = json.loads
+
+        def counted(text: bytes, object_pairs_hook: Callable[[list[tuple[str, object]]], object]) -> object:
+            return loads(
+                text,
+                object_pairs_hook=lambda pairs: object_pairs_hook([(Counting(name), item) for name, item in pairs]),
+            )
+
+        monkeypatch.setattr(json, "loads", counted)
+
+    @staticmethod
+    @contextmanager
+    def few(most: int) -> Iterator[None]:
+        """Check that the block compares and hashes at most this often."""
+        Counting.work = 0
+        yield
+        assert Counting.work <= most
+
+
 class RunCommand(Protocol):
     """Runs `main.py` as a process."""
 
@@ -42,14 +80,14 @@ def nanoseconds(time: str) -> int:
 
 
 def telemetry(rows: int = 600, start: str = START, seed: int = 0, **columns: object) -> pd.DataFrame:
-    """Raw telemetry, a row a minute: two float channels, an integer and a text column, and those given."""
+    """Raw telemetry, a row a minute: two float channels, two columns of text, and those given."""
     rng = np.random.default_rng(seed)
     return pd.DataFrame(
         {
             TIME: pd.date_range(start, periods=rows, freq="min", tz="UTC"),
             "cabin_pressure": rng.normal(101.3, 0.2, rows),
             "fan_speed": rng.normal(4000.0, 25.0, rows).astype(np.float32),
-            "mode": np.arange(rows) % 3,
+            "mode": (np.arange(rows) % 3).astype(str),
             "status": "ok",
             **columns,
         }

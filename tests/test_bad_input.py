@@ -68,7 +68,10 @@ def _unreadable(path: Path) -> None:
 SCHEMA_FAULTS: dict[str, Fault] = {
     "not parquet": (_unreadable, ("not a parquet file",)),
     "empty file": (lambda path: path.touch(), ("not a parquet file",)),
-    "a folder": (lambda path: (path / "part").mkdir(parents=True), ("where one parquet file is expected",)),
+    "a folder": (
+        lambda path: (path / "part").mkdir(parents=True),
+        ("a folder or a device, where one file is expected",),
+    ),
     "truncated": (_truncated, ("truncated",)),
     "no timestamp column": (
         lambda path: write_archive(path, telemetry().drop(columns=TIME)),
@@ -86,9 +89,9 @@ SCHEMA_FAULTS: dict[str, Fault] = {
         lambda path: write_archive(path, _times(telemetry(), lambda times: times.astype(str))),
         (f"column '{TIME}' has type",),
     ),
-    "no float channel": (
+    "no channel": (
         lambda path: write_archive(path, telemetry()[[TIME, "mode", "status"]]),
-        ("no float channel",),
+        ("no channel ('mode' (text), 'status' (text))",),
     ),
     "a channel named as the labels": (lambda path: write_archive(path, telemetry(Anomaly=0.5)), ("'Anomaly'",)),
 }
@@ -151,6 +154,14 @@ def test_no_archives(invoke: Invoke, tmp_path: Path) -> None:
     )
 
 
+def test_mixed_formats(invoke: Invoke, tmp_path: Path) -> None:
+    reports = write_reports(tmp_path / "reports.csv", report((60, 90)))
+    write_archive(tmp_path / "archives" / "2023.parquet")
+    telemetry(rows=20).to_csv(tmp_path / "archives" / "2022.csv", index=False)
+    outcome = invoke(*data_steps.list_archives(tmp_path / "archives", reports))
+    assert_refused(outcome, tmp_path / "archives", "different formats (2022.csv and 2023.parquet)")
+
+
 def test_absent_archive(invoke: Invoke, tmp_path: Path) -> None:
     assert_refused(
         invoke(*data_steps.split(tmp_path / "2023.parquet", tmp_path / "parts")), tmp_path / "2023.parquet", "no such"
@@ -171,7 +182,7 @@ def test_listing_without_reports(invoke: Invoke, tmp_path: Path) -> None:
         (lambda frame: frame.assign(o2=0.2), "it also has 'o2'"),
         (lambda frame: frame.rename(columns={"fan_speed": "fan"}), "lacks 'fan_speed'"),
         (lambda frame: frame[[TIME, "fan_speed", "cabin_pressure"]], "channel 0 is 'fan_speed' instead of"),
-        (lambda frame: frame.astype({"fan_speed": int}), "lacks 'fan_speed'"),
+        (lambda frame: frame.astype({"fan_speed": str}), "lacks 'fan_speed' (text)"),
     ],
 )
 @pytest.mark.usefixtures("thread_backend")
@@ -189,7 +200,7 @@ def test_different_channels(
 @pytest.mark.usefixtures("thread_backend")
 def test_overlapping_archives(invoke: Invoke, tmp_path: Path) -> None:
     first = write_archive(tmp_path / "a.parquet", telemetry(rows=100))
-    second = write_archive(tmp_path / "b.parquet", telemetry(rows=100, start="2023-01-01 01:39"))
+    second = write_archive(tmp_path / "b.parquet", telemetry(rows=100, start="2023-01-01 01:38"))
     for paths in ([first, second], [second, first], [first, first]):
         outcome = invoke(*data_steps.preprocess(paths, tmp_path / "dataset"))
         assert_refused(outcome, paths[0] if paths[0] == paths[1] else second, first, "remove the rows of this period")

@@ -1,5 +1,6 @@
 """From archive to scaled data: rows, values and labels do not depend on the files."""
 
+import json
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ from container_component_src.telemetry.labels import label_dataset
 from container_component_src.telemetry.partitioning import split_archive
 from container_component_src.telemetry.scaling import fit_scaler, scale_dataset
 from container_component_src.telemetry.split import split_dataset
-from tests.data_steps import PARTS
-from tests.helpers import TIME, report, telemetry, write_archive, write_reports
+from tests.data_steps import PARTS, list_archives
+from tests.helpers import TIME, Invoke, report, telemetry, write_archive, write_reports
 
 RULE = SplitRule(window_hours=0.5, block_hours=0.1, val_fraction=0.3, seed=11)
 
@@ -80,3 +81,19 @@ def test_results_do_not_depend_on_the_files(
     assert found["test"].labels is not None
     assert expected["test"].labels is not None
     np.testing.assert_array_equal(found["test"].labels, expected["test"].labels)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_the_listing_names_archives_and_left_out_columns(suffix: str, invoke: Invoke, tmp_path: Path) -> None:
+    reports = write_reports(tmp_path / "archives" / "reports.csv", report((60, 90)))  # beside the archives
+    for year in ("2022", "2023"):
+        frame = telemetry(rows=20, start=f"{year}-01-01").drop(columns="mode")
+        file = tmp_path / "archives" / f"{year}{suffix}"
+        frame.to_csv(file, index=False) if suffix == ".csv" else frame.to_parquet(file)
+    outcome = invoke(*list_archives(tmp_path / "archives", reports))
+    assert outcome.code == 0, outcome
+    published = json.loads(outcome.stdout[outcome.stdout.index("{\n") :])
+    assert [Path(item["uri"]).name for item in published["archives"]] == [f"2022{suffix}", f"2023{suffix}"]
+    assert all({*item} == {"uri", "fingerprint"} for item in published["archives"])
+    assert published["left_out_columns"] == {"status": "text"}
+    assert published["reports_fingerprint"]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,21 @@ FILES = {
     "submit": PROJECT / "requirements-submit.txt",
     "dev": PROJECT / "tests" / "requirements.txt",
 }
+TORCH = PROJECT / "requirements-torch.txt"
 CUDA = ("nvidia-", "cuda-", "triton")  # torch's CUDA build pins these itself, and its CPU build needs none
 
 Pins = set[tuple[str, str]]
 
 
+def _entries(group: str) -> list[tuple[str, set[str]]]:
+    """Return the requirements of a group, each with the hashes of its files."""
+    texts = [FILES[group].read_text(encoding="utf-8"), TORCH.read_text(encoding="utf-8") if group == "main" else ""]
+    entries = re.split(r"\n(?=\S)", "\n".join(texts).strip())
+    return [(entry.split(" \\\n")[0], set(re.findall(r"--hash=(sha256:[0-9a-f]{64})", entry))) for entry in entries]
+
+
 def _pinned(group: str) -> Pins:
-    lines = FILES[group].read_text(encoding="utf-8").splitlines()
+    lines = [line for line, _ in _entries(group)]
     requirements = [Requirement(line) for line in lines]
     pins: Pins = {(canonicalize_name(item.name), str(item.specifier).removeprefix("==")) for item in requirements}
     assert all(str(item.specifier).startswith("==") and item.url is None for item in requirements)
@@ -61,6 +70,31 @@ def test_requirements_are_exported_from_the_lock(group: str) -> None:
 
 
 @pytest.mark.parametrize("group", FILES)
+def test_requirements_have_the_hashes_of_the_lock(group: str) -> None:
+    locked = {
+        (canonicalize_name(item["name"]), item["version"]): {file["hash"] for file in item["files"]}
+        for item in LOCK["package"]
+    }
+    for line, hashes in _entries(group):
+        requirement = Requirement(line)
+        name, version = canonicalize_name(requirement.name), str(requirement.specifier).removeprefix("==")
+        # The builds of torch for a CPU and for CUDA have one version and different hashes.
+        assert hashes == (set() if name == "torch" else locked[name, version]), name
+
+
+@pytest.mark.parametrize("file", [".github/workflows/ci.yml", ".gitlab-ci.yml", "Dockerfile"])
+def test_images_and_actions_are_pinned_to_what_cannot_change(file: str) -> None:
+    text = (PROJECT / file).read_text(encoding="utf-8")
+    actions = re.findall(r"uses: *(.*)", text)
+    images = list(re.findall(r"^ *(?:image:|ARG BASE_IMAGE=|FROM) *([^$\s]+)", text, re.MULTILINE))
+    assert len(actions) + len(images) >= 1
+    assert [
+        action for action in actions if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action)
+    ] == []
+    assert [image for image in images if not re.fullmatch(r"[\w./:-]+@sha256:[0-9a-f]{64}", image)] == []
+
+
+@pytest.mark.parametrize("group", FILES)
 def test_every_declared_dependency_is_pinned_within_its_limits(group: str) -> None:
     declared = PYPROJECT["project"]["dependencies"] if group == "main" else PYPROJECT["dependency-groups"][group]
     pins = _pinned(group)
@@ -79,7 +113,7 @@ def test_submitting_needs_a_part_of_the_dependencies_at_the_same_versions() -> N
 
 def test_no_address_stands_in_the_lock() -> None:
     assert not any("source" in item for item in LOCK["package"])
-    for text in (LOCK_TEXT, *(path.read_text(encoding="utf-8") for path in FILES.values())):
+    for text in (LOCK_TEXT, *(path.read_text(encoding="utf-8") for path in (*FILES.values(), TORCH))):
         assert "://" not in text
     for path in FILES.values():  # neither an index nor any other option of pip
         assert not any(line.startswith("-") for line in path.read_text(encoding="utf-8").splitlines())

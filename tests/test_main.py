@@ -120,7 +120,9 @@ def test_step_errors_are_one_line(invoke: Invoke, monkeypatch: pytest.MonkeyPatc
 
 def test_output_that_cannot_be_created(invoke: Invoke, tmp_path: Path) -> None:
     archive = write_archive(tmp_path / "a.parquet")
-    assert_refused(invoke(*data_steps.split(archive, archive / "parts")), archive / "parts", "check the path", code=1)
+    assert_refused(
+        invoke(*data_steps.split(archive, archive / "parts")), archive / "parts", "a folder of this path is a file"
+    )
 
 
 @pytest.mark.parametrize(("stop", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])

@@ -26,6 +26,13 @@ PROJECT = Path(__file__).resolve().parents[1]
         ({"S3_ENDPOINT": "minio:9000", "S3_USE_HTTPS": ""}, "", "https://minio:9000"),
         ({"S3_ENDPOINT": "http://minio:9000", "S3_USE_HTTPS": "true"}, "", "http://minio:9000"),
         ({"S3_ENDPOINT": "https://minio:9000", "S3_USE_HTTPS": "false"}, "", "https://minio:9000"),
+        ({"S3_ENDPOINT": "minio:9000", "S3_USE_HTTPS": "off"}, "", "http://minio:9000"),
+        ({"S3_ENDPOINT": "minio:9000", "S3_USE_HTTPS": "F"}, "", "http://minio:9000"),
+        ({"S3_ENDPOINT": "minio:9000/", "S3_USE_HTTPS": "on"}, "", "https://minio:9000"),
+        ({"S3_ENDPOINT": "HTTP://minio:9000//"}, "", "HTTP://minio:9000"),
+        ({"S3_ENDPOINT": "http://minio:9000/s3/"}, "", "http://minio:9000/s3"),
+        ({"S3_ENDPOINT": "[::1]:9000"}, "", "https://[::1]:9000"),
+        ({"S3_ENDPOINT": "http://[2001:db8::1]"}, "", "http://[2001:db8::1]"),
         ({"S3_ENDPOINT": "minio:9000"}, "other:1", "https://other:1"),
         ({"S3_ENDPOINT": "minio:9000", "S3_USE_HTTPS": "false"}, "https://other:1", "https://other:1"),
     ],
@@ -76,13 +83,58 @@ def test_whitespace_and_quotes_around_a_value(name: str, value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "endpoint", ["http://", "ftp://minio", "minio:port", "minio:99999", "min io:9000", "https://:9000"]
+    "endpoint",
+    [
+        *(
+            "http://",
+            "ftp://minio",
+            "minio:port",
+            "minio:99999",
+            "min io:9000",
+            "https://:9000",
+            "minio:0",
+            "s3://minio",
+        ),
+        *("http//minio:9000", "http:/minio:9000", "https:minio:9000", "http://minio:9000?a=b", "minio:9000#a", "::1"),
+        *("[::1", "http://[1.2.3.4]:9000", "mínio:9000", "minio_1:9000", "-minio:9000", "a" * 300, "a" * 63 + "_", "?"),
+    ],
 )
 def test_invalid_endpoint(endpoint: str) -> None:
     with pytest.raises(InputError, match="S3_ENDPOINT="):
         s3_options({"S3_ENDPOINT": endpoint})
     with pytest.raises(InputError, match="--minio-endpoint="):
         s3_options({"S3_ENDPOINT": "minio:9000"}, endpoint)
+
+
+@pytest.mark.parametrize("endpoint", ["me:sEcReT@minio:9000", "http://me:sEcReT@minio:9000", "https://sEcReT@minio"])
+def test_login_in_an_endpoint_is_refused_and_not_shown(endpoint: str) -> None:
+    for environment, argument in (({"S3_ENDPOINT": endpoint}, ""), ({}, endpoint)):
+        with pytest.raises(InputError, match="contains a login") as caught:
+            s3_options(environment, argument)
+        assert "sEcReT" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["sEc\nReT", "sEc\rReT", "sEc ReT", "sEcReTé", "sEcReT\0"])
+@pytest.mark.parametrize(
+    "name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION"]
+)
+def test_characters_that_no_header_can_have(name: str, value: str) -> None:
+    with pytest.raises(InputError, match=f"environment variable {name} has a character") as caught:
+        s3_options({name: value})
+    assert "ReT" not in str(caught.value)
+
+
+@pytest.mark.parametrize("region", ["eu_central", "-", "eu-central-", "a" * 64])
+def test_invalid_region(region: str) -> None:
+    with pytest.raises(InputError, match=r"AWS_DEFAULT_REGION=.* is not a region"):
+        s3_options({"AWS_DEFAULT_REGION": region})
+
+
+def test_the_home_folder_is_meant_by_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "ca.pem").write_bytes(trustme.CA().cert_pem.bytes())
+    options = s3_options({"AWS_CA_BUNDLE": "~/ca.pem"})
+    assert options["client_kwargs"]["verify"] == str(tmp_path / "ca.pem")
 
 
 def test_certificates_as_text_are_written_to_a_private_temporary_file(tmp_path: Path) -> None:
@@ -109,7 +161,7 @@ def test_certificates_as_text_are_written_to_a_private_temporary_file(tmp_path: 
 
 
 @pytest.mark.parametrize("name", ["S3_CA_BUNDLE", "AWS_CA_BUNDLE"])
-@pytest.mark.parametrize("value", ["absent.pem", "-----BEGIN CERTIFICATE-----\nabc"])
+@pytest.mark.parametrize("value", ["absent.pem", "/dev/zero", "-----BEGIN CERTIFICATE-----\nabc"])
 def test_invalid_certificates(name: str, value: str) -> None:
     with pytest.raises(InputError, match=f"(?s)environment variable {name}.*: no certificates found"):
         s3_options({name: value})

@@ -42,6 +42,11 @@ def test_the_shipped_file(tmp_path: Path) -> None:
     assert load_settings(_write(tmp_path / "copy.toml", VALUES)) == settings
 
 
+def test_a_byte_order_mark_is_no_part_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_bytes(b"\xef\xbb\xbf" + SHIPPED.read_bytes().replace(b"\n", b"\r\n"))
+    assert load_settings(tmp_path / "c.toml") == load_settings(SHIPPED)
+
+
 def test_the_home_folder_is_meant_by_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     values = {**VALUES, "paths": {**VALUES["paths"], "work_dir": "~/runs"}}
@@ -123,15 +128,68 @@ def test_several_faults_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "fault"),
-    [(None, "no such configuration file"), (b"[paths", "not readable as TOML"), (b"\xff", "not readable as TOML")],
+    [
+        (None, "no such configuration file"),
+        (b"[paths", "not readable as TOML"),
+        (b"\xff", "byte 0 is not UTF-8"),
+        (b"a = " + b"[" * 5000 + b"]" * 5000, "not readable as TOML"),
+        (b"a = " + b"9" * 5000, "not readable as TOML"),
+    ],
 )
 def test_files_that_are_no_settings(content: bytes | None, fault: str, tmp_path: Path) -> None:
     if content is not None:
         (tmp_path / "c.toml").write_bytes(content)
     with pytest.raises(InputError, match=rf"c\.toml: {fault}"):
         load_settings(tmp_path / "c.toml")
-    with pytest.raises(InputError, match="not readable as TOML"):
-        load_settings(tmp_path)
+    with pytest.raises(InputError, match="no such configuration file"):
+        load_settings(Path("a\0b"))
+    for path in (tmp_path, Path("/dev/zero")):
+        with pytest.raises(InputError, match="not a regular file"):
+            load_settings(path)
+
+
+def test_without_limits_the_defaults_are_numbers_of_the_declared_types() -> None:
+    without = Settings.model_validate({name: entries for name, entries in VALUES.items() if name != "limits"})
+    assert without == load_settings(SHIPPED)
+    hours = without.limits.model_dump(exclude={"retries"}).values()
+    assert [type(value) for value in hours] == [float] * 4  # KFP takes no integer for a float
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("limits", "retries", 2**63),
+        ("limits", "step_hours", float("nan")),
+        ("resources", "light", {"cpu": "9" * 20 + "Gi", "memory": "1Gi"}),
+        ("resources", "light", {"cpu": "1", "memory": "9" * 38}),
+        ("platform", "s3_secret", "S3_creds"),
+        ("platform", "service_account", "a b"),
+        ("platform", "trial_user", 2**31),
+        ("platform", "max_replicas", 2**31),
+        ("image", "repository", "https://host/Name"),
+        ("image", "tag", "a b"),
+        ("paths", "archives", "s3://key:secret@bucket/a"),
+        ("paths", "data_root", "gs://bucket"),
+    ],
+)
+def test_what_the_cluster_or_the_store_would_refuse(section: str, key: str, value: Any) -> None:
+    changed = copy.deepcopy(VALUES)
+    changed[section][key] = value
+    with pytest.raises(InputError, match=rf"^c\.toml: key '{section}\.{key}[a-z.]*' is wrong: ") as caught:
+        validated(Settings, changed, "c.toml")
+    assert "secret@" not in str(caught.value)
+
+
+def test_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _write(tmp_path / "c.toml", VALUES)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert load_settings(Path("~/c.toml")) == Settings.model_validate(VALUES)
+
+
+def test_byte_order_mark(tmp_path: Path) -> None:
+    path = _write(tmp_path / "c.toml", VALUES)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert load_settings(path) == Settings.model_validate(VALUES)
 
 
 def test_validated_names_the_source() -> None:

@@ -29,6 +29,7 @@ def test_local_forms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     for uri in (
         "~/data/x",
+        "file://~/data/x",
         "data/x",
         f"{tmp_path}/data/x",
         f"file://{tmp_path}/data/x",
@@ -38,6 +39,8 @@ def test_local_forms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         location = resolve(uri)
         assert location.is_local
         assert (location.path, location.uri, location.name) == (f"{tmp_path}/data/x", f"{tmp_path}/data/x", "x")
+    assert resolve("~").path == str(tmp_path)
+    assert resolve("~$x").path == f"{tmp_path}/~$x"
 
 
 @pytest.mark.parametrize(
@@ -60,7 +63,9 @@ def test_minio_path_of_a_copy_by_the_launcher(monkeypatch: pytest.MonkeyPatch) -
     assert resolve("minio://bucket/run/model", "127.0.0.1:9").uri == "s3://bucket/run/model"  # not a path in a pod
 
 
-@pytest.mark.parametrize("uri", ["", "gs://bucket/a", "https://host/a", "hdfs://a", "s3://", "minio:///"])
+@pytest.mark.parametrize(
+    "uri", ["", "gs://bucket/a", "https://host/a", "hdfs://a", "s3://", "minio:///", "s3:/bucket/a"]
+)
 def test_invalid_uris(uri: str) -> None:
     with pytest.raises(InputError, match="empty path" if not uri else f"^{uri}: "):
         resolve(uri)
@@ -93,8 +98,21 @@ def test_write_read_list_remove(folder: str) -> None:
 @pytest.mark.parametrize("name", ["absent", ""])
 def test_reading_an_absent_file_or_a_folder(name: str, folder: str) -> None:
     (resolve(folder) / "x").write_bytes(b"1")
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match=r"no such file|not a regular file"):
         resolve(f"{folder}/{name}").read_bytes()
+
+
+def test_size_limit(folder: str) -> None:
+    (resolve(folder) / "x").write_bytes(b"12345")
+    assert (resolve(folder) / "x").read_bytes(5) == b"12345"
+    with pytest.raises(InputError, match="x: larger than 4 bytes"):
+        (resolve(folder) / "x").read_bytes(4)
+
+
+def test_path_with_nul() -> None:
+    for uri in ("a\0b", "s3://bucket/a\0b", "file:///a\0"):
+        with pytest.raises(InputError, match="null character"):
+            resolve(uri)
 
 
 def test_fingerprint_changes_with_the_content(folder: str) -> None:
@@ -137,6 +155,26 @@ def test_aborted_output_keeps_the_previous_file(folder: str) -> None:
         raise KeyboardInterrupt
     assert file.read_bytes() == b"before"
     assert _names(folder) == ["x"]
+
+
+def test_output_that_is_a_device_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "x").symlink_to("/dev/full")
+    for path in ("/dev/full", str(tmp_path / "x")):
+        with pytest.raises(InputError, match=f"{path}: the output is a file, but this is a device"):
+            resolve(path).write_bytes(b"1")
+    assert Path("/dev/full").is_char_device()
+    assert (tmp_path / "x").is_symlink()
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_output_through_a_link(exists: bool, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    if exists:
+        (tmp_path / "folder" / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "folder" / "file")
+    resolve(str(tmp_path / "link")).write_bytes(b"1")
+    assert (tmp_path / "folder" / "file").read_bytes() == b"1"
+    assert (tmp_path / "link").is_symlink()
 
 
 def test_output_appears_when_it_is_complete(folder: str) -> None:

@@ -8,12 +8,13 @@ import click
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+from container_component_src import storage
 from container_component_src.cluster.step import own_namespace
 from container_component_src.errors import InputError
-from container_component_src.steps.declaration import Arguments, Option, adapter
+from container_component_src.steps.declaration import Arguments, Option, OutputArtifact, adapter
 from container_component_src.steps.description import bounds_of, choices_of, default_of, parse_text, type_of
 from container_component_src.steps.shared import Launching, PodSettings
-from container_component_src.values import describe, validated
+from container_component_src.values import describe, shown, validated
 
 A = TypeVar("A", bound=Arguments)
 
@@ -33,7 +34,7 @@ class FieldType(click.ParamType[Any]):
         except InputError as error:
             self.fail(str(error), param, ctx)
         except ValidationError as error:
-            self.fail(f"{value!r}: {describe(error)}", param, ctx)
+            self.fail(f"{shown(value)}: {describe(error)}", param, ctx)
 
 
 def step_command(model: type[A], passed_on: bool = False) -> Callable[[Callable[..., None]], click.Command]:
@@ -50,6 +51,7 @@ def step_command(model: type[A], passed_on: bool = False) -> Callable[[Callable[
         def run(**options: Any) -> None:
             executor_input = options.pop("executor_input", None)
             arguments = build(model, options)
+            _check_outputs(arguments)
             function(arguments) if executor_input is None else function(arguments, executor_input)
 
         settings = {"ignore_unknown_options": True, "allow_extra_args": True} if passed_on else {}
@@ -80,6 +82,20 @@ def build(model: type[A], options: dict[str, Any]) -> A:
     if "namespace" in model.model_fields:
         options["namespace"] = own_namespace(options["namespace"])
     return validated(model, {name: value for name, value in options.items() if value is not None})
+
+
+def _check_outputs(arguments: Arguments) -> None:
+    """Check that the outputs can be written, before the work starts whose results they get.
+
+    Raises:
+        InputError: Something else, such as a device, has the path of a file or folder.
+    """
+    elsewhere = getattr(arguments, "data_root", "")  # of the outputs that the step writes to a store itself
+    for name, _, role in arguments.fields():
+        if isinstance(role, OutputArtifact) and not (elsewhere and role.by == "uri"):
+            folder = role.by == "uri" or role.kind == "Model"
+            if uri := getattr(arguments, name):
+                storage.resolve(uri).check_output(folder)
 
 
 def _options(model: type[Arguments]) -> list[click.Parameter]:

@@ -16,17 +16,19 @@ def list_archives(arguments: ListArchives, executor_input: str) -> None:
     from container_component_src.steps.parameters import check_parameters
     from container_component_src.telemetry import archive
 
-    check_parameters(outputs.given_parameters(executor_input))
+    given = outputs.given_parameters(executor_input)
+    check_parameters({name: given[name] for name in given if name != "training_pods"}, arguments.training_pods)
     # The first step of a run does not wait for a store: if none answers, the address is probably wrong.
     with storage.patience(storage.QUICK_SECONDS):
         if arguments.data_root:
             begin_run(arguments.data_root, arguments.namespace if arguments.backend == "kubernetes" else "")
-        archives = archive.list_archives(arguments.archives_path, arguments.timestamp_col)
+        archives = archive.list_archives(arguments.archives_path, arguments.timestamp_col, arguments.reports_path)
         reports_fingerprint = archive.file_fingerprint(arguments.reports_path)
     outputs.publish(
         executor_input,
         parameters={
             "archives": [{"uri": item.uri, "fingerprint": item.fingerprint} for item in archives],
+            "left_out_columns": archive.left_out_columns(archives),
             "reports_fingerprint": reports_fingerprint,
         },
     )

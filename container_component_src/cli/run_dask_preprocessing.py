@@ -7,7 +7,7 @@ from container_component_src.steps.data import RunDaskPreprocessing
 
 @step_command(RunDaskPreprocessing)
 def run_dask_preprocessing(arguments: RunDaskPreprocessing, executor_input: str) -> None:
-    """Write one dataset of the float channels of all partitions, sampled reproducibly."""
+    """Write one dataset of the channels of all partitions, sampled reproducibly."""
     from container_component_src import outputs
     from container_component_src.backends.base import get_backend
     from container_component_src.dask_preprocessor.preprocessor import preprocess

@@ -10,13 +10,15 @@ def run_katib_experiment(arguments: RunKatibExperiment, executor_input: str) -> 
     """Search for the hyperparameters with the smallest validation loss."""
     from container_component_src import outputs, storage
     from container_component_src.backends.base import get_backend
-    from container_component_src.telemetry.dataset import Dataset
+    from container_component_src.model.data_access import check_data
+    from container_component_src.steps.sizes import Memory, largest
 
     if arguments.dry_run:
         print_manifest(arguments.pods, lambda backend: backend.tuner.manifest(arguments))
         return
-    for path in (arguments.train_df_path, arguments.val_df_path):
-        Dataset.open(path)  # a missing dataset is reported here, and not by every trial
+    processes = arguments.parallel_count if arguments.backend == "local" else 1
+    # What no trial could use is reported here, and not by every trial.
+    check_data(arguments, Memory.of_jobs(arguments), largest(arguments), processes)
     result = get_backend(arguments.backend, arguments.pods).tuner.tune(arguments)
     storage.resolve(arguments.trials_path).write_bytes(result.trials_table.encode())
     artifacts = {"trials": result.metadata()}

@@ -9,9 +9,10 @@ def split_parquet_file(arguments: SplitParquetFile, executor_input: str) -> None
     """Split an archive into files that workers process in parallel."""
     from container_component_src import outputs, storage
     from container_component_src.data_root import place
+    from container_component_src.telemetry.archive_files import archive_name
     from container_component_src.telemetry.partitioning import split_archive
 
-    archive = storage.resolve(arguments.file_path).name.removesuffix(".parquet")
+    archive = archive_name(storage.resolve(arguments.file_path))
     target = place(arguments.target_path, arguments.data_root, arguments.command, archive)
     split = split_archive(
         arguments.file_path,

@@ -46,10 +46,11 @@ def connect(namespace: str, patience: float = PATIENCE) -> "Cluster":
         raise InputError("no namespace given", fix="name the namespace of the jobs with --namespace")
     configuration = client.Configuration()
     try:
-        if "KUBECONFIG" not in os.environ and config.incluster_config.SERVICE_HOST_ENV_NAME in os.environ:
+        file = os.environ.get("KUBECONFIG")  # the library reads it only once, at import
+        if not file and config.incluster_config.SERVICE_HOST_ENV_NAME in os.environ:
             config.load_incluster_config(client_configuration=configuration)
-        else:  # the library reads KUBECONFIG only once, at import
-            config.load_kube_config(os.environ.get("KUBECONFIG"), client_configuration=configuration)
+        else:
+            config.load_kube_config(file or None, client_configuration=configuration)
     except (ConfigException, OSError) as error:
         raise InputError(
             f"no cluster credentials ({error})", fix="run in a pod, set KUBECONFIG, or use --backend local"

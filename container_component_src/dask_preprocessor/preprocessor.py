@@ -1,6 +1,6 @@
 """Preprocessing on Dask: from raw partitions to one dataset of float32 channels.
 
-Each worker reads one file at a time, keeps the float channels, draws the sample and writes a partition of the output;
+Each worker reads one file at a time, keeps the channels, draws the sample and writes a partition of the output;
 the client gets only the description of the partition. The sample is drawn by a hash of each timestamp, so it does not
 depend on how the telemetry was split into files, nor on which worker did the work.
 """
@@ -8,8 +8,8 @@ depend on how the telemetry was split into files, nor on which worker did the wo
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from distributed import Client, Worker, as_completed
@@ -18,16 +18,23 @@ from container_component_src import storage
 from container_component_src.errors import InputError
 from container_component_src.storage import Location
 from container_component_src.telemetry.archive import (
-    DAMAGED,
     check_same_channels,
     checked_timestamps,
-    float_channels,
+    log_left_out,
     open_archive,
+    warn_of_rounding,
 )
-from container_component_src.telemetry.dataset import Dataset, Frame, Partition, check_disjoint, values_of
+from container_component_src.telemetry.columns import greatest_magnitudes
+from container_component_src.telemetry.dataset import (
+    Dataset,
+    Frame,
+    Partition,
+    check_content,
+    check_disjoint,
+    values_of,
+)
 from container_component_src.telemetry.dataset_writer import DatasetWriter, write_partition
 from container_component_src.telemetry.hashing import uniform
-from container_component_src.telemetry.parquet import readable
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +52,7 @@ class PartitionTask:
     timestamp_col: str
     channels: tuple[str, ...]
     sample_frac: float
+    expected: Partition | None = None  # what the manifest of the split says of the file
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,17 @@ class PartitionResult:
 
     partition: Partition | None  # None if the sample has no row of the file
     missing: dict[str, int]  # number of missing values by channel, without zeros
+    greatest: dict[str, float]  # greatest magnitude in the file, by channel of whole numbers
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A file of raw telemetry."""
+
+    file: Location
+    archive: str  # of which the file is a part
+    expected: Partition | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 def preprocess(
@@ -75,37 +94,47 @@ def preprocess(
         InputError: A file is not a valid archive, channels differ between files, timestamps do not increase strictly
             within or across files, or no row is left.
     """
-    files = list(_input_files(paths, endpoint))
-    if not files:
+    sources = list(_sources(paths, endpoint))
+    if not sources:
         raise InputError("no partitions were given", fix="give at least one with --partitioned-telemetry-paths")
-    with open_archive(files[0], timestamp_col) as first:
-        channels = float_channels(first.schema_arrow, timestamp_col)
+    with open_archive(sources[0].file, timestamp_col) as first:
+        channels, left_out = first.channels, dict(first.columns.left_out)
     folders = [storage.resolve(path, endpoint) for path in paths]
     with DatasetWriter(target_uri, timestamp_col, channels, endpoint, sources=folders) as target:
         tasks = [
-            PartitionTask(file.uri, target.file(index).uri, endpoint, timestamp_col, channels, sample_frac)
-            for index, file in enumerate(files)
+            PartitionTask(
+                source.file.uri, target.file(index).uri, endpoint, timestamp_col, channels, sample_frac, source.expected
+            )
+            for index, source in enumerate(sources)
         ]
         results = _run(client, tasks)
         # Archives may be given in any order; the dataset is sorted by time.
-        created = [(result.partition, file) for result, file in zip(results, files, strict=True) if result.partition]
+        pairs = zip(results, sources, strict=True)
+        created = [(result.partition, source.archive) for result, source in pairs if result.partition]
         created.sort(key=lambda item: item[0].start)
-        check_disjoint((file.uri, partition.start, partition.end) for partition, file in created)
+        check_disjoint((archive, partition.start, partition.end) for partition, archive in created)
         for partition, _ in created:
             target.add(partition)
         missing = sum((Counter(result.missing) for result in results), Counter[str]())
-        return target.commit(missing=dict(missing), notes={"sample_frac": sample_frac})
+        for source in sources:
+            left_out |= source.left_out
+        log_left_out(target_uri, left_out)
+        names = {name for result in results for name in result.greatest}
+        warn_of_rounding(target_uri, {name: max(each.greatest.get(name, 0) for each in results) for name in names})
+        return target.commit(missing=dict(missing), left_out=left_out, notes={"sample_frac": sample_frac})
 
 
 def preprocess_partition(task: PartitionTask) -> PartitionResult:
     """Create one partition; runs on a worker."""
     source = storage.resolve(task.source_uri, task.endpoint)
     with open_archive(source, task.timestamp_col) as archive:
-        channels = float_channels(archive.schema_arrow, task.timestamp_col)
-        check_same_channels(source.uri, channels, task.channels, "the first file")
-        with readable(source, DAMAGED):
-            table = archive.read(columns=[task.timestamp_col, *channels])
+        channels, left_out = archive.channels, archive.columns.left_out
+        check_same_channels(source.uri, channels, task.channels, "the first file", left_out)
+        table = archive.table.read([task.timestamp_col, *channels])
+        greatest = greatest_magnitudes(table, archive.columns.whole)
     timestamps = checked_timestamps(table.column(task.timestamp_col), f"{source.uri}: column '{task.timestamp_col}'")
+    if task.expected:
+        check_content(source, task.expected, timestamps)
     frame = Frame(timestamps, values_of(table, channels))
     del table
     if task.sample_frac < 1:
@@ -115,9 +144,9 @@ def preprocess_partition(task: PartitionTask) -> PartitionResult:
     if missing:
         frame.values[~finite] = np.nan
     if not len(frame):
-        return PartitionResult(None, {})
+        return PartitionResult(None, {}, greatest)
     target = storage.resolve(task.target_uri, task.endpoint)
-    return PartitionResult(write_partition(target, task.timestamp_col, channels, frame), missing)
+    return PartitionResult(write_partition(target, task.timestamp_col, channels, frame), missing, greatest)
 
 
 def _run(client: Client, tasks: Sequence[PartitionTask]) -> list[PartitionResult]:
@@ -147,10 +176,13 @@ def _running_tasks(dask_worker: Worker) -> int:
     return int(dask_worker.state.executing_count)
 
 
-def _input_files(paths: Sequence[str], endpoint: str) -> Iterator[Location]:
+def _sources(paths: Sequence[str], endpoint: str) -> Iterator[_Source]:
     for path in paths:
         if path.endswith(".parquet"):
-            yield storage.resolve(path, endpoint)
+            file = storage.resolve(path, endpoint)
+            yield _Source(file, file.uri)
         else:
             split = Dataset.open(path, endpoint)
-            yield from (split.location / partition.file for partition in split.manifest.partitions)
+            archive = str(split.manifest.notes.get("archive", split.location.uri))
+            for partition in split.manifest.partitions:
+                yield _Source(split.location / partition.file, archive, partition, split.manifest.left_out)

@@ -2,14 +2,14 @@
 
 import logging
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from container_component_src.errors import StepError
+from container_component_src import storage
 from container_component_src.example_data.anomalies import NS_PER_S, Event, Faults, draw_kinds, schedule
 from container_component_src.example_data.anomaly_reports import report_table
 from container_component_src.example_data.channels import select_channels
@@ -56,7 +56,7 @@ def generate(
 
     Raises:
         InputError: There are more rows than milliseconds in a year.
-        StepError: A file cannot be written; no partial file remains.
+        OSError: A file cannot be written; no partial file remains.
     """
     telemetry = target / "telemetry"
     result = GeneratedData(
@@ -65,11 +65,11 @@ def generate(
     timelines = [plan_timeline(spec.seed, year, spec.share(spec.rows, i)) for i, year in enumerate(sorted(spec.years))]
     schedules = _plan_events(spec, timelines)
     for year, path, timeline, events in zip(sorted(spec.years), result.archives, timelines, schedules, strict=True):
-        with replacing(path) as temporary:
-            _write_archive(temporary, spec, year, timeline, events, timestamp_col)
+        with storage.resolve(str(path)).open_output() as file:
+            _write_archive(file, spec, year, timeline, events, timestamp_col)
         logger.info("%s: %d rows, %d channels, %d anomalies", path, timeline.rows, spec.channels, len(events))
     table = report_table([event for events in schedules for event in events], report_columns or ReportColumns())
-    with replacing(result.reports) as temporary, temporary.open("wb") as file:
+    with storage.resolve(str(result.reports)).open_output() as file:
         table.to_excel(file, index=False, engine="openpyxl")
     return result
 
@@ -86,12 +86,12 @@ def _plan_events(spec: ExampleDataSpec, timelines: list[Timeline]) -> list[list[
 
 
 def _write_archive(
-    path: Path, spec: ExampleDataSpec, year: int, timeline: Timeline, events: list[Event], timestamp_col: str
+    file: IO[bytes], spec: ExampleDataSpec, year: int, timeline: Timeline, events: list[Event], timestamp_col: str
 ) -> None:
     grid = Grid(spec.seed, year, timeline.start_ns / NS_PER_S, timeline.end_ns / NS_PER_S)
     signals = simulate(grid, Faults(events, grid.time_s))
     sensors = Sensors(spec.seed, year, select_channels(spec.channels), timeline, grid, signals, timestamp_col)
-    with pq.ParquetWriter(path, sensors.schema, compression="zstd", compression_level=1) as writer:
+    with pq.ParquetWriter(file, sensors.schema, compression="zstd", compression_level=1) as writer:
         for table in regroup(sensors.tables(), spec.row_group_rows):
             writer.write_table(table, row_group_size=spec.row_group_rows)
 
@@ -106,22 +106,3 @@ def regroup(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
             pending = pending.slice(rows)
     if pending is not None and pending.num_rows:
         yield pending
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path next to `path`, which is renamed to `path` on success and removed on any error.
-
-    Raises:
-        StepError: The file cannot be written or renamed.
-    """
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        temporary.replace(path)
-    except OSError as error:
-        raise StepError(f"{path}: cannot be written ({error})", fix="check free space and permissions") from error
-    finally:
-        if temporary.exists():
-            temporary.unlink()

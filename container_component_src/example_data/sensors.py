@@ -58,7 +58,7 @@ class Sensors:
             [pa.field(timestamp_col, pa.timestamp("ns", tz="UTC"), nullable=False)]
             + [(channel.name, pa.float64() if channel.dtype == "float64" else pa.float32()) for channel in channels]
             + [("ECLSS_CFA_ACTIVE_UNIT", pa.int32()), ("TCS_WPA_ACTIVE_UNIT", pa.int32())]
-            + [("DMS_TM_FRAME_COUNTER", pa.int64()), ("TCS_CONTROL_MODE", pa.string())]
+            + [("TCS_CONTROL_MODE", pa.string())]
         )
 
     def tables(self) -> Iterator[pa.Table]:
@@ -113,7 +113,7 @@ class Sensors:
             pa.array(row.astype(channel.dtype, copy=False)) for row, channel in zip(values, self._channels, strict=True)
         ]
         columns += [pa.array(self._units[name][knot]) for name in ("cfa_unit", "wpa_unit")]
-        columns += [pa.array(rows % 65_536), pa.array(MODES[self._mode(knot)])]
+        columns += [pa.array(MODES[self._mode(knot)])]
         return pa.Table.from_arrays(columns, schema=self.schema)
 
     def _mode(self, knot: IntArray) -> IntArray:

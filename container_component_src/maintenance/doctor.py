@@ -56,7 +56,7 @@ def check_python(running: tuple[int, int]) -> Check:
 
 def check_package(distribution: str, module: str) -> Check:
     """Check that a package is installed, without the seconds that importing some packages takes."""
-    fix = "pip install -r requirements.txt"
+    fix = "install the locked dependencies, as `make run` does"
     try:
         installed = version(distribution)
     except PackageNotFoundError:

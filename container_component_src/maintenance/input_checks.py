@@ -96,10 +96,17 @@ def _count_entries(fs: AbstractFileSystem, bucket: str) -> str:
 
 def _count_archives(inputs: Inputs) -> str:
     if not _can_read_data():
-        return f"{len(find_archives(inputs.archives_path))} archives; without pyarrow their columns are not checked"
-    from container_component_src.telemetry.archive import list_archives  # noqa: PLC0415 - needs pyarrow
+        found = find_archives(inputs.archives_path, inputs.reports_path)
+        return f"{len(found)} archives; without pyarrow their columns are not checked"
+    from container_component_src.telemetry.archive import (  # noqa: PLC0415 - needs pyarrow
+        left_out_columns,
+        list_archives,
+    )
+    from container_component_src.telemetry.columns import names_and_reasons  # noqa: PLC0415 - as above
 
-    return f"{len(list_archives(inputs.archives_path, inputs.timestamp_col))} archives"
+    archives = list_archives(inputs.archives_path, inputs.timestamp_col, inputs.reports_path)
+    left_out = names_and_reasons(left_out_columns(archives))
+    return f"{len(archives)} archives{f'; columns left out: {left_out}' if left_out else ''}"
 
 
 def _count_reports(inputs: Inputs) -> str:

@@ -48,7 +48,7 @@ class Bundle:
         location = storage.resolve(uri)
         info = read_info(location)
         file = location / WEIGHTS_NAME
-        weights = file.read_bytes()
+        weights = file.read_bytes(limit=None)
         if hashlib.sha256(weights).hexdigest() != info.weights_sha256:
             raise InputError(f"{file.uri}: not the weights that {INFO_NAME} describes (SHA-256 differs)", fix=_FIX)
         try:

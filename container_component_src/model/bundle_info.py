@@ -79,6 +79,7 @@ class BundleInfo(Frozen):
     channels: tuple[str, ...] = Field(min_length=1)  # in the order of the inputs of the model
     scaler: Scaler | None  # None: the model was trained on values without scaling
     thresholds: Thresholds
+    impute_missing: bool = False  # whether servers impute missing values unless a request says otherwise
     training: TrainingSummary
     channel_statistics: dict[str, ChannelStatistics]  # of the training data, by channel; for the detection of drift
     seed: int
@@ -92,6 +93,8 @@ class BundleInfo(Frozen):
             raise ValueError("a channel is repeated")
         if self.scaler is not None and self.scaler.channels != self.channels:
             raise ValueError("scaler and model have different channels")
+        if self.impute_missing and self.scaler is None:
+            raise ValueError("impute_missing needs the centres of a scaler")
         if len(self.thresholds.channel_nats) not in (0, len(self.channels)):
             raise ValueError("channel_nats does not have one value per channel")
         return self
@@ -149,7 +152,7 @@ def open_info(uri: str) -> BundleInfo:
 def copy_bundle(source: Location, target: Location) -> None:
     """Copy a bundle; the description is the last file and makes the copy complete."""
     for name in (WEIGHTS_NAME, INFO_NAME):
-        (target / name).write_bytes((source / name).read_bytes())
+        (target / name).write_bytes((source / name).read_bytes(limit=None))
 
 
 def _digest(values: dict[str, Any]) -> str:

@@ -12,9 +12,9 @@ from torch import Tensor
 from container_component_src.arrays import Float32Array
 from container_component_src.errors import InputError
 from container_component_src.model.windows import Windowing
+from container_component_src.steps.sizes import BLOCK_ROWS
 from container_component_src.telemetry.dataset import Dataset, Frame, Partition
 
-BLOCK_ROWS = 16_384  # rows gathered at once: enough for a cheap call, few enough for the processor's cache
 # Consecutive rows that stay together: gathering single rows takes 1.5 times as long, see docs/results.md.
 GROUP_ROWS = 8
 _MIN_GROUPS = 1_000  # per process; with fewer groups, single rows are gathered

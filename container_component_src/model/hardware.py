@@ -4,8 +4,11 @@ import os
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
+
 from container_component_src.limits import usable_cores
 from container_component_src.model.vae import TimeStampVAE
+from container_component_src.steps.sizes import Memory
 
 MULTIPLICATIONS_PER_THREAD = 100_000_000  # of one step; measured on two cores, see docs/results.md
 
@@ -27,6 +30,13 @@ class Acceleration:
         return cls("high", pin_memory=True) if cuda else cls("highest", pin_memory=False)
 
 
+def device_memory() -> Memory:
+    """Return the memory of the GPU that a training would use, or of this machine."""
+    if not torch.cuda.is_available():
+        return Memory.of_machine()
+    return Memory(torch.cuda.get_device_properties(0).total_memory, "the GPU")
+
+
 def useful_threads(model: TimeStampVAE, batch_size: int) -> int:
     """Return the number of threads that an optimisation step can use, at most that of the usable cores.
 
@@ -37,6 +47,8 @@ def useful_threads(model: TimeStampVAE, batch_size: int) -> int:
         model: The network.
         batch_size: Rows of a step in this process.
     """
-    allowed = int(os.environ.get("OMP_NUM_THREADS", usable_cores()))  # set if several processes share the cores
+    # It is set if several processes share the cores; OpenMP also knows a list, a number for each level of nesting.
+    given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    allowed = int(given) if given.isdecimal() else usable_cores()
     multiplications = batch_size * sum(weight.numel() for weight in model.parameters())
     return max(1, min(allowed, multiplications // MULTIPLICATIONS_PER_THREAD))

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from container_component_src.errors import InputError
-from container_component_src.model.datamodule import BLOCK_ROWS, Block, Shard, block_sizes, read_frame
+from container_component_src.model.datamodule import Block, Shard, block_sizes, read_frame
 from container_component_src.model.windows import Windowing
+from container_component_src.steps.sizes import BLOCK_ROWS
 from container_component_src.telemetry.dataset import Dataset, Frame, Partition
 
 

@@ -22,8 +22,9 @@ from container_component_src.model.bundle import Bundle, build
 from container_component_src.model.bundle_info import Architecture, BundleInfo, Epoch, TrainingSummary
 from container_component_src.model.calibration import calibrate, channel_statistics, max_gap
 from container_component_src.model.callbacks import EpochHistory, SafetensorsIO
+from container_component_src.model.data_access import check_data
 from container_component_src.model.datamodule import RowSource, TelemetryDataModule, TensorSource, load_values
-from container_component_src.model.hardware import Acceleration, useful_threads
+from container_component_src.model.hardware import Acceleration, device_memory, useful_threads
 from container_component_src.model.lightning_module import VAEModule
 from container_component_src.model.streaming import StreamingSource
 from container_component_src.model.vae import TimeStampVAE
@@ -47,18 +48,15 @@ def train(arguments: TrainingArguments) -> TrainingSummary:
     In a distributed run every process trains on its shard, and the first one writes the bundle.
 
     Raises:
-        InputError: The datasets do not fit together or to the batch size, or have missing or infinite values.
+        InputError: The datasets do not fit together, the batch size or the memory, or have missing or infinite values.
         StepError: The loss is infinite or NaN.
     """
     train_set, val_set = Dataset.open(arguments.train_df_path), Dataset.open(arguments.val_df_path)
     check_datasets(train_set, val_set, arguments.batch_size)
+    _check_imputing(train_set, arguments.impute_missing)
+    check_data(arguments, device_memory(), arguments.hyperparameters, nodes=arguments.num_gpu_nodes)
     nodes, rank = _world(arguments)
-    architecture = Architecture(
-        latent_dim=arguments.latent_dim,
-        hidden_dims=arguments.hidden_dims,
-        variance_floor=_VARIANCE_FLOOR,
-        window_steps=arguments.window_steps,
-    )
+    architecture = _architecture(arguments)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(arguments.seed)
         model = build(architecture, len(train_set.channels))
@@ -73,6 +71,7 @@ def train(arguments: TrainingArguments) -> TrainingSummary:
             channels=train_set.channels,
             scaler=train_set.manifest.scaler,
             thresholds=calibrate(model, val_set, arguments),
+            impute_missing=arguments.impute_missing,
             training=summary,
             channel_statistics=channel_statistics(train_set),
             seed=arguments.seed,
@@ -81,6 +80,23 @@ def train(arguments: TrainingArguments) -> TrainingSummary:
         Bundle(info, model).save(location := storage.resolve(arguments.model_output_file))
         logger.info("wrote %s with the weights of epoch %d of %d", location.uri, summary.best_epoch, len(epochs))
     return summary
+
+
+def _architecture(arguments: TrainingArguments) -> Architecture:
+    return Architecture(
+        latent_dim=arguments.latent_dim,
+        hidden_dims=arguments.hidden_dims,
+        variance_floor=_VARIANCE_FLOOR,
+        window_steps=arguments.window_steps,
+    )
+
+
+def _check_imputing(train: Dataset, impute_missing: bool) -> None:
+    if impute_missing and train.manifest.scaler is None:
+        raise InputError(
+            f"{train.location.uri}: not scaled, so no channel has a centre to impute with",
+            fix="scale it, or use --impute-missing false",
+        )
 
 
 def _summary(

@@ -28,6 +28,7 @@ class Overview:
     rows: int
     channels: int
     missing: Mapping[str, int]  # missing values by channel
+    left_out: Mapping[str, str]  # why columns of the archives are not channels, by name
     spans: Spans  # of the whole telemetry
     splits: Mapping[str, Spans]  # of "train", "val" and "test", joined until there are few enough to draw
     split_rows: Mapping[str, int]
@@ -73,6 +74,7 @@ def read_overview(whole: Dataset, splits: Mapping[str, Dataset], max_gap_ns: int
         rows=whole.manifest.rows,
         channels=len(whole.channels),
         missing=whole.manifest.missing,
+        left_out=whole.manifest.left_out,
         spans=together,
         splits={name: join_spans([found], shortest_gap) for name, found in spans.items()},
         split_rows=rows,

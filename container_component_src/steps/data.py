@@ -1,11 +1,11 @@
 """Steps from the archives to scaled datasets."""
 
-import json
 from enum import StrEnum
 from typing import Annotated, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from container_component_src.names import Endpoint, Uri
 from container_component_src.steps.declaration import (
     Arguments,
     input_artifact,
@@ -14,13 +14,21 @@ from container_component_src.steps.declaration import (
     parameter,
     wired,
 )
-from container_component_src.steps.shared import MOST_HOURS, DataRoot, Launching, Place, Seed, TimestampColumn
-from container_component_src.values import NonEmpty
+from container_component_src.steps.shared import (
+    MOST_HOURS,
+    DataRoot,
+    Launching,
+    Place,
+    PodSettings,
+    Seed,
+    TimestampColumn,
+)
+from container_component_src.values import NonEmpty, parse_json
 
 
 def _one_or_several(value: object) -> object:
     if isinstance(value, str):
-        return json.loads(value) if value.lstrip().startswith("[") else [value]
+        return parse_json(value) if value.lstrip().startswith("[") else [value]
     return value
 
 
@@ -64,17 +72,25 @@ class ReportTable(Arguments):
 class Reports(Arguments):
     """Where the anomaly reports are."""
 
-    reports_path: NonEmpty = parameter("Table of the anomaly reports (.xls, .xlsx or .csv).")
+    reports_path: Uri = parameter("Table of the anomaly reports (.xls, .xlsx or .csv).")
 
 
 class ListArchives(Reports, DataRoot, TimestampColumn, Place):
     """Arguments of `list_archives`."""
 
     command: ClassVar[str] = "list_archives"
-    results: ClassVar[dict[str, type]] = {"archives": list[dict[str, str]], "reports_fingerprint": str}
+    results: ClassVar[dict[str, type]] = {
+        "archives": list[dict[str, str]],
+        "left_out_columns": dict[str, str],  # why columns are not channels, by name
+        "reports_fingerprint": str,
+    }
     checks_parameters: ClassVar[bool] = True
 
-    archives_path: NonEmpty = parameter("Folder or prefix with the parquet archives.")
+    archives_path: Uri = parameter("Folder or prefix with the archives (.parquet or .csv).")
+    training_pods: PodSettings = wired(
+        "Settings of the pods that train, as a JSON object: parameters that need more memory are refused.",
+        PodSettings(),
+    )
 
 
 class SplitParquetFile(DataRoot, TimestampColumn):
@@ -85,7 +101,9 @@ class SplitParquetFile(DataRoot, TimestampColumn):
 
     file_path: NonEmpty = wired("The archive.")
     target_path: str = output_dataset("Folder of the files, which is emptied first.", "partitions")
-    rowgroup_limit: int = parameter("Row groups to copy from each archive; 0 copies all.", 0, ge=0)
+    rowgroup_limit: int = parameter(
+        "Row groups (of a CSV file, parts of 16 MiB) to copy from each archive; 0 copies all.", 0, ge=0
+    )
     rowgroups_per_file: int = parameter("Row groups in one file.", 4, ge=1)
 
 
@@ -131,7 +149,7 @@ class RunDaskPreprocessing(DataRoot, TimestampColumn, ClusterSpec, Launching):
     )
     sample_frac: float = parameter("Share of the rows to keep, chosen by a hash of the timestamp.", 1.0, gt=0, le=1)
     df_out_path: str = output_dataset("Folder of the dataset, which is emptied first.", "dataset")
-    minio_endpoint: str = parameter("S3 endpoint, with or without scheme. Empty: that of the environment.", "")
+    minio_endpoint: Endpoint = parameter("S3 endpoint, with or without scheme. Empty: that of the environment.", "")
 
 
 class LabelTelemetry(Reports, ReportTable, DataRoot):

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from container_component_src.errors import InputError
+from container_component_src.values import parse_json, shown
 
 _NAMES: dict[Any, str] = {bool: "boolean", int: "integer", float: "number"}
 _SIGNS: tuple[tuple[Any, str, str], ...] = (
@@ -53,11 +54,11 @@ def parse_text(field: FieldInfo, value: object) -> object:
     if not kind.startswith("json"):
         return value
     try:
-        parsed = json.loads(value)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{value!r} is not JSON ({error.msg})", fix=f"give a {kind}") from error
+        parsed = parse_json(value)
+    except ValueError as error:
+        raise InputError(f"{shown(value)} is not JSON ({error})", fix=f"give a {kind}") from error
     if not isinstance(parsed, list if kind == "json list" else dict):
-        raise InputError(f"{value!r} is not a {kind}")
+        raise InputError(f"{shown(value)} is not a {kind}")
     return parsed
 
 

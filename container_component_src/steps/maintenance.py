@@ -7,11 +7,12 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import BeforeValidator, model_validator
 
+from container_component_src.names import SecretName
 from container_component_src.scratch import RUN_ID_VARIABLE
 from container_component_src.steps.data import ReportTable
 from container_component_src.steps.declaration import flag, option
 from container_component_src.steps.shared import Place, PodSettings, TimestampColumn
-from container_component_src.values import NonEmpty
+from container_component_src.values import LocalPath
 
 EXAMPLE_ROWS, EXAMPLE_CHANNELS, EXAMPLE_EVENTS = 1_100_000, 44, 28
 
@@ -33,7 +34,7 @@ class GenerateTelemetry(TimestampColumn):
 
     command: ClassVar[str] = "generate_telemetry"
 
-    target_path: Path = option("Local folder for telemetry/YEAR.parquet and anomaly_reports.xlsx.")
+    target_path: LocalPath = option("Local folder for telemetry/YEAR.parquet and anomaly_reports.xlsx.")
     rows: int = option("Rows of all archives.", EXAMPLE_ROWS, ge=1)
     channels: int = option("Float channels.", EXAMPLE_CHANNELS, ge=1)
     anomalies: int = option("Reported events.", EXAMPLE_EVENTS, ge=0)
@@ -47,13 +48,15 @@ class Doctor(ReportTable, TimestampColumn, Place):
 
     archives_path: str = option("Folder or prefix with the parquet archives. Empty: not checked.", "")
     reports_path: str = option("The anomaly reports. Empty: not checked.", "")
-    work_dir: Path = option("Where local runs write.", Path("local_data"))
+    work_dir: LocalPath = option("Where local runs write.", Path("local_data"))
     image: str = option("Image of the steps, on a cluster. Empty: no pod is tried.", "")
-    s3_secret: NonEmpty = option("Secret of the steps, on a cluster.", PodSettings().s3_secret)
+    s3_secret: SecretName = option("Secret of the steps, on a cluster.", PodSettings().s3_secret)
     service_account: str = option("Service account of the steps, on a cluster. Empty: your own rights are checked.", "")
     pull_image: bool = flag("Start a pod of the image, which looks for the inputs from there.")
     data_root: str = option("Where the datasets of runs go; a small file is written there. Empty: not checked.", "")
-    config: Path | None = option("Configuration whose [resources] are compared with the quotas of the namespace.", None)
+    config: LocalPath | None = option(
+        "Configuration whose [resources] are compared with the quotas of the namespace.", None
+    )
 
 
 class Cleanup(Place):

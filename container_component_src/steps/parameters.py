@@ -8,6 +8,7 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
@@ -27,9 +28,10 @@ from container_component_src.steps.description import parse_text
 from container_component_src.steps.evaluation import Gate, RunEvaluation, VisualizeResults
 from container_component_src.steps.maintenance import Cleanup
 from container_component_src.steps.serving import DeployToKserve
+from container_component_src.steps.sizes import Memory, PodSize, check_memory, largest
 from container_component_src.steps.training import RunPyTorchJob, least_batch_size
-from container_component_src.steps.tuning import RunKatibExperiment
-from container_component_src.values import innermost
+from container_component_src.steps.tuning import RunKatibExperiment, SearchSpace
+from container_component_src.values import innermost, shown
 
 DEFAULT_BACKEND = "kubernetes"  # of the pipeline; a step run by hand is local by default
 # In the order in which the pipeline runs them, and so in the order of its parameters.
@@ -61,11 +63,12 @@ def pipeline_parameters() -> dict[str, FieldInfo]:
     return found
 
 
-def check_parameters(values: Mapping[str, object]) -> None:
+def check_parameters(values: Mapping[str, object], training: PodSize | None = None) -> None:
     """Check values of pipeline parameters as the steps will.
 
     Args:
         values: Values by the name of the parameter, as text or as the parameter's type; the others have their defaults.
+        training: Size of a pod that trains; None if it is not known.
 
     Raises:
         InputError: A parameter is unknown, or steps cannot use its value.
@@ -80,6 +83,7 @@ def check_parameters(values: Mapping[str, object]) -> None:
     problems = dict.fromkeys(problem for step in PIPELINE_STEPS for problem in _problems(step, values))
     if problems := problems or dict.fromkeys(_batches_feed_every_node(values)):
         raise InputError("; ".join(problems))
+    _check_sizes(values, training)
 
 
 def _problems(step: type[Arguments], values: Mapping[str, object]) -> Iterator[str]:
@@ -102,19 +106,34 @@ def _problems(step: type[Arguments], values: Mapping[str, object]) -> Iterator[s
             name = str(item["loc"][0]) if item["loc"] else ""
             if name in names:
                 keys = "".join(f" [{key}]" for key in item["loc"][1:])
-                yield f"pipeline parameter '{names[name]}' is {values[names[name]]!r}:{keys} {item['msg']}"
+                yield f"pipeline parameter '{names[name]}' is {shown(values[names[name]])}:{keys} {item['msg']}"
             else:
                 yield _with_parameters(item["msg"], names)
     except InputError as error:
         yield _with_parameters(str(error), names)
 
 
+def _check_sizes(values: Mapping[str, object], training: PodSize | None) -> None:
+    """Check that there is the memory for the largest training, as far as it is known before the data is."""
+    names = {**SearchSpace.parameters(), "window_steps": "window_steps"}
+    fields = RunKatibExperiment.model_fields
+    given = {name: _value(fields[name], values[key]) for name, key in names.items() if key in values}
+    window_steps = given.pop("window_steps", fields["window_steps"].default)
+    local = values["backend"] == "local"
+    if local or training:
+        memory = Memory.of_machine() if local or not training else Memory.of_pod(training)
+        check_memory(memory, largest(SearchSpace.model_validate(given)), window_steps)
+
+
+def _value(field: FieldInfo, value: object) -> Any:
+    return adapter(field).validate_python(parse_text(field, value))
+
+
 def _batches_feed_every_node(values: Mapping[str, object]) -> Iterator[str]:
     """Yield what is wrong with the batch sizes of the tuning for the nodes of the final training."""
     declared = pipeline_parameters()
     sizes, nodes = (
-        adapter(declared[name]).validate_python(parse_text(declared[name], values.get(name, declared[name].default)))
-        for name in ("batch_sizes", "num_gpu_nodes")
+        _value(declared[name], values.get(name, declared[name].default)) for name in ("batch_sizes", "num_gpu_nodes")
     )
     if min(sizes) < (least := least_batch_size(nodes)):
         yield f"batch size {min(sizes)} of batch_sizes is too small for num_gpu_nodes {nodes}; use at least {least}"

@@ -15,6 +15,7 @@ KNATIVE = "Knative"
 STANDARD = "Standard"
 _OLD_MODES = {"RawDeployment": STANDARD, "Serverless": KNATIVE}  # names before KServe 0.16
 HTTP_PORT = 8080
+DEAD_AFTER = 300.0  # seconds
 _DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 
 
@@ -41,6 +42,17 @@ def _dns_label(name: str) -> str:
 ServiceName = Annotated[str, AfterValidator(_dns_label)]
 
 
+class DeadAfter(Arguments):
+    """When a server reports a channel as dead."""
+
+    dead_after: float = parameter(
+        "Seconds that a channel may be missing in a request that imputes missing values; after that, every row without "
+        "it is an alarm.",
+        DEAD_AFTER,
+        gt=0,
+    )
+
+
 class Replicas(Arguments):
     """How many pods serve, and how they are started."""
 
@@ -49,8 +61,8 @@ class Replicas(Arguments):
         "before KServe 0.16; the other name is used where KServe does not know one.",
         STANDARD,
     )
-    min_replicas: int = wired("Least pods of a component of the service; 0 with Knative only.", 1, ge=0)
-    max_replicas: int = wired("Most pods of a component of the service.", 1, ge=1)
+    min_replicas: int = wired("Least pods of a component of the service; 0 with Knative only.", 1, ge=0, le=1000)
+    max_replicas: int = wired("Most pods of a component of the service.", 1, ge=1, le=1000)
 
     @model_validator(mode="after")
     def _replicas_fit_the_mode(self) -> Self:
@@ -66,7 +78,7 @@ class Replicas(Arguments):
         return same_mode(self.deployment_mode) == KNATIVE
 
 
-class Hosting(Replicas):
+class Hosting(Replicas, DeadAfter):
     """How a cluster runs a service; the local backend uses `combined` only."""
 
     model_storage: Literal["secret", "service-account"] = option(
@@ -119,7 +131,7 @@ class DeployToKserve(Hosting, Launching):
     ready_timeout: float = option("Seconds until the service must be ready.", 600.0, gt=0)
 
 
-class Server(Arguments):
+class Server(DeadAfter):
     """What every server needs. KServe adds arguments of its own, written with underscores."""
 
     model_dir: NonEmpty = option("The model bundle: a folder or its URI.", "/mnt/models", aliases=("--model_dir",))
@@ -132,6 +144,12 @@ class Server(Arguments):
         ge=1,
     )
     max_body_mib: int = option("Largest body of an HTTP request, in MiB.", 64, ge=1)
+    max_waiting: int = option("Requests that wait for their turn; further ones are answered with 429.", 256, ge=0)
+    read_timeout: float = option(
+        "Seconds that a client has for the headers of a request, and again for the body, with one more for each MiB.",
+        30.0,
+        gt=0,
+    )
     workers: int = option("Processes that answer HTTP requests.", 1, ge=1)
     top_channels: int = option("Contributing channels that an answer names for a row.", 5, ge=1)
 
@@ -168,6 +186,15 @@ class QueryModel(TimestampColumn):
     output: str = option("Parquet file for the answers. Empty: a table is printed.", "")
     batch_rows: int = option("Rows of a request.", 1000, ge=1)
     skip_missing: bool = flag("Leave out rows with a missing value.")
+    impute_missing: bool = flag(
+        "Have missing values scored as the centre of their channel; without timestamps, no channel is reported as dead."
+    )
     alarms_only: bool = flag("Print rows with an alarm only.")
     rows: int = option("Rows to print.", 20, ge=1)
     timeout: float = option("Seconds to wait for an answer.", 60.0, gt=0)
+
+    @model_validator(mode="after")
+    def _one_way_with_missing_values(self) -> Self:
+        if self.skip_missing and self.impute_missing:
+            raise ValueError("--skip-missing and --impute-missing exclude each other")
+        return self

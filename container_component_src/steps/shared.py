@@ -4,8 +4,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from container_component_src.names import AccountName, ImageReference, Namespace, OptionalUri, ResourceName, SecretName
 from container_component_src.steps.declaration import Arguments, flag, option, parameter, wired
-from container_component_src.values import NonEmpty, Quantity
+from container_component_src.values import Cpu, Memory, NonEmpty
 
 Size = Annotated[int, Field(ge=1)]
 MOST_HOURS = 876_600.0  # a century; timestamps in nanoseconds cover less than three
@@ -14,7 +15,7 @@ MOST_HOURS = 876_600.0  # a century; timestamps in nanoseconds cover less than t
 class DataRoot(Arguments):
     """Where a step writes its datasets."""
 
-    data_root: str = parameter(
+    data_root: OptionalUri = parameter(
         "Folder in a store of your own for the datasets of all runs: large outputs go to RUN_ID/COMMAND below it, and "
         "not where the other options say. Empty: the pipeline's own store.",
         "",
@@ -36,7 +37,7 @@ class Seed(Arguments):
 class Place(Arguments):
     """Where jobs run."""
 
-    namespace: str = parameter("Namespace of the jobs on a cluster. Empty: that of the pod that starts them.", "")
+    namespace: Namespace = parameter("Namespace of the jobs on a cluster. Empty: that of the pod that starts them.", "")
     backend: Literal["kubernetes", "local"] = parameter(
         "Where jobs run: by the operators of a cluster, or as processes of this machine.",
         "local",
@@ -50,21 +51,21 @@ PullPolicy = Literal["Always", "IfNotPresent", "Never"]
 class Gpus(Arguments):
     """What a pod that trains uses beside CPU and memory."""
 
-    gpus: int = option("GPUs of a pod.", 0, ge=0)
-    gpu_resource: NonEmpty = option("Resource name of the GPUs on the cluster.", "nvidia.com/gpu")
-    shared_memory: Quantity = option("Size of /dev/shm in a pod, which counts as part of its memory.", "1Gi")
+    gpus: int = option("GPUs of a pod.", 0, ge=0, le=1024)
+    gpu_resource: ResourceName = option("Resource name of the GPUs on the cluster.", "nvidia.com/gpu")
+    shared_memory: Memory = option("Size of /dev/shm in a pod, which counts as part of its memory.", "1Gi")
 
 
 class PodSettings(Gpus):
     """How the pods run that a step starts; quantities as Kubernetes writes them."""
 
     namespace: str = ""
-    image: str = option("Image of the pods; a cluster needs it.", "")
+    image: ImageReference = option("Image of the pods; a cluster needs it.", "")
     image_pull_policy: PullPolicy = option("When to pull the image.", "IfNotPresent")
-    s3_secret: NonEmpty = option("Secret with the S3 credentials and endpoint.", "s3creds")
-    service_account: str = option("Service account of the pods. Empty: the default one of the namespace.", "")
-    cpu: Quantity = option("CPU request of a pod, as Kubernetes writes it.", "1")
-    memory: Quantity = option("Memory request and limit of a pod, as Kubernetes writes it.", "2Gi")
+    s3_secret: SecretName = option("Secret with the S3 credentials and endpoint.", "s3creds")
+    service_account: AccountName = option("Service account of the pods. Empty: the default one of the namespace.", "")
+    cpu: Cpu = option("CPU request of a pod, as Kubernetes writes it.", "1")
+    memory: Memory = option("Memory request and limit of a pod, as Kubernetes writes it.", "2Gi")
 
 
 class Launching(Place):

@@ -42,7 +42,10 @@ class TrainingData(Seed):
     train_df_path: NonEmpty = wired("Scaled training set.")
     val_df_path: NonEmpty = wired("Scaled validation set: it ends the training and sets the alarm threshold.")
     window_steps: int = parameter(
-        "Time steps that the model sees at once, the current one included; memory grows by this factor.", 1, ge=1
+        "Time steps that the model sees at once, the current one included; memory grows by this factor.",
+        1,
+        ge=1,
+        le=10_000,
     )
     early_stopping_patience: int = parameter("Epochs without a lower validation loss that end a training.", 3, ge=1)
 
@@ -60,6 +63,11 @@ class FinalTraining(TrainingData):
         "How the quantile is found: among the scores, or from a distribution fitted to the highest 2 % of them, which "
         "may yield a threshold beyond the highest score.",
         "quantile",
+    )
+    impute_missing: bool = parameter(
+        "Whether servers of the model score a missing value as the centre of its channel, as the training does, "
+        "instead of refusing the request; a request may choose for itself.",
+        False,
     )
     model_output_file: NonEmpty = output_dataset("Folder of the model bundle.", "model", "Model")
 

@@ -11,7 +11,7 @@ from container_component_src.steps.declaration import Arguments, output_file, pa
 from container_component_src.steps.description import text_of
 from container_component_src.steps.shared import Launching, Size
 from container_component_src.steps.training import HiddenDims, Hyperparameters, TrainingArguments, TrainingData
-from container_component_src.values import IMAGE_USER, NonEmpty
+from container_component_src.values import IMAGE_USER, LARGEST_ID, NonEmpty
 
 
 class Algorithm(StrEnum):
@@ -107,7 +107,10 @@ class Experiment(TrainingData, SearchSpace):
         "Trials that must have succeeded before medianstop stops others; fewer than the trials.", 2, ge=1
     )
     trial_user: int = wired(
-        "User and group ID of the pod of a trial; 0 on clusters that assign users themselves.", IMAGE_USER, ge=0
+        "User and group ID of the pod of a trial; 0 on clusters that assign users themselves.",
+        IMAGE_USER,
+        ge=0,
+        le=LARGEST_ID,
     )
     trial_timeout: float = wired("Seconds that a trial may take.", 21_600.0, gt=0)
 

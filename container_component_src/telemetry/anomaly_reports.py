@@ -7,26 +7,31 @@ from collections.abc import Sequence
 from itertools import chain, islice, pairwise
 
 import pandas as pd
+from openpyxl.cell.cell import ERROR_CODES
 
 from container_component_src.errors import InputError
 from container_component_src.steps.data import ReportColumns
 from container_component_src.telemetry.dataset import to_iso
 from container_component_src.telemetry.events import Event
-from container_component_src.telemetry.spreadsheets import Row, Sheet, read_sheets
+from container_component_src.telemetry.spreadsheets import HEADER_SEARCH_ROWS, MAX_COLUMNS, Row, Sheet, read_sheets
 
 logger = logging.getLogger(__name__)
 
+_Placed = tuple[Event, str]  # and its sheet and row
+
 REPORT_TIME_FORMAT = "%Y/%j/%H:%M:%S"
-HEADER_SEARCH_ROWS = 20  # there may be a title, or notes, above the headers
+_INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u2060\ufeff]")  # such as zero-width blanks of copied text
 SHOWN_HEADERS = 12  # most headers of the file that an error lists
+SHOWN_TEXT = 80  # most characters of a cell that an error shows
+SHOWN_SHEETS = 5  # most sheets without the headers that a message lists
 
 
 def read_reports(uri: str, columns: ReportColumns, strict: bool = True) -> list[Event]:
-    """Read the events of all sheets that have the headers, and log the names of the other sheets.
+    """Read the events of all sheets that have the headers, hidden ones too, and log the names of the other sheets.
 
     Args:
         uri: A `.csv`, `.xlsx` or `.xls` file.
-        columns: Headers of the report table; extra whitespace in them is ignored.
+        columns: Headers of the report table; extra whitespace in them, and their case, are ignored.
         strict: Whether events that overlap, or share an ID, are errors.
 
     Returns:
@@ -37,34 +42,44 @@ def read_reports(uri: str, columns: ReportColumns, strict: bool = True) -> list[
             or missing time, or an end that is not after its start; or (if strict) events overlap or share an ID. The
             message names file, sheet, row and column.
     """
-    events: list[Event] = []
-    without_headers: dict[str, str] = {}  # name of the sheet: what it lacks
+    events: list[_Placed] = []
+    without_headers: list[str] = []  # sheet and what it lacks
     read = 0
-    for sheet in read_sheets(uri):
+    wanted = {_normalised(name) for name in columns.required.values()}
+
+    def is_header(row: Row) -> bool:
+        return wanted <= set(map(_normalised, row))
+
+    for sheet in read_sheets(uri, is_header):
         top = list(islice(sheet.rows, HEADER_SEARCH_ROWS))
-        if (header := _header_row(top, columns)) is None:
-            without_headers[sheet.name] = _missing_column(top, columns)
+        header = next((index for index, row in enumerate(top) if is_header(row)), None)
+        if header is None:
+            without_headers.append(f"{sheet.label}: {_missing_column(top, columns)}")
             continue
         read += 1
-        events += _sheet_events(sheet, top, header, columns)
-    if not read:
-        problems = [f"sheet '{name}': {missing}" if name else missing for name, missing in without_headers.items()]
-        raise InputError(f"{uri}: {'; '.join(problems)}", fix="add it or change [col-names] in config.toml")
+        found = _sheet_events(sheet, top, header, columns)
+        logger.info("%s: %d events", sheet.label, len(found))
+        events += found
+    _report_sheets(uri, read, without_headers)
     if not events:
         raise InputError(f"{uri}: no rows", fix="add a report: a test set needs at least one anomaly")
-    for name, missing in without_headers.items():
-        logger.warning("%s: sheet '%s' is ignored: %s", uri, name, missing)
-    events.sort(key=lambda event: (event.start, event.end, event.id))
+    events.sort(key=lambda placed: (placed[0].start, placed[0].end, placed[0].id))
     if strict:
-        _check_overlaps(uri, events)
         _check_ids(uri, events)
-    return events
+        _check_overlaps(uri, events)
+    return [event for event, _ in events]
 
 
-def _header_row(rows: Sequence[Row], columns: ReportColumns) -> int | None:
-    """Return the index of the first row with all headers."""
-    wanted = {_normalised(name) for name in columns.required.values()}
-    return next((index for index, row in enumerate(rows) if wanted <= {_normalised(cell) for cell in row}), None)
+def _report_sheets(uri: str, read: int, without_headers: Sequence[str]) -> None:
+    """Log the sheets that were not read, or refuse a file of which none was read."""
+    shown = [*without_headers[:SHOWN_SHEETS]]
+    if (more := len(without_headers) - SHOWN_SHEETS) > 0:
+        shown.append(f"{more} more sheets")
+    if not read:
+        problem = "; ".join(shown) or f"{uri}: no sheet with cells"
+        raise InputError(problem, fix="add it or change [col-names] in config.toml")
+    if shown:
+        logger.warning("sheets without the headers are ignored: %s", "; ".join(shown))
 
 
 def _missing_column(rows: Sequence[Row], columns: ReportColumns) -> str:
@@ -72,12 +87,14 @@ def _missing_column(rows: Sequence[Row], columns: ReportColumns) -> str:
     wanted = {_normalised(name): name for name in columns.required.values()}
     best = max(rows, key=lambda row: len(wanted.keys() & {_normalised(cell) for cell in row}), default=[])
     lacking = next(name for header, name in wanted.items() if header not in {_normalised(cell) for cell in best})
-    shown = [cell for cell in best if cell][:SHOWN_HEADERS]
-    return f"no column '{lacking}' (found: {', '.join(map(repr, shown)) or 'nothing'})"
+    shown = [cell[:SHOWN_TEXT] for cell in best if cell][:SHOWN_HEADERS]
+    found = ", ".join(map(repr, shown)) or f"nothing in the first {HEADER_SEARCH_ROWS} rows"
+    beyond = f" in the first {MAX_COLUMNS} columns" if len(best) == MAX_COLUMNS else ""
+    return f"no column '{lacking}'{beyond} (found: {found})"
 
 
-def _sheet_events(sheet: Sheet, top: list[Row], header: int, columns: ReportColumns) -> list[Event]:
-    """Return the events of one sheet in the order of its rows.
+def _sheet_events(sheet: Sheet, top: list[Row], header: int, columns: ReportColumns) -> list[_Placed]:
+    """Return the events of one sheet in the order of its rows, each with its sheet and row.
 
     Args:
         sheet: The sheet; the rows in `top` have been taken from it.
@@ -85,8 +102,9 @@ def _sheet_events(sheet: Sheet, top: list[Row], header: int, columns: ReportColu
         header: Index of the header row in `top`.
         columns: Headers of the report table.
     """
-    headers = [_normalised(cell) for cell in top[header]]
-    present = columns.model_dump() if _normalised(columns.channels) in headers else columns.required
+    headers = top[header]
+    named = _normalised(columns.channels) in map(_normalised, headers)
+    present = columns.model_dump() if named else columns.required
     positions = {field: _position(sheet.label, headers, name) for field, name in present.items()}
     rows = enumerate(chain(top[header + 1 :], sheet.rows), start=header + 2)  # numbered as in a spreadsheet
     filled = {number: row for number, row in rows if any(row)}
@@ -104,13 +122,15 @@ def _sheet_events(sheet: Sheet, top: list[Row], header: int, columns: ReportColu
     events = []
     texts = zip(cells["id"], cells["symbol"], cells["title"], cells.get("channels", [""] * len(filled)), strict=True)
     for number, (id_, symbol, title, channels), start, end in zip(filled, texts, starts, ends, strict=True):
-        if not id_:
-            raise InputError(f"{sheet.label}: row {number}, column '{columns.id}': no ID", fix="give the event an ID")
+        if not id_ or id_ in ERROR_CODES:
+            problem = f"{sheet.label}: row {number}, column '{columns.id}': no ID" + (f" but {id_}" if id_ else "")
+            raise InputError(problem, fix="give the event an ID")
         if end <= start:
             problem = f"{sheet.label}: row {number} (event {id_}): '{columns.end}' is not after '{columns.start}'"
             raise InputError(problem, fix="correct the times")
+        place = f"sheet '{sheet.name}', row {number}" if sheet.name else f"row {number}"
         causes = _channel_names(channels)
-        events.append(Event(id=id_, symbol=symbol, title=title, start=start, end=end, causes=causes))
+        events.append((Event(id=id_, symbol=symbol, title=title, start=start, end=end, causes=causes), place))
     return events
 
 
@@ -121,9 +141,12 @@ def _channel_names(text: str) -> tuple[str, ...]:
 
 
 def _position(place: str, headers: Sequence[str], name: str) -> int:
-    if headers.count(_normalised(name)) > 1:
+    found = [at for at, header in enumerate(headers) if _normalised(header) == _normalised(name)]
+    if len(found) > 1:  # do they differ in case?
+        found = [at for at in found if headers[at] == name] or found
+    if len(found) > 1:
         raise InputError(f"{place}: two columns are named '{name}'", fix="remove or rename one")
-    return headers.index(_normalised(name))
+    return found[0]
 
 
 def _times(place: str, name: str, column: "pd.Series[str]") -> list[int]:
@@ -135,29 +158,33 @@ def _times(place: str, name: str, column: "pd.Series[str]") -> list[int]:
     if times.isna().any():
         row = times.isna().idxmax()
         text = column.loc[row]
-        problem = f"'{text}' is not a time in the format {REPORT_TIME_FORMAT}" if text else "no time is given"
-        raise InputError(f"{place}: row {row}, column '{name}': {problem}", fix="correct the report")
+        years = f"{pd.Timestamp.min.year + 1} to {pd.Timestamp.max.year - 1}"
+        form = f"in the format {REPORT_TIME_FORMAT}, in the years {years}"
+        problem = f"'{text[:SHOWN_TEXT]}' is not a time {form}" if text else "no time is given"
+        fix = "write it as text such as 2023/074/13:05:00, or remove the row"
+        raise InputError(f"{place}: row {row}, column '{name}': {problem}", fix=fix)
     return [int(time) for time in times.astype("datetime64[ns, UTC]").astype("int64")]
 
 
-def _check_overlaps(uri: str, events: Sequence[Event]) -> None:
-    for before, after in pairwise(events):
+def _check_overlaps(uri: str, events: Sequence[_Placed]) -> None:
+    for (before, place), (after, other) in pairwise(events):
         if after.start < before.end:
             raise InputError(
-                f"{uri}: events {before.id} and {after.id} overlap (from {to_iso(after.start)})",
+                f"{uri}: events {before.id} ({place}) and {after.id} ({other}) overlap (from {to_iso(after.start)})",
                 fix="join them in the report, or allow it with --strict-reports false",
             )
 
 
-def _check_ids(uri: str, events: Sequence[Event]) -> None:
-    name, count = Counter(event.id for event in events).most_common(1)[0]
+def _check_ids(uri: str, events: Sequence[_Placed]) -> None:
+    name, count = Counter(event.id for event, _ in events).most_common(1)[0]
     if count > 1:
+        first, second = islice((place for event, place in events if event.id == name), 2)
         raise InputError(
-            f"{uri}: {count} events have the ID '{name}'",
+            f"{uri}: {count} events have the ID '{name}' ({first}; {second}{'; …' if count > 2 else ''})",
             fix="give each event its own, or allow it with --strict-reports false",
         )
 
 
 def _normalised(text: str) -> str:
-    """Return a header with single spaces between its words."""
-    return " ".join(text.split())
+    """Return a header in lower case, with single spaces between its words and without invisible characters."""
+    return " ".join(_INVISIBLE.sub("", text).split()).casefold()

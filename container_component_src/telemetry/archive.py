@@ -1,112 +1,169 @@
-"""Archives: parquet files of raw telemetry below a prefix, and the checks of their schemas and timestamps."""
+"""Archives: files of raw telemetry below a prefix, and the checks of their columns and periods."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from container_component_src import storage
 from container_component_src.arrays import Timestamps
 from container_component_src.errors import InputError
-from container_component_src.repetition import first_repeated
 from container_component_src.storage import Location
 from container_component_src.telemetry.archive_files import find_archives
+from container_component_src.telemetry.columns import EXACT_IN_FLOAT32, Columns, columns_of, names_and_reasons
 from container_component_src.telemetry.dataset import LABEL_COL, check_disjoint, timestamps_of, to_iso, values_of
-from container_component_src.telemetry.parquet import open_parquet, readable
+from container_component_src.telemetry.tables import Table, open_table
 
-DAMAGED = "check the path, or fetch the file again"  # the fix for an archive that cannot be read
+_FIRST = pd.Timestamp.min.value  # of the times that nanoseconds since 1970-01-01 UTC can express
+_NAMES_SHOWN = 5
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Archive:
-    """One parquet file of raw telemetry."""
+    """One file of raw telemetry."""
 
     uri: str
     fingerprint: str  # changes if the file does
+    left_out: Mapping[str, str]  # why columns are not channels, by name
 
 
-def list_archives(uri: str, timestamp_col: str) -> list[Archive]:
-    """Find the archives below a prefix and compare their schemas and periods without reading rows.
+@dataclass(frozen=True)
+class OpenArchive:
+    """An archive whose columns are checked; use it in a `with` statement."""
+
+    file: Location
+    timestamp_col: str
+    table: Table
+    columns: Columns
+
+    def __enter__(self) -> "OpenArchive":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.table.__exit__(*error)
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the channels, in order."""
+        return self.columns.channels
+
+    def period(self, part: int | None = None) -> tuple[int, int] | None:
+        """Return first and last timestamp of one part or of all, as far as they are known without reading all rows.
+
+        Returns:
+            Nanoseconds since 1970-01-01 UTC.
+
+        Raises:
+            InputError: One is out of the range of nanoseconds.
+        """
+        found = self.table.ends(self.timestamp_col, part)
+        if found and not _FIRST <= found[0] <= found[1] <= pd.Timestamp.max.value:
+            raise _out_of_range(f"{self.file.uri}: column '{self.timestamp_col}'")
+        return found
+
+
+def list_archives(uri: str, timestamp_col: str, reports_uri: str = "") -> list[Archive]:
+    """Find the archives below a prefix and compare their columns and periods without reading all rows.
 
     Args:
-        uri: A folder or prefix with `*.parquet` files directly below it, or one such file.
+        uri: A folder or prefix with `*.parquet` or `*.csv` files directly below it, or one such file.
         timestamp_col: Name of the timestamp column.
+        reports_uri: The anomaly reports; a file in the same folder that is not an archive.
 
     Returns:
         The archives, sorted by name.
 
     Raises:
-        InputError: There is none, one is unreadable or has no timestamp column, channels differ, or periods overlap.
+        InputError: There is none, their formats or channels differ, one is unreadable or has no timestamp column, or
+            periods overlap.
     """
-    files = find_archives(uri)
-    expected: tuple[str, ...] | None = None
+    files = find_archives(uri, reports_uri)
+    archives: list[Archive] = []
+    expected: tuple[str, ...] = ()
     periods: list[tuple[int, int, str]] = []
     for file in files:
         with open_archive(file, timestamp_col) as archive:
-            channels = float_channels(archive.schema_arrow, timestamp_col)
-            if period := _period(archive.metadata, timestamp_col, range(archive.num_row_groups)):
-                periods.append((*period, file.uri))
-        expected = expected or channels
-        check_same_channels(file.uri, channels, expected, files[0].uri)
+            columns, period = archive.columns, archive.period()
+            ends = {name: archive.table.ends(name) for name in columns.whole}
+        expected = expected or columns.channels
+        check_same_channels(file.uri, columns.channels, expected, files[0].uri, columns.left_out)
+        warn_of_rounding(file.uri, {name: max(map(abs, found)) for name, found in ends.items() if found})
+        if period:
+            periods.append((*period, file.uri))
+        archives.append(Archive(file.uri, file.fingerprint(), columns.left_out))
     check_disjoint((name, start, end) for start, end, name in sorted(periods))
-    return [Archive(file.uri, file.fingerprint()) for file in files]
+    log_left_out(uri, left_out_columns(archives))
+    return archives
 
 
-def read_row_group(uri: str, group: int, timestamp_col: str, channels: Sequence[str]) -> pd.DataFrame:
-    """Read one row group of an archive: the timestamp column in UTC, and the channels as float32.
+def left_out_columns(archives: Sequence[Archive]) -> dict[str, str]:
+    """Return why columns of any of the archives are not channels, by name."""
+    return {name: reason for archive in archives for name, reason in archive.left_out.items()}
+
+
+def log_left_out(source: str, left_out: Mapping[str, str]) -> None:
+    """Log which columns are not channels, if there are any."""
+    if left_out:
+        logger.info("%s: columns left out: %s", source, names_and_reasons(left_out))
+
+
+def warn_of_rounding(source: str, greatest: Mapping[str, float]) -> None:
+    """Log a warning about channels of whole numbers that float32 cannot hold; `greatest` has their magnitudes."""
+    beyond = [f"'{name}' (up to {value:,.0f})" for name, value in greatest.items() if value > EXACT_IN_FLOAT32]
+    if beyond:
+        logger.warning(
+            "%s: channels are float32, which rounds whole numbers beyond %s, as in %s",
+            source,
+            f"{EXACT_IN_FLOAT32:,}",
+            ", ".join(beyond),
+        )
+
+
+def read_part(uri: str, part: int, timestamp_col: str, channels: Sequence[str]) -> pd.DataFrame:
+    """Read one part of an archive: the timestamp column in UTC, and the channels as float32.
 
     Raises:
         InputError: The archive is absent or damaged.
     """
-    file = storage.resolve(uri)
-    with open_archive(file, timestamp_col) as archive, readable(file, DAMAGED):
-        return _frame(archive, group, timestamp_col, channels)
+    with open_archive(storage.resolve(uri), timestamp_col) as archive:
+        return _frame(archive, part, channels)
 
 
 def read_period(uris: Sequence[str], timestamp_col: str, channels: Sequence[str], start: int, end: int) -> pd.DataFrame:
     """Read the rows of archives from `start` to before `end`, in nanoseconds since 1970-01-01 UTC.
 
-    Row groups whose statistics are outside of the period are not read.
+    Parts whose statistics are outside of the period are not read.
 
     Returns:
-        The columns that `read_row_group` returns.
+        The columns that `read_part` returns.
 
     Raises:
         InputError: An archive is absent or damaged.
     """
     frames = [pd.DataFrame(columns=[timestamp_col, *channels])]
     for file in map(storage.resolve, uris):
-        with open_archive(file, timestamp_col) as archive, readable(file, DAMAGED):
-            for group in range(archive.num_row_groups):
-                period = _period(archive.metadata, timestamp_col, [group])
+        with open_archive(file, timestamp_col) as archive:
+            for part in range(archive.table.parts):
+                period = archive.period(part)
                 if period is None or (period[0] < end and period[1] >= start):
-                    frame = _frame(archive, group, timestamp_col, channels)
+                    frame = _frame(archive, part, channels)
                     times = frame[timestamp_col].astype(np.int64)
                     frames.append(frame[(times >= start) & (times < end)])
     return pd.concat([frame for frame in frames if len(frame)] or frames, ignore_index=True)
 
 
-def _frame(archive: pq.ParquetFile, group: int, timestamp_col: str, channels: Sequence[str]) -> pd.DataFrame:
-    table = archive.read_row_group(group, columns=[timestamp_col, *channels])
+def _frame(archive: OpenArchive, part: int, channels: Sequence[str]) -> pd.DataFrame:
+    table = archive.table.read([archive.timestamp_col, *channels], part)
     frame = pd.DataFrame(values_of(table, channels), columns=list(channels))
-    frame.insert(0, timestamp_col, pd.to_datetime(timestamps_of(table[timestamp_col]), unit="ns", utc=True))
+    times = timestamps_of(table[archive.timestamp_col])
+    frame.insert(0, archive.timestamp_col, pd.to_datetime(times, unit="ns", utc=True))
     return frame
-
-
-def _period(metadata: pq.FileMetaData, timestamp_col: str, groups: Sequence[int]) -> tuple[int, int] | None:
-    """Return first and last timestamp of row groups, nanoseconds since 1970-01-01 UTC; None without statistics."""
-    paths = [metadata.schema.column(index).path for index in range(metadata.num_columns)]
-    column = paths.index(timestamp_col)
-    found = [metadata.row_group(group).column(column).statistics for group in groups]
-    if not all(statistics is not None and statistics.has_min_max for statistics in found):
-        return None
-    ends = pd.DatetimeIndex([value for statistics in found for value in (statistics.min, statistics.max)])
-    nanoseconds = ends.as_unit("ns").astype(np.int64)
-    return int(nanoseconds.min()), int(nanoseconds.max())
 
 
 def file_fingerprint(uri: str) -> str:
@@ -121,42 +178,47 @@ def file_fingerprint(uri: str) -> str:
     return file.fingerprint()
 
 
-def open_archive(file: Location, timestamp_col: str) -> pq.ParquetFile:
-    """Open an archive after checking that it has rows, UTC timestamps and at least one float channel.
+def open_archive(file: Location, timestamp_col: str) -> OpenArchive:
+    """Open an archive after checking that it has rows, timestamps with a time zone and at least one channel.
 
     Raises:
-        InputError: The file is absent, not parquet, truncated or empty, or a column is missing or invalid.
+        InputError: The file is absent, of another format, truncated or empty, or a column is missing or invalid.
     """
-    archive = open_parquet(file, DAMAGED)
-    schema, uri = archive.schema_arrow, file.uri
-    repeated = first_repeated(schema.names)
-    if repeated is not None:
-        raise InputError(f"{uri}: two columns are named '{repeated}'", fix="rename or remove one")
-    if not archive.metadata.num_rows:
+    table = open_table(file, timestamp_col)
+    uri, schema = file.uri, table.schema
+    if table.rows == 0:
         raise InputError(f"{uri}: no rows", fix="remove the file")
     if timestamp_col not in schema.names:
+        names = sorted(schema.names, key=lambda name: not pa.types.is_timestamp(schema.field(name).type))
         raise InputError(
-            f"{uri}: no timestamp column '{timestamp_col}'", fix="name the right column with --timestamp-col"
+            f"{uri}: no timestamp column '{timestamp_col}', only {', '.join(map(repr, names[:_NAMES_SHOWN]))}"
+            f"{' and others' if len(names) > _NAMES_SHOWN else ''}",
+            fix="name the right column with --timestamp-col",
         )
-    kind = schema.field(timestamp_col).type
-    if not pa.types.is_timestamp(kind):
-        raise InputError(f"{uri}: column '{timestamp_col}' has type {kind}", fix="convert it to UTC timestamps")
-    if kind.tz is None:
-        raise InputError(f"{uri}: column '{timestamp_col}' has no time zone", fix="localise it to UTC")
-    channels = float_channels(schema, timestamp_col)
-    if not channels:
-        raise InputError(f"{uri}: no float channel", fix="convert the channels to a float type")
-    if LABEL_COL in channels:
+    _check_time_type(f"{uri}: column '{timestamp_col}'", schema.field(timestamp_col).type)
+    columns = columns_of(schema, timestamp_col)
+    if not columns.channels:
+        others = f" ({names_and_reasons(columns.left_out)})" if columns.left_out else ""
+        raise InputError(f"{uri}: no channel{others}", fix="store the channels as numbers")
+    if LABEL_COL in columns.channels:
         raise InputError(f"{uri}: channel '{LABEL_COL}' has the name of the label column", fix="rename it")
-    return archive
+    return OpenArchive(file, timestamp_col, table, columns)
 
 
-def float_channels(schema: pa.Schema, timestamp_col: str) -> tuple[str, ...]:
-    """Return the names of the float columns in order; other columns are not telemetry channels."""
-    return tuple(field.name for field in schema if pa.types.is_floating(field.type) and field.name != timestamp_col)
+def _check_time_type(column: str, kind: pa.DataType) -> None:
+    if not pa.types.is_timestamp(kind):
+        raise InputError(f"{column} has type {kind}", fix="convert it to UTC timestamps")
+    if kind.tz is None:
+        raise InputError(f"{column} has no time zone", fix="localise it to UTC")
+    try:
+        pd.DatetimeTZDtype(tz=kind.tz)
+    except (TypeError, ValueError, KeyError) as error:  # the last one is the base of the errors of unknown zones
+        raise InputError(f"{column} has the unknown time zone '{kind.tz}'", fix="convert it to UTC") from error
 
 
-def check_same_channels(source: str, channels: Sequence[str], expected: Sequence[str], reference: str) -> None:
+def check_same_channels(
+    source: str, channels: Sequence[str], expected: Sequence[str], reference: str, left_out: Mapping[str, str] = {}
+) -> None:
     """Compare channel names and their order.
 
     Args:
@@ -164,6 +226,7 @@ def check_same_channels(source: str, channels: Sequence[str], expected: Sequence
         channels: Channel names.
         expected: Names that they must equal.
         reference: What has the expected names, for the error message.
+        left_out: Why other columns of the source are not channels, by name.
 
     Raises:
         InputError: They differ; the message names the first difference.
@@ -175,11 +238,14 @@ def check_same_channels(source: str, channels: Sequence[str], expected: Sequence
     pairs = enumerate(zip_longest(channels, expected))
     position, (found, wanted) = next((at, pair) for at, pair in pairs if pair[0] != pair[1])
     difference = f"channel {position} is '{found}' instead of '{wanted}'"
-    if missing or extra:
-        difference = f"it lacks '{missing[0]}'" if missing else f"it also has '{extra[0]}'"
+    if missing:
+        reason = f" ({left_out[missing[0]]})" if missing[0] in left_out else ""
+        difference = f"it lacks '{missing[0]}'{reason}"
+    elif extra:
+        difference = f"it also has '{extra[0]}'"
     raise InputError(
         f"{source}: channels differ from those of {reference}: {difference}",
-        fix="use the same float columns in the same order",
+        fix="use the same columns of numbers in the same order",
     )
 
 
@@ -207,12 +273,18 @@ def checked_timestamps(
     try:
         timestamps = timestamps_of(column)
     except pa.ArrowInvalid as error:
-        raise InputError(f"{where}: a time is not in the years 1678 to 2261 ({error})", fix="correct it") from error
-    steps = np.diff(timestamps, prepend=timestamps[:1] - 1 if previous is None else previous)
-    if len(steps) and steps.min() <= 0:
-        index = int(np.argmax(steps <= 0))
+        raise _out_of_range(where) from error
+    if len(timestamps) and timestamps.min() < _FIRST:
+        raise _out_of_range(where)
+    before = np.concatenate([timestamps[:1] - 1 if previous is None else [previous], timestamps[:-1]])
+    if (timestamps <= before[: len(timestamps)]).any():
+        index = int(np.argmax(timestamps <= before))
         place = f"{where}: row {first_row + index} ({to_iso(int(timestamps[index]))})"
-        if steps[index] == 0:
+        if timestamps[index] == before[index]:
             raise InputError(f"{place} repeats the timestamp of the previous row", fix="remove the duplicate")
         raise InputError(f"{place} is earlier than the previous row", fix="sort the file by time")
     return timestamps
+
+
+def _out_of_range(where: str) -> InputError:
+    return InputError(f"{where}: a time is not in the years 1678 to 2261", fix="correct it")

@@ -1,21 +1,69 @@
 """Search for archives by file name, without reading them."""
 
+import logging
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
 from container_component_src import storage
 from container_component_src.errors import InputError
 from container_component_src.storage import Location
 
+FORMATS = (".parquet", ".csv")
+_NAMES_SHOWN = 10
 
-def find_archives(uri: str) -> list[Location]:
-    """Return the parquet files directly below a folder or prefix, sorted by name, or the one that the URI names.
+logger = logging.getLogger(__name__)
+
+
+def find_archives(uri: str, reports_uri: str = "") -> list[Location]:
+    """Return the archives directly below a folder or prefix, sorted by name, or the one that the URI names.
+
+    Hidden files (`.name`, `_name`) and files of other formats are left out and named in the log.
+
+    Args:
+        uri: The folder, prefix or file.
+        reports_uri: The anomaly reports, which may be a CSV file in the same folder.
 
     Raises:
-        InputError: There is none.
+        InputError: There is no archive, or the formats of archives differ.
     """
     location = storage.resolve(uri)
-    files = [location] if location.name.endswith(".parquet") and location.exists() else location.children()
-    files = [file for file in files if file.name.endswith(".parquet")]
+    if _format(location) and location.is_file():
+        return [location]
+    reports = storage.resolve(reports_uri).path if reports_uri else ""
+    found = [file for file in location.children() if file.path != reports]
+    files = [file for file in found if _format(file) and not _is_hidden(file.name)]
+    others = [file.name for file in found if file not in files]
     if not files:
         raise InputError(
-            f"{uri}: no archives (*.parquet) found", fix="put some there or change [paths] archives in config.toml"
+            f"{uri}: no archives (*.parquet or *.csv) found{f', only {_listed(others)}' if others else ''}",
+            fix="put some there or change [paths] archives in config.toml",
         )
+    first = {_format(file): file.name for file in reversed(files)}
+    if len(first) > 1:
+        raise InputError(
+            f"{uri}: archives of different formats ({' and '.join(sorted(first.values()))})",
+            fix="convert them to one format, or move those away that are no archives",
+        )
+    if others:
+        level = logging.INFO if all(map(_is_hidden, others)) else logging.WARNING
+        logger.log(level, "%s: left out %s, which are no archives by their names", uri, _listed(others))
     return files
+
+
+def archive_name(file: Location) -> str:
+    """Return the name of an archive without the ending that tells its format."""
+    return file.name.removesuffix(".parquet").removesuffix(".csv")
+
+
+def _format(file: Location) -> str:
+    ending = PurePosixPath(file.name).suffix.lower()
+    return ending if ending in FORMATS else ""
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith((".", "_"))
+
+
+def _listed(names: Sequence[str]) -> str:
+    rest = len(names) - _NAMES_SHOWN
+    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {rest} more" if rest > 0 else "")

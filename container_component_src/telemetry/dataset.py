@@ -5,6 +5,7 @@ datasets, the label column `Anomaly` (0 or 1). Datasets are read partition by pa
 the number of rows. A folder without a manifest, or with an empty one, is an unfinished dataset, which is an error.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,6 +21,7 @@ from container_component_src import storage
 from container_component_src.arrays import BoolArray, Float32Array, Int8Array, Timestamps
 from container_component_src.data_root import IF_DELETED
 from container_component_src.errors import InputError
+from container_component_src.repetition import first_repeated
 from container_component_src.storage import Location
 from container_component_src.telemetry.events import Event
 from container_component_src.telemetry.parquet import open_parquet, readable
@@ -28,16 +30,18 @@ from container_component_src.values import Frozen, describe
 
 LABEL_COL = "Anomaly"
 MANIFEST_NAME = "_manifest.json"
+MAX_MANIFEST_BYTES = 256 * 2**20
 _WRITE_AGAIN = f"run the step that writes the dataset again, {IF_DELETED}"
 _TRANSPOSED_ROWS = 8_192  # at a time: a copy of a whole partition would set the peak memory of every reader
 TIMESTAMP_TYPE = pa.timestamp("ns", tz="UTC")
+PARTITION_FILE = re.compile(r"part-([0-9a-f]{8})-\d{5,}\.parquet")  # attempt that wrote it, and its number
 
 
 class Partition(Frozen):
     """One parquet file of a dataset."""
 
     file: str
-    rows: int
+    rows: int = Field(ge=1)
     start: int  # first timestamp, nanoseconds since 1970-01-01 UTC
     end: int  # last timestamp, inclusive
 
@@ -55,6 +59,7 @@ class Manifest(Frozen):
     events: tuple[Event, ...] = ()  # reported anomalies with rows in the dataset
     events_without_rows: tuple[Event, ...] = ()  # in its gaps or outside it
     scaler: Scaler | None = None  # with which the values were scaled
+    left_out: dict[str, str] = Field(default_factory=dict)  # why columns of the archives are not channels, by name
     notes: dict[str, Any] = Field(default_factory=dict)  # how the dataset was made
 
     @property
@@ -103,23 +108,26 @@ class Dataset:
         """Open a dataset by its URI.
 
         Raises:
-            InputError: There is no dataset, it is unfinished, or its manifest is damaged.
+            InputError: There is no dataset, it is unfinished, or its manifest is damaged or does not list its files.
         """
         location = storage.resolve(uri, endpoint)
         manifest = location / MANIFEST_NAME
-        content = manifest.read_bytes() if manifest.exists() else b""
+        content = manifest.read_bytes(MAX_MANIFEST_BYTES) if manifest.exists() else b""
         if not content:
             state = "unfinished dataset" if location.exists() else "no such dataset"
+            state = "a file, not a dataset" if location.is_file() else state
             raise InputError(
                 f"{uri}: {state} (no {MANIFEST_NAME}, or an empty one)",
                 fix=f"run the step that writes it to its end, {IF_DELETED}",
             )
         try:
-            return cls(location, Manifest.model_validate_json(content))
+            dataset = cls(location, Manifest.model_validate_json(content))
         except ValidationError as error:
-            raise InputError(
-                f"{manifest.uri}: damaged manifest ({describe(error)})", fix="write the dataset again"
-            ) from error
+            raise InputError(f"{manifest.uri}: damaged manifest ({describe(error)})", fix=_WRITE_AGAIN) from error
+        problem = _contradiction(dataset)
+        if problem:
+            raise InputError(problem, fix=_WRITE_AGAIN)
+        return dataset
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -130,18 +138,29 @@ class Dataset:
         """Open the parquet file of a partition.
 
         Raises:
-            InputError: The file is absent or damaged.
+            InputError: The file is absent or damaged, or has other columns or rows than the manifest says.
         """
-        return open_parquet(self.location / partition.file, _WRITE_AGAIN)
+        location = self.location / partition.file
+        file = open_parquet(location, _WRITE_AGAIN)
+        found, listed = [n for n in file.schema_arrow.names if n not in self.manifest.left_out], self._columns(None)
+        if found != listed:
+            name = next(iter({*found} ^ {*listed}), "in another order")
+            raise InputError(f"{location.uri}: columns differ from those of the manifest ({name})", fix=_WRITE_AGAIN)
+        if file.metadata.num_rows != partition.rows:
+            raise _other_content(location, partition)
+        return file
 
     def read(self, partition: Partition, channels: Sequence[str] | None = None) -> Frame:
         """Read one partition, with all channels or those named.
 
         Raises:
-            InputError: The file is absent or damaged.
+            InputError: The file is absent or damaged, or it is not the one that the manifest describes.
         """
-        with readable(self.location / partition.file, _WRITE_AGAIN), self.open_partition(partition) as file:
-            return self._frame(file.read(columns=self._columns(channels), use_threads=True), channels)
+        location = self.location / partition.file
+        with readable(location, _WRITE_AGAIN), self.open_partition(partition) as file:
+            frame = self._frame(file.read(columns=self._columns(channels), use_threads=True), channels)
+        check_content(location, partition, frame.timestamps)
+        return frame
 
     def frames(self, channels: Sequence[str] | None = None) -> Iterator[Frame]:
         """Yield the rows of each partition, in order of time."""
@@ -176,13 +195,57 @@ class Dataset:
         )
 
 
+def check_content(file: Location, partition: Partition, timestamps: Timestamps) -> None:
+    """Check that a file is the one that a manifest describes: its rows, its first and its last timestamp.
+
+    Raises:
+        InputError: It is not.
+    """
+    found = (len(timestamps), *(int(timestamps[row]) for row in (0, -1) if len(timestamps)))
+    if found != (partition.rows, partition.start, partition.end):
+        raise _other_content(file, partition)
+
+
+def _other_content(file: Location, partition: Partition) -> InputError:
+    period = f"{partition.rows:,} rows from {to_iso(partition.start)} to {to_iso(partition.end)}"
+    return InputError(f"{file.uri}: not the file that the manifest describes ({period})", fix=_WRITE_AGAIN)
+
+
+def _contradiction(dataset: Dataset) -> str:
+    """Return in what a manifest contradicts itself or the files in its folder, or ""."""
+    manifest, location = dataset.manifest, dataset.location
+    listed = [partition.file for partition in manifest.partitions]
+    for name in (first_repeated((manifest.timestamp_col, *manifest.channels)), first_repeated(listed)):
+        if name is not None:
+            return f"{location.uri}: the manifest lists '{name}' twice"
+    if not listed:
+        return f"{location.uri}: the manifest lists no files"
+    if not all(before.end < after.start for before, after in pairwise(manifest.partitions)):
+        return f"{location.uri}: the files of the manifest overlap in time"
+    names = {child.name for child in location.children()}
+    if missing := next((name for name in listed if name not in names), ""):
+        return f"{(location / missing).uri}: no such file, but the manifest lists it"
+    # Files of other attempts may be left where the store does not allow their deletion.
+    attempts = {_attempt(name) for name in listed}
+    others = [name for name in sorted(names - {*listed}) if name.endswith(".parquet")]
+    if other := next((name for name in others if _attempt(name) in {"", *attempts}), ""):
+        return f"{(location / other).uri}: the manifest does not list this file"
+    return ""
+
+
+def _attempt(name: str) -> str:
+    """Return the attempt that wrote a partition by the name of its file, or "" for another file."""
+    found = PARTITION_FILE.fullmatch(name)
+    return found[1] if found else ""
+
+
 def timestamps_of(column: pa.ChunkedArray) -> Timestamps:
     """Return a timestamp column as nanoseconds since 1970-01-01 UTC, shape [rows]."""
     return np.asarray(column.cast(TIMESTAMP_TYPE).cast(pa.int64()).to_numpy(), dtype=np.int64)
 
 
 def values_of(table: pa.Table, channels: Sequence[str]) -> Float32Array:
-    """Return float columns as one array of shape [rows, channels]; nulls become NaN."""
+    """Return channels as one array of shape [rows, channels]; nulls become NaN, true 1 and false 0."""
     values = np.empty((table.num_rows, len(channels)), dtype=np.float32)
     if not channels:
         return values
@@ -190,10 +253,14 @@ def values_of(table: pa.Table, channels: Sequence[str]) -> Float32Array:
     with np.errstate(over="ignore"):  # doubles out of the range of float32 become infinite, and count as missing
         for batch in table.select(channels).to_batches(max_chunksize=_TRANSPOSED_ROWS):
             rows = values[position : position + batch.num_rows]
-            columns = [column.to_numpy(zero_copy_only=False) for column in batch.columns]
+            columns = [_floats(column).to_numpy(zero_copy_only=False) for column in batch.columns]
             np.stack(columns, axis=1, out=rows, casting="same_kind")
             position += batch.num_rows
     return values
+
+
+def _floats(column: pa.Array) -> pa.Array:
+    return column if pa.types.is_floating(column.type) else column.cast(pa.float32(), safe=False)
 
 
 def check_disjoint(periods: Iterable[tuple[str, int, int]]) -> None:
@@ -207,9 +274,10 @@ def check_disjoint(periods: Iterable[tuple[str, int, int]]) -> None:
     """
     for (before, _, end), (after, start, _) in pairwise(periods):
         if start <= end:
+            rows = "this row" if start == end else "the rows of this period"
             raise InputError(
                 f"{after}: starts at {to_iso(start)}, but {before} ends at {to_iso(end)}",
-                fix="remove the rows of this period from one of the archives",
+                fix=f"remove {rows} from one of the archives",
             )
 
 

@@ -20,6 +20,7 @@ from container_component_src.storage import Location
 from container_component_src.telemetry.dataset import (
     LABEL_COL,
     MANIFEST_NAME,
+    PARTITION_FILE,
     TIMESTAMP_TYPE,
     Dataset,
     Frame,
@@ -31,7 +32,7 @@ from container_component_src.telemetry.dataset import (
 # Float telemetry rarely repeats values: dictionaries would cost time and save no space.
 WRITE_OPTIONS: Mapping[str, Any] = {"compression": "lz4", "use_dictionary": False, "write_statistics": False}
 # Files of any attempt, finished or not.
-_OWN_FILE = re.compile(rf"(part-[0-9a-f]{{8}}-\d{{5,}}\.parquet|{re.escape(MANIFEST_NAME)})(\.\w+\.tmp)?")
+_OWN_FILE = re.compile(rf"({PARTITION_FILE.pattern}|{re.escape(MANIFEST_NAME)})(\.\w+\.tmp)?")
 _OUTPUT_FIX = "name an empty or new folder as output"
 
 logger = logging.getLogger(__name__)
@@ -172,6 +173,7 @@ def prepare_output(uri: str, endpoint: str = "", sources: Sequence[Location] = (
     location = storage.resolve(uri, endpoint)
     if location in sources:
         raise InputError(f"{uri}: the step uses this folder already", fix=_OUTPUT_FIX)
+    location.check_output(folder=True)
     if location.is_file():
         raise InputError(f"{uri}: the output is a folder, but this is a file", fix=_OUTPUT_FIX)
     found = location.children()

@@ -30,8 +30,9 @@ def inside_any(timestamps: Timestamps, events: Sequence[Event], margin: int = 0)
     Returns:
         Shape [rows].
     """
-    starts = np.sort(np.array([event.start - margin for event in events], dtype=np.int64))
-    ends = np.sort(np.array([event.end + margin for event in events], dtype=np.int64))
+    first, last = np.iinfo(np.int64).min, np.iinfo(np.int64).max  # a report may have any year
+    starts = np.sort(np.array([max(event.start - margin, first) for event in events], dtype=np.int64))
+    ends = np.sort(np.array([min(event.end + margin, last) for event in events], dtype=np.int64))
     # A row is in as many events as have started by then and have not ended.
     return np.searchsorted(starts, timestamps, side="right") > np.searchsorted(ends, timestamps, side="right")
 

@@ -7,11 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from container_component_src import storage
-from container_component_src.storage import Location
-from container_component_src.telemetry.archive import DAMAGED, checked_timestamps, float_channels, open_archive
+from container_component_src.telemetry.archive import OpenArchive, checked_timestamps, log_left_out, open_archive
 from container_component_src.telemetry.dataset import Dataset, Partition
 from container_component_src.telemetry.dataset_writer import WRITE_OPTIONS, DatasetWriter
-from container_component_src.telemetry.parquet import readable
 
 MAX_GROUP_ROWS = 65_536  # an archive may be a single large row group; later steps read whole files into memory
 
@@ -25,43 +23,38 @@ def split_archive(
         file_uri: The archive.
         target_uri: Folder of the files.
         timestamp_col: Name of the timestamp column.
-        rowgroup_limit: Number of row groups to copy, from the first one; 0 copies all.
+        rowgroup_limit: Number of row groups, or of the parts of a CSV file, to copy from the first one; 0 copies all.
         rowgroups_per_file: Row groups in one file; row groups of more than 65,536 rows are divided first.
 
     Raises:
         InputError: The archive is invalid (see `archive.open_archive`), or its timestamps do not increase strictly.
     """
-    source = storage.resolve(file_uri)
-    with open_archive(source, timestamp_col) as archive:
-        schema = archive.schema_arrow
-        groups = range(min(rowgroup_limit, archive.num_row_groups) if rowgroup_limit else archive.num_row_groups)
-        channels = float_channels(schema, timestamp_col)
-        with DatasetWriter(target_uri, timestamp_col, channels) as target:
-            checked = _checked(_pieces(archive, groups), source, timestamp_col)
-            while partition := _write(target, schema, channels, islice(checked, rowgroups_per_file)):
+    with open_archive(storage.resolve(file_uri), timestamp_col) as archive:
+        parts = range(min(rowgroup_limit, archive.table.parts) if rowgroup_limit else archive.table.parts)
+        log_left_out(archive.file.uri, archive.columns.left_out)
+        with DatasetWriter(target_uri, timestamp_col, archive.channels) as target:
+            checked = _checked(archive, parts)
+            while partition := _write(
+                target, archive.table.schema, archive.channels, islice(checked, rowgroups_per_file)
+            ):
                 target.add(partition)
-            return target.commit(notes={"archive": source.uri, "row_groups": len(groups)})
+            notes = {"archive": archive.file.uri, "row_groups": len(parts)}
+            return target.commit(left_out=archive.columns.left_out, notes=notes)
 
 
 _Checked = tuple[pa.RecordBatch, int, int]  # a batch with its first and last timestamp
 
 
-def _pieces(archive: pq.ParquetFile, groups: range) -> Iterator[pa.RecordBatch]:
-    """Yield the row groups, large ones in pieces."""
-    for group in groups:
-        yield from archive.iter_batches(batch_size=MAX_GROUP_ROWS, row_groups=[group])
-
-
-def _checked(pieces: Iterator[pa.RecordBatch], source: Location, timestamp_col: str) -> Iterator[_Checked]:
-    """Yield the pieces that have rows after checking that timestamps increase across all of them."""
-    where = f"{source.uri}: column '{timestamp_col}'"
+def _checked(archive: OpenArchive, parts: range) -> Iterator[_Checked]:
+    """Yield parts, large ones in pieces, after checking that timestamps increase across all of them."""
+    column = archive.timestamp_col
     first_row, previous = 0, None
-    with readable(source, DAMAGED):
-        for piece in pieces:
-            timestamps = checked_timestamps(pa.chunked_array([piece.column(timestamp_col)]), where, first_row, previous)
-            if len(timestamps):
-                first_row, previous = first_row + len(timestamps), int(timestamps[-1])
-                yield piece, int(timestamps[0]), previous
+    for piece in chain.from_iterable(archive.table.batches(MAX_GROUP_ROWS, part) for part in parts):
+        where, times = f"{archive.file.uri}: column '{column}'", pa.chunked_array([piece.column(column)])
+        timestamps = checked_timestamps(times, where, first_row, previous)
+        if len(timestamps):
+            first_row, previous = first_row + len(timestamps), int(timestamps[-1])
+            yield piece, int(timestamps[0]), previous
 
 
 def _write(

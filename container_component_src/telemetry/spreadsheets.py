@@ -7,24 +7,31 @@ below is read.
 import csv
 import io
 import zipfile
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 
 import openpyxl
 import xlrd
 
 from container_component_src import storage
 from container_component_src.errors import InputError
-from container_component_src.storage import Location
 
-MAX_ROWS = 250_000  # of a sheet, without blank ones
+MAX_BYTES = 64 * 2**20  # of a file
+MAX_UNPACKED_BYTES = 128 * 2**20  # of an .xlsx file, which is a zip archive
+MAX_TAGS = 4_000_000  # XML tags of an .xlsx file: about four for each filled cell
+MAX_SHEETS = 256
+MAX_ROWS = 250_000  # of all sheets of a file, without blank ones
+MAX_BLANK_ROWS = 4_000_000  # a stray cell in the last row of a sheet makes a million
 MAX_COLUMNS = 256  # of a sheet; columns further right are not read
-MAX_BYTES = 256 * 2**20  # of a file, and of an unpacked .xlsx file
+HEADER_SEARCH_ROWS = 20  # there may be a title, or notes, above the headers
 DELIMITERS = ",;\t|"
+_LAST_ROW = 2**20  # of a sheet in Excel
 _ENCODINGS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # by byte order mark, as in Excel's "Unicode text"
 
 Row = list[str]
+IsHeader = Callable[[Row], bool]
 
 
 @dataclass(frozen=True)
@@ -34,17 +41,23 @@ class Sheet:
     uri: str
     name: str  # empty for a file without sheets
     rows: Iterator[Row]  # from the first row of the file, with blank rows; cells without whitespace around them
+    hidden: bool = False
 
     @property
     def label(self) -> str:
-        """File and sheet, for error messages."""
-        return f"{self.uri}: sheet '{self.name}'" if self.name else self.uri
+        """File and sheet, for messages."""
+        name = f"sheet '{self.name}'" + (" (hidden)" if self.hidden else "")
+        return f"{self.uri}: {name}" if self.name else self.uri
 
 
-def read_sheets(uri: str) -> Iterator[Sheet]:
+def read_sheets(uri: str, is_header: IsHeader) -> Iterator[Sheet]:
     """Yield the sheets of a workbook, or the one table of a CSV file.
 
     Read the rows of each sheet before the next one is requested.
+
+    Args:
+        uri: The file.
+        is_header: Whether a row has the headers of the table, which tells the delimiter of a CSV file.
 
     Raises:
         InputError: The file is absent, not a regular file, of another format, damaged or too large.
@@ -53,11 +66,32 @@ def read_sheets(uri: str) -> Iterator[Sheet]:
     suffix = "." + file.name.rsplit(".", 1)[-1].lower()
     if suffix not in _READERS:
         raise InputError(f"{uri}: the format is not one of {', '.join(_READERS)}", fix="convert the file")
-    content = _content(uri, file)
+    content = file.read_bytes(MAX_BYTES)
+    filled = blank = 0
+
+    def limited(sheet: Sheet) -> Iterator[Row]:
+        nonlocal filled, blank
+        with _readable(uri, suffix):
+            for row in sheet.rows:
+                filled, blank = (filled + 1, blank) if any(row) else (filled, blank + 1)
+                if filled > MAX_ROWS or blank > MAX_BLANK_ROWS:
+                    limit = f"{MAX_ROWS:,}" if filled > MAX_ROWS else f"{MAX_BLANK_ROWS:,} blank"
+                    raise InputError(f"{sheet.label}: more than {limit} rows", fix="split the file")
+                yield [cell.strip() for cell in row[:MAX_COLUMNS]]
+
+    with _readable(uri, suffix):
+        if not content:
+            raise ValueError("the file is empty")
+        for name, rows, hidden in _READERS[suffix](content, is_header):
+            sheet = Sheet(uri, name, rows, hidden)
+            yield Sheet(uri, name, limited(sheet), hidden)
+
+
+@contextmanager
+def _readable(uri: str, suffix: str) -> Iterator[None]:
+    """Turn the errors of a reader into an InputError that names the file."""
     try:
-        for name, rows in _READERS[suffix](content):
-            sheet = Sheet(uri, name, rows)
-            yield Sheet(uri, name, _within_limits(sheet))
+        yield
     except InputError:
         raise
     # Each reader raises errors of its own for a damaged file; their only common base class is Exception.
@@ -65,74 +99,94 @@ def read_sheets(uri: str) -> Iterator[Sheet]:
         raise InputError(f"{uri}: not readable as {suffix} ({error})", fix="save the table again") from error
 
 
-def _content(uri: str, file: Location) -> bytes:
-    if not file.is_file():
-        if file.exists():
-            raise InputError(f"{uri}: not a regular file", fix="name the file that has the report table")
-    elif (size := file.fs.size(file.path)) > MAX_BYTES:
-        raise InputError(f"{uri}: {size:,} bytes exceed the limit of {MAX_BYTES:,}", fix="split the file")
-    return file.read_bytes()
+_Sheets = Iterator[tuple[str, Iterator[Row], bool]]  # name and rows of each sheet, and whether it is hidden
 
 
-def _within_limits(sheet: Sheet) -> Iterator[Row]:
-    filled = 0
-    for row in sheet.rows:
-        filled += any(row)
-        if filled > MAX_ROWS:
-            raise InputError(f"{sheet.label}: more than {MAX_ROWS:,} rows", fix="split the file")
-        yield [cell.strip() for cell in row[:MAX_COLUMNS]]
-
-
-_Sheets = Iterator[tuple[str, Iterator[Row]]]  # name and rows of each sheet
-
-
-def _read_csv(content: bytes) -> _Sheets:
-    """Read a CSV file with the delimiter that gives most of the first lines the same number of cells."""
-    text = content.decode(_ENCODINGS.get(content[:2], "utf-8-sig"))
+def _read_csv(content: bytes, is_header: IsHeader) -> _Sheets:
+    """Read a CSV file with the delimiter that makes headers of one of the first rows."""
+    encoding = _ENCODINGS.get(content[:2], "utf-8-sig")
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"its byte {error.start} is not {encoding.removesuffix('-sig')}: use 'CSV UTF-8'") from error
+    if "\0" in text:
+        raise ValueError("it has NUL characters: use 'CSV UTF-8'")
     if not text.strip():
         raise ValueError("the file is empty")
-    lines = text[:10_000].splitlines()[:20]
-    delimiter = max(DELIMITERS, key=lambda mark: _agreement(lines, mark))
-    yield "", iter(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
+
+    def reader(delimiter: str) -> Iterator[Row]:
+        return iter(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
+
+    def fit(delimiter: str) -> tuple[bool, int]:
+        top: list[Row] = []
+        with suppress(csv.Error):  # with another delimiter, quotes may be wrong
+            top.extend(islice(reader(delimiter), HEADER_SEARCH_ROWS))
+        return any(map(is_header, top)), max(map(len, top), default=0)
+
+    yield "", reader(max(DELIMITERS, key=fit)), False
 
 
-def _agreement(lines: Sequence[str], delimiter: str) -> tuple[int, int]:
-    """Return how many lines have the same number of cells, and that number; (0, 0) if no line has two."""
-    cells = Counter(len(next(csv.reader([line], delimiter=delimiter), [])) for line in lines)
-    return max(((lines, count) for count, lines in cells.items() if count > 1), default=(0, 0))
-
-
-def _read_xlsx(content: bytes) -> _Sheets:
+def _read_xlsx(content: bytes, is_header: IsHeader) -> _Sheets:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         size = sum(item.file_size for item in archive.infolist())
-    if size > MAX_BYTES:
-        raise ValueError(f"it unpacks to {size:,} bytes, more than {MAX_BYTES:,}")
+        if size > MAX_UNPACKED_BYTES:
+            raise ValueError(f"it unpacks to {size:,} bytes, more than {MAX_UNPACKED_BYTES:,}")
+        tags = sum(archive.read(item).count(b"<") for item in archive.infolist())
+        if tags > MAX_TAGS:
+            raise ValueError(f"it has {tags:,} XML tags, more than {MAX_TAGS:,}: delete cells that are not needed")
+        if "xl/workbook.xml" in archive.namelist():
+            _check_sheets(archive.read("xl/workbook.xml").count(b"<sheet "))
     book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
     for sheet in book.worksheets:
         sheet.reset_dimensions()  # those in the file may be wrong
-        rows = sheet.iter_rows(max_col=MAX_COLUMNS, values_only=True)
-        yield sheet.title, (_texts(row) for row in rows)
+        rows = sheet.iter_rows(max_col=MAX_COLUMNS, max_row=_LAST_ROW, values_only=True)
+        yield sheet.title, (_texts(row) for row in rows), sheet.sheet_state != "visible"
 
 
-def _read_xls(content: bytes) -> _Sheets:
-    book = xlrd.open_workbook(file_contents=content, on_demand=True, logfile=io.StringIO())
+def _read_xls(content: bytes, is_header: IsHeader) -> _Sheets:
+    book = xlrd.open_workbook(file_contents=content, on_demand=True, ragged_rows=True, logfile=io.StringIO())
+    _check_sheets(book.nsheets)
     for name in book.sheet_names():
         sheet = book.sheet_by_name(name)
-        yield name, (_texts(sheet.row_values(row)) for row in range(sheet.nrows))
+        rows = ([_xls_value(cell, book.datemode) for cell in sheet.row(at)] for at in range(sheet.nrows))
+        yield name, map(_texts, rows), sheet.visibility != 0
         book.unload_sheet(name)
+
+
+def _check_sheets(count: int) -> None:
+    if count > MAX_SHEETS:
+        raise ValueError(f"it has {count:,} sheets, more than {MAX_SHEETS}")
+
+
+def _xls_value(cell: xlrd.sheet.Cell, datemode: int) -> object:
+    """Return the value of a cell as openpyxl does; `.xls` files store dates, booleans and errors as numbers."""
+    if cell.ctype == xlrd.XL_CELL_DATE:
+        return xlrd.xldate_as_datetime(cell.value, datemode)
+    if cell.ctype == xlrd.XL_CELL_BOOLEAN:
+        return bool(cell.value)
+    if cell.ctype == xlrd.XL_CELL_ERROR:
+        return xlrd.error_text_from_code.get(cell.value, "#N/A")
+    return cell.value
 
 
 def _texts(row: Sequence[object]) -> Row:
     """Return the cells of a row without empty ones at its end; openpyxl fills rows up to the requested width."""
-    filled = next((at for at in range(len(row), 0, -1) if row[at - 1] is not None), 0)
-    return [_text(cell) for cell in row[:filled]]
+    filled, texts = len(row) - row.count(None), []
+    for cell in row:
+        if not filled:
+            break
+        filled -= cell is not None
+        texts.append(_text(cell))
+    return texts
 
 
 def _text(cell: object) -> str:
     """Return the text that a spreadsheet shows; `.xls` files store all numbers as floats."""
     if cell is None:
         return ""
+    if isinstance(cell, bool):
+        return str(cell).upper()
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
 
 
-_READERS: dict[str, Callable[[bytes], _Sheets]] = {".csv": _read_csv, ".xls": _read_xls, ".xlsx": _read_xlsx}
+_READERS: dict[str, Callable[[bytes, IsHeader], _Sheets]] = {".csv": _read_csv, ".xls": _read_xls, ".xlsx": _read_xlsx}

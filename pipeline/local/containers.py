@@ -12,12 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from container_component_src.errors import InputError
+from container_component_src.scratch import RUN_ID_VARIABLE
 from container_component_src.values import IMAGE_USER
 from pipeline.local.processes import ProcessLauncher, ProcessResult
 
 ENGINES = ("podman", "docker")
 ENGINE_VARIABLE = "CONTAINER_ENGINE"  # may contain options, such as "podman --runtime runc"
 OPTIONS_VARIABLE = "CONTAINER_OPTIONS"  # options of `run` for this machine, such as "--network host"
+# Run by sh: the name of the script is the run ID, and its arguments are the command of the engine.
+_REMOVE_CONTAINERS = (
+    f'ids=$("$@" ps --all --quiet --filter "label={RUN_ID_VARIABLE}=$0") && test -n "$ids" && "$@" rm --force $ids'
+)
 IMAGE_ROOT = Path("/app")  # root folder of the project in the image, to which paths are relative
 
 
@@ -63,6 +68,10 @@ class ContainerLauncher(ProcessLauncher):
         self.image_id = find_image(self._engine, image, environment)
         self._options = shlex.split(environment.get(OPTIONS_VARIABLE, ""))
 
+    def removal(self, run_id: str) -> list[str]:
+        """Return a command that removes the containers of a run: a killed client leaves its container running."""
+        return ["sh", "-c", _REMOVE_CONTAINERS, run_id, *self._engine]
+
     def run(self, command: Sequence[str], log: Path, env: Mapping[str, str]) -> ProcessResult:
         """Run a command in a container and wait for its end; its memory is not measured."""
         name = f"columbus-eclss-ad-{uuid.uuid4().hex[:12]}"
@@ -71,7 +80,9 @@ class ContainerLauncher(ProcessLauncher):
             if mount.writable and os.getuid() == 0:  # the container never runs as root
                 os.chown(mount.source, IMAGE_USER, IMAGE_USER)
         variables = {**self._env, **env}
-        options = ["--rm", "--name", name, *user_options(self._engine), *run_options(mounts, variables)]
+        label = f"{RUN_ID_VARIABLE}={variables.get(RUN_ID_VARIABLE, '')}"
+        options = ["--rm", "--name", name, "--label", label]
+        options += [*user_options(self._engine), *run_options(mounts, variables)]
         options += self._options
         try:
             result = super().run([*self._engine, "run", *options, self.image_id, *command], log, variables)

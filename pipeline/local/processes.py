@@ -46,6 +46,10 @@ class ProcessLauncher:
 
     image_id: str = ""
 
+    def removal(self, run_id: str) -> list[str]:
+        """Return a command that removes what a run has left behind beside processes; empty if there is nothing."""
+        return []
+
     def __init__(self, cwd: Path, env: Mapping[str, str], grace_seconds: float = 5.0) -> None:
         self.cwd = cwd
         self.env = env

@@ -20,7 +20,7 @@ from kfp.local import config, pipeline_orchestrator
 from rich.console import Console
 
 from container_component_src.errors import PipelineError
-from container_component_src.maintenance.cleanup import clean_up
+from container_component_src.maintenance.watchdog import watched
 from container_component_src.scratch import RUN_ID_VARIABLE
 from container_component_src.storage import S3_ENVIRONMENT
 from pipeline.arguments import parse_arguments
@@ -126,7 +126,13 @@ def _run(
     steps = StepRunner(board, launcher, last_run / "logs")
     started = (last_run / "logs").stat().st_mtime  # the clock of the file system, as in the cache entries
     completed, message = False, ""
-    with _logging_to(last_run / "logs" / "kfp.log"), _stop_signals(launcher), steps.installed(), _local_execution():
+    with (
+        _logging_to(last_run / "logs" / "kfp.log"),
+        _stop_signals(launcher),
+        steps.installed(),
+        _local_execution(),
+        watched(run_id, launcher.removal(run_id)),  # killed steps leave scratch folders, a killed run also its steps
+    ):
         local.init(
             runner=local.SubprocessRunner(use_venv=False),
             pipeline_root=str(outputs),
@@ -140,8 +146,6 @@ def _run(
         except (RuntimeError, ValueError, LookupError, PipelineError) as error:
             logging.getLogger(__name__).debug("the run failed", exc_info=error)
             message = re.sub(r"\x1b\[\d+m", "", str(error))
-        finally:
-            clean_up(run_id)  # killed steps leave their scratch folders
     if completed:
         if options.cache:
             store.forget_unused_entries(cache_root, started)

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -12,7 +13,9 @@ from pydantic import SecretStr
 
 from container_component_src.credentials import header_value
 from container_component_src.errors import InputError
+from container_component_src.files import read_text
 from container_component_src.storage import S3_ENVIRONMENT
+from container_component_src.values import in_home
 
 ENDPOINT = "KUBEFLOW_ENDPOINT"
 USERNAME = "KUBEFLOW_USERNAME"
@@ -20,6 +23,7 @@ PASSWORD = "KUBEFLOW_PASSWORD"  # noqa: S105 - the variable's name
 TOKEN = "KUBEFLOW_TOKEN"  # noqa: S105 - the variable's name
 NAMESPACE = "KUBEFLOW_NAMESPACE"
 CONNECTOR = "KUBEFLOW_CONNECTOR"
+LOGIN_HOST = "KUBEFLOW_LOGIN_HOST"
 
 PURPOSES = {
     ENDPOINT: "address of the Kubeflow dashboard, such as https://kubeflow.example.com",
@@ -39,6 +43,7 @@ _ADDRESS = re.compile(
     r"(/?|/pipeline(/[^?#]*)?|/_/[^?#]*)(\?(?P<query>[^#]*))?(#.*)?",
     re.ASCII,
 )
+_HOST = re.compile(r"[\w.-]*|[0-9a-f:]+", re.ASCII)
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -63,7 +68,7 @@ class Trust:
     @property
     def authorities(self) -> str | None:
         """PEM file with the trusted authorities; None means the well-known ones."""
-        return str(self.ca_bundle) if self.ca_bundle else os.environ.get("SSL_CERT_FILE")
+        return str(self.ca_bundle) if self.ca_bundle else in_home(os.environ.get("SSL_CERT_FILE", "")) or None
 
 
 @dataclass(frozen=True)
@@ -75,12 +80,14 @@ class Login:
         password: Password of the user.
         token: Bearer token, used instead of user name and password.
         connector: Dex connector, such as `local` or `ldap`; chosen automatically if empty.
+        host: Host that may ask for the password beside that of the endpoint; empty if there is none.
     """
 
     username: str = ""
     password: SecretStr = _NO_SECRET
     token: SecretStr = _NO_SECRET
     connector: str = ""
+    host: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,9 +123,10 @@ def read_environment(env_file: Path | None, environment: Mapping[str, str] | Non
         InputError: The file is not readable as text.
     """
     try:
-        in_file = dotenv_values(env_file, interpolate=False) if env_file and env_file.is_file() else {}
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(env_file) if env_file and env_file.exists() else ""
+    except OSError as error:
         raise InputError(f"{env_file}: not readable as text", fix="write it again from .env.example") from error
+    in_file = dotenv_values(stream=StringIO(text), interpolate=False)
     return {**_non_empty(in_file), **_non_empty(os.environ if environment is None else environment)}
 
 
@@ -142,13 +150,22 @@ def remote_settings(values: Mapping[str, str], trust: Trust) -> RemoteSettings:
     login = (
         Login(token=SecretStr(token))
         if token
-        else Login(values[USERNAME], SecretStr(values[PASSWORD]), connector=values.get(CONNECTOR, ""))
+        else Login(
+            values[USERNAME], SecretStr(values[PASSWORD]), _NO_SECRET, values.get(CONNECTOR, ""), _login_host(values)
+        )
     )
     endpoint = normalise_endpoint(values[ENDPOINT])
     namespace, source = values.get(NAMESPACE, "").strip(), NAMESPACE
     if not namespace:
         namespace, source = namespace_of_page(values[ENDPOINT]), f"from {ENDPOINT}"
     return RemoteSettings(endpoint, login, namespace, source, trust)
+
+
+def _login_host(values: Mapping[str, str]) -> str:
+    host = values.get(LOGIN_HOST, "").strip().lower()
+    if not _HOST.fullmatch(host):
+        raise InputError(f"{LOGIN_HOST} is not a host such as login.example.com", fix="give the host only")
+    return host
 
 
 def s3_environment(values: Mapping[str, str]) -> dict[str, str]:

@@ -56,7 +56,7 @@ REPORT_FAULTS: dict[str, tuple[list[list[str]], tuple[str, ...]]] = {
     "missing start": (_changed(0, 3, ""), ("row 2", f"'{EVENT_START}'", "no time is given")),
     "end before start": (_changed(2, 4, report_time(299)), ("row 4", "AR-3", f"'{EVENT_END}' is not after")),
     "end at start": (_changed(2, 4, report_time(300)), ("row 4", "AR-3", f"'{EVENT_END}' is not after")),
-    "overlap": (report((60, 120), (90, 130)), ("AR-1 and AR-2 overlap", "2023-01-01T01:30", "--strict-reports")),
+    "overlap": (report((60, 120), (90, 130)), ("row 2) and AR-2 (", "2023-01-01T01:30", "--strict-reports")),
     "outside": (report((60, 90), (6000, 6010)), ("AR-2", "outside the data", "2023-01-01T09:59", "--strict-reports")),
     "no rows": ([], ("no rows",)),
     "blank rows only": ([[""] * 5, [" "] * 5], ("no rows",)),

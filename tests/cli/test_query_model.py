@@ -25,6 +25,7 @@ from tests.serving.bundles import CHANNELS, SCALER, make_bundle
 MODEL = "eclss"
 TIME = "normalizedTime"
 ROWS, WINDOW = 230, 7
+DEAD_AFTER = 40.0  # seconds
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Bundle, s
     folder = tmp_path_factory.mktemp("bundle")
     bundle = make_bundle(folder, smoothing_window=WINDOW, window_steps=3)
     (port,) = free_ports(1)
-    command = ("serve_predictor", "--combined", "--model-dir", str(folder), "--model-name", MODEL)
+    command = (
+        "serve_predictor", "--combined", "--model-dir", str(folder), "--model-name", MODEL,
+        "--dead-after", str(DEAD_AFTER),
+    )  # fmt: skip
     with running({port: command}) as servers, httpx.Client(trust_env=False) as http:
         wait_until_ready(servers, MODEL, 120, http)
         yield bundle, f"http://{LOOPBACK}:{port}"
@@ -63,7 +67,9 @@ def close(found: Any, wanted: np.ndarray) -> None:
     np.testing.assert_allclose(np.asarray(found), wanted, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("source_format", ["parquet", "parquet with the time as index", "csv", "json", "json lines"])
+@pytest.mark.parametrize(
+    "source_format", ["parquet", "parquet with the time as index", "csv", "csv of Excel", "json", "json lines"]
+)
 def test_batches_get_the_scores_of_the_whole_file(
     served: tuple[Bundle, str], frame: pd.DataFrame, source_format: str, invoke: Invoke, tmp_path: Path
 ) -> None:
@@ -75,6 +81,8 @@ def test_batches_get_the_scores_of_the_whole_file(
             frame.set_index(TIME).to_parquet(source)
         case "csv":
             frame.to_csv(source, index=False)
+        case "csv of Excel":
+            frame.to_csv(source, index=False, sep=";", encoding="utf-8-sig", lineterminator="\r\n")
         case "json":
             frame.to_json(source, orient="records", date_format="iso", date_unit="ns")
         case _:
@@ -130,7 +138,7 @@ def test_rows_with_missing_values_are_refused_or_left_out(
     assert_nothing_written(target)
     outcome = invoke(*command, "--skip-missing")
     assert outcome.code == 0
-    assert f"{ROWS - 1} rows, 1 rows not scored because a value is missing" in outcome.stdout
+    assert f"{ROWS - 1} rows, 1 rows not scored because a value is missing (fan_speed: 1 rows), " in outcome.stdout
     close(pd.read_parquet(target)["smoothed_score"], expected(served[0], frame.drop(index=120))[1])
 
 
@@ -141,8 +149,30 @@ def test_a_channel_without_any_value_is_an_error(
     target = tmp_path / "answers.parquet"
     command = ("query_model", "--url", served[1], "--model-name", MODEL, "--input", tmp_path / "telemetry.csv")
     outcome = invoke(*command, "--skip-missing", "--output", target)
-    assert_refused(outcome, f"none of {ROWS} rows was scored", code=1)
+    assert_refused(outcome, f"none of {ROWS} rows was scored", f"fan_speed: {ROWS} rows", "--impute-missing", code=1)
     assert_nothing_written(target)
+
+
+def test_missing_values_are_imputed_and_dead_channels_named(
+    served: tuple[Bundle, str], frame: pd.DataFrame, invoke: Invoke, tmp_path: Path
+) -> None:
+    full = frame.assign(fan_speed=frame["fan_speed"].mask(frame.index >= 60, SCALER.centre[2]))
+    frame.loc[60:, "fan_speed"] = np.nan
+    frame.to_parquet(tmp_path / "telemetry", index=False)
+    command = ("query_model", "--url", served[1], "--model-name", MODEL, "--input", tmp_path / "telemetry")
+    assert_refused(invoke(*command), "row 60", "--impute-missing")
+    target = tmp_path / "answers.parquet"
+    outcome = invoke(*command, "--impute-missing", "--batch-rows", 50, "--output", target)
+    assert outcome.code == 0, outcome
+    dead = ROWS - 60 - int(DEAD_AFTER) - 1
+    assert f"{ROWS} rows, imputed: fan_speed: 170 rows, " in outcome.stdout
+    assert f" alarms (dead: fan_speed: {dead} rows), " in outcome.stdout
+    answers = pd.read_parquet(target)
+    close(answers["smoothed_score"], expected(served[0], full)[1])
+    assert list(map(list, answers["imputed_channels"])) == [[]] * 60 + [["fan_speed"]] * 170
+    assert list(map(list, answers["dead_channels"])) == [[]] * (ROWS - dead) + [["fan_speed"]] * dead
+    assert answers["alarm"][-dead:].all()
+    assert "dead_channels" in invoke(*command, "--impute-missing").stdout
 
 
 def test_timestamps_beside_instances_are_sent(

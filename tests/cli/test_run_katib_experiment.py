@@ -45,6 +45,13 @@ def arguments(options: dict[str, str]) -> list[str]:
     return ["run_katib_experiment", *(part for option in options.items() for part in option)]
 
 
+def test_sizes_beyond_the_memory_start_no_trial(options: dict[str, str], invoke: Invoke) -> None:
+    options["--latent-dims"] = "[2, 100000000]"
+    assert_refused(invoke(*arguments(options)), "latent_dim 100000000", "4 channels", "in 2 processes", "this machine")
+    pods = {"--backend": "kubernetes", "--memory": "1Gi", "--latent-dims": "[2, 9999999]", "--image": "i"}
+    assert_refused(invoke(*arguments(options | pods)), "latent_dim 9999999", "a pod (memory 1Gi) has 1.0 GiB")
+
+
 @pytest.mark.slow
 def test_real_trials(options: dict[str, str], tmp_path: Path, invoke: Invoke) -> None:
     entries: dict[str, Any] = {

@@ -44,6 +44,10 @@ def test_training_with_the_options_of_every_launcher(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"batch_size": "500"}, "batch size 500 exceeds the 300 rows"),
+        ({"latent_dim": "100000000"}, "latent_dim 100000000"),
+        ({"hidden_dims": "1000000,1000000"}, "needs at least 29,8"),
+        ({"window_steps": "100000"}, "Invalid value for '--window-steps'"),
+        ({"window_steps": "10000", "hidden_dims": "200000,8"}, "window_steps 10000 and "),
         ({"train_df_path": "nowhere/at/all"}, "no such dataset"),
         ({"hidden_dims": "8"}, "does not name two layer sizes"),
         ({"lr": "-1"}, "Invalid value for '--lr'"),

@@ -6,9 +6,9 @@ import pytest
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from container_component_src.cluster.access import Cluster, TransientError
+from container_component_src.cluster.access import Cluster, TransientError, connect
 from container_component_src.cluster.kinds import INFERENCE_SERVICE
-from container_component_src.errors import StepError
+from container_component_src.errors import InputError, StepError
 from tests.cluster.emulator import NAMESPACE
 
 
@@ -48,3 +48,11 @@ def test_untrusted_certificate_is_not_a_transient_error(cluster: Cluster) -> Non
         cluster.request(call, "get", "it")
     assert not isinstance(caught.value, TransientError)
     assert len(calls) == 1
+
+
+def test_an_empty_variable_names_no_file_of_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", "")
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")  # as in a pod, but without the files of its account
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    with pytest.raises(InputError, match=r"no cluster credentials \(Service token file does not exist"):
+        connect("team")

@@ -76,6 +76,51 @@ def test_missing_values_are_counted_in_the_sample_only(tmp_path: Path) -> None:
     assert preprocess_partition(_task(source, tmp_path / "out", 1e-9)).partition is None
 
 
+def test_whole_numbers_and_truth_values_are_channels(dask_client: Client, tmp_path: Path) -> None:
+    frame = telemetry(rows=100, count=[None, *range(1, 100)], valve=[True, False] * 50)
+    source = write_archive(tmp_path / "a.parquet", frame.astype({"count": "Int32"}), row_group_size=30)
+    split_archive(str(source), str(tmp_path / "split"), TIME, rowgroups_per_file=1)
+    dataset = preprocess([str(tmp_path / "split")], str(tmp_path / "out"), TIME, 1.0, "", dask_client)
+    assert dataset.channels == ("cabin_pressure", "fan_speed", "count", "valve")
+    assert dataset.manifest.missing == {"count": 1}
+    assert dataset.manifest.left_out == {"mode": "text", "status": "text"}
+    values = dataset.load().values[:, 2:]
+    np.testing.assert_array_equal(values, np.column_stack([[np.nan, *range(1, 100)], [1, 0] * 50]))
+
+
+def test_rounded_numbers_are_named_for_each_format(
+    dask_client: Client, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    frame = telemetry(rows=20, count=-(2**24) - 1, exact=2**24, fraction=2.0**30 + 0.5)
+    source = write_archive(tmp_path / "a.parquet", frame)
+    frame.assign(**{TIME: frame[TIME] + pd.Timedelta("1D")}).to_csv(tmp_path / "b.csv", index=False)
+    channels = {"mode": frame["mode"].astype(int)}  # a CSV file does not say that these are text
+    write_archive(source, frame.assign(**channels))
+    for name in ("a.parquet", "b.csv"):
+        split_archive(str(tmp_path / name), str(tmp_path / name[0]), TIME)
+        caplog.clear()
+        preprocess([str(tmp_path / name[0])], str(tmp_path / "out"), TIME, 1.0, "", dask_client)
+        (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+        assert warning.endswith("rounds whole numbers beyond 16,777,216, as in 'count' (up to 16,777,217)")
+
+
+def test_overlaps_name_the_archives(dask_client: Client, tmp_path: Path) -> None:
+    for name, start in (("2022", "2023-01-01"), ("2023", "2023-01-01 00:59")):
+        write_archive(tmp_path / f"{name}.parquet", telemetry(rows=60, start=start))
+        split_archive(str(tmp_path / f"{name}.parquet"), str(tmp_path / name), TIME)
+    with pytest.raises(InputError, match=r"/2023.parquet: starts at .* but .*/2022.parquet ends at"):
+        _run(dask_client, [tmp_path / "2022", tmp_path / "2023"], tmp_path / "out")
+
+
+def test_files_that_a_split_did_not_write_are_refused(dask_client: Client, tmp_path: Path) -> None:
+    source = write_archive(tmp_path / "a.parquet", telemetry(rows=60), row_group_size=20)
+    split = split_archive(str(source), str(tmp_path / "split"), TIME, rowgroups_per_file=1)
+    first, second, _ = (tmp_path / "split" / partition.file for partition in split.manifest.partitions)
+    second.write_bytes(first.read_bytes())
+    with pytest.raises(InputError, match=f"{second}: not the file that the manifest describes"):
+        _run(dask_client, [tmp_path / "split"], tmp_path / "out")
+
+
 def _run(client: Client, paths: list[Path], target: Path, sample_frac: float = 1.0) -> Frame:
     return preprocess([str(path) for path in paths], str(target), TIME, sample_frac, "", client).load()
 

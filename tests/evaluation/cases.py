@@ -126,7 +126,9 @@ def write_case(folder: Path, cuts: tuple[int, ...] = (120, 305), window: int = 3
     with DatasetWriter(str(folder / "whole"), "normalizedTime", CHANNELS) as writer:
         for frame in (test, val, train):
             writer.write(Frame(frame.timestamps, frame.values))
-        writer.commit(missing={"fan": 3}, notes={"sample_frac": 0.5})
+        writer.commit(
+            missing={"fan": 3}, left_out={"mode": "text", "": "index of the rows"}, notes={"sample_frac": 0.5}
+        )
     uris = {name: str(folder / name) for name in ("bundle", "train", "val", "test", "whole")}
     return Case(**uris, out=folder / "out")
 

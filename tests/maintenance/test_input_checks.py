@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from container_component_src.maintenance.input_checks import Inputs, check_endpoint, check_inputs
-from tests.helpers import REPORT_HEADERS, report, write_reports
+from tests.helpers import REPORT_HEADERS, report, write_archive, write_reports
 from tests.s3_front import always, s3_front
 
 
@@ -64,6 +64,13 @@ def test_invalid_settings_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("S3_VERIFY_SSL", "perhaps")
     (check,) = check_inputs(Inputs("s3://data/archives", ""))
     assert (check.name, check.ok, check.fix) == ("S3 settings", False, "set it to one of them")
+
+
+def test_left_out_columns_are_named(tmp_path: Path) -> None:
+    reports = write_reports(tmp_path / "reports.csv", report((0, 60)))
+    write_archive(tmp_path / "2023.parquet")
+    archives, _ = check_inputs(Inputs(str(tmp_path), str(reports)))
+    assert archives.detail == "1 archives; columns left out: 'mode' (text), 'status' (text)"
 
 
 def test_local_inputs(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_unwritable_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     check = check_writing(str(tmp_path / "file"))
     assert not check.ok
-    assert "Put, Get and List" in check.fix
+    assert "a folder of this path is a file" in check.detail
 
 
 def test_written_file_must_appear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

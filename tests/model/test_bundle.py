@@ -1,3 +1,5 @@
+import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +124,21 @@ def test_invalid_description(folder: Path, old: str, new: str, message: str) -> 
     text = (folder / "bundle.json").read_text()
     (folder / "bundle.json").write_text(text.replace(old, new, 1))
     with pytest.raises(InputError, match=message):
+        Bundle.load(str(folder))
+
+
+def test_a_bundle_from_before_the_option_refuses_missing_values(folder: Path) -> None:
+    content = json.loads((folder / "bundle.json").read_text())
+    del content["impute_missing"], content["version"]
+    version = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    (folder / "bundle.json").write_text(json.dumps({**content, "version": version}))
+    assert not Bundle.load(str(folder)).info.impute_missing
+
+
+def test_a_model_without_scaler_has_no_centre_to_impute_with(folder: Path) -> None:
+    info = open_info(str(folder)).model_copy(update={"impute_missing": True})
+    (folder / "bundle.json").write_text(info.with_version().model_dump_json())
+    with pytest.raises(InputError, match="impute_missing needs the centres of a scaler"):
         Bundle.load(str(folder))
 
 

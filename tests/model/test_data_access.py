@@ -7,10 +7,13 @@ import pytest
 
 from container_component_src.data_root import WRITE_PROBE
 from container_component_src.errors import InputError, PipelineError
-from container_component_src.model.data_access import check_access
+from container_component_src.model.data_access import check_access, check_data
+from container_component_src.steps.sizes import Memory
 from container_component_src.steps.training import TrainingArguments
 from container_component_src.storage import Location, resolve
 from tests.helpers import write_dataset
+
+ROOM = Memory(2**40, "here")
 
 
 def arguments(root: Path | str, output: str = "model") -> TrainingArguments:
@@ -34,8 +37,18 @@ def test_no_file_remains_in_the_bundle_folder(root: str) -> None:
 
 
 def test_missing_dataset_is_named(root: str) -> None:
+    missing = arguments(root).model_copy(update={"val_df_path": f"{root}/absent"})
     with pytest.raises(InputError, match="/absent"):
-        check_access(arguments(root).model_copy(update={"val_df_path": f"{root}/absent"}))
+        check_data(missing, ROOM, missing.hyperparameters)
+
+
+def test_sizes_are_checked_for_the_channels_of_the_data(tmp_path: Path) -> None:
+    for name in ("train", "val"):
+        write_dataset(tmp_path / name, np.zeros((4, 300)), [f"c{number}" for number in range(300)])
+    given = arguments(tmp_path).model_copy(update={"window_steps": 1000})
+    check_data(given, Memory(8 * 2**30, "here"), given.hyperparameters)
+    with pytest.raises(InputError, match="window_steps 1000 and 300 channels or more needs at least"):
+        check_data(given, Memory(2**30, "here"), given.hyperparameters)
 
 
 def test_unwritable_folder_is_named(root: str, tmp_path: Path) -> None:

@@ -1,15 +1,32 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import Tensor
 
+from container_component_src.model import hardware
 from container_component_src.model.datamodule import TelemetryDataModule, TensorSource
-from container_component_src.model.hardware import MULTIPLICATIONS_PER_THREAD, Acceleration, useful_threads
+from container_component_src.model.hardware import (
+    MULTIPLICATIONS_PER_THREAD,
+    Acceleration,
+    device_memory,
+    useful_threads,
+)
 from container_component_src.model.vae import TimeStampVAE
+from container_component_src.steps.sizes import Memory
 
 
 def test_gpu_uses_pinned_memory_and_tensor_float_32() -> None:
     assert Acceleration.on(cuda=True) == Acceleration("high", pin_memory=True)
     assert Acceleration.on(cuda=False) == Acceleration("highest", pin_memory=False)
+
+
+def test_memory_is_that_of_the_gpu_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert device_memory() == Memory.of_machine()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=7))
+    assert device_memory() == Memory(7, "the GPU")
 
 
 @pytest.mark.parametrize("pin_memory", [True, False])
@@ -35,3 +52,10 @@ def test_threads_depend_on_the_size_of_a_step(monkeypatch: pytest.MonkeyPatch) -
     assert useful_threads(model, 1) == 1
     assert useful_threads(model, 2 * MULTIPLICATIONS_PER_THREAD // per_row + 1) == 2
     assert useful_threads(model, 100 * MULTIPLICATIONS_PER_THREAD // per_row) == 4
+
+
+@pytest.mark.parametrize(("given", "threads"), [("", 3), ("  ", 3), ("many", 3), ("2,4", 2), (" 2 ", 2)])
+def test_threads_that_the_environment_allows(given: str, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "usable_cores", lambda: 3)
+    monkeypatch.setenv("OMP_NUM_THREADS", given)
+    assert useful_threads(TimeStampVAE(10, 2, (8, 4)), 10**9) == threads

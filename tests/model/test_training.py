@@ -118,9 +118,16 @@ def test_bundle_has_the_scaler_of_the_data(tmp_path: Path) -> None:
     scaler = Scaler(type=ScalerType.STANDARD, channels=CHANNELS, centre=(1.0,) * 5, scale=(2.0,) * 5)
     for name, rows in (("train", 300), ("val", 200)):
         write_dataset(tmp_path / name, make_values(rows, seed=1), scaler=scaler, labelled=True)
-    arguments = make_arguments(tmp_path)
+    arguments = make_arguments(tmp_path, impute_missing=True, max_epochs=1)
     train(arguments)
-    assert Bundle.load(arguments.model_output_file).info.scaler == scaler
+    info = Bundle.load(arguments.model_output_file).info
+    assert info.scaler == scaler
+    assert info.impute_missing
+
+
+def test_unscaled_data_have_no_centre_to_impute_with(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"train: not scaled, .*; scale it, or use --impute-missing false"):
+        train(make_arguments(tmp_path, impute_missing=True))
 
 
 def test_different_channels(tmp_path: Path) -> None:

@@ -5,8 +5,10 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from kfp.dsl import pipeline_task
 
 from tests.pipeline.remote.gateways import SECRETS
 from tests.pipeline.remote.platform_server import Platform, serving
@@ -21,6 +23,19 @@ if "inspect" in sys.argv:
 if "run" in sys.argv:
     sys.exit(subprocess.call(sys.argv[sys.argv.index("sha256:1") + 1 :]))
 """
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quick_look_at_callers() -> Iterator[None]:
+    """Let kfp find the name of a caller without reading the source of all callers, half of the time to compile."""
+
+    def stack() -> list[tuple[object, str, int, str]]:
+        callers = (sys._getframe(depth).f_code for depth in (1, 2))
+        return [(None, code.co_filename, 0, code.co_name) for code in callers]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline_task, "inspect", SimpleNamespace(stack=stack))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -68,6 +68,8 @@ def test_values_get_their_declared_types(name: str, value: object, expected: obj
         ("flag", 1, "true or false"),
         ("names", '{"a": 1}', "a JSON list"),
         ("names", "a,b", "a JSON list"),
+        ("names", "[" * 100_000, "a JSON list"),
+        ("names", f"[{'9' * 5000}]", "a JSON list"),
         ("space", "[1]", "a JSON object"),
         ("text", 3, "text"),
     ],

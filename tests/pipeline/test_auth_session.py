@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import ssl
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ import pytest
 import trustme
 from pydantic import SecretStr
 
-from container_component_src.errors import InputError
+from container_component_src.errors import InputError, PipelineError
 from pipeline import auth_session
 from pipeline.auth_session import AuthSession
 from pipeline.login.errors import PlatformError
@@ -176,6 +177,18 @@ def test_password_is_not_sent_to_another_host() -> None:
         pytest.raises(PlatformError, match=r"sends passwords to http://127\.0\.0\.2, so none was sent"),
     ):
         session_at(platform).headers()
+
+
+@pytest.mark.parametrize(("host", "sent"), [("", False), ("localhost.example.com", False), ("127.0.0.1", True)])
+def test_password_is_sent_to_a_page_of_another_host_only_if_that_is_allowed(
+    platform: Platform, host: str, sent: bool
+) -> None:
+    platform.faults["/dex/"] = [platform.endpoint.replace("localhost", "127.0.0.1")]
+    login = dataclasses.replace(USER, host=host)
+    message = "this user has no access" if sent else r"login page is at 127\.0\.0\.1, so no password was sent; set .*="
+    with pytest.raises(PipelineError, match=message):
+        session_at(platform, login).headers()
+    assert ("POST" in [method for method, _ in platform.seen]) is sent
 
 
 def test_password_does_not_follow_a_redirect() -> None:

@@ -72,8 +72,14 @@ def test_malformed_parameter_is_named(text: str) -> None:
     [
         ((), "this is not a Kubeflow notebook"),
         (("--local", "--remote"), "exclude each other"),
-        (("--compile-only", "--output", "/dev/null/pipeline.yaml"), "/dev/null/pipeline.yaml: cannot be written"),
+        (
+            ("--compile-only", "--output", "/dev/null/pipeline.yaml"),
+            "/dev/null/pipeline.yaml: a folder of this path is",
+        ),
+        (("--compile-only", "--output", "/dev/full"), "/dev/full: the output is a file, but this is a device"),
         (("--local", "--config", "absent.toml"), "absent.toml"),
+        (("--local", "--config", "/dev/zero"), "/dev/zero: not a regular file"),
+        (("--compile-only", "--param", "latent_dims=[100000000]"), "but a pod (memory 8Gi) has 8.0 GiB"),
         (("--local", "--param", "windowhours=1"), "windowhours"),
         (("--local", "--param", "window_hours=long"), "window_hours"),
     ],
@@ -123,6 +129,19 @@ def test_commands_of_the_documents_are_those_of_the_program() -> None:
     assert len(told) > 12
     for options in told:
         check(*shlex.split(options, comments=True))
+
+
+def test_paths_of_options_mean_the_home_folder_by_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    arguments = [f"--{name}=~/{name}" for name in ("output", "config", "ca-bundle")]
+    context = compile_and_run_pipeline.make_context("compile_and_run_pipeline.py", arguments)
+    found = [context.params[name] for name in ("output", "config_file", "ca_bundle")]
+    assert found == [tmp_path / name for name in ("output", "config", "ca-bundle")]
+
+
+def test_a_path_with_a_null_character_is_refused() -> None:
+    with pytest.raises(click.BadParameter, match="null character"):
+        compile_and_run_pipeline.make_context("compile_and_run_pipeline.py", ["--output=a\0b"])
 
 
 def test_every_option_is_described() -> None:

@@ -58,7 +58,7 @@ def test_fingerprints_are_inputs_that_no_option_takes(step: Any, key: str) -> No
 
 
 def test_only_the_first_step_gets_all_parameters() -> None:
-    assert set(spec_of(ListArchives).inputs) == set(pipeline_parameters())
+    assert set(spec_of(ListArchives).inputs) == {*pipeline_parameters(), "training_pods"}
     assert set(spec_of(Cleanup).inputs) == {"namespace", "backend"}
 
 

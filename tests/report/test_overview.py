@@ -46,6 +46,7 @@ def test_overview_of_the_whole_telemetry(tmp_path: Path) -> None:
     assert (overview.start, overview.end) == (START, START + (3 * ROWS - 1) * SECOND)
     assert len(overview.gap_seconds) == 0  # a split begins where another ends
     assert overview.missing == {"fan": 3}
+    assert overview.left_out == {"mode": "text", "": "index of the rows"}
     assert overview.notes == {"sample_frac": 0.5}
 
 

@@ -105,6 +105,13 @@ def test_the_page_is_complete_and_needs_no_network(case: Case) -> None:
     assert links <= set(page.attributes("id"))
 
 
+def test_columns_that_are_no_channels_are_named(case: Case) -> None:
+    texts = [text.strip() for text in report(case).texts]
+    assert texts[texts.index("Columns that are not channels") + 1 :][:3].count(
+        "mode: text, (no name): index of the rows"
+    )
+
+
 def test_titles_are_escaped(case: Case) -> None:
     page = report(case)
     assert "Fan <b>& co</b>" in page.texts

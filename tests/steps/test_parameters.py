@@ -4,6 +4,7 @@ import pytest
 
 from container_component_src.errors import InputError
 from container_component_src.steps.parameters import PIPELINE_STEPS, check_parameters, pipeline_parameters
+from container_component_src.steps.shared import PodSettings
 
 
 def test_steps_that_share_a_parameter_declare_it_alike() -> None:
@@ -59,6 +60,31 @@ def test_every_default_passes_the_check() -> None:
 def test_a_value_that_a_step_cannot_use_is_refused(values: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         check_parameters(values)
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"latent_dims": "[8, 100000000]"}, "latent_dim 100000000"),
+        ({"hidden_dims": '["128,64", "1000000,1000000"]'}, "hidden_dims 1000000,1000000"),
+        ({"batch_sizes": [10**10]}, "batch_size 10000000000"),
+        ({"window_steps": 10_000, "hidden_dims": '["9999,9999"]'}, "window_steps 10000"),
+    ],
+)
+def test_sizes_beyond_the_memory_are_refused_where_it_is_known(values: dict[str, Any], named: str) -> None:
+    check_parameters(values)  # a cluster with pods of unknown size
+    with pytest.raises(InputError, match=rf"{named}\b.* a pod \(memory 2Gi\) has 2\.0 GiB"):
+        check_parameters(values, PodSettings(memory="2Gi"))
+
+
+def test_sizes_are_compared_with_the_memory_of_this_machine_on_the_local_backend() -> None:
+    with pytest.raises(InputError, match="this machine has"):
+        check_parameters({"latent_dims": [10**9], "backend": "local"}, PodSettings(memory="9Ti"))
+
+
+def test_window_of_a_day_is_refused() -> None:
+    with pytest.raises(InputError, match=r"'window_steps' is 86400: .* less than or equal to 10000"):
+        check_parameters({"window_steps": 86400})
 
 
 def test_all_problems_are_named_once() -> None:

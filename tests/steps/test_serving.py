@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from container_component_src.errors import InputError
-from container_component_src.steps.serving import DeployToKserve, Hosting, names_of_mode, same_mode
+from container_component_src.steps.serving import DeployToKserve, Hosting, QueryModel, names_of_mode, same_mode
 from container_component_src.values import validated
 
 
@@ -40,6 +40,11 @@ def test_hosting_that_kserve_does_not_support_is_refused(options: dict[str, Any]
 def test_knative_divides_traffic_and_scales_to_zero(mode: str, percent: int) -> None:
     options = {"deployment_mode": mode, "combined": True, "min_replicas": 0, "canary_traffic_percent": percent}
     assert validated(Hosting, options).canary_traffic_percent == percent
+
+
+def test_rows_with_missing_values_are_left_out_or_imputed() -> None:
+    with pytest.raises(InputError, match="--skip-missing and --impute-missing exclude each other"):
+        validated(QueryModel, {"url": "http://host", "skip_missing": True, "impute_missing": True})
 
 
 @pytest.mark.parametrize("mode", ["Standard", "RawDeployment", "Knative", "Serverless"])

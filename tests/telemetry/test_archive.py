@@ -1,5 +1,6 @@
-"""Search for archives, and the check of their timestamps."""
+"""Listing and reading of archives, and the check of their timestamps."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -11,9 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from container_component_src import storage
 from container_component_src.errors import InputError
-from container_component_src.telemetry.archive import checked_timestamps, file_fingerprint, list_archives, read_period
-from tests.helpers import TIME, telemetry, write_archive
+from container_component_src.telemetry.archive import (
+    checked_timestamps,
+    file_fingerprint,
+    list_archives,
+    open_archive,
+    read_part,
+    read_period,
+)
+from tests.helpers import TIME, nanoseconds, telemetry, write_archive
 
 
 def test_archives_are_sorted_and_other_files_are_ignored(tmp_path: Path) -> None:
@@ -41,14 +50,17 @@ def test_fingerprint_changes_with_the_file(tmp_path: Path) -> None:
 
 def test_other_columns_may_differ(tmp_path: Path) -> None:
     write_archive(tmp_path / "1.parquet", telemetry(rows=10))
-    write_archive(tmp_path / "2.parquet", telemetry(rows=10, start="2024-01-01", crew=3).drop(columns="status"))
+    write_archive(tmp_path / "2.parquet", telemetry(rows=10, start="2024-01-01", crew="three").drop(columns="status"))
     assert len(list_archives(str(tmp_path), TIME)) == 2
 
 
 def test_overlapping_archives_are_named(tmp_path: Path) -> None:
     first = write_archive(tmp_path / "2022.parquet", telemetry(rows=10))
     second = write_archive(tmp_path / "2023.parquet", telemetry(rows=10, start="2023-01-01 00:09"))
-    with pytest.raises(InputError, match=f"{second}: starts at 2023-01-01T00:09.*but {first} ends at 2023-01-01T00:09"):
+    with pytest.raises(
+        InputError,
+        match=f"{second}: starts at 2023-01-01T00:09.*but {first} ends at 2023-01-01T00:09.*; remove this row",
+    ):
         list_archives(str(tmp_path), TIME)
 
 
@@ -61,8 +73,10 @@ def test_periods_are_not_compared_without_statistics(tmp_path: Path) -> None:
 def test_repeated_column_name(tmp_path: Path) -> None:
     table = pa.Table.from_pandas(telemetry(rows=10), preserve_index=False)
     pq.write_table(table.append_column("fan_speed", table["fan_speed"]), tmp_path / "1.parquet")
-    with pytest.raises(InputError, match="two columns are named 'fan_speed'"):
-        list_archives(str(tmp_path), TIME)
+    (tmp_path / "2.csv").write_text(f"{TIME},fan_speed, fan_speed\n2023-01-01T00:00:00Z,1,2\n")
+    for name in ("1.parquet", "2.csv"):
+        with pytest.raises(InputError, match="two columns are named 'fan_speed'"):
+            list_archives(str(tmp_path / name), TIME)
 
 
 def _column(times: list[int | None]) -> pa.ChunkedArray:
@@ -114,3 +128,91 @@ def test_rows_of_a_period(tmp_path: Path) -> None:
                                    *pd.date_range("2023-01-01 01:00", periods=50, freq="min", tz="UTC")]  # fmt: skip
     assert rows.dtypes.tolist()[1:] == [np.float32, np.float32]
     assert read_period(uris, TIME, ["fan_speed"], end, end).empty
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_the_same_rows_in_each_format(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("container_component_src.telemetry.csv_table.PART_BYTES", 1000)
+    rows = telemetry(rows=60, count=range(60))
+    file = tmp_path / f"2023{suffix}"
+    rows.to_csv(file, index=False) if suffix == ".csv" else rows.to_parquet(file, row_group_size=9)
+    channels = ["count", "fan_speed"]
+    with open_archive(storage.resolve(str(file)), TIME) as archive:
+        assert archive.period() == (nanoseconds("2023-01-01"), nanoseconds("2023-01-01 00:59"))
+        parts = [read_part(str(file), part, TIME, channels) for part in range(archive.table.parts)]
+    assert len(parts) > 3
+    expected = rows[[TIME, *channels]].astype(dict.fromkeys(channels, np.float32))
+    pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), expected, check_dtype=False, rtol=1e-6)
+    start, end = nanoseconds("2023-01-01 00:20"), nanoseconds("2023-01-01 00:40")
+    assert read_period([str(file)], TIME, channels, start, end)["count"].tolist() == list(range(20, 40))
+
+
+def test_left_out_columns_and_rounded_numbers_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    for year, columns in (("2022", {"count": 2**24 + 1}), ("2023", {"count": 2**24, "crew": "three"})):
+        write_archive(tmp_path / f"{year}.parquet", telemetry(rows=10, start=f"{year}-01-01", **columns))
+    found = [dict(archive.left_out) for archive in list_archives(str(tmp_path), TIME)]
+    assert found == [{"mode": "text", "status": "text"}, {"mode": "text", "status": "text", "crew": "text"}]
+    levels = {record.levelname: record.getMessage() for record in caplog.records}
+    assert levels["INFO"] == f"{tmp_path}: columns left out: 'mode' (text), 'status' (text), 'crew' (text)"
+    assert levels["WARNING"].startswith(f"{tmp_path}/2022.parquet: ")
+    assert "'count' (up to 16,777,217)" in levels["WARNING"]
+
+
+@pytest.mark.parametrize("column", [pa.array([1, 2], pa.int8()), pa.array([True, False]), pa.nulls(2)])
+def test_the_types_of_a_channel_may_differ(column: pa.Array, tmp_path: Path) -> None:
+    for year, values in (("2022", pa.array([1.5, 2])), ("2023", column)):
+        times = pa.array(pd.date_range(year, periods=2, freq="min", tz="UTC"))
+        pq.write_table(pa.table({TIME: times, "a": values}), tmp_path / f"{year}.parquet")
+    assert len(list_archives(str(tmp_path), TIME)) == 2
+
+
+@pytest.mark.parametrize("unit", ["ms", "us", "ns"])
+@pytest.mark.parametrize("statistics", [True, False])
+def test_times_out_of_range(unit: str, statistics: bool, tmp_path: Path) -> None:
+    file = tmp_path / "a.parquet"
+    table = pa.table({TIME: pa.array([-(2**63), 0], pa.timestamp(unit, "UTC")), "a": [1.0, 2.0]})
+    pq.write_table(table, file, write_statistics=statistics)
+    with pytest.raises(InputError, match="a time is not in the years 1678 to 2261"):
+        list_archives(str(file), TIME) if statistics else checked_timestamps(table[TIME], "file")
+
+
+def test_a_period_of_centuries() -> None:
+    ends = [pd.Timestamp.min.value, pd.Timestamp.max.value]
+    column = pa.chunked_array([pa.array(ends, pa.timestamp("ns", "UTC"))])
+    assert checked_timestamps(column, "file").tolist() == ends
+
+
+@pytest.mark.parametrize(("zone", "known"), [("Mars/Phobos", False), ("+05:00", True), ("Europe/Berlin", True)])
+def test_time_zones(zone: str, known: bool, tmp_path: Path) -> None:
+    pq.write_table(pa.table({TIME: pa.array([0, 1], pa.timestamp("us", zone)), "a": [1, 2]}), tmp_path / "a.parquet")
+    if known:
+        assert len(list_archives(str(tmp_path), TIME)) == 1
+    else:
+        with pytest.raises(InputError, match=f"column '{TIME}' has the unknown time zone '{zone}'"):
+            list_archives(str(tmp_path), TIME)
+
+
+def test_another_timestamp_column_is_named(tmp_path: Path) -> None:
+    telemetry(rows=10).set_index(TIME).rename_axis("utc").to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=rf"no timestamp column '{TIME}', only 'utc', 'cabin_pressure'"):
+        list_archives(str(tmp_path), TIME)
+
+
+def test_broken_links_and_devices(tmp_path: Path) -> None:
+    (tmp_path / "loop.parquet").symlink_to(tmp_path / "loop.parquet")
+    with pytest.raises(InputError, match="no such file"):
+        list_archives(str(tmp_path), TIME)
+    os.mkfifo(tmp_path / "a.parquet")
+    with pytest.raises(InputError, match="a folder or a device"):
+        list_archives(str(tmp_path), TIME)
+
+
+def test_csv_files_in_a_bucket(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("container_component_src.telemetry.csv_table.PART_BYTES", 1000)
+    rows = telemetry(rows=60)
+    storage.resolve(f"{bucket}/2023.csv").write_bytes(rows.to_csv(index=False).encode())
+    (archive,) = list_archives(bucket, TIME)
+    assert archive.uri == f"{bucket}/2023.csv"
+    found = read_period([archive.uri], TIME, ["fan_speed"], 0, nanoseconds("2023-01-01 00:50"))
+    assert found[TIME].tolist() == rows[TIME][:50].tolist()

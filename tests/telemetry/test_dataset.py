@@ -1,10 +1,13 @@
 """The dataset artifact, and its state after failures of the writer."""
 
+import json
 import logging
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -213,6 +216,7 @@ def test_output_folder_with_other_files(foreign: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has other files"):
         prepare_output(str(tmp_path / "d"))
     assert file.read_bytes() == b"1"
+    file.unlink()
     assert Dataset.open(str(tmp_path / "d")).manifest.rows == 3
 
 
@@ -288,3 +292,86 @@ def test_manifest_describes_the_files(tmp_path: Path) -> None:
     for partition in dataset.manifest.partitions:
         times = timestamps_of(pq.read_table(tmp_path / "d" / partition.file).column(TIME))
         assert (partition.rows, partition.start, partition.end) == (len(times), times[0], times[-1])
+
+
+def _manifest(folder: Path, **changes: object) -> None:
+    """Change the manifest of a dataset."""
+    file = folder / "_manifest.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+
+
+def _partitions(folder: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((folder / "_manifest.json").read_text())["partitions"]
+    return found
+
+
+CONTRADICTIONS: dict[str, tuple[Callable[[Path, Path, Path], object], str]] = {
+    "a missing file": (lambda folder, first, second: second.unlink(), "{second}: no such file, but the manifest"),
+    "another file": (
+        lambda folder, first, second: (folder / "more.parquet").write_bytes(first.read_bytes()),
+        "{folder}/more.parquet: the manifest does not list this file",
+    ),
+    "another partition": (
+        lambda folder, first, second: first.with_name(first.name.replace("-00000", "-00009")).write_bytes(b""),
+        "-00009.parquet: the manifest does not list this file",
+    ),
+    "a repeated channel": (
+        lambda folder, first, second: _manifest(folder, channels=["a", "a"]),
+        "{folder}: the manifest lists 'a' twice",
+    ),
+    "the time as channel": (
+        lambda folder, first, second: _manifest(folder, channels=["a", TIME]),
+        f"the manifest lists '{TIME}' twice",
+    ),
+    "a repeated file": (
+        lambda folder, first, second: _manifest(folder, partitions=_partitions(folder)[:1] * 2),
+        "{first.name}' twice",
+    ),
+    "no files": (lambda folder, first, second: _manifest(folder, partitions=[]), "the manifest lists no files"),
+    "another order": (
+        lambda folder, first, second: _manifest(folder, partitions=_partitions(folder)[::-1]),
+        "overlap in time",
+    ),
+    "no rows": (
+        lambda folder, first, second: _manifest(folder, partitions=[{**_partitions(folder)[0], "rows": 0}]),
+        "damaged manifest",
+    ),
+    "other channels": (lambda folder, first, second: _manifest(folder, channels=["a", "c"]), "{first}: columns differ"),
+    "fewer channels": (lambda folder, first, second: _manifest(folder, channels=["a"]), "columns differ .* \\(b\\)"),
+    "channels in another order": (
+        lambda folder, first, second: _manifest(folder, channels=["b", "a"]),
+        "columns differ .* \\(in another order\\)",
+    ),
+    "labels": (lambda folder, first, second: _manifest(folder, labelled=True), "columns differ .* \\(Anomaly\\)"),
+    "other rows": (
+        lambda folder, first, second: _manifest(
+            folder, partitions=[{**each, "rows": 3} for each in _partitions(folder)]
+        ),
+        "{first}: not the file that the manifest describes \\(3 rows",
+    ),
+    "a swapped file": (
+        lambda folder, first, second: second.write_bytes(first.read_bytes()),
+        "{second}: not the file that the manifest describes",
+    ),
+    "a cut file": (
+        lambda folder, first, second: second.write_bytes(second.read_bytes()[:-20]),
+        "{second}: not a parquet file, truncated",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CONTRADICTIONS)
+def test_a_manifest_that_contradicts_its_folder(name: str, tmp_path: Path) -> None:
+    dataset = write_dataset(tmp_path / "d", np.zeros((4, 2)), partition_rows=2)
+    first, second = (tmp_path / "d" / partition.file for partition in dataset.manifest.partitions)
+    change, problem = CONTRADICTIONS[name]
+    change(tmp_path / "d", first, second)
+    with pytest.raises(InputError, match=problem.format(folder=tmp_path / "d", first=first, second=second)) as caught:
+        Dataset.open(str(tmp_path / "d")).load()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_is_not_a_dataset(tmp_path: Path) -> None:
+    (tmp_path / "2023.csv").touch()
+    with pytest.raises(InputError, match="a file, not a dataset"):
+        Dataset.open(str(tmp_path / "2023.csv"))

@@ -19,6 +19,11 @@ def test_start_is_inclusive_and_end_is_exclusive() -> None:
     assert inside_any(np.array([7, 8, 13, 14]), [event], margin=2).tolist() == [False, True, True, False]
 
 
+def test_margin_beyond_the_times_that_nanoseconds_have() -> None:
+    event = Event(id="1", start=-(2**63) + 1, end=2**63 - 2)
+    assert inside_any(np.array([-(2**62), 2**62]), [event], margin=2**60).all()
+
+
 @given(times=st.lists(st.integers(-100, 120), max_size=40), spans=SPANS, margin=st.integers(0, 30))
 def test_inside_any_equals_brute_force(times: list[int], spans: list[tuple[int, int]], margin: int) -> None:
     events = _events(spans)

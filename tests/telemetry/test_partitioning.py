@@ -43,6 +43,20 @@ def test_rowgroup_limit(limit: int, rows: int, tmp_path: Path) -> None:
     assert split.manifest.notes == {"archive": str(archive), "row_groups": rows // 10}
 
 
+def test_a_csv_file_is_copied_with_all_its_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("container_component_src.telemetry.csv_table.PART_BYTES", 500)
+    rows = telemetry(rows=50, count=range(50))
+    rows.to_csv(tmp_path / "a.csv", index=False, sep=";")
+    split = split_archive(str(tmp_path / "a.csv"), str(tmp_path / "parts"), TIME, rowgroups_per_file=2)
+    assert len(split.manifest.partitions) > 2
+    assert split.channels == ("cabin_pressure", "fan_speed", "mode", "count")
+    assert split.manifest.left_out == {"status": "text"}
+    expected = rows.astype({"mode": float, "count": float, "fan_speed": float})
+    pd.testing.assert_frame_equal(_read(tmp_path / "parts").reset_index(drop=True), expected, rtol=1e-6)
+    limited = split_archive(str(tmp_path / "a.csv"), str(tmp_path / "two"), TIME, rowgroup_limit=2)
+    assert 0 < limited.manifest.rows < 50
+
+
 def test_empty_row_groups_are_skipped(tmp_path: Path) -> None:
     table = pq.read_table(write_archive(tmp_path / "a.parquet", telemetry(rows=30)))
     with pq.ParquetWriter(tmp_path / "b.parquet", table.schema) as writer:

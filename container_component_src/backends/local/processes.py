@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 
 from container_component_src.processes import group_members, stop
-from container_component_src.signals import signals_deferred
+from container_component_src.signals import ENDS_WITH_INPUT, signals_deferred
 
 PROJECT_ROOT = Path(__file__).resolve().parents[3]
 LOOPBACK = "127.0.0.1"
@@ -29,6 +29,8 @@ def process_groups() -> Iterator[list[psutil.Popen]]:
             groups = {process.pid for process in processes}
             stop(lambda: group_members(groups), STOP_GRACE)
             psutil.wait_procs(processes)
+            for process in processes:
+                process.stdin.close()
 
 
 def start_process(
@@ -38,6 +40,8 @@ def start_process(
     log_file: Path | None = None,
 ) -> None:
     """Start a process and add it to a list; signals are deferred meanwhile, so that no process is lost.
+
+    A command of this project also ends if this process is killed, because its standard input ends then.
 
     Args:
         processes: List to which the process is added.
@@ -51,8 +55,8 @@ def start_process(
             psutil.Popen(
                 [sys.executable, *command[1:]],
                 cwd=PROJECT_ROOT,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
-                stdin=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", ENDS_WITH_INPUT: "1", **environment},
+                stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 text=True,

@@ -4,6 +4,7 @@ import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from container_component_src.arrays import Float64Array, Timestamps
 from container_component_src.errors import InputError, StepError
+from container_component_src.files import read_regular
 from container_component_src.serving.protocol.errors import RequestError
 from container_component_src.serving.protocol.v2 import (
     HEADER_LENGTH,
@@ -20,11 +22,14 @@ from container_component_src.serving.protocol.v2 import (
     encode_request,
 )
 from container_component_src.steps.serving import QueryModel
+from container_component_src.values import in_home
 
 _ATTEMPTS = 4
 FIRST_PAUSE = 0.5  # seconds before the second attempt; each further pause is twice as long
 _MESSAGE_LENGTH = 500
+_ROOMY_VALUE_BYTES = 16  # twice the bytes of a value, so that timestamps and names fit as well
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_BUSY = {httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS}
 _LOGIN_NEEDED = {301, 302, 303, 307, 401, 403}
 
 
@@ -35,7 +40,8 @@ class ModelDescription:
     channels: tuple[str, ...]
     version: str
     context_rows: int  # number of earlier rows that the smoothed score of a row depends on
-    max_body_bytes: int
+    max_rows: int  # of a request
+    impute_missing: bool  # whether the model imputes missing values unless a request says otherwise
 
 
 class ModelClient:
@@ -52,7 +58,9 @@ class ModelClient:
     def __init__(self, query: QueryModel, token: str = "") -> None:
         url = _parsed_url(query.url)
         try:
-            verify = ssl.create_default_context(cafile=query.ca_file) if query.ca_file else True
+            if ca_file := in_home(query.ca_file):
+                read_regular(Path(ca_file))
+            verify = ssl.create_default_context(cafile=ca_file) if ca_file else True
         except OSError as error:
             raise InputError(f"{query.ca_file}: {error}", fix="check --ca-file") from error
         headers = {"host": query.host} if query.host else {}
@@ -82,24 +90,27 @@ class ModelClient:
         answer = self._ask("GET", self._url)
         try:
             content = answer.json()
-            parameters = content["parameters"]
+            parameters, channels = content["parameters"], len(content["inputs"])
             return ModelDescription(
                 tuple(tensor["name"] for tensor in content["inputs"]),
                 content["versions"][0],
                 parameters["smoothing_window"] + parameters["window_steps"] - 2,
-                parameters["max_body_bytes"],
+                # Servers before it existed take what fits into a body.
+                parameters.get("max_rows", max(1, parameters["max_body_bytes"] // (_ROOMY_VALUE_BYTES * channels))),
+                parameters.get("impute_missing", False),  # unknown to servers before it existed
             )
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise InputError(f"{self._url}: no model of this project answers there", fix="check --url") from error
 
     def score(
-        self, values: Float64Array, timestamps: Timestamps | None = None
+        self, values: Float64Array, timestamps: Timestamps | None = None, impute: bool = False
     ) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Have rows scored.
 
         Args:
             values: Engineering units, shape [rows, channels] in the order of the model.
             timestamps: Nanoseconds since 1970-01-01 UTC, shape [rows].
+            impute: Whether missing values, which are NaN, are scored as the centre of their channel.
 
         Returns:
             The JSON of the answer (with `model_version`), and its outputs by name.
@@ -111,7 +122,7 @@ class ModelClient:
         inputs: Mapping[str, npt.NDArray[Any]] = {ROWS_INPUT: values}
         if timestamps is not None:
             inputs = {**inputs, TIMESTAMPS_INPUT: timestamps}
-        body, headers = encode_request(inputs)
+        body, headers = encode_request(inputs, impute)
         answer = self._ask("POST", f"{self._url}/infer", body, headers)
         try:
             return decode_response(answer.content, answer.headers.get(HEADER_LENGTH))
@@ -121,7 +132,7 @@ class ModelClient:
     def _ask(
         self, method: str, url: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> httpx.Response:
-        """Send a request, again if the server is away or not ready."""
+        """Send a request, again if the server is away, not ready or busy."""
         reason = ""
         for attempt in range(_ATTEMPTS):
             if attempt:
@@ -136,7 +147,7 @@ class ModelClient:
             reason = _reason(answer)
             if answer.status_code in _LOGIN_NEEDED:
                 raise InputError(f"{url}: {reason}", fix="set a valid token in the environment, or check --host")
-            if answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
+            if answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR and answer.status_code not in _BUSY:
                 raise InputError(f"{url}: {reason}")
         raise StepError(f"{url}: {reason}", fix="check that the service is ready")
 

@@ -1,6 +1,7 @@
 """Queries: sends telemetry to a served model in batches and collects the answers in tables."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from container_component_src import storage
-from container_component_src.arrays import Float64Array, Timestamps
+from container_component_src.arrays import BoolArray, Float64Array, IntArray, Timestamps
 from container_component_src.errors import InputError, StepError
 from container_component_src.serving.client.model_client import ModelClient, ModelDescription
 from container_component_src.serving.client.source import Batch, Source
@@ -20,8 +21,9 @@ from container_component_src.steps.serving import QueryModel
 
 logger = logging.getLogger(__name__)
 
-_BYTES_PER_VALUE = 8
-_HEADER_BYTES = 100_000  # reserved in a request for everything but the rows
+_NAMES = "imputed_channels"  # output with the names of the columns of the outputs below
+_CHANNEL_LISTS = {"imputed": "imputed_channels", "dead": "dead_channels"}  # output: column with the names in each row
+_SHOWN = 3  # channels that a message names
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Answered:
     version: str  # of the model; empty if no row of the batch was scored
     rows_read: int  # number of rows up to the end of the batch, including rows with missing values
     rows_known: int | None  # number of rows of the source, if its format says so
+    missing: dict[str, int]  # number of missing values in the rows read, of channels that have any
 
 
 def ask(client: ModelClient, query: QueryModel) -> Iterator[Answered]:
@@ -46,30 +49,46 @@ def ask(client: ModelClient, query: QueryModel) -> Iterator[Answered]:
 
     Raises:
         InputError: The source is missing or damaged or lacks a channel, or the server refuses a row.
-        StepError: The server does not answer, or every row has a missing value.
+        StepError: The server does not answer, or no row was scored.
     """
     model = client.describe()
-    source = Source(query, model.channels)
+    impute = query.impute_missing or (model.impute_missing and not query.skip_missing)
+    source = Source(query, model.channels, impute)
     context = _Context(model.context_rows)
     read = scored = 0
+    missing: Counter[str] = Counter()  # values by channel
     for batch in source.batches(_batch_rows(model, query.batch_rows)):
-        if batch.timestamps is None and context.size and not batch.first:
-            logger.warning(
-                "%s has no column '%s': each row is scored by itself, without smoothing, so alarms differ from those "
-                "of rows with timestamps; name the column of the timestamps with --timestamp-col",
-                source.name,
-                query.timestamp_col,
-            )
+        if batch.timestamps is None and (context.size or impute) and not batch.first:
+            _warn_without_timestamps(source.name, query.timestamp_col)
         table, version = pd.DataFrame(), ""
         if len(batch.values):
-            answers, version = _send(client, batch, context, source.name)
+            answers, version = _send(client, batch, context, source.name, impute)
             table = _table(query, batch.timestamps, answers)
         read, scored = batch.rows_read, scored + len(batch.values)
-        yield Answered(table, version, batch.rows_read, batch.rows_known)
-    if read and not scored:
+        missing.update(batch.missing)
+        yield Answered(table, version, batch.rows_read, batch.rows_known, batch.missing)
+    if not read:
+        raise StepError(f"{source.name}: no row was scored, because there is none", fix="check --input")
+    if not scored:
         raise StepError(
-            f"{source.name}: none of {read:,} rows was scored, because each has a missing value", fix="fill them"
+            f"{source.name}: none of {read:,} rows was scored, because each lacks a value ({counted(missing)})",
+            fix="have missing values imputed with --impute-missing",
         )
+
+
+def _warn_without_timestamps(source: str, timestamp_col: str) -> None:
+    logger.warning(
+        "%s has no column '%s': each row is scored by itself, without smoothing, and no channel is found dead, so "
+        "alarms differ from those of rows with timestamps; name the column of the timestamps with --timestamp-col",
+        source,
+        timestamp_col,
+    )
+
+
+def counted(rows: Counter[str]) -> str:
+    """Return the channels with the most rows, and these rows, as text."""
+    shown = ", ".join(f"{name}: {count:,} rows" for name, count in rows.most_common(_SHOWN))
+    return shown + (f", and {len(rows) - _SHOWN} more channels" if len(rows) > _SHOWN else "")
 
 
 def write(answers: Iterator[Answered], target: str, seen: Callable[[Answered], None]) -> None:
@@ -87,7 +106,7 @@ def write(answers: Iterator[Answered], target: str, seen: Callable[[Answered], N
                 seen(batch)
                 if batch.table.empty:
                     continue
-                table = pa.Table.from_pandas(batch.table, preserve_index=False)
+                table = _with_types(pa.Table.from_pandas(batch.table, preserve_index=False))
                 writer = writer or pq.ParquetWriter(file, table.schema)
                 writer.write_table(table)
         finally:
@@ -95,11 +114,21 @@ def write(answers: Iterator[Answered], target: str, seen: Callable[[Answered], N
                 writer.close()
 
 
+def _with_types(table: pa.Table) -> pa.Table:
+    """Return a table in which lists that are all empty are lists of texts, as those of other batches."""
+    empty, texts = pa.list_(pa.null()), pa.list_(pa.string())
+    fields = [field.with_type(texts) if field.type == empty else field for field in table.schema]
+    return table.cast(pa.schema(fields, table.schema.metadata))
+
+
 class _Context:
-    """The last rows of the previous batches, if they have timestamps.
+    """The rows of the previous batches on which the answers to further rows depend, if they have timestamps.
+
+    These are the last rows, and for each channel that is missing in the last row the first row of this time and the row
+    before it, so that the server sees for how long it is missing.
 
     Args:
-        size: Number of rows to keep.
+        size: Number of last rows to keep.
     """
 
     def __init__(self, size: int) -> None:
@@ -115,33 +144,46 @@ class _Context:
         if self._timestamps is not None and self._values is not None:
             timestamps = np.concatenate([self._timestamps, timestamps])
             values = np.concatenate([self._values, values])
-        if self.size:
-            self._timestamps, self._values = timestamps[-self.size :], values[-self.size :]
+        kept = self._kept(~np.isfinite(values))
+        self._timestamps, self._values = timestamps[kept], values[kept]
         return timestamps, values
+
+    def _kept(self, missing: BoolArray) -> IntArray:
+        rows = len(missing)
+        ended = missing[:, missing[-1]]
+        last_values = np.where(ended, -1, np.arange(rows)[:, np.newaxis]).max(axis=0, initial=-1)
+        kept = np.concatenate([last_values, last_values + 1, np.arange(rows - max(1, self.size), rows)])
+        return np.unique(kept[kept >= 0])
 
 
 def _batch_rows(model: ModelDescription, requested: int) -> int:
-    """Return the number of rows per request, which must fit into the body with the context."""
-    row_bytes = _BYTES_PER_VALUE * (len(model.channels) + 1)
-    most = max(1, (model.max_body_bytes - _HEADER_BYTES) // row_bytes)
-    return min(requested, max(1, most - model.context_rows))
+    """Return the number of rows per request, of which there may be only so many with the context."""
+    context_rows = model.context_rows + 2 * len(model.channels)  # the latter if all channels are missing
+    return min(requested, max(1, model.max_rows - context_rows))
 
 
-def _send(client: ModelClient, batch: Batch, context: _Context, source: str) -> tuple[dict[str, npt.NDArray[Any]], str]:
+def _send(
+    client: ModelClient, batch: Batch, context: _Context, source: str, impute: bool
+) -> tuple[dict[str, npt.NDArray[Any]], str]:
     """Return the answers to the rows of a batch, and the version of the model."""
     timestamps, values = context.extend(batch)
     before = len(values) - len(batch.values)
     try:
-        head, outputs = client.score(values, timestamps)
+        head, outputs = client.score(values, timestamps, impute)
     except InputError as error:
         raise InputError(f"{error} (row 0 of the request is row {batch.first - before} of {source})") from error
-    return {name: array[before:] for name, array in outputs.items()}, head["model_version"]
+    rows = {name: array if name == _NAMES else array[before:] for name, array in outputs.items()}
+    return rows, head["model_version"]
 
 
 def _table(query: QueryModel, timestamps: Timestamps | None, answers: dict[str, npt.NDArray[Any]]) -> pd.DataFrame:
     columns: dict[str, Any] = {}
     if timestamps is not None:
         columns[query.timestamp_col] = pd.to_datetime(timestamps, unit="ns", utc=True)
+    names = answers.pop(_NAMES, None)
     for name, array in answers.items():
-        columns[name] = array if array.ndim == 1 else list(array)
+        if names is not None and name in _CHANNEL_LISTS:
+            columns[_CHANNEL_LISTS[name]] = [names[row].tolist() for row in array]
+        else:
+            columns[name] = array if array.ndim == 1 else list(array)
     return pd.DataFrame(columns)

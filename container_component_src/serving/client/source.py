@@ -1,24 +1,28 @@
 """The telemetry that a client sends: parquet, CSV or JSON, from a file, a URI or stdin."""
 
 import io
+import json
 import sys
-from collections.abc import Iterator
+from codecs import BOM_UTF8
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic_core import from_json
 
 from container_component_src import storage
-from container_component_src.arrays import Float64Array, Timestamps
+from container_component_src.arrays import BoolArray, Float64Array, Timestamps
 from container_component_src.errors import InputError
+from container_component_src.repetition import first_repeated
 from container_component_src.serving.protocol.errors import RequestError
 from container_component_src.serving.protocol.timestamps import timestamps_of
 from container_component_src.steps.serving import QueryModel
-from container_component_src.telemetry.parquet import readable
+from container_component_src.telemetry.csv_table import CsvTable
+from container_component_src.telemetry.parquet import ParquetTable, readable
+from container_component_src.telemetry.tables import Table
 
 STDIN = "-"
 
@@ -31,7 +35,8 @@ class Batch:
     rows_read: int  # number of rows up to the end of the batch, including rows with missing values
     rows_known: int | None  # number of rows of the source, if its format says so
     timestamps: Timestamps | None  # shape [rows]
-    values: Float64Array  # engineering units, shape [rows, channels]
+    values: Float64Array  # engineering units, shape [rows, channels]; missing values are NaN
+    missing: dict[str, int]  # number of missing values in the rows read, of channels that have any
 
 
 class Source:
@@ -40,12 +45,14 @@ class Source:
     Args:
         query: Arguments that name and describe the source.
         channels: Channels of the model.
+        impute: Whether rows with missing values are sent; otherwise they are left out, or an error.
     """
 
-    def __init__(self, query: QueryModel, channels: tuple[str, ...]) -> None:
+    def __init__(self, query: QueryModel, channels: tuple[str, ...], impute: bool = False) -> None:
         self.name = "stdin" if query.input == STDIN else query.input
         self._query = query
         self._channels = list(channels)
+        self._impute = impute
 
     def batches(self, rows: int) -> Iterator[Batch]:
         """Iterate over the rows of the source, `rows` at a time.
@@ -56,9 +63,12 @@ class Source:
         first = 0
         with self._open() as file:
             for frame, rows_known in self._frames(file, rows):
-                frame.columns = frame.columns.map(str)  # names are numbers if the file was made of an array
-                timestamps, values = self._selected(frame, first)
-                yield Batch(first, first + len(frame), rows_known, timestamps, values)
+                values = self._values(frame)
+                missing = ~np.isfinite(values)
+                whole = self._sent(missing, first)
+                times = self._query.timestamp_col
+                timestamps = self._nanoseconds(frame[times], first)[whole] if times in frame.columns else None
+                yield Batch(first, first + len(frame), rows_known, timestamps, values[whole], self._counts(missing))
                 first += len(frame)
 
     def _open(self) -> IO[bytes]:
@@ -70,62 +80,118 @@ class Source:
         opened: IO[bytes] = location.fs.open(location.path, "rb")
         return opened
 
+    def _table(self, file: IO[bytes], source_format: str) -> Table:
+        if source_format == "csv":
+            return CsvTable(self.name, file, self._query.timestamp_col, pa.string())
+        location = storage.resolve(self.name)
+        with readable(location, "check the file"):
+            return ParquetTable(location, pq.ParquetFile(file), "check the file")
+
     def _frames(self, file: IO[bytes], rows: int) -> Iterator[tuple[pd.DataFrame, int | None]]:
         """Iterate over the tables of the source, with its number of rows if that is known."""
         source_format = self._query.input_format or _format_of(file)
         try:
-            if source_format == "parquet":
-                with readable(storage.resolve(self.name), "check the file"):
-                    parquet = pq.ParquetFile(file)
-                    for batch in parquet.iter_batches(batch_size=rows):
-                        # pandas restores a stored index, which may be the timestamp
-                        frame = pa.Table.from_batches([batch]).to_pandas()
-                        named = frame.index.name is not None
-                        yield (frame.reset_index() if named else frame), parquet.metadata.num_rows
-            elif source_format == "csv":
-                for frame in pd.read_csv(file, chunksize=rows):
-                    yield frame, None
-            else:
-                frame = _json_frame(file.read(), self._query.timestamp_col)
+            if source_format == "json":
+                frame = self._json_frame(file.read())
                 for start in range(0, len(frame), rows):
                     yield frame.iloc[start : start + rows], len(frame)
+                return
+            table = self._table(file, source_format)
+            self._check_unique(table.schema.names)
+            used = [name for name in table.schema.names if name in (*self._channels, self._query.timestamp_col)]
+            for batch in table.batches(rows, columns=used or None):
+                yield pa.Table.from_batches([batch]).to_pandas(ignore_metadata=True), table.rows
         except ValueError as error:  # pandas and the JSON parser raise it for damaged text
             raise InputError(
                 f"{self.name}: not readable as {source_format} ({error})", fix="check --input-format"
             ) from error
 
-    def _selected(self, frame: pd.DataFrame, first: int) -> tuple[Timestamps | None, Float64Array]:
-        """Return timestamps and values of the rows of a table that are to be sent."""
+    def _values(self, frame: pd.DataFrame) -> Float64Array:
+        """Return the values of the channels, shape [rows, channels]."""
+        self._check_unique(frame.columns)
         missing = next((name for name in self._channels if name not in frame.columns), None)
         if missing is not None:
             raise InputError(
                 f"{self.name}: channel '{missing}' of the model is missing", fix="use telemetry that has it"
             )
         try:
-            values = frame.loc[:, self._channels].to_numpy(dtype=np.float64, na_value=np.nan)
+            return frame.loc[:, self._channels].to_numpy(dtype=np.float64, na_value=np.nan)
         except (TypeError, ValueError) as error:
             raise InputError(
                 f"{self.name}: a channel has values that are not numbers ({error})", fix="correct them"
             ) from error
-        finite = np.isfinite(values)
-        whole = finite.all(axis=1)
-        if not whole.all() and not self._query.skip_missing:
-            row, column = np.argwhere(~finite)[0]
+
+    def _check_unique(self, names: Iterable[str]) -> None:
+        repeated = first_repeated(names)
+        if repeated is not None:
+            raise InputError(f"{self.name}: two columns are named '{repeated}'", fix="rename or remove one")
+
+    def _sent(self, missing: BoolArray, first: int) -> BoolArray:
+        """Return which rows are to be sent, shape [rows].
+
+        Args:
+            missing: Which values are missing, shape [rows, channels].
+            first: Index of the first row in the source.
+        """
+        if self._impute:
+            return np.ones(len(missing), dtype=np.bool_)
+        if missing.any() and not self._query.skip_missing:
+            row, column = np.argwhere(missing)[0]
             raise InputError(
                 f"{self.name}: row {first + row}, channel '{self._channels[column]}': not a finite number",
-                fix="fill it, or leave such rows out with --skip-missing",
+                fix="fill it, leave such rows out with --skip-missing, or have it imputed with --impute-missing",
             )
-        if self._query.timestamp_col not in frame.columns:
-            return None, values[whole]
-        return self._nanoseconds(frame[self._query.timestamp_col], first)[whole], values[whole]
+        return np.asarray(~missing.any(axis=1))
+
+    def _counts(self, missing: BoolArray) -> dict[str, int]:
+        counts = zip(self._channels, missing.sum(axis=0).tolist(), strict=True)
+        return {name: count for name, count in counts if count}
 
     def _nanoseconds(self, column: "pd.Series[pd.Timestamp]", first: int) -> Timestamps:
         if isinstance(column.dtype, pd.DatetimeTZDtype) or column.dtype.kind == "M":
+            if column.hasnans:
+                row = first + int(column.isna().argmax())
+                raise InputError(f"{self.name}: row {row} has no timestamp", fix="remove or correct it")
             return np.asarray(pd.DatetimeIndex(column).as_unit("ns").astype(np.int64))
         try:
             return timestamps_of(column.tolist(), len(column))
         except RequestError as error:
             raise InputError(f"{self.name}: {error} (rows count from row {first} of the file)") from error
+
+    def _json_frame(self, content: bytes) -> pd.DataFrame:
+        """Return the table in a list of rows, in the body of a V1 request, or in one object per line.
+
+        The `timestamps` of a V1 request become a column.
+
+        Raises:
+            ValueError: The content is none of these.
+        """
+        try:
+            found = self._parsed(content)
+        except ValueError:
+            found = [self._parsed(line) for line in content.splitlines() if line.strip()]
+        rows = found.get("instances", [found]) if isinstance(found, dict) else found
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise ValueError("rows must be objects of named channels")
+        frame = pd.DataFrame(rows)
+        times = found.get("timestamps") if isinstance(found, dict) and "instances" in found else None
+        if times is not None:
+            if not isinstance(times, list) or len(times) != len(frame):
+                raise ValueError('"timestamps" must be a list with one timestamp per row')
+            frame[self._query.timestamp_col] = pd.Series(times, dtype=object)
+        return frame
+
+    def _parsed(self, text: bytes) -> Any:
+        """Return the content of JSON; raise ValueError if it is none."""
+
+        def row(pairs: list[tuple[str, object]]) -> dict[str, object]:
+            self._check_unique(name for name, _ in pairs)
+            return dict(pairs)
+
+        try:
+            return json.loads(text, object_pairs_hook=row)
+        except RecursionError as error:
+            raise ValueError("it is nested too deeply") from error
 
 
 def _format_of(file: IO[bytes]) -> str:
@@ -133,28 +199,4 @@ def _format_of(file: IO[bytes]) -> str:
     file.seek(0)
     if start.startswith(b"PAR1"):
         return "parquet"
-    return "json" if start.lstrip()[:1] in (b"{", b"[") else "csv"
-
-
-def _json_frame(content: bytes, timestamp_col: str) -> pd.DataFrame:
-    """Return the table in a list of rows, in the body of a V1 request, or in one object per line.
-
-    The `timestamps` of a V1 request become a column.
-
-    Raises:
-        ValueError: The content is none of these.
-    """
-    try:
-        found = from_json(content)
-    except ValueError:
-        found = [from_json(line) for line in content.splitlines() if line.strip()]
-    rows = found.get("instances", [found]) if isinstance(found, dict) else found
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ValueError("rows must be objects of named channels")
-    frame = pd.DataFrame(rows)
-    times = found.get("timestamps") if isinstance(found, dict) and "instances" in found else None
-    if times is not None:
-        if not isinstance(times, list) or len(times) != len(frame):
-            raise ValueError('"timestamps" must be a list with one timestamp per row')
-        frame[timestamp_col] = pd.Series(times, dtype=object)
-    return frame
+    return "json" if start.removeprefix(BOM_UTF8).lstrip()[:1] in (b"{", b"[") else "csv"

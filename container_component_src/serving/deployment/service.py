@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, field
 
+from container_component_src.steps.description import text_of
 from container_component_src.steps.serving import Hosting
 
-# Variables of the server processes. Single rows are too little work to share among threads.
-SERVER_ENVIRONMENT = {"OMP_NUM_THREADS": "1"}
+# Variables of the server processes. Single rows are too little work to share among threads. Without a fixed threshold,
+# glibc keeps the memory of large requests.
+SERVER_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "1048576"}
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,10 @@ class Service:
         return ["serve_transformer", *self._options(model_dir)]
 
     def _options(self, model_dir: str) -> list[str]:
-        return ["--model-dir", model_dir, "--model-name", self.name]
+        return [
+            *("--model-dir", model_dir, "--model-name", self.name),
+            *("--dead-after", text_of(self.hosting.dead_after)),
+        ]
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,12 @@ from container_component_src.telemetry.dataset import Dataset, values_of
 
 SAMPLE_ROWS = 5
 TOLERANCE = 1e-5  # times |score|, at least 1 nat: float32 results depend on the size of the batch
-# The gateway has no route or endpoint yet, or the transformer has no predictor yet.
+# The gateway has no route or endpoint yet, the transformer has no predictor yet, or too much to do.
 _TRANSIENT = {
     httpx.codes.NOT_FOUND,
     httpx.codes.BAD_GATEWAY,
     httpx.codes.SERVICE_UNAVAILABLE,
+    httpx.codes.TOO_MANY_REQUESTS,
     httpx.codes.GATEWAY_TIMEOUT,
 }
 _IMAGE = "deploy with the image that trained the model"

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from container_component_src.serving.protocol.errors import RequestError
-from container_component_src.serving.protocol.rows import json_type
+from container_component_src.serving.protocol.rows import json_type, parameters_of
 
 NUMPY_TYPES: dict[str, npt.DTypeLike] = {
     "BOOL": "?", "UINT8": "u1", "UINT16": "<u2", "UINT32": "<u4", "UINT64": "<u8",
@@ -49,16 +49,22 @@ class Tensor:
                 f"input '{self.name}': shape {list(self.shape[:_MAX_DIMENSIONS])} is impossible", fix="correct it"
             )
 
-    def array(self, columns: Sequence[str] = ()) -> Array:
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return math.prod(self.shape)
+
+    def array(self, columns: Sequence[str] = (), nulls: bool = False) -> Array:
         """Return the values as numbers or booleans, and texts as objects.
 
         Args:
             columns: Names of the columns of a tensor of shape [rows, columns], for messages.
+            nulls: Whether a number with a fraction may be null in JSON, which becomes NaN.
 
         Raises:
             RequestError: The number of values does not fit the shape, or a value does not fit the datatype.
         """
-        count = math.prod(self.shape)
+        count = self.size
         if self.raw is not None:
             return self._from_bytes(count)
         data = self.data or ()
@@ -66,7 +72,7 @@ class Tensor:
             raise RequestError(
                 f"input '{self.name}': {len(data)} values for shape {list(self.shape)}", fix=f"send {count}"
             )
-        allowed = _allowed_types(self.datatype)
+        allowed = _allowed_types(self.datatype, nulls)
         if not allowed.issuperset(map(type, data)):
             index, value = next((index, value) for index, value in enumerate(data) if type(value) not in allowed)
             raise RequestError(
@@ -117,13 +123,15 @@ def _overflows(value: object, numpy_type: "np.dtype[Any]") -> bool:
     return False
 
 
-def _allowed_types(datatype: str) -> set[type]:
+def _allowed_types(datatype: str, nulls: bool) -> set[type]:
     """Return the types that single values of a datatype may have, in JSON or in typed contents of gRPC."""
     if datatype == "BYTES":
         return {str, bytes}
     if datatype == "BOOL":
         return {bool}
-    return {int, float} if datatype.startswith("FP") else {int}
+    if datatype.startswith("FP"):
+        return {int, float, type(None)} if nulls else {int, float}
+    return {int}
 
 
 def datatype_of(array: Array) -> str:
@@ -168,18 +176,6 @@ def tensor_of(index: int, item: dict[str, Any], binary: memoryview, start: int) 
     if type(size) is not int or not 0 <= size <= len(binary) - start:
         raise RequestError(f"input '{name}': its binary_data_size is not within the body", fix="correct it")
     return Tensor(name, datatype, tuple(shape), None, binary[start : start + size]), start + size
-
-
-def parameters_of(item: dict[str, Any], owner: str) -> dict[str, Any]:
-    """Return the parameters of a request or a tensor.
-
-    Raises:
-        RequestError: The parameters are not an object.
-    """
-    found = item.get("parameters")
-    if found is not None and not isinstance(found, dict):
-        raise RequestError(f"{owner}: its parameters are {json_type(found)}", fix="send an object")
-    return found or {}
 
 
 def name_of(item: dict[str, Any], owner: str) -> str:

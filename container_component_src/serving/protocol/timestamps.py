@@ -1,5 +1,6 @@
 """Timestamps in requests and in the files of the client."""
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,13 +11,20 @@ from container_component_src.serving.protocol.errors import RequestError
 
 _EARLIEST = 10**17  # nanoseconds: the year 1973; smaller numbers are seconds, milliseconds or microseconds
 _LATEST = 2**63 - 1
+# pandas also takes "now", "today", years, dates without separators, and more digits than it keeps.
+_ISO_8601 = re.compile(
+    r"\d{4}-\d\d-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?(Z|[+-]\d\d(:?\d\d)?)?)?"
+    r"|\d{8}T\d{4}(\d\d(\.\d{1,9})?)?(Z|[+-]\d\d(\d\d)?)?",
+    re.ASCII,
+)
 
 
 def timestamps_of(times: Sequence[object], rows: int) -> Timestamps:
     """Return timestamps as nanoseconds since 1970-01-01 UTC, strictly ascending, shape [rows].
 
     Args:
-        times: ISO 8601 texts, in UTC unless they name another zone, or integers of nanoseconds since 1970-01-01 UTC.
+        times: ISO 8601 texts from the day to the nanosecond, in UTC unless they name another zone, or integers of
+            nanoseconds since 1970-01-01 UTC.
         rows: Number of rows that they belong to.
 
     Raises:
@@ -46,9 +54,13 @@ def _parsed(times: Sequence[object]) -> Timestamps:
         raise RequestError(
             f"row {row}, timestamp: neither ISO 8601 nor whole nanoseconds like the others", fix="send one kind"
         )
-    parsed = pd.to_datetime(pd.Series(list(map(str, times)), dtype=object), format="ISO8601", utc=True, errors="coerce")
+    texts = [text if _ISO_8601.fullmatch(text) else None for text in map(str, times)]
+    parsed = pd.to_datetime(pd.Series(texts, dtype=object), format="ISO8601", utc=True, errors="coerce")
     invalid = np.flatnonzero(parsed.isna())
     if len(invalid):
         row = int(invalid[0])
-        raise RequestError(f"row {row}, timestamp {str(times[row])[:40]!r}: not a time in ISO 8601", fix="correct it")
+        raise RequestError(
+            f"row {row}, timestamp {str(times[row])[:40]!r}: not a time in ISO 8601 from 1678 to 2261",
+            fix="write it as in 2024-03-01T12:00:00Z, or send whole nanoseconds since 1970",
+        )
     return np.asarray(parsed.dt.as_unit("ns").astype(np.int64), dtype=np.int64)

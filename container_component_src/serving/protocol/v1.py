@@ -12,38 +12,49 @@ import numpy as np
 from container_component_src.arrays import Float64Array
 from container_component_src.repetition import first_repeated
 from container_component_src.serving.protocol.errors import RequestError
-from container_component_src.serving.protocol.rows import Rows, json_of, json_type
+from container_component_src.serving.protocol.rows import (
+    IMPUTE_MISSING,
+    Rows,
+    imputes,
+    json_of,
+    json_type,
+    parameters_of,
+)
 from container_component_src.serving.protocol.timestamps import timestamps_of
 
-_NUMBERS = {int, float}  # the types of JSON numbers in Python; bool is another type
-_KEYS = ("instances", "timestamps", "signature_name")  # the last is of TensorFlow Serving and has no effect here
+_NUMBERS = frozenset({int, float})  # the types of JSON numbers in Python; bool is another type
+# The last is of TensorFlow Serving and has no effect here.
+_KEYS = ("instances", "timestamps", "parameters", "signature_name")
 
 
-def rows_of_json(body: bytes, channels: Sequence[str], ignored: AbstractSet[str] = frozenset()) -> Rows:
+def rows_of_json(
+    body: bytes, channels: Sequence[str], ignored: AbstractSet[str] = frozenset(), impute: bool | None = None
+) -> Rows:
     """Return the rows of a V1 request.
 
     Args:
         body: JSON `{"instances": [row, ...]}`, with `"timestamps": [time, ...]` if they are known.
         channels: Names that every row must have, in the order of the result's columns.
         ignored: Further names that a row may have.
+        impute: Whether missing values are imputed if the request does not say; None if this server cannot impute.
 
     Raises:
         RequestError: The body is not such JSON, or a row or a timestamp is invalid.
     """
     content = json_of(body)
     instances = instances_of(content)
-    unknown = sorted(content.keys() - set(_KEYS))
+    parameters = parameters_of(content, "the request")
+    unknown = (content.keys() - set(_KEYS)) | (parameters.keys() - {IMPUTE_MISSING})
     if unknown:
-        raise RequestError(f"the request has an unknown key {unknown[0]!r}", fix=f"send {' and '.join(_KEYS[:2])} only")
-    if _may_hold_duplicates(body, content, instances):
-        instances = _without_duplicates(body)["instances"]
-    values = values_of(instances, channels, ignored)
+        raise RequestError(f"the request has an unknown key {min(unknown)!r}", fix=f"send {', '.join(_KEYS[:-1])} only")
+    impute = imputes(parameters, impute)
+    values = values_of(instances, channels, ignored, impute)
+    if _may_hold_duplicates(body, content, parameters, instances):
+        _refuse_duplicates(body)
     times = content.get("timestamps")
-    if times is None:
-        return Rows(values)
-    if not isinstance(times, list):
+    if times is not None and not isinstance(times, list):
         raise RequestError(f'"timestamps" is {json_type(times)}', fix="send a list with one per row")
-    return Rows(values, timestamps_of(times, len(values)))
+    return Rows.of(values, None if times is None else timestamps_of(times, len(values)), impute)
 
 
 def instances_of(content: dict[str, Any]) -> list[object]:
@@ -62,13 +73,16 @@ def instances_of(content: dict[str, Any]) -> list[object]:
     return instances
 
 
-def values_of(rows: Sequence[object], channels: Sequence[str], ignored: AbstractSet[str] = frozenset()) -> Float64Array:
+def values_of(
+    rows: Sequence[object], channels: Sequence[str], ignored: AbstractSet[str] = frozenset(), nulls: bool = False
+) -> Float64Array:
     """Return rows as an array with one column per channel.
 
     Args:
         rows: Each an object `{channel: number}`, or a list of numbers in the order of `channels`.
         channels: Names that every row must have, in the order of the result's columns.
         ignored: Further names that objects may have; their values are not checked.
+        nulls: Whether a value may be null, which becomes NaN.
 
     Returns:
         Array of shape [rows, channels].
@@ -79,8 +93,9 @@ def values_of(rows: Sequence[object], channels: Sequence[str], ignored: Abstract
     known = set(channels) | ignored
     ordered = [_ordered(index, row, channels, known) for index, row in enumerate(rows)]
     # One pass in C over all values; the place of an invalid value is searched only if there is one.
-    if not _NUMBERS.issuperset(map(type, chain.from_iterable(ordered))):
-        place, value = _first(ordered, channels, lambda value: type(value) not in _NUMBERS)
+    allowed = _NUMBERS | {type(None)} if nulls else _NUMBERS
+    if not allowed.issuperset(map(type, chain.from_iterable(ordered))):
+        place, value = _first(ordered, channels, lambda value: type(value) not in allowed)
         raise RequestError(f"{place}: {json_type(value)}", fix="send a finite number")
     try:
         return np.array(ordered, dtype=np.float64)
@@ -95,17 +110,19 @@ class _Pairs(dict[str, Any]):
     duplicate: str | None = None
 
 
-def _may_hold_duplicates(body: bytes, content: dict[str, Any], instances: list[object]) -> bool:
+def _may_hold_duplicates(
+    body: bytes, content: dict[str, Any], parameters: dict[str, Any], instances: list[object]
+) -> bool:
     """Return whether an object may have a name twice, of which the parser keeps the last value.
 
     Each pair of name and value has a colon, and texts may have some: as many colons as pairs rule duplicates out.
     """
-    pairs = len(content) + sum(len(row) for row in instances if isinstance(row, dict))
+    pairs = len(content) + len(parameters) + sum(len(row) for row in instances if isinstance(row, dict))
     return body.count(b":") != pairs
 
 
-def _without_duplicates(body: bytes) -> dict[str, Any]:
-    """Parse the body again, slowly.
+def _refuse_duplicates(body: bytes) -> None:
+    """Parse the body again, slowly, to see names that are repeated.
 
     Raises:
         RequestError: The request or one of its rows has a name twice.
@@ -121,12 +138,12 @@ def _without_duplicates(body: bytes) -> dict[str, Any]:
         content: _Pairs = json.loads(body, object_pairs_hook=pairs)
     except (ValueError, RecursionError) as error:
         raise RequestError(f"the request is not JSON ({error})") from error
-    if content.duplicate is not None:
-        raise RequestError(f"the request has the key {content.duplicate!r} twice", fix="send it once")
+    for owner in (content, content.get("parameters")):
+        if isinstance(owner, _Pairs) and owner.duplicate is not None:
+            raise RequestError(f"the request has the key {owner.duplicate!r} twice", fix="send it once")
     for index, row in enumerate(content["instances"]):
         if isinstance(row, _Pairs) and row.duplicate is not None:
             raise RequestError(f"row {index}, channel '{row.duplicate}': given twice", fix="send it once")
-    return content
 
 
 def _ordered(index: int, row: object, channels: Sequence[str], known: AbstractSet[str]) -> list[object]:

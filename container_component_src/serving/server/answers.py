@@ -10,6 +10,8 @@ import numpy.typing as npt
 from container_component_src.arrays import BoolArray, Float32Array, Float64Array, IntArray, Timestamps
 from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.serving.protocol.rows import Rows
+from container_component_src.serving.server.missing import Imputation, imputation
+from container_component_src.steps.serving import DEAD_AFTER
 from container_component_src.telemetry.smoothing import Smoother, segment_starts
 
 _MAX_NATS = 1e12  # of a channel in a row, so that sums over rows keep their digits
@@ -35,7 +37,8 @@ class Assessment:
     top: IntArray  # indices of the contributing channels, largest contribution first, shape [rows, k]
     shares: Float64Array  # share of these channels in all contributions, shape [rows, k]
     reconstruction: Float64Array  # engineering units, shape [rows, k]
-    observed: Float64Array  # engineering units, shape [rows, k]
+    observed: Float64Array  # engineering units, shape [rows, k]; NaN if it was missing
+    imputation: Imputation | None = None  # None if missing values are refused
 
     def predictions(self) -> list[dict[str, Any]]:
         """Return one object per row, as in an answer of the V1 protocol."""
@@ -64,6 +67,9 @@ class Assessment:
             pairs = zip(self.smoothed.scores.tolist(), self.smoothed.window_rows.tolist(), strict=True)
             for answer, (smoothed, rows) in zip(answers, pairs, strict=True):
                 answer["smoothed_score"], answer["window_rows"] = smoothed, rows
+        if self.imputation is not None:
+            for answer, missing in zip(answers, self.imputation.predictions(), strict=True):
+                answer.update(missing)
         return answers
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
@@ -79,20 +85,23 @@ class Assessment:
         }
         if self.smoothed is not None:
             tensors |= {"smoothed_score": self.smoothed.scores, "window_rows": self.smoothed.window_rows}
-        return tensors
+        return tensors if self.imputation is None else tensors | self.imputation.tensors()
 
 
 def assess(
-    info: BundleInfo, rows: Rows, contributions: Float32Array, reconstruction: Float32Array, top_channels: int
+    info: BundleInfo,
+    rows: Rows,
+    contributions: Float32Array,
+    reconstruction: Float32Array,
+    top_channels: int,
+    dead_after: float = DEAD_AFTER,
 ) -> Assessment:
     """Return the answers to scored rows.
 
     Channels are ranked by their excess: the contribution less its mean in the validation data. Otherwise channels that
-    are always noisy would lead every answer.
-
-    A row is an alarm if its score is above the threshold. With timestamps, the smoothed score decides, because the
-    threshold was calibrated on smoothed scores. The excess is then the mean over the smoothing window, because such an
-    alarm is about all rows of the window.
+    are always noisy would lead every answer. A row is an alarm if its score is above the threshold, or a channel dead.
+    With timestamps, the smoothed score decides, because the threshold was calibrated on smoothed scores. The excess is
+    then the mean over the smoothing window, because such an alarm is about all rows of the window.
 
     Args:
         info: Description of the bundle that scored the rows.
@@ -100,26 +109,33 @@ def assess(
         contributions: Contribution of each channel to the score, nats, shape [rows, channels].
         reconstruction: Output of the model, scaled, shape [rows, channels].
         top_channels: Number of contributing channels to name.
+        dead_after: Seconds after which a missing channel is dead.
     """
-    excess = contributions - np.array(info.thresholds.channel_nats or (0.0,), dtype=np.float32)
     scores = contributions.sum(axis=1)
     smoothed = None if rows.timestamps is None else _smooth(info, rows.timestamps, scores)
-    if smoothed is not None and info.thresholds.smoothing_window > 1:
-        excess = _window_means(excess, smoothed.window_rows)
-    total = np.maximum(excess, 0.0).sum(axis=1, keepdims=True, dtype=np.float64)
-    top, largest = _take_largest(excess, min(top_channels, len(info.channels)))
-    shares = np.divide(np.maximum(largest, 0.0), total, out=np.zeros(top.shape), where=total > 0)
+    top, shares = _take_largest_shares(_excess(info, contributions, smoothed), min(top_channels, len(info.channels)))
+    missing = imputation(rows, info.channels, dead_after)
+    alarms = (scores if smoothed is None else smoothed.scores) > info.thresholds.score
     return Assessment(
         channels=info.channels,
         threshold=info.thresholds.score,
         scores=scores,
         smoothed=smoothed,
-        alarms=(scores if smoothed is None else smoothed.scores) > info.thresholds.score,
+        alarms=alarms if missing is None else alarms | missing.alarms,
         top=top,
         shares=shares,
         reconstruction=_in_engineering_units(info, np.take_along_axis(reconstruction, top, axis=1), top),
         observed=np.take_along_axis(rows.values, top, axis=1).astype(np.float64),
+        imputation=missing,
     )
+
+
+def _excess(info: BundleInfo, contributions: Float32Array, smoothed: Smoothed | None) -> Float32Array:
+    """Return the contributions less their means in the validation data, nats, shape [rows, channels]."""
+    excess = contributions - np.array(info.thresholds.channel_nats or (0.0,), dtype=np.float32)
+    if smoothed is None or info.thresholds.smoothing_window == 1:
+        return excess
+    return _window_means(excess, smoothed.window_rows)
 
 
 def _in_engineering_units(info: BundleInfo, values: Float32Array, columns: IntArray) -> Float64Array:
@@ -144,6 +160,13 @@ def _window_means(excess: Float32Array, window_rows: IntArray) -> Float32Array:
     ends = np.arange(1, len(excess) + 1)
     means: Float64Array = (sums[ends] - sums[ends - window_rows]) / window_rows[:, np.newaxis]
     return means.astype(np.float32)
+
+
+def _take_largest_shares(excess: Float32Array, count: int) -> tuple[IntArray, Float64Array]:
+    """Return the columns of the largest values of each row and their shares in its sum; see `_take_largest`."""
+    total = np.maximum(excess, 0.0).sum(axis=1, keepdims=True, dtype=np.float64)
+    top, largest = _take_largest(excess, count)
+    return top, np.divide(np.maximum(largest, 0.0), total, out=np.zeros(top.shape), where=total > 0)
 
 
 def _take_largest(values: Float32Array, count: int) -> tuple[IntArray, Float32Array]:

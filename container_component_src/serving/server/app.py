@@ -4,18 +4,28 @@ KServe's own handlers of these paths turn binary tensors into lists of Python nu
 requests, and spend more time around a row than the model does on it.
 """
 
+import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from http import HTTPStatus
+from typing import Any, TypeVar
 
 import orjson
 from fastapi import FastAPI
 
-from container_component_src.serving.protocol.errors import RequestError
+from container_component_src.serving.protocol.v2 import HEADER_LENGTH
 from container_component_src.serving.server.kserve_hooks import FIXED_MODEL, KSERVE_APP
 from container_component_src.serving.server.model import JSON, AnomalyModel, Reply, request_id
-from container_component_src.serving.server.scorers import PredictorError
+from container_component_src.serving.server.refusals import (
+    DisconnectedError,
+    HttpError,
+    headers_of,
+    message_of,
+    status_of,
+)
+
+T = TypeVar("T")
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -29,20 +39,10 @@ _PATHS = re.compile(
 )
 _TEXT = {"content-type": "text/plain; version=0.0.4; charset=utf-8"}
 
+CLOSE = {"connection": "close"}
+BODY_BYTES_PER_SECOND = 2**20  # a slower client gets no more time than the read timeout
+
 logger = logging.getLogger(__name__)
-
-
-class HttpError(Exception):
-    """The answer to a request that fails, with its HTTP status."""
-
-    def __init__(self, status: int, reason: str, headers: dict[str, str] | None = None) -> None:
-        super().__init__(reason)
-        self.status = status
-        self.headers = headers or {}
-
-
-class DisconnectedError(Exception):
-    """The client has gone and waits for no answer."""
 
 
 class InferenceApp(FastAPI):
@@ -57,6 +57,7 @@ class InferenceApp(FastAPI):
             title=KSERVE_APP.title,
             version=KSERVE_APP.version,
             docs_url=KSERVE_APP.docs_url,
+            openapi_url=KSERVE_APP.openapi_url if KSERVE_APP.docs_url else None,
             redoc_url=None,
         )
         self._model = model
@@ -83,33 +84,25 @@ class InferenceApp(FastAPI):
             else:
                 reply = self._describe(scope["method"], found, verb)
             await _send(send, 200, reply.content, {**reply.headers, "x-request-id": headers["x-request-id"]})
-        except HttpError as error:
-            content = orjson.dumps({"error": str(error)})
-            answer_headers = {**JSON, **error.headers, "x-request-id": headers["x-request-id"]}
-            await _send(send, error.status, content, answer_headers)
         except DisconnectedError:
             return
+        except Exception as error:
+            if status_of(error) == HTTPStatus.INTERNAL_SERVER_ERROR:
+                logger.exception("request failed", extra={"request_id": headers["x-request-id"]})
+            content = orjson.dumps({"error": message_of(error)})
+            answer_headers = {**JSON, **headers_of(error), "x-request-id": headers["x-request-id"]}
+            await _send(send, status_of(error), content, answer_headers)
 
     async def _infer(self, method: str, found: dict[str, Any], headers: dict[str, str], receive: Receive) -> Reply:
-        protocol = "v1" if found["v1_verb"] else "v2"
-        with self._model.log.request(protocol, headers) as entry:
-            try:
-                _check_method(method, "POST")
-                self._check_model(found)
-                body = await _body(headers, receive, self._model.service.options.max_body_bytes)
-                reply = await (self._model.answer_v1 if protocol == "v1" else self._model.answer_v2)(body, headers)
-            except HttpError as error:
-                raise entry.failed(error.status, error) from error
-            except RequestError as error:
-                raise entry.failed(400, HttpError(400, str(error))) from error
-            except PredictorError as error:
-                raise entry.failed(503, HttpError(503, str(error), {"retry-after": "1"})) from error
-            except DisconnectedError as error:
-                raise entry.failed(499, error) from error
-            except Exception as error:
-                logger.exception("request failed", extra={"request_id": headers["x-request-id"]})
-                message = f"{type(error).__name__}; see the log of the server for this request id"
-                raise entry.failed(500, HttpError(500, message)) from error
+        model = self._model
+        protocol, answer = ("v1", model.answer_v1) if found["v1_verb"] else ("v2", model.answer_v2)
+        with model.log.request(protocol, headers) as entry, model.admission.holding() as hold:
+            _check_method(method, "POST")
+            self._check_model(found)
+            limits = model.service.limits
+            limit = limits.body_bytes if protocol == "v2" and HEADER_LENGTH in headers else limits.json_bytes
+            body = await _body(headers, receive, limit, model.service.options.arguments.read_timeout, hold)
+            reply = await _unless_gone(receive, answer(body, headers))
             entry.answered(reply.rows, reply.alarms)
             return reply
 
@@ -137,30 +130,64 @@ def _check_method(method: str, allowed: str) -> None:
         raise HttpError(405, f"method {method[:20]}; use {allowed}", {"allow": allowed})
 
 
-async def _body(headers: dict[str, str], receive: Receive, limit: int) -> bytes:
+async def _body(
+    headers: dict[str, str], receive: Receive, limit: int, timeout: float, hold: Callable[[int], None]
+) -> bytes:
     """Return the body of a request.
 
+    Args:
+        headers: Headers of the request.
+        receive: Receives the parts of the body.
+        limit: Most bytes.
+        timeout: Seconds for a body, beside the time of the bytes at `BODY_BYTES_PER_SECOND`.
+        hold: Called with the bytes so far.
+
     Raises:
-        HttpError: The body is larger than the limit or compressed.
+        HttpError: The body is larger than the limit, compressed, or takes too long.
+        OverloadedError: All requests together hold too many bytes.
         DisconnectedError: The client has gone.
     """
     if headers.get("content-encoding", "identity") != "identity":
         raise HttpError(415, f"content-encoding {headers['content-encoding'][:40]}; send the body uncompressed")
-    too_large = HttpError(413, f"the body exceeds {limit} bytes; send fewer rows at a time", {"connection": "close"})
+    # The connection is kept, so that the client can send the rest, which is not kept, and gets the answer.
+    too_large = HttpError(413, f"the body exceeds {limit} bytes; send fewer rows at a time")
     declared = headers.get("content-length", "0")
     if declared.isdecimal() and int(declared) > limit:
         raise too_large
-    chunks, size = [], 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
+    chunks, size, latest = [], 0, asyncio.get_running_loop().time() + timeout
+    try:
+        async with asyncio.timeout_at(latest) as deadline:
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise DisconnectedError("the client has gone")
+                chunks.append(message.get("body", b""))
+                size += len(chunks[-1])
+                if size > limit:
+                    raise too_large
+                hold(size)
+                if not message.get("more_body"):
+                    return b"".join(chunks) if len(chunks) > 1 else bytes(chunks[0])
+                deadline.reschedule(latest + size / BODY_BYTES_PER_SECOND)
+    except TimeoutError as error:
+        raise HttpError(408, f"only {size} bytes of the body came in time; send it faster", CLOSE) from error
+
+
+async def _unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
+    """Return the result of work, which is cancelled when the client goes.
+
+    Raises:
+        DisconnectedError: The client has gone.
+    """
+    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(receive())
+    try:
+        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
             raise DisconnectedError("the client has gone")
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
-        if size > limit:
-            raise too_large
-        if not message.get("more_body"):
-            return b"".join(chunks) if len(chunks) > 1 else bytes(chunks[0])
+        return task.result()
+    finally:
+        gone.cancel()
+        task.cancel()
 
 
 async def _send(send: Send, status: int, content: bytes, headers: dict[str, str]) -> None:

@@ -4,17 +4,20 @@ KServe has no extension point for what the servers need:
 
 * Worker processes may take minutes to start. KServe kills a worker that does not answer within five seconds.
 * An application of our own answers inference requests. KServe serves `kserve.model_server.app` and no other.
+* Connections and calls have limits, and a refused request is one log line (`http_server`, `grpc_server`).
 * A transformer whose predictor is away is not ready (503). KServe answers 500.
 * The model cannot be loaded or unloaded by requests.
-* A refused request is one log line. KServe logs a traceback and the level ERROR, even for a failed probe.
+* HTTP and gRPC stop at the same time, and the process ends even if a thread does not.
 * The binary data of gRPC tensors are read as they are. KServe offers them as lists of Python numbers only.
 
 KServe parses `sys.argv` when it is imported, so its own arguments (`--workers`, ...) need no code here. Import this
 module only in a process that serves.
 """
 
-import logging
+import asyncio
+import faulthandler
 import time
+from functools import partial
 from typing import Any
 
 import httpx
@@ -25,20 +28,15 @@ from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 from kserve.protocol.rest.multiprocess import server as multiprocess_server
 
 from container_component_src.errors import StepError
+from container_component_src.serving.protocol.process import GRACE_PERIOD
+from container_component_src.serving.server.grpc_server import LimitedGRPCServer
+from container_component_src.serving.server.http_server import LimitedRESTServer
 
 ARGUMENTS = model_server.args  # KServe's own arguments on the command line of this process
 KSERVE_APP = model_server.app  # until `install` replaces it
 FIXED_MODEL = "this server loads its one model when it starts"
+FINISH_SECONDS = GRACE_PERIOD * 5 // 6  # for requests; the rest of the grace period is for the end of the process
 _START_SECONDS = 300.0  # for a worker to import the libraries and load the bundle on a slow machine
-_REFUSALS = (  # KServe answers these with 4xx, 501 or 503
-    errors.InvalidInput,
-    errors.ModelNotFound,
-    errors.ModelNotReady,
-    errors.ServerNotLive,
-    errors.ServerNotReady,
-    errors.UnsupportedProtocol,
-    NotImplementedError,
-)
 
 
 class SlowStartProcess(multiprocess_server.RESTServerProcess):
@@ -82,39 +80,55 @@ class ReadinessDataPlane(DataPlane):
             return False
 
 
-class UnavailableError(errors.ServerNotReady):
-    """The predictor cannot score now. KServe's gRPC server reads `reason`, which KServe's own class lacks."""
+class StoppableModelServer(ModelServer):
+    """KServe's model server with the readiness and the repository of this module, which ends in time."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    def __init__(self, **options: Any) -> None:
+        super().__init__(grace_period=FINISH_SECONDS, **options)
+        self.dataplane = ReadinessDataPlane(self.registered_models)
+        self.model_repository_extension = FixedRepository(self.registered_models)
+        self._stopping = False
+
+    def register_signal_handler(self) -> None:
+        """Hear of a signal that uvicorn takes; it passes it on to `stop` only when it has stopped."""
+        super().register_signal_handler()
+        if self._rest_server is not None:
+            self._rest_server.on_stop(self._begin_to_stop)
+
+    def stop(self, sig: int) -> None:
+        """Stop all servers."""
+        self._begin_to_stop(sig)
+        super().stop(sig)
+
+    def _begin_to_stop(self, sig: int) -> None:
+        """Stop gRPC, and end the process after the grace period, whatever its threads are doing."""
+        if self._stopping:
+            return
+        self._stopping = True
+        faulthandler.dump_traceback_later(GRACE_PERIOD, exit=True)  # by a thread that needs no Python
+        if self._grpc_server is not None:
+            asyncio.get_running_loop().create_task(self._grpc_server.stop(sig))
 
 
-class RefusalFilter(logging.Filter):
-    """Turns KServe's log records about refused requests into one line of level INFO without a traceback."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Change the record if it is about a refused request; keep every record."""
-        error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, _REFUSALS):
-            record.msg, record.args = f"request refused: {error}", ()
-            record.levelno, record.levelname = logging.INFO, logging.getLevelName(logging.INFO)
-            record.exc_info = None
-        return True
-
-
-def install(app: FastAPI) -> None:
-    """Make KServe serve an application of our own, in workers that may start slowly.
+def install(app: FastAPI, read_timeout: float, most_calls: int, most_fields: int) -> None:
+    """Make KServe serve an application of our own, with limits, in workers that may start slowly.
 
     Args:
         app: Takes the place of KServe's application. KServe adds its routes to it.
+        read_timeout: Seconds that a client has for a part of a request.
+        most_calls: Number of calls over gRPC at a time.
+        most_fields: Number of fields of a gRPC message above which it is not read.
 
     Raises:
         StepError: The installed KServe lacks a name that is replaced here.
     """
-    logging.getLogger("kserve").addFilter(RefusalFilter())
+    grpc_server = partial(LimitedGRPCServer, read_timeout=read_timeout, most_calls=most_calls, most_fields=most_fields)
+    rest_server = partial(LimitedRESTServer, read_timeout=read_timeout)
     for owner, name, replacement in (
         (model_server, "app", app),
+        (model_server, "RESTServer", rest_server),
+        (model_server, "GRPCServer", grpc_server),
+        (multiprocess_server, "RESTServer", rest_server),
         (multiprocess_server, "RESTServerProcess", SlowStartProcess),
     ):
         if not hasattr(owner, name):
@@ -122,12 +136,6 @@ def install(app: FastAPI) -> None:
                 f"kserve has no {owner.__name__}.{name}", fix="install the kserve release in requirements.txt"
             )
         setattr(owner, name, replacement)
-
-
-def adapt(server: ModelServer) -> None:
-    """Give a server the readiness and the repository of this module, before it starts."""
-    server.dataplane = ReadinessDataPlane(server.registered_models)
-    server.model_repository_extension = FixedRepository(server.registered_models)
 
 
 def raw_contents(request: InferRequest) -> list[bytes | None]:

@@ -21,6 +21,7 @@ from prometheus_client.core import (
 
 from container_component_src.arrays import Float32Array, Float64Array
 from container_component_src.model.bundle_info import BundleInfo
+from container_component_src.serving.server.missing import Imputation
 
 PROTOCOLS = ("v1", "v2", "grpc")
 DRIFT_ROWS = 10_000  # the weight of a row in the drift falls to 1/e after this many further rows
@@ -75,13 +76,14 @@ class Metrics:
             own["durations"][0, row, bisect_left(_SECONDS, seconds)] += 1
             own["seconds"][0, row] += seconds
 
-    def rows(self, scaled: Float32Array, scores: Float32Array, alarms: int) -> None:
+    def rows(self, scaled: Float32Array, scores: Float32Array, alarms: int, missing: Imputation | None = None) -> None:
         """Count scored rows.
 
         Args:
             scaled: Input of the model, shape [rows, channels].
             scores: Nats, shape [rows].
             alarms: Number of rows that are alarms.
+            missing: Values that were imputed; None if missing values are refused.
         """
         own = self._counts.own
         score_sum = scores.sum(dtype=np.float64)
@@ -99,6 +101,10 @@ class Metrics:
             own["drift_sums"] *= decay
             own["drift_sums"] += sums
             own["outside"] += outside
+            if missing is not None:
+                own["imputed"][0, missing.columns] += missing.imputed.sum(axis=0)
+                if missing.dead is not None:
+                    own["dead"][0, missing.columns] += missing.dead.sum(axis=0)
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics of all processes together; `prometheus_client` calls this."""
@@ -108,6 +114,8 @@ class Metrics:
         yield CounterMetricFamily("anomaly_rows", "Rows scored.", float(total["rows"]))
         if self._labels["part"] != "predictor":
             yield CounterMetricFamily("anomaly_alarms", "Rows answered as alarms.", float(total["alarms"]))
+            yield self._per_channel("anomaly_imputed_values", "Missing values scored as the centre.", total["imputed"])
+            yield self._per_channel("anomaly_dead_rows", "Rows in which the channel was dead.", total["dead"])
         buckets = _cumulated(map("{:g}".format, self._edges.tolist()), total["buckets"])
         yield HistogramMetricFamily("anomaly_score", "Scores in nats.", buckets, float(total["score_sum"]))
         yield from self._channel_metrics(total)
@@ -125,19 +133,19 @@ class Metrics:
             f"Mean of the last rows (about {DRIFT_ROWS}) less that of the training data, in its standard deviations.",
             labels=["channel"],
         )
-        outside = CounterMetricFamily(
-            "anomaly_input_outside",
-            f"Values outside the quantiles {_LOW} and {_HIGH} of the training data.",
-            labels=["channel"],
-        )
         if total["drift_rows"]:
             shifts = (total["drift_sums"] / total["drift_rows"] - self._means) / self._stds
             for channel, shift in zip(self._channels, shifts.tolist(), strict=True):
                 drift.add_metric([channel], shift)
-        for channel, count in zip(self._channels, total["outside"].tolist(), strict=True):
-            outside.add_metric([channel], count)
         yield drift
-        yield outside
+        text = f"Values outside the quantiles {_LOW} and {_HIGH} of the training data."
+        yield self._per_channel("anomaly_input_outside", text, total["outside"])
+
+    def _per_channel(self, name: str, text: str, counts: Float64Array) -> CounterMetricFamily:
+        counter = CounterMetricFamily(name, text, labels=["channel"])
+        for channel, count in zip(self._channels, counts.tolist(), strict=True):
+            counter.add_metric([channel], count)
+        return counter
 
 
 class Counts:
@@ -157,6 +165,8 @@ class Counts:
             "drift_rows": (),
             "drift_sums": (channels,),
             "outside": (channels,),
+            "imputed": (channels,),
+            "dead": (channels,),
             "requests": (len(PROTOCOLS), _STATUSES),
             "durations": (len(PROTOCOLS), len(_SECONDS) + 1),
             "seconds": (len(PROTOCOLS),),

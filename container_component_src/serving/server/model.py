@@ -12,16 +12,17 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 from kserve import InferRequest, Model
-from kserve.errors import InvalidInput
-from kserve.model import InferenceVerb
+from kserve.protocol.grpc.grpc_predict_v2_pb2 import ModelInferRequest
 
 from container_component_src.arrays import Float32Array, Timestamps
 from container_component_src.serving.protocol import grpc, v2
 from container_component_src.serving.protocol.errors import RequestError
 from container_component_src.serving.protocol.rows import Rows
 from container_component_src.serving.protocol.tensors import datatype_of
-from container_component_src.serving.server.kserve_hooks import UnavailableError, raw_contents
+from container_component_src.serving.server.admission import Admission
+from container_component_src.serving.server.kserve_hooks import raw_contents
 from container_component_src.serving.server.metrics import Metrics
+from container_component_src.serving.server.offload import offload
 from container_component_src.serving.server.requests_log import RequestLog
 from container_component_src.serving.server.roles import Answer, Role, RowService, ServingOptions
 from container_component_src.serving.server.scorers import PredictorError, Preparation, Scored, T
@@ -58,6 +59,8 @@ class AnomalyModel(Model):
         self.metrics = Metrics(service.info, self.name, service.options.role, service.options.metrics_folder)
         self.version = service.info.version
         self.log = RequestLog(self.name, self.version, self.metrics)
+        options = service.options
+        self.admission = Admission(options.arguments.max_waiting, options.max_body_bytes)
 
     def __reduce__(self) -> tuple[Callable[..., "AnomalyModel"], tuple[ServingOptions]]:
         """Pickle the options instead of the model."""
@@ -72,6 +75,7 @@ class AnomalyModel(Model):
 
         Raises:
             RequestError: The request is invalid.
+            OverloadedError: Too many requests wait.
             PredictorError: The predictor does not answer.
         """
         return await self._reply(lambda: (self.service.rows_of_json(body), self._v1_content), len(body), headers)
@@ -80,40 +84,42 @@ class AnomalyModel(Model):
         """Answer a V2 request over REST; raise the errors of `answer_v1`."""
 
         def decode() -> tuple[Rows, Encoder]:
-            request = v2.decode_request(body, headers.get(v2.HEADER_LENGTH))
+            self.service.limits.check_json(body, v2.json_bytes(body, headers.get(v2.HEADER_LENGTH)))
+            request = v2.decode_request(body, headers.get(v2.HEADER_LENGTH), self.service.most_inputs)
             return self.service.rows_of_tensors(request), self._encoder(v2.encode_response, request, headers)
 
         return await self._reply(decode, len(body), headers)
 
-    async def answer_grpc(self, message: InferRequest, headers: dict[str, str]) -> Reply:
-        """Answer a V2 request over gRPC; raise the errors of `answer_v1`."""
+    async def answer_grpc(self, message: InferRequest, headers: dict[str, str], size: int = 0) -> Reply:
+        """Answer a V2 request of `size` bytes over gRPC; raise the errors of `answer_v1`."""
         if message.model_version and message.model_version != self.version:
             raise RequestError(f"version '{message.model_version[:80]}': this server has {self.version} only")
-        request = grpc.decode_request(message, raw_contents(message))
-        size = sum(len(tensor.raw or tensor.data or ()) for tensor in request.inputs)
-        encode = self._encoder(grpc.encode_response, request, headers)
-        return await self._reply(lambda: (self.service.rows_of_tensors(request), encode), size, headers)
 
-    async def __call__(
-        self,
-        body: InferRequest,
-        headers: dict[str, str] | None = None,
-        verb: InferenceVerb = InferenceVerb.PREDICT,
-    ) -> tuple[Any, dict[str, str]]:
-        """Answer a request of KServe's gRPC server. HTTP requests go through `InferenceApp` instead."""
-        headers = dict(headers or {})
-        headers["x-request-id"] = request_id(headers)
-        with self.log.request("grpc", headers) as entry:
-            try:
-                if not self.ready:
-                    raise PredictorError("The server is about to stop.")
-                reply = await self.answer_grpc(body, headers)
-            except RequestError as error:
-                raise entry.failed(400, InvalidInput(str(error))) from error
-            except PredictorError as error:
-                raise entry.failed(503, UnavailableError(str(error))) from error
+        def decode() -> tuple[Rows, Encoder]:
+            request = grpc.decode_request(message, raw_contents(message), self.service.most_inputs)
+            return self.service.rows_of_tensors(request), self._encoder(grpc.encode_response, request, headers)
+
+        return await self._reply(decode, size, headers)
+
+    async def infer(self, request: ModelInferRequest, headers: dict[str, str]) -> Any:
+        """Log and answer a request over gRPC.
+
+        Raises:
+            RequestError: The request is invalid.
+            OverloadedError: The server has too much to do.
+            PredictorError: The predictor does not answer, or the server is about to stop.
+        """
+        headers = {**headers, "x-request-id": request_id(headers)}
+        with self.log.request("grpc", headers) as entry, self.admission.holding() as hold:
+            if not self.ready:
+                raise PredictorError("The server is about to stop.")
+            size = request.ByteSize()
+            hold(size)
+            grpc.check_message(request, self.service.most_inputs, self.service.limits)
+            message = await offload(size, InferRequest.from_grpc, request)
+            reply = await self.answer_grpc(message, headers, size)
             entry.answered(reply.rows, reply.alarms)
-            return reply.content, {}
+        return reply.content
 
     def get_input_types(self) -> list[dict[str, object]]:
         """Return one tensor per channel. Requests may send them as one tensor `rows`, and timestamps in addition."""
@@ -123,9 +129,10 @@ class AnomalyModel(Model):
         """Return the tensors of an answer to rows without timestamps."""
         channels = len(self.service.info.channels)
         row = np.zeros((1, channels), dtype=np.float32)
-        outputs = self.service.answer(Rows(row.astype(np.float64)), Scored(row, row)).tensors()
-        return [
-            {"name": name, "datatype": datatype_of(array), "shape": [-1, *array.shape[1:]]}
+        rows = Rows.of(row.astype(np.float64), None, self.service.info.impute_missing)
+        outputs = self.service.answer(rows, Scored(row, row)).tensors()
+        return [  # the sizes that are 0 here depend on the request
+            {"name": name, "datatype": datatype_of(array), "shape": [-1, *(size or -1 for size in array.shape[1:])]}
             for name, array in outputs.items()
         ]
 
@@ -144,7 +151,10 @@ class AnomalyModel(Model):
                 "window_steps": self.service.info.architecture.window_steps,
                 "smoothing_window": thresholds.smoothing_window,
                 "max_gap_ns": thresholds.max_gap_ns,
+                "impute_missing": self.service.info.impute_missing,
+                "dead_after": self.service.options.arguments.dead_after,
                 "max_body_bytes": self.service.options.max_body_bytes,
+                "max_rows": self.service.limits.rows(len(self.service.info.channels)),
             },
         }
 
@@ -178,14 +188,16 @@ class AnomalyModel(Model):
                 answer = self.service.answer(rows, scored)
                 content, content_headers = encode(answer)
                 alarms = int(answer.alarms.sum())
-                self.metrics.rows(scaled, answer.scores, alarms)
+                self.metrics.rows(scaled, answer.scores, alarms, answer.imputation)
                 return Reply(content, content_headers, len(scaled), alarms)
 
             return scaled, rows.timestamps, finish
 
-        return await self.service.scorer.score(prepare, size, headers)
+        async with self.admission.turn(size):
+            return await self.service.scorer.score(prepare, size, headers)
 
     def _v1_content(self, answer: Answer) -> tuple[bytes, dict[str, str]]:
+        self.service.limits.check_answer(sum(array.size for array in answer.tensors().values()))
         content = {"predictions": answer.predictions(), "model_name": self.name, "model_version": self.version}
         return orjson.dumps(content), JSON
 
@@ -200,7 +212,15 @@ class AnomalyModel(Model):
             "model_version": self.version,
             "id": request.id or headers.get("x-request-id", ""),
         }
-        return lambda answer: encode(_requested(answer.tensors(), request), request, fields)
+
+        def encoded(answer: Answer) -> tuple[Any, dict[str, str]]:
+            outputs = _requested(answer.tensors(), request)
+            self.service.limits.check_answer(
+                sum(array.size for name, array in outputs.items() if not request.sends_binary(name))
+            )
+            return encode(outputs, request, fields)
+
+        return encoded
 
 
 class _ZeroScorer:

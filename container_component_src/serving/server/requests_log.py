@@ -5,13 +5,10 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from http import HTTPStatus
 
 from container_component_src.serving.server.metrics import Metrics
-
-E = TypeVar("E", bound=BaseException)
-
-OK, INTERNAL_ERROR = 200, 500
+from container_component_src.serving.server.refusals import status_of
 
 logger = logging.getLogger(__name__)
 
@@ -20,19 +17,14 @@ logger = logging.getLogger(__name__)
 class Entry:
     """The outcome of a request."""
 
-    status: int = INTERNAL_ERROR  # until the outcome is known
+    status: int = int(HTTPStatus.OK)
     rows: int = 0
     alarms: int = 0
     error: str = ""
 
     def answered(self, rows: int, alarms: int) -> None:
-        """Record that the request was answered."""
-        self.status, self.rows, self.alarms = OK, rows, alarms
-
-    def failed(self, status: int, error: E) -> E:
-        """Record that the request was refused; return the error."""
-        self.status, self.error = status, str(error)
-        return error
+        """Record the rows of the answer."""
+        self.rows, self.alarms = rows, alarms
 
 
 class RequestLog:
@@ -47,18 +39,24 @@ class RequestLog:
     def __init__(self, model: str, version: str, metrics: Metrics) -> None:
         self._fields = {"model": model, "version": version}
         self._metrics = metrics
-        self.level = logging.INFO  # of answered requests
+        self.level = logging.INFO  # of requests that did not fail
 
     @contextmanager
     def request(self, protocol: str, headers: Mapping[str, str]) -> Iterator[Entry]:
-        """Log and count the request that the block handles; the block fills in the entry."""
+        """Log and count the request that the block handles; an error of the block is its outcome, and goes on."""
         entry, start = Entry(), time.perf_counter()
         try:
             yield entry
+        except Exception as error:
+            entry.status, entry.error = status_of(error), str(error)
+            raise
+        except BaseException:  # the server stops
+            entry.status = int(HTTPStatus.SERVICE_UNAVAILABLE)
+            raise
         finally:
             seconds = time.perf_counter() - start
             self._metrics.request(protocol, entry.status, seconds)
-            level = self.level if entry.status < INTERNAL_ERROR else logging.ERROR
+            level = self.level if entry.status < HTTPStatus.INTERNAL_SERVER_ERROR else logging.ERROR
             if logger.isEnabledFor(level):
                 fields = {
                     "request_id": headers.get("x-request-id", ""),

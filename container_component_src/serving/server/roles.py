@@ -11,12 +11,15 @@ from container_component_src.arrays import BoolArray, Float32Array
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.serving.protocol.errors import RequestError
+from container_component_src.serving.protocol.limits import Limits
 from container_component_src.serving.protocol.rows import Rows, scaled
 from container_component_src.serving.protocol.v1 import rows_of_json
-from container_component_src.serving.protocol.v2 import Request
+from container_component_src.serving.protocol.v2 import ROWS_INPUT, Request
 from container_component_src.serving.server.answers import Assessment, assess
 from container_component_src.serving.server.scorers import LocalScorer, RemoteScorer, Scored, Scorer
 from container_component_src.steps.serving import Server
+
+_INPUTS_PER_CHANNEL = 10
 
 
 class Role(StrEnum):
@@ -49,6 +52,7 @@ class PredictorAnswer:
     scored: Scored
     scores: Float32Array  # nats, shape [rows]
     alarms: BoolArray  # shape [rows]
+    imputation: None = None  # a predictor refuses missing values
 
     def predictions(self) -> list[dict[str, Any]]:
         """Return one object per row (V1)."""
@@ -75,19 +79,33 @@ class RowService:
 
     def __init__(self, options: ServingOptions, info: BundleInfo, scorer: Scorer) -> None:
         self.options = options
+        self.limits = Limits(options.max_body_bytes)
         self.info = info
         self.scorer = scorer
         self.takes_telemetry = options.role is not Role.PREDICTOR
         self._scaler = info.scaler if self.takes_telemetry else None
         self._ignored = frozenset(self._scaler.dropped) if self._scaler else frozenset()
 
+        self._impute = info.impute_missing if self._scaler else None
+
+    @property
+    def most_inputs(self) -> int:
+        """Number of inputs of a V2 request above which none is read; a few that are unknown are refused by name."""
+        return _INPUTS_PER_CHANNEL * (len(self.info.channels) + len(self._ignored) + 1)
+
     def rows_of_json(self, body: bytes) -> Rows:
         """Return the rows of a V1 request."""
-        return rows_of_json(body, self.info.channels, self._ignored)
+        self.limits.check_json(body, len(body))
+        rows = rows_of_json(body, self.info.channels, self._ignored, self._impute)
+        self.limits.check_rows(len(rows.values), len(self.info.channels))
+        return rows
 
     def rows_of_tensors(self, request: Request) -> Rows:
         """Return the rows of a V2 request."""
-        return request.rows(self.info.channels, self._ignored)
+        channels = len(self.info.channels)
+        for tensor in request.inputs:  # before an array is made of any
+            self.limits.check_rows(tensor.size // (channels if tensor.name == ROWS_INPUT else 1), channels)
+        return request.rows(self.info.channels, self._ignored, self._impute)
 
     def scaled(self, rows: Rows) -> Float32Array:
         """Return the input of the model, shape [rows, channels].
@@ -100,13 +118,19 @@ class RowService:
             raise RequestError(
                 "the predictor takes no timestamps", fix="send them to the transformer, or leave them out"
             )
-        return scaled(rows.values, self.info.channels, self._scaler)
+        return scaled(rows, self.info.channels, self._scaler)
 
     def answer(self, rows: Rows, scored: Scored) -> Answer:
         """Return the answers to scored rows."""
         if self.takes_telemetry:
+            arguments = self.options.arguments
             return assess(
-                self.info, rows, scored.contributions, scored.reconstruction, self.options.arguments.top_channels
+                self.info,
+                rows,
+                scored.contributions,
+                scored.reconstruction,
+                arguments.top_channels,
+                arguments.dead_after,
             )
         scores = scored.contributions.sum(axis=1)
         return PredictorAnswer(scored, scores, np.zeros(len(scores), dtype=np.bool_))

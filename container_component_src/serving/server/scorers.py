@@ -23,9 +23,11 @@ from container_component_src.serving.protocol.v2 import (
     decode_response,
     encode_request,
 )
+from container_component_src.serving.server.admission import OverloadedError
 from container_component_src.serving.server.offload import offload
 
-CONNECT_TIMEOUT = 0.5  # seconds; a predictor on a machine that is gone does not even refuse the connection
+# Seconds. A predictor on a machine that is gone does not even refuse the connection, but a busy machine takes its time.
+CONNECT_TIMEOUT = 5.0
 CA_VARIABLE = "REQUESTS_CA_BUNDLE"  # KServe's controller sets it if the connection to the predictor is encrypted
 FORWARDED_HEADERS = ("x-request-id", "x-b3-traceid", "authorization")
 _MESSAGE_LENGTH = 500
@@ -177,6 +179,8 @@ class RemoteScorer:
     def _scored(self, answer: httpx.Response, shape: tuple[int, ...]) -> Scored:
         if answer.status_code == httpx.codes.NOT_FOUND and self._version in answer.text:
             raise OtherVersionError(f"The predictor serves another model than {self._version}")
+        if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
+            raise OverloadedError("The predictor has too much to do; try again later.")
         if answer.status_code != httpx.codes.OK:
             reason = f"The predictor answers {answer.status_code} to the scaled rows: {answer.text[:_MESSAGE_LENGTH]}"
             # Whoever sent the rows cannot fix any other status (no such model, access denied, ...).

@@ -1,20 +1,23 @@
 """The server process: how it starts, serves and ends. Import this module only in a process that serves."""
 
 import asyncio
+import gc
 import logging
 from contextlib import closing
 
-from kserve import ModelServer, PredictorConfig, context
+from kserve import PredictorConfig, context
 from uvicorn.config import STARTUP_FAILURE
 
 from container_component_src.errors import InputError, StepError
 from container_component_src.serving.protocol.errors import RequestError
-from container_component_src.serving.protocol.process import GRACE_PERIOD, GRPC_PORT
+from container_component_src.serving.protocol.process import GRPC_PORT
 from container_component_src.serving.server import kserve_hooks, logs
 from container_component_src.serving.server.app import InferenceApp
 from container_component_src.serving.server.model import AnomalyModel
 from container_component_src.serving.server.roles import Role, ServingOptions, load
 from container_component_src.steps.serving import HTTP_PORT
+
+_GARBAGE_OBJECTS = 20_000  # new containers between two searches for garbage
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +44,15 @@ def build_model(options: ServingOptions) -> AnomalyModel:
             fix="train it again",
         ) from error
     context.set_predictor_config(predictor)
-    kserve_hooks.install(InferenceApp(model))
+    kserve_hooks.install(
+        InferenceApp(model),
+        read_timeout=options.arguments.read_timeout,
+        most_calls=model.admission.most_requests,
+        most_fields=4 * service.most_inputs,  # an input has two, and there are outputs and parameters
+    )
+    gc.collect()
+    gc.freeze()  # otherwise every search for garbage goes through all modules of PyTorch: tenths of a second
+    gc.set_threshold(_GARBAGE_OBJECTS)  # otherwise JSON of many lists is searched again and again while it is read
     logger.info("model is ready", extra={"model": model.name, "version": model.version})
     return model
 
@@ -56,14 +67,12 @@ def serve(options: ServingOptions) -> None:
     model = build_model(options)
     http_port = options.arguments.http_port
     grpc_port = options.arguments.grpc_port or (GRPC_PORT if http_port == HTTP_PORT else None)
-    server = ModelServer(
+    server = kserve_hooks.StoppableModelServer(
         http_port=http_port,
         grpc_port=grpc_port or GRPC_PORT,
         enable_grpc=kserve_hooks.ARGUMENTS.enable_grpc and grpc_port is not None,
-        grace_period=GRACE_PERIOD,
         predictor_config=model.predictor_config,
     )
-    kserve_hooks.adapt(server)
     try:
         server.start([model])
     except SystemExit as error:

@@ -104,7 +104,7 @@ def test_both_containers_get_the_model_name_as_an_option() -> None:
     for part, command in (("predictor", "serve_predictor"), ("transformer", "serve_transformer")):
         (container,) = made["spec"][part]["containers"]
         assert container["command"][:3] == ["python", "container_component_src/main.py", command]
-        assert container["command"][-2:] == ["--model-name", "eclss"]
+        assert container["command"][5:7] == ["--model-name", "eclss"]
         assert "args" not in container  # KServe appends its own
 
 

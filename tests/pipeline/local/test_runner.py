@@ -16,6 +16,7 @@ from kfp import local
 from kfp.local import config
 
 from container_component_src.errors import InputError
+from container_component_src.processes import is_running
 from pipeline.local import RunStatus, RunSummary
 from tests.pipeline import local_pipelines
 from tests.pipeline.local.conftest import Bench
@@ -270,14 +271,15 @@ def test_run_restores_logging_signals_and_kfp(bench: Bench, capsys: pytest.Captu
 RUN = """
 import sys
 from pathlib import Path
+from container_component_src.processes import is_running
 from pipeline.local import LocalRunOptions, run_locally
 yaml_path, work_dir, project = map(Path, sys.argv[1:])
 sys.exit(run_locally(LocalRunOptions(yaml_path, {}, work_dir, project_root=project, grace_seconds=1)).exit_code)
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interruption_leaves_no_process_behind(bench: Bench, number: signal.Signals) -> None:
+def _interrupted(bench: Bench, number: signal.Signals) -> tuple[int, str, list[psutil.Process]]:
+    """Send a signal to a run whose steps hang; return its exit code and output, and the processes that it had."""
     yaml_path = local_pipelines.compiled(local_pipelines.hanging, bench.directory)
     command = [sys.executable, "-c", RUN, str(yaml_path), str(bench.work_dir), str(bench.project)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
@@ -285,12 +287,20 @@ def test_interruption_leaves_no_process_behind(bench: Bench, number: signal.Sign
         deadline = time.monotonic() + 60
         while not all(file.exists() and file.read_text() for file in files) and time.monotonic() < deadline:
             time.sleep(0.1)
-        pids = [int(pid) for file in files for pid in file.read_text().split()]
-        assert len(psutil.Process(process.pid).children(recursive=True)) == 4
+        pids = {int(pid) for file in files for pid in file.read_text().split()}
+        descendants = psutil.Process(process.pid).children(recursive=True)
+        assert len(descendants) == 5  # two steps, what each has started, and the watchdog
+        assert pids < {descendant.pid for descendant in descendants}
         os.kill(process.pid, number)
         shown, _ = process.communicate(timeout=60)
-    assert process.returncode == 130, shown
-    assert [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"] == []
+    return process.returncode, shown, descendants
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interruption_leaves_no_process_behind(bench: Bench, number: signal.Signals) -> None:
+    code, shown, descendants = _interrupted(bench, number)
+    assert code == 130, shown
+    assert [process for process in descendants if is_running(process)] == []
     document = bench.document()
     assert document["status"] == "interrupted"
     assert {step["name"]: step["status"] for step in document["steps"]} == {
@@ -299,3 +309,11 @@ def test_interruption_leaves_no_process_behind(bench: Bench, number: signal.Sign
         "hang [1]": "interrupted",
         "clean_up": "skipped",
     }
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_leaves_no_process_behind(bench: Bench) -> None:
+    code, _, descendants = _interrupted(bench, signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    _, alive = psutil.wait_procs(descendants, timeout=60)
+    assert alive == []

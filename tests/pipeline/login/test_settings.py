@@ -43,8 +43,19 @@ def test_password_is_taken_literally(tmp_path: Path) -> None:
 
 def test_binary_file_is_rejected(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"KUBEFLOW_PASSWORD=\xff\xfe")
-    with pytest.raises(InputError, match=r"\.env: not readable"):
+    with pytest.raises(InputError, match=r"\.env: byte 18 is not UTF-8"):
         read_environment(tmp_path / ".env", {})
+
+
+def test_file_that_never_ends_is_rejected(tmp_path: Path) -> None:
+    (tmp_path / ".env").symlink_to("/dev/zero")
+    with pytest.raises(InputError, match=r"\.env: not a regular file"):
+        read_environment(tmp_path / ".env", {})
+
+
+def test_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"\xef\xbb\xbfKUBEFLOW_USERNAME=me\r\nKUBEFLOW_NAMESPACE=team\r\n")
+    assert read_environment(tmp_path / ".env", {}) == {"KUBEFLOW_USERNAME": "me", "KUBEFLOW_NAMESPACE": "team"}
 
 
 @pytest.mark.parametrize("name", COMPLETE)

@@ -95,7 +95,9 @@ def test_an_answer_without_the_expected_scores_fails(body: Any, message: str) ->
         run(url)
 
 
-@pytest.mark.parametrize(("status", "transient"), [(404, True), (502, True), (503, True), (302, False), (500, False)])
+@pytest.mark.parametrize(
+    ("status", "transient"), [(404, True), (502, True), (503, True), (429, True), (302, False), (500, False)]
+)
 def test_transient_failures_are_distinguished(status: int, transient: bool) -> None:
     with answering(status, {}) as url, pytest.raises(StepError, match=f"was answered {status}") as failure:
         run(url)

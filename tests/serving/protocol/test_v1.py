@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 from container_component_src.serving.protocol.errors import RequestError
 from container_component_src.serving.protocol.rows import Rows, scaled
 from container_component_src.serving.protocol.v1 import rows_of_json, values_of
+from tests.helpers import Counting
 from tests.serving.bad_requests import BAD_BODIES, BAD_ROWS, LIST
 from tests.serving.bundles import CHANNELS, ROW, SCALER
 
 VALUES = st.floats(-1e6, 1e6, width=32) | st.integers(-(10**6), 10**6)
 DEEP = 100_000
+NAMES = 3_000
 IGNORED = frozenset(SCALER.dropped)
 NANOSECONDS = 1_700_000_000_000_000_000
 
@@ -22,7 +24,7 @@ def read(body: object) -> Rows:
 
 
 def scaled_rows(rows: list[object]) -> np.ndarray:
-    return scaled(values_of(rows, CHANNELS, IGNORED), CHANNELS, SCALER)
+    return scaled(Rows(values_of(rows, CHANNELS, IGNORED)), CHANNELS, SCALER)
 
 
 @pytest.mark.parametrize(("body", "message"), BAD_BODIES.values(), ids=BAD_BODIES)
@@ -68,11 +70,20 @@ def test_duplicate_and_unknown_keys_are_refused(body: bytes, message: str) -> No
     assert message in str(error.value)
 
 
+@pytest.mark.parametrize("known", [True, False], ids=["known channels", "unknown names"])
+def test_a_repeated_name_takes_one_pass(known: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"channel {number}" for number in range(NAMES)]
+    pairs = ", ".join(f'"{name}": 1' for name in [*names, names[-1]])
+    Counting.in_json(monkeypatch)
+    with Counting.few(10 * NAMES), pytest.raises(RequestError, match=r"given twice" if known else "missing"):
+        rows_of_json(b'{"instances": [{%s}]}' % pairs.encode(), names if known else CHANNELS)
+
+
 @pytest.mark.parametrize("value", [b"NaN", b"Infinity", b"1e999", b"3.4e38"])
 def test_a_value_that_scaling_would_hide_is_refused(value: bytes) -> None:
     body = b'{"instances": [[1, %s, 3]]}' % value  # 3.4e38 / 0.25 overflows
     with pytest.raises(RequestError, match=r"row 0, channel 'coolant_temperature': .* not finite, or too large"):
-        scaled(rows_of_json(body, CHANNELS).values, CHANNELS, SCALER)
+        scaled(rows_of_json(body, CHANNELS), CHANNELS, SCALER)
 
 
 @given(rows=st.lists(st.tuples(VALUES, VALUES, VALUES), min_size=1, max_size=5), order=st.permutations(range(3)))
@@ -144,7 +155,7 @@ JSON_VALUES = st.recursive(
 )
 def test_every_request_is_scaled_or_refused(body: object) -> None:
     try:
-        values = scaled(read(body).values, CHANNELS, SCALER)
+        values = scaled(read(body), CHANNELS, SCALER)
     except RequestError:
         return
     assert values.shape[1] == len(CHANNELS)

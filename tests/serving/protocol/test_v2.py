@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as arrays
 
 from container_component_src.serving.protocol.errors import RequestError
 from container_component_src.serving.protocol.rows import Rows
-from container_component_src.serving.protocol.tensors import NUMPY_TYPES
+from container_component_src.serving.protocol.tensors import NUMPY_TYPES, Tensor
 from container_component_src.serving.protocol.v2 import (
     HEADER_LENGTH,
     Request,
@@ -18,9 +18,12 @@ from container_component_src.serving.protocol.v2 import (
     encode_request,
     encode_response,
 )
+from tests.helpers import Counting
 from tests.serving.bundles import CHANNELS, SCALER
 
 NANOSECONDS = 1_700_000_000_000_000_000
+MOST = 10  # inputs of a request
+NAMES = 3_000
 
 
 def tensor(name: str, data: list[Any], datatype: str = "FP64", **fields: Any) -> dict[str, Any]:
@@ -33,7 +36,7 @@ MATRIX = tensor("rows", [1, 2, 3, 4, 5, 6], shape=[2, 3])
 
 def read(*inputs: dict[str, Any], tail: bytes = b"") -> Rows:
     head = json.dumps({"inputs": inputs}).encode()
-    return decode_request(head + tail, str(len(head))).rows(CHANNELS, frozenset(SCALER.dropped))
+    return decode_request(head + tail, str(len(head)), MOST).rows(CHANNELS, frozenset(SCALER.dropped))
 
 
 def test_columns_in_any_order_and_a_matrix_are_read() -> None:
@@ -123,14 +126,37 @@ def test_binary_data_must_fit_the_shape_and_end_with_the_last_input() -> None:
 )
 def test_duplicate_and_unknown_keys_are_refused(body: bytes, message: str) -> None:
     with pytest.raises(RequestError) as error:
-        decode_request(body, None).rows(CHANNELS)
+        decode_request(body, None, MOST).rows(CHANNELS)
     assert message in str(error.value)
+
+
+def test_more_inputs_than_a_model_can_have_are_refused_before_any_is_read() -> None:
+    with pytest.raises(RequestError, match=r"11 inputs, far more .*; send a tensor for every channel, or one named"):
+        decode_request(json.dumps({"inputs": [{}] * (MOST + 1)}).encode(), None, MOST)
+    with pytest.raises(RequestError, match="input 0: it has no name"):
+        decode_request(json.dumps({"inputs": [{}] * MOST}).encode(), None, MOST)
+
+
+def test_a_repeated_input_takes_one_pass() -> None:
+    names = [Counting(f"channel {number}") for number in range(NAMES)]
+    inputs = tuple(Tensor(name, "FP32", (1,), [1.0]) for name in [*names, Counting(names[-1])])
+    with Counting.few(10 * NAMES), pytest.raises(RequestError, match=f"input '{names[-1]}': given twice"):
+        Request(inputs).rows(names)
+    with Counting.few(10 * NAMES), pytest.raises(RequestError, match=r"input 'channel \d+': unknown"):
+        Request(inputs[:-1]).rows(names[:-1])
+
+
+def test_a_repeated_key_takes_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = ", ".join(f'"key {number}": 1' for number in [*range(NAMES), NAMES - 1])
+    Counting.in_json(monkeypatch)
+    with Counting.few(10 * NAMES), pytest.raises(RequestError, match=f"the key 'key {NAMES - 1}' twice"):
+        decode_request(b'{"inputs": [{%s}]}' % pairs.encode(), None, MOST)
 
 
 @pytest.mark.parametrize("length", ["", "-1", "x", "1e3", "99999", "٣"])
 def test_an_invalid_json_length_is_refused(length: str) -> None:
     with pytest.raises(RequestError, match="not the length of the JSON"):
-        decode_request(b'{"inputs": []}', length)
+        decode_request(b'{"inputs": []}', length, MOST)
 
 
 NUMBERS = st.sampled_from([np.dtype(name) for name in NUMPY_TYPES.values()]).flatmap(
@@ -159,7 +185,7 @@ def test_an_encoded_response_is_decoded_unchanged(outputs: dict[str, np.ndarray]
 def test_a_request_of_the_client_is_read_by_the_server() -> None:
     values = np.arange(6.0).reshape(2, 3)
     body, headers = encode_request({"rows": values, "timestamps": np.array([NANOSECONDS, NANOSECONDS + 1])})
-    request = decode_request(body, headers[HEADER_LENGTH])
+    request = decode_request(body, headers[HEADER_LENGTH], MOST)
     rows = request.rows(CHANNELS)
     np.testing.assert_array_equal(rows.values, values)
     assert rows.timestamps is not None

@@ -120,6 +120,29 @@ def test_scaled_rows_get_the_scores_of_the_model(service: Service, ask: Ask, tel
     assert answer["model_version"] == service.bundle.info.version
 
 
+@pytest.mark.parametrize("role", ["combined", "transformer"])
+def test_every_server_of_telemetry_imputes(service: Service, role: str, telemetry: np.ndarray) -> None:
+    server: Server = getattr(service, role)
+    whole, holed = telemetry[:9].copy(), telemetry[:9].copy()
+    whole[3:, 1], holed[3:, 1] = SCALER.centre[1], np.nan
+    timestamps = 10**18 + 100 * 10**9 * np.arange(9)
+    url = f"{server.url}/v2/models/{MODEL}/infer"
+    answers = []
+    for values, impute in ((whole, False), (holed, True)):
+        body, headers = encode_request({"rows": values, "timestamps": timestamps}, impute)
+        reply = server.client.post(url, content=body, headers=headers)
+        assert reply.status_code == 200, reply.text
+        answers.append(decode_response(reply.content, reply.headers[HEADER_LENGTH])[1])
+    close(answers[1]["smoothed_score"], answers[0]["smoothed_score"])
+    assert answers[1]["imputed_channels"].tolist() == [CHANNELS[1]]
+    assert answers[1]["dead"].ravel().tolist() == [False] * 7 + [True] * 2  # for more than 300 seconds
+    assert answers[1]["alarm"][7:].all()
+    body, headers = encode_request({"rows": holed})
+    refused = server.client.post(url, content=body, headers=headers)
+    assert refused.status_code == 400
+    assert f"row 3, channel '{CHANNELS[1]}'" in refused.json()["error"]
+
+
 def test_only_requested_outputs_are_sent(service: Service) -> None:
     inputs = [{"name": "rows", "shape": [1, 3], "datatype": "FP32", "data": [[1012.5, 17.75, 3510.0]]}]
     url = f"{service.combined.url}/v2/models/{MODEL}/infer"

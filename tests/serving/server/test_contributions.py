@@ -15,7 +15,7 @@ from container_component_src.serving.protocol.rows import Rows
 from container_component_src.serving.server.answers import assess
 from container_component_src.steps.data import ScalerType
 from container_component_src.steps.training import TrainingArguments
-from container_component_src.telemetry.archive import float_channels
+from container_component_src.telemetry.columns import columns_of
 from container_component_src.telemetry.dataset import Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.scaler import Scaler
@@ -33,7 +33,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, np.ndarra
     spec = ExampleDataSpec(rows=ROWS, channels=24, anomalies=0, years=(2023,))
     (archive,) = generate(folder, spec).archives
     table = pq.read_table(archive)
-    channels = float_channels(table.schema, TIME)
+    channels = columns_of(table.schema, TIME).channels
     values = table.select(list(channels)).to_pandas().interpolate(limit_direction="both").to_numpy(np.float32)
     order = np.random.default_rng(0).permutation(len(values))  # so that both splits have all daily rhythms
     known, unknown = values[np.sort(order[:TRAIN_ROWS])], values[np.sort(order[TRAIN_ROWS:])]

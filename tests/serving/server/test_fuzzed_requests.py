@@ -30,7 +30,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from([*CHANNELS, "rows", "x"]), inner),
     max_leaves=8,
 )
-NUMBERS = st.floats(-1e40, 1e40) | st.integers(-(10**6), 10**20)
+NUMBERS = st.floats(-1e40, 1e40) | st.integers(-(10**6), 10**20) | st.sampled_from([None, float("nan"), float("inf")])
 GOOD_ROWS = st.lists(NUMBERS, min_size=3, max_size=3) | st.fixed_dictionaries(dict.fromkeys(ROW, NUMBERS))
 
 
@@ -50,10 +50,19 @@ TENSORS = st.fixed_dictionaries(
         "parameters": or_any(st.fixed_dictionaries({"binary_data_size": or_any(st.integers(-1, 40))})),
     },
 )
+PARAMETERS = or_any(
+    st.fixed_dictionaries(
+        {}, optional={"binary_data_output": or_any(st.booleans()), "impute_missing": or_any(st.booleans())}
+    )
+)
 V1 = or_any(
     st.fixed_dictionaries(
         {"instances": or_any(st.lists(or_any(GOOD_ROWS), max_size=3))},
-        optional={"timestamps": or_any(st.lists(or_any(st.integers(10**17, 2**64)), max_size=3)), "x": VALUES},
+        optional={
+            "timestamps": or_any(st.lists(or_any(st.integers(10**17, 2**64)), max_size=3)),
+            "parameters": PARAMETERS,
+            "x": VALUES,
+        },
     )
 )
 V2 = or_any(
@@ -61,7 +70,7 @@ V2 = or_any(
         {"inputs": or_any(st.lists(or_any(TENSORS), max_size=4))},
         optional={
             "id": VALUES,
-            "parameters": or_any(st.just({"binary_data_output": True})),
+            "parameters": PARAMETERS,
             "outputs": or_any(st.lists(or_any(st.fixed_dictionaries({"name": st.sampled_from(["score", "x"])})))),
         },
     )
@@ -151,13 +160,19 @@ GRPC_TENSORS = st.fixed_dictionaries(
     inputs=st.lists(GRPC_TENSORS, max_size=4),
     raw=st.lists(st.binary(max_size=24), max_size=4),
     outputs=st.lists(st.fixed_dictionaries({"name": st.sampled_from(["score", "x"])}), max_size=2),
+    parameters=st.dictionaries(
+        st.sampled_from(["impute_missing", "x"]),
+        st.sampled_from([{}, {"bool_param": True}, {"int64_param": 1}, {"string_param": "true"}]),
+    ),
 )
 def test_no_grpc_request_ends_in_an_internal_error(
-    service: Service, role: str, inputs: list[Any], raw: list[bytes], outputs: list[Any]
+    service: Service, role: str, inputs: list[Any], raw: list[bytes], outputs: list[Any], parameters: dict[str, Any]
 ) -> None:
-    request = messages.ModelInferRequest(model_name=MODEL, inputs=inputs, raw_input_contents=raw, outputs=outputs)
+    request = messages.ModelInferRequest(
+        model_name=MODEL, inputs=inputs, raw_input_contents=raw, outputs=outputs, parameters=parameters
+    )
     with stub(getattr(service, role).grpc_port) as methods:
         try:
             methods.ModelInfer(request)
         except RpcError as error:
-            assert error.code() is StatusCode.INVALID_ARGUMENT, error.details()
+            assert error.code() in (StatusCode.INVALID_ARGUMENT, StatusCode.RESOURCE_EXHAUSTED), error.details()

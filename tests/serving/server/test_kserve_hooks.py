@@ -1,5 +1,6 @@
 """What the servers assume about KServe's private parts; a failing test names the part that KServe changed."""
 
+import asyncio
 import inspect
 import sys
 from typing import Any
@@ -9,13 +10,14 @@ import pytest
 from fastapi import FastAPI
 
 from container_component_src.errors import StepError
+from container_component_src.serving.protocol.process import GRACE_PERIOD
 
 with mock.patch.object(sys, "argv", ["pytest"]):  # kserve would parse the arguments of pytest
     from kserve import InferRequest, ModelServer, model_server
     from kserve.constants.constants import FASTAPI_APP_IMPORT_STRING
     from kserve.protocol.dataplane import DataPlane
-    from kserve.protocol.grpc import interceptors
     from kserve.protocol.grpc.grpc_predict_v2_pb2 import ModelInferRequest
+    from kserve.protocol.grpc.server import GRPCServer
     from kserve.protocol.model_repository_extension import ModelRepositoryExtension
     from kserve.protocol.rest.multiprocess import server as multiprocess_server
     from kserve.protocol.rest.server import RESTServer
@@ -41,7 +43,16 @@ CALLS = [
     (RESTServer.create_application, f'import_from_string("{FASTAPI_APP_IMPORT_STRING}")'),
     (ModelServer.start, "self.dataplane,"),
     (ModelServer.start, "self.model_repository_extension,"),
-    (interceptors.ExceptionToStatusInterceptor.handle_exception, "abort(StatusCode.UNAVAILABLE, ex.reason)"),
+    (ModelServer.start, "RESTServer("),
+    (ModelServer.start, "GRPCServer("),
+    (ModelServer.start, "self.register_signal_handler()"),
+    (ModelServer.stop, "self._grpc_server.stop(sig)"),
+    (ModelServer.register_signal_handler, "self.stop(sig)"),
+    (multiprocess_server.RESTServerMultiProcess.__init__, "RESTServer("),
+    (RESTServer.__init__, "self._server = _RefreshingServer(self.config)"),
+    (RESTServer.create_application, "self._add_exception_handlers(app)"),
+    (GRPCServer.start, "self._server = aio.server("),
+    (GRPCServer.stop, "self._server.stop(grace=self._grace_period)"),
 ]
 
 
@@ -68,13 +79,22 @@ def test_kserve_keeps_the_binary_data_of_grpc_inputs() -> None:
     assert kserve_hooks.raw_contents(InferRequest.from_grpc(message)) == [None]
 
 
-@pytest.mark.parametrize(("owner", "name"), [(model_server, "app"), (multiprocess_server, "RESTServerProcess")])
+REPLACED = [
+    (model_server, "app"),
+    (model_server, "RESTServer"),
+    (model_server, "GRPCServer"),
+    (multiprocess_server, "RESTServer"),
+    (multiprocess_server, "RESTServerProcess"),
+]
+
+
+@pytest.mark.parametrize(("owner", "name"), REPLACED)
 def test_a_kserve_that_lacks_a_replaced_name_is_refused(owner: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_server, "app", model_server.app)
-    monkeypatch.setattr(multiprocess_server, "RESTServerProcess", WORKER)
+    for module, part in REPLACED:
+        monkeypatch.setattr(module, part, getattr(module, part))
     monkeypatch.delattr(owner, name)
     with pytest.raises(StepError, match=f"kserve has no {owner.__name__}.{name}"):
-        kserve_hooks.install(FastAPI())
+        kserve_hooks.install(FastAPI(), read_timeout=1.0, most_calls=1, most_fields=1)
 
 
 def test_a_worker_may_answer_its_first_ping_late() -> None:
@@ -88,3 +108,17 @@ def test_a_worker_may_answer_its_first_ping_late() -> None:
 def test_a_worker_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kserve_hooks, "_START_SECONDS", -1.0)
     assert not kserve_hooks.SlowStartProcess([], print).ping(SHORT)
+
+
+def test_a_server_that_is_told_to_stop_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    timer = mock.Mock()
+    monkeypatch.setattr("faulthandler.dump_traceback_later", timer)
+    server = kserve_hooks.StoppableModelServer(enable_grpc=False)
+
+    async def stop_twice() -> None:
+        server.stop(15)
+        server.stop(15)
+
+    asyncio.run(stop_twice())
+    timer.assert_called_once_with(GRACE_PERIOD, exit=True)
+    assert 0 < server.grace_period < GRACE_PERIOD

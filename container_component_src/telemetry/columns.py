@@ -1,0 +1,93 @@
+"""Which columns of a table of telemetry are channels, and why others are not."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from container_component_src.errors import InputError
+from container_component_src.repetition import first_repeated
+
+EXACT_IN_FLOAT32 = 2**24  # greatest number up to which float32 represents every whole number
+WHOLE = {b"whole_numbers": b"true"}  # metadata of a float column whose values are written as whole numbers
+# Names under which pandas and Dask store row numbers that have no name of their own; a CSV file leaves the name empty.
+_ROW_INDEX = re.compile(r"(__index_level_\d+__|__null_dask_index__|Unnamed: \d+|)")
+
+_CHANNEL_KINDS = (
+    pa.types.is_floating,
+    pa.types.is_integer,
+    pa.types.is_boolean,
+    pa.types.is_decimal,
+    pa.types.is_null,  # of a column without any value, which may have numbers in another archive
+)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a table apart from its timestamps."""
+
+    channels: tuple[str, ...]  # in the order of the table
+    left_out: Mapping[str, str]  # why each of the other columns is not a channel, by name
+    whole: tuple[str, ...]  # the channels of whole numbers
+
+
+def check_names(source: str, names: Iterable[str]) -> None:
+    """Check that no two columns have the same name.
+
+    Raises:
+        InputError: Two have.
+    """
+    repeated = first_repeated(names)
+    if repeated is not None:
+        raise InputError(f"{source}: two columns are named '{repeated}'", fix="rename or remove one")
+
+
+def columns_of(schema: pa.Schema, timestamp_col: str) -> Columns:
+    """Divide the columns into channels, which are all columns of numbers or of true and false, and others."""
+    index = _index_columns(schema)
+    others = [field for field in schema if field.name != timestamp_col]
+    reasons = {field.name: _reason(field, index) for field in others}
+    return Columns(
+        channels=tuple(name for name, reason in reasons.items() if not reason),
+        left_out={name: reason for name, reason in reasons.items() if reason},
+        whole=tuple(field.name for field in others if not reasons[field.name] and _is_whole(field)),
+    )
+
+
+def _index_columns(schema: pa.Schema) -> set[str]:
+    """Return the names of the columns that pandas restores as the index of the rows."""
+    stored = (schema.pandas_metadata or {}).get("index_columns", [])
+    return {name for name in stored if isinstance(name, str)}
+
+
+def _reason(field: pa.Field, index: set[str]) -> str:
+    """Return why a column is not a channel, or "" if it is one."""
+    kind = field.type
+    if field.name in index or _ROW_INDEX.fullmatch(field.name):
+        return "index of the rows"
+    if any(is_kind(kind) for is_kind in _CHANNEL_KINDS):
+        return ""
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return "text"
+    if pa.types.is_dictionary(kind):
+        return "categories"
+    if pa.types.is_temporal(kind):
+        return f"times ({kind})"
+    return f"not numbers ({kind})"
+
+
+def _is_whole(field: pa.Field) -> bool:
+    return pa.types.is_integer(field.type) or WHOLE.items() <= (field.metadata or {}).items()
+
+
+def greatest_magnitudes(table: pa.Table, names: tuple[str, ...]) -> dict[str, float]:
+    """Return the greatest magnitude in each of the columns; 0 without values."""
+    found = {name: pc.min_max(table.column(name)).as_py() for name in names}
+    return {name: max(abs(ends["min"] or 0), abs(ends["max"] or 0)) for name, ends in found.items()}
+
+
+def names_and_reasons(left_out: Mapping[str, str]) -> str:
+    """Return the names of columns that are not channels, each with its reason."""
+    return ", ".join(f"'{name}' ({reason})" for name, reason in left_out.items())

@@ -6,13 +6,23 @@ import re
 NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}  # of an OSError: the disk, the file or the quota is full
 BAD_PATH = {errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR}  # of an OSError: no such path can be
 
+_AUTHORITY = re.compile(r"(?<=//)[^/\s]+")  # of an address
 
-_LOGIN = re.compile(r"(?<=//)[^/\s@]*:[^/\s]*(?=@)")  # of an address
+
+def without_logins(text: str, authority: re.Pattern[str] = _AUTHORITY) -> str:
+    """Return a text with `***` for the user names and passwords of its addresses.
+
+    Args:
+        text: The text.
+        authority: Pattern of the parts of a text that may be `user:password@host`. It must take one pass, as a user may
+            give a text of any length.
+    """
+    return authority.sub(_without_login, text)
 
 
-def without_logins(text: str) -> str:
-    """Return a text with `***` for the user names and passwords of its addresses."""
-    return _LOGIN.sub("***", text)
+def _without_login(authority: re.Match[str]) -> str:
+    login, _, host = authority[0].rpartition("@")
+    return f"***@{host}" if ":" in login else authority[0]
 
 
 class PipelineError(Exception):

@@ -20,6 +20,7 @@ _SHOWN = 10  # errors that a message names
 _QUANTITY = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(m|[kMGTPE]?|[KMGTPE]i)", re.ASCII)
 _LARGEST = 2**63 - 1  # of the numbers in a quantity of Kubernetes
 _LONGEST_ECHO = 100  # characters
+_WORD = re.compile(r"[^/\s'\"]+")  # which may be a login even without a scheme before it
 _DECIMAL = ("m", "", "k", "M", "G", "T", "P", "E")
 _BINARY = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 
@@ -112,7 +113,7 @@ def parse_json(text: str) -> object:
 
 def shown(value: object) -> str:
     """Return a value as a message repeats it: quoted, cut if it is long, and without the login of an address."""
-    text = re.sub(r"[^/\s'\"]*:[^/\s'\"]*@", "***@", without_logins(repr(value)))
+    text = without_logins(repr(value), _WORD)
     return text if len(text) <= _LONGEST_ECHO else f"{text[:_LONGEST_ECHO]}…"
 
 

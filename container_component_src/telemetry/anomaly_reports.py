@@ -103,8 +103,8 @@ def _sheet_events(sheet: Sheet, top: list[Row], header: int, columns: ReportColu
         columns: Headers of the report table.
     """
     headers = top[header]
-    known = set(map(_normalised, headers))
-    present = columns.model_dump() if _normalised(columns.channels) in known else columns.required
+    named = _normalised(columns.channels) in map(_normalised, headers)
+    present = columns.model_dump() if named else columns.required
     positions = {field: _position(sheet.label, headers, name) for field, name in present.items()}
     rows = enumerate(chain(top[header + 1 :], sheet.rows), start=header + 2)  # numbered as in a spreadsheet
     filled = {number: row for number, row in rows if any(row)}

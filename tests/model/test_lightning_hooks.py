@@ -30,12 +30,8 @@ found = [round(float(weights), 4), [name for name in heavy if name in sys.module
 
 @pytest.mark.parametrize(
     "first",
-    [
-        "from torch._dynamo.backends.registry import get_default_backend",
-        "import torch._dynamo.config",
-        "import torchmetrics.classification",
-        "",
-    ],
+    ["from torch._dynamo.backends.registry import get_default_backend\nimport torchmetrics.classification", ""],
+    ids=["parts first", "as a whole"],
 )
 def test_compiled_models_and_metrics_work(first: str) -> None:
     code = f"""

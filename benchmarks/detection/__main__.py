@@ -23,7 +23,7 @@ Folder = click.Path(path_type=Path, file_okay=False)
     "--data",
     "root",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="Folder of folders with telemetry/*.parquet, anomaly_reports.xlsx and perhaps causes.csv.",
+    help="Folder of folders with archives in telemetry/, anomaly_reports.xlsx and perhaps causes.csv.",
 )
 @click.option("--only", multiple=True, help="Data sets whose names begin so; all by default. Can be repeated.")
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Seeds, from 42.")

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-import pyarrow.parquet as pq
 from distributed import Client
 
 from container_component_src.dask_preprocessor.preprocessor import preprocess
 from container_component_src.errors import InputError
 from container_component_src.example_data import ExampleDataSpec, generate
 from container_component_src.steps.data import ReportColumns
-from container_component_src.telemetry.dataset import MANIFEST_NAME, timestamps_of
+from container_component_src.telemetry.archive_files import archive_name, find_archives
+from container_component_src.telemetry.dataset import MANIFEST_NAME, Dataset
 from container_component_src.telemetry.labels import label_dataset
 from container_component_src.telemetry.partitioning import split_archive
 from container_component_src.telemetry.smoothing import median_step
@@ -36,11 +36,6 @@ class TelemetryFolder:
     def group(self) -> str:
         """First part of the name; the data sets of a group count as one."""
         return self.name.partition("/")[0]
-
-    @property
-    def archives(self) -> list[Path]:
-        """Paths of the archives, by name."""
-        return sorted((self.root / "telemetry").glob("*.parquet"))
 
     def reports(self, folder: Path) -> Path:
         """Return the path of the reports; with causes, of a copy in a folder that has them as a column."""
@@ -76,7 +71,7 @@ def find(root: Path) -> list[TelemetryFolder]:
     )
     if not folders:
         raise InputError(
-            f"{root}: no data set", fix="name a folder of folders with telemetry/*.parquet and anomaly_reports.xlsx"
+            f"{root}: no data set", fix="name a folder of folders with archives in telemetry/ and anomaly_reports.xlsx"
         )
     return [TelemetryFolder(folder.relative_to(root).as_posix(), folder) for folder in folders]
 
@@ -94,21 +89,21 @@ def prepare(source: TelemetryFolder, folder: Path) -> Prepared:
     dataset, labels = (folder / source.name / part for part in ("dataset", "labels"))
     if not (labels / MANIFEST_NAME).exists():
         folders = []
-        for archive in source.archives:
-            folders.append(str(folder / source.name / "partitions" / archive.stem))
-            split_archive(str(archive), folders[-1], TIMESTAMP_COL)
+        for archive in find_archives(str(source.root / "telemetry")):
+            folders.append(str(folder / source.name / "partitions" / archive_name(archive)))
+            split_archive(archive.uri, folders[-1], TIMESTAMP_COL)
         with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as client:
             preprocess(folders, str(dataset), TIMESTAMP_COL, 1.0, "", client)
-        label_dataset(str(dataset), str(source.reports(folder / source.name)), str(labels), ReportColumns())
-    return Prepared(source, str(dataset), str(labels), *time_scale(source))
+        reports = source.reports(folder / source.name)
+        label_dataset(str(dataset), str(reports), str(labels), ReportColumns(), strict=False)
+    return Prepared(source, str(dataset), str(labels), *time_scale(source.group, Dataset.open(str(dataset))))
 
 
-def time_scale(source: TelemetryFolder) -> tuple[float, float]:
+def time_scale(group: str, dataset: Dataset) -> tuple[float, float]:
     """Return the hours of the window around events and of a block."""
-    if source.group in TIME_SCALES:
-        return TIME_SCALES[source.group]
-    times = pq.read_table(source.archives[0], columns=[TIMESTAMP_COL]).column(TIMESTAMP_COL)
-    step = median_step(timestamps_of(times)) or NANOSECONDS_PER_HOUR
+    if group in TIME_SCALES:
+        return TIME_SCALES[group]
+    step = median_step(next(dataset.frames(channels=())).timestamps) or NANOSECONDS_PER_HOUR
     return step * WINDOW_STEPS / NANOSECONDS_PER_HOUR, step * BLOCK_STEPS / NANOSECONDS_PER_HOUR
 
 

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -8,7 +9,7 @@ from container_component_src.errors import InputError
 from container_component_src.steps.data import ReportColumns
 from container_component_src.telemetry.anomaly_reports import read_reports
 from container_component_src.telemetry.dataset import Dataset
-from tests.helpers import report, write_archive, write_reports
+from tests.helpers import report, write_archive, write_dataset, write_reports
 
 
 def write_data(root: Path) -> None:
@@ -57,6 +58,6 @@ def test_data_is_prepared_once(tmp_path: Path) -> None:
 
 
 def test_unknown_data_gets_a_time_scale_in_steps(tmp_path: Path) -> None:
-    write_data(tmp_path)  # a row a minute
-    assert time_scale(TelemetryFolder("plant", tmp_path)) == (2.5, 1.25)
-    assert time_scale(TelemetryFolder("skab", tmp_path)) == (0.1, 0.1)
+    dataset = write_dataset(tmp_path, np.zeros((20, 2)))  # a row a minute
+    assert time_scale("plant", dataset) == (2.5, 1.25)
+    assert time_scale("skab", dataset) == (0.1, 0.1)

@@ -18,13 +18,12 @@ from container_component_src import storage
 from container_component_src.errors import InputError
 from container_component_src.storage import Location
 from container_component_src.telemetry.archive import (
-    check_same_channels,
     checked_timestamps,
     log_left_out,
     open_archive,
     warn_of_rounding,
 )
-from container_component_src.telemetry.columns import greatest_magnitudes
+from container_component_src.telemetry.columns import check_same_channels, greatest_magnitudes
 from container_component_src.telemetry.dataset import (
     Dataset,
     Frame,

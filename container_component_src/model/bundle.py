@@ -12,7 +12,7 @@ from container_component_src.errors import InputError
 from container_component_src.model.bundle_info import INFO_NAME, WEIGHTS_NAME, Architecture, BundleInfo, read_info
 from container_component_src.model.vae import TimeStampVAE
 from container_component_src.storage import Location
-from container_component_src.telemetry.archive import check_same_channels
+from container_component_src.telemetry.columns import check_same_channels
 
 _FIX = "train again"
 

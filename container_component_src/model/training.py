@@ -31,7 +31,7 @@ from container_component_src.model.vae import TimeStampVAE
 from container_component_src.model.windows import Windowing
 from container_component_src.scratch import scratch_directory
 from container_component_src.steps.training import TrainingArguments
-from container_component_src.telemetry.archive import check_same_channels
+from container_component_src.telemetry.columns import check_same_channels
 from container_component_src.telemetry.dataset import Dataset
 
 _VARIANCE_FLOOR = 1e-4

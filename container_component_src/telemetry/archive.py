@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,13 @@ from container_component_src.arrays import Timestamps
 from container_component_src.errors import InputError
 from container_component_src.storage import Location
 from container_component_src.telemetry.archive_files import find_archives
-from container_component_src.telemetry.columns import EXACT_IN_FLOAT32, Columns, columns_of, names_and_reasons
+from container_component_src.telemetry.columns import (
+    EXACT_IN_FLOAT32,
+    Columns,
+    check_same_channels,
+    columns_of,
+    names_and_reasons,
+)
 from container_component_src.telemetry.dataset import LABEL_COL, check_disjoint, timestamps_of, to_iso, values_of
 from container_component_src.telemetry.tables import Table, open_table
 
@@ -214,39 +219,6 @@ def _check_time_type(column: str, kind: pa.DataType) -> None:
         pd.DatetimeTZDtype(tz=kind.tz)
     except (TypeError, ValueError, KeyError) as error:  # the last one is the base of the errors of unknown zones
         raise InputError(f"{column} has the unknown time zone '{kind.tz}'", fix="convert it to UTC") from error
-
-
-def check_same_channels(
-    source: str, channels: Sequence[str], expected: Sequence[str], reference: str, left_out: Mapping[str, str] = {}
-) -> None:
-    """Compare channel names and their order.
-
-    Args:
-        source: What has the channels, for the error message.
-        channels: Channel names.
-        expected: Names that they must equal.
-        reference: What has the expected names, for the error message.
-        left_out: Why other columns of the source are not channels, by name.
-
-    Raises:
-        InputError: They differ; the message names the first difference.
-    """
-    if tuple(channels) == tuple(expected):
-        return
-    missing = [name for name in expected if name not in channels]
-    extra = [name for name in channels if name not in expected]
-    pairs = enumerate(zip_longest(channels, expected))
-    position, (found, wanted) = next((at, pair) for at, pair in pairs if pair[0] != pair[1])
-    difference = f"channel {position} is '{found}' instead of '{wanted}'"
-    if missing:
-        reason = f" ({left_out[missing[0]]})" if missing[0] in left_out else ""
-        difference = f"it lacks '{missing[0]}'{reason}"
-    elif extra:
-        difference = f"it also has '{extra[0]}'"
-    raise InputError(
-        f"{source}: channels differ from those of {reference}: {difference}",
-        fix="use the same columns of numbers in the same order",
-    )
 
 
 def checked_timestamps(

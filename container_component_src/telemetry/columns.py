@@ -1,8 +1,9 @@
 """Which columns of a table of telemetry are channels, and why others are not."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -91,3 +92,36 @@ def greatest_magnitudes(table: pa.Table, names: tuple[str, ...]) -> dict[str, fl
 def names_and_reasons(left_out: Mapping[str, str]) -> str:
     """Return the names of columns that are not channels, each with its reason."""
     return ", ".join(f"'{name}' ({reason})" for name, reason in left_out.items())
+
+
+def check_same_channels(
+    source: str, channels: Sequence[str], expected: Sequence[str], reference: str, left_out: Mapping[str, str] = {}
+) -> None:
+    """Compare channel names and their order.
+
+    Args:
+        source: What has the channels, for the error message.
+        channels: Channel names.
+        expected: Names that they must equal.
+        reference: What has the expected names, for the error message.
+        left_out: Why other columns of the source are not channels, by name.
+
+    Raises:
+        InputError: They differ; the message names the first difference.
+    """
+    if tuple(channels) == tuple(expected):
+        return
+    missing = [name for name in expected if name not in channels]
+    extra = [name for name in channels if name not in expected]
+    pairs = enumerate(zip_longest(channels, expected))
+    position, (found, wanted) = next((at, pair) for at, pair in pairs if pair[0] != pair[1])
+    difference = f"channel {position} is '{found}' instead of '{wanted}'"
+    if missing:
+        reason = f" ({left_out[missing[0]]})" if missing[0] in left_out else ""
+        difference = f"it lacks '{missing[0]}'{reason}"
+    elif extra:
+        difference = f"it also has '{extra[0]}'"
+    raise InputError(
+        f"{source}: channels differ from those of {reference}: {difference}",
+        fix="use the same columns of numbers in the same order",
+    )

@@ -8,11 +8,11 @@ the number of rows. A folder without a manifest, or with an empty one, is an unf
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field, ValidationError
@@ -283,4 +283,9 @@ def check_disjoint(periods: Iterable[tuple[str, int, int]]) -> None:
 
 def to_iso(timestamp: int) -> str:
     """Return nanoseconds since 1970-01-01 UTC as ISO 8601 text."""
-    return pd.Timestamp(timestamp, unit="ns", tz="UTC").isoformat()
+    seconds, nanoseconds = divmod(timestamp, 10**9)
+    text = datetime.fromtimestamp(seconds, UTC).isoformat()
+    if not nanoseconds:
+        return text
+    fraction = f"{nanoseconds:09d}" if nanoseconds % 1000 else f"{nanoseconds // 1000:06d}"
+    return text.replace("+", f".{fraction}+")

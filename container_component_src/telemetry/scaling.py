@@ -14,7 +14,7 @@ from container_component_src import storage
 from container_component_src.arrays import BoolArray, Float32Array, Float64Array
 from container_component_src.errors import InputError
 from container_component_src.steps.data import ScalerType
-from container_component_src.telemetry.archive import check_same_channels
+from container_component_src.telemetry.columns import check_same_channels
 from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.scaler import Scaler

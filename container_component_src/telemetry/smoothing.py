@@ -1,8 +1,6 @@
 """Smoothing of scores over time by a causal rolling median that restarts after every gap."""
 
 import numpy as np
-import pandas as pd
-from pandas.api.indexers import BaseIndexer
 
 from container_component_src.arrays import Float32Array, Float64Array, IntArray, Timestamps
 from container_component_src.errors import InputError
@@ -76,8 +74,9 @@ class Smoother:
     def _median(self, timestamps: Timestamps, scores: Float64Array) -> Float64Array:
         if not len(scores):
             return scores
-        indexer = _SegmentWindows(segment_starts(timestamps, self._max_gap_ns), self._window)
-        return pd.Series(scores).rolling(indexer, min_periods=1).median().to_numpy(dtype=np.float64)
+        from container_component_src.telemetry.rolling import segment_median  # noqa: PLC0415 - needs pandas
+
+        return segment_median(scores, segment_starts(timestamps, self._max_gap_ns), self._window)
 
 
 def segment_starts(timestamps: Timestamps, max_gap_ns: int | None) -> IntArray:
@@ -88,24 +87,3 @@ def segment_starts(timestamps: Timestamps, max_gap_ns: int | None) -> IntArray:
         after_gap = np.flatnonzero(np.diff(timestamps) > max_gap_ns) + 1
         starts[after_gap] = after_gap
     return np.maximum.accumulate(starts)
-
-
-class _SegmentWindows(BaseIndexer):
-    """Windows of the last `window` rows that do not cross the start of a row's segment."""
-
-    def __init__(self, starts: IntArray, window: int) -> None:
-        super().__init__()
-        self._starts = starts
-        self._window = window
-
-    def get_window_bounds(
-        self,
-        num_values: int = 0,
-        min_periods: int | None = None,
-        center: bool | None = None,
-        closed: str | None = None,
-        step: int | None = None,
-    ) -> tuple[IntArray, IntArray]:
-        """Return the half-open bounds of every row's window, each of shape [rows]."""
-        ends = np.arange(1, num_values + 1, dtype=np.int64)
-        return np.maximum(self._starts, ends - self._window), ends

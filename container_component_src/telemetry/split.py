@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import numpy as np
-import pandas as pd
 
 from container_component_src.errors import InputError
 from container_component_src.steps.data import SplitRule
@@ -94,4 +93,4 @@ def _check_none_empty(rows: dict[str, int], uri: str) -> None:
 
 
 def _nanoseconds(hours: float) -> int:
-    return int(pd.Timedelta(hours=hours).value)
+    return round(hours * 3600 * 10**9)

@@ -103,6 +103,9 @@ def test_timestamps_of_any_unit_and_zone(unit: str, zone: str) -> None:
 def test_to_iso() -> None:
     assert to_iso(0) == "1970-01-01T00:00:00+00:00"
     assert to_iso(nanoseconds("2023-05-01 10:00:00.5")) == "2023-05-01T10:00:00.500000+00:00"
+    assert to_iso(-1) == "1969-12-31T23:59:59.999999999+00:00"
+    for end in (pd.Timestamp.min, pd.Timestamp.max):
+        assert to_iso(end.value) == end.tz_localize("UTC").isoformat()
 
 
 @given(data=st.data())

@@ -7,9 +7,8 @@ from contextlib import asynccontextmanager, contextmanager
 
 from container_component_src.serving.server.offload import INLINE_BYTES
 
-SMALL_TURNS = (
-    16  # an HTTP client keeps 20 connections to a predictor open; beyond that it connects anew for each request
-)
+# An HTTP client keeps 20 connections to a predictor open; beyond that it connects anew for each request.
+SMALL_TURNS = 16
 LARGE_TURNS = 2  # one is read or answered while the predictor works on the other
 WAIT_SECONDS = 60.0
 _HELD_BODIES = 4  # of the largest size

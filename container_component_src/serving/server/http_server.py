@@ -17,9 +17,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from container_component_src.serving.server.refusals import KSERVE_REFUSALS, message_of, status_of
 
-MOST_HEAD_BYTES = (
-    2**16
-)  # of the headers of a request, and of what else is not body; bodies in small chunks may have more
+# Of the headers of a request, and of what else is not body; bodies in small chunks may have more.
+MOST_HEAD_BYTES = 2**16
 WRITE_BYTES_PER_SECOND = 2**20  # a client that takes an answer more slowly gets no more time than the read timeout
 
 logger = logging.getLogger(__name__)

@@ -3,13 +3,15 @@
 The seconds are of the processor of the server, so that other processes of the machine hardly change them.
 """
 
+import multiprocessing
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from multiprocessing.synchronize import Event
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -25,6 +27,9 @@ from benchmarks.serving import MODEL, START_SECONDS, make_bundle
 from benchmarks.serving_load import LOOPBACK, Connection
 from container_component_src.backends.local.processes import free_ports
 from container_component_src.backends.local.serving import Server, running, wait_until_ready
+
+if TYPE_CHECKING:
+    from multiprocessing.sharedctypes import Synchronized
 
 SIZES = (10_000, 100_000, 1_000_000, 10_000_000, 60_000_000)
 ROLES = ("combined", "predictor", "transformer")
@@ -60,30 +65,37 @@ class Taken:
 
 
 class Prober:
-    """Asks a server all the time whether it lives."""
+    """Asks a server all the time whether it lives, in a process that nothing else keeps busy."""
 
     def __init__(self, port: int) -> None:
-        self._port = port
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._probe)
-        self.slowest = 0.0
+        context = multiprocessing.get_context("spawn")
+        self._begun, self._over, self._slowest = context.Event(), context.Event(), context.Value("d")
+        self._process = context.Process(target=_probe, args=(port, self._begun, self._over, self._slowest))
 
     def __enter__(self) -> "Prober":
         """Begin."""
-        self._thread.start()
+        self._process.start()
+        self._begun.wait()
         return self
 
     def __exit__(self, *error: object) -> None:
         """End."""
         self._over.set()
-        self._thread.join()
+        self._process.join()
 
-    def _probe(self) -> None:
-        with httpx.Client(trust_env=False, timeout=START_SECONDS) as client:
-            while not self._over.wait(PROBE_SECONDS):
-                start = time.perf_counter()
-                client.get(f"http://{LOOPBACK}:{self._port}/v2/health/live").raise_for_status()
-                self.slowest = max(self.slowest, time.perf_counter() - start)
+    @property
+    def slowest(self) -> float:
+        """Seconds of the slowest answer."""
+        return float(self._slowest.value)
+
+
+def _probe(port: int, begun: Event, over: Event, slowest: "Synchronized[float]") -> None:
+    with httpx.Client(trust_env=False, timeout=START_SECONDS) as client:
+        while not over.wait(PROBE_SECONDS):
+            start = time.perf_counter()
+            client.get(f"http://{LOOPBACK}:{port}/v2/health/live").raise_for_status()
+            slowest.value = max(slowest.value, time.perf_counter() - start)
+            begun.set()
 
 
 def measure(server: Server, shape: Shape, sizes: Sequence[int], channels: Sequence[str]) -> Taken:

@@ -22,6 +22,7 @@ def test_inputs_and_outputs_follow_the_declaration() -> None:
         "val_df_path": "String",
         "test_df_path": "String",
         "train_df_path": "String",
+        "baseline_window_steps": "Integer",
     }
     assert {name: item.type for name, item in spec.outputs.items()} == {
         "scores": "system.Dataset@0.0.1",

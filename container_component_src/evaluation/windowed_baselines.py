@@ -10,10 +10,11 @@ import numpy as np
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.decomposition import PCA
 
-from container_component_src.arrays import Float32Array, IntArray, Timestamps
+from container_component_src.arrays import Float32Array, IntArray
 from container_component_src.model.calibration import max_gap
+from container_component_src.model.windows import Windowing
 from container_component_src.telemetry.dataset import Dataset, Frame
-from container_component_src.telemetry.smoothing import segment_starts
+from container_component_src.telemetry.series import Context
 
 CLUSTERS = 20
 EXPLAINED_VARIANCE = 0.9  # share of the variance that the kept principal components explain
@@ -25,8 +26,7 @@ BATCH_VALUES = 2**22  # of the windows that are scored at once; 16 MiB
 class WindowSeries:
     """Windows of the rows of a dataset, which is given in consecutive pieces: each row with those before it.
 
-    No window crosses a gap. At the start of the data and after a gap, the first row there is repeated in place of
-    missing ones. The result does not depend on the pieces.
+    The windows are those of `Windowing`. The result does not depend on the pieces.
 
     Args:
         steps: Rows of a window, with the present one.
@@ -34,10 +34,8 @@ class WindowSeries:
     """
 
     def __init__(self, steps: int, max_gap_ns: int | None) -> None:
-        self._steps = steps
-        self._max_gap_ns = max_gap_ns
-        self._timestamps: Timestamps = np.empty(0, dtype=np.int64)  # rows before the next piece that its windows need
-        self._values: Float32Array | None = None
+        self._windowing = Windowing(steps, max_gap_ns)
+        self._context: Context[np.float32] = Context(steps - 1)
 
     def push(self, frame: Frame, rows: IntArray | None = None) -> Iterator[tuple[IntArray, Float32Array]]:
         """Yield rows of the next piece and their windows, [rows, steps * channels], the oldest row first.
@@ -46,18 +44,13 @@ class WindowSeries:
             frame: The next piece.
             rows: Positions of the wanted rows in it, all by default.
         """
-        timestamps = np.concatenate([self._timestamps, frame.timestamps])
-        values = frame.values if self._values is None else np.concatenate([self._values, frame.values])
-        known, context = len(self._timestamps), self._steps - 1
-        self._timestamps = timestamps[len(timestamps) - min(context, len(timestamps)) :]
-        self._values = values[len(values) - len(self._timestamps) :].copy()
+        timestamps, values, known = self._context.extend(frame.timestamps, frame.values)
         wanted = np.arange(len(frame)) if rows is None else rows
-        starts, lags = segment_starts(timestamps, self._max_gap_ns), np.arange(self._steps)[::-1]
-        at_once = max(1, BATCH_VALUES // (self._steps * values.shape[1]))
+        starts = self._windowing.starts(timestamps)
+        at_once = max(1, BATCH_VALUES // (self._windowing.steps * values.shape[1]))
         for first in range(0, len(wanted), at_once):
             batch = wanted[first : first + at_once]
-            here = batch[:, np.newaxis] + known
-            yield batch, values[np.maximum(here - lags, starts[here])].reshape(len(batch), -1)
+            yield batch, self._windowing.of(values, starts, batch + known)
 
 
 @dataclass(frozen=True)

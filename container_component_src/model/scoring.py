@@ -9,6 +9,7 @@ from torch import Tensor
 from container_component_src.arrays import Float32Array, Timestamps
 from container_component_src.model.vae import TimeStampVAE
 from container_component_src.model.windows import Windowing
+from container_component_src.telemetry.series import Context
 
 _BATCH_ROWS = 16_384  # keeps activations within a few megabytes
 
@@ -73,8 +74,7 @@ class SeriesScorer:
     def __init__(self, model: TimeStampVAE, max_gap_ns: int | None) -> None:
         self._model = model
         self._max_gap_ns = max_gap_ns
-        self._timestamps = np.empty(0, dtype=np.int64)  # rows before the next piece that its windows need
-        self._values: Float32Array | None = None
+        self._context: Context[np.float32] = Context(model.window_steps - 1)
 
     def push(self, timestamps: Timestamps, values: Float32Array) -> Float32Array:
         """Return the contributions of the next rows in nats, [rows, channels].
@@ -83,13 +83,9 @@ class SeriesScorer:
             timestamps: Shape [rows].
             values: Scaled time steps, [rows, channels].
         """
-        context = self._model.window_steps - 1
-        if not context:
+        if self._model.window_steps == 1:
             return score_contributions(self._model, values)
-        known = len(self._timestamps)
-        all_timestamps = np.concatenate([self._timestamps, timestamps])
-        all_values = values if self._values is None else np.concatenate([self._values, values])
-        self._timestamps, self._values = all_timestamps[-context:], all_values[-context:].copy()
+        all_timestamps, all_values, known = self._context.extend(timestamps, values)
         return score_contributions(self._model, all_values, all_timestamps, self._max_gap_ns)[known:]
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from container_component_src.arrays import Float32Array, Timestamps
+from container_component_src.arrays import Float32Array, IntArray, Timestamps
 from container_component_src.telemetry.smoothing import segment_starts
 
 
@@ -36,12 +36,24 @@ class Windowing:
             Windows, shape [rows of the batch, steps * channels].
         """
         rows = np.arange(len(values))
-        starts = rows if timestamps is None else segment_starts(timestamps, self.max_gap_ns)
-        lags = np.arange(self.steps)[::-1]
+        starts = rows if timestamps is None else self.starts(timestamps)
         for first in range(0, len(values), batch_rows):
             batch = slice(first, first + batch_rows)
-            if self.steps == 1:
-                yield values[batch]
-            else:
-                window_rows = np.maximum(rows[batch, np.newaxis] - lags, starts[batch, np.newaxis])
-                yield values[window_rows].reshape(len(window_rows), -1)
+            yield values[batch] if self.steps == 1 else self.of(values, starts, rows[batch])
+
+    def starts(self, timestamps: Timestamps) -> IntArray:
+        """Return for every row the position of the first row that its window may have, shape [rows]."""
+        return segment_starts(timestamps, self.max_gap_ns)
+
+    def of(self, values: Float32Array, starts: IntArray, rows: IntArray) -> Float32Array:
+        """Return the windows of some rows, shape [rows, steps * channels].
+
+        Args:
+            values: Shape [all rows, channels].
+            starts: Position of the first row that each window may have, shape [all rows].
+            rows: Positions of the rows, shape [rows].
+        """
+        lags = np.arange(self.steps)[::-1]
+        window_rows = np.maximum(rows[:, np.newaxis] - lags, starts[rows, np.newaxis])
+        windows: Float32Array = values[window_rows].reshape(len(rows), -1)
+        return windows

@@ -4,6 +4,7 @@ import numpy as np
 
 from container_component_src.arrays import Float32Array, Float64Array, IntArray, Timestamps
 from container_component_src.errors import InputError
+from container_component_src.telemetry.series import Context
 
 NANOSECONDS_PER_SECOND = 10**9
 NANOSECONDS_PER_DAY = 86_400 * NANOSECONDS_PER_SECOND
@@ -46,8 +47,7 @@ class Smoother:
             raise InputError(f"smoothing window {window} is below 1", fix="use 1 for no smoothing")
         self._window = window
         self._max_gap_ns = max_gap_ns
-        self._timestamps = np.empty(0, dtype=np.int64)  # rows before the next piece that its windows need
-        self._scores = np.empty(0, dtype=np.float64)
+        self._context: Context[np.float64] = Context(window - 1)
 
     def push(self, timestamps: Timestamps, scores: Scores) -> Float64Array:
         """Return the smoothed scores of the next rows, shape [rows].
@@ -63,13 +63,8 @@ class Smoother:
             raise InputError(f"{len(timestamps)} timestamps for {len(scores)} scores", fix="give one of each per row")
         if self._window == 1:
             return np.array(scores, dtype=np.float64)
-        known = len(self._scores)
-        all_timestamps = np.concatenate([self._timestamps, timestamps])
-        all_scores = np.concatenate([self._scores, scores])
-        smoothed = self._median(all_timestamps, all_scores)[known:]
-        self._timestamps = all_timestamps[-(self._window - 1) :]
-        self._scores = all_scores[-(self._window - 1) :]
-        return smoothed
+        all_timestamps, all_scores, known = self._context.extend(timestamps, np.asarray(scores, np.float64))
+        return self._median(all_timestamps, all_scores)[known:]
 
     def _median(self, timestamps: Timestamps, scores: Float64Array) -> Float64Array:
         if not len(scores):

@@ -120,8 +120,8 @@ def _result(
 ) -> EvaluationResult:
     calibrated = metrics_at(labelled, bundle.info.thresholds.score)
     curve, volume = metric_curve(labelled), volume_of(labelled)
-    delays = labelled.delays(calibrated.threshold)
-    detected = {event for event, delay in zip(labelled.events_with_rows, delays, strict=True) if delay is not None}
+    events = _events(labelled, calibrated, diagnoses)
+    detected = {event for event, found in zip(labelled.events_with_rows, events, strict=True) if found.detected}
     return EvaluationResult(
         bundle_digest=bundle.info.weights_sha256,
         scores_uri=scores.location.uri,
@@ -139,7 +139,7 @@ def _result(
         roc=roc_curve(curve, float(labelled.scores.max())),
         pr=pr_curve(curve),
         threshold_curve=threshold_curve(curve),
-        events=_events(labelled, calibrated, diagnoses),
+        events=events,
         root_cause=root_cause(diagnoses, detected),
         intervals=intervals,
         baselines=baselines,

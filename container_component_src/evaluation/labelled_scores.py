@@ -123,9 +123,9 @@ class LabelledScores:
 
     def alarm_starts(self, threshold: float) -> BoolArray:
         """Return the first row of each alarm, [rows]; a gap ends an alarm."""
-        alarms = self.alarms(threshold)
-        continued = np.concatenate([[False], (alarms & ~self.before_gap)[:-1]])
-        return np.asarray(alarms & ~continued)
+        starts = np.zeros(len(self.scores), dtype=np.bool_)
+        starts[self.alarm_bounds(threshold)[:, 0]] = True
+        return starts
 
     def alarm_bounds(self, threshold: float) -> IntArray:
         """Return the first row of each alarm and the row after its last, [alarms, 2]; a gap ends an alarm."""

@@ -17,6 +17,7 @@ import xlrd
 
 from container_component_src import storage
 from container_component_src.errors import InputError
+from container_component_src.telemetry.csv_table import DELIMITERS
 
 MAX_BYTES = 64 * 2**20  # of a file
 MAX_UNPACKED_BYTES = 128 * 2**20  # of an .xlsx file, which is a zip archive
@@ -26,7 +27,6 @@ MAX_ROWS = 250_000  # of all sheets of a file, without blank ones
 MAX_BLANK_ROWS = 4_000_000  # a stray cell in the last row of a sheet makes a million
 MAX_COLUMNS = 256  # of a sheet; columns further right are not read
 HEADER_SEARCH_ROWS = 20  # there may be a title, or notes, above the headers
-DELIMITERS = ",;\t|"
 _LAST_ROW = 2**20  # of a sheet in Excel
 _ENCODINGS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # by byte order mark, as in Excel's "Unicode text"
 

@@ -16,6 +16,7 @@ from container_component_src.errors import InputError
 from container_component_src.steps.data import ReportColumns
 from container_component_src.telemetry import spreadsheets
 from container_component_src.telemetry.anomaly_reports import read_reports
+from container_component_src.telemetry.csv_table import DELIMITERS
 from container_component_src.telemetry.events import Event
 from tests.helpers import REPORT_HEADERS, nanoseconds, report, report_time, write_reports
 
@@ -105,7 +106,7 @@ def test_errors_name_sheet_and_row(tmp_path: Path) -> None:
         read_reports(path, COLUMNS)
 
 
-@pytest.mark.parametrize("delimiter", list(spreadsheets.DELIMITERS))
+@pytest.mark.parametrize("delimiter", list(DELIMITERS))
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_csv_delimiters_line_ends_and_encodings(delimiter: str, line_end: str, encoding: str, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import io
 import json
 import sys
 from codecs import BOM_UTF8
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 from container_component_src import storage
 from container_component_src.arrays import BoolArray, Float64Array, Timestamps
 from container_component_src.errors import InputError
-from container_component_src.repetition import first_repeated
 from container_component_src.serving.protocol.errors import RequestError
 from container_component_src.serving.protocol.timestamps import timestamps_of
 from container_component_src.steps.serving import QueryModel
+from container_component_src.telemetry.columns import check_names
 from container_component_src.telemetry.csv_table import CsvTable
 from container_component_src.telemetry.parquet import ParquetTable, readable
 from container_component_src.telemetry.tables import Table
@@ -97,7 +97,7 @@ class Source:
                     yield frame.iloc[start : start + rows], len(frame)
                 return
             table = self._table(file, source_format)
-            self._check_unique(table.schema.names)
+            check_names(self.name, table.schema.names)
             used = [name for name in table.schema.names if name in (*self._channels, self._query.timestamp_col)]
             for batch in table.batches(rows, columns=used or None):
                 yield pa.Table.from_batches([batch]).to_pandas(ignore_metadata=True), table.rows
@@ -108,7 +108,6 @@ class Source:
 
     def _values(self, frame: pd.DataFrame) -> Float64Array:
         """Return the values of the channels, shape [rows, channels]."""
-        self._check_unique(frame.columns)
         missing = next((name for name in self._channels if name not in frame.columns), None)
         if missing is not None:
             raise InputError(
@@ -120,11 +119,6 @@ class Source:
             raise InputError(
                 f"{self.name}: a channel has values that are not numbers ({error})", fix="correct them"
             ) from error
-
-    def _check_unique(self, names: Iterable[str]) -> None:
-        repeated = first_repeated(names)
-        if repeated is not None:
-            raise InputError(f"{self.name}: two columns are named '{repeated}'", fix="rename or remove one")
 
     def _sent(self, missing: BoolArray, first: int) -> BoolArray:
         """Return which rows are to be sent, shape [rows].
@@ -185,7 +179,7 @@ class Source:
         """Return the content of JSON; raise ValueError if it is none."""
 
         def row(pairs: list[tuple[str, object]]) -> dict[str, object]:
-            self._check_unique(name for name, _ in pairs)
+            check_names(self.name, (name for name, _ in pairs))
             return dict(pairs)
 
         try:

@@ -40,6 +40,13 @@ class Assessment:
     observed: Float64Array  # engineering units, shape [rows, k]; NaN if it was missing
     imputation: Imputation | None = None  # None if missing values are refused
 
+    @property
+    def size(self) -> int:
+        """Number of values in all tensors, which need not be made to count them."""
+        smoothed = 0 if self.smoothed is None else self.smoothed.scores.size + self.smoothed.window_rows.size
+        missing = 0 if self.imputation is None else self.imputation.size
+        return 3 * self.scores.size + 4 * self.top.size + smoothed + missing  # with thresholds, alarms and names
+
     def predictions(self) -> list[dict[str, Any]]:
         """Return one object per row, as in an answer of the V1 protocol."""
         names = self.channels

@@ -28,6 +28,11 @@ class Imputation:
         dead = np.zeros_like(self.imputed) if self.dead is None else self.dead
         return np.asarray(dead.any(axis=1))
 
+    @property
+    def size(self) -> int:
+        """Number of values in all tensors."""
+        return len(self.names) + self.imputed.size + (0 if self.dead is None else self.dead.size)
+
     def predictions(self) -> list[dict[str, Any]]:
         """Return the names of the channels for each row, as in an answer of the V1 protocol."""
         answers: list[dict[str, Any]] = [{"imputed_channels": names} for names in _names(self.names, self.imputed)]

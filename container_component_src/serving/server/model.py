@@ -197,7 +197,7 @@ class AnomalyModel(Model):
             return await self.service.scorer.score(prepare, size, headers)
 
     def _v1_content(self, answer: Answer) -> tuple[bytes, dict[str, str]]:
-        self.service.limits.check_answer(sum(array.size for array in answer.tensors().values()))
+        self.service.limits.check_answer(answer.size)
         content = {"predictions": answer.predictions(), "model_name": self.name, "model_version": self.version}
         return orjson.dumps(content), JSON
 

@@ -54,6 +54,11 @@ class PredictorAnswer:
     alarms: BoolArray  # shape [rows]
     imputation: None = None  # a predictor refuses missing values
 
+    @property
+    def size(self) -> int:
+        """Number of values in all tensors."""
+        return self.scores.size + self.scored.contributions.size + self.scored.reconstruction.size
+
     def predictions(self) -> list[dict[str, Any]]:
         """Return one object per row (V1)."""
         arrays = (self.scores, self.scored.contributions, self.scored.reconstruction)
@@ -85,7 +90,6 @@ class RowService:
         self.takes_telemetry = options.role is not Role.PREDICTOR
         self._scaler = info.scaler if self.takes_telemetry else None
         self._ignored = frozenset(self._scaler.dropped) if self._scaler else frozenset()
-
         self._impute = info.impute_missing if self._scaler else None
 
     @property

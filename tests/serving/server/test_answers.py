@@ -6,6 +6,8 @@ import pytest
 from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.serving.protocol.rows import Rows
 from container_component_src.serving.server.answers import assess
+from container_component_src.serving.server.roles import PredictorAnswer
+from container_component_src.serving.server.scorers import Scored
 from container_component_src.telemetry.smoothing import Smoother
 from tests.serving.bundles import CHANNELS, SCALER, bundle_info
 
@@ -93,3 +95,15 @@ def test_tensors_and_objects_hold_the_same_answers() -> None:
         for position, channel in enumerate(answer["top_channels"]):
             for name, value in channel.items():
                 assert tensors[f"top_{name}"][row][position] == value
+
+
+@pytest.mark.parametrize("impute", [False, True])
+@pytest.mark.parametrize("timed", [False, True])
+def test_the_size_is_the_number_of_values_in_all_tensors(timed: bool, impute: bool) -> None:
+    values = np.where(np.eye(4, 3) > 0, np.nan, 1.0) if impute else np.ones((4, 3))
+    rows = Rows.of(values, np.arange(4) * SECOND if timed else None, impute)
+    contributions = np.ones((4, 3), dtype=np.float32)
+    found = assess(info(), rows, contributions, contributions, 2)
+    assert found.size == sum(array.size for array in found.tensors().values())
+    scored = PredictorAnswer(Scored(contributions, contributions), contributions.sum(axis=1), np.zeros(4, dtype=bool))
+    assert scored.size == sum(array.size for array in scored.tensors().values())

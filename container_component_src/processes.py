@@ -1,13 +1,15 @@
-"""Stopping processes of this machine."""
+"""Processes of this machine: where they run, and how they are stopped."""
 
 import os
 import signal
 import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 
+PROJECT_ROOT = Path(__file__).resolve().parents[1]  # the working directory of the project's commands
 POLL_INTERVAL = 0.02  # seconds
 
 

@@ -11,14 +11,14 @@ def run_katib_experiment(arguments: RunKatibExperiment, executor_input: str) -> 
     from container_component_src import outputs, storage
     from container_component_src.backends.base import get_backend
     from container_component_src.model.data_access import check_data
-    from container_component_src.steps.sizes import Memory, largest
+    from container_component_src.steps.sizes import AvailableMemory, largest
 
     if arguments.dry_run:
         print_manifest(arguments.pods, lambda backend: backend.tuner.manifest(arguments))
         return
     processes = arguments.parallel_count if arguments.backend == "local" else 1
     # What no trial could use is reported here, and not by every trial.
-    check_data(arguments, Memory.of_jobs(arguments), largest(arguments), processes)
+    check_data(arguments, AvailableMemory.of_jobs(arguments), largest(arguments), processes)
     result = get_backend(arguments.backend, arguments.pods).tuner.tune(arguments)
     storage.resolve(arguments.trials_path).write_bytes(result.trials_table.encode())
     artifacts = {"trials": result.metadata()}

@@ -13,7 +13,7 @@ def run_pytorchjob(arguments: RunPyTorchJob, executor_input: str) -> None:
     from container_component_src.data_root import place
     from container_component_src.model.bundle_info import copy_bundle, open_info
     from container_component_src.model.data_access import check_access, check_data
-    from container_component_src.steps.sizes import Memory
+    from container_component_src.steps.sizes import AvailableMemory
 
     target = place(arguments.model_output_file, arguments.data_root, arguments.command, "model")
     job = arguments.job(target)
@@ -22,7 +22,7 @@ def run_pytorchjob(arguments: RunPyTorchJob, executor_input: str) -> None:
         return
     nodes = arguments.num_gpu_nodes
     processes = nodes if arguments.backend == "local" else 1
-    check_data(arguments, Memory.of_jobs(arguments), arguments.hyperparameters, processes, nodes)
+    check_data(arguments, AvailableMemory.of_jobs(arguments), arguments.hyperparameters, processes, nodes)
     check_access(job.arguments)  # this process only waits for hours, and needs the store again at the end
     get_backend(arguments.backend, arguments.pods).trainer.train(job)
     bundle = storage.resolve(target)

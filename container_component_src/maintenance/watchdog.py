@@ -9,11 +9,9 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 from container_component_src.maintenance.cleanup import clean_up
-
-_PROJECT_ROOT = Path(__file__).resolve().parents[2]
+from container_component_src.processes import PROJECT_ROOT
 
 
 @contextmanager
@@ -26,7 +24,7 @@ def watched(run_id: str, last_command: Sequence[str] = ()) -> Iterator[None]:
     """
     watchdog = subprocess.Popen(
         [sys.executable, "-m", "container_component_src.maintenance.watchdog", run_id, *last_command],
-        cwd=_PROJECT_ROOT,
+        cwd=PROJECT_ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

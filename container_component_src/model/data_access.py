@@ -5,14 +5,16 @@ import logging
 from container_component_src import storage
 from container_component_src.data_root import WRITE_PROBE
 from container_component_src.errors import PipelineError
-from container_component_src.steps.sizes import Memory, check_memory
+from container_component_src.steps.sizes import AvailableMemory, check_memory
 from container_component_src.steps.training import Hyperparameters, TrainingArguments, TrainingData
 from container_component_src.telemetry.dataset import Dataset
 
 logger = logging.getLogger(__name__)
 
 
-def check_data(data: TrainingData, memory: Memory, point: Hyperparameters, processes: int = 1, nodes: int = 1) -> None:
+def check_data(
+    data: TrainingData, memory: AvailableMemory, point: Hyperparameters, processes: int = 1, nodes: int = 1
+) -> None:
     """Read the manifests of the datasets, and check that memory can hold a training on them.
 
     Args:

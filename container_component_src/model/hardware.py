@@ -8,7 +8,7 @@ import torch
 
 from container_component_src.limits import usable_cores
 from container_component_src.model.vae import TimeStampVAE
-from container_component_src.steps.sizes import Memory
+from container_component_src.steps.sizes import AvailableMemory
 
 MULTIPLICATIONS_PER_THREAD = 100_000_000  # of one step; measured on two cores, see docs/results.md
 
@@ -30,11 +30,11 @@ class Acceleration:
         return cls("high", pin_memory=True) if cuda else cls("highest", pin_memory=False)
 
 
-def device_memory() -> Memory:
+def device_memory() -> AvailableMemory:
     """Return the memory of the GPU that a training would use, or of this machine."""
     if not torch.cuda.is_available():
-        return Memory.of_machine()
-    return Memory(torch.cuda.get_device_properties(0).total_memory, "the GPU")
+        return AvailableMemory.of_machine()
+    return AvailableMemory(torch.cuda.get_device_properties(0).total_memory, "the GPU")
 
 
 def useful_threads(model: TimeStampVAE, batch_size: int) -> int:

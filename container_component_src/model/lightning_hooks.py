@@ -42,6 +42,7 @@ class Deferred(ModuleType):
     def load(self) -> None:
         """Run the code of the package."""
         spec: Any = self.__spec__
+        # An ordinary module from here on, as importlib.util.LazyLoader does; mypy takes __class__ for fixed.
         self.__class__ = ModuleType  # type: ignore[assignment]
         self.__path__ = spec.submodule_search_locations
         spec.loader.exec_module(self)

@@ -28,7 +28,7 @@ from container_component_src.steps.description import parse_text
 from container_component_src.steps.evaluation import Gate, RunEvaluation, VisualizeResults
 from container_component_src.steps.maintenance import Cleanup
 from container_component_src.steps.serving import DeployToKserve
-from container_component_src.steps.sizes import Memory, PodSize, check_memory, largest
+from container_component_src.steps.sizes import AvailableMemory, PodSize, check_memory, largest
 from container_component_src.steps.training import RunPyTorchJob, least_batch_size
 from container_component_src.steps.tuning import RunKatibExperiment, SearchSpace
 from container_component_src.values import innermost, shown
@@ -121,7 +121,7 @@ def _check_sizes(values: Mapping[str, object], training: PodSize | None) -> None
     window_steps = given.pop("window_steps", fields["window_steps"].default)
     local = values["backend"] == "local"
     if local or training:
-        memory = Memory.of_machine() if local or not training else Memory.of_pod(training)
+        memory = AvailableMemory.of_machine() if local or not training else AvailableMemory.of_pod(training)
         check_memory(memory, largest(SearchSpace.model_validate(given)), window_steps)
 
 

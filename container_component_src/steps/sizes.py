@@ -28,7 +28,7 @@ class PodSize(Protocol):
 
 
 @dataclass(frozen=True)
-class Memory:
+class AvailableMemory:
     """Memory for a training.
 
     Attributes:
@@ -42,17 +42,17 @@ class Memory:
     only_loads: bool = False
 
     @classmethod
-    def of_machine(cls) -> "Memory":
+    def of_machine(cls) -> "AvailableMemory":
         """Return the memory of this machine or container."""
         return cls(usable_memory(), "this machine")
 
     @classmethod
-    def of_pod(cls, pod: PodSize) -> "Memory":
+    def of_pod(cls, pod: PodSize) -> "AvailableMemory":
         """Return the memory of a pod."""
         return cls(amount(pod.memory), f"a pod (memory {pod.memory})", bool(pod.gpus))
 
     @classmethod
-    def of_jobs(cls, step: Launching) -> "Memory":
+    def of_jobs(cls, step: Launching) -> "AvailableMemory":
         """Return the memory of the jobs that a step starts; those on this machine share it."""
         return cls.of_machine() if step.backend == "local" else cls.of_pod(step.pods)
 
@@ -66,7 +66,7 @@ def weights(channels: int, point: Hyperparameters, window_steps: int) -> int:
 
 
 def check_memory(
-    memory: Memory,
+    memory: AvailableMemory,
     point: Hyperparameters,
     window_steps: int,
     channels: int = 1,

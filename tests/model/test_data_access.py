@@ -8,12 +8,12 @@ import pytest
 from container_component_src.data_root import WRITE_PROBE
 from container_component_src.errors import InputError, PipelineError
 from container_component_src.model.data_access import check_access, check_data
-from container_component_src.steps.sizes import Memory
+from container_component_src.steps.sizes import AvailableMemory
 from container_component_src.steps.training import TrainingArguments
 from container_component_src.storage import Location, resolve
 from tests.helpers import write_dataset
 
-ROOM = Memory(2**40, "here")
+ROOM = AvailableMemory(2**40, "here")
 
 
 def arguments(root: Path | str, output: str = "model") -> TrainingArguments:
@@ -46,9 +46,9 @@ def test_sizes_are_checked_for_the_channels_of_the_data(tmp_path: Path) -> None:
     for name in ("train", "val"):
         write_dataset(tmp_path / name, np.zeros((4, 300)), [f"c{number}" for number in range(300)])
     given = arguments(tmp_path).model_copy(update={"window_steps": 1000})
-    check_data(given, Memory(8 * 2**30, "here"), given.hyperparameters)
+    check_data(given, AvailableMemory(8 * 2**30, "here"), given.hyperparameters)
     with pytest.raises(InputError, match="window_steps 1000 and 300 channels or more needs at least"):
-        check_data(given, Memory(2**30, "here"), given.hyperparameters)
+        check_data(given, AvailableMemory(2**30, "here"), given.hyperparameters)
 
 
 def test_unwritable_folder_is_named(root: str, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from container_component_src.model.hardware import (
     useful_threads,
 )
 from container_component_src.model.vae import TimeStampVAE
-from container_component_src.steps.sizes import Memory
+from container_component_src.steps.sizes import AvailableMemory
 
 
 def test_gpu_uses_pinned_memory_and_tensor_float_32() -> None:
@@ -23,10 +23,10 @@ def test_gpu_uses_pinned_memory_and_tensor_float_32() -> None:
 
 def test_memory_is_that_of_the_gpu_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert device_memory() == Memory.of_machine()
+    assert device_memory() == AvailableMemory.of_machine()
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=7))
-    assert device_memory() == Memory(7, "the GPU")
+    assert device_memory() == AvailableMemory(7, "the GPU")
 
 
 @pytest.mark.parametrize("pin_memory", [True, False])

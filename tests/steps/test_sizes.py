@@ -5,7 +5,7 @@ import pytest
 from container_component_src.errors import InputError
 from container_component_src.model.vae import TimeStampVAE
 from container_component_src.steps.shared import PodSettings
-from container_component_src.steps.sizes import BLOCK_ROWS, Memory, check_memory, largest, weights
+from container_component_src.steps.sizes import BLOCK_ROWS, AvailableMemory, check_memory, largest, weights
 from container_component_src.steps.training import Hyperparameters
 from container_component_src.steps.tuning import SearchSpace
 
@@ -34,33 +34,33 @@ def test_weights_are_those_of_the_network(
     ],
 )
 def test_sizes_beyond_the_memory_are_refused(sizes: dict[str, object]) -> None:
-    check_memory(Memory(GIB, "here"), SMALL, 1)
+    check_memory(AvailableMemory(GIB, "here"), SMALL, 1)
     with pytest.raises(
         InputError, match=rf"{next(iter(sizes))} .*needs at least .* GiB of memory, but here has 1.0 GiB"
     ):
-        check_memory(Memory(GIB, "here"), SMALL.model_copy(update=sizes), 1)
+        check_memory(AvailableMemory(GIB, "here"), SMALL.model_copy(update=sizes), 1)
 
 
 def test_windows_of_many_channels_are_refused() -> None:
-    check_memory(Memory(GIB, "here"), SMALL, 10_000, channels=20)
+    check_memory(AvailableMemory(GIB, "here"), SMALL, 10_000, channels=20)
     with pytest.raises(InputError, match="window_steps 10000 and 400 channels"):
-        check_memory(Memory(GIB, "here"), SMALL, 10_000, channels=400)
+        check_memory(AvailableMemory(GIB, "here"), SMALL, 10_000, channels=400)
     with pytest.raises(InputError, match="window_steps 10000 and 1 channels"):
-        check_memory(Memory(GIB, "here"), SMALL, 10_000, rows=10 * BLOCK_ROWS)
+        check_memory(AvailableMemory(GIB, "here"), SMALL, 10_000, rows=10 * BLOCK_ROWS)
 
 
 def test_processes_share_memory_and_nodes_share_a_batch() -> None:
     point = SMALL.model_copy(update={"batch_size": 4_000_000})  # half a GiB
-    check_memory(Memory(GIB, "here"), point, 1)
+    check_memory(AvailableMemory(GIB, "here"), point, 1)
     with pytest.raises(InputError, match="in 4 processes"):
-        check_memory(Memory(GIB, "here"), point, 1, processes=4)
-    check_memory(Memory(GIB, "here"), point, 1, processes=4, nodes=4)
+        check_memory(AvailableMemory(GIB, "here"), point, 1, processes=4)
+    check_memory(AvailableMemory(GIB, "here"), point, 1, processes=4, nodes=4)
 
 
 def test_memory_of_pods() -> None:
-    assert Memory.of_pod(PodSettings(memory="2Gi")) == Memory(2 * GIB, "a pod (memory 2Gi)")
+    assert AvailableMemory.of_pod(PodSettings(memory="2Gi")) == AvailableMemory(2 * GIB, "a pod (memory 2Gi)")
     wide = SMALL.model_copy(update={"batch_size": 1_000_000_000})
-    check_memory(Memory.of_pod(PodSettings(memory="2Gi", gpus=1)), wide, 1)  # the GPU has the batch
+    check_memory(AvailableMemory.of_pod(PodSettings(memory="2Gi", gpus=1)), wide, 1)  # the GPU has the batch
 
 
 def test_largest_point_of_a_search_space() -> None:

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import psutil
 
-from container_component_src.processes import group_members, stop
+from container_component_src.processes import PROJECT_ROOT, group_members, stop
 from container_component_src.signals import ENDS_WITH_INPUT, signals_deferred
 
-PROJECT_ROOT = Path(__file__).resolve().parents[3]
 LOOPBACK = "127.0.0.1"
 STOP_GRACE = 5.0  # seconds between SIGTERM and SIGKILL
 

@@ -59,7 +59,9 @@ class LimitedConnection(HttpToolsProtocol):
         self._overhead = 0  # bytes of the request that are not body
         self._body_bytes = 0
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(  # type: ignore[override] # uvicorn narrows the type of the transport in the same way
+        self, transport: asyncio.Transport
+    ) -> None:
         """Begin to wait for a request."""
         super().connection_made(transport)
         self._watch()

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from container_component_src.backends.local.processes import PROJECT_ROOT
+from container_component_src.processes import PROJECT_ROOT
 from tests.backends.kubernetes.containers import environment_of
 from tests.cluster.emulator import NAMESPACE, OPERATOR, Emulator
 

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
-from container_component_src.backends.local.processes import PROJECT_ROOT
+from container_component_src.processes import PROJECT_ROOT
 
 DEADLINE = 300  # seconds
 

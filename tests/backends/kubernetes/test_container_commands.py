@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from container_component_src.backends.kubernetes import training_manifest, tuning_manifest
-from container_component_src.backends.local.processes import LOOPBACK, PROJECT_ROOT, free_ports
+from container_component_src.backends.local.processes import LOOPBACK, free_ports
 from container_component_src.cluster.step import Step
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.scoring import scores
+from container_component_src.processes import PROJECT_ROOT
 from container_component_src.steps.tuning import SearchSpace
 from container_component_src.storage import S3_ENVIRONMENT
 from container_component_src.tuning.collector import OBJECTIVE, collect, objective

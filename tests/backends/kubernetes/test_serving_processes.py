@@ -16,9 +16,10 @@ import pytest
 
 from container_component_src import storage
 from container_component_src.backends.kubernetes.serving_manifest import manifest
-from container_component_src.backends.local.processes import LOOPBACK, PROJECT_ROOT, free_ports
+from container_component_src.backends.local.processes import LOOPBACK, free_ports
 from container_component_src.cluster.step import Step
 from container_component_src.model.bundle import Bundle
+from container_component_src.processes import PROJECT_ROOT
 from container_component_src.serving.deployment.preparation import make_service
 from container_component_src.steps.shared import PodSettings
 from tests.backends.kubernetes.containers import environment_of

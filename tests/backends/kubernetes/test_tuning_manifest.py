@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from container_component_src.backends.kubernetes.tuning_manifest import manifest
-from container_component_src.backends.local.processes import PROJECT_ROOT
 from container_component_src.cluster.step import Step
 from container_component_src.errors import InputError
+from container_component_src.processes import PROJECT_ROOT
 from container_component_src.steps.shared import PodSettings
 from container_component_src.steps.tuning import Experiment, SearchSpace
 from container_component_src.values import IMAGE_USER, validated

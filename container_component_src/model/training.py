@@ -25,6 +25,7 @@ from container_component_src.model.callbacks import EpochHistory, SafetensorsIO
 from container_component_src.model.data_access import check_data
 from container_component_src.model.datamodule import RowSource, TelemetryDataModule, TensorSource, load_values
 from container_component_src.model.hardware import Acceleration, device_memory, useful_threads
+from container_component_src.model.initialization import initialize, sample_windows
 from container_component_src.model.lightning_module import VAEModule
 from container_component_src.model.streaming import StreamingSource
 from container_component_src.model.vae import TimeStampVAE
@@ -60,7 +61,8 @@ def train(arguments: TrainingArguments) -> TrainingSummary:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(arguments.seed)
         model = build(architecture, len(train_set.channels))
-    windowing = Windowing(arguments.window_steps, max_gap(val_set))
+        windowing = Windowing(arguments.window_steps, max_gap(val_set))
+        initialize(model, torch.from_numpy(sample_windows(train_set, windowing)))
     share, seed = arguments.memory_share, arguments.seed
     train_rows, val_rows = (row_source(dataset, share, seed, windowing) for dataset in (train_set, val_set))
     epochs = fit(model, train_rows, val_rows, arguments)

@@ -55,5 +55,5 @@ class Windowing:
         """
         lags = np.arange(self.steps)[::-1]
         window_rows = np.maximum(rows[:, np.newaxis] - lags, starts[rows, np.newaxis])
-        windows: Float32Array = values[window_rows].reshape(len(rows), -1)
+        windows: Float32Array = values[window_rows].reshape(len(rows), self.steps * values.shape[1])
         return windows

@@ -23,9 +23,16 @@ from container_component_src.model.bundle_info import Architecture, BundleInfo, 
 from container_component_src.model.calibration import calibrate, channel_statistics, max_gap
 from container_component_src.model.callbacks import EpochHistory, SafetensorsIO
 from container_component_src.model.data_access import check_data
-from container_component_src.model.datamodule import RowSource, TelemetryDataModule, TensorSource, load_values
+from container_component_src.model.datamodule import (
+    Regime,
+    RowSource,
+    Shard,
+    TelemetryDataModule,
+    TensorSource,
+    load_values,
+)
 from container_component_src.model.hardware import Acceleration, device_memory, useful_threads
-from container_component_src.model.lightning_module import VAEModule
+from container_component_src.model.lightning_module import TrainingModule
 from container_component_src.model.streaming import StreamingSource
 from container_component_src.model.vae import TimeStampVAE
 from container_component_src.model.windows import Windowing
@@ -35,6 +42,7 @@ from container_component_src.telemetry.columns import check_same_channels
 from container_component_src.telemetry.dataset import Dataset
 
 _VARIANCE_FLOOR = 1e-4
+MIN_ACTIVE_SHARE = 0.25  # of the latents; with fewer, the training logs a warning
 SHUFFLE_BUFFER_BYTES = 256 * 2**20
 _OPERATOR_VARIABLES = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK")
 _LIBRARIES = ("torch", "lightning", "safetensors", "numpy")
@@ -52,20 +60,21 @@ def train(arguments: TrainingArguments) -> TrainingSummary:
         StepError: The loss is infinite or NaN.
     """
     train_set, val_set = Dataset.open(arguments.train_df_path), Dataset.open(arguments.val_df_path)
-    check_datasets(train_set, val_set, arguments.batch_size)
+    check_datasets(train_set, val_set, regime_of(train_set.manifest.rows, arguments).batch_size)
     _check_imputing(train_set, arguments.impute_missing)
     check_data(arguments, device_memory(), arguments.hyperparameters, nodes=arguments.num_gpu_nodes)
     nodes, rank = _world(arguments)
     architecture = _architecture(arguments)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(arguments.seed)
-        model = build(architecture, len(train_set.channels))
+        model = build(architecture, len(train_set.channels), arguments.beta)
     windowing = Windowing(arguments.window_steps, max_gap(val_set))
     share, seed = arguments.memory_share, arguments.seed
     train_rows, val_rows = (row_source(dataset, share, seed, windowing) for dataset in (train_set, val_set))
     epochs = fit(model, train_rows, val_rows, arguments)
     summary = _summary(epochs, train_set, val_set, arguments, nodes)
     if rank == 0:
+        summary = summary.model_copy(update={"active_latents": _active_latents(model, val_rows, arguments.latent_dim)})
         info = BundleInfo(
             architecture=architecture,
             channels=train_set.channels,
@@ -80,6 +89,20 @@ def train(arguments: TrainingArguments) -> TrainingSummary:
         Bundle(info, model).save(location := storage.resolve(arguments.model_output_file))
         logger.info("wrote %s with the weights of epoch %d of %d", location.uri, summary.best_epoch, len(epochs))
     return summary
+
+
+def _active_latents(model: TimeStampVAE, val_rows: RowSource, latents: int) -> int:
+    """Count the latents that tell validation rows apart, and warn if they are few."""
+    active = model.active_latents(val_rows.ordered(Shard()))
+    logger.info("%d of %d latents are active", active, latents)
+    if active < MIN_ACTIVE_SHARE * latents:
+        logger.warning(
+            "only %d of %d latents are active, so the model knows little of how channels depend on each other; train "
+            "longer (--max-epochs, --min-epoch-steps), or lower --beta or --latent-dim",
+            active,
+            latents,
+        )
+    return active
 
 
 def _architecture(arguments: TrainingArguments) -> Architecture:
@@ -135,6 +158,11 @@ def check_datasets(train: Dataset, val: Dataset, batch_size: int) -> None:
         )
 
 
+def regime_of(rows: int, arguments: TrainingArguments) -> Regime:
+    """Return the steps of an epoch over a number of training rows."""
+    return Regime.of(rows, arguments.batch_size, arguments.min_epoch_steps)
+
+
 def fit(model: TimeStampVAE, train_rows: RowSource, val_rows: RowSource, arguments: TrainingArguments) -> list[Epoch]:
     """Run the training loop.
 
@@ -154,12 +182,17 @@ def fit(model: TimeStampVAE, train_rows: RowSource, val_rows: RowSource, argumen
     """
     nodes, _ = _world(arguments)
     acceleration = Acceleration.on(cuda=torch.cuda.is_available())
-    torch.set_num_threads(useful_threads(model, arguments.batch_size // nodes))
+    regime = regime_of(train_rows.rows, arguments)
+    logger.info(
+        "an epoch has %d optimization steps: %d x %d rows in batches of at most %d",
+        regime.steps(train_rows.rows), regime.passes, train_rows.rows, regime.batch_size,
+    )  # fmt: skip
+    torch.set_num_threads(useful_threads(model, regime.batch_size // nodes))
     torch.set_float32_matmul_precision(acceleration.matmul_precision)
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    module = VAEModule(model, arguments.beta, arguments.lr, arguments.seed, arguments.max_epochs)
-    data = TelemetryDataModule(train_rows, val_rows, arguments.batch_size, arguments.seed, acceleration.pin_memory)
+    module = TrainingModule(model, arguments.lr, arguments.seed, arguments.max_epochs)
+    data = TelemetryDataModule(train_rows, val_rows, regime, arguments.seed, acceleration.pin_memory)
     history = EpochHistory()
     with scratch_directory() as folder:
         checkpoint = ModelCheckpoint(folder, monitor="val_loss", save_weights_only=True)

@@ -37,7 +37,7 @@ from container_component_src.model.streaming import StreamingSource
 from container_component_src.model.vae import TimeStampVAE
 from container_component_src.model.windows import Windowing
 from container_component_src.scratch import scratch_directory
-from container_component_src.steps.training import TrainingArguments
+from container_component_src.steps.training import TrainingArguments, least_batch_size
 from container_component_src.telemetry.columns import check_same_channels
 from container_component_src.telemetry.dataset import Dataset
 
@@ -56,11 +56,11 @@ def train(arguments: TrainingArguments) -> TrainingSummary:
     In a distributed run every process trains on its shard, and the first one writes the bundle.
 
     Raises:
-        InputError: The datasets do not fit together, the batch size or the memory, or have missing or infinite values.
+        InputError: The datasets do not fit together, the nodes or the memory, or have missing or infinite values.
         StepError: The loss is infinite or NaN.
     """
     train_set, val_set = Dataset.open(arguments.train_df_path), Dataset.open(arguments.val_df_path)
-    check_datasets(train_set, val_set, regime_of(train_set.manifest.rows, arguments).batch_size)
+    check_datasets(train_set, val_set, arguments.num_gpu_nodes)
     _check_imputing(train_set, arguments.impute_missing)
     check_data(arguments, device_memory(), arguments.hyperparameters, nodes=arguments.num_gpu_nodes)
     nodes, rank = _world(arguments)
@@ -138,7 +138,7 @@ def _summary(
     )
 
 
-def check_datasets(train: Dataset, val: Dataset, batch_size: int) -> None:
+def check_datasets(train: Dataset, val: Dataset, nodes: int) -> None:
     """Check that a training set and a validation set fit together and have enough rows.
 
     Raises:
@@ -151,16 +151,10 @@ def check_datasets(train: Dataset, val: Dataset, batch_size: int) -> None:
     check_same_channels(val_uri, val.channels, train.channels, train_uri)
     if train.manifest.scaler != val.manifest.scaler:
         raise InputError(f"{val_uri}: the scaler is not that of {train_uri}", fix="scale both with one scaler")
-    if train.manifest.rows < batch_size:
+    if train.manifest.rows < least_batch_size(nodes):
         raise InputError(
-            f"batch size {batch_size} exceeds the {train.manifest.rows} rows of {train_uri}",
-            fix="use a smaller --batch-size",
+            f"{train_uri}: {train.manifest.rows} rows are too few for {nodes} nodes", fix="lower --num-gpu-nodes"
         )
-
-
-def regime_of(rows: int, arguments: TrainingArguments) -> Regime:
-    """Return the steps of an epoch over a number of training rows."""
-    return Regime.of(rows, arguments.batch_size, arguments.min_epoch_steps)
 
 
 def fit(model: TimeStampVAE, train_rows: RowSource, val_rows: RowSource, arguments: TrainingArguments) -> list[Epoch]:
@@ -182,7 +176,7 @@ def fit(model: TimeStampVAE, train_rows: RowSource, val_rows: RowSource, argumen
     """
     nodes, _ = _world(arguments)
     acceleration = Acceleration.on(cuda=torch.cuda.is_available())
-    regime = regime_of(train_rows.rows, arguments)
+    regime = Regime.of(train_rows.rows, arguments.batch_size, arguments.min_epoch_steps)
     logger.info(
         "an epoch has %d optimization steps: %d x %d rows in batches of at most %d",
         regime.steps(train_rows.rows), regime.passes, train_rows.rows, regime.batch_size,

@@ -101,7 +101,7 @@ class TrainingModule(LightningModule):
         sums = torch.tensor(self._train_losses, dtype=torch.float64, device=self.device).sum(dim=0)
         total, rows = self.trainer.strategy.reduce(sums, reduce_op="sum")
         self.log("train_loss", (total / rows).float())
-        self.log("val_loss", self._median(torch.cat(self._val_losses)))
+        self.log("val_loss", self._median(torch.cat([torch.empty(0), *self._val_losses])))
         self._train_losses, self._val_losses = [], []
 
     def _median(self, losses: Tensor) -> Tensor:

@@ -52,6 +52,7 @@ def test_validation_loss_is_the_median_over_the_rows_of_all_processes() -> None:
     assert losses([[3.0, 1.0], [2.0]], [7.0, 1000.0]) == {"train_loss": 3.0, "val_loss": 3.0}
     assert losses([[5.0]], [1.0, 2.0, 9.0])["val_loss"] == 3.5  # two rows in the middle
     assert losses([[5.0, 6.0]], [])["val_loss"] == 5.5
+    assert losses([], [5.0, 6.0])["val_loss"] == 5.5  # as of a set with fewer blocks than processes
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])

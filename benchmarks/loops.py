@@ -36,7 +36,7 @@ def train_bare(model: TimeStampVAE, values: Float32Array, epochs: int, threads: 
     noise = torch.Generator().manual_seed(0)
     for _ in range(epochs):
         for chosen in torch.randperm(len(rows)).split(BATCH_SIZE):
-            loss = model.negative_elbo(rows[chosen], 1.0, noise).mean()
+            loss = model.training_loss(rows[chosen], noise)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

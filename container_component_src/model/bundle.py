@@ -70,12 +70,19 @@ class Bundle:
         check_same_channels("the data", channels, self.info.channels, "the model")
 
 
-def build(architecture: Architecture, channels: int) -> TimeStampVAE:
-    """Return an untrained network."""
+def build(architecture: Architecture, channels: int, beta: float = 1.0) -> TimeStampVAE:
+    """Return an untrained network.
+
+    Args:
+        architecture: Sizes of the network.
+        channels: Number of values of a time step.
+        beta: Weight of the KL divergence in the loss of a training.
+    """
     return TimeStampVAE(
         channels,
         architecture.latent_dim,
         architecture.hidden_dims,
         architecture.variance_floor,
         architecture.window_steps,
+        beta,
     )

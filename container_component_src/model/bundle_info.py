@@ -54,8 +54,8 @@ class Epoch(Frozen):
     """Losses of one epoch, nats per time step."""
 
     epoch: int  # from 0
-    train_loss: float  # negative ELBO with the beta of the training
-    val_loss: float  # negative ELBO with beta 1
+    train_loss: float  # minimised loss: mean negative ELBO with the beta of the training and free bits
+    val_loss: float  # median negative ELBO with beta 1 over the validation rows
 
 
 class TrainingSummary(Frozen):
@@ -69,6 +69,7 @@ class TrainingSummary(Frozen):
     history: tuple[Epoch, ...]
     hyperparameters: Hyperparameters
     nodes: int
+    active_latents: int | None = None  # latents that tell validation rows apart; None: unknown
 
 
 class BundleInfo(Frozen):
@@ -109,6 +110,7 @@ class BundleInfo(Frozen):
             "val_loss": self.training.val_loss,
             "epochs": self.training.epochs,
             "best_epoch": self.training.best_epoch,
+            "active_latents": self.training.active_latents,
             "train_rows": self.training.train_rows,
             "val_rows": self.training.val_rows,
             "channels": len(self.channels),

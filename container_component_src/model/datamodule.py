@@ -18,6 +18,7 @@ from container_component_src.telemetry.dataset import Dataset, Frame, Partition
 # Consecutive rows that stay together: gathering single rows takes 1.5 times as long, see docs/results.md.
 GROUP_ROWS = 8
 _MIN_GROUPS = 1_000  # per process; with fewer groups, single rows are gathered
+SMALL_BATCH = 256  # rows; smaller batches gain nothing on small training sets, see docs/results.md
 _NO_WINDOWS = Windowing()
 
 Block = list[Tensor]  # batches, each float32 [rows, channels]
@@ -35,6 +36,10 @@ class Shard:
 class RowSource(Protocol):
     """Source of the rows of a dataset."""
 
+    @property
+    def rows(self) -> int:
+        """Number of rows, over all processes."""
+
     def shuffled(self, batch_size: int, seed: int, epoch: int, shard: Shard) -> Iterator[Block]:
         """Yield all rows once in a random order, in the same number of batches for every process.
 
@@ -43,7 +48,7 @@ class RowSource(Protocol):
         Args:
             batch_size: Maximum rows of a batch, over all processes.
             seed: Seed of the order.
-            epoch: Number of the epoch, which changes the order.
+            epoch: Number of the pass over the rows, which changes the order.
             shard: The process.
         """
 
@@ -59,6 +64,11 @@ class TensorSource:
     """
 
     values: Tensor  # float32 [rows, channels]
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return len(self.values)
 
     def shuffled(self, batch_size: int, seed: int, epoch: int, shard: Shard) -> Iterator[Block]:
         """Yield batches of at most `batch_size` rows, see `RowSource`; each process draws groups of its own."""
@@ -101,22 +111,47 @@ def block_sizes(rows: int, all_rows: int, batch_size: int, shard: Shard) -> list
     return [sizes[first : first + at_once] for first in range(0, batches, at_once)]
 
 
+@dataclass(frozen=True)
+class Regime:
+    """Optimization steps of an epoch, which is the interval between two validations."""
+
+    batch_size: int  # maximum rows of a step, over all processes
+    passes: int  # over the training rows, each in another order
+
+    @classmethod
+    def of(cls, rows: int, batch_size: int, min_steps: int) -> "Regime":
+        """Return how a training set gets enough steps: first by smaller batches, then by several passes per epoch.
+
+        Args:
+            rows: Training rows.
+            batch_size: Rows of a step of a large training set. A smaller set gets batches of as many rows as give
+                `min_steps` in a single pass, but not less than 256 or `batch_size`.
+            min_steps: Least steps of an epoch.
+        """
+        size = min(batch_size, max(SMALL_BATCH, rows // min_steps))
+        return cls(size, passes=-(-min_steps // -(-rows // size)))
+
+    def steps(self, rows: int) -> int:
+        """Return the steps of an epoch over a number of training rows."""
+        return self.passes * -(-rows // self.batch_size)
+
+
 class TelemetryDataModule(LightningDataModule):
     """Training and validation rows for Lightning.
 
     Args:
         train: Training rows.
         val: Validation rows.
-        batch_size: Rows of one optimisation step, over all processes.
+        regime: Batches and passes of an epoch.
         seed: Seed of the order of the training rows.
         pin_memory: Whether to copy rows to page-locked memory for a GPU; requires a GPU.
     """
 
-    def __init__(self, train: RowSource, val: RowSource, batch_size: int, seed: int, pin_memory: bool = False) -> None:
+    def __init__(self, train: RowSource, val: RowSource, regime: Regime, seed: int, pin_memory: bool = False) -> None:
         super().__init__()
         self._train = train
         self._val = val
-        self._batch_size = batch_size
+        self._regime = regime
         self._seed = seed
         self._pinned: Callable[[Tensor], Tensor] = Tensor.pin_memory if pin_memory else lambda rows: rows
 
@@ -129,8 +164,11 @@ class TelemetryDataModule(LightningDataModule):
         return _Restartable(lambda: map(self._pinned, self._val.ordered(self._shard())))
 
     def _train_blocks(self) -> Iterator[Block]:
-        for block in self._train.shuffled(self._batch_size, self._seed, self._epoch(), self._shard()):
-            yield [self._pinned(batch) for batch in block]
+        """Yield the blocks of all passes of the epoch; passes are numbered on over epochs, so no order repeats."""
+        first = self._epoch() * self._regime.passes
+        for number in range(first, first + self._regime.passes):
+            for block in self._train.shuffled(self._regime.batch_size, self._seed, number, self._shard()):
+                yield [self._pinned(batch) for batch in block]
 
     def _epoch(self) -> int:
         return self.trainer.current_epoch if self.trainer else 0

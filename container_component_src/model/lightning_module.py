@@ -1,9 +1,10 @@
-"""Lightning module that trains the VAE."""
+"""Lightning module that trains a detector's network."""
 
 import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
@@ -11,58 +12,56 @@ from torch import Tensor
 
 from container_component_src.errors import StepError
 from container_component_src.model.datamodule import Block
-from container_component_src.model.vae import TimeStampVAE
+from container_component_src.model.network import Network
 
 # Log-variances decrease by several units while weights change by fractions of one. At the same learning rate they lag
 # behind the reconstruction error for thousands of steps, and training stops early with a worse likelihood.
 LOG_VARIANCE_LR_FACTOR = 30
 
 
-class VAEModule(LightningModule):
-    """Minimises the negative evidence lower bound (ELBO) per time step.
+class TrainingModule(LightningModule):
+    """Minimises a network's training loss.
 
-    `train_loss` is the minimised loss: the negative ELBO with the beta of the training, at a latent sample.
-    `val_loss` is the negative ELBO with beta 1, at the latent mean. It is deterministic and comparable between trials
-    with different betas. The likelihood alone would not be comparable: it improves with a smaller beta and a larger
-    latent space until the network copies its input.
-
-    Both are in nats: means over time steps of sums over channels.
+    `train_loss` is the minimised loss, as the mean over the training rows. `val_loss` is the median of the network's
+    validation loss over the validation rows. Their mean would be that of a few rows: the rarest states, which no
+    network learns, can hold most of it, and rise from the first epoch on while all other rows improve.
 
     Args:
         model: The network.
-        beta: Weight of the KL divergence.
         lr: Learning rate of Adam in the first epoch; it decreases to almost zero in the last one along half a cosine
             (Loshchilov & Hutter 2017, "SGDR: Stochastic Gradient Descent with Warm Restarts").
-        seed: Seed of the latent samples.
+        seed: Seed of the network's samples.
         max_epochs: Maximum number of epochs.
     """
 
-    def __init__(self, model: TimeStampVAE, beta: float, lr: float, seed: int, max_epochs: int) -> None:
+    def __init__(self, model: Network, lr: float, seed: int, max_epochs: int) -> None:
         super().__init__()
         # One step of Lightning's loop takes a block of batches, because it costs more than a step of a small batch.
         self.automatic_optimization = False
         self.model = model
-        self._beta = beta
         self._lr = lr
         self._seed = seed
         self._max_epochs = max_epochs
         self._noise = torch.Generator()
-        self._train_sums = _Sums("train_loss")
-        self._val_sums = _Sums("val_loss")
+        self._train_losses: list[tuple[float, int]] = []  # sum and number of rows, by block
+        self._val_losses: list[Tensor] = []  # of each row, by block
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return Adam with a larger learning rate for log-variances than for weights, and the schedule of both."""
-        weights = [parameter for name, parameter in self.model.named_parameters() if name != "log_variance"]
+        named = list(self.model.named_parameters())
         groups: list[dict[str, Any]] = [
-            {"params": weights},
-            {"params": [self.model.log_variance], "lr": self._lr * LOG_VARIANCE_LR_FACTOR},
+            {"params": [parameter for name, parameter in named if name != "log_variance"]},
+            {
+                "params": [parameter for name, parameter in named if name == "log_variance"],
+                "lr": self._lr * LOG_VARIANCE_LR_FACTOR,
+            },
         ]
         optimizer = torch.optim.Adam(groups, lr=self._lr, fused=True)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self._max_epochs)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule}}
 
     def on_fit_start(self) -> None:
-        """Seed the latent samples, differently in each process."""
+        """Seed the network's samples, differently in each process."""
         self._noise = torch.Generator(self.device).manual_seed(self._seed + self.global_rank)
 
     def training_step(self, block: Block, index: int) -> None:
@@ -75,11 +74,12 @@ class VAEModule(LightningModule):
         *batches, last = block
         losses = [self._step(batch, Tensor.backward, optimizer.optimizer) for batch in batches]
         losses.append(self._step(last, self.manual_backward, optimizer))
-        self._train_sums.add(torch.stack(losses).sum(), sum(len(batch) for batch in block))
+        total = _finite("train_loss", torch.stack(losses).sum())
+        self._train_losses.append((total, sum(len(batch) for batch in block)))
 
     def _step(self, batch: Tensor, backward: Callable[[Tensor], None], optimizer: Any) -> Tensor:
         """Take one optimisation step and return the sum of the losses of the rows."""
-        loss = self.model.negative_elbo(batch, self._beta, self._noise).mean()
+        loss = self.model.training_loss(batch, self._noise)
         optimizer.zero_grad()
         backward(loss)
         optimizer.step()
@@ -91,41 +91,38 @@ class VAEModule(LightningModule):
         schedule.step()
 
     def validation_step(self, rows: Tensor, index: int) -> None:
-        """Add the losses of rows, [rows, window_steps * channels], to those of the epoch."""
-        self._val_sums.add(self.model.negative_elbo(rows, beta=1.0).double().sum(), len(rows))
+        """Keep the losses of rows, [rows, window_steps * channels], until the end of the epoch."""
+        losses = self.model.validation_loss(rows)
+        _finite("val_loss", losses.sum(dtype=torch.float64))
+        self._val_losses.append(losses.float().cpu())
 
     def on_validation_epoch_end(self) -> None:
-        """Log the mean losses over the rows of all processes."""
-        for sums in (self._train_sums, self._val_sums):
-            total = self.trainer.strategy.reduce(sums.take(self.device), reduce_op="sum")
-            self.log(sums.name, (total[0] / total[1]).float())
+        """Log the mean training loss and the median validation loss over the rows of all processes."""
+        sums = torch.tensor(self._train_losses, dtype=torch.float64, device=self.device).sum(dim=0)
+        total, rows = self.trainer.strategy.reduce(sums, reduce_op="sum")
+        self.log("train_loss", (total / rows).float())
+        self.log("val_loss", self._median(torch.cat([torch.empty(0), *self._val_losses])))
+        self._train_losses, self._val_losses = [], []
+
+    def _median(self, losses: Tensor) -> Tensor:
+        """Return the median over the losses of all processes, [rows of this one]; 4 bytes of memory per row."""
+        strategy = self.trainer.strategy
+        longest = strategy.reduce(torch.tensor(len(losses), device=self.device), reduce_op="max")
+        padded = torch.full((int(longest),), torch.nan, device=self.device)  # equal sizes, which gathering needs
+        padded[: len(losses)] = losses
+        return torch.tensor(np.nanmedian(strategy.all_gather(padded).cpu().numpy()))
 
 
-class _Sums:
-    """Sum of a loss over rows, and the number of rows."""
+def _finite(name: str, loss: Tensor) -> float:
+    """Return a loss as a number.
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self._loss = 0.0
-        self._rows = 0
-
-    def add(self, loss: Tensor, rows: int) -> None:
-        """Add the loss of rows.
-
-        Raises:
-            StepError: The loss is infinite or NaN.
-        """
-        value = float(loss)
-        if not math.isfinite(value):
-            raise StepError(
-                f"{self.name} is not a finite number: the training diverged",
-                fix="lower --lr, or scale the data with the robust scaler",
-            )
-        self._loss += value
-        self._rows += rows
-
-    def take(self, device: torch.device) -> Tensor:
-        """Return sum and number of rows as a tensor [2], and reset both."""
-        sums = torch.tensor([self._loss, self._rows], dtype=torch.float64, device=device)
-        self._loss, self._rows = 0.0, 0
-        return sums
+    Raises:
+        StepError: It is infinite or NaN.
+    """
+    value = float(loss)
+    if not math.isfinite(value):
+        raise StepError(
+            f"{name} is not a finite number: the training diverged",
+            fix="lower --lr, or scale the data with the robust scaler",
+        )
+    return value

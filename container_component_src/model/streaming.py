@@ -32,6 +32,11 @@ class StreamingSource:
     buffer_rows: int
     windowing: Windowing = field(default_factory=Windowing)
 
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return self.dataset.manifest.rows
+
     def shuffled(self, batch_size: int, seed: int, epoch: int, shard: Shard) -> Iterator[Block]:
         """Yield as many batches as a source in memory; each process fills its part with rows of its partitions.
 

@@ -23,19 +23,27 @@ from container_component_src.model.bundle_info import Architecture, BundleInfo, 
 from container_component_src.model.calibration import calibrate, channel_statistics, max_gap
 from container_component_src.model.callbacks import EpochHistory, SafetensorsIO
 from container_component_src.model.data_access import check_data
-from container_component_src.model.datamodule import RowSource, TelemetryDataModule, TensorSource, load_values
+from container_component_src.model.datamodule import (
+    Regime,
+    RowSource,
+    Shard,
+    TelemetryDataModule,
+    TensorSource,
+    load_values,
+)
 from container_component_src.model.hardware import Acceleration, device_memory, useful_threads
 from container_component_src.model.initialization import initialize, sample_windows
-from container_component_src.model.lightning_module import VAEModule
+from container_component_src.model.lightning_module import TrainingModule
 from container_component_src.model.streaming import StreamingSource
 from container_component_src.model.vae import TimeStampVAE
 from container_component_src.model.windows import Windowing
 from container_component_src.scratch import scratch_directory
-from container_component_src.steps.training import TrainingArguments
+from container_component_src.steps.training import TrainingArguments, least_batch_size
 from container_component_src.telemetry.columns import check_same_channels
 from container_component_src.telemetry.dataset import Dataset
 
 _VARIANCE_FLOOR = 1e-4
+MIN_ACTIVE_SHARE = 0.25  # of the latents; with fewer, the training logs a warning
 SHUFFLE_BUFFER_BYTES = 256 * 2**20
 _OPERATOR_VARIABLES = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK")
 _LIBRARIES = ("torch", "lightning", "safetensors", "numpy")
@@ -49,18 +57,18 @@ def train(arguments: TrainingArguments) -> TrainingSummary:
     In a distributed run every process trains on its shard, and the first one writes the bundle.
 
     Raises:
-        InputError: The datasets do not fit together, the batch size or the memory, or have missing or infinite values.
+        InputError: The datasets do not fit together, the nodes or the memory, or have missing or infinite values.
         StepError: The loss is infinite or NaN.
     """
     train_set, val_set = Dataset.open(arguments.train_df_path), Dataset.open(arguments.val_df_path)
-    check_datasets(train_set, val_set, arguments.batch_size)
+    check_datasets(train_set, val_set, arguments.num_gpu_nodes)
     _check_imputing(train_set, arguments.impute_missing)
     check_data(arguments, device_memory(), arguments.hyperparameters, nodes=arguments.num_gpu_nodes)
     nodes, rank = _world(arguments)
     architecture = _architecture(arguments)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(arguments.seed)
-        model = build(architecture, len(train_set.channels))
+        model = build(architecture, len(train_set.channels), arguments.beta)
         windowing = Windowing(arguments.window_steps, max_gap(val_set))
         initialize(model, torch.from_numpy(sample_windows(train_set, windowing)))
     share, seed = arguments.memory_share, arguments.seed
@@ -68,6 +76,7 @@ def train(arguments: TrainingArguments) -> TrainingSummary:
     epochs = fit(model, train_rows, val_rows, arguments)
     summary = _summary(epochs, train_set, val_set, arguments, nodes)
     if rank == 0:
+        summary = summary.model_copy(update={"active_latents": _active_latents(model, val_rows, arguments.latent_dim)})
         info = BundleInfo(
             architecture=architecture,
             channels=train_set.channels,
@@ -82,6 +91,20 @@ def train(arguments: TrainingArguments) -> TrainingSummary:
         Bundle(info, model).save(location := storage.resolve(arguments.model_output_file))
         logger.info("wrote %s with the weights of epoch %d of %d", location.uri, summary.best_epoch, len(epochs))
     return summary
+
+
+def _active_latents(model: TimeStampVAE, val_rows: RowSource, latents: int) -> int:
+    """Count the latents that tell validation rows apart, and warn if they are few."""
+    active = model.active_latents(val_rows.ordered(Shard()))
+    logger.info("%d of %d latents are active", active, latents)
+    if active < MIN_ACTIVE_SHARE * latents:
+        logger.warning(
+            "only %d of %d latents are active, so the model knows little of how channels depend on each other; train "
+            "longer (--max-epochs, --min-epoch-steps), or lower --beta or --latent-dim",
+            active,
+            latents,
+        )
+    return active
 
 
 def _architecture(arguments: TrainingArguments) -> Architecture:
@@ -117,7 +140,7 @@ def _summary(
     )
 
 
-def check_datasets(train: Dataset, val: Dataset, batch_size: int) -> None:
+def check_datasets(train: Dataset, val: Dataset, nodes: int) -> None:
     """Check that a training set and a validation set fit together and have enough rows.
 
     Raises:
@@ -130,10 +153,9 @@ def check_datasets(train: Dataset, val: Dataset, batch_size: int) -> None:
     check_same_channels(val_uri, val.channels, train.channels, train_uri)
     if train.manifest.scaler != val.manifest.scaler:
         raise InputError(f"{val_uri}: the scaler is not that of {train_uri}", fix="scale both with one scaler")
-    if train.manifest.rows < batch_size:
+    if train.manifest.rows < least_batch_size(nodes):
         raise InputError(
-            f"batch size {batch_size} exceeds the {train.manifest.rows} rows of {train_uri}",
-            fix="use a smaller --batch-size",
+            f"{train_uri}: {train.manifest.rows} rows are too few for {nodes} nodes", fix="lower --num-gpu-nodes"
         )
 
 
@@ -156,12 +178,17 @@ def fit(model: TimeStampVAE, train_rows: RowSource, val_rows: RowSource, argumen
     """
     nodes, _ = _world(arguments)
     acceleration = Acceleration.on(cuda=torch.cuda.is_available())
-    torch.set_num_threads(useful_threads(model, arguments.batch_size // nodes))
+    regime = Regime.of(train_rows.rows, arguments.batch_size, arguments.min_epoch_steps)
+    logger.info(
+        "an epoch has %d optimization steps: %d x %d rows in batches of at most %d",
+        regime.steps(train_rows.rows), regime.passes, train_rows.rows, regime.batch_size,
+    )  # fmt: skip
+    torch.set_num_threads(useful_threads(model, regime.batch_size // nodes))
     torch.set_float32_matmul_precision(acceleration.matmul_precision)
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    module = VAEModule(model, arguments.beta, arguments.lr, arguments.seed, arguments.max_epochs)
-    data = TelemetryDataModule(train_rows, val_rows, arguments.batch_size, arguments.seed, acceleration.pin_memory)
+    module = TrainingModule(model, arguments.lr, arguments.seed, arguments.max_epochs)
+    data = TelemetryDataModule(train_rows, val_rows, regime, arguments.seed, acceleration.pin_memory)
     history = EpochHistory()
     with scratch_directory() as folder:
         checkpoint = ModelCheckpoint(folder, monitor="val_loss", save_weights_only=True)

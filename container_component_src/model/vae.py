@@ -1,14 +1,19 @@
 """The variational autoencoder (VAE) of time steps."""
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 
+from container_component_src.model.network import Network
+
 _LOG_VARIANCE_RANGE = (-20.0, 10.0)  # of the approximate posterior; keeps its exponential finite
+FREE_BITS = 0.05  # nats per latent; chosen by measurement, see docs/results.md
+ACTIVE_VARIANCE = 0.01  # of the posterior mean over rows, above which a latent is active
 
 
-class TimeStampVAE(nn.Module):
+class TimeStampVAE(Network):
     """Variational autoencoder with a Gaussian decoder (Kingma & Welling 2013, "Auto-Encoding Variational Bayes").
 
     The decoder learns one variance per channel (Rybkin et al. 2021, "Simple and Effective VAE Training with Calibrated
@@ -28,6 +33,8 @@ class TimeStampVAE(nn.Module):
         hidden_dims: Sizes of the hidden layers of the encoder; those of the decoder are reversed.
         variance_floor: Minimum variance of a channel, so that a nearly constant channel does not dominate the score.
         window_steps: Number of time steps that the model sees at once, the present one last.
+        beta: Weight of the KL divergence in the loss of the training.
+        free_bits: KL divergence of a latent, in nats, below which the training does not reduce it.
     """
 
     def __init__(
@@ -37,12 +44,16 @@ class TimeStampVAE(nn.Module):
         hidden_dims: tuple[int, int],
         variance_floor: float = 1e-4,
         window_steps: int = 1,
+        beta: float = 1.0,
+        free_bits: float = FREE_BITS,
     ) -> None:
         super().__init__()
         first, second = hidden_dims
         inputs = window_steps * channels
         self.variance_floor = variance_floor
         self.window_steps = window_steps
+        self.beta = beta
+        self.free_bits = free_bits
         self.encoder = _layers(inputs, first, second, 2 * latent_dim)
         self.decoder = _layers(latent_dim, second, first, inputs)
         self.encoder_bypass = nn.Linear(inputs, latent_dim, bias=False)
@@ -88,9 +99,35 @@ class TimeStampVAE(nn.Module):
         """
         mean, log_variance = self.encode(values)
         reconstruction = self.decode(mean)
-        divergence = kl_divergence(mean, log_variance) / values.shape[-1]
+        divergence = kl_divergence(mean, log_variance).sum(dim=-1) / values.shape[-1]
         contributions = self._negative_log_likelihood(reconstruction, values) + divergence.unsqueeze(-1)
         return contributions, reconstruction[:, -contributions.shape[-1] :]
+
+    def training_loss(self, values: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the loss that the training minimises, in nats per time step, as a scalar.
+
+        It is the mean negative ELBO at a latent sample, with free bits: a latent's KL divergence, as the mean over the
+        rows, counts as `free_bits` at least. So the training gains nothing by emptying a latent. Source: Kingma et al.
+        2016, "Improving Variational Inference with Inverse Autoregressive Flow", equation 15.
+
+        Args:
+            values: Windows of time steps, [rows, window_steps * channels].
+            generator: Generator of the latent sample.
+        """
+        likelihood, divergences = self._elbo_terms(values, generator)
+        divergence = divergences.mean(dim=0).clamp(min=self.free_bits).sum() / self.window_steps
+        return likelihood.mean() + self.beta * divergence
+
+    def validation_loss(self, values: Tensor) -> Tensor:
+        """Return the negative ELBO at the latent mean, without `beta` and free bits, in nats per time step, [rows].
+
+        It is deterministic and comparable between trainings with different betas. The likelihood alone would not be
+        comparable: it improves with a smaller beta and a larger latent space until the network copies its input.
+
+        Args:
+            values: Windows of time steps, [rows, window_steps * channels].
+        """
+        return self.negative_elbo(values, beta=1.0)
 
     def negative_elbo(self, values: Tensor, beta: float, generator: torch.Generator | None = None) -> Tensor:
         """Return the negative evidence lower bound per time step in nats, summed over channels, [rows].
@@ -103,13 +140,37 @@ class TimeStampVAE(nn.Module):
             beta: Weight of the KL divergence.
             generator: Generator of the latent sample; without one, the latent mean is used.
         """
+        likelihood, divergences = self._elbo_terms(values, generator)
+        return likelihood + beta * divergences.sum(dim=-1) / self.window_steps
+
+    def _elbo_terms(self, values: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+        """Return the negative log-likelihood per time step, [rows], and the KL divergences, [rows, latent_dim]."""
         mean, log_variance = self.encode(values)
         latent = mean
         if generator is not None:
             noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
             latent = mean + noise * (0.5 * log_variance).exp()
-        divergence = kl_divergence(mean, log_variance) / self.window_steps
-        return self._negative_log_likelihood(self.decode(latent), values).sum(dim=-1) + beta * divergence
+        likelihood = self._negative_log_likelihood(self.decode(latent), values).sum(dim=-1)
+        return likelihood, kl_divergence(mean, log_variance)
+
+    @torch.no_grad()
+    def active_latents(self, blocks: Iterable[Tensor]) -> int:
+        """Return the number of latents that tell rows apart: the posterior mean has a variance above 0.01 over rows.
+
+        Source: Burda et al. 2016, "Importance Weighted Autoencoders", section 5.2. Free bits do not meet the criterion
+        by themselves, because a constant posterior has a KL divergence too.
+
+        Args:
+            blocks: Windows of time steps, each [rows, window_steps * channels].
+        """
+        rows = 0
+        sums = torch.zeros(2, self.encoder_bypass.out_features, dtype=torch.float64)
+        for block in blocks:
+            mean = self.encode(block)[0].double()
+            rows += len(mean)
+            sums += torch.stack([mean.sum(dim=0), mean.square().sum(dim=0)])
+        first, second = sums / rows
+        return int((second - first.square() > ACTIVE_VARIANCE).sum())
 
     def _negative_log_likelihood(self, reconstruction: Tensor, values: Tensor) -> Tensor:
         """Return the negative log-likelihood in nats, as the mean over the window, [rows, channels].
@@ -139,7 +200,7 @@ def asinh(values: Tensor) -> Tensor:
 
 
 def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Return the KL divergence of diagonal Gaussians from the standard normal distribution in nats, [rows].
+    """Return the KL divergence of diagonal Gaussians from the standard normal distribution in nats, [rows, latent_dim].
 
     Source: Kingma & Welling 2013, appendix B.
 
@@ -147,4 +208,4 @@ def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
         mean: Shape [rows, latent_dim].
         log_variance: Shape [rows, latent_dim].
     """
-    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=-1)
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)

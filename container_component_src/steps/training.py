@@ -33,7 +33,7 @@ class Hyperparameters(Arguments):
     hidden_dims: HiddenDims = option("Sizes of the two hidden layers of the encoder.", (256, 128))
     beta: float = option("Weight of the KL divergence in the ELBO.", 1.0, ge=0)
     lr: float = option("Learning rate of Adam.", 0.003, gt=0)
-    batch_size: int = option("Rows of one optimization step, over all nodes.", 1024, ge=1)
+    batch_size: int = option("Most rows of one optimization step, over all nodes.", 1024, ge=1)
 
 
 class TrainingData(Seed):
@@ -46,6 +46,12 @@ class TrainingData(Seed):
         1,
         ge=1,
         le=10_000,
+    )
+    min_epoch_steps: int = parameter(
+        "Least optimization steps of an epoch, which ends with a validation. A small training set gets smaller "
+        "batches, of 256 rows at least, and is passed several times.",
+        200,
+        ge=1,
     )
     early_stopping_patience: int = parameter("Epochs without a lower validation loss that end a training.", 3, ge=1)
 

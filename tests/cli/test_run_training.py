@@ -43,7 +43,7 @@ def test_training_with_the_options_of_every_launcher(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"batch_size": "500"}, "batch size 500 exceeds the 300 rows"),
+        ({"num_gpu_nodes": "200", "batch_size": "500"}, "300 rows are too few for 200 nodes"),
         ({"latent_dim": "100000000"}, "latent_dim 100000000"),
         ({"hidden_dims": "1000000,1000000"}, "needs at least 29,8"),
         ({"window_steps": "100000"}, "Invalid value for '--window-steps'"),

@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 
 from container_component_src.errors import InputError
 from container_component_src.model import datamodule
-from container_component_src.model.datamodule import GROUP_ROWS, Shard, TensorSource, load_values
+from container_component_src.model.datamodule import (
+    GROUP_ROWS,
+    Regime,
+    Shard,
+    TelemetryDataModule,
+    TensorSource,
+    load_values,
+)
 from container_component_src.telemetry.dataset import Dataset
 from tests.model.datasets import CHANNELS, make_values, write_dataset
 
@@ -67,6 +74,57 @@ def test_order_depends_on_seed_and_epoch() -> None:
     assert first == epoch_of(numbered(50), 10, Shard(), seed=1, epoch=0)
     assert first != epoch_of(numbered(50), 10, Shard(), seed=1, epoch=1)
     assert first != epoch_of(numbered(50), 10, Shard(), seed=2, epoch=0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "batch_size", "min_steps", "expected"),
+    [
+        (10_000, 1024, 200, Regime(256, 5)),  # 40 batches a pass
+        (1_000_000, 1024, 200, Regime(1024, 1)),  # a large set: as asked
+        (100_000, 1024, 200, Regime(500, 1)),
+        (10_000, 64, 200, Regime(64, 2)),  # a smaller batch stays
+        (10_000, 1024, 1, Regime(1024, 1)),
+    ],
+)
+def test_small_training_sets_get_smaller_batches_and_several_passes(
+    rows: int, batch_size: int, min_steps: int, expected: Regime
+) -> None:
+    assert Regime.of(rows, batch_size, min_steps) == expected
+
+
+@given(
+    rows=st.integers(1, 3_000),
+    batch_size=st.integers(8, 2_000),
+    min_steps=st.integers(1, 60),
+    world_size=st.integers(1, 3),
+)
+def test_epoch_passes_all_rows_equally_often_in_enough_steps(
+    rows: int, batch_size: int, min_steps: int, world_size: int
+) -> None:
+    regime = Regime.of(rows, batch_size, min_steps)
+    shards = []
+    for rank in range(world_size):
+        with pytest.MonkeyPatch.context() as patch:
+            data = TelemetryDataModule(numbered(rows), numbered(1), regime, seed=1)
+            patch.setattr(data, "_shard", lambda rank=rank: Shard(rank, world_size))
+            shards.append([batch[:, 0].int().tolist() for block in data.train_dataloader() for batch in block])
+    assert {len(shard) for shard in shards} == {regime.steps(rows)}
+    assert regime.steps(rows) >= min_steps
+    drawn = np.bincount([row for shard in shards for batch in shard for row in batch], minlength=rows)
+    assert set(drawn) == {regime.passes}
+    assert regime.steps(rows) - min_steps < -(-rows // regime.batch_size)  # no pass too many
+
+
+def test_no_pass_of_a_training_repeats_an_order() -> None:
+    data = TelemetryDataModule(numbered(30), numbered(1), Regime(10, passes=3), seed=1)
+    orders = []
+    for epoch in range(2):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(data, "_epoch", lambda epoch=epoch: epoch)
+            rows = [int(row) for block in data.train_dataloader() for batch in block for row in batch]
+        orders += [tuple(rows[first : first + 30]) for first in range(0, 90, 30)]
+    assert len(set(orders)) == 6
+    assert {tuple(sorted(order)) for order in orders} == {tuple(range(30))}
 
 
 def test_distributed_block_is_one_batch() -> None:

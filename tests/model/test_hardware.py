@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from container_component_src.model import hardware
-from container_component_src.model.datamodule import TelemetryDataModule, TensorSource
+from container_component_src.model.datamodule import Regime, TelemetryDataModule, TensorSource
 from container_component_src.model.hardware import (
     MULTIPLICATIONS_PER_THREAD,
     Acceleration,
@@ -39,7 +39,7 @@ def test_batches_are_pinned_on_request(pin_memory: bool, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(Tensor, "pin_memory", pin)
     source = TensorSource(torch.zeros(50, 2))
-    data = TelemetryDataModule(source, source, 20, 0, pin_memory)
+    data = TelemetryDataModule(source, source, Regime(20, passes=1), 0, pin_memory)
     assert sum(len(batch) for block in data.train_dataloader() for batch in block) == 50
     assert sum(len(rows) for rows in data.val_dataloader()) == 50
     assert sum(pinned) == (100 if pin_memory else 0)

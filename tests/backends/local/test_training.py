@@ -75,8 +75,8 @@ def test_two_nodes_train_the_same_model_as_one(
 
 @pytest.mark.slow
 def test_bad_input_is_reported_by_the_processes(arguments: TrainingArguments) -> None:
-    bad = arguments.model_copy(update={"batch_size": 301, "num_gpu_nodes": 1})
-    with pytest.raises(InputError, match=r"rank \d of the training ended with code 2: error: .*batch size 301"):
+    bad = arguments.model_copy(update={"impute_missing": True, "num_gpu_nodes": 1})
+    with pytest.raises(InputError, match=r"rank \d of the training ended with code 2: error: .*train: not scaled"):
         get_backend("local").trainer.train(TrainingJob(arguments=bad))
 
 

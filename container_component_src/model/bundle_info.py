@@ -54,7 +54,7 @@ class Epoch(Frozen):
     """Losses of one epoch, nats per time step."""
 
     epoch: int  # from 0
-    train_loss: float  # minimised loss: mean negative ELBO with the beta of the training and free bits
+    train_loss: float  # minimised loss: mean negative ELBO with the beta of the training
     val_loss: float  # median negative ELBO with beta 1 over the validation rows
 
 

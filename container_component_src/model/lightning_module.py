@@ -50,9 +50,9 @@ class TrainingModule(LightningModule):
         """Return Adam with a larger learning rate for log-variances than for weights, and the schedule of both."""
         named = list(self.model.named_parameters())
         groups: list[dict[str, Any]] = [
-            {"params": [parameter for name, parameter in named if name != "log_variance"]},
+            {"params": [parameter for name, parameter in named if not name.endswith("log_variance")]},
             {
-                "params": [parameter for name, parameter in named if name == "log_variance"],
+                "params": [parameter for name, parameter in named if name.endswith("log_variance")],
                 "lr": self._lr * LOG_VARIANCE_LR_FACTOR,
             },
         ]

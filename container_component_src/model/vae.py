@@ -8,9 +8,8 @@ from torch import Tensor, nn
 
 from container_component_src.model.network import Network
 
-_LOG_VARIANCE_RANGE = (-20.0, 10.0)  # of the approximate posterior; keeps its exponential finite
-FREE_BITS = 0.05  # nats per latent; chosen by measurement, see docs/results.md
 ACTIVE_VARIANCE = 0.01  # of the posterior mean over rows, above which a latent is active
+_LOG_VARIANCE_RANGE = (-20.0, 10.0)  # of the approximate posterior; keeps its exponential finite
 
 
 class TimeStampVAE(Network):
@@ -34,7 +33,6 @@ class TimeStampVAE(Network):
         variance_floor: Minimum variance of a channel, so that a nearly constant channel does not dominate the score.
         window_steps: Number of time steps that the model sees at once, the present one last.
         beta: Weight of the KL divergence in the loss of the training.
-        free_bits: KL divergence of a latent, in nats, below which the training does not reduce it.
     """
 
     def __init__(
@@ -45,7 +43,6 @@ class TimeStampVAE(Network):
         variance_floor: float = 1e-4,
         window_steps: int = 1,
         beta: float = 1.0,
-        free_bits: float = FREE_BITS,
     ) -> None:
         super().__init__()
         first, second = hidden_dims
@@ -53,7 +50,6 @@ class TimeStampVAE(Network):
         self.variance_floor = variance_floor
         self.window_steps = window_steps
         self.beta = beta
-        self.free_bits = free_bits
         self.encoder = _layers(inputs, first, second, 2 * latent_dim)
         self.decoder = _layers(latent_dim, second, first, inputs)
         self.encoder_bypass = nn.Linear(inputs, latent_dim, bias=False)
@@ -99,27 +95,21 @@ class TimeStampVAE(Network):
         """
         mean, log_variance = self.encode(values)
         reconstruction = self.decode(mean)
-        divergence = kl_divergence(mean, log_variance).sum(dim=-1) / values.shape[-1]
+        divergence = kl_divergence(mean, log_variance) / values.shape[-1]
         contributions = self._negative_log_likelihood(reconstruction, values) + divergence.unsqueeze(-1)
         return contributions, reconstruction[:, -contributions.shape[-1] :]
 
     def training_loss(self, values: Tensor, generator: torch.Generator) -> Tensor:
-        """Return the loss that the training minimises, in nats per time step, as a scalar.
-
-        It is the mean negative ELBO at a latent sample, with free bits: a latent's KL divergence, as the mean over the
-        rows, counts as `free_bits` at least. So the training gains nothing by emptying a latent. Source: Kingma et al.
-        2016, "Improving Variational Inference with Inverse Autoregressive Flow", equation 15.
+        """Return the mean negative ELBO at a latent sample, in nats per time step, as a scalar.
 
         Args:
             values: Windows of time steps, [rows, window_steps * channels].
             generator: Generator of the latent sample.
         """
-        likelihood, divergences = self._elbo_terms(values, generator)
-        divergence = divergences.mean(dim=0).clamp(min=self.free_bits).sum() / self.window_steps
-        return likelihood.mean() + self.beta * divergence
+        return self.negative_elbo(values, self.beta, generator).mean()
 
     def validation_loss(self, values: Tensor) -> Tensor:
-        """Return the negative ELBO at the latent mean, without `beta` and free bits, in nats per time step, [rows].
+        """Return the negative ELBO with beta 1 at the latent mean, in nats per time step, [rows].
 
         It is deterministic and comparable between trainings with different betas. The likelihood alone would not be
         comparable: it improves with a smaller beta and a larger latent space until the network copies its input.
@@ -140,25 +130,19 @@ class TimeStampVAE(Network):
             beta: Weight of the KL divergence.
             generator: Generator of the latent sample; without one, the latent mean is used.
         """
-        likelihood, divergences = self._elbo_terms(values, generator)
-        return likelihood + beta * divergences.sum(dim=-1) / self.window_steps
-
-    def _elbo_terms(self, values: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-        """Return the negative log-likelihood per time step, [rows], and the KL divergences, [rows, latent_dim]."""
         mean, log_variance = self.encode(values)
         latent = mean
         if generator is not None:
             noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
             latent = mean + noise * (0.5 * log_variance).exp()
-        likelihood = self._negative_log_likelihood(self.decode(latent), values).sum(dim=-1)
-        return likelihood, kl_divergence(mean, log_variance)
+        divergence = kl_divergence(mean, log_variance) / self.window_steps
+        return self._negative_log_likelihood(self.decode(latent), values).sum(dim=-1) + beta * divergence
 
     @torch.no_grad()
     def active_latents(self, blocks: Iterable[Tensor]) -> int:
         """Return the number of latents that tell rows apart: the posterior mean has a variance above 0.01 over rows.
 
-        Source: Burda et al. 2016, "Importance Weighted Autoencoders", section 5.2. Free bits do not meet the criterion
-        by themselves, because a constant posterior has a KL divergence too.
+        Source: Burda et al. 2016, "Importance Weighted Autoencoders", section 5.2.
 
         Args:
             blocks: Windows of time steps, each [rows, window_steps * channels].
@@ -200,7 +184,7 @@ def asinh(values: Tensor) -> Tensor:
 
 
 def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Return the KL divergence of diagonal Gaussians from the standard normal distribution in nats, [rows, latent_dim].
+    """Return the KL divergence of diagonal Gaussians from the standard normal distribution in nats, [rows].
 
     Source: Kingma & Welling 2013, appendix B.
 
@@ -208,4 +192,4 @@ def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
         mean: Shape [rows, latent_dim].
         log_variance: Shape [rows, latent_dim].
     """
-    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=-1)

@@ -67,7 +67,7 @@ def test_contributions_sum_to_the_elbo_and_share_its_kl_divergence() -> None:
         densities = torch.distributions.Normal(reconstruction, model.variance().sqrt()).log_prob(rows)
         torch.testing.assert_close(contributions.sum(dim=1), model.negative_elbo(rows, beta=1.0))
         torch.testing.assert_close(reconstruction, model.decode(mean))
-        shared = kl_divergence(mean, log_variance).sum(dim=1, keepdim=True) / CHANNELS
+        shared = kl_divergence(mean, log_variance)[:, None] / CHANNELS
         torch.testing.assert_close(contributions + densities, shared.expand_as(contributions))
 
 
@@ -93,38 +93,7 @@ def test_effect_of_beta_does_not_depend_on_the_batch_size() -> None:
 
 def test_kl_divergence_of_gaussians() -> None:
     kl = kl_divergence(torch.tensor([[0.0, 0.0], [1.0, -2.0]]), torch.tensor([[0.0, 0.0], [0.0, 1.0]]))
-    torch.testing.assert_close(kl, torch.tensor([[0.0, 0.0], [0.5, 0.5 * (4 + np.e - 2)]]))
-
-
-def test_training_loss_counts_each_latent_with_its_free_bits_at_least() -> None:
-    """The mean divergences over the two rows are 0.25 and about 0.0002 nats."""
-    model, rows = TimeStampVAE(CHANNELS, 2, (7, 4), beta=3.0, free_bits=0.1), make_rows(2).float()
-    means, log_variances = torch.tensor([[1.0, 0.02], [0.0, 0.02]], requires_grad=True), torch.zeros(2, 2)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(model, "encode", lambda _: (means, log_variances))
-        loss = model.training_loss(rows, torch.Generator().manual_seed(8))
-        plain = model.negative_elbo(rows, 0.0, torch.Generator().manual_seed(8)).mean()
-        torch.testing.assert_close(loss, plain + 3.0 * (0.25 + 0.1))
-        (gradient,) = torch.autograd.grad(loss - plain, means)
-    torch.testing.assert_close(gradient, torch.tensor([[1.5, 0.0], [0.0, 0.0]]))  # 3 / 2 rows, and none where free
-
-
-def test_validation_loss_knows_neither_beta_nor_free_bits() -> None:
-    model, rows = make_model(), make_rows(6)
-    with torch.no_grad():
-        expected = model.negative_elbo(rows, 1.0)
-        model.beta, model.free_bits = 7.0, 5.0
-        torch.testing.assert_close(model.validation_loss(rows), expected)
-
-
-def test_active_latents_have_a_mean_that_varies_over_rows() -> None:
-    """By hand: means with standard deviations 1, 0.11 and 0.09, and a constant one, which only its KL tells apart."""
-    model = TimeStampVAE(CHANNELS, 4, (7, 4))
-    means = torch.tensor([[1.0, 0.11, 0.09, 5.0], [-1.0, -0.11, -0.09, 5.0]])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(model, "encode", lambda rows: (rows, None))
-        assert model.active_latents(means.split(1)) == 2
-        assert model.active_latents([means.repeat(500, 1)] * 2) == 2
+    torch.testing.assert_close(kl, torch.tensor([0.0, 0.5 * (1 + 4 + np.e - 2)]))
 
 
 def test_variance_has_a_floor() -> None:
@@ -142,3 +111,22 @@ def test_encoder_and_decoder_have_two_hidden_layers() -> None:
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items() if name.endswith("weight")}
     assert list(shapes.values()) == [(7, 5), (4, 7), (4, 4), (4, 2), (7, 4), (5, 7), (2, 5), (5, 2)]
     assert [output.shape for output in model(torch.zeros(3, CHANNELS))] == [(3, CHANNELS)] * 2
+
+
+def test_losses_are_negative_elbos() -> None:
+    model, rows = make_model(), make_rows(6)
+    model.beta = 7.0
+    with torch.no_grad():
+        training = model.training_loss(rows, torch.Generator().manual_seed(8))
+        torch.testing.assert_close(training, model.negative_elbo(rows, 7.0, torch.Generator().manual_seed(8)).mean())
+        torch.testing.assert_close(model.validation_loss(rows), model.negative_elbo(rows, 1.0))
+
+
+def test_active_latents_have_a_mean_that_varies_over_rows() -> None:
+    """By hand: means with standard deviations 1, 0.11 and 0.09, and a constant one, which only its KL tells apart."""
+    model = TimeStampVAE(CHANNELS, 4, (7, 4))
+    means = torch.tensor([[1.0, 0.11, 0.09, 5.0], [-1.0, -0.11, -0.09, 5.0]])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model, "encode", lambda rows: (rows, None))
+        assert model.active_latents(means.split(1)) == 2
+        assert model.active_latents([means.repeat(500, 1)] * 2) == 2

@@ -16,7 +16,6 @@ from container_component_src.evaluation.vus import volume_of
 from container_component_src.evaluation.windowed_baselines import WindowSeries
 from container_component_src.model.bundle_info import Thresholds
 from container_component_src.telemetry.dataset import Dataset, Frame
-from container_component_src.telemetry.smoothing import Smoother
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Comparison:
 
     def _smoothed_scores(self, scorers: Mapping[str, Scorer], dataset: Dataset) -> dict[str, Float32Array]:
         """Return the smoothed scores [rows] of each scorer from one pass over the dataset."""
-        smoothers = {name: Smoother(self.thresholds.smoothing_window, self.thresholds.max_gap_ns) for name in scorers}
+        smoothers = {name: self.thresholds.smoother() for name in scorers}
         lengths = dict.fromkeys(scorer.window_steps for scorer in scorers.values())
         series = {steps: WindowSeries(steps, self.thresholds.max_gap_ns) for steps in lengths}
         smoothed = {name: np.empty(dataset.manifest.rows, dtype=np.float32) for name in scorers}

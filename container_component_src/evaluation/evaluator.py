@@ -126,6 +126,7 @@ def _result(
         bundle_digest=bundle.info.weights_sha256,
         scores_uri=scores.location.uri,
         seed=bundle.info.seed,
+        smoothing=bundle.info.thresholds.smoothing,
         smoothing_window=bundle.info.thresholds.smoothing_window,
         calibrated=calibrated,
         best=metrics_at(labelled, float(curve.threshold[curve.best])),

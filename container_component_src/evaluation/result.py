@@ -6,6 +6,7 @@ from pydantic import Field, ValidationError
 
 from container_component_src import storage
 from container_component_src.errors import InputError
+from container_component_src.steps.training import Smoothing
 from container_component_src.values import Frozen, describe
 
 SCORE_CHANNELS = ("score", "smoothed_score")  # columns of the dataset of scores, in nats
@@ -156,6 +157,7 @@ class EvaluationResult(Frozen):
     bundle_digest: str  # SHA-256 of the model weights
     scores_uri: str
     seed: int  # training seed
+    smoothing: Smoothing
     smoothing_window: int  # steps
     calibrated: ThresholdMetrics  # threshold from validation scores alone: the deployed one
     best: ThresholdMetrics  # threshold with the highest composite F1 on the test labels: an upper bound

@@ -15,7 +15,6 @@ from container_component_src.model.scoring import SeriesScorer
 from container_component_src.telemetry.dataset import Dataset, Frame, to_iso
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.events import Event, row_bounds
-from container_component_src.telemetry.smoothing import Smoother
 
 SAMPLE_ROWS = 20_000  # evenly spaced validation rows that the usual contributions of each channel are taken from
 
@@ -69,7 +68,7 @@ class EventContributions:
 
 def score_validation(bundle: Bundle, val: Dataset) -> tuple[Float32Array, UsualContributions]:
     """Return the smoothed scores, [rows], and the usual contributions of each channel."""
-    smoother, scorer = _smoother(bundle), _scorer(bundle)
+    smoother, scorer = bundle.info.thresholds.smoother(), _scorer(bundle)
     stride = -(-val.manifest.rows // SAMPLE_ROWS)
     smoothed, sample, offset = [], [], 0
     for frame in val.frames():
@@ -83,7 +82,7 @@ def score_validation(bundle: Bundle, val: Dataset) -> tuple[Float32Array, UsualC
 
 def score_test(bundle: Bundle, test: Dataset, event_contributions: EventContributions) -> Iterator[Frame]:
     """Yield the test rows with the columns `SCORE_CHANNELS` in place of the channels."""
-    smoother, scorer = _smoother(bundle), _scorer(bundle)
+    smoother, scorer = bundle.info.thresholds.smoother(), _scorer(bundle)
     for frame in test.frames():
         contributions = _finite_contributions(scorer, test, frame)
         event_contributions.add(frame.timestamps, contributions)
@@ -101,10 +100,6 @@ def write_scores(writer: DatasetWriter, frames: Iterator[Frame]) -> tuple[Timest
         smoothed.append(frame.values[:, SCORE_CHANNELS.index("smoothed_score")])
         labels.append(np.asarray(frame.labels, dtype=np.int8))
     return np.concatenate(timestamps), np.concatenate(smoothed), np.concatenate(labels)
-
-
-def _smoother(bundle: Bundle) -> Smoother:
-    return Smoother(bundle.info.thresholds.smoothing_window, bundle.info.thresholds.max_gap_ns)
 
 
 def _scorer(bundle: Bundle) -> SeriesScorer:

@@ -9,9 +9,10 @@ from pydantic import Field, ValidationError, model_validator
 from container_component_src import storage
 from container_component_src.data_root import IF_DELETED
 from container_component_src.errors import InputError
-from container_component_src.steps.training import Hyperparameters
+from container_component_src.steps.training import Hyperparameters, Smoothing
 from container_component_src.storage import Location
 from container_component_src.telemetry.scaler import Scaler
+from container_component_src.telemetry.smoothing import Smoother
 from container_component_src.values import Frozen, describe
 
 INFO_NAME = "bundle.json"
@@ -36,10 +37,15 @@ class Thresholds(Frozen):
     score: float  # nats; a smoothed score above it is an alarm
     method: str
     quantile: float  # of the smoothed validation scores
-    smoothing_window: int = Field(ge=1)  # time steps of the causal rolling median
-    max_gap_ns: int | None = Field(ge=0)  # the median restarts after a longer time step; None: never
+    smoothing: Smoothing = Smoothing.MEDIAN  # of bundles from before there were others
+    smoothing_window: int = Field(ge=1)  # time steps
+    max_gap_ns: int | None = Field(ge=0)  # the smoothing restarts after a longer time step; None: never
     val_rows: int
     channel_nats: tuple[float, ...] = ()  # mean contribution of each channel to the validation scores; (): unknown
+
+    def smoother(self) -> Smoother:
+        """Return a new smoother for the scores that are compared with the threshold."""
+        return Smoother(self.smoothing, self.smoothing_window, self.max_gap_ns)
 
 
 class ChannelStatistics(Frozen):

@@ -1,22 +1,23 @@
 """Facts about the data of a model for its bundle: the alarm threshold, and statistics of every channel."""
 
+import logging
+
 import numpy as np
 
 from container_component_src.arrays import Float64Array
-from container_component_src.errors import InputError
 from container_component_src.model.bundle_info import ChannelStatistics, Thresholds
 from container_component_src.model.scoring import SeriesScorer
 from container_component_src.model.vae import TimeStampVAE
-from container_component_src.steps.training import TrainingArguments
+from container_component_src.steps.training import TAIL_START, ThresholdMethod, TrainingArguments
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.scaling import Moments
 from container_component_src.telemetry.smoothing import GAP_SAMPLE, Smoother, default_max_gap
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 STATISTICS_ROWS = 200_000  # maximum number of evenly spaced rows for quantiles
-TAIL_START = 0.98  # quantile of the scores at which the tail starts
 TAIL_SCORES = 10  # minimum number of different scores in the tail for a fit
-_ALTERNATIVE = "or use --threshold-method quantile"
+
+logger = logging.getLogger(__name__)
 
 
 def calibrate(model: TimeStampVAE, val: Dataset, arguments: TrainingArguments) -> Thresholds:
@@ -25,14 +26,11 @@ def calibrate(model: TimeStampVAE, val: Dataset, arguments: TrainingArguments) -
     Args:
         model: Trained network.
         val: Validation set; one score of each row is kept in memory.
-        arguments: Arguments of the training, with the smoothing window and the method of the threshold.
-
-    Raises:
-        InputError: No distribution can be fitted to the tail of the scores.
+        arguments: Arguments of the training, with the smoothing and the method of the threshold.
     """
     max_gap_ns = max_gap(val)
     scorer = SeriesScorer(model, max_gap_ns)
-    smoother = Smoother(arguments.smoothing_window, max_gap_ns)
+    smoother = Smoother(arguments.smoothing, arguments.smoothing_window, max_gap_ns)
     smoothed = np.empty(val.manifest.rows, dtype=np.float64)
     position = 0
     channel_nats = np.zeros(len(val.channels), dtype=np.float64)
@@ -41,20 +39,36 @@ def calibrate(model: TimeStampVAE, val: Dataset, arguments: TrainingArguments) -
         channel_nats += contributions.sum(axis=0, dtype=np.float64)
         smoothed[position : position + len(frame)] = smoother.push(frame.timestamps, contributions.sum(axis=1))
         position += len(frame)
-    quantile, method = arguments.alarm_quantile, arguments.threshold_method
-    by_tail = method == "peaks_over_threshold"
+    score, method = alarm_threshold(smoothed, arguments.alarm_quantile, arguments.threshold_method)
     return Thresholds(
-        score=tail_quantile(smoothed, quantile) if by_tail else float(np.quantile(smoothed, quantile)),
+        score=score,
         method=f"{method.replace('_', ' ')} of the smoothed validation scores",
-        quantile=quantile,
-        smoothing_window=arguments.smoothing_window,
+        quantile=arguments.alarm_quantile,
+        smoothing=arguments.smoothing,
+        smoothing_window=smoother.window,
         max_gap_ns=max_gap_ns,
         val_rows=val.manifest.rows,
         channel_nats=tuple((channel_nats / val.manifest.rows).tolist()),
     )
 
 
-def tail_quantile(scores: Float64Array, quantile: float) -> float:
+def alarm_threshold(scores: Float64Array, quantile: float, method: ThresholdMethod) -> tuple[float, ThresholdMethod]:
+    """Return the threshold in nats and the method that found it: `quantile` if the scores have no tail to fit."""
+    if method == "peaks_over_threshold":
+        found = tail_quantile(scores, quantile)
+        if found is not None:
+            return found, method
+        logger.warning(
+            "no distribution fits the highest %g %% of %d validation scores, so the threshold is their quantile %g; "
+            "use more validation rows, or --threshold-method quantile",
+            100 * (1 - TAIL_START),
+            len(scores),
+            quantile,
+        )
+    return float(np.quantile(scores, quantile)), "quantile"
+
+
+def tail_quantile(scores: Float64Array, quantile: float) -> float | None:
     """Return a quantile of the scores by the peaks-over-threshold method; it may exceed the highest score.
 
     A generalised Pareto distribution is fitted by maximum likelihood to the excesses over a high score (Pickands 1975,
@@ -65,25 +79,22 @@ def tail_quantile(scores: Float64Array, quantile: float) -> float:
         scores: Shape [rows].
         quantile: Above `TAIL_START`.
 
-    Raises:
-        InputError: The quantile is below the tail, or the tail has too few different scores.
+    Returns:
+        The quantile; None if the tail has too few different scores, does not reach down to the quantile, or has no fit.
     """
-    if quantile <= TAIL_START:
-        raise InputError(
-            f"alarm quantile {quantile} is not above {TAIL_START}, where the tail starts",
-            fix=f"raise it, {_ALTERNATIVE}",
-        )
     start = float(np.quantile(scores, TAIL_START))
     excesses = scores[scores > start] - start
-    if len(np.unique(excesses)) < TAIL_SCORES:
-        raise InputError(
-            f"the tail has fewer than {TAIL_SCORES} different validation scores",
-            fix=f"use more validation rows, {_ALTERNATIVE}",
-        )
-    from scipy.stats import genpareto  # noqa: PLC0415 - slow, and only for this method
+    share = (1 - quantile) * len(scores) / max(1, len(excesses))  # of the tail that is above the quantile
+    if len(np.unique(excesses)) < TAIL_SCORES or share > 1:
+        return None
+    from scipy.stats import FitError, genpareto  # noqa: PLC0415 - slow, and only for this method
 
-    shape, _, scale = genpareto.fit(excesses, floc=0)
-    return start + float(genpareto.isf((1 - quantile) * len(scores) / len(excesses), shape, scale=scale))
+    try:
+        shape, _, scale = genpareto.fit(excesses, floc=0)
+    except FitError:
+        return None
+    found = start + float(genpareto.isf(share, shape, scale=scale))
+    return found if np.isfinite(found) else None
 
 
 def channel_statistics(train: Dataset) -> dict[str, ChannelStatistics]:

@@ -1,6 +1,7 @@
 """The training program, and the step that runs it on several nodes."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, model_validator
@@ -12,7 +13,17 @@ from container_component_src.steps.shared import DataRoot, Launching, Seed, Size
 from container_component_src.values import Frozen, NonEmpty
 
 DAY = 86_400.0  # seconds
+TAIL_START = 0.98  # quantile of the scores at which the tail starts, for peaks_over_threshold
 ThresholdMethod = Literal["quantile", "peaks_over_threshold"]
+
+
+class Smoothing(StrEnum):
+    """How a score is combined with those before it."""
+
+    NONE = "none"
+    MEAN = "mean"  # of the scores in the window
+    MEDIAN = "median"  # of the scores in the window
+    EXPONENTIAL = "exponential"  # mean of all scores, with weights that fall by the factor (window - 1) / (window + 1)
 
 
 def _layer_sizes(value: object) -> object:
@@ -61,7 +72,12 @@ class FinalTraining(TrainingData):
 
     max_epochs: int = parameter("Most epochs of the final training.", 8, ge=1)
     num_gpu_nodes: int = parameter("Nodes of the final training.", 1, ge=1)
-    smoothing_window: int = parameter("Time steps of the rolling median over the scores; 1 for none.", 5, ge=1)
+    smoothing: Smoothing = parameter(
+        "How the score of a time step is combined with those before it: not at all, by their mean or median, or by a "
+        "mean in which older scores count exponentially less.",
+        Smoothing.EXPONENTIAL,
+    )
+    smoothing_window: int = parameter("Time steps of the smoothing; 1 for none.", 3, ge=1)
     alarm_quantile: float = parameter(
         "Quantile of the validation scores that becomes the alarm threshold.", 0.99, gt=0, lt=1
     )
@@ -76,6 +92,16 @@ class FinalTraining(TrainingData):
         False,
     )
     model_output_file: NonEmpty = output_dataset("Folder of the model bundle.", "model", "Model")
+
+    @model_validator(mode="after")
+    def _threshold_is_in_the_tail(self) -> Self:
+        if self.threshold_method == "peaks_over_threshold" and self.alarm_quantile <= TAIL_START:
+            raise InputError(
+                f"--alarm-quantile {self.alarm_quantile} is not above {TAIL_START}, where the tail starts that "
+                "--threshold-method peaks_over_threshold fits",
+                fix="raise it, or use the method quantile",
+            )
+        return self
 
 
 def least_batch_size(nodes: int) -> int:

@@ -33,6 +33,10 @@ class Context(Generic[F]):
         if known and self._values is not None:
             timestamps = np.concatenate([self._timestamps, timestamps])
             values = np.concatenate([self._values, values])
+        self.keep(timestamps, values)
+        return timestamps, values, known
+
+    def keep(self, timestamps: Timestamps, values: npt.NDArray[F]) -> None:
+        """Keep the last of these rows in place of those kept before; shapes as in `extend`."""
         first = max(0, len(timestamps) - self._rows)
         self._timestamps, self._values = timestamps[first:].copy(), values[first:].copy()
-        return timestamps, values, known

@@ -1,9 +1,13 @@
-"""Smoothing of scores over time by a causal rolling median that restarts after every gap."""
+"""Smoothing of scores over time, which looks back only and restarts after every gap."""
+
+import math
+from itertools import accumulate, pairwise
 
 import numpy as np
 
 from container_component_src.arrays import Float32Array, Float64Array, IntArray, Timestamps
 from container_component_src.errors import InputError
+from container_component_src.steps.training import Smoothing
 from container_component_src.telemetry.series import Context
 
 NANOSECONDS_PER_SECOND = 10**9
@@ -28,26 +32,39 @@ def default_max_gap(timestamps: Timestamps) -> int | None:
 
 
 class Smoother:
-    """Causal rolling median of the scores of a dataset, which is given in consecutive pieces.
+    """Smooths the scores of a dataset, which is given in consecutive pieces.
 
-    The median is taken over each score and the previous ones, at most `window` rows and never across a gap. At the
-    start of the data and after a gap there are fewer rows. The median does not rise for an event of fewer than about
-    `window / 2` rows, and alarms are delayed by about `window / 2` rows. The result does not depend on the pieces.
+    The mean and the median are taken over each score and the previous ones, at most `window` rows and never across a
+    gap. At the start of the data and after a gap there are fewer rows. The exponential smoothing starts there with the
+    score itself, and then each score `x` changes the smoothed score `y` by `2 / (window + 1) * (x - y)` (Brown 1956,
+    "Exponential Smoothing for Predicting Demand"). The result does not depend on the pieces.
 
     Args:
-        window: Rows of the median, with the present one; 1 does not change the scores.
+        method: How the scores are combined; `none` does not change them, whatever the window.
+        window: Rows, with the present one; 1 does not change the scores.
         max_gap_ns: Longest time step that is not a gap; None: there are no gaps.
+
+    Attributes:
+        window: Rows of the window; 1 if scores do not change.
 
     Raises:
         InputError: The window is below 1.
     """
 
-    def __init__(self, window: int, max_gap_ns: int | None) -> None:
+    def __init__(self, method: Smoothing, window: int, max_gap_ns: int | None) -> None:
         if window < 1:
             raise InputError(f"smoothing window {window} is below 1", fix="use 1 for no smoothing")
-        self._window = window
+        self.window = 1 if method is Smoothing.NONE else window
+        self._method = method
         self._max_gap_ns = max_gap_ns
-        self._context: Context[np.float64] = Context(window - 1)
+        self._context: Context[np.float64] = Context(1 if method is Smoothing.EXPONENTIAL else self.window - 1)
+
+    @property
+    def context_rows(self) -> int:
+        """Number of previous rows on which a smoothed score depends, to the precision of float64."""
+        if self._method is not Smoothing.EXPONENTIAL or self.window == 1:
+            return self.window - 1
+        return math.ceil(math.log(np.finfo(np.float64).eps) / math.log((self.window - 1) / (self.window + 1)))
 
     def push(self, timestamps: Timestamps, scores: Scores) -> Float64Array:
         """Return the smoothed scores of the next rows, shape [rows].
@@ -61,17 +78,74 @@ class Smoother:
         """
         if len(timestamps) != len(scores):
             raise InputError(f"{len(timestamps)} timestamps for {len(scores)} scores", fix="give one of each per row")
-        if self._window == 1:
+        if self.window == 1:
             return np.array(scores, dtype=np.float64)
         all_timestamps, all_scores, known = self._context.extend(timestamps, np.asarray(scores, np.float64))
-        return self._median(all_timestamps, all_scores)[known:]
+        smoothed = smooth(all_scores, segment_starts(all_timestamps, self._max_gap_ns), self._method, self.window)
+        if self._method is Smoothing.EXPONENTIAL:
+            self._context.keep(all_timestamps, smoothed)  # the last smoothed score stands for all before it
+        return smoothed[known:]
 
-    def _median(self, timestamps: Timestamps, scores: Float64Array) -> Float64Array:
-        if not len(scores):
-            return scores
+
+def smooth(values: Float64Array, starts: IntArray, method: Smoothing, window: int) -> Float64Array:
+    """Return smoothed values, each column by itself; see `Smoother`.
+
+    Args:
+        values: Shape [rows] or [rows, columns]; the median takes one column.
+        starts: Position of the first row of each row's segment, shape [rows].
+        method: How the values are combined.
+        window: Rows, with the present one.
+    """
+    if method is Smoothing.NONE or window == 1 or not len(values):
+        return values
+    if method is Smoothing.MEDIAN:
         from container_component_src.telemetry.rolling import segment_median  # noqa: PLC0415 - needs pandas
 
-        return segment_median(scores, segment_starts(timestamps, self._max_gap_ns), self._window)
+        return segment_median(values, starts, window)
+    return (segment_mean if method is Smoothing.MEAN else segment_exponential)(values, starts, window)
+
+
+def segment_mean(values: Float64Array, starts: IntArray, window: int) -> Float64Array:
+    """Return the mean of each value and the previous ones of its segment, at most `window` values.
+
+    Each mean is the sum of its own values, in an order that depends on the window alone: differences of running sums
+    would lose the digits after a huge value. Sums over 1, 2, 4, ... rows make it quick.
+    """
+    since_start = np.arange(len(values)) - starts
+
+    def add_earlier(target: Float64Array, sums: Float64Array, shift: int) -> None:
+        """Add the sums that end `shift` rows before each row, where this is in its segment."""
+        outside = np.flatnonzero(since_start < shift)
+        unchanged = target[outside]
+        target[shift:] += sums[: max(0, len(sums) - shift)]
+        target[outside] = unchanged
+
+    total, covered = np.zeros_like(values), 0
+    sums, size = values, 1  # over the last `size` rows
+    while True:
+        if window & size:
+            add_earlier(total, sums, covered)
+            covered += size
+        if covered == window:
+            counts = np.minimum(since_start + 1, window).astype(np.float64)
+            total /= counts.reshape(-1, *(1,) * (values.ndim - 1))
+            return total
+        shorter = sums
+        sums = shorter.copy()
+        add_earlier(sums, shorter, size)
+        size *= 2
+
+
+def segment_exponential(values: Float64Array, starts: IntArray, window: int) -> Float64Array:
+    """Return values that are smoothed exponentially with the weight `2 / (window + 1)` of a new one."""
+    weight = 2 / (window + 1)
+    smoothed = np.empty_like(values)
+    bounds = [*np.flatnonzero(starts == np.arange(len(starts))).tolist(), len(values)]
+    for first, stop in pairwise(bounds):
+        segment = values[first:stop]
+        rows = segment.tolist() if values.ndim == 1 else segment  # Python's numbers are ten times as fast as NumPy's
+        smoothed[first:stop] = list(accumulate(rows, lambda y, x: y + weight * (x - y)))
+    return smoothed
 
 
 def segment_starts(timestamps: Timestamps, max_gap_ns: int | None) -> IntArray:

@@ -18,13 +18,14 @@ from container_component_src.backends.local.serving import running, wait_until_r
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.scoring import score_contributions
 from container_component_src.serving.client import model_client
+from container_component_src.steps.training import Smoothing
 from container_component_src.telemetry.smoothing import Smoother
 from tests.helpers import Invoke, assert_nothing_written, assert_refused
 from tests.serving.bundles import CHANNELS, SCALER, make_bundle
 
 MODEL = "eclss"
 TIME = "normalizedTime"
-ROWS, WINDOW = 230, 7
+ROWS, WINDOW, SMOOTHING = 230, 7, Smoothing.EXPONENTIAL
 DEAD_AFTER = 40.0  # seconds
 
 
@@ -32,7 +33,7 @@ DEAD_AFTER = 40.0  # seconds
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Bundle, str]]:
     """A bundle and the URL of its server."""
     folder = tmp_path_factory.mktemp("bundle")
-    bundle = make_bundle(folder, smoothing_window=WINDOW, window_steps=3)
+    bundle = make_bundle(folder, smoothing=SMOOTHING, smoothing_window=WINDOW, window_steps=3)
     (port,) = free_ports(1)
     command = (
         "serve_predictor", "--combined", "--model-dir", str(folder), "--model-name", MODEL,
@@ -60,7 +61,7 @@ def expected(bundle: Bundle, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarra
     times = np.asarray(pd.DatetimeIndex(frame[TIME]).as_unit("ns").astype(np.int64))
     max_gap_ns = bundle.info.thresholds.max_gap_ns
     scores = score_contributions(bundle.model, SCALER.transform(values), times, max_gap_ns).sum(axis=1)
-    return scores, Smoother(WINDOW, max_gap_ns).push(times, scores)
+    return scores, Smoother(SMOOTHING, WINDOW, max_gap_ns).push(times, scores)
 
 
 def close(found: Any, wanted: np.ndarray) -> None:

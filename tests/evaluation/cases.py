@@ -12,7 +12,7 @@ from container_component_src.model.bundle import Bundle
 from container_component_src.model.bundle_info import Architecture, BundleInfo, Epoch, Thresholds, TrainingSummary
 from container_component_src.model.vae import TimeStampVAE
 from container_component_src.report.page import Telemetry
-from container_component_src.steps.training import Hyperparameters
+from container_component_src.steps.training import Hyperparameters, Smoothing
 from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.events import Event
@@ -40,7 +40,13 @@ class Case:
         return Telemetry(self.whole, self.train, self.val, self.test)
 
 
-def make_bundle(uri: str, window: int = 3, scale: float = 1.0, window_steps: int = 1) -> BundleInfo:
+def make_bundle(
+    uri: str,
+    window: int = 3,
+    scale: float = 1.0,
+    window_steps: int = 1,
+    smoothing: Smoothing = Smoothing.MEDIAN,
+) -> BundleInfo:
     model = TimeStampVAE(len(CHANNELS), latent_dim=1, hidden_dims=(4, 4), window_steps=window_steps)
     for parameter in model.parameters():
         parameter.data.zero_()  # the reconstruction is 0 and the score is that of a normal distribution
@@ -54,6 +60,7 @@ def make_bundle(uri: str, window: int = 3, scale: float = 1.0, window_steps: int
             score=8.0,
             method="quantile of the smoothed validation scores",
             quantile=0.999,
+            smoothing=smoothing,
             smoothing_window=window,
             max_gap_ns=10 * SECOND,
             val_rows=ROWS,

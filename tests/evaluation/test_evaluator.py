@@ -13,6 +13,7 @@ from container_component_src.evaluation.metrics import metrics_at
 from container_component_src.evaluation.result import SCORE_CHANNELS
 from container_component_src.evaluation.vus import volume_under_surface
 from container_component_src.steps.data import ScalerType
+from container_component_src.steps.training import Smoothing
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.scaler import Scaler
@@ -35,8 +36,11 @@ def run(case: Case) -> Dataset:
     return Dataset.open(str(case.out))
 
 
-def test_writes_the_scores_of_the_model_and_the_smoothed_scores(tmp_path: Path) -> None:
-    scores = run(write_case(tmp_path))
+@pytest.mark.parametrize("smoothing", Smoothing)
+def test_writes_the_scores_of_the_model_and_the_smoothed_scores(smoothing: Smoothing, tmp_path: Path) -> None:
+    case = write_case(tmp_path)
+    make_bundle(case.bundle, smoothing=smoothing)
+    scores = run(case)
     frame, events = anomalous_frame()
     expected = 0.5 * (frame.values.astype(np.float64) ** 2 + math.log(2 * math.pi)).sum(axis=1)
     written = scores.load()
@@ -47,7 +51,7 @@ def test_writes_the_scores_of_the_model_and_the_smoothed_scores(tmp_path: Path) 
     np.testing.assert_array_equal(written.labels, frame.labels)
     np.testing.assert_allclose(written.values[:, 0], expected, rtol=1e-5)
     np.testing.assert_allclose(
-        written.values[:, 1], Smoother(3, 10 * SECOND).push(frame.timestamps, expected), rtol=1e-5
+        written.values[:, 1], Smoother(smoothing, 3, 10 * SECOND).push(frame.timestamps, expected), rtol=1e-5
     )
 
 
@@ -74,7 +78,7 @@ def test_the_result_matches_the_written_scores(tmp_path: Path) -> None:
     assert result.quantiles.val[0] < result.quantiles.val[-1]
     assert result.quantiles.test_anomalous[5] > result.quantiles.test_normal[5]
     assert result.seed == 7
-    assert result.smoothing_window == 3
+    assert (result.smoothing, result.smoothing_window) == (Smoothing.MEDIAN, 3)
 
 
 def test_events_list_their_top_channels(tmp_path: Path) -> None:

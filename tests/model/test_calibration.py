@@ -3,11 +3,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from container_component_src.errors import InputError
 from container_component_src.model import calibration
-from container_component_src.model.calibration import channel_statistics, tail_quantile
+from container_component_src.model.calibration import alarm_threshold, calibrate, channel_statistics, tail_quantile
+from container_component_src.model.vae import TimeStampVAE
+from container_component_src.steps.training import Smoothing, TrainingArguments
 from container_component_src.telemetry.dataset import Dataset
-from tests.model.datasets import write_dataset
+from tests.model.datasets import make_values, write_dataset
 
 
 def test_channel_statistics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,14 +35,51 @@ def test_tail_of_a_bounded_distribution() -> None:
     assert 0.999 < tail_quantile(np.linspace(0, 1, 100_000), 0.99999) <= 1.0
 
 
+def test_the_threshold_of_the_method(caplog: pytest.LogCaptureFixture) -> None:
+    scores = np.linspace(0, 1, 10_000) ** 3
+    assert alarm_threshold(scores, 0.5, "quantile") == (pytest.approx(0.125, abs=1e-4), "quantile")
+    tail = tail_quantile(scores, 0.99)
+    assert alarm_threshold(scores, 0.99, "peaks_over_threshold") == (tail, "peaks_over_threshold")
+    assert tail != np.quantile(scores, 0.99)
+    assert not caplog.records
+
+
+TIED = np.repeat(
+    np.arange(50.0), [*[200] * 30, *[1] * 20]
+)  # the quantile 0.99 is below the tail, in which few rows are
+
+
 @pytest.mark.parametrize(
-    ("scores", "quantile", "message"),
+    ("scores", "quantile"),
     [
-        (np.arange(1000.0), 0.98, "alarm quantile 0.98 is not above 0.98"),
-        (np.arange(100.0), 0.99, "the tail has fewer than 10 different validation scores"),
-        (np.ones(10_000), 0.99, "fewer than 10 different validation scores"),
+        pytest.param(np.arange(100.0), 0.99, id="few rows"),
+        pytest.param(np.arange(5.0), 0.99, id="very few rows"),
+        pytest.param(np.ones(10_000), 0.99, id="equal scores"),
+        pytest.param(TIED, 0.985, id="most of the tail is at its start"),
+        pytest.param(np.r_[np.zeros(980), np.logspace(0, 150, 20)], 1 - 1e-15, id="no finite quantile"),
     ],
 )
-def test_tail_that_cannot_be_fitted(scores: np.ndarray, quantile: float, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        tail_quantile(scores, quantile)
+def test_without_a_tail_to_fit_the_threshold_is_the_quantile(
+    scores: np.ndarray, quantile: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert tail_quantile(scores, quantile) is None
+    threshold, method = alarm_threshold(scores, quantile, "peaks_over_threshold")
+    assert (threshold, method) == (np.quantile(scores, quantile), "quantile")
+    assert "no distribution fits the highest 2 %" in caplog.text
+
+
+def test_the_bundle_names_the_method_that_found_the_threshold(tmp_path: Path) -> None:
+    """Few validation rows are no reason to lose a training."""
+    rows = write_dataset(tmp_path / "rows", make_values(60, seed=1))
+    arguments = TrainingArguments(
+        train_df_path=rows,
+        val_df_path=rows,
+        model_output_file=str(tmp_path / "bundle"),
+        threshold_method="peaks_over_threshold",
+        smoothing=Smoothing.NONE,
+    )
+    dataset = Dataset.open(rows)
+    model = TimeStampVAE(len(dataset.channels), latent_dim=2, hidden_dims=(8, 4)).eval()
+    thresholds = calibrate(model, dataset, arguments)
+    assert thresholds.method == "quantile of the smoothed validation scores"
+    assert (thresholds.smoothing, thresholds.smoothing_window) == (Smoothing.NONE, 1)

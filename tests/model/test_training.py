@@ -18,7 +18,7 @@ from container_component_src.model.training import row_source, train
 from container_component_src.model.vae import TimeStampVAE
 from container_component_src.model.windows import Windowing
 from container_component_src.steps.data import ScalerType
-from container_component_src.steps.training import TrainingArguments, TrainingJob
+from container_component_src.steps.training import Smoothing, TrainingArguments, TrainingJob
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.scaler import Scaler
 from container_component_src.telemetry.smoothing import Smoother
@@ -48,7 +48,9 @@ def make_arguments(folder: Path, **changes: object) -> TrainingArguments:
 
 @pytest.mark.parametrize("window_steps", [1, 3])
 def test_training_writes_a_bundle(tmp_path: Path, window_steps: int) -> None:
-    arguments = make_arguments(tmp_path, seed=11, smoothing_window=3, alarm_quantile=0.95, window_steps=window_steps)
+    arguments = make_arguments(
+        tmp_path, seed=11, smoothing="mean", smoothing_window=3, alarm_quantile=0.95, window_steps=window_steps
+    )
     summary = train(arguments)
     bundle = Bundle.load(arguments.model_output_file)
     info = bundle.info
@@ -58,10 +60,11 @@ def test_training_writes_a_bundle(tmp_path: Path, window_steps: int) -> None:
     assert summary.hyperparameters == arguments.hyperparameters
     assert set(info.channel_statistics) == set(CHANNELS)
     thresholds = info.thresholds
-    assert (thresholds.quantile, thresholds.smoothing_window, thresholds.val_rows) == (0.95, 3, 200)
+    assert (thresholds.smoothing, thresholds.smoothing_window) == (Smoothing.MEAN, 3)
+    assert (thresholds.quantile, thresholds.val_rows) == (0.95, 200)
     assert info.architecture.window_steps == window_steps
     parts = score_contributions(bundle.model, make_values(200, seed=2), TIMES, thresholds.max_gap_ns)
-    smoothed = Smoother(3, thresholds.max_gap_ns).push(TIMES, parts.sum(axis=1))
+    smoothed = Smoother(Smoothing.MEAN, 3, thresholds.max_gap_ns).push(TIMES, parts.sum(axis=1))
     assert thresholds.score == pytest.approx(np.quantile(smoothed, 0.95), rel=1e-5)
 
 

@@ -115,6 +115,14 @@ def test_any_configuration_compiles_or_is_refused(
     outcome("--config", str(config), "--output", str(tmp_path / "out.yaml"), *parameters)
 
 
+def test_a_quantile_that_is_not_in_the_tail_is_refused_when_the_pipeline_is_compiled(tmp_path: Path) -> None:
+    parameters = ("--param", "threshold_method=peaks_over_threshold", "--param", "alarm_quantile=0.95")
+    code, line = outcome(*parameters, "--output", str(tmp_path / "out.yaml"))
+    assert code == 2
+    assert line.startswith("error: alarm_quantile 0.95 is not above 0.98")
+    assert not (tmp_path / "out.yaml").exists()
+
+
 @pytest.mark.parametrize(
     "text", ["betas=[null]", "lrs=[NaN]", f"betas={NESTED}", f"betas=[{'9' * 5000}]", "namespace=Team_A", "lrs=[1e999]"]
 )

@@ -1,6 +1,7 @@
 """A tiny bundle with random weights, and its servers."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from container_component_src.model.bundle_info import (
     TrainingSummary,
 )
 from container_component_src.steps.data import ScalerType
-from container_component_src.steps.training import Hyperparameters
+from container_component_src.steps.training import Hyperparameters, Smoothing
 from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.scaler import Scaler
@@ -31,15 +32,21 @@ SCALER = Scaler(
 ROW = {"cabin_pressure": 1012.5, "coolant_temperature": 17.75, "fan_speed": 3510.0}
 
 
-def bundle_info(seed: int = 0, threshold: float = 4.0, smoothing_window: int = 1, window_steps: int = 1) -> BundleInfo:
+def bundle_info(
+    seed: int = 0,
+    threshold: float = 4.0,
+    smoothing_window: int = 1,
+    window_steps: int = 1,
+    smoothing: Smoothing = Smoothing.MEDIAN,
+) -> BundleInfo:
     quantiles = {"0.01": -2.3, "0.5": 0.0, "0.99": 2.3}
     return BundleInfo(
         architecture=Architecture(latent_dim=2, hidden_dims=(8, 4), variance_floor=1e-4, window_steps=window_steps),
         channels=CHANNELS,
         scaler=SCALER,
         thresholds=Thresholds(
-            score=threshold, method="quantile", quantile=0.999, smoothing_window=smoothing_window, max_gap_ns=10**10,
-            val_rows=10,
+            score=threshold, method="quantile", quantile=0.999, smoothing=smoothing, smoothing_window=smoothing_window,
+            max_gap_ns=10**10, val_rows=10,
         ),
         training=TrainingSummary(
             train_rows=10, val_rows=10, epochs=1, best_epoch=0, val_loss=4.0, history=(),
@@ -51,11 +58,10 @@ def bundle_info(seed: int = 0, threshold: float = 4.0, smoothing_window: int = 1
     )  # fmt: skip
 
 
-def make_bundle(
-    folder: Path, seed: int = 0, threshold: float = 4.0, smoothing_window: int = 1, window_steps: int = 1
-) -> Bundle:
+def make_bundle(folder: Path, seed: int = 0, **settings: Any) -> Bundle:
+    """Write a bundle; the settings are those of `bundle_info`."""
     torch.manual_seed(seed)
-    info = bundle_info(seed, threshold, smoothing_window, window_steps)
+    info = bundle_info(seed, **settings)
     model = build(info.architecture, len(CHANNELS)).eval()
     model.log_variance.data = torch.tensor([-1.0, 0.0, 0.5])
     return Bundle(Bundle(info, model).save(storage.resolve(str(folder))), model)

@@ -31,6 +31,11 @@ def test_every_default_passes_the_check() -> None:
     ("values", "message"),
     [
         ({"alarm_quantile": "99"}, "'alarm_quantile' is '99': .* less than 1"),
+        (
+            {"threshold_method": "peaks_over_threshold", "alarm_quantile": "0.95"},
+            "^alarm_quantile 0.95 is not above 0.98, where the tail starts that threshold_method peaks_over_threshold",
+        ),
+        ({"smoothing": "ewma"}, "'smoothing' is 'ewma': .*'none', 'mean', 'median' or 'exponential'"),
         ({"threshold_method": "pot"}, "'threshold_method' is 'pot': .*'quantile' or 'peaks_over_threshold'"),
         ({"tuning_algorithm": "hyperband"}, "'tuning_algorithm' is 'hyperband'"),
         ({"scaler_type": "Standard"}, "'scaler_type' is 'Standard'"),

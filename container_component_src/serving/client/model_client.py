@@ -94,7 +94,8 @@ class ModelClient:
             return ModelDescription(
                 tuple(tensor["name"] for tensor in content["inputs"]),
                 content["versions"][0],
-                parameters["smoothing_window"] + parameters["window_steps"] - 2,
+                # Servers before it existed take medians.
+                parameters.get("context_rows", parameters["smoothing_window"] + parameters["window_steps"] - 2),
                 # Servers before it existed take what fits into a body.
                 parameters.get("max_rows", max(1, parameters["max_body_bytes"] // (_ROOMY_VALUE_BYTES * channels))),
                 parameters.get("impute_missing", False),  # unknown to servers before it existed

@@ -12,9 +12,8 @@ from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.serving.protocol.rows import Rows
 from container_component_src.serving.server.missing import Imputation, imputation
 from container_component_src.steps.serving import DEAD_AFTER
-from container_component_src.telemetry.smoothing import Smoother, segment_starts
-
-_MAX_NATS = 1e12  # of a channel in a row, so that sums over rows keep their digits
+from container_component_src.steps.training import Smoothing
+from container_component_src.telemetry.smoothing import segment_starts, smooth
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class Smoothed:
     """Scores smoothed over time, for rows with timestamps."""
 
     scores: Float64Array  # nats, shape [rows]
-    window_rows: IntArray  # number of rows that the median covers, shape [rows]
+    window_rows: IntArray  # rows since the last gap, at most those of the window, shape [rows]
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ def assess(
     Channels are ranked by their excess: the contribution less its mean in the validation data. Otherwise channels that
     are always noisy would lead every answer. A row is an alarm if its score is above the threshold, or a channel dead.
     With timestamps, the smoothed score decides, because the threshold was calibrated on smoothed scores. The excess is
-    then the mean over the smoothing window, because such an alarm is about all rows of the window.
+    then smoothed, too, because such an alarm is about all rows of the window; means stand in for medians.
 
     Args:
         info: Description of the bundle that scored the rows.
@@ -120,7 +119,8 @@ def assess(
     """
     scores = contributions.sum(axis=1)
     smoothed = None if rows.timestamps is None else _smooth(info, rows.timestamps, scores)
-    top, shares = _take_largest_shares(_excess(info, contributions, smoothed), min(top_channels, len(info.channels)))
+    excess = _excess(info, contributions, rows.timestamps)
+    top, shares = _take_largest_shares(excess, min(top_channels, len(info.channels)))
     missing = imputation(rows, info.channels, dead_after)
     alarms = (scores if smoothed is None else smoothed.scores) > info.thresholds.score
     return Assessment(
@@ -137,12 +137,17 @@ def assess(
     )
 
 
-def _excess(info: BundleInfo, contributions: Float32Array, smoothed: Smoothed | None) -> Float32Array:
+def _excess(info: BundleInfo, contributions: Float32Array, timestamps: Timestamps | None) -> Float32Array:
     """Return the contributions less their means in the validation data, nats, shape [rows, channels]."""
     excess = contributions - np.array(info.thresholds.channel_nats or (0.0,), dtype=np.float32)
-    if smoothed is None or info.thresholds.smoothing_window == 1:
+    thresholds = info.thresholds
+    window = thresholds.smoother().window
+    if timestamps is None or window == 1:
         return excess
-    return _window_means(excess, smoothed.window_rows)
+    # The median of a sum is no sum of medians.
+    method = Smoothing.MEAN if thresholds.smoothing is Smoothing.MEDIAN else thresholds.smoothing
+    starts = segment_starts(timestamps, thresholds.max_gap_ns)
+    return smooth(excess.astype(np.float64), starts, method, window).astype(np.float32)
 
 
 def _in_engineering_units(info: BundleInfo, values: Float32Array, columns: IntArray) -> Float64Array:
@@ -155,18 +160,9 @@ def _in_engineering_units(info: BundleInfo, values: Float32Array, columns: IntAr
 
 
 def _smooth(info: BundleInfo, timestamps: Timestamps, scores: Float32Array) -> Smoothed:
-    window, max_gap_ns = info.thresholds.smoothing_window, info.thresholds.max_gap_ns
-    since_gap = np.arange(len(timestamps)) - segment_starts(timestamps, max_gap_ns) + 1
-    return Smoothed(Smoother(window, max_gap_ns).push(timestamps, scores), np.minimum(since_gap, window))
-
-
-def _window_means(excess: Float32Array, window_rows: IntArray) -> Float32Array:
-    """Return the mean of each row and the rows before it in its window, shape [rows, channels]."""
-    sums = np.zeros((len(excess) + 1, excess.shape[1]))
-    np.cumsum(np.minimum(excess, _MAX_NATS), axis=0, dtype=np.float64, out=sums[1:])
-    ends = np.arange(1, len(excess) + 1)
-    means: Float64Array = (sums[ends] - sums[ends - window_rows]) / window_rows[:, np.newaxis]
-    return means.astype(np.float32)
+    smoother = info.thresholds.smoother()
+    since_gap = np.arange(len(timestamps)) - segment_starts(timestamps, info.thresholds.max_gap_ns) + 1
+    return Smoothed(smoother.push(timestamps, scores), np.minimum(since_gap, smoother.window))
 
 
 def _take_largest_shares(excess: Float32Array, count: int) -> tuple[IntArray, Float64Array]:

@@ -17,6 +17,7 @@ from container_component_src.serving.client import query
 from container_component_src.serving.client.model_client import ModelClient, ModelDescription
 from container_component_src.serving.protocol.v2 import HEADER_LENGTH, decode_response, encode_request
 from container_component_src.steps.serving import QueryModel
+from container_component_src.steps.training import Smoothing
 from tests.helpers import TIME
 from tests.serving.bundles import CHANNELS, SCALER
 from tests.serving.models import make_model
@@ -34,8 +35,9 @@ class LocalClient:
 
     def describe(self) -> ModelDescription:
         parameters = cast(dict[str, Any], self.model.metadata()["parameters"])
-        context_rows = parameters["smoothing_window"] + parameters["window_steps"] - 2
-        return ModelDescription(CHANNELS, self.model.version, context_rows, 10**6, parameters["impute_missing"])
+        return ModelDescription(
+            CHANNELS, self.model.version, parameters["context_rows"], 10**6, parameters["impute_missing"]
+        )
 
     def score(self, values: Any, timestamps: Any = None, impute: bool = False) -> tuple[dict[str, Any], dict[str, Any]]:
         inputs = {"rows": values} if timestamps is None else {"rows": values, "timestamps": timestamps}
@@ -52,10 +54,15 @@ def answers(model: AnomalyModel, frame: pd.DataFrame, file: Path, **options: Any
     )
 
 
-@pytest.fixture(scope="module", params=[(1, 1), (1, 3), (3, 2)], ids=["batch", "smoothed", "windowed"])
+@pytest.fixture(
+    scope="module",
+    params=[(1, "none", 3), (1, "mean", 3), (1, "median", 3), (1, "exponential", 2), (3, "median", 2)],
+    ids=["batch", "mean", "median", "exponential", "windowed"],
+)
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AnomalyModel:
-    steps, smoothing = request.param
-    return make_model(tmp_path_factory.mktemp("bundle"), window_steps=steps, smoothing_window=smoothing)
+    steps, smoothing, window = request.param
+    settings = {"window_steps": steps, "smoothing": Smoothing(smoothing), "smoothing_window": window}
+    return make_model(tmp_path_factory.mktemp("bundle"), **settings)
 
 
 def telemetry(steps: list[int] | None = None) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from container_component_src.serving.protocol.rows import Rows
 from container_component_src.serving.server.answers import assess
 from container_component_src.serving.server.roles import PredictorAnswer
 from container_component_src.serving.server.scorers import Scored
+from container_component_src.steps.training import Smoothing
 from container_component_src.telemetry.smoothing import Smoother
 from tests.serving.bundles import CHANNELS, SCALER, bundle_info
 
@@ -60,10 +61,10 @@ def test_with_timestamps_the_smoothed_score_decides_on_alarms() -> None:
     contributions = np.zeros((7, 3), dtype=np.float32)
     contributions[:, 0] = [0, 9, 0, 9, 9, 0, 9]
     timestamps = np.array([0, 1, 2, 3, 4, 100, 101]) * SECOND  # a gap before the last two
-    settings = {"score": 5.0, "smoothing_window": 3, "max_gap_ns": 10 * SECOND}
+    settings = {"score": 5.0, "smoothing": Smoothing.MEDIAN, "smoothing_window": 3, "max_gap_ns": 10 * SECOND}
     found = assess(info(**settings), Rows(np.zeros((7, 3)), timestamps), contributions, contributions, 1)
     assert found.smoothed is not None
-    expected = Smoother(3, 10 * SECOND).push(timestamps, contributions[:, 0])
+    expected = Smoother(Smoothing.MEDIAN, 3, 10 * SECOND).push(timestamps, contributions[:, 0])
     np.testing.assert_array_equal(found.smoothed.scores, expected)
     assert found.smoothed.window_rows.tolist() == [1, 2, 3, 3, 3, 1, 2]
     assert found.alarms.tolist() == (expected > 5.0).tolist() == [False, False, False, True, True, False, False]
@@ -82,6 +83,23 @@ def test_with_timestamps_contributions_are_means_over_the_window() -> None:
     assert found.alarms.tolist() == [True, True, True, True, False, False]
     assert [CHANNELS[column] for column in found.top[:, 0]] == [CHANNELS[2]] * 5 + [CHANNELS[1]]
     np.testing.assert_allclose(found.shares[5], 1.0)
+
+
+@pytest.mark.parametrize("method", [Smoothing.NONE, Smoothing.MEAN, Smoothing.EXPONENTIAL])
+def test_smoothed_contributions_sum_to_the_smoothed_score(method: Smoothing) -> None:
+    """A single row with a fault keeps its channel first as long as it carries the score."""
+    contributions = np.full((5, 3), [0.1, 0.2, 0.3], dtype=np.float32)
+    contributions[1, 0] = 100
+    timestamps = np.array([0, 1, 2, 3, 100]) * SECOND
+    usual = info(smoothing=method, smoothing_window=3, max_gap_ns=10 * SECOND)
+    found = assess(usual, Rows(np.zeros((5, 3)), timestamps), contributions, contributions, 3)
+    assert found.smoothed is not None
+    smoother = usual.thresholds.smoother()
+    for column in range(3):
+        parts = usual.thresholds.smoother().push(timestamps, contributions[:, column])
+        shares = found.shares[found.top == column]
+        np.testing.assert_allclose(shares * found.smoothed.scores, parts, rtol=1e-5)
+    assert found.smoothed.window_rows.tolist() == [min(row, smoother.window) for row in (1, 2, 3, 4, 1)]
 
 
 def test_tensors_and_objects_hold_the_same_answers() -> None:

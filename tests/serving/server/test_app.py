@@ -9,7 +9,6 @@ import pytest
 
 from container_component_src.model.scoring import score_contributions
 from container_component_src.serving.protocol.v2 import HEADER_LENGTH, decode_response, encode_request
-from container_component_src.telemetry.smoothing import Smoother
 from tests.serving.bundles import CHANNELS, SCALER
 from tests.serving.conftest import MODEL, Server, Service
 from tests.serving.grpc_client import RpcError, StatusCode, messages, stub
@@ -104,7 +103,7 @@ def test_telemetry_gets_the_scores_of_the_model(service: Service, name: str, ask
     scaled = SCALER.transform(telemetry.astype(np.float32))
     expected = score_contributions(service.bundle.model, scaled, timestamps, thresholds.max_gap_ns).sum(axis=1)
     close(answer["score"], expected)
-    smoothed = Smoother(thresholds.smoothing_window, thresholds.max_gap_ns).push(timestamps, expected)
+    smoothed = thresholds.smoother().push(timestamps, expected)
     close(answer["smoothed_score"], smoothed)
     np.testing.assert_array_equal(answer["alarm"], answer["smoothed_score"] > thresholds.score)
     assert set(answer["threshold"]) == {thresholds.score}
@@ -197,7 +196,8 @@ def test_metadata_name_inputs_and_version(service: Service) -> None:
     metadata = service.transformer.client.get(f"{service.transformer.url}/v2/models/{MODEL}").json()
     assert [tensor["name"] for tensor in metadata["inputs"]] == list(CHANNELS)
     assert metadata["versions"] == [service.bundle.info.version]
-    assert metadata["parameters"]["smoothing_window"] == 5
+    parameters = metadata["parameters"]
+    assert (parameters["smoothing"], parameters["smoothing_window"], parameters["context_rows"]) == ("median", 5, 5)
     with stub(service.transformer.grpc_port) as methods:
         answer = methods.ModelMetadata(messages.ModelMetadataRequest(name=MODEL))
     assert [tensor.name for tensor in answer.inputs] == list(CHANNELS)

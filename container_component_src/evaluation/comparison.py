@@ -21,7 +21,7 @@ from container_component_src.telemetry.smoothing import Smoother
 
 @dataclass(frozen=True)
 class Comparison:
-    """Inputs and results of the model that the baselines are compared on."""
+    """Inputs and results of the model that the baselines are compared on; datasets without constant channels."""
 
     train: Dataset
     val: Dataset

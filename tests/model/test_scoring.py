@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from container_component_src.model import scoring
+from container_component_src.model.scoring import RowScorer
 from container_component_src.model.vae import TimeStampVAE
 from tests.model.datasets import make_values
 
@@ -14,22 +15,23 @@ def test_contributions_do_not_depend_on_batches(monkeypatch: pytest.MonkeyPatch)
     values = make_values(23, seed=1)
     with torch.no_grad():
         expected = [output.numpy() for output in model(torch.from_numpy(values))]
-    contributions = scoring.score_contributions(model, values)
+    scorer = RowScorer(model)
+    contributions = scorer.contributions(values)
     assert contributions.dtype == np.float32
     np.testing.assert_allclose(contributions, expected[0], rtol=1e-5)
-    np.testing.assert_allclose(scoring.scores(model, values), expected[0].sum(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(scorer.scores(values), expected[0].sum(axis=1), rtol=1e-5)
     monkeypatch.setattr(scoring, "_BATCH_ROWS", 7)
-    for found, wanted in zip(scoring.contributions_and_reconstruction(model, values), expected, strict=True):
+    for found, wanted in zip(scorer.contributions_and_reconstruction(values), expected, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
 
 
 def test_no_rows() -> None:
-    assert scoring.score_contributions(TimeStampVAE(5, 2, (8, 4)), np.empty((0, 5), dtype=np.float32)).shape == (0, 5)
+    assert RowScorer(TimeStampVAE(5, 2, (8, 4))).contributions(np.empty((0, 5), dtype=np.float32)).shape == (0, 5)
 
 
 def test_outlier_raises_the_contribution_of_its_channel() -> None:
     torch.manual_seed(0)
     values = make_values(10, seed=1)
     values[4, 2] += 50
-    contributions = scoring.score_contributions(TimeStampVAE(5, 2, (8, 4)).eval(), values)
+    contributions = RowScorer(TimeStampVAE(5, 2, (8, 4)).eval()).contributions(values)
     assert contributions.argmax() == 4 * 5 + 2

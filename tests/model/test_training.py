@@ -11,7 +11,6 @@ from container_component_src.errors import InputError, StepError
 from container_component_src.model import training
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.datamodule import TensorSource
-from container_component_src.model.scoring import score_contributions
 from container_component_src.model.streaming import StreamingSource
 from container_component_src.model.training import row_source, train
 from container_component_src.model.windows import Windowing
@@ -57,7 +56,7 @@ def test_training_writes_a_bundle(tmp_path: Path, window_steps: int) -> None:
     thresholds = info.thresholds
     assert (thresholds.quantile, thresholds.smoothing_window, thresholds.val_rows) == (0.95, 3, 200)
     assert info.architecture.window_steps == window_steps
-    parts = score_contributions(bundle.model, make_values(200, seed=2), TIMES, thresholds.max_gap_ns)
+    parts = bundle.scorer.contributions(make_values(200, seed=2), TIMES)
     smoothed = Smoother(3, thresholds.max_gap_ns).push(TIMES, parts.sum(axis=1))
     assert thresholds.score == pytest.approx(np.quantile(smoothed, 0.95), rel=1e-5)
 

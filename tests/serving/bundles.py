@@ -26,7 +26,7 @@ SCALER = Scaler(
     channels=CHANNELS,
     centre=(1013.0, 17.5, 3500.0),
     scale=(2.0, 0.25, 40.0),
-    dropped=("valve_state",),
+    absent=("valve_state",),
 )
 ROW = {"cabin_pressure": 1012.5, "coolant_temperature": 17.75, "fan_speed": 3510.0}
 

@@ -73,6 +73,8 @@ def test_a_scaler_that_does_not_fit_the_data(
     [
         ("", "s.json"),
         ('{"type": "standard"}', "'channels' is missing"),
+        # of an earlier version, whose constant channels are not known
+        ('{"type": "standard", "channels": ["a"], "centre": [0], "scale": [1], "dropped": ["b"]}', "'dropped'"),
         ('{"type": "z", "channels": ["a"], "centre": [0], "scale": [1]}', "type"),
         ('{"type": "standard", "channels": ["a", "b"], "centre": [0], "scale": [1, 1]}', "centre"),
         ('{"type": "standard", "channels": ["a"], "centre": [0], "scale": [0]}', "scale"),

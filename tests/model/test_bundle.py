@@ -141,6 +141,18 @@ def test_a_model_without_scaler_has_no_centre_to_impute_with(folder: Path) -> No
         Bundle.load(str(folder))
 
 
+@pytest.mark.parametrize("spreads", [{}, {"noise": 1.0}, {"pressure": 1.0, "humidity": 1.0}])
+def test_spreads_of_other_channels_than_the_constant_ones(tmp_path: Path, spreads: dict[str, float]) -> None:
+    ones = (1.0,) * len(CHANNELS)
+    scaler = Scaler(type=ScalerType.ROBUST, channels=CHANNELS, centre=ones, scale=ones, constant=("pressure",))
+    info = make_bundle().info
+    thresholds = info.thresholds.model_copy(update={"constant_spreads": spreads})
+    changed = info.model_copy(update={"scaler": scaler, "thresholds": thresholds}).with_version()
+    (tmp_path / "bundle.json").write_text(changed.model_dump_json())
+    with pytest.raises(InputError, match="constant_spreads does not have the constant channels of the scaler"):
+        open_info(str(tmp_path))
+
+
 def test_failed_save_leaves_no_valid_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bundle with new weights and an old description is damaged."""
     location = storage.resolve(str(tmp_path / "bundle"))

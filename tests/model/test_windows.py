@@ -65,11 +65,16 @@ def test_score_is_the_mean_over_the_window() -> None:
         torch.testing.assert_close(expected, wide_expected[:, -CHANNELS:])
 
 
-@given(steps=st.integers(1, 5), cuts=st.lists(st.integers(0, 40), max_size=5), gap=st.integers(0, 40))
-def test_scores_do_not_depend_on_the_pieces(steps: int, cuts: list[int], gap: int) -> None:
-    values = np.random.default_rng(2).standard_normal((40, CHANNELS)).astype(np.float32)
+@given(
+    steps=st.integers(1, 5),
+    cuts=st.lists(st.integers(0, 40), max_size=5),
+    gap=st.integers(0, 40),
+    constant=st.sets(st.integers(0, CHANNELS + 1), min_size=2, max_size=2),
+)
+def test_scores_do_not_depend_on_the_pieces(steps: int, cuts: list[int], gap: int, constant: set[int]) -> None:
+    values = np.random.default_rng(2).standard_normal((40, CHANNELS + 2)).astype(np.float32)
     times = SECOND * (np.arange(40, dtype=np.int64) + 60 * (np.arange(40) >= gap))
-    whole = RowScorer(make_model(steps), max_gap_ns=10 * SECOND)
+    whole = RowScorer(make_model(steps), dict.fromkeys(constant, 1.5), 10 * SECOND)
     scorer = SeriesScorer(whole)
     bounds = [0, *sorted(cuts), 40]
     parts = [scorer.push(times[a:b], values[a:b]) for a, b in pairwise(bounds)]

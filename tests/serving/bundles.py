@@ -31,15 +31,21 @@ SCALER = Scaler(
 ROW = {"cabin_pressure": 1012.5, "coolant_temperature": 17.75, "fan_speed": 3510.0}
 
 
-def bundle_info(seed: int = 0, threshold: float = 4.0, smoothing_window: int = 1, window_steps: int = 1) -> BundleInfo:
+def bundle_info(
+    seed: int = 0,
+    threshold: float = 4.0,
+    smoothing_window: int = 1,
+    window_steps: int = 1,
+    constant: tuple[str, ...] = (),
+) -> BundleInfo:
     quantiles = {"0.01": -2.3, "0.5": 0.0, "0.99": 2.3}
     return BundleInfo(
         architecture=Architecture(latent_dim=2, hidden_dims=(8, 4), variance_floor=1e-4, window_steps=window_steps),
         channels=CHANNELS,
-        scaler=SCALER,
+        scaler=SCALER.model_copy(update={"constant": constant}),
         thresholds=Thresholds(
             score=threshold, method="quantile", quantile=0.999, smoothing_window=smoothing_window, max_gap_ns=10**10,
-            val_rows=10,
+            val_rows=10, constant_spreads=dict.fromkeys(constant, 1.0),
         ),
         training=TrainingSummary(
             train_rows=10, val_rows=10, epochs=1, best_epoch=0, val_loss=4.0, history=(),
@@ -52,12 +58,17 @@ def bundle_info(seed: int = 0, threshold: float = 4.0, smoothing_window: int = 1
 
 
 def make_bundle(
-    folder: Path, seed: int = 0, threshold: float = 4.0, smoothing_window: int = 1, window_steps: int = 1
+    folder: Path,
+    seed: int = 0,
+    threshold: float = 4.0,
+    smoothing_window: int = 1,
+    window_steps: int = 1,
+    constant: tuple[str, ...] = (),
 ) -> Bundle:
     torch.manual_seed(seed)
-    info = bundle_info(seed, threshold, smoothing_window, window_steps)
-    model = build(info.architecture, len(CHANNELS)).eval()
-    model.log_variance.data = torch.tensor([-1.0, 0.0, 0.5])
+    info = bundle_info(seed, threshold, smoothing_window, window_steps, constant)
+    model = build(info.architecture, len(info.varying)).eval()
+    model.log_variance.data = torch.tensor([-1.0, 0.0, 0.5])[: len(info.varying)]
     return Bundle(Bundle(info, model).save(storage.resolve(str(folder))), model)
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from container_component_src.model.bundle import Bundle
@@ -16,7 +17,7 @@ with mock.patch.object(sys, "argv", ["pytest"]):  # kserve would parse the argum
 DEAD_AFTER = 3.0  # seconds
 
 
-def make_model(folder: Path, impute: bool = False, role: Role = Role.COMBINED, **bundle: int) -> AnomalyModel:
+def make_model(folder: Path, impute: bool = False, role: Role = Role.COMBINED, **bundle: Any) -> AnomalyModel:
     """A model that is ready, of a bundle with these settings, which is written to the folder."""
     made = make_bundle(folder, **bundle)
     info = made.info.model_copy(update={"impute_missing": impute})

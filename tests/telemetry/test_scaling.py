@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from pydantic import ValidationError
 
 from container_component_src.arrays import Float32Array, Float64Array
 from container_component_src.errors import InputError
@@ -169,3 +170,68 @@ def test_scaler_of_other_channels(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="it also has 'b'"):
         scale_dataset(str(tmp_path / "d"), scaler, str(tmp_path / "scaled"))
     assert not (tmp_path / "scaled").exists()
+
+
+@pytest.mark.parametrize(
+    ("constant", "expected"),
+    [
+        (0.0, 1e-3),  # its size is unknown
+        (1.0, 1e-3),
+        (-0.5, 5e-4),
+        (1013.25, 1.01325),
+        (2.5e-6, 2.5e-9),  # a pressure in another unit
+        (3e-30, 1e-9),  # no smaller
+        (50.0, 0.05),
+        (20_000.0, 0.1),  # a step of a counter is ten resolutions
+    ],
+)
+def test_resolution_by_hand(constant: float, expected: float) -> None:
+    np.testing.assert_allclose(scaling.resolution(np.array([constant])), [expected], rtol=1e-12)
+
+
+@given(constant=st.integers(-(2**24), 2**24), step=st.sampled_from([-1, 1]))
+def test_a_step_of_a_channel_of_whole_numbers_is_a_clear_departure(constant: int, step: int) -> None:
+    departure = step / scaling.resolution(np.array([float(constant)]))
+    assert np.abs(departure) >= 10
+
+
+@pytest.mark.parametrize("kind", list(ScalerType))
+def test_a_channel_that_wanders_by_rounding_is_constant(kind: ScalerType, tmp_path: Path) -> None:
+    """Scaled by its own noise, any other value would be an enormous departure."""
+    step = float(np.spacing(np.float32(21.4)))
+    wanders = np.float32(21.4) + step * np.random.default_rng(0).integers(0, 5, 200)
+    values = np.column_stack([np.arange(200), wanders, np.where(np.arange(200) % 2, 0, 1e-6)])
+    write_dataset(tmp_path / "train", values, ("ramp", "wanders", "small"))
+    scaler = fit_scaler(str(tmp_path / "train"), kind)
+    assert scaler.constant == ("wanders",)  # a small unit is no noise
+    scaled = scale_dataset(str(tmp_path / "train"), scaler, str(tmp_path / "scaled")).load().values
+    assert np.abs(scaled[:, 1]).max() < 0.01
+    assert scaler.scale[1] == pytest.approx(0.0214, rel=1e-3)
+
+
+def test_the_log_names_constant_channels_with_their_values(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_dataset(tmp_path / "train", BY_HAND, NAMES)
+    with caplog.at_level("INFO"):
+        fit_scaler(str(tmp_path / "train"), ScalerType.STANDARD)
+    assert caplog.messages == [
+        "2 constant channels, whose departures will raise the score: still (5), once (0)",
+        "dropped 1 channels without a value: absent",
+    ]
+
+
+def test_departures_are_in_resolutions_and_missing_values_are_none(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "train", BY_HAND, NAMES)
+    scaler = fit_scaler(str(tmp_path / "train"), ScalerType.STANDARD)
+    later = BY_HAND.copy()
+    later[:, 1] = (5, 5.01, np.nan, 4, 5)
+    later[:, 5] = 3  # nothing is known about this channel
+    write_dataset(tmp_path / "later", later, NAMES)
+    scaled = scale_dataset(str(tmp_path / "later"), scaler, str(tmp_path / "scaled"))
+    assert scaled.channels == NAMES[:5]
+    np.testing.assert_allclose(scaled.load().values[:, 1], [0, 2, 0, -200, 0], rtol=1e-4)
+
+
+@pytest.mark.parametrize("constant", [("c",), ("a", "b")])
+def test_constant_channels_are_some_of_the_channels(constant: tuple[str, ...]) -> None:
+    with pytest.raises(ValidationError, match="the constant channels are not some of the channels"):
+        Scaler(type=ScalerType.MINMAX, channels=("a", "b"), centre=(0, 1), scale=(2, 1), constant=constant)

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 BLOCK_ROWS = 2_048  # rows at a time; their deviations fit into the processor's cache
 QUANTILE_VALUES = 1 << 26  # values in memory at a time for exact quantiles (256 MiB)
 NOISE_STEPS = 8  # float32 steps within which the values of a constant channel may differ
-_RELATIVE_RESOLUTION, _WHOLE_RESOLUTION, _SMALLEST = 1e-3, 0.1, 1e-6  # see `resolution`
+_RELATIVE_RESOLUTION, _WHOLE_RESOLUTION, _SMALLEST = 0.01, 0.1, 1e-6  # see `resolution`
 
 
 class Moments:
@@ -121,9 +121,9 @@ def fit_scaler(train_uri: str, kind: ScalerType) -> Scaler:
 def resolution(constant: Float64Array) -> Float64Array:
     """Return how far a constant channel departs, in units of the channel, before that counts; [channels].
 
-    A thousandth of the constant, whatever the unit; a millionth is taken for smaller constants. The size of a channel
-    that is zero is unknown: a thousandth of a unit is taken. One step of a channel of whole numbers is ten resolutions
-    or more.
+    A hundredth of the constant, whatever the unit: less may be the last digit of the telemetry. A millionth is taken
+    for smaller constants. The size of a channel that is zero is unknown: a hundredth of a unit is taken. One step of a
+    channel of whole numbers is ten resolutions or more.
 
     Args:
         constant: Value of each channel, [channels].

@@ -76,8 +76,7 @@ def evaluate(
     resamples = resample(labelled, thresholds.score, seed)
     baselines: tuple[BaselineResult, ...] = ()
     if train:
-        parts = (train.varying(), val.varying(), test.varying())
-        comparison = Comparison(*parts, labelled, resamples, thresholds, seed, baseline_window_steps)
+        comparison = Comparison(train, val, test, labelled, resamples, thresholds, seed, baseline_window_steps)
         baselines = comparison.run()
     return _result(
         bundle,

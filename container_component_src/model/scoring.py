@@ -105,9 +105,10 @@ class RowScorer:
             for output, found in zip(outputs, batch, strict=False):
                 output[rows, varying] = found.cpu().numpy()
             first += len(windows)
-        departures = np.clip(values[:, self._constant], -MOST_DEPARTURE, MOST_DEPARTURE)
-        spreads = np.array(list(self.spreads.values()), dtype=np.float32)
-        outputs[0][:, self._constant] = 0.5 * np.square(departures / spreads)
+        if self.spreads:
+            departures = np.clip(values[:, self._constant], -MOST_DEPARTURE, MOST_DEPARTURE)
+            spreads = np.array(list(self.spreads.values()), dtype=np.float32)
+            outputs[0][:, self._constant] = 0.5 * np.square(departures / spreads)
         return outputs
 
     @cached_property

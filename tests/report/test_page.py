@@ -13,14 +13,7 @@ from plotly.offline import get_plotlyjs
 
 from container_component_src.errors import InputError
 from container_component_src.evaluation.evaluator import evaluate
-from container_component_src.evaluation.result import (
-    ChannelExcess,
-    ConstantChannel,
-    Counts,
-    Departures,
-    EvaluationResult,
-    EventResult,
-)
+from container_component_src.evaluation.result import ChannelExcess, Counts, EvaluationResult, EventResult
 from container_component_src.report.baselines import NAMES
 from container_component_src.report.overview import SPANS_SHOWN
 from container_component_src.report.page import write_report
@@ -118,22 +111,6 @@ def test_columns_that_are_no_channels_are_named(case: Case) -> None:
     assert texts[texts.index("Columns that are not channels") + 1 :][:3].count(
         "mode: text, (no name): index of the rows"
     )
-
-
-def test_constant_channels_are_listed_with_where_they_moved(case: Case) -> None:
-    path = str(case.out.parent / "evaluation.json")
-    assert "Channels that are constant in the training data" not in report(case).texts
-    moved = ConstantChannel(
-        channel="valve <2>", constant=0.5, resolution=5e-4,
-        val=Departures(rows=0, first=None), test=Departures(rows=234, first=1_600_000_000 * SECOND),
-    )  # fmt: skip
-    still = moved.model_copy(update={"channel": "door", "test": Departures(rows=0, first=None)})
-    EvaluationResult.read(path).model_copy(update={"constant_channels": (moved, still)}).write(path)
-    text = " ".join(" ".join(report(case).texts).split())
-    assert "Constant channels 2, of which 1 moved" in text
-    cells = text[text.index("valve <2> ") :].replace("\N{EN DASH}", "none").split()
-    expected = "valve <2> 0.5 0.0005 0 none 234 2020-09-13 12:26:40 door 0.5 0.0005 0 none 0 none"
-    assert cells[: len(expected.split())] == expected.split()
 
 
 def test_titles_are_escaped(case: Case) -> None:

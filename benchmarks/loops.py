@@ -9,7 +9,6 @@ from benchmarks.stages import BATCH_SIZE, HIDDEN_DIMS, LATENT_DIM, LEARNING_RATE
 from container_component_src.arrays import Float32Array
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.hardware import useful_threads
-from container_component_src.model.scoring import score_contributions
 from container_component_src.model.vae import TimeStampVAE
 from container_component_src.telemetry.dataset import Dataset
 
@@ -51,9 +50,9 @@ def training_floor(train_uri: str, epochs: int) -> float:
 
 def inference_floor(bundle_uri: str, *dataset_uris: str) -> float:
     """Return the seconds of scoring the rows of datasets in memory."""
-    model = Bundle.load(bundle_uri).model
+    scorer = Bundle.load(bundle_uri).scorer
     seconds = 0.0
     for uri in dataset_uris:
         for frame in Dataset.open(uri).frames():
-            seconds += seconds_of(partial(score_contributions, model, frame.values))
+            seconds += seconds_of(partial(scorer.contributions, frame.values))
     return seconds

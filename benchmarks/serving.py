@@ -41,7 +41,6 @@ from container_component_src.model.bundle_info import (
     Thresholds,
     TrainingSummary,
 )
-from container_component_src.model.scoring import score_contributions
 from container_component_src.serving.protocol.v2 import encode_request
 from container_component_src.steps.data import ScalerType
 from container_component_src.steps.training import Hyperparameters
@@ -161,7 +160,7 @@ def batches(bundle: Bundle, ports: dict[str, int], values: np.ndarray, rounds: i
     for _ in range(rounds):
         start = time.perf_counter()
         for _ in range(10):
-            score_contributions(bundle.model, scaled)
+            bundle.scorer.contributions(scaled)
         bare.append((time.perf_counter() - start) / 10)
         for name, endpoint in endpoints.items():
             (seconds,) = in_turns([endpoint], 10, 1)

@@ -47,7 +47,7 @@ def _run(
     labels = label_dataset(dataset, reports, str(folder / "labels"), ReportColumns()).location.uri
     parts = split_dataset(dataset, labels, {name: str(folder / name) for name in PARTS}, RULE)
     scaler = fit_scaler(parts["train"].location.uri, kind)
-    assert scaler.dropped == ("still",)
+    assert scaler.constant == ("still",)
     return {
         name: scale_dataset(part.location.uri, scaler, str(folder / f"scaled_{name}")).load()
         for name, part in parts.items()

@@ -88,7 +88,7 @@ def run(prepared: Prepared, seed: int, settings: Settings) -> Run:
         "rows": {"train": summary.train_rows, "val": summary.val_rows, "test": result.counts.test_rows},
         "anomalous_rows": result.counts.anomalous_rows,
         "events": result.counts.events,
-        "constant_channels": list(scaler.dropped),
+        "constant_channels": list(scaler.constant),
         "best_epoch": summary.best_epoch,
         "epochs": summary.epochs,
         "cpu_seconds": {"until_trained": trained - start, "evaluation": time.process_time() - trained},

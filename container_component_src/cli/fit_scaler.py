@@ -6,7 +6,7 @@ from container_component_src.steps.data import FitScaler
 
 @step_command(FitScaler)
 def fit_scaler(arguments: FitScaler, executor_input: str) -> None:
-    """Fit a scaler; constant channels are dropped and named in its metadata."""
+    """Fit a scaler; constant channels are named in its metadata, and watched for departures."""
     from container_component_src import outputs, storage
     from container_component_src.telemetry import scaling
 
@@ -15,6 +15,7 @@ def fit_scaler(arguments: FitScaler, executor_input: str) -> None:
     metadata = {
         "type": arguments.scaler_type.value,
         "channels": len(scaler.channels),
-        "dropped_channels": list(scaler.dropped),
+        "constant_channels": list(scaler.constant),
+        "absent_channels": list(scaler.absent),
     }
     outputs.publish(executor_input, artifacts={"scaler": metadata})

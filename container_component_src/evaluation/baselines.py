@@ -2,7 +2,8 @@
 
 Three of them are squared lengths of the centred time step after a linear map, so one pass over the training data, which
 gathers its mean and covariance, fits them all. The fourth is an isolation forest on a sample of the rows. Two others
-score windows of rows (`windowed_baselines`).
+score windows of rows (`windowed_baselines`). Like the published methods, they see varying channels only, and not those
+that are constant in the training data.
 """
 
 from collections.abc import Iterator

@@ -32,9 +32,12 @@ class Comparison:
     window_steps: int  # of the windowed baselines
 
     def run(self) -> tuple[BaselineResult, ...]:
-        """Fit, score and evaluate all baselines; memory holds the validation and test scores of each."""
-        scorers = fit_baselines(self.train, self.seed, self.window_steps)
-        val, test = self._smoothed_scores(scorers, self.val), self._smoothed_scores(scorers, self.test)
+        """Fit, score and evaluate all baselines on the channels that vary in the training data.
+
+        Memory holds the validation and test scores of each.
+        """
+        scorers = fit_baselines(self.train.varying(), self.seed, self.window_steps)
+        val, test = (self._smoothed_scores(scorers, dataset.varying()) for dataset in (self.val, self.test))
         return tuple(self._evaluate(name, val.pop(name), test.pop(name)) for name in scorers)
 
     def _smoothed_scores(self, scorers: Mapping[str, Scorer], dataset: Dataset) -> dict[str, Float32Array]:

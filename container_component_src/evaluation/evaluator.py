@@ -8,12 +8,14 @@ from container_component_src.arrays import Float32Array
 from container_component_src.errors import InputError
 from container_component_src.evaluation.bootstrap import resample
 from container_component_src.evaluation.comparison import Comparison
+from container_component_src.evaluation.constants import DepartureCount, constant_channels
 from container_component_src.evaluation.curves import pr_curve, roc_curve, threshold_curve
 from container_component_src.evaluation.labelled_scores import LabelledScores, Scores
 from container_component_src.evaluation.metrics import metric_curve, metrics_at, pr_auc, roc_auc
 from container_component_src.evaluation.result import (
     SCORE_CHANNELS,
     BaselineResult,
+    ConstantChannel,
     Counts,
     EvaluationResult,
     EventResult,
@@ -66,9 +68,10 @@ def evaluate(
     if not test.manifest.labelled:
         raise InputError(f"{test_uri}: the test data has no labels", fix="name the test dataset of the split step")
     _log.info("scoring %d validation and %d test rows", val.manifest.rows, test.manifest.rows)
-    val_smoothed, usual = score_validation(bundle, val)
+    val_moved, test_moved = DepartureCount(bundle.info.scaler), DepartureCount(bundle.info.scaler)
+    val_smoothed, usual = score_validation(bundle, val, val_moved)
     contributions = EventContributions(test.manifest.events, len(test.channels))
-    scores, labelled = _score_and_write(bundle, val, test, contributions, scores_out_uri)
+    scores, labelled = _score_and_write(bundle, val, test, contributions, test_moved, scores_out_uri)
     thresholds, seed = bundle.info.thresholds, bundle.info.seed
     resamples = resample(labelled, thresholds.score, seed)
     baselines: tuple[BaselineResult, ...] = ()
@@ -80,6 +83,7 @@ def evaluate(
         scores,
         labelled,
         val_smoothed,
+        constants=constant_channels(val_moved, test_moved),
         diagnoses=contributions.diagnose(test.channels, usual),
         intervals=resamples.intervals() if resamples else {},
         baselines=baselines,
@@ -99,12 +103,17 @@ def _open(uri: str, bundle: Bundle) -> Dataset:
 
 
 def _score_and_write(
-    bundle: Bundle, val: Dataset, test: Dataset, contributions: EventContributions, scores_out_uri: str
+    bundle: Bundle,
+    val: Dataset,
+    test: Dataset,
+    contributions: EventContributions,
+    moved: DepartureCount,
+    scores_out_uri: str,
 ) -> tuple[Dataset, LabelledScores]:
     """Write the dataset of test scores; nothing is left behind if the labels are degenerate."""
     sources, events = [val.location, test.location], test.manifest.events
     with DatasetWriter(scores_out_uri, test.manifest.timestamp_col, SCORE_CHANNELS, sources=sources) as writer:
-        labelled = LabelledScores(*write_scores(writer, score_test(bundle, test, contributions)), events)
+        labelled = LabelledScores(*write_scores(writer, score_test(bundle, test, contributions, moved)), events)
         return writer.commit(events=events, notes={"threshold": bundle.info.thresholds.score}), labelled
 
 
@@ -114,6 +123,7 @@ def _result(
     labelled: LabelledScores,
     val_smoothed: Float32Array,
     *,
+    constants: tuple[ConstantChannel, ...],
     diagnoses: dict[Event, Diagnosis],
     intervals: dict[str, Interval],
     baselines: tuple[BaselineResult, ...],
@@ -141,6 +151,7 @@ def _result(
         pr=pr_curve(curve),
         threshold_curve=threshold_curve(curve),
         events=events,
+        constant_channels=constants,
         root_cause=root_cause(diagnoses, detected),
         intervals=intervals,
         baselines=baselines,

@@ -107,6 +107,23 @@ class RootCause(Frozen):
     channel_f05: Fraction
 
 
+class Departures(Frozen):
+    """Rows in which a channel departs from its constant by more than its resolution."""
+
+    rows: int
+    first: int | None  # nanoseconds since 1970 UTC; None if there are none
+
+
+class ConstantChannel(Frozen):
+    """A channel that is constant in the training data, and where it moved."""
+
+    channel: str
+    constant: Finite  # engineering units
+    resolution: Finite  # engineering units
+    val: Departures
+    test: Departures
+
+
 class Interval(Frozen):
     """95 % confidence interval of a metric."""
 
@@ -172,9 +189,15 @@ class EvaluationResult(Frozen):
     pr: PrCurve
     threshold_curve: ThresholdCurve
     events: tuple[EventResult, ...]  # by start
+    constant_channels: tuple[ConstantChannel, ...]  # in the order of the data
     root_cause: RootCause | None  # None if no report names causes
     intervals: dict[str, Interval]  # by metric, at the calibrated threshold; empty if there is one event
     baselines: tuple[BaselineResult, ...]  # empty if no training data was given
+
+    @property
+    def moved_channels(self) -> tuple[str, ...]:
+        """Names of the constant channels that move in the validation or test data."""
+        return tuple(item.channel for item in self.constant_channels if item.val.rows or item.test.rows)
 
     def scalars(self) -> dict[str, float]:
         """Return the defined metrics by name."""
@@ -188,6 +211,8 @@ class EvaluationResult(Frozen):
         for baseline in self.baselines:
             values |= {f"{baseline.name}_{name}": getattr(baseline, name) for name in areas}
         values |= self.root_cause.model_dump(exclude={"events"}) if self.root_cause else {}
+        values["constant_channels"] = len(self.constant_channels)
+        values["moved_constant_channels"] = len(self.moved_channels)
         values["median_detection_delay_s"] = self.calibrated.median_detection_delay_s
         values["false_alarms_per_day"] = self.calibrated.false_alarms_per_day
         return {key: float(value) for key, value in values.items() if value is not None}

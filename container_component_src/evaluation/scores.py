@@ -8,6 +8,7 @@ import numpy as np
 
 from container_component_src.arrays import Float32Array, Float64Array, Int8Array, IntArray, Timestamps
 from container_component_src.errors import InputError
+from container_component_src.evaluation.constants import DepartureCount
 from container_component_src.evaluation.result import SCORE_CHANNELS, ChannelExcess
 from container_component_src.evaluation.root_cause import Diagnosis
 from container_component_src.model.bundle import Bundle
@@ -66,12 +67,13 @@ class EventContributions:
         return diagnoses
 
 
-def score_validation(bundle: Bundle, val: Dataset) -> tuple[Float32Array, UsualContributions]:
+def score_validation(bundle: Bundle, val: Dataset, moved: DepartureCount) -> tuple[Float32Array, UsualContributions]:
     """Return the smoothed scores, [rows], and the usual contributions of each channel."""
-    smoother, scorer = bundle.info.thresholds.smoother(), _scorer(bundle)
+    smoother, scorer = bundle.info.thresholds.smoother(), SeriesScorer(bundle.scorer)
     stride = -(-val.manifest.rows // SAMPLE_ROWS)
     smoothed, sample, offset = [], [], 0
     for frame in val.frames():
+        moved.add(frame)
         contributions = _finite_contributions(scorer, val, frame)
         smoothed.append(smoother.push(frame.timestamps, contributions.sum(axis=1)).astype(np.float32))
         sample.append(contributions[-offset % stride :: stride].copy())  # the same rows for any partitioning
@@ -80,10 +82,13 @@ def score_validation(bundle: Bundle, val: Dataset) -> tuple[Float32Array, UsualC
     return np.concatenate(smoothed), UsualContributions(median.astype(np.float64), limit.astype(np.float64))
 
 
-def score_test(bundle: Bundle, test: Dataset, event_contributions: EventContributions) -> Iterator[Frame]:
+def score_test(
+    bundle: Bundle, test: Dataset, event_contributions: EventContributions, moved: DepartureCount
+) -> Iterator[Frame]:
     """Yield the test rows with the columns `SCORE_CHANNELS` in place of the channels."""
-    smoother, scorer = bundle.info.thresholds.smoother(), _scorer(bundle)
+    smoother, scorer = bundle.info.thresholds.smoother(), SeriesScorer(bundle.scorer)
     for frame in test.frames():
+        moved.add(frame)
         contributions = _finite_contributions(scorer, test, frame)
         event_contributions.add(frame.timestamps, contributions)
         scores = contributions.sum(axis=1)
@@ -100,10 +105,6 @@ def write_scores(writer: DatasetWriter, frames: Iterator[Frame]) -> tuple[Timest
         smoothed.append(frame.values[:, SCORE_CHANNELS.index("smoothed_score")])
         labels.append(np.asarray(frame.labels, dtype=np.int8))
     return np.concatenate(timestamps), np.concatenate(smoothed), np.concatenate(labels)
-
-
-def _scorer(bundle: Bundle) -> SeriesScorer:
-    return SeriesScorer(bundle.model, bundle.info.thresholds.max_gap_ns)
 
 
 def _finite_contributions(scorer: SeriesScorer, dataset: Dataset, frame: Frame) -> Float32Array:

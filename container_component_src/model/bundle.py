@@ -10,6 +10,7 @@ import torch
 from container_component_src import storage
 from container_component_src.errors import InputError
 from container_component_src.model.bundle_info import INFO_NAME, WEIGHTS_NAME, Architecture, BundleInfo, read_info
+from container_component_src.model.scoring import RowScorer
 from container_component_src.model.vae import TimeStampVAE
 from container_component_src.storage import Location
 from container_component_src.telemetry.columns import check_same_channels
@@ -54,12 +55,18 @@ class Bundle:
         try:
             tensors = safetensors.torch.load(weights)
             with torch.device("meta"):  # uses no memory, whatever sizes the description has
-                build(info.architecture, len(info.channels)).load_state_dict(tensors, assign=True)
-            model = build(info.architecture, len(info.channels))
+                build(info.architecture, len(info.varying)).load_state_dict(tensors, assign=True)
+            model = build(info.architecture, len(info.varying))
             model.load_state_dict(tensors)
         except (RuntimeError, safetensors.SafetensorError) as error:
             raise InputError(f"{file.uri}: the weights do not fit the architecture in {INFO_NAME}", fix=_FIX) from error
         return cls(info, model.eval())
+
+    @property
+    def scorer(self) -> RowScorer:
+        """Scorer of all channels with this model."""
+        thresholds = self.info.thresholds
+        return RowScorer.of(self.model, self.info.channels, thresholds.constant_spreads, thresholds.max_gap_ns)
 
     def check_channels(self, channels: Sequence[str]) -> None:
         """Check that data has the channels of the model in the same order.

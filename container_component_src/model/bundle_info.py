@@ -17,9 +17,10 @@ from container_component_src.values import Frozen, describe
 
 INFO_NAME = "bundle.json"
 WEIGHTS_NAME = "model.safetensors"
-FORMAT_VERSION = 2  # version 1 had no linear maps
+FORMAT_VERSION = 3  # version 1 had no linear maps, version 2 no constant channels
 
 Size = Annotated[int, Field(ge=1, le=2**20)]  # of a layer
+Spread = Annotated[float, Field(ge=1, allow_inf_nan=False)]  # usual departure of a constant channel, in resolutions
 
 
 class Architecture(Frozen):
@@ -42,6 +43,7 @@ class Thresholds(Frozen):
     max_gap_ns: int | None = Field(ge=0)  # the smoothing restarts after a longer time step; None: never
     val_rows: int
     channel_nats: tuple[float, ...] = ()  # mean contribution of each channel to the validation scores; (): unknown
+    constant_spreads: dict[str, Spread] = Field(default_factory=dict)  # of the channels that the network does not see
 
     def smoother(self) -> Smoother:
         """Return a new smoother for the scores that are compared with the threshold."""
@@ -83,7 +85,7 @@ class BundleInfo(Frozen):
 
     format_version: int = FORMAT_VERSION
     architecture: Architecture
-    channels: tuple[str, ...] = Field(min_length=1)  # in the order of the inputs of the model
+    channels: tuple[str, ...] = Field(min_length=1)  # in the order of the inputs of the model, with constant ones
     scaler: Scaler | None  # None: the model was trained on values without scaling
     thresholds: Thresholds
     impute_missing: bool = False  # whether servers impute missing values unless a request says otherwise
@@ -94,17 +96,32 @@ class BundleInfo(Frozen):
     weights_sha256: str = ""  # digest of the weights file, set when the bundle is saved
     version: str = ""  # digest of all other fields, set when the bundle is saved
 
+    @model_validator(mode="before")
+    @classmethod
+    def _known_format(cls, values: Any) -> Any:
+        version = values.get("format_version", FORMAT_VERSION) if isinstance(values, dict) else FORMAT_VERSION
+        if version != FORMAT_VERSION:
+            raise ValueError(f"format {version}, not {FORMAT_VERSION}")
+        return values
+
     @model_validator(mode="after")
     def _consistent(self) -> "BundleInfo":
         if len(set(self.channels)) != len(self.channels):
             raise ValueError("a channel is repeated")
         if self.scaler is not None and self.scaler.channels != self.channels:
             raise ValueError("scaler and model have different channels")
+        if set(self.thresholds.constant_spreads) != set(self.scaler.constant if self.scaler else ()):
+            raise ValueError("constant_spreads does not have the constant channels of the scaler")
         if self.impute_missing and self.scaler is None:
             raise ValueError("impute_missing needs the centres of a scaler")
         if len(self.thresholds.channel_nats) not in (0, len(self.channels)):
             raise ValueError("channel_nats does not have one value per channel")
         return self
+
+    @property
+    def varying(self) -> tuple[str, ...]:
+        """The channels that the network sees."""
+        return self.scaler.varying if self.scaler else self.channels
 
     def with_version(self) -> "BundleInfo":
         """Return a copy with the version."""
@@ -141,12 +158,9 @@ def read_info(location: Location) -> BundleInfo:
     try:
         info = BundleInfo.model_validate_json(content)
     except ValidationError as error:
-        raise InputError(f"{file.uri}: damaged model bundle ({describe(error)})", fix="train again") from error
-    if info.format_version != FORMAT_VERSION:
         raise InputError(
-            f"{file.uri}: bundle of format {info.format_version}, not {FORMAT_VERSION}",
-            fix="train again",
-        )
+            f"{file.uri}: damaged model bundle, or one of another format ({describe(error)})", fix="train again"
+        ) from error
     if info.version != _digest(json.loads(content)):
         raise InputError(f"{file.uri}: changed after the training (its digest differs)", fix="train again")
     return info

@@ -6,8 +6,7 @@ import numpy as np
 
 from container_component_src.arrays import Float64Array
 from container_component_src.model.bundle_info import ChannelStatistics, Thresholds
-from container_component_src.model.scoring import SeriesScorer
-from container_component_src.model.vae import TimeStampVAE
+from container_component_src.model.scoring import MOST_DEPARTURE, Network, RowScorer, SeriesScorer
 from container_component_src.steps.training import TAIL_START, ThresholdMethod, TrainingArguments
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.scaling import Moments
@@ -20,7 +19,7 @@ TAIL_SCORES = 10  # minimum number of different scores in the tail for a fit
 logger = logging.getLogger(__name__)
 
 
-def calibrate(model: TimeStampVAE, val: Dataset, arguments: TrainingArguments) -> Thresholds:
+def calibrate(model: Network, val: Dataset, arguments: TrainingArguments) -> Thresholds:
     """Derive the alarm threshold from the validation scores, which are smoothed as in operation.
 
     Args:
@@ -28,8 +27,8 @@ def calibrate(model: TimeStampVAE, val: Dataset, arguments: TrainingArguments) -
         val: Validation set; one score of each row is kept in memory.
         arguments: Arguments of the training, with the smoothing and the method of the threshold.
     """
-    max_gap_ns = max_gap(val)
-    scorer = SeriesScorer(model, max_gap_ns)
+    max_gap_ns, spreads = max_gap(val), usual_departures(val)
+    scorer = SeriesScorer(RowScorer.of(model, val.channels, spreads, max_gap_ns))
     smoother = Smoother(arguments.smoothing, arguments.smoothing_window, max_gap_ns)
     smoothed = np.empty(val.manifest.rows, dtype=np.float64)
     position = 0
@@ -49,7 +48,28 @@ def calibrate(model: TimeStampVAE, val: Dataset, arguments: TrainingArguments) -
         max_gap_ns=max_gap_ns,
         val_rows=val.manifest.rows,
         channel_nats=tuple((channel_nats / val.manifest.rows).tolist()),
+        constant_spreads=spreads,
     )
+
+
+def usual_departures(val: Dataset) -> dict[str, float]:
+    """Return the root mean square departure of each constant channel in the validation data, at least a resolution.
+
+    A channel that is constant in the training data, but not in the validation data, changes in normal operation. Its
+    departures must neither dominate the scores nor raise the threshold beyond those of all other channels.
+
+    Args:
+        val: Scaled validation dataset.
+
+    Returns:
+        Resolutions, by channel.
+    """
+    names = val.manifest.scaler.constant if val.manifest.scaler else ()
+    squares = np.zeros(len(names))
+    for frame in val.frames(channels=names) if names else ():
+        departures = np.clip(frame.values, -MOST_DEPARTURE, MOST_DEPARTURE)
+        squares += np.square(departures, dtype=np.float64).sum(axis=0)
+    return dict(zip(names, np.sqrt(np.maximum(squares / val.manifest.rows, 1)).tolist(), strict=True))
 
 
 def alarm_threshold(scores: Float64Array, quantile: float, method: ThresholdMethod) -> tuple[float, ThresholdMethod]:

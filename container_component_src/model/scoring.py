@@ -1,80 +1,132 @@
-"""Anomaly scores of time steps: the negative ELBO in nats, a bound of the negative log-likelihood."""
+"""Anomaly scores of time steps in nats, as contributions of all channels.
 
-from collections.abc import Iterator
+The channels that vary in the training data are scored by a network. The constant ones are not seen by it: each
+contributes by how far it departs from its constant.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from container_component_src.arrays import Float32Array, Timestamps
-from container_component_src.model.vae import TimeStampVAE
+from container_component_src.arrays import Float32Array, IntArray, Timestamps
 from container_component_src.model.windows import Windowing
 from container_component_src.telemetry.series import Context
 
 _BATCH_ROWS = 16_384  # keeps activations within a few megabytes
+MOST_DEPARTURE = 1e6  # resolutions that count; its square leaves the other contributions their digits in sums
 
 
-@torch.inference_mode()
-def score_contributions(
-    model: TimeStampVAE, values: Float32Array, timestamps: Timestamps | None = None, max_gap_ns: int | None = None
-) -> Float32Array:
-    """Return the contribution of each channel to the score of each time step.
+class Network(Protocol):
+    """A trained network, which scores windows of the channels that vary in the training data."""
 
-    Args:
-        model: Trained model; its mode and device do not change.
-        values: Scaled time steps, [rows, channels].
-        timestamps: Shape [rows], for a model of several time steps; without them, each row is scored by itself.
+    window_steps: int  # time steps that it sees at once, the present one last
+
+    def __call__(self, windows: Tensor, /) -> tuple[Tensor, Tensor]:
+        """Return contributions to the scores in nats and the scaled reconstruction of the present time step.
+
+        Args:
+            windows: Windows of time steps, [rows, window_steps * channels].
+
+        Returns:
+            Each [rows, channels].
+        """
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Yield the weights, which are all on the same device."""
+
+
+@dataclass(frozen=True)
+class RowScorer:
+    """Scores time steps of all channels.
+
+    A constant channel contributes 0.5 * (departure / spread)**2 nats: the negative log-likelihood of a Gaussian around
+    the constant, less its least value. So it contributes nothing while the channel keeps its value. Only the present
+    time step counts.
+
+    Attributes:
+        network: Trained network; its mode and device do not change.
+        spreads: Usual departure of each constant channel in resolutions, by the position of the channel.
         max_gap_ns: Longest time step that is not a gap; None: there are no gaps.
-
-    Returns:
-        Nats, [rows, channels]; the sum over channels is the score.
     """
-    contributions = np.empty(values.shape, dtype=np.float32)
-    for rows, batch_contributions, _ in _batches(model, values, timestamps, max_gap_ns):
-        contributions[rows] = batch_contributions.cpu().numpy()
-    return contributions
 
+    network: Network
+    spreads: Mapping[int, float] = field(default_factory=dict)
+    max_gap_ns: int | None = None
 
-@torch.inference_mode()
-def contributions_and_reconstruction(
-    model: TimeStampVAE, values: Float32Array, timestamps: Timestamps | None = None, max_gap_ns: int | None = None
-) -> tuple[Float32Array, Float32Array]:
-    """Return the contributions of `score_contributions` and the model's reconstruction of the values.
+    @classmethod
+    def of(
+        cls, network: Network, channels: Sequence[str], spreads: Mapping[str, float], max_gap_ns: int | None
+    ) -> "RowScorer":
+        """Return the scorer of named channels; `spreads` is that of the constant ones by name."""
+        return cls(network, {channels.index(name): spread for name, spread in spreads.items()}, max_gap_ns)
 
-    Args:
-        model: Trained model; its mode and device do not change.
-        values: Scaled time steps, [rows, channels].
-        timestamps: Shape [rows], for a model of several time steps; without them, each row is scored by itself.
-        max_gap_ns: Longest time step that is not a gap; None: there are no gaps.
+    def contributions(self, values: Float32Array, timestamps: Timestamps | None = None) -> Float32Array:
+        """Return the contribution of each channel to the score of each time step.
 
-    Returns:
-        Nats and scaled units, each [rows, channels].
-    """
-    contributions = np.empty(values.shape, dtype=np.float32)
-    reconstruction = np.empty(values.shape, dtype=np.float32)
-    for rows, batch_contributions, batch_reconstruction in _batches(model, values, timestamps, max_gap_ns):
-        contributions[rows] = batch_contributions.cpu().numpy()
-        reconstruction[rows] = batch_reconstruction.cpu().numpy()
-    return contributions, reconstruction
+        Args:
+            values: Scaled time steps, [rows, channels].
+            timestamps: Shape [rows], for a network of several time steps; without them, each row is scored by itself.
 
+        Returns:
+            Nats, [rows, channels]; the sum over channels is the score.
+        """
+        return self._outputs(values, timestamps, 1)[0]
 
-def scores(model: TimeStampVAE, values: Float32Array) -> Float32Array:
-    """Return the score in nats of each time step by itself, [rows]."""
-    return np.asarray(score_contributions(model, values).sum(axis=1))
+    def contributions_and_reconstruction(
+        self, values: Float32Array, timestamps: Timestamps | None = None
+    ) -> tuple[Float32Array, Float32Array]:
+        """Return the contributions, and the reconstruction of the values; arguments are those of `contributions`.
+
+        Returns:
+            Nats and scaled units, each [rows, channels]; a constant channel is reconstructed as its constant, 0.
+        """
+        contributions, reconstruction = self._outputs(values, timestamps, 2)
+        return contributions, reconstruction
+
+    def scores(self, values: Float32Array) -> Float32Array:
+        """Return the score in nats of each time step by itself, [rows]."""
+        return np.asarray(self.contributions(values).sum(axis=1))
+
+    @torch.inference_mode()
+    def _outputs(self, values: Float32Array, timestamps: Timestamps | None, count: int) -> list[Float32Array]:
+        """Return the first outputs of the network, [rows, channels] each, completed by the constant channels."""
+        outputs = [np.zeros(values.shape, dtype=np.float32) for _ in range(count)]
+        device, first = next(self.network.parameters()).device, 0
+        varying: Any = np.delete(np.arange(values.shape[1]), self._constant) if self.spreads else slice(None)
+        windowing = Windowing(self.network.window_steps, self.max_gap_ns)
+        for windows in windowing.batches(values[:, varying], timestamps, _BATCH_ROWS):
+            batch = self.network(torch.from_numpy(np.ascontiguousarray(windows)).to(device))
+            rows = slice(first, first + len(windows))
+            for output, found in zip(outputs, batch, strict=False):
+                output[rows, varying] = found.cpu().numpy()
+            first += len(windows)
+        if self.spreads:
+            departures = np.clip(values[:, self._constant], -MOST_DEPARTURE, MOST_DEPARTURE)
+            spreads = np.array(list(self.spreads.values()), dtype=np.float32)
+            outputs[0][:, self._constant] = 0.5 * np.square(departures / spreads)
+        return outputs
+
+    @cached_property
+    def _constant(self) -> IntArray:
+        """Positions of the constant channels, [constant channels]."""
+        return np.array(list(self.spreads), dtype=np.int64)
 
 
 class SeriesScorer:
-    """Applies `score_contributions` to consecutive pieces of a dataset; the result does not depend on how it is cut.
+    """Scores consecutive pieces of a dataset; the result does not depend on how it is cut.
 
     Args:
-        model: Trained model.
-        max_gap_ns: Longest time step that is not a gap; None: there are no gaps.
+        scorer: Scores the rows.
     """
 
-    def __init__(self, model: TimeStampVAE, max_gap_ns: int | None) -> None:
-        self._model = model
-        self._max_gap_ns = max_gap_ns
-        self._context: Context[np.float32] = Context(model.window_steps - 1)
+    def __init__(self, scorer: RowScorer) -> None:
+        self._scorer = scorer
+        self._context: Context[np.float32] = Context(scorer.network.window_steps - 1)
 
     def push(self, timestamps: Timestamps, values: Float32Array) -> Float32Array:
         """Return the contributions of the next rows in nats, [rows, channels].
@@ -83,18 +135,7 @@ class SeriesScorer:
             timestamps: Shape [rows].
             values: Scaled time steps, [rows, channels].
         """
-        if self._model.window_steps == 1:
-            return score_contributions(self._model, values)
+        if self._scorer.network.window_steps == 1:
+            return self._scorer.contributions(values)
         all_timestamps, all_values, known = self._context.extend(timestamps, values)
-        return score_contributions(self._model, all_values, all_timestamps, self._max_gap_ns)[known:]
-
-
-def _batches(
-    model: TimeStampVAE, values: Float32Array, timestamps: Timestamps | None, max_gap_ns: int | None
-) -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """Yield rows, contributions and reconstructions of consecutive batches, on the model's device."""
-    device, first = model.log_variance.device, 0
-    for windows in Windowing(model.window_steps, max_gap_ns).batches(values, timestamps, _BATCH_ROWS):
-        rows = slice(first, first + len(windows))
-        first += len(windows)
-        yield rows, *model(torch.from_numpy(np.ascontiguousarray(windows)).to(device))
+        return self._scorer.contributions(all_values, all_timestamps)[known:]

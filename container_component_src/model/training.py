@@ -68,11 +68,11 @@ def train(arguments: TrainingArguments) -> TrainingSummary:
     architecture = _architecture(arguments)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(arguments.seed)
-        model = build(architecture, len(train_set.channels), arguments.beta)
+        model = build(architecture, len(train_set.varying().channels), arguments.beta)
         windowing = Windowing(arguments.window_steps, max_gap(val_set))
-        initialize(model, torch.from_numpy(sample_windows(train_set, windowing)))
+        initialize(model, torch.from_numpy(sample_windows(train_set.varying(), windowing)))
     share, seed = arguments.memory_share, arguments.seed
-    train_rows, val_rows = (row_source(dataset, share, seed, windowing) for dataset in (train_set, val_set))
+    train_rows, val_rows = (row_source(data.varying(), share, seed, windowing) for data in (train_set, val_set))
     epochs = fit(model, train_rows, val_rows, arguments)
     summary = _summary(epochs, train_set, val_set, arguments, nodes)
     if rank == 0:

@@ -7,7 +7,7 @@ the number of rows. A folder without a manifest, or with an empty one, is an unf
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
@@ -102,6 +102,7 @@ class Dataset:
 
     location: Location
     manifest: Manifest
+    selected: tuple[str, ...] | None = None  # the channels that are read; None: all
 
     @classmethod
     def open(cls, uri: str, endpoint: str = "") -> "Dataset":
@@ -132,7 +133,12 @@ class Dataset:
     @property
     def channels(self) -> tuple[str, ...]:
         """Channel names, in the order of the columns of `Frame.values`."""
-        return self.manifest.channels
+        return self.manifest.channels if self.selected is None else self.selected
+
+    def varying(self) -> "Dataset":
+        """Return the dataset without the channels that are constant in the training data, by its scaler."""
+        scaler = self.manifest.scaler
+        return replace(self, selected=scaler.varying) if scaler and scaler.constant else self
 
     def open_partition(self, partition: Partition) -> pq.ParquetFile:
         """Open the parquet file of a partition.
@@ -142,7 +148,10 @@ class Dataset:
         """
         location = self.location / partition.file
         file = open_parquet(location, _WRITE_AGAIN)
-        found, listed = [n for n in file.schema_arrow.names if n not in self.manifest.left_out], self._columns(None)
+        found, listed = (
+            [n for n in file.schema_arrow.names if n not in self.manifest.left_out],
+            self._columns(self.manifest.channels),
+        )
         if found != listed:
             name = next(iter({*found} ^ {*listed}), "in another order")
             raise InputError(f"{location.uri}: columns differ from those of the manifest ({name})", fix=_WRITE_AGAIN)
@@ -151,7 +160,7 @@ class Dataset:
         return file
 
     def read(self, partition: Partition, channels: Sequence[str] | None = None) -> Frame:
-        """Read one partition, with all channels or those named.
+        """Read one partition, with the channels of `channels` or those named.
 
         Raises:
             InputError: The file is absent or damaged, or it is not the one that the manifest describes.

@@ -11,19 +11,32 @@ from container_component_src.values import Frozen
 
 
 class Scaler(Frozen):
-    """Scales engineering units: (value - centre) / scale; missing values become 0, the centre."""
+    """Scales engineering units: (value - centre) / scale; missing values become 0, the centre.
+
+    The centre of a constant channel is its constant and its scale the resolution, so that the scaled value is the
+    departure in resolutions. Channels without a value in the training data have no known constant, and are left out.
+    """
 
     type: ScalerType
-    channels: tuple[str, ...]  # in order, without constant channels
+    channels: tuple[str, ...]  # in order, without absent channels
     centre: tuple[FiniteFloat, ...]  # engineering units
     scale: tuple[Annotated[FiniteFloat, Field(gt=0)], ...]  # engineering units
-    dropped: tuple[str, ...] = ()  # channels that are constant in the training data
+    constant: tuple[str, ...] = ()  # those of the channels that are constant in the training data
+    absent: tuple[str, ...] = ()  # further channels, without a value in the training data
 
     @model_validator(mode="after")
     def _equal_lengths(self) -> Self:
         if not len(self.channels) == len(self.centre) == len(self.scale):
             raise ValueError("channels, centre and scale differ in length")
+        if not {*self.constant} < {*self.channels}:
+            raise ValueError("the constant channels are not some of the channels")
         return self
+
+    @property
+    def varying(self) -> tuple[str, ...]:
+        """The channels that are not constant in the training data."""
+        constant = frozenset(self.constant)
+        return tuple(name for name in self.channels if name not in constant)
 
     def transform(self, values: Float32Array) -> Float32Array:
         """Return scaled values, shape [rows, channels] as the input; NaN and infinite values become 0."""

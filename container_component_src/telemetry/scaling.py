@@ -1,8 +1,8 @@
 """Fitting the scaler on the training data, and scaling datasets partition by partition.
 
 The fit ignores missing values (null, NaN or infinite). In the scaled dataset they become 0, the channel's centre, and
-its manifest has their number per channel. Constant channels have no information and a scale of zero: the scaler lists
-them, and they are dropped.
+its manifest has their number per channel. A constant channel has no scale of its own: it is scaled by its resolution,
+see `resolution`. Channels without any value in the training data are dropped.
 """
 
 import logging
@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 BLOCK_ROWS = 2_048  # rows at a time; their deviations fit into the processor's cache
 QUANTILE_VALUES = 1 << 26  # values in memory at a time for exact quantiles (256 MiB)
+NOISE_STEPS = 8  # float32 steps within which the values of a constant channel may differ
+_RELATIVE_RESOLUTION, _WHOLE_RESOLUTION, _SMALLEST = 0.01, 0.1, 1e-6  # see `resolution`
 
 
 class Moments:
@@ -76,8 +78,13 @@ class Moments:
 
     @property
     def constant(self) -> BoolArray:
-        """Which channels have fewer than two different values, shape [channels]."""
-        return np.asarray(~(self.maximum > self.minimum))
+        """Which channels have values that are equal but for a few steps of float32, shape [channels].
+
+        A scale that is the noise of rounding would make any other value an enormous departure.
+        """
+        largest = np.maximum(np.abs(self.minimum), np.abs(self.maximum))
+        step = np.spacing(np.where(self.count > 0, largest, 0).astype(np.float32))
+        return np.asarray((self.count > 0) & (self.maximum - self.minimum <= NOISE_STEPS * step))
 
 
 def fit_scaler(train_uri: str, kind: ScalerType) -> Scaler:
@@ -90,21 +97,49 @@ def fit_scaler(train_uri: str, kind: ScalerType) -> Scaler:
     moments = Moments(len(train.channels))
     for frame in train.frames():
         moments.add(frame.values)
-    keep = ~moments.constant
-    if not keep.any():
+    known, constant = moments.count > 0, moments.constant
+    if not (known & ~constant).any():
         raise InputError(f"{train_uri}: every channel is constant", fix="choose training data in which values change")
     centre, scale = _centre_and_scale(train, kind, moments)
+    span = np.where(known, moments.maximum - moments.minimum, 0)
+    middle = np.where(known, moments.minimum + span / 2, 0)
+    centre = np.where(constant, middle, centre)
+    scale = np.where(constant, np.maximum(resolution(middle), span), scale)
     names = np.array(train.channels)
-    dropped = tuple(names[~keep].tolist())
-    if dropped:
-        logger.info("dropped %d constant channels: %s", len(dropped), ", ".join(dropped))
-    return Scaler(
+    scaler = Scaler(
         type=kind,
-        channels=tuple(names[keep].tolist()),
-        centre=tuple(centre[keep].tolist()),
-        scale=tuple(scale[keep].tolist()),
-        dropped=dropped,
+        channels=tuple(names[known].tolist()),
+        centre=tuple(centre[known].tolist()),
+        scale=tuple(scale[known].tolist()),
+        constant=tuple(names[constant].tolist()),
+        absent=tuple(names[~known].tolist()),
     )
+    _log(scaler)
+    return scaler
+
+
+def resolution(constant: Float64Array) -> Float64Array:
+    """Return how far a constant channel departs, in units of the channel, before that counts; [channels].
+
+    A hundredth of the constant, whatever the unit: less may be the last digit of the telemetry. A millionth is taken
+    for smaller constants. The size of a channel that is zero is unknown: a hundredth of a unit is taken. One step of a
+    channel of whole numbers is ten resolutions or more.
+
+    Args:
+        constant: Value of each channel, [channels].
+    """
+    size = np.where(constant == 0, 1.0, np.maximum(np.abs(constant), _SMALLEST))
+    whole = constant == np.round(constant)
+    return np.asarray(np.minimum(_RELATIVE_RESOLUTION * size, np.where(whole, _WHOLE_RESOLUTION, np.inf)))
+
+
+def _log(scaler: Scaler) -> None:
+    if scaler.constant:
+        centres = dict(zip(scaler.channels, scaler.centre, strict=True))
+        named = ", ".join(f"{name} ({centres[name]:g})" for name in scaler.constant)
+        logger.info("%d constant channels, whose departures will raise the score: %s", len(scaler.constant), named)
+    if scaler.absent:
+        logger.info("dropped %d channels without a value: %s", len(scaler.absent), ", ".join(scaler.absent))
 
 
 def load_scaler(uri: str) -> Scaler:
@@ -126,7 +161,7 @@ def scale_dataset(dataset_uri: str, scaler: Scaler, target_uri: str) -> Dataset:
         InputError: The scaler was fitted on other channels.
     """
     dataset = Dataset.open(dataset_uri)
-    fitted_on = (*scaler.channels, *scaler.dropped)
+    fitted_on = (*scaler.channels, *scaler.absent)
     check_same_channels(dataset_uri, sorted(dataset.channels), sorted(fitted_on), "the scaler")
     missing = np.zeros(len(scaler.channels), dtype=np.int64)
     timestamp_col = dataset.manifest.timestamp_col

@@ -16,7 +16,6 @@ import pytest
 from container_component_src.backends.local.processes import LOOPBACK, free_ports
 from container_component_src.backends.local.serving import running, wait_until_ready
 from container_component_src.model.bundle import Bundle
-from container_component_src.model.scoring import score_contributions
 from container_component_src.serving.client import model_client
 from container_component_src.steps.training import Smoothing
 from container_component_src.telemetry.smoothing import Smoother
@@ -60,7 +59,7 @@ def expected(bundle: Bundle, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarra
     values = frame[list(CHANNELS)].to_numpy(np.float32)
     times = np.asarray(pd.DatetimeIndex(frame[TIME]).as_unit("ns").astype(np.int64))
     max_gap_ns = bundle.info.thresholds.max_gap_ns
-    scores = score_contributions(bundle.model, SCALER.transform(values), times, max_gap_ns).sum(axis=1)
+    scores = bundle.scorer.contributions(SCALER.transform(values), times).sum(axis=1)
     return scores, Smoother(SMOOTHING, WINDOW, max_gap_ns).push(times, scores)
 
 
@@ -112,7 +111,7 @@ def test_stdin_is_scored_and_printed(
     outcome = invoke("query_model", "--url", served[1], "--model-name", MODEL)
     assert outcome.code == 0, outcome
     rows = SCALER.transform(frame.head(3)[list(CHANNELS)].to_numpy(np.float32))  # without timestamps each is alone
-    scores = score_contributions(served[0].model, rows).sum(axis=1)
+    scores = served[0].scorer.contributions(rows).sum(axis=1)
     for score in scores:
         assert f"{score:.4g}" in outcome.stdout
     assert "smoothed_score" not in outcome.stdout

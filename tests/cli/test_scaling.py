@@ -32,18 +32,17 @@ def test_missing_and_constant_values_are_counted(invoke: Invoke, tmp_path: Path)
     assert np.isnan(dataset.load().values[[3, 5, 7, 9, 11], 2]).all()
 
     fitted = invoke(*data_steps.fit(tmp_path / "dataset", tmp_path / "scaler.json"))
-    assert json.loads(fitted.stdout[fitted.stdout.index("{") :])["scaler"]["dropped_channels"] == [
-        "still",
-        "absent",
-        "nulls",  # all of its values are 1.0
-    ]
+    metadata = json.loads(fitted.stdout[fitted.stdout.index("{") :])["scaler"]
+    assert metadata["constant_channels"] == ["still", "nulls"]  # all values of the second are 1.0
+    assert metadata["absent_channels"] == ["absent"]
     assert invoke(*data_steps.scale(tmp_path / "scaler.json", [tmp_path / "dataset"] * 3, tmp_path)).code == 0
     scaled = Dataset.open(str(tmp_path / "scaled_train"))
-    assert scaled.channels == ("cabin_pressure", "fan_speed", "gaps")
-    assert scaled.manifest.missing == {"gaps": 5}
+    assert scaled.channels == ("cabin_pressure", "fan_speed", "gaps", "still", "nulls")
+    assert scaled.manifest.missing == {"gaps": 5, "nulls": 300}
     values = scaled.load().values
     assert np.isfinite(values).all()
     assert (values[[3, 5, 7, 9, 11], 2] == 0).all()
+    assert (values[:, 3:] == 0).all()
 
 
 @pytest.mark.parametrize("kind", ["standard", "minmax", "robust"])
@@ -74,6 +73,8 @@ def test_a_scaler_that_does_not_fit_the_data(
     [
         ("", "s.json"),
         ('{"type": "standard"}', "'channels' is missing"),
+        # of an earlier version, whose constant channels are not known
+        ('{"type": "standard", "channels": ["a"], "centre": [0], "scale": [1], "dropped": ["b"]}', "'dropped'"),
         ('{"type": "z", "channels": ["a"], "centre": [0], "scale": [1]}', "type"),
         ('{"type": "standard", "channels": ["a", "b"], "centre": [0], "scale": [1, 1]}', "centre"),
         ('{"type": "standard", "channels": ["a"], "centre": [0], "scale": [0]}', "scale"),

@@ -18,7 +18,6 @@ from container_component_src.model.bundle_info import (
     TrainingSummary,
     open_info,
 )
-from container_component_src.model.scoring import scores
 from container_component_src.steps.data import ScalerType
 from container_component_src.steps.training import Hyperparameters
 from container_component_src.telemetry.scaler import Scaler
@@ -55,7 +54,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_round_trip(tmp_path: Path) -> None:
-    scaler = Scaler(type=ScalerType.ROBUST, channels=CHANNELS, centre=(1.0,) * 5, scale=(2.0,) * 5, dropped=("valve",))
+    scaler = Scaler(type=ScalerType.ROBUST, channels=CHANNELS, centre=(1.0,) * 5, scale=(2.0,) * 5, absent=("valve",))
     bundle = make_bundle(scaler)
     written = bundle.save(storage.resolve(str(tmp_path / "bundle")))
     loaded = Bundle.load(str(tmp_path / "bundle"))
@@ -63,7 +62,7 @@ def test_round_trip(tmp_path: Path) -> None:
     assert loaded.info == bundle.info.model_copy(update={"weights_sha256": written.weights_sha256}).with_version()
     assert not loaded.model.training
     values = make_values(40, seed=2)
-    np.testing.assert_array_equal(scores(loaded.model, values), scores(bundle.model, values))
+    np.testing.assert_array_equal(loaded.scorer.scores(values), bundle.scorer.scores(values))
     assert {file.name for file in (tmp_path / "bundle").iterdir()} == {"bundle.json", "model.safetensors"}
 
 
@@ -115,7 +114,7 @@ def test_missing_file_is_named(folder: Path, name: str) -> None:
     ("old", "new", "message"),
     [
         ('"channels"', '"chanels"', "chanels"),
-        ('"format_version": 2', '"format_version": 99', "format 99"),
+        ('"format_version": 3', '"format_version": 99', r"another format \(format 99, not 3\)"),
         ('"latent_dim": 2', '"latent_dim": 3', "bundle.json: changed after the training"),
         ("{", "", "damaged"),
     ],
@@ -140,6 +139,18 @@ def test_a_model_without_scaler_has_no_centre_to_impute_with(folder: Path) -> No
     (folder / "bundle.json").write_text(info.with_version().model_dump_json())
     with pytest.raises(InputError, match="impute_missing needs the centres of a scaler"):
         Bundle.load(str(folder))
+
+
+@pytest.mark.parametrize("spreads", [{}, {"noise": 1.0}, {"pressure": 1.0, "humidity": 1.0}])
+def test_spreads_of_other_channels_than_the_constant_ones(tmp_path: Path, spreads: dict[str, float]) -> None:
+    ones = (1.0,) * len(CHANNELS)
+    scaler = Scaler(type=ScalerType.ROBUST, channels=CHANNELS, centre=ones, scale=ones, constant=("pressure",))
+    info = make_bundle().info
+    thresholds = info.thresholds.model_copy(update={"constant_spreads": spreads})
+    changed = info.model_copy(update={"scaler": scaler, "thresholds": thresholds}).with_version()
+    (tmp_path / "bundle.json").write_text(changed.model_dump_json())
+    with pytest.raises(InputError, match="constant_spreads does not have the constant channels of the scaler"):
+        open_info(str(tmp_path))
 
 
 def test_failed_save_leaves_no_valid_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,11 +4,19 @@ import numpy as np
 import pytest
 
 from container_component_src.model import calibration
-from container_component_src.model.calibration import alarm_threshold, calibrate, channel_statistics, tail_quantile
+from container_component_src.model.calibration import (
+    alarm_threshold,
+    calibrate,
+    channel_statistics,
+    tail_quantile,
+    usual_departures,
+)
 from container_component_src.model.vae import TimeStampVAE
+from container_component_src.steps.data import ScalerType
 from container_component_src.steps.training import Smoothing, TrainingArguments
 from container_component_src.telemetry.dataset import Dataset
-from tests.model.datasets import make_values, write_dataset
+from container_component_src.telemetry.scaler import Scaler
+from tests.model.datasets import CHANNELS, make_values, write_dataset
 
 
 def test_channel_statistics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,3 +91,44 @@ def test_the_bundle_names_the_method_that_found_the_threshold(tmp_path: Path) ->
     thresholds = calibrate(model, dataset, arguments)
     assert thresholds.method == "quantile of the smoothed validation scores"
     assert (thresholds.smoothing, thresholds.smoothing_window) == (Smoothing.NONE, 1)
+
+
+def _with_constants(folder: Path, departures: np.ndarray) -> Dataset:
+    """200 rows of the usual channels, and constant ones before them with these departures, [channels, rows]."""
+    names = (*(f"constant{number}" for number in range(len(departures))), *CHANNELS)
+    ones = (1.0,) * len(names)
+    scaler = Scaler(
+        type=ScalerType.STANDARD, channels=names, centre=ones, scale=ones, constant=names[: len(departures)]
+    )
+    values = np.column_stack([*departures, make_values(200, seed=1)]).astype(np.float32)
+    return Dataset.open(write_dataset(folder, values, names, scaler))
+
+
+def test_usual_departures_are_root_mean_squares_of_at_least_one(tmp_path: Path) -> None:
+    departures = np.zeros((4, 200))
+    departures[1, :2] = 0.5, -0.5
+    departures[2, :8] = 100, -100, 100, -100, 100, 100, 100, 100
+    departures[3, :] = 1e30  # counts as a million
+    assert usual_departures(_with_constants(tmp_path / "val", departures)) == {
+        "constant0": 1.0, "constant1": 1.0, "constant2": pytest.approx(20.0), "constant3": pytest.approx(1e6),
+    }  # fmt: skip
+    plain = Dataset.open(write_dataset(tmp_path / "plain", make_values(20, seed=1)))
+    assert usual_departures(plain) == {}
+
+
+def test_a_constant_channel_that_moves_in_the_validation_data_does_not_hide_all_else(tmp_path: Path) -> None:
+    """Otherwise the threshold would be 500,000 nats."""
+    moving = np.zeros((1, 200))
+    moving[0, 100:140] = 1000
+    arguments = TrainingArguments(
+        train_df_path="-", val_df_path="-", model_output_file="-", alarm_quantile=0.99, smoothing=Smoothing.NONE
+    )
+    model = TimeStampVAE(len(CHANNELS), 2, (8, 4)).eval()
+    still, moved = (
+        calibrate(model, _with_constants(tmp_path / name, values), arguments)
+        for name, values in (("still", 0 * moving), ("moving", moving))
+    )
+    assert still.constant_spreads == {"constant0": 1.0}
+    assert still.channel_nats[0] == 0
+    assert moved.channel_nats[0] == pytest.approx(0.5)
+    assert still.score <= moved.score < still.score + 5

@@ -1,8 +1,14 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from torch import Tensor, nn
 
+from container_component_src.arrays import Float32Array
 from container_component_src.model import scoring
+from container_component_src.model.scoring import RowScorer
 from container_component_src.model.vae import TimeStampVAE
 from tests.model.datasets import make_values
 
@@ -14,22 +20,79 @@ def test_contributions_do_not_depend_on_batches(monkeypatch: pytest.MonkeyPatch)
     values = make_values(23, seed=1)
     with torch.no_grad():
         expected = [output.numpy() for output in model(torch.from_numpy(values))]
-    contributions = scoring.score_contributions(model, values)
+    scorer = RowScorer(model)
+    contributions = scorer.contributions(values)
     assert contributions.dtype == np.float32
     np.testing.assert_allclose(contributions, expected[0], rtol=1e-5)
-    np.testing.assert_allclose(scoring.scores(model, values), expected[0].sum(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(scorer.scores(values), expected[0].sum(axis=1), rtol=1e-5)
     monkeypatch.setattr(scoring, "_BATCH_ROWS", 7)
-    for found, wanted in zip(scoring.contributions_and_reconstruction(model, values), expected, strict=True):
+    for found, wanted in zip(scorer.contributions_and_reconstruction(values), expected, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
 
 
 def test_no_rows() -> None:
-    assert scoring.score_contributions(TimeStampVAE(5, 2, (8, 4)), np.empty((0, 5), dtype=np.float32)).shape == (0, 5)
+    assert RowScorer(TimeStampVAE(5, 2, (8, 4))).contributions(np.empty((0, 5), dtype=np.float32)).shape == (0, 5)
 
 
 def test_outlier_raises_the_contribution_of_its_channel() -> None:
     torch.manual_seed(0)
     values = make_values(10, seed=1)
     values[4, 2] += 50
-    contributions = scoring.score_contributions(TimeStampVAE(5, 2, (8, 4)).eval(), values)
+    contributions = RowScorer(TimeStampVAE(5, 2, (8, 4)).eval()).contributions(values)
     assert contributions.argmax() == 4 * 5 + 2
+
+
+class Halves(nn.Module):
+    """Contributions are the values of the present time step, and the reconstruction is half of them."""
+
+    def __init__(self, window_steps: int, channels: int) -> None:
+        super().__init__()
+        self.window_steps = window_steps
+        self.weight = nn.Parameter(torch.ones(channels))
+
+    def forward(self, windows: Tensor) -> tuple[Tensor, Tensor]:
+        present = windows[:, -len(self.weight) :] * self.weight
+        return present, present / 2
+
+
+@pytest.mark.parametrize("window_steps", [1, 3])
+def test_constant_channels_contribute_by_their_departure_alone(window_steps: int) -> None:
+    scorer = RowScorer.of(Halves(window_steps, 2), ("valve", "pump", "door", "fan"), {"door": 1.0, "valve": 4.0}, None)
+    values = np.array([[0, 1, 0, 2], [8, 3, -2, 4], [0, 5, 0, 6]], dtype=np.float32)
+    times = np.arange(3, dtype=np.int64)
+    contributions, reconstruction = scorer.contributions_and_reconstruction(values, times)
+    # valve: (8 / 4)**2 / 2, door: 2**2 / 2, in the present row only
+    assert contributions.tolist() == [[0, 1, 0, 2], [2, 3, 2, 4], [0, 5, 0, 6]]
+    assert reconstruction.tolist() == [[0, 0.5, 0, 1], [0, 1.5, 0, 2], [0, 2.5, 0, 3]]
+    np.testing.assert_array_equal(scorer.contributions(values, times), contributions)
+    assert scorer.scores(values).tolist() == [3, 11, 11]
+
+
+@given(
+    departures=arrays(np.float32, (4, 3), elements=st.floats(width=32, allow_nan=False)),
+    spread=st.floats(1, 1e6),
+)
+@example(departures=np.full((4, 3), 1e20, dtype=np.float32), spread=1.0)
+def test_any_departure_has_a_finite_score_of_at_least_zero(departures: Float32Array, spread: float) -> None:
+    values = np.hstack([np.ones((4, 1), dtype=np.float32), departures])
+    scorer = RowScorer(Halves(1, 1), dict.fromkeys((1, 2, 3), spread))
+    with np.errstate(all="raise", under="ignore"):
+        contributions = scorer.contributions(values)
+    assert np.isfinite(contributions.sum(axis=1)).all()
+    order = np.argsort(np.abs(departures), axis=None)
+    assert (np.diff(contributions[:, 1:].ravel()[order]) >= 0).all()  # a larger departure contributes no less
+    assert (contributions[:, 1:] >= 0).all()
+    assert (contributions[:, 0] == 1).all()
+
+
+def test_only_the_network_sees_the_channels_that_vary() -> None:
+    torch.manual_seed(0)
+    model = TimeStampVAE(5, 2, (8, 4)).eval()
+    values = make_values(30, seed=1)
+    expected = RowScorer(model).contributions_and_reconstruction(values)
+    wide = np.insert(values, [0, 3], 7.0, axis=1)  # before columns 0 and 3
+    found = RowScorer(model, {0: 1.0, 4: 1.0}).contributions_and_reconstruction(wide)
+    for outputs, wanted in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(outputs[:, [1, 2, 3, 5, 6]], wanted)
+    np.testing.assert_array_equal(found[0][:, [0, 4]], 24.5)
+    np.testing.assert_array_equal(found[1][:, [0, 4]], 0)

@@ -12,7 +12,6 @@ from container_component_src.model import training
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.bundle_info import open_info
 from container_component_src.model.datamodule import TensorSource
-from container_component_src.model.scoring import score_contributions
 from container_component_src.model.streaming import StreamingSource
 from container_component_src.model.training import row_source, train
 from container_component_src.model.vae import TimeStampVAE
@@ -63,7 +62,7 @@ def test_training_writes_a_bundle(tmp_path: Path, window_steps: int) -> None:
     assert (thresholds.smoothing, thresholds.smoothing_window) == (Smoothing.MEAN, 3)
     assert (thresholds.quantile, thresholds.val_rows) == (0.95, 200)
     assert info.architecture.window_steps == window_steps
-    parts = score_contributions(bundle.model, make_values(200, seed=2), TIMES, thresholds.max_gap_ns)
+    parts = bundle.scorer.contributions(make_values(200, seed=2), TIMES)
     smoothed = Smoother(Smoothing.MEAN, 3, thresholds.max_gap_ns).push(TIMES, parts.sum(axis=1))
     assert thresholds.score == pytest.approx(np.quantile(smoothed, 0.95), rel=1e-5)
 
@@ -129,6 +128,25 @@ def test_bundle_has_the_scaler_of_the_data(tmp_path: Path) -> None:
     info = Bundle.load(arguments.model_output_file).info
     assert info.scaler == scaler
     assert info.impute_missing
+
+
+@pytest.mark.parametrize("memory_share", [0.25, 1e-9], ids=["in memory", "streamed"])
+def test_the_network_does_not_see_constant_channels(tmp_path: Path, memory_share: float) -> None:
+    names, ones = ("valve", *CHANNELS), (1.0,) * 6
+    scaler = Scaler(type=ScalerType.STANDARD, channels=names, centre=ones, scale=ones, constant=("valve",))
+    for name, rows, seed, departure in (("train", 300, 1, 0.0), ("val", 200, 2, 9.0)):
+        values = make_values(rows, seed)
+        write_dataset(tmp_path / "without" / name, values, scaler=None)
+        write_dataset(tmp_path / "with" / name, np.insert(values, 0, departure, axis=1), names, scaler)
+    for folder in ("with", "without"):
+        train(make_arguments(tmp_path / folder, memory_share=memory_share))
+    with_valve, without = (Bundle.load(str(tmp_path / folder / "bundle")) for folder in ("with", "without"))
+    for name, weights in without.model.state_dict().items():
+        torch.testing.assert_close(with_valve.model.state_dict()[name], weights, rtol=0, atol=0)
+    assert with_valve.info.channels == names
+    assert with_valve.info.thresholds.constant_spreads == {"valve": 9.0}
+    assert with_valve.info.thresholds.score == pytest.approx(without.info.thresholds.score + 0.5)
+    assert set(with_valve.info.channel_statistics) == set(names)
 
 
 def test_unscaled_data_have_no_centre_to_impute_with(tmp_path: Path) -> None:

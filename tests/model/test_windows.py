@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from container_component_src.model.datamodule import Shard, load_values
-from container_component_src.model.scoring import SeriesScorer, contributions_and_reconstruction, score_contributions
+from container_component_src.model.scoring import RowScorer, SeriesScorer
 from container_component_src.model.streaming import StreamingSource
 from container_component_src.model.vae import TimeStampVAE
 from container_component_src.model.windows import Windowing
@@ -65,23 +65,29 @@ def test_score_is_the_mean_over_the_window() -> None:
         torch.testing.assert_close(expected, wide_expected[:, -CHANNELS:])
 
 
-@given(steps=st.integers(1, 5), cuts=st.lists(st.integers(0, 40), max_size=5), gap=st.integers(0, 40))
-def test_scores_do_not_depend_on_the_pieces(steps: int, cuts: list[int], gap: int) -> None:
-    values = np.random.default_rng(2).standard_normal((40, CHANNELS)).astype(np.float32)
+@given(
+    steps=st.integers(1, 5),
+    cuts=st.lists(st.integers(0, 40), max_size=5),
+    gap=st.integers(0, 40),
+    constant=st.sets(st.integers(0, CHANNELS + 1), min_size=2, max_size=2),
+)
+def test_scores_do_not_depend_on_the_pieces(steps: int, cuts: list[int], gap: int, constant: set[int]) -> None:
+    values = np.random.default_rng(2).standard_normal((40, CHANNELS + 2)).astype(np.float32)
     times = SECOND * (np.arange(40, dtype=np.int64) + 60 * (np.arange(40) >= gap))
-    model, scorer = make_model(steps), SeriesScorer(make_model(steps), 10 * SECOND)
+    whole = RowScorer(make_model(steps), dict.fromkeys(constant, 1.5), 10 * SECOND)
+    scorer = SeriesScorer(whole)
     bounds = [0, *sorted(cuts), 40]
     parts = [scorer.push(times[a:b], values[a:b]) for a, b in pairwise(bounds)]
-    np.testing.assert_allclose(
-        np.concatenate(parts), score_contributions(model, values, times, 10 * SECOND), rtol=1e-5, atol=1e-5
-    )
+    np.testing.assert_allclose(np.concatenate(parts), whole.contributions(values, times), rtol=1e-5, atol=1e-5)
 
 
 def test_scores_of_windows_by_hand() -> None:
     model = make_model(2)
     values = np.random.default_rng(2).standard_normal((3, CHANNELS)).astype(np.float32)
     by_hand = np.stack([np.r_[values[0], values[0]], np.r_[values[0], values[1]], np.r_[values[2], values[2]]])
-    parts, expected = contributions_and_reconstruction(model, values, SECOND * np.array([0, 1, 90]), 10 * SECOND)
+    parts, expected = RowScorer(model, max_gap_ns=10 * SECOND).contributions_and_reconstruction(
+        values, SECOND * np.array([0, 1, 90])
+    )
     with torch.no_grad():
         wanted = model(torch.from_numpy(by_hand))
     np.testing.assert_allclose(parts, wanted[0], rtol=1e-5)

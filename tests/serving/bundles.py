@@ -27,7 +27,7 @@ SCALER = Scaler(
     channels=CHANNELS,
     centre=(1013.0, 17.5, 3500.0),
     scale=(2.0, 0.25, 40.0),
-    dropped=("valve_state",),
+    absent=("valve_state",),
 )
 ROW = {"cabin_pressure": 1012.5, "coolant_temperature": 17.75, "fan_speed": 3510.0}
 
@@ -38,15 +38,16 @@ def bundle_info(
     smoothing_window: int = 1,
     window_steps: int = 1,
     smoothing: Smoothing = Smoothing.MEDIAN,
+    constant: tuple[str, ...] = (),
 ) -> BundleInfo:
     quantiles = {"0.01": -2.3, "0.5": 0.0, "0.99": 2.3}
     return BundleInfo(
         architecture=Architecture(latent_dim=2, hidden_dims=(8, 4), variance_floor=1e-4, window_steps=window_steps),
         channels=CHANNELS,
-        scaler=SCALER,
+        scaler=SCALER.model_copy(update={"constant": constant}),
         thresholds=Thresholds(
             score=threshold, method="quantile", quantile=0.999, smoothing=smoothing, smoothing_window=smoothing_window,
-            max_gap_ns=10**10, val_rows=10,
+            max_gap_ns=10**10, val_rows=10, constant_spreads=dict.fromkeys(constant, 1.0),
         ),
         training=TrainingSummary(
             train_rows=10, val_rows=10, epochs=1, best_epoch=0, val_loss=4.0, history=(),
@@ -62,8 +63,8 @@ def make_bundle(folder: Path, seed: int = 0, **settings: Any) -> Bundle:
     """Write a bundle; the settings are those of `bundle_info`."""
     torch.manual_seed(seed)
     info = bundle_info(seed, **settings)
-    model = build(info.architecture, len(CHANNELS)).eval()
-    model.log_variance.data = torch.tensor([-1.0, 0.0, 0.5])
+    model = build(info.architecture, len(info.varying)).eval()
+    model.log_variance.data = torch.tensor([-1.0, 0.0, 0.5])[: len(info.varying)]
     return Bundle(Bundle(info, model).save(storage.resolve(str(folder))), model)
 
 

@@ -19,9 +19,11 @@ from hypothesis import strategies as st
 
 from container_component_src import storage
 from container_component_src.errors import InputError
+from container_component_src.steps.data import ScalerType
 from container_component_src.telemetry.dataset import Dataset, Frame, timestamps_of, to_iso, values_of
 from container_component_src.telemetry.dataset_writer import DatasetWriter, prepare_output
 from container_component_src.telemetry.events import Event
+from container_component_src.telemetry.scaler import Scaler
 from tests.helpers import MINUTE, START, TIME, nanoseconds, write_dataset
 from tests.s3_front import always, s3_front, without_delete
 
@@ -44,6 +46,18 @@ def test_round_trip(tmp_path: Path) -> None:
     assert frame.labels.dtype == np.int8
     assert frame.labels.tolist() == [0, 1, 0]
     assert [len(part) for part in dataset.frames()] == [2, 1]
+
+
+def test_only_channels_that_vary_are_read(tmp_path: Path) -> None:
+    scaler = Scaler(type=ScalerType.STANDARD, channels=("a", "b"), centre=(0, 0), scale=(1, 1), constant=("a",))
+    with DatasetWriter(str(tmp_path / "d"), TIME, ("a", "b")) as writer:
+        writer.write(Frame(np.arange(3) * MINUTE, VALUES))
+        dataset = writer.commit(scaler=scaler)
+    varying = dataset.varying()
+    assert (dataset.channels, varying.channels) == (("a", "b"), ("b",))
+    for frame in (varying.load(), *varying.frames()):
+        np.testing.assert_array_equal(frame.values, VALUES[:, 1:])
+    assert write_dataset(tmp_path / "unscaled", VALUES).varying().channels == ("a", "b")
 
 
 def test_metadata(tmp_path: Path) -> None:

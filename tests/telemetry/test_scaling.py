@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from pydantic import ValidationError
 
-from container_component_src.arrays import Float32Array
+from container_component_src.arrays import Float32Array, Float64Array
 from container_component_src.errors import InputError
 from container_component_src.steps.data import ScalerType
 from container_component_src.telemetry import scaling
@@ -25,18 +26,24 @@ MATRICES = arrays(
     array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12),
     elements=MEASURED | st.sampled_from([np.nan, np.inf, -np.inf]),
 )
-# A ramp, a channel with mostly one value, one with missing values, and two constant ones.
+# A ramp, a constant channel, one with mostly one value, one with missing values, one with a single value, and one with
+# none.
 BY_HAND = np.array(
     [
-        [0, 1, 10, 5, np.nan],
-        [2, 1, np.nan, 5, np.nan],
-        [4, 1, 20, 5, np.nan],
-        [6, 1, np.inf, 5, np.nan],
-        [8, 6, 60, 5, 7],
+        [0, 5, 1, 10, np.nan, np.nan],
+        [2, 5, 1, np.nan, np.nan, np.inf],
+        [4, 5, 1, 20, np.nan, np.nan],
+        [6, 5, 1, np.inf, np.nan, np.nan],
+        [8, 5, 6, 60, 0, np.nan],
     ],
     dtype=np.float32,
 )
-NAMES = ("ramp", "rest", "gaps", "still", "once")
+NAMES = ("ramp", "still", "rest", "gaps", "once", "absent")
+
+
+def _span_in_steps(values: Float64Array) -> float:
+    """Return the range of values in steps of float32 at the largest of them."""
+    return float(np.ptp(values) / np.spacing(np.float32(np.abs(values).max())))
 
 
 def _cut(values: Float32Array, cuts: list[int]) -> list[Float32Array]:
@@ -48,9 +55,10 @@ def _cut(values: Float32Array, cuts: list[int]) -> list[Float32Array]:
     ("kind", "centre", "scale"),
     [
         # Standard deviations: of 0 2 4 6 8, of 1 1 1 1 6, of 10 20 60.
-        (ScalerType.STANDARD, (4, 2, 30), (8**0.5, 2, (1400 / 3) ** 0.5)),
-        (ScalerType.MINMAX, (0, 1, 10), (8, 5, 50)),
-        (ScalerType.ROBUST, (4, 1, 20), (4, 2, 25)),  # rest: no interquartile range, so the standard deviation
+        (ScalerType.STANDARD, (4, 5, 2, 30, 0), (8**0.5, 0.05, 2, (1400 / 3) ** 0.5, 0.01)),
+        (ScalerType.MINMAX, (0, 5, 1, 10, 0), (8, 0.05, 5, 50, 0.01)),
+        # rest: no interquartile range, so the standard deviation
+        (ScalerType.ROBUST, (4, 5, 1, 20, 0), (4, 0.05, 2, 25, 0.01)),
     ],
 )
 @pytest.mark.parametrize("partition_rows", [0, 1, 2])
@@ -59,7 +67,9 @@ def test_fit_by_hand(
 ) -> None:
     write_dataset(tmp_path / "train", BY_HAND, NAMES, partition_rows=partition_rows)
     scaler = fit_scaler(str(tmp_path / "train"), kind)
-    assert (scaler.type, scaler.channels, scaler.dropped) == (kind, NAMES[:3], NAMES[3:])
+    assert (scaler.type, scaler.channels) == (kind, NAMES[:5])
+    assert (scaler.constant, scaler.absent) == (("still", "once"), ("absent",))
+    assert scaler.varying == ("ramp", "rest", "gaps")
     np.testing.assert_allclose(scaler.centre, centre, rtol=1e-12)
     np.testing.assert_allclose(scaler.scale, scale, rtol=1e-12)
 
@@ -81,7 +91,7 @@ def test_moments_equal_numpy_for_any_partitions(values: Float32Array, cuts: list
     for index, column in enumerate(values.T):
         finite = column[np.isfinite(column)].astype(np.float64)
         assert moments.count[index] == len(finite)
-        assert moments.constant[index] == (len(np.unique(finite)) < 2)
+        assert moments.constant[index] == (len(finite) > 0 and _span_in_steps(finite) <= scaling.NOISE_STEPS)
         if len(finite):
             size = np.abs(finite).max()
             np.testing.assert_allclose(moments.mean[index], finite.mean(), atol=1e-14 * size)
@@ -139,7 +149,7 @@ def test_scaled_training_data_has_mean_zero_and_variance_one(tmp_path: Path) -> 
 
 
 def test_channels_are_matched_by_name_and_labels_and_events_are_kept(tmp_path: Path) -> None:
-    scaler = Scaler(type=ScalerType.MINMAX, channels=("b", "a"), centre=(0, 1), scale=(2, 1), dropped=("c",))
+    scaler = Scaler(type=ScalerType.MINMAX, channels=("b", "a"), centre=(0, 1), scale=(2, 1), absent=("c",))
     events = (Event(id="1", start=0, end=1),)
     labels = np.array([0, 1])
     write_dataset(tmp_path / "d", np.array([[1, 2, 9], [np.nan, 4, 9]]), ("a", "b", "c"), labels=labels, events=events)
@@ -160,3 +170,68 @@ def test_scaler_of_other_channels(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="it also has 'b'"):
         scale_dataset(str(tmp_path / "d"), scaler, str(tmp_path / "scaled"))
     assert not (tmp_path / "scaled").exists()
+
+
+@pytest.mark.parametrize(
+    ("constant", "expected"),
+    [
+        (0.0, 0.01),  # its size is unknown
+        (1.0, 0.01),
+        (-0.5, 0.005),
+        (1013.25, 10.1325),
+        (2.5e-6, 2.5e-8),  # a pressure in another unit
+        (3e-30, 1e-8),  # no smaller
+        (5.0, 0.05),
+        (20_000.0, 0.1),  # a step of a counter is ten resolutions
+    ],
+)
+def test_resolution_by_hand(constant: float, expected: float) -> None:
+    np.testing.assert_allclose(scaling.resolution(np.array([constant])), [expected], rtol=1e-12)
+
+
+@given(constant=st.integers(-(2**24), 2**24), step=st.sampled_from([-1, 1]))
+def test_a_step_of_a_channel_of_whole_numbers_is_a_clear_departure(constant: int, step: int) -> None:
+    departure = step / scaling.resolution(np.array([float(constant)]))
+    assert np.abs(departure) >= 10
+
+
+@pytest.mark.parametrize("kind", list(ScalerType))
+def test_a_channel_that_wanders_by_rounding_is_constant(kind: ScalerType, tmp_path: Path) -> None:
+    """Scaled by its own noise, any other value would be an enormous departure."""
+    step = float(np.spacing(np.float32(21.4)))
+    wanders = np.float32(21.4) + step * np.random.default_rng(0).integers(0, 5, 200)
+    values = np.column_stack([np.arange(200), wanders, np.where(np.arange(200) % 2, 0, 1e-6)])
+    write_dataset(tmp_path / "train", values, ("ramp", "wanders", "small"))
+    scaler = fit_scaler(str(tmp_path / "train"), kind)
+    assert scaler.constant == ("wanders",)  # a small unit is no noise
+    scaled = scale_dataset(str(tmp_path / "train"), scaler, str(tmp_path / "scaled")).load().values
+    assert np.abs(scaled[:, 1]).max() < 0.01
+    assert scaler.scale[1] == pytest.approx(0.214, rel=1e-3)
+
+
+def test_the_log_names_constant_channels_with_their_values(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_dataset(tmp_path / "train", BY_HAND, NAMES)
+    with caplog.at_level("INFO"):
+        fit_scaler(str(tmp_path / "train"), ScalerType.STANDARD)
+    assert caplog.messages == [
+        "2 constant channels, whose departures will raise the score: still (5), once (0)",
+        "dropped 1 channels without a value: absent",
+    ]
+
+
+def test_departures_are_in_resolutions_and_missing_values_are_none(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "train", BY_HAND, NAMES)
+    scaler = fit_scaler(str(tmp_path / "train"), ScalerType.STANDARD)
+    later = BY_HAND.copy()
+    later[:, 1] = (5, 5.1, np.nan, 4, 5)
+    later[:, 5] = 3  # nothing is known about this channel
+    write_dataset(tmp_path / "later", later, NAMES)
+    scaled = scale_dataset(str(tmp_path / "later"), scaler, str(tmp_path / "scaled"))
+    assert scaled.channels == NAMES[:5]
+    np.testing.assert_allclose(scaled.load().values[:, 1], [0, 2, 0, -20, 0], rtol=1e-4)
+
+
+@pytest.mark.parametrize("constant", [("c",), ("a", "b")])
+def test_constant_channels_are_some_of_the_channels(constant: tuple[str, ...]) -> None:
+    with pytest.raises(ValidationError, match="the constant channels are not some of the channels"):
+        Scaler(type=ScalerType.MINMAX, channels=("a", "b"), centre=(0, 1), scale=(2, 1), constant=constant)

@@ -1,7 +1,6 @@
 """The service of a bundle, as a backend can deploy it."""
 
 from container_component_src.model.bundle import Bundle
-from container_component_src.model.scoring import scores
 from container_component_src.serving.deployment.service import Service, SmokeRequest
 from container_component_src.serving.deployment.smoke_test import sample_rows
 from container_component_src.steps.serving import Hosting
@@ -32,6 +31,6 @@ def make_service(
     scaled = bundle.info.scaler.transform(rows) if bundle.info.scaler else rows
     request = SmokeRequest(
         instances=tuple(dict(zip(bundle.info.channels, row, strict=True)) for row in rows.tolist()),
-        scores=tuple(scores(bundle.model, scaled).tolist()),
+        scores=tuple(bundle.scorer.scores(scaled).tolist()),
     )
     return Service(name, bundle_uri, request, bundle.info.version, hosting or Hosting(), ready_timeout)

@@ -89,7 +89,7 @@ class RowService:
         self.scorer = scorer
         self.takes_telemetry = options.role is not Role.PREDICTOR
         self._scaler = info.scaler if self.takes_telemetry else None
-        self._ignored = frozenset(self._scaler.dropped) if self._scaler else frozenset()
+        self._ignored = frozenset(self._scaler.absent) if self._scaler else frozenset()
         self._impute = info.impute_missing if self._scaler else None
 
     @property

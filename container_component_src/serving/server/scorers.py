@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from container_component_src.arrays import Float32Array, Timestamps
 from container_component_src.model.bundle import Bundle
-from container_component_src.model.scoring import contributions_and_reconstruction
 from container_component_src.serving.protocol.errors import RequestError
 from container_component_src.serving.protocol.rows import refuse_value
 from container_component_src.serving.protocol.v2 import (
@@ -78,7 +77,8 @@ class LocalScorer:
     """Scores rows with a bundle in this process."""
 
     def __init__(self, bundle: Bundle) -> None:
-        self._bundle = bundle
+        self._scorer = bundle.scorer
+        self._channels = bundle.info.channels
 
     async def score(self, prepare: Preparation[T], size: int, headers: dict[str, str]) -> T:
         """Answer a request, with all of the work in one thread.
@@ -94,15 +94,12 @@ class LocalScorer:
         return await offload(size, work)
 
     def _score(self, scaled: Float32Array, timestamps: Timestamps | None) -> Scored:
-        info = self._bundle.info
         with np.errstate(over="ignore", invalid="ignore"):
-            contributions, reconstruction = contributions_and_reconstruction(
-                self._bundle.model, scaled, timestamps, info.thresholds.max_gap_ns
-            )
+            contributions, reconstruction = self._scorer.contributions_and_reconstruction(scaled, timestamps)
             finite = np.isfinite(contributions.sum(axis=1)) & np.isfinite(reconstruction).all(axis=1)
         if not finite.all():
             largest = np.abs(scaled) == np.abs(scaled).max(axis=1, keepdims=True)
-            refuse_value(scaled, ~finite[:, np.newaxis] & largest, info.channels)
+            refuse_value(scaled, ~finite[:, np.newaxis] & largest, self._channels)
         return Scored(contributions, reconstruction)
 
 

@@ -14,7 +14,6 @@ from container_component_src.backends.kubernetes import training_manifest, tunin
 from container_component_src.backends.local.processes import LOOPBACK, free_ports
 from container_component_src.cluster.step import Step
 from container_component_src.model.bundle import Bundle
-from container_component_src.model.scoring import scores
 from container_component_src.processes import PROJECT_ROOT
 from container_component_src.steps.tuning import SearchSpace
 from container_component_src.storage import S3_ENVIRONMENT
@@ -94,7 +93,7 @@ def test_the_replicas_of_a_job_write_the_bundle_to_object_storage(store: str, no
     assert outputs[0].count("val_loss=") == 2
     bundle = Bundle.load(f"{store}/model")
     assert bundle.info.training.nodes == nodes
-    assert scores(bundle.model, make_values(4, seed=3)).shape == (4,)
+    assert bundle.scorer.scores(make_values(4, seed=3)).shape == (4,)
 
 
 @pytest.mark.slow

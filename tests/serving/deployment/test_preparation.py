@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from container_component_src.errors import InputError
-from container_component_src.model.scoring import scores
 from container_component_src.serving.deployment.preparation import make_service
 from container_component_src.serving.deployment.smoke_test import SAMPLE_ROWS
 from tests.serving.bundles import CHANNELS, SCALER, make_bundle, write_test_dataset
@@ -17,7 +16,7 @@ def test_the_smoke_request_holds_the_first_test_rows_in_engineering_units(tmp_pa
     scaled = dataset.load().values[:SAMPLE_ROWS]
     sent = np.array([[row[name] for name in CHANNELS] for row in service.smoke_request.instances])
     np.testing.assert_allclose(sent, SCALER.inverse_transform(scaled), rtol=1e-6)
-    np.testing.assert_allclose(service.smoke_request.scores, scores(bundle.model, scaled), rtol=1e-2)
+    np.testing.assert_allclose(service.smoke_request.scores, bundle.scorer.scores(scaled), rtol=1e-2)
     assert service.model_version == bundle.info.version
 
 

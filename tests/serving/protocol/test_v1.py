@@ -15,7 +15,7 @@ from tests.serving.bundles import CHANNELS, ROW, SCALER
 VALUES = st.floats(-1e6, 1e6, width=32) | st.integers(-(10**6), 10**6)
 DEEP = 100_000
 NAMES = 3_000
-IGNORED = frozenset(SCALER.dropped)
+IGNORED = frozenset(SCALER.absent)
 NANOSECONDS = 1_700_000_000_000_000_000
 
 
@@ -101,7 +101,7 @@ def test_an_integer_beyond_floats_is_refused() -> None:
 
 
 @pytest.mark.parametrize("value", [0, None, "OPEN", "12:30"])
-def test_a_channel_that_the_scaler_dropped_is_ignored(value: object) -> None:
+def test_a_channel_that_the_training_data_lacks_is_ignored(value: object) -> None:
     np.testing.assert_array_equal(read({"instances": [{"valve_state": value, **ROW}]}).values, [LIST])
 
 

@@ -36,13 +36,13 @@ MATRIX = tensor("rows", [1, 2, 3, 4, 5, 6], shape=[2, 3])
 
 def read(*inputs: dict[str, Any], tail: bytes = b"") -> Rows:
     head = json.dumps({"inputs": inputs}).encode()
-    return decode_request(head + tail, str(len(head)), MOST).rows(CHANNELS, frozenset(SCALER.dropped))
+    return decode_request(head + tail, str(len(head)), MOST).rows(CHANNELS, frozenset(SCALER.absent))
 
 
 def test_columns_in_any_order_and_a_matrix_are_read() -> None:
     reversed_columns = [tensor(name, [10.0 * column, 1.0]) for column, name in reversed(list(enumerate(CHANNELS)))]
-    dropped = tensor("valve_state", ["a", "b"], "BYTES")
-    np.testing.assert_array_equal(read(*reversed_columns, dropped).values, [[0, 10, 20], [1, 1, 1]])
+    absent = tensor("valve_state", ["a", "b"], "BYTES")
+    np.testing.assert_array_equal(read(*reversed_columns, absent).values, [[0, 10, 20], [1, 1, 1]])
     nested = tensor("rows", [[1, 2, 3], [4, 5, 6]], "INT16", shape=[2, 3])
     for matrix in (MATRIX, nested):
         np.testing.assert_array_equal(read(matrix).values, [[1, 2, 3], [4, 5, 6]])

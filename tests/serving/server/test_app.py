@@ -7,7 +7,6 @@ import httpx
 import numpy as np
 import pytest
 
-from container_component_src.model.scoring import score_contributions
 from container_component_src.serving.protocol.v2 import HEADER_LENGTH, decode_response, encode_request
 from tests.serving.bundles import CHANNELS, SCALER
 from tests.serving.conftest import MODEL, Server, Service
@@ -101,7 +100,7 @@ def test_telemetry_gets_the_scores_of_the_model(service: Service, name: str, ask
     answer = ask(getattr(service, name), telemetry, timestamps)
     thresholds = service.bundle.info.thresholds
     scaled = SCALER.transform(telemetry.astype(np.float32))
-    expected = score_contributions(service.bundle.model, scaled, timestamps, thresholds.max_gap_ns).sum(axis=1)
+    expected = service.bundle.scorer.contributions(scaled, timestamps).sum(axis=1)
     close(answer["score"], expected)
     smoothed = thresholds.smoother().push(timestamps, expected)
     close(answer["smoothed_score"], smoothed)
@@ -113,7 +112,7 @@ def test_telemetry_gets_the_scores_of_the_model(service: Service, name: str, ask
 def test_scaled_rows_get_the_scores_of_the_model(service: Service, ask: Ask, telemetry: np.ndarray) -> None:
     scaled = SCALER.transform(telemetry.astype(np.float32))
     answer = ask(service.predictor, scaled.astype(np.float64), None)
-    contributions = score_contributions(service.bundle.model, scaled)
+    contributions = service.bundle.scorer.contributions(scaled)
     close(answer["score"], contributions.sum(axis=1))
     close(answer["parts"], contributions)
     assert answer["model_version"] == service.bundle.info.version

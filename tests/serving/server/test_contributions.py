@@ -9,7 +9,6 @@ import pytest
 
 from container_component_src.example_data import ExampleDataSpec, generate
 from container_component_src.model.bundle import Bundle
-from container_component_src.model.scoring import contributions_and_reconstruction
 from container_component_src.model.training import train
 from container_component_src.serving.protocol.rows import Rows
 from container_component_src.serving.server.answers import assess
@@ -66,8 +65,8 @@ def test_the_faulty_channel_contributes_most(example: tuple[Bundle, np.ndarray])
     for column, scale in enumerate(bundle.info.scaler.scale):
         rows = values[rng.choice(len(values), FAULTY_ROWS)]
         rows[:, column] += FAULT * scale * rng.choice([-1, 1])
-        contributions, expected = contributions_and_reconstruction(
-            bundle.model, bundle.info.scaler.transform(rows.astype(np.float32))
+        contributions, expected = bundle.scorer.contributions_and_reconstruction(
+            bundle.info.scaler.transform(rows.astype(np.float32))
         )
         answers: list[dict[str, Any]] = assess(bundle.info, Rows(rows), contributions, expected, 3).predictions()
         found += [
@@ -88,8 +87,8 @@ def test_the_faulty_channel_contributes_most_to_smoothed_alarms(example: tuple[B
     for column, scale in enumerate(bundle.info.scaler.scale):
         rows = values[100 * column :][:120].copy()
         rows[faulty, column] += FAULT * scale
-        contributions, expected = contributions_and_reconstruction(
-            bundle.model, bundle.info.scaler.transform(rows.astype(np.float32))
+        contributions, expected = bundle.scorer.contributions_and_reconstruction(
+            bundle.info.scaler.transform(rows.astype(np.float32))
         )
         timestamps = np.arange(len(rows)) * 10**9
         answers = assess(info, Rows(rows, timestamps), contributions, expected, 3).predictions()

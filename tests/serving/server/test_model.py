@@ -12,7 +12,6 @@ import pytest
 from container_component_src.backends.local.processes import LOOPBACK, free_ports
 from container_component_src.backends.local.serving import running, wait_until_ready
 from container_component_src.model.bundle import Bundle
-from container_component_src.model.scoring import score_contributions
 from tests.serving.bad_requests import BAD_BODIES, BAD_ROWS, LIST
 from tests.serving.bundles import CHANNELS, ROW, SCALER, make_bundle
 
@@ -83,7 +82,7 @@ def endpoint(request: pytest.FixtureRequest, servers: Servers) -> Endpoint:
 def test_the_predictor_scores_as_the_model_does(servers: Servers) -> None:
     rows = scaled_rows(300)
     answer = servers.predictor.post(json={"instances": rows.tolist()}).json()
-    expected = score_contributions(servers.bundle.model, rows)
+    expected = servers.bundle.scorer.contributions(rows)
     assert answer["model_version"] == servers.bundle.info.version
     predictions = answer["predictions"]
     np.testing.assert_allclose([row["parts"] for row in predictions], expected, rtol=1e-5, atol=1e-5)
@@ -94,7 +93,7 @@ def test_the_transformer_scores_engineering_units_as_the_model_does(servers: Ser
     raw = SCALER.inverse_transform(scaled_rows(300))
     named = [dict(zip(CHANNELS[::-1], row[::-1].tolist(), strict=True)) for row in raw]
     answer = servers.transformer.post(json={"instances": named}).json()
-    contributions = score_contributions(servers.bundle.model, SCALER.transform(raw))
+    contributions = servers.bundle.scorer.contributions(SCALER.transform(raw))
     scores = contributions.sum(axis=1)
     assert answer["model_version"] == servers.bundle.info.version
     predictions = answer["predictions"]
@@ -108,7 +107,7 @@ def test_the_transformer_scores_engineering_units_as_the_model_does(servers: Ser
     np.testing.assert_allclose([channel["observed"] for channel in top], raw[np.arange(len(raw)), strongest])
 
 
-def test_objects_lists_and_rows_with_dropped_channels_get_the_same_answer(servers: Servers) -> None:
+def test_objects_lists_and_rows_with_absent_channels_get_the_same_answer(servers: Servers) -> None:
     rows = [ROW, LIST, {"valve_state": "OPEN", **ROW}]
     first, second, third = servers.transformer.post(json={"instances": rows}).json()["predictions"]
     assert first == second == third
@@ -155,7 +154,7 @@ def test_a_value_that_is_not_finite_is_answered_400_with_row_and_channel(endpoin
     assert "row 0, channel 'fan_speed'" in answer.json()["error"]
 
 
-def test_the_predictor_refuses_a_dropped_channel(servers: Servers) -> None:
+def test_the_predictor_refuses_an_absent_channel(servers: Servers) -> None:
     answer = servers.predictor.post(json={"instances": [{"valve_state": 0, **ROW}]})
     assert answer.status_code == 400
     assert "channel 'valve_state': unknown" in answer.json()["error"]
@@ -173,5 +172,5 @@ def test_a_transformer_scores_rows_itself_while_its_predictor_has_another_model(
     raw = SCALER.inverse_transform(scaled_rows(rows))
     answer = servers.transformer_of_other_model.post(json={"instances": raw.tolist()}).json()
     assert answer["model_version"] == servers.other.info.version != servers.bundle.info.version
-    expected = score_contributions(servers.other.model, SCALER.transform(raw)).sum(axis=1)
+    expected = servers.other.scorer.contributions(SCALER.transform(raw)).sum(axis=1)
     np.testing.assert_allclose([row["score"] for row in answer["predictions"]], expected, rtol=1e-5, atol=1e-5)

@@ -126,12 +126,14 @@ def test_invalid_description(folder: Path, old: str, new: str, message: str) -> 
         Bundle.load(str(folder))
 
 
-def test_a_bundle_from_before_the_option_refuses_missing_values(folder: Path) -> None:
+def test_a_bundle_from_before_the_options_takes_medians_and_refuses_missing_values(folder: Path) -> None:
     content = json.loads((folder / "bundle.json").read_text())
-    del content["impute_missing"], content["version"]
+    del content["impute_missing"], content["version"], content["thresholds"]["smoothing"]
     version = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     (folder / "bundle.json").write_text(json.dumps({**content, "version": version}))
-    assert not Bundle.load(str(folder)).info.impute_missing
+    info = Bundle.load(str(folder)).info
+    assert not info.impute_missing
+    assert info.thresholds.smoother().push(np.arange(3), np.array([1.0, 9.0, 2.0])).tolist() == [1, 5, 2]
 
 
 def test_a_model_without_scaler_has_no_centre_to_impute_with(folder: Path) -> None:

@@ -36,16 +36,18 @@ def test_tail_of_an_exponential_distribution() -> None:
     scores = 5 - 3 * np.log1p(-probabilities)
     for quantile in (0.99, 0.999, 0.9999999):  # the last one is above all scores
         assert tail_quantile(scores, quantile) == pytest.approx(5 - 3 * np.log(1 - quantile), rel=0.01)
-    assert tail_quantile(scores, 0.9999999) > scores.max()
+    highest = tail_quantile(scores, 0.9999999)
+    assert highest is not None
+    assert highest > scores.max()
 
 
 def test_tail_of_a_bounded_distribution() -> None:
-    assert 0.999 < tail_quantile(np.linspace(0, 1, 100_000), 0.99999) <= 1.0
+    assert tail_quantile(np.linspace(0, 1, 100_000), 0.99999) == pytest.approx(1.0, abs=0.001)
 
 
 def test_the_threshold_of_the_method(caplog: pytest.LogCaptureFixture) -> None:
     scores = np.linspace(0, 1, 10_000) ** 3
-    assert alarm_threshold(scores, 0.5, "quantile") == (pytest.approx(0.125, abs=1e-4), "quantile")
+    assert alarm_threshold(scores, 0.5, "quantile") == (np.quantile(scores, 0.5), "quantile")
     tail = tail_quantile(scores, 0.99)
     assert alarm_threshold(scores, 0.99, "peaks_over_threshold") == (tail, "peaks_over_threshold")
     assert tail != np.quantile(scores, 0.99)

@@ -21,6 +21,7 @@ from container_component_src.report.rendering import render
 from container_component_src.report.score_plot import event_views
 from container_component_src.report.series import EVENT_LINES, Line, Series, event_windows
 from container_component_src.report.signals import Signal
+from container_component_src.steps.training import Smoothing
 from tests.evaluation.cases import SECOND, Case, anomalous_frame, make_bundle, write_case
 
 TRIALS = 'trial,state,val_loss,latent_dim,hidden_dims\n0,succeeded,42.0,8,"64,32"\n1,succeeded,41.0,16,</script>\n'
@@ -143,6 +144,20 @@ def test_alarm_metrics_are_shown_at_both_thresholds(case: Case) -> None:
         both = [f"{getattr(metrics, metric):.3f}" for metrics in (result.calibrated, result.best)]
         assert re.search(rf"{name}\s+{both[0]}\s+{both[1]}", text)
     assert f"(VUS PR) is {result.vus_pr:.3f}" in text
+
+
+@pytest.mark.parametrize(
+    ("smoothing", "window", "text"),
+    [(Smoothing.EXPONENTIAL, 3, "exponential, 3 time steps"), (Smoothing.MEAN, 1, "none"), (Smoothing.NONE, 1, "none")],
+)
+def test_the_smoothing_and_the_method_of_the_threshold_are_shown(
+    case: Case, smoothing: Smoothing, window: int, text: str
+) -> None:
+    make_bundle(case.bundle, window, smoothing=smoothing)
+    evaluate(case.bundle, case.val, case.test, str(case.out)).write(str(case.out.parent / "evaluation.json"))
+    shown = " ".join(report(case).texts)
+    assert re.search(rf"Smoothing\s+{text}\s", shown)
+    assert "8 nats (quantile of the smoothed validation scores: 0.999)" in shown
 
 
 def test_every_placeholder_has_a_figure_and_every_colour_both_themes(case: Case) -> None:

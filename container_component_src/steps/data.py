@@ -172,12 +172,13 @@ class SplitRule(Seed):
         "Rows within this many hours of a reported anomaly form the test set.", 12.0, ge=0, le=MOST_HOURS
     )
     block_hours: float = parameter(
-        "Hours of a block of the other rows, which goes to training or validation as a whole.",
+        "Hours of a block of the other rows, which goes to training or validation as a whole; blocks are shorter if "
+        "there would be too few for val_fraction.",
         6.0,
         ge=1e-6,
         le=MOST_HOURS,
     )
-    val_fraction: float = parameter("Share of the blocks that form the validation set.", 0.2, gt=0, lt=1)
+    val_fraction: float = parameter("Share of these blocks that forms the validation set.", 0.2, gt=0, lt=1)
 
 
 class CreateTrainValTestSplit(SplitRule, DataRoot):

@@ -75,7 +75,17 @@ class Reports(Arguments):
     reports_path: Uri = parameter("Table of the anomaly reports (.xls, .xlsx or .csv).")
 
 
-class ListArchives(Reports, DataRoot, TimestampColumn, Place):
+class ExcludedChannels(Arguments):
+    """Columns of numbers that are not channels."""
+
+    exclude_channels: tuple[NonEmpty, ...] = parameter(
+        "Columns of numbers that are not channels, such as counters, set points and labels, as a JSON list of names or "
+        'patterns such as "sample_*".',
+        (),
+    )
+
+
+class ListArchives(Reports, DataRoot, TimestampColumn, ExcludedChannels, Place):
     """Arguments of `list_archives`."""
 
     command: ClassVar[str] = "list_archives"
@@ -93,7 +103,7 @@ class ListArchives(Reports, DataRoot, TimestampColumn, Place):
     )
 
 
-class SplitParquetFile(DataRoot, TimestampColumn):
+class SplitParquetFile(DataRoot, TimestampColumn, ExcludedChannels):
     """Arguments of `split_parquet_file`."""
 
     command: ClassVar[str] = "split_parquet_file"

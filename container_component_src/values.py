@@ -111,6 +111,11 @@ def parse_json(text: str) -> object:
         raise ValueError("a number has too many digits") from error
 
 
+def listed(value: object) -> object:
+    """Return the list of a single number; leave every other value as it is."""
+    return [value] if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
 def shown(value: object) -> str:
     """Return a value as a message repeats it: quoted, cut if it is long, and without the login of an address."""
     text = without_logins(repr(value), _WORD)

@@ -7,7 +7,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 from pydantic import BeforeValidator, Field, StrictStr, TypeAdapter, ValidationError
 
 from container_component_src.errors import InputError
-from container_component_src.values import parse_json, shown
+from container_component_src.values import listed, parse_json, shown
 
 LARGEST_INTEGER = 2**53  # KFP stores every number as a double
 
@@ -65,12 +65,13 @@ def _word(value: object) -> object:
 
 _Integer = Annotated[int, BeforeValidator(_no_boolean), Field(ge=-LARGEST_INTEGER, le=LARGEST_INTEGER)]
 _Number = Annotated[float, BeforeValidator(_no_boolean), Field(allow_inf_nan=False)]
+_List = Annotated[list[Any], BeforeValidator(lambda value: listed(_json(value)))]
 _KFP = pipeline_spec_pb2.ParameterType
 _TYPES: dict[int, tuple[str, TypeAdapter[Any]]] = {
     _KFP.NUMBER_INTEGER: ("a whole number of at most 2^53", TypeAdapter(_Integer)),
     _KFP.NUMBER_DOUBLE: ("a finite number", TypeAdapter(_Number)),
     _KFP.BOOLEAN: ("true or false", TypeAdapter(Annotated[bool, BeforeValidator(_word)])),
     _KFP.STRING: ("text", TypeAdapter(StrictStr)),
-    _KFP.LIST: ("a JSON list", TypeAdapter(Annotated[list[Any], BeforeValidator(_json)])),
+    _KFP.LIST: ("a JSON list", TypeAdapter(_List)),
     _KFP.STRUCT: ("a JSON object", TypeAdapter(Annotated[dict[str, Any], BeforeValidator(_json)])),
 }

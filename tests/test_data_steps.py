@@ -18,8 +18,8 @@ from container_component_src.telemetry.labels import label_dataset
 from container_component_src.telemetry.partitioning import split_archive
 from container_component_src.telemetry.scaling import fit_scaler, scale_dataset
 from container_component_src.telemetry.split import split_dataset
-from tests.data_steps import PARTS, list_archives
-from tests.helpers import TIME, Invoke, report, telemetry, write_archive, write_reports
+from tests.data_steps import PARTS, list_archives, split
+from tests.helpers import TIME, Invoke, assert_refused, report, telemetry, write_archive, write_reports
 
 RULE = SplitRule(window_hours=0.5, block_hours=0.1, val_fraction=0.3, seed=11)
 
@@ -81,6 +81,19 @@ def test_results_do_not_depend_on_the_files(
     assert found["test"].labels is not None
     assert expected["test"].labels is not None
     np.testing.assert_array_equal(found["test"].labels, expected["test"].labels)
+
+
+def test_excluded_channels_are_in_no_later_dataset(invoke: Invoke, dask_client: Client, tmp_path: Path) -> None:
+    reports = write_reports(tmp_path / "reports.csv", report((6, 9)))
+    archive = write_archive(tmp_path / "archives" / "2023.parquet", telemetry(rows=20, sample_counter=range(20)))
+    exclude = ("--exclude-channels", '["sample_*"]')
+    outcome = invoke(*list_archives(tmp_path / "archives", reports), *exclude)
+    assert '"sample_counter": "excluded by exclude_channels"' in outcome.stdout
+    assert_refused(invoke(*list_archives(tmp_path / "archives", reports), *exclude[:1], '["sample"]'), "'sample'")
+    assert invoke(*split(archive, tmp_path / "split"), *exclude).code == 0
+    dataset = preprocess([str(tmp_path / "split")], str(tmp_path / "dataset"), TIME, 1.0, "", dask_client)
+    assert dataset.channels == ("cabin_pressure", "fan_speed")
+    assert dataset.manifest.left_out["sample_counter"] == "excluded by exclude_channels"
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv"])

@@ -21,6 +21,7 @@ EXAMPLE = "example"
 TIMESTAMP_COL = "normalizedTime"
 # Hours of the window around events and of a block, by the first part of the name: time scales that suit the data.
 TIME_SCALES = {"skab": (0.1, 0.1), "asd": (12.0, 6.0), "tep": (8.0, 2.0), "batadal": (24.0, 24.0), EXAMPLE: (12.0, 6.0)}
+EXCLUDED_CHANNELS = {"skab": ("sample_counter",)}  # by the first part of the name
 WINDOW_STEPS, BLOCK_STEPS = 150, 75  # median time steps, for data that has no time scale above
 NANOSECONDS_PER_HOUR = 3600 * 10**9
 
@@ -91,7 +92,7 @@ def prepare(source: TelemetryFolder, folder: Path) -> Prepared:
         folders = []
         for archive in find_archives(str(source.root / "telemetry")):
             folders.append(str(folder / source.name / "partitions" / archive_name(archive)))
-            split_archive(archive.uri, folders[-1], TIMESTAMP_COL)
+            split_archive(archive.uri, folders[-1], TIMESTAMP_COL, exclude=EXCLUDED_CHANNELS.get(source.group, ()))
         with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as client:
             preprocess(folders, str(dataset), TIMESTAMP_COL, 1.0, "", client)
         reports = source.reports(folder / source.name)

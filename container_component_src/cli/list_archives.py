@@ -22,7 +22,9 @@ def list_archives(arguments: ListArchives, executor_input: str) -> None:
     with storage.patience(storage.QUICK_SECONDS):
         if arguments.data_root:
             begin_run(arguments.data_root, arguments.namespace if arguments.backend == "kubernetes" else "")
-        archives = archive.list_archives(arguments.archives_path, arguments.timestamp_col, arguments.reports_path)
+        archives = archive.list_archives(
+            arguments.archives_path, arguments.timestamp_col, arguments.reports_path, arguments.exclude_channels
+        )
         reports_fingerprint = archive.file_fingerprint(arguments.reports_path)
     outputs.publish(
         executor_input,

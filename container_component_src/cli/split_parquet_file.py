@@ -20,5 +20,6 @@ def split_parquet_file(arguments: SplitParquetFile, executor_input: str) -> None
         arguments.timestamp_col,
         arguments.rowgroup_limit,
         arguments.rowgroups_per_file,
+        arguments.exclude_channels,
     )
     outputs.publish(executor_input, datasets={"partitions": split})

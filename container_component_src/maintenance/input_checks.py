@@ -1,7 +1,7 @@
 """Checks of the pipeline's inputs: archives, anomaly reports, output folder, and the S3 store of these."""
 
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
@@ -28,6 +28,7 @@ class Inputs:
     timestamp_col: str = "normalizedTime"
     report_columns: ReportColumns = field(default_factory=ReportColumns)
     data_root: str = ""  # written to
+    exclude_channels: Sequence[str] = ()
 
     @property
     def paths(self) -> list[str]:
@@ -104,7 +105,7 @@ def _count_archives(inputs: Inputs) -> str:
     )
     from container_component_src.telemetry.columns import names_and_reasons  # noqa: PLC0415 - as above
 
-    archives = list_archives(inputs.archives_path, inputs.timestamp_col, inputs.reports_path)
+    archives = list_archives(inputs.archives_path, inputs.timestamp_col, inputs.reports_path, inputs.exclude_channels)
     left_out = names_and_reasons(left_out_columns(archives))
     return f"{len(archives)} archives{f'; columns left out: {left_out}' if left_out else ''}"
 

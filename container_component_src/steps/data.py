@@ -75,7 +75,17 @@ class Reports(Arguments):
     reports_path: Uri = parameter("Table of the anomaly reports (.xls, .xlsx or .csv).")
 
 
-class ListArchives(Reports, DataRoot, TimestampColumn, Place):
+class ExcludedChannels(Arguments):
+    """Columns of numbers that are not channels."""
+
+    exclude_channels: tuple[NonEmpty, ...] = parameter(
+        "Columns of numbers that are not channels, such as counters, set points and labels, as a JSON list of names or "
+        'patterns such as "sample_*".',
+        (),
+    )
+
+
+class ListArchives(Reports, DataRoot, TimestampColumn, ExcludedChannels, Place):
     """Arguments of `list_archives`."""
 
     command: ClassVar[str] = "list_archives"
@@ -93,7 +103,7 @@ class ListArchives(Reports, DataRoot, TimestampColumn, Place):
     )
 
 
-class SplitParquetFile(DataRoot, TimestampColumn):
+class SplitParquetFile(DataRoot, TimestampColumn, ExcludedChannels):
     """Arguments of `split_parquet_file`."""
 
     command: ClassVar[str] = "split_parquet_file"
@@ -172,12 +182,13 @@ class SplitRule(Seed):
         "Rows within this many hours of a reported anomaly form the test set.", 12.0, ge=0, le=MOST_HOURS
     )
     block_hours: float = parameter(
-        "Hours of a block of the other rows, which goes to training or validation as a whole.",
+        "Hours of a block of the other rows, which goes to training or validation as a whole; blocks are shorter if "
+        "there would be too few for val_fraction.",
         6.0,
         ge=1e-6,
         le=MOST_HOURS,
     )
-    val_fraction: float = parameter("Share of the blocks that form the validation set.", 0.2, gt=0, lt=1)
+    val_fraction: float = parameter("Share of these blocks that forms the validation set.", 0.2, gt=0, lt=1)
 
 
 class CreateTrainValTestSplit(SplitRule, DataRoot):

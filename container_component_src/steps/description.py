@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from container_component_src.errors import InputError
-from container_component_src.values import parse_json, shown
+from container_component_src.values import listed, parse_json, shown
 
 _NAMES: dict[Any, str] = {bool: "boolean", int: "integer", float: "number"}
 _SIGNS: tuple[tuple[Any, str, str], ...] = (
@@ -43,12 +43,14 @@ def type_of(field: FieldInfo) -> str:
 def parse_text(field: FieldInfo, value: object) -> object:
     """Parse the text of a list, an object or a whole number such as `1e3`; leave every other value as it is.
 
+    A number in the place of a list is its only item.
+
     Raises:
         InputError: The text is not JSON of the kind that the field has.
     """
-    if not isinstance(value, str):
-        return value
     kind = type_of(field)
+    if not isinstance(value, str):
+        return listed(value) if kind == "json list" else value
     if kind == "integer" and re.fullmatch(r"\d+(\.\d*)?[eE]\+?\d{1,2}", value.strip()):
         return float(value)
     if not kind.startswith("json"):
@@ -57,6 +59,7 @@ def parse_text(field: FieldInfo, value: object) -> object:
         parsed = parse_json(value)
     except ValueError as error:
         raise InputError(f"{shown(value)} is not JSON ({error})", fix=f"give a {kind}") from error
+    parsed = listed(parsed) if kind == "json list" else parsed
     if not isinstance(parsed, list if kind == "json list" else dict):
         raise InputError(f"{shown(value)} is not a {kind}")
     return parsed

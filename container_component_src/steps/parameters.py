@@ -115,14 +115,12 @@ def _problems(step: type[Arguments], values: Mapping[str, object]) -> Iterator[s
 
 def _check_sizes(values: Mapping[str, object], training: PodSize | None) -> None:
     """Check that there is the memory for the largest training, as far as it is known before the data is."""
-    names = {**SearchSpace.parameters(), "window_steps": "window_steps"}
-    fields = RunKatibExperiment.model_fields
+    fields, names = SearchSpace.model_fields, SearchSpace.parameters()
     given = {name: _value(fields[name], values[key]) for name, key in names.items() if key in values}
-    window_steps = given.pop("window_steps", fields["window_steps"].default)
     local = values["backend"] == "local"
     if local or training:
         memory = AvailableMemory.of_machine() if local or not training else AvailableMemory.of_pod(training)
-        check_memory(memory, largest(SearchSpace.model_validate(given)), window_steps)
+        check_memory(memory, largest(SearchSpace.model_validate(given)))
 
 
 def _value(field: FieldInfo, value: object) -> Any:

@@ -57,9 +57,9 @@ class AvailableMemory:
         return cls.of_machine() if step.backend == "local" else cls.of_pod(step.pods)
 
 
-def weights(channels: int, point: Hyperparameters, window_steps: int) -> int:
+def weights(channels: int, point: Hyperparameters) -> int:
     """Return the number of weights of a VAE."""
-    inputs, latent, (first, second) = channels * window_steps, point.latent_dim, point.hidden_dims
+    inputs, latent, (first, second) = channels * point.window_steps, point.latent_dim, point.hidden_dims
     encoder = (inputs + 1) * first + (first + 1) * second + (second + 1) * 2 * latent
     decoder = (latent + 1) * second + (second + 1) * first + (first + 1) * inputs
     return encoder + decoder + 2 * inputs * latent + channels  # with the linear maps, and a variance for each channel
@@ -68,7 +68,6 @@ def weights(channels: int, point: Hyperparameters, window_steps: int) -> int:
 def check_memory(
     memory: AvailableMemory,
     point: Hyperparameters,
-    window_steps: int,
     channels: int = 1,
     rows: int = 0,
     processes: int = 1,
@@ -78,8 +77,7 @@ def check_memory(
 
     Args:
         memory: What there is.
-        point: Sizes of the layers and the batch.
-        window_steps: Time steps that the model sees at once.
+        point: Sizes of the layers, the batch and the window.
         channels: Channels of the data; the least number if they are not known yet.
         rows: Rows of the data; 0 if they are not known yet.
         processes: Processes that train in this memory.
@@ -88,17 +86,17 @@ def check_memory(
     Raises:
         InputError: It cannot; the message names the sizes.
     """
-    inputs, hidden = channels * window_steps, sum(point.hidden_dims)
+    inputs, hidden = channels * point.window_steps, sum(point.hidden_dims)
     activations = point.batch_size // nodes * (2 * inputs + 2 * hidden + 3 * point.latent_dim)  # that a gradient needs
     block = 2 * min(rows, BLOCK_ROWS) * inputs  # windows, and what the encoder makes of them
-    network = weights(channels, point, window_steps)
+    network = weights(channels, point)
     floats = network + block if memory.only_loads else _COPIES * network + max(activations, block)
     needed = processes * floats * _FLOAT
     if needed > memory.size:
         first, second = point.hidden_dims
         raise InputError(
             f"a training with latent_dim {point.latent_dim}, hidden_dims {first},{second}, batch_size "
-            f"{point.batch_size}, window_steps {window_steps} and {channels} channels or more needs at least "
+            f"{point.batch_size}, window_steps {point.window_steps} and {channels} channels or more needs at least "
             f"{_shown(needed)} of memory"
             + (f" in {processes} processes" if processes > 1 else "")
             + f", but {memory.place} has {_shown(memory.size)}",
@@ -109,10 +107,15 @@ def check_memory(
 def largest(space: SearchSpace) -> Hyperparameters:
     """Return the point of a search space that needs the most memory."""
     points = (
-        Hyperparameters(latent_dim=max(space.latent_dims), hidden_dims=dims, batch_size=max(space.batch_sizes))
+        Hyperparameters(
+            latent_dim=max(space.latent_dims),
+            hidden_dims=dims,
+            batch_size=max(space.batch_sizes),
+            window_steps=max(space.window_steps),
+        )
         for dims in space.hidden_dims
     )
-    return max(points, key=lambda point: (weights(1, point, 1), point.hidden_dims))
+    return max(points, key=lambda point: (weights(1, point), point.hidden_dims))
 
 
 def _shown(size: int) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from container_component_src.errors import InputError
 from container_component_src.steps.declaration import Arguments, option, output_dataset, output_file, parameter, wired
@@ -37,6 +37,9 @@ def _layer_sizes(value: object) -> object:
 HiddenDims = Annotated[tuple[Size, Size], BeforeValidator(_layer_sizes)]
 
 
+WindowSteps = Annotated[int, Field(ge=1, le=10_000)]
+
+
 class Hyperparameters(Arguments):
     """What the tuning searches: architecture and optimization."""
 
@@ -45,6 +48,7 @@ class Hyperparameters(Arguments):
     beta: float = option("Weight of the KL divergence in the ELBO.", 1.0, ge=0)
     lr: float = option("Learning rate of Adam.", 0.003, gt=0)
     batch_size: int = option("Most rows of one optimization step, over all nodes.", 1024, ge=1)
+    window_steps: WindowSteps = option("Time steps that the model sees at once, the current one included.", 1)
 
 
 class TrainingData(Seed):
@@ -52,12 +56,6 @@ class TrainingData(Seed):
 
     train_df_path: NonEmpty = wired("Scaled training set.")
     val_df_path: NonEmpty = wired("Scaled validation set: it ends the training and sets the alarm threshold.")
-    window_steps: int = parameter(
-        "Time steps that the model sees at once, the current one included; memory grows by this factor.",
-        1,
-        ge=1,
-        le=10_000,
-    )
     min_epoch_steps: int = parameter(
         "Least optimization steps of an epoch, which ends with a validation. A small training set gets smaller "
         "batches, of 256 rows at least, and is passed several times.",
@@ -154,7 +152,8 @@ class RunPyTorchJob(FinalTraining, DataRoot, Launching):
 
     hyperparameters: Hyperparameters = wired(
         'Hyperparameters as a JSON object, as the tuning returns it: {"latent_dim": 8, "hidden_dims": "128,64", '
-        '"beta": 1.0, "lr": 0.001, "batch_size": 1024}; those left out have the defaults of run_training.',
+        '"beta": 1.0, "lr": 0.001, "batch_size": 1024, "window_steps": 1}; '
+        "those left out have the defaults of run_training.",
         Hyperparameters(),
     )
     model_copy_path: str = output_file(

@@ -10,7 +10,13 @@ from container_component_src.errors import InputError
 from container_component_src.steps.declaration import Arguments, output_file, parameter, wired
 from container_component_src.steps.description import text_of
 from container_component_src.steps.shared import Launching, Size
-from container_component_src.steps.training import HiddenDims, Hyperparameters, TrainingArguments, TrainingData
+from container_component_src.steps.training import (
+    HiddenDims,
+    Hyperparameters,
+    TrainingArguments,
+    TrainingData,
+    WindowSteps,
+)
 from container_component_src.values import IMAGE_USER, LARGEST_ID, NonEmpty
 
 
@@ -60,6 +66,11 @@ class SearchSpace(Arguments):
     )
     lrs: Annotated[tuple[Positive, ...], *Choices] = parameter("Learning rates to try, as a JSON list.", (0.003,))
     batch_sizes: Annotated[tuple[Size, ...], *Choices] = parameter("Batch sizes to try, as a JSON list.", (1024,))
+    window_steps: Annotated[tuple[WindowSteps, ...], *Choices] = parameter(
+        "Numbers of time steps to try that the model sees at once, the current one included, as a JSON list or one "
+        "number. Memory grows by this factor.",
+        (1,),
+    )
 
     @property
     def size(self) -> int:
@@ -74,6 +85,7 @@ class SearchSpace(Arguments):
             "beta": self.betas,
             "lr": self.lrs,
             "batch_size": self.batch_sizes,
+            "window_steps": self.window_steps,
         }
 
     def point(self, index: int) -> Hyperparameters:

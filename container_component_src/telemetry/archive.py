@@ -16,6 +16,7 @@ from container_component_src.telemetry.archive_files import find_archives
 from container_component_src.telemetry.columns import (
     EXACT_IN_FLOAT32,
     Columns,
+    check_excluded,
     check_same_channels,
     columns_of,
     names_and_reasons,
@@ -73,27 +74,28 @@ class OpenArchive:
         return found
 
 
-def list_archives(uri: str, timestamp_col: str, reports_uri: str = "") -> list[Archive]:
+def list_archives(uri: str, timestamp_col: str, reports_uri: str = "", exclude: Sequence[str] = ()) -> list[Archive]:
     """Find the archives below a prefix and compare their columns and periods without reading all rows.
 
     Args:
         uri: A folder or prefix with `*.parquet` or `*.csv` files directly below it, or one such file.
         timestamp_col: Name of the timestamp column.
         reports_uri: The anomaly reports; a file in the same folder that is not an archive.
+        exclude: Names or patterns of columns that are not channels (see `columns.columns_of`).
 
     Returns:
         The archives, sorted by name.
 
     Raises:
-        InputError: There is none, their formats or channels differ, one is unreadable or has no timestamp column, or
-            periods overlap.
+        InputError: There is none, their formats or channels differ, one is unreadable or has no timestamp column,
+            periods overlap, or a column to exclude is in none.
     """
     files = find_archives(uri, reports_uri)
     archives: list[Archive] = []
     expected: tuple[str, ...] = ()
     periods: list[tuple[int, int, str]] = []
     for file in files:
-        with open_archive(file, timestamp_col) as archive:
+        with open_archive(file, timestamp_col, exclude) as archive:
             columns, period = archive.columns, archive.period()
             ends = {name: archive.table.ends(name) for name in columns.whole}
         expected = expected or columns.channels
@@ -103,7 +105,9 @@ def list_archives(uri: str, timestamp_col: str, reports_uri: str = "") -> list[A
             periods.append((*period, file.uri))
         archives.append(Archive(file.uri, file.fingerprint(), columns.left_out))
     check_disjoint((name, start, end) for start, end, name in sorted(periods))
-    log_left_out(uri, left_out_columns(archives))
+    left_out = left_out_columns(archives)
+    check_excluded(uri, (*expected, *left_out), exclude)
+    log_left_out(uri, left_out)
     return archives
 
 
@@ -183,8 +187,13 @@ def file_fingerprint(uri: str) -> str:
     return file.fingerprint()
 
 
-def open_archive(file: Location, timestamp_col: str) -> OpenArchive:
+def open_archive(file: Location, timestamp_col: str, exclude: Sequence[str] = ()) -> OpenArchive:
     """Open an archive after checking that it has rows, timestamps with a time zone and at least one channel.
+
+    Args:
+        file: The archive.
+        timestamp_col: Name of the timestamp column.
+        exclude: Names or patterns of columns that are not channels (see `columns.columns_of`).
 
     Raises:
         InputError: The file is absent, of another format, truncated or empty, or a column is missing or invalid.
@@ -201,12 +210,12 @@ def open_archive(file: Location, timestamp_col: str) -> OpenArchive:
             fix="name the right column with --timestamp-col",
         )
     _check_time_type(f"{uri}: column '{timestamp_col}'", schema.field(timestamp_col).type)
-    columns = columns_of(schema, timestamp_col)
+    columns = columns_of(schema, timestamp_col, exclude)
     if not columns.channels:
         others = f" ({names_and_reasons(columns.left_out)})" if columns.left_out else ""
-        raise InputError(f"{uri}: no channel{others}", fix="store the channels as numbers")
+        raise InputError(f"{uri}: no channel{others}", fix="store the channels as numbers, and do not exclude all")
     if LABEL_COL in columns.channels:
-        raise InputError(f"{uri}: channel '{LABEL_COL}' has the name of the label column", fix="rename it")
+        raise InputError(f"{uri}: channel '{LABEL_COL}' has the name of the label column", fix="rename or exclude it")
     return OpenArchive(file, timestamp_col, table, columns)
 
 

@@ -1,8 +1,10 @@
 """Which columns of a table of telemetry are channels, and why others are not."""
 
+import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from itertools import zip_longest
 
 import pyarrow as pa
@@ -11,8 +13,10 @@ import pyarrow.compute as pc
 from container_component_src.errors import InputError
 from container_component_src.repetition import first_repeated
 
+EXCLUDED = "excluded by exclude_channels"
 EXACT_IN_FLOAT32 = 2**24  # greatest number up to which float32 represents every whole number
 WHOLE = {b"whole_numbers": b"true"}  # metadata of a float column whose values are written as whole numbers
+_SIMILAR_SHOWN = 3
 # Names under which pandas and Dask store row numbers that have no name of their own; a CSV file leaves the name empty.
 _ROW_INDEX = re.compile(r"(__index_level_\d+__|__null_dask_index__|Unnamed: \d+|)")
 
@@ -45,16 +49,41 @@ def check_names(source: str, names: Iterable[str]) -> None:
         raise InputError(f"{source}: two columns are named '{repeated}'", fix="rename or remove one")
 
 
-def columns_of(schema: pa.Schema, timestamp_col: str) -> Columns:
-    """Divide the columns into channels, which are all columns of numbers or of true and false, and others."""
+def columns_of(schema: pa.Schema, timestamp_col: str, exclude: Sequence[str] = ()) -> Columns:
+    """Divide the columns into channels, which are all columns of numbers or of true and false, and others.
+
+    Args:
+        schema: The columns.
+        timestamp_col: Name of the timestamp column.
+        exclude: Names, or patterns such as `sample_*`, of columns that are not channels although they have numbers.
+    """
     index = _index_columns(schema)
     others = [field for field in schema if field.name != timestamp_col]
     reasons = {field.name: _reason(field, index) for field in others}
+    reasons |= dict.fromkeys((name for name in reasons if not reasons[name] and _matches(name, exclude)), EXCLUDED)
     return Columns(
         channels=tuple(name for name, reason in reasons.items() if not reason),
         left_out={name: reason for name, reason in reasons.items() if reason},
         whole=tuple(field.name for field in others if not reasons[field.name] and _is_whole(field)),
     )
+
+
+def check_excluded(source: str, columns: Iterable[str], exclude: Sequence[str]) -> None:
+    """Check that every name or pattern of columns to exclude is that of a column.
+
+    Raises:
+        InputError: One is not; the message names similar columns.
+    """
+    names = sorted({*columns})
+    for pattern in exclude:
+        if not any(_matches(name, [pattern]) for name in names):
+            similar = difflib.get_close_matches(pattern, names, n=_SIMILAR_SHOWN)
+            fix = f"did you mean {' or '.join(map(repr, similar))}?" if similar else "correct or remove it"
+            raise InputError(f"{source}: no column has the name '{pattern}' of exclude_channels", fix=fix)
+
+
+def _matches(name: str, exclude: Sequence[str]) -> bool:
+    return any(name == pattern or fnmatchcase(name, pattern) for pattern in exclude)
 
 
 def _index_columns(schema: pa.Schema) -> set[str]:

@@ -1,10 +1,10 @@
 """Training, validation and test sets: time around anomalies is tested, blocks of other time train and validate.
 
 Consecutive rows of telemetry are nearly equal, so rows that are drawn one by one for validation would leak training
-data. Blocks of time are drawn instead, by a seeded hash of the block's number: the draw needs no other row and does not
-depend on the partitions.
+data. Blocks of time are drawn instead (`blocks.py`).
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -12,24 +12,25 @@ import numpy as np
 
 from container_component_src.errors import InputError
 from container_component_src.steps.data import SplitRule
+from container_component_src.telemetry.blocks import BlockDraw, nanoseconds
 from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.events import Event, inside_any
-from container_component_src.telemetry.hashing import uniform
+
+logger = logging.getLogger(__name__)
 
 
-def assign(frame: Frame, events: tuple[Event, ...], rule: SplitRule) -> dict[str, Frame]:
+def assign(frame: Frame, events: tuple[Event, ...], draw: BlockDraw) -> dict[str, Frame]:
     """Divide rows into training, validation and test sets, each in order; only the test set keeps its labels.
 
     Args:
         frame: The rows.
         events: All reported events. One without a row of its own, in a gap or just outside of the data, still has
             rows near it that are not nominal.
-        rule: Which rows go where.
+        draw: Which of the other rows validate, and the length of the windows around events.
     """
-    test = inside_any(frame.timestamps, events, _nanoseconds(rule.window_hours))
-    blocks = frame.timestamps // _nanoseconds(rule.block_hours)
-    val = ~test & (uniform(blocks, rule.seed) < rule.val_fraction)
+    test = inside_any(frame.timestamps, events, nanoseconds(draw.rule.window_hours))
+    val = ~test & draw.validates(frame.timestamps)
     unlabelled = Frame(frame.timestamps, frame.values)
     return {"train": unlabelled.where(~test & ~val), "val": unlabelled.where(val), "test": frame.where(test)}
 
@@ -48,6 +49,8 @@ def split_dataset(dataset_uri: str, labels_uri: str, targets: dict[str, str], ru
     """
     dataset, labels = Dataset.open(dataset_uri), Dataset.open(labels_uri)
     events, rowless = labels.manifest.events, labels.manifest.events_without_rows
+    partitions = dataset.manifest.partitions
+    draw = BlockDraw.over((partitions[0].start, partitions[-1].end), (*events, *rowless), rule)
     with ExitStack() as stack:
         writers: dict[str, DatasetWriter] = {}
         for name, uri in targets.items():
@@ -56,11 +59,13 @@ def split_dataset(dataset_uri: str, labels_uri: str, targets: dict[str, str], ru
             writers[name] = stack.enter_context(writer)
         rows = dict.fromkeys(writers, 0)
         for frame in _labelled(dataset, labels):
-            for name, subset in assign(frame, (*events, *rowless), rule).items():
+            for name, subset in assign(frame, (*events, *rowless), draw).items():
                 writers[name].write(subset)
                 rows[name] += len(subset)
         _check_none_empty(rows, dataset_uri)
-        notes = {"window_hours": rule.window_hours, "block_hours": rule.block_hours, "seed": rule.seed}
+        val_share = rows["val"] / (rows["train"] + rows["val"])
+        _warn_of_share(dataset_uri, val_share, draw)
+        notes = {**rule.model_dump(include={*SplitRule.model_fields}), "val_share": round(val_share, 4)}
         return {
             name: writer.commit(events=events if name == "test" else (), notes=notes)
             for name, writer in writers.items()
@@ -92,5 +97,19 @@ def _check_none_empty(rows: dict[str, int], uri: str) -> None:
             raise InputError(f"{uri}: the split leaves {name} empty ({rows})", fix=fixes[name])
 
 
-def _nanoseconds(hours: float) -> int:
-    return round(hours * 3600 * 10**9)
+def _warn_of_share(uri: str, val_share: float, draw: BlockDraw) -> None:
+    """Log if validation has too many or too few of the rows, or if blocks are much shorter than was asked for."""
+    rule, hours = draw.rule, draw.length / nanoseconds(1)
+    tolerance = min(rule.val_fraction, 1 - rule.val_fraction) / 4
+    deviation = abs(val_share - rule.val_fraction)
+    if deviation > tolerance:
+        logger.warning(
+            "%s: validation has %.3g of the rows beside the test set instead of %g, because the data has gaps or "
+            "changes its rate; try block_hours of %.2g or less",
+            uri, val_share, rule.val_fraction, hours * tolerance / deviation / 2,
+        )  # fmt: skip
+    if hours < rule.block_hours / 2:
+        logger.warning(
+            "%s: blocks of %.3g hours instead of %g, because there would be too few of them for a val_fraction of %g",
+            uri, hours, rule.block_hours, rule.val_fraction,
+        )  # fmt: skip

@@ -159,4 +159,5 @@ def _inputs(arguments: Mapping[str, Any]) -> Inputs:
         arguments["reports_path"],
         arguments["timestamp_col"],
         ReportColumns.model_validate_json(arguments["report_columns"]),
+        exclude_channels=arguments["exclude_channels"],
     )

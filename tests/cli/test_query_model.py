@@ -142,6 +142,16 @@ def test_rows_with_missing_values_are_refused_or_left_out(
     close(pd.read_parquet(target)["smoothed_score"], expected(served[0], frame.drop(index=120))[1])
 
 
+def test_columns_that_are_no_channels_of_the_model_are_ignored(
+    served: tuple[Bundle, str], frame: pd.DataFrame, invoke: Invoke, tmp_path: Path
+) -> None:
+    frame.assign(sample_counter=range(ROWS)).to_parquet(tmp_path / "telemetry.parquet")
+    target = tmp_path / "answers.parquet"
+    command = ("query_model", "--url", served[1], "--model-name", MODEL, "--input", tmp_path / "telemetry.parquet")
+    assert invoke(*command, "--output", target).code == 0
+    close(pd.read_parquet(target)["smoothed_score"], expected(served[0], frame)[1])
+
+
 def test_a_channel_without_any_value_is_an_error(
     served: tuple[Bundle, str], frame: pd.DataFrame, invoke: Invoke, tmp_path: Path
 ) -> None:

@@ -79,6 +79,7 @@ def test_real_trials(options: dict[str, str], tmp_path: Path, invoke: Invoke) ->
     best = json.loads((tmp_path / "best").read_text())
     assert best == {
         "latent_dim": 2 + losses.index(min(losses)), "hidden_dims": "8,4", "beta": 1.0, "lr": 0.01, "batch_size": 64,
+            "window_steps": 1,
     }  # fmt: skip
     output = json.loads((tmp_path / "executor_output.json").read_text())
     published = output["artifacts"]["trials"]["artifacts"][0]["metadata"]
@@ -108,7 +109,7 @@ def test_a_stopped_step_leaves_nothing_behind(options: dict[str, str], tmp_path:
     ("change", "named"),
     [
         ({"--latent-dims": "[]"}, "--latent-dims"),
-        ({"--latent-dims": "8"}, "--latent-dims"),
+        ({"--latent-dims": '"8"'}, "--latent-dims"),
         ({"--hidden-dims": '["8,4", [8, 4]]'}, "--hidden-dims"),
         ({"--betas": "[0]"}, "--betas"),
         ({"--lrs": "[0.1"}, "--lrs"),

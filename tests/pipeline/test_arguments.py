@@ -43,6 +43,8 @@ ROOT = pipeline_root(
         ("flag", True, True),
         ("names", '["a", "b"]', ["a", "b"]),
         ("names", ["a"], ["a"]),
+        ("names", "5", [5]),
+        ("names", 5, [5]),
         ("space", '{"lr": [0.1, 1]}', {"lr": [0.1, 1]}),
         ("text", "3", "3"),
         ("text", "", ""),

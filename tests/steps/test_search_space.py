@@ -13,6 +13,7 @@ OPTIONS: dict[str, list[Any]] = {
     "betas": [1],
     "lrs": [1e-3, 1e-2, 3e-2],
     "batch_sizes": ["128.0"],
+    "window_steps": [5],
 }
 
 
@@ -23,7 +24,7 @@ def test_choices_are_parsed_as_the_pipeline_backend_hands_them_on() -> None:
     assert space.batch_sizes == (128,)
     assert space.choices()["hidden_dims"] == ("128,64", "64,32")
     assert [type(value) for choices in space.choices().values() for value in choices[:1]] == [
-        int, str, float, float, int,
+        int, str, float, float, int, int,
     ]  # fmt: skip
 
 
@@ -33,7 +34,7 @@ def test_points_are_every_combination_once_the_last_choice_fastest() -> None:
     assert space.size == len(set(points)) == 12
     assert [point.lr for point in points[:4]] == [1e-3, 1e-2, 3e-2, 1e-3]
     assert to_dict(points[0]) == {
-        "latent_dim": 4, "hidden_dims": "128,64", "beta": 1.0, "lr": 1e-3, "batch_size": 128,
+        "latent_dim": 4, "hidden_dims": "128,64", "beta": 1.0, "lr": 1e-3, "batch_size": 128, "window_steps": 5,
     }  # fmt: skip
     assert to_dict(points[-1])["hidden_dims"] == "64,32"
 
@@ -61,6 +62,8 @@ def test_hyperparameters_survive_the_way_between_steps() -> None:
         ("lrs", ["fast"]),
         ("lrs", [float("inf")]),
         ("batch_sizes", [None]),
+        ("window_steps", [0]),
+        ("window_steps", [10_001]),
     ],
 )
 def test_bad_choices_are_refused_by_the_name_of_the_option(name: str, choices: list[Any]) -> None:

@@ -10,6 +10,7 @@ from container_component_src.steps.training import Hyperparameters
 from container_component_src.steps.tuning import SearchSpace
 
 SMALL = Hyperparameters(latent_dim=2, hidden_dims=(8, 4), batch_size=16)
+LONG = SMALL.model_copy(update={"window_steps": 10_000})
 GIB = 2**30
 
 
@@ -20,8 +21,8 @@ def test_weights_are_those_of_the_network(
     channels: int, latent_dim: int, hidden_dims: tuple[int, int], window_steps: int
 ) -> None:
     model = TimeStampVAE(channels, latent_dim, hidden_dims, window_steps=window_steps)
-    point = Hyperparameters(latent_dim=latent_dim, hidden_dims=hidden_dims)
-    assert weights(channels, point, window_steps) == sum(tensor.numel() for tensor in model.parameters())
+    point = Hyperparameters(latent_dim=latent_dim, hidden_dims=hidden_dims, window_steps=window_steps)
+    assert weights(channels, point) == sum(tensor.numel() for tensor in model.parameters())
 
 
 @pytest.mark.parametrize(
@@ -34,36 +35,38 @@ def test_weights_are_those_of_the_network(
     ],
 )
 def test_sizes_beyond_the_memory_are_refused(sizes: dict[str, object]) -> None:
-    check_memory(AvailableMemory(GIB, "here"), SMALL, 1)
+    check_memory(AvailableMemory(GIB, "here"), SMALL)
     with pytest.raises(
         InputError, match=rf"{next(iter(sizes))} .*needs at least .* GiB of memory, but here has 1.0 GiB"
     ):
-        check_memory(AvailableMemory(GIB, "here"), SMALL.model_copy(update=sizes), 1)
+        check_memory(AvailableMemory(GIB, "here"), SMALL.model_copy(update=sizes))
 
 
 def test_windows_of_many_channels_are_refused() -> None:
-    check_memory(AvailableMemory(GIB, "here"), SMALL, 10_000, channels=20)
+    check_memory(AvailableMemory(GIB, "here"), LONG, channels=20)
     with pytest.raises(InputError, match="window_steps 10000 and 400 channels"):
-        check_memory(AvailableMemory(GIB, "here"), SMALL, 10_000, channels=400)
+        check_memory(AvailableMemory(GIB, "here"), LONG, channels=400)
     with pytest.raises(InputError, match="window_steps 10000 and 1 channels"):
-        check_memory(AvailableMemory(GIB, "here"), SMALL, 10_000, rows=10 * BLOCK_ROWS)
+        check_memory(AvailableMemory(GIB, "here"), LONG, rows=10 * BLOCK_ROWS)
 
 
 def test_processes_share_memory_and_nodes_share_a_batch() -> None:
     point = SMALL.model_copy(update={"batch_size": 4_000_000})  # half a GiB
-    check_memory(AvailableMemory(GIB, "here"), point, 1)
+    check_memory(AvailableMemory(GIB, "here"), point)
     with pytest.raises(InputError, match="in 4 processes"):
-        check_memory(AvailableMemory(GIB, "here"), point, 1, processes=4)
-    check_memory(AvailableMemory(GIB, "here"), point, 1, processes=4, nodes=4)
+        check_memory(AvailableMemory(GIB, "here"), point, processes=4)
+    check_memory(AvailableMemory(GIB, "here"), point, processes=4, nodes=4)
 
 
 def test_memory_of_pods() -> None:
     assert AvailableMemory.of_pod(PodSettings(memory="2Gi")) == AvailableMemory(2 * GIB, "a pod (memory 2Gi)")
     wide = SMALL.model_copy(update={"batch_size": 1_000_000_000})
-    check_memory(AvailableMemory.of_pod(PodSettings(memory="2Gi", gpus=1)), wide, 1)  # the GPU has the batch
+    check_memory(AvailableMemory.of_pod(PodSettings(memory="2Gi", gpus=1)), wide)  # the GPU has the batch
 
 
 def test_largest_point_of_a_search_space() -> None:
-    space = SearchSpace(latent_dims=(8, 2), hidden_dims=((4, 2), (32, 16), (8, 8)), batch_sizes=(16, 64))
+    space = SearchSpace(
+        latent_dims=(8, 2), hidden_dims=((4, 2), (32, 16), (8, 8)), batch_sizes=(16, 64), window_steps=(1, 5, 3)
+    )
     point = largest(space)
-    assert (point.latent_dim, point.hidden_dims, point.batch_size) == (8, (32, 16), 64)
+    assert (point.latent_dim, point.hidden_dims, point.batch_size, point.window_steps) == (8, (32, 16), 64, 5)

@@ -216,3 +216,16 @@ def test_csv_files_in_a_bucket(bucket: str, monkeypatch: pytest.MonkeyPatch) -> 
     assert archive.uri == f"{bucket}/2023.csv"
     found = read_period([archive.uri], TIME, ["fan_speed"], 0, nanoseconds("2023-01-01 00:50"))
     assert found[TIME].tolist() == rows[TIME][:50].tolist()
+
+
+def test_archives_may_differ_in_excluded_columns(tmp_path: Path) -> None:
+    for year, extra in (("2022", {}), ("2023", {"counter": range(10)}), ("2024", {"Anomaly": 0})):
+        write_archive(tmp_path / f"{year}.parquet", telemetry(rows=10, start=f"{year}-01-01", **extra))
+    with pytest.raises(InputError, match="it also has 'counter'"):
+        list_archives(str(tmp_path), TIME, exclude=["Anomaly"])
+    found = list_archives(str(tmp_path), TIME, exclude=["Anomaly", "count*"])
+    assert [{*archive.left_out} - {"mode", "status"} for archive in found] == [set(), {"counter"}, {"Anomaly"}]
+    with pytest.raises(InputError, match="did you mean 'counter'"):
+        list_archives(str(tmp_path), TIME, exclude=["Anomaly", "counter", "counters"])
+    with pytest.raises(InputError, match=r"no channel .*'fan_speed' .excluded by exclude_channels"):
+        list_archives(str(tmp_path), TIME, exclude=["*"])

@@ -5,7 +5,14 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from container_component_src.telemetry.columns import WHOLE, columns_of, greatest_magnitudes, names_and_reasons
+from container_component_src.errors import InputError
+from container_component_src.telemetry.columns import (
+    WHOLE,
+    check_excluded,
+    columns_of,
+    greatest_magnitudes,
+    names_and_reasons,
+)
 from container_component_src.telemetry.dataset import values_of
 from tests.helpers import TIME
 
@@ -71,3 +78,29 @@ def test_whole_numbers_are_known_by_their_type_or_by_how_they_are_written() -> N
 
 def test_names_and_reasons() -> None:
     assert names_and_reasons({"mode": "text", "": "index of the rows"}) == "'mode' (text), '' (index of the rows)"
+
+
+@pytest.mark.parametrize(
+    ("exclude", "left_out"),
+    [
+        ((), set()),
+        (("sample_counter",), {"sample_counter"}),
+        (("sample_*", "temp[1]"), {"sample_counter", "sample_rate", "temp[1]"}),
+        (("Sample_*", "temp"), set()),  # as names are: by case, and whole
+        (("*",), {"sample_counter", "sample_rate", "temp[1]"}),
+    ],
+)
+def test_columns_of_numbers_are_excluded_by_name_or_pattern(exclude: tuple[str, ...], left_out: set[str]) -> None:
+    names = ("sample_counter", "sample_rate", "temp[1]")
+    schema = pa.schema([("mode", pa.string()), *((name, pa.int64()) for name in names), (TIME, pa.int64())])
+    columns = columns_of(schema, TIME, exclude)
+    assert columns.channels == columns.whole == tuple(name for name in names if name not in left_out)
+    assert columns.left_out == {"mode": "text"} | dict.fromkeys(left_out, "excluded by exclude_channels")
+
+
+def test_an_excluded_name_that_no_column_has_is_refused_with_similar_ones() -> None:
+    check_excluded("data", ["sample_counter", "mode"], ("sample_*", "mode"))
+    with pytest.raises(InputError, match=r"data: .* 'sample_count' of .*did you mean 'sample_counter'\?"):
+        check_excluded("data", ["sample_counter", "mode"], ("mode", "sample_count"))
+    with pytest.raises(InputError, match=r"'zzz\*' of exclude_channels; correct or remove it"):
+        check_excluded("data", ["mode"], ("zzz*",))

@@ -57,6 +57,20 @@ def test_a_csv_file_is_copied_with_all_its_columns(tmp_path: Path, monkeypatch: 
     assert 0 < limited.manifest.rows < 50
 
 
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_excluded_columns_are_not_copied(suffix: str, tmp_path: Path) -> None:
+    frame, file = telemetry(rows=20, fan_counter=range(20)), tmp_path / f"a{suffix}"
+    frame.to_csv(file, index=False) if suffix == ".csv" else frame.to_parquet(file)
+    split = split_archive(str(file), str(tmp_path / "parts"), TIME, exclude=("fan_*", "status"))
+    assert "cabin_pressure" in split.channels
+    assert not [name for name in split.channels if name.startswith("fan_")]
+    excluded = "excluded by exclude_channels"
+    reasons = {name: split.manifest.left_out[name] for name in ("fan_speed", "fan_counter", "status")}
+    assert reasons == {"fan_speed": excluded, "fan_counter": excluded, "status": "text"}
+    assert {*frame.columns} - {*_read(tmp_path / "parts").columns} == {"fan_speed", "fan_counter"}
+    assert split.load().values.shape == (20, len(split.channels))
+
+
 def test_empty_row_groups_are_skipped(tmp_path: Path) -> None:
     table = pq.read_table(write_archive(tmp_path / "a.parquet", telemetry(rows=30)))
     with pq.ParquetWriter(tmp_path / "b.parquet", table.schema) as writer:

@@ -1,5 +1,6 @@
 """Training, validation and test sets by windows around events and by blocks of time."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from container_component_src.steps.data import ReportColumns, SplitRule
+from container_component_src.telemetry.blocks import BlockDraw
 from container_component_src.telemetry.dataset import Frame, Manifest
+from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.events import Event
 from container_component_src.telemetry.labels import label_dataset
-from container_component_src.telemetry.split import assign, split_dataset
-from tests.helpers import MINUTE, nanoseconds, report, write_dataset, write_reports
+from container_component_src.telemetry.split import assign as assign_by_draw
+from container_component_src.telemetry.split import split_dataset
+from tests.helpers import MINUTE, TIME, nanoseconds, report, write_dataset, write_reports
 
 HOUR = 60 * MINUTE
 
@@ -20,6 +24,15 @@ HOUR = 60 * MINUTE
 def _frame(timestamps: np.ndarray) -> Frame:
     values = np.arange(len(timestamps), dtype=np.float32).reshape(-1, 1)
     return Frame(timestamps.astype(np.int64), values, np.zeros(len(timestamps), np.int8))
+
+
+def assign(frame: Frame, events: tuple[Event, ...], rule: SplitRule) -> dict[str, Frame]:
+    """Divide all rows of some data."""
+    return assign_by_draw(frame, events, _draw(frame, events, rule))
+
+
+def _draw(frame: Frame, events: tuple[Event, ...], rule: SplitRule) -> BlockDraw:
+    return BlockDraw.over((int(frame.timestamps[0]), int(frame.timestamps[-1])), events, rule)
 
 
 def _without_files(manifest: Manifest) -> Manifest:
@@ -61,7 +74,8 @@ def test_every_row_is_in_one_set_for_any_partitions(rule: SplitRule, events: tup
     whole = assign(_frame(timestamps), events, rule)
     together = np.concatenate([part.timestamps for part in whole.values()])
     assert sorted(together.tolist()) == timestamps.tolist()
-    pieces = [assign(_frame(part), events, rule) for part in (timestamps[:cut], timestamps[cut:])]
+    draw = _draw(_frame(timestamps), events, rule)
+    pieces = [assign_by_draw(_frame(part), events, draw) for part in (timestamps[:cut], timestamps[cut:])]
     for name, part in whole.items():
         assert (np.diff(part.timestamps) > 0).all()
         np.testing.assert_array_equal(part.timestamps, np.concatenate([piece[name].timestamps for piece in pieces]))
@@ -69,20 +83,26 @@ def test_every_row_is_in_one_set_for_any_partitions(rule: SplitRule, events: tup
     assert whole["test"].labels is not None
 
 
-@given(rule=RULES)
-def test_blocks_are_not_divided(rule: SplitRule) -> None:
-    parts = assign(_frame(np.arange(2500, dtype=np.int64) * MINUTE), (), rule)
-    length = int(rule.block_hours * HOUR)
-    blocks = {name: set((parts[name].timestamps // length).tolist()) for name in ("train", "val")}
-    assert not blocks["train"] & blocks["val"]
-
-
-def test_validation_fraction_and_seed() -> None:
-    frame = _frame(np.arange(100_000, dtype=np.int64) * MINUTE)
-    rules = [SplitRule(window_hours=0, block_hours=1, val_fraction=0.3, seed=seed) for seed in (1, 2)]
-    first, second = (assign(frame, (), rule) for rule in rules)
-    assert len(first["val"]) / len(frame) == pytest.approx(0.3, abs=0.05)
-    assert first["val"].timestamps.tolist() != second["val"].timestamps.tolist()
+@pytest.mark.parametrize(
+    ("gap", "warned"),
+    [(0, "blocks of 2.5 hours instead of 9"), (400, r"validation has 0.\d+ .* instead of 0.3.* try")],
+)
+def test_a_share_or_a_block_length_that_is_missed_is_logged(
+    gap: int, warned: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = 600
+    times = nanoseconds("2023-01-01") + np.arange(rows) * MINUTE + (np.arange(rows) >= rows // 2) * gap * MINUTE
+    with DatasetWriter(str(tmp_path / "data"), TIME, ("a",)) as writer:
+        writer.write(Frame(times, np.zeros((rows, 1), np.float32)))
+        writer.commit()
+    reports = write_reports(tmp_path / "reports.csv", report((rows - 1 + gap, rows + gap)))
+    labels = label_dataset(str(tmp_path / "data"), str(reports), str(tmp_path / "labels"), ReportColumns())
+    rule = SplitRule(window_hours=0, block_hours=9, val_fraction=0.3, seed=0)
+    targets = {name: str(tmp_path / name) for name in ("train", "val", "test")}
+    parts = split_dataset(str(tmp_path / "data"), labels.location.uri, targets, rule)
+    assert re.search(warned, caplog.text)
+    rows_of = {name: part.manifest.rows for name, part in parts.items()}
+    assert parts["val"].manifest.notes["val_share"] == round(rows_of["val"] / (rows - rows_of["test"]), 4)
 
 
 def test_written_datasets(tmp_path: Path) -> None:

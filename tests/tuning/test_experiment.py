@@ -61,8 +61,9 @@ def test_a_medianstop_that_stops_nothing_is_refused(change: dict[str, Any], mess
 
 
 def test_arguments_of_a_trial() -> None:
-    arguments = experiment(window_steps=3).arguments(SPACE.point(3), "bundle")
-    assert arguments.hyperparameters == SPACE.point(3)
+    point = SPACE.model_copy(update={"window_steps": (3,)}).point(3)
+    arguments = experiment().arguments(point, "bundle")
+    assert arguments.hyperparameters == point
     assert (arguments.train_df_path, arguments.val_df_path) == ("train", "val")
     assert (arguments.max_epochs, arguments.early_stopping_patience, arguments.seed) == (2, 1, 5)
     assert (arguments.model_output_file, arguments.window_steps) == ("bundle", 3)
@@ -84,9 +85,9 @@ def test_without_a_succeeded_trial_there_is_no_best() -> None:
 def test_trials_table() -> None:
     table = TuningResult(trials=(trial(0, 0.1), trial(1, None))).trials_table
     assert table == (
-        "trial,state,val_loss,seconds,latent_dim,hidden_dims,beta,lr,batch_size\n"
-        '0,succeeded,0.1,1.23,4,"16,8",1.0,0.001,32\n'
-        '1,failed,,1.23,4,"16,8",1.0,0.01,32\n'
+        "trial,state,val_loss,seconds,latent_dim,hidden_dims,beta,lr,batch_size,window_steps\n"
+        '0,succeeded,0.1,1.23,4,"16,8",1.0,0.001,32,1\n'
+        '1,failed,,1.23,4,"16,8",1.0,0.01,32,1\n'
     )
     rows = list(csv.DictReader(io.StringIO(table)))
     assert rows[0]["hidden_dims"] == "16,8"

@@ -1,8 +1,12 @@
+import math
+
 import numpy as np
 import pytest
 import torch
 
-from container_component_src.model.vae import TimeStampVAE, asinh, kl_divergence
+from container_component_src.model import vae
+from container_component_src.model.layers import asinh
+from container_component_src.model.vae import TimeStampVAE, kl_divergence
 
 CHANNELS, LATENT = 5, 2
 
@@ -130,3 +134,40 @@ def test_active_latents_have_a_mean_that_varies_over_rows() -> None:
         patch.setattr(model, "encode", lambda rows: (rows, None))
         assert model.active_latents(means.split(1)) == 2
         assert model.active_latents([means.repeat(500, 1)] * 2) == 2
+
+
+SMALL = 0.01  # for which asinh is the identity
+
+
+def linear_rows(rows: int) -> torch.Tensor:
+    """Return rows of a Gaussian with two strong directions."""
+    random = np.random.default_rng(2)
+    factors = random.standard_normal((rows, LATENT)) * [5.0, 3.0]
+    values = factors @ random.standard_normal((LATENT, CHANNELS)) + 0.5 * random.standard_normal((rows, CHANNELS))
+    return torch.from_numpy((SMALL * values).astype(np.float32))
+
+
+def small_model(latent: int = LATENT, window_steps: int = 1) -> TimeStampVAE:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        return TimeStampVAE(CHANNELS, latent, (8, 4), variance_floor=1e-9, window_steps=window_steps)
+
+
+def test_elbo_is_the_likelihood_of_a_linear_gaussian(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vae, "_NETWORK_SHARE", 0.0)
+    rows, model = linear_rows(20_000), small_model()
+    model.initialize(rows)
+    elbo = model.negative_elbo(rows, 1.0, torch.Generator().manual_seed(1)).mean()
+    log_determinant = np.linalg.slogdet(np.cov(rows.numpy().T)).logabsdet
+    entropy = 0.5 * (CHANNELS * (1 + math.log(2 * math.pi)) + log_determinant)  # of the fitted Gaussian
+    assert float(elbo.detach()) == pytest.approx(entropy, abs=0.1)
+
+
+@pytest.mark.parametrize("window_steps", [1, 3])
+def test_more_latents_than_values_are_left_at_the_prior(window_steps: int) -> None:
+    values = CHANNELS * window_steps
+    model = small_model(latent=values + 5, window_steps=window_steps)
+    windows = linear_rows(40 * window_steps).view(40, values)
+    model.initialize(windows)
+    assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
+    assert not model.decoder_bypass.weight[:, values:].any()

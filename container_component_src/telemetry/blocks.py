@@ -64,7 +64,8 @@ class BlockDraw:
     def blocks(self, timestamps: Timestamps) -> IntArray:
         """Return the number of the block of each nominal row, [rows]; windows of the test set do not count as time."""
         nominal = timestamps - self.first - self.covered[np.searchsorted(self.starts, timestamps, side="right")]
-        return np.clip(nominal // self.length, 0, self.count - 1)
+        numbers: IntArray = np.clip(nominal // self.length, 0, self.count - 1)
+        return numbers
 
     def validates(self, timestamps: Timestamps) -> BoolArray:
         """Return which nominal rows are in a block for validation, [rows]."""
@@ -72,7 +73,7 @@ class BlockDraw:
         size = -((-self.count << _FRACTION_BITS) // max(round(share * self.count), 1))  # of a stratum, rounded up
         strata = (((blocks + 1) << _FRACTION_BITS) - 1) // size  # the last ones that start at or before the blocks
         starts, ends = strata * size >> _FRACTION_BITS, (strata + 1) * size >> _FRACTION_BITS
-        drawn = blocks == starts + (uniform(strata, self.rule.seed) * (ends - starts)).astype(np.int64)
+        drawn: BoolArray = blocks == starts + (uniform(strata, self.rule.seed) * (ends - starts)).astype(np.int64)
         return drawn if self.rule.val_fraction <= share else ~drawn
 
 

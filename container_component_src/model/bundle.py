@@ -10,8 +10,12 @@ import torch
 from container_component_src import storage
 from container_component_src.errors import InputError
 from container_component_src.model.bundle_info import INFO_NAME, WEIGHTS_NAME, Architecture, BundleInfo, read_info
+from container_component_src.model.ensemble import Ensemble
+from container_component_src.model.forecaster import Forecaster
+from container_component_src.model.network import Network
 from container_component_src.model.scoring import RowScorer
 from container_component_src.model.vae import TimeStampVAE
+from container_component_src.steps.training import Detector
 from container_component_src.storage import Location
 from container_component_src.telemetry.columns import check_same_channels
 
@@ -23,7 +27,7 @@ class Bundle:
     """A trained model and its description."""
 
     info: BundleInfo
-    model: TimeStampVAE
+    model: Network
 
     def save(self, location: Location) -> BundleInfo:
         """Write the weights and then the description, which makes the bundle complete.
@@ -77,7 +81,7 @@ class Bundle:
         check_same_channels("the data", channels, self.info.channels, "the model")
 
 
-def build(architecture: Architecture, channels: int, beta: float = 1.0) -> TimeStampVAE:
+def build(architecture: Architecture, channels: int, beta: float = 1.0) -> Network:
     """Return an untrained network.
 
     Args:
@@ -85,11 +89,17 @@ def build(architecture: Architecture, channels: int, beta: float = 1.0) -> TimeS
         channels: Number of values of a time step.
         beta: Weight of the KL divergence in the loss of a training.
     """
-    return TimeStampVAE(
-        channels,
-        architecture.latent_dim,
-        architecture.hidden_dims,
-        architecture.variance_floor,
-        architecture.window_steps,
-        beta,
-    )
+    hidden, shared = architecture.hidden_dims, (architecture.variance_floor, architecture.window_steps)
+
+    def vae() -> TimeStampVAE:
+        return TimeStampVAE(channels, architecture.latent_dim, hidden, *shared, beta)
+
+    def forecaster() -> Forecaster:
+        return Forecaster(channels, hidden, *shared)
+
+    match architecture.detector:
+        case Detector.VAE:
+            return vae()
+        case Detector.FORECASTER:
+            return forecaster()
+    return Ensemble({Detector.VAE: vae(), Detector.FORECASTER: forecaster()})

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 from container_component_src import storage
 from container_component_src.data_root import IF_DELETED
 from container_component_src.errors import InputError
-from container_component_src.steps.training import Hyperparameters, Smoothing
+from container_component_src.steps.training import Detector, Hyperparameters, Smoothing
 from container_component_src.storage import Location
 from container_component_src.telemetry.scaler import Scaler
 from container_component_src.telemetry.smoothing import Smoother
@@ -30,6 +30,7 @@ class Architecture(Frozen):
     hidden_dims: tuple[Size, Size]
     variance_floor: float = Field(ge=0)
     window_steps: Size = 1  # time steps that the network sees at once
+    detector: Detector = Detector.VAE
 
 
 class Thresholds(Frozen):
@@ -77,6 +78,7 @@ class TrainingSummary(Frozen):
     history: tuple[Epoch, ...]
     hyperparameters: Hyperparameters
     nodes: int
+    candidates: dict[str, float] = Field(default_factory=dict)  # average precision on synthetic anomalies, by detector
     active_latents: int | None = None  # latents that tell validation rows apart; None: unknown
 
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from container_component_src.arrays import Float64Array
 from container_component_src.model.bundle_info import ChannelStatistics, Thresholds
-from container_component_src.model.scoring import MOST_DEPARTURE, Network, RowScorer, SeriesScorer
+from container_component_src.model.network import Network
+from container_component_src.model.scoring import MOST_DEPARTURE, RowScorer, SeriesScorer
 from container_component_src.steps.training import TAIL_START, ThresholdMethod, TrainingArguments
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.scaling import Moments

@@ -29,7 +29,7 @@ def check_data(
     """
     train, val = (Dataset.open(uri) for uri in (data.train_df_path, data.val_df_path))
     rows = max(train.manifest.rows, val.manifest.rows)
-    check_memory(memory, point, len(train.varying().channels), rows, processes, nodes)
+    check_memory(memory, point, len(train.varying().channels), rows, processes, nodes, data.detector)
 
 
 def check_access(arguments: TrainingArguments) -> None:

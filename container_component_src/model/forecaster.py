@@ -63,4 +63,5 @@ class Forecaster(Network):
         Args:
             values: Windows of time steps, [rows, window_steps * channels].
         """
-        return self(values)[0].sum(dim=-1)
+        contributions, _ = self.forward(values)
+        return contributions.sum(dim=-1)

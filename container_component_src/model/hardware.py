@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from torch import nn
 
 from container_component_src.limits import usable_cores
-from container_component_src.model.vae import TimeStampVAE
 from container_component_src.steps.sizes import AvailableMemory
 
 MULTIPLICATIONS_PER_THREAD = 100_000_000  # of one step; measured on two cores, see docs/results.md
@@ -37,7 +37,7 @@ def device_memory() -> AvailableMemory:
     return AvailableMemory(torch.cuda.get_device_properties(0).total_memory, "the GPU")
 
 
-def useful_threads(model: TimeStampVAE, batch_size: int) -> int:
+def useful_threads(model: nn.Module, batch_size: int) -> int:
     """Return the number of threads that an optimisation step can use, at most that of the usable cores.
 
     Small steps gain little from more threads, which wait for each other. While other processes are busy, such threads

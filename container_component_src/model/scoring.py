@@ -4,40 +4,21 @@ The channels that vary in the training data are scored by a network. The constan
 contributes by how far it departs from its constant.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from container_component_src.arrays import Float32Array, IntArray, Timestamps
+from container_component_src.model.network import Network
 from container_component_src.model.windows import Windowing
 from container_component_src.telemetry.series import Context
 
 _BATCH_ROWS = 16_384  # keeps activations within a few megabytes
 MOST_DEPARTURE = 1e6  # resolutions that count; its square leaves the other contributions their digits in sums
-
-
-class Network(Protocol):
-    """A trained network, which scores windows of the channels that vary in the training data."""
-
-    window_steps: int  # time steps that it sees at once, the present one last
-
-    def __call__(self, windows: Tensor, /) -> tuple[Tensor, Tensor]:
-        """Return contributions to the scores in nats and the scaled reconstruction of the present time step.
-
-        Args:
-            windows: Windows of time steps, [rows, window_steps * channels].
-
-        Returns:
-            Each [rows, channels].
-        """
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        """Yield the weights, which are all on the same device."""
 
 
 @dataclass(frozen=True)

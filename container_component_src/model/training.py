@@ -31,14 +31,16 @@ from container_component_src.model.datamodule import (
     TensorSource,
     load_values,
 )
+from container_component_src.model.ensemble import Ensemble
 from container_component_src.model.hardware import Acceleration, device_memory, useful_threads
-from container_component_src.model.initialization import initialize, sample_windows
 from container_component_src.model.lightning_module import TrainingModule
+from container_component_src.model.network import Network
+from container_component_src.model.sampling import sample_windows
+from container_component_src.model.selection import balance, select
 from container_component_src.model.streaming import StreamingSource
-from container_component_src.model.vae import TimeStampVAE
 from container_component_src.model.windows import Windowing
 from container_component_src.scratch import scratch_directory
-from container_component_src.steps.training import TrainingArguments, least_batch_size
+from container_component_src.steps.training import Detector, TrainingArguments, least_batch_size
 from container_component_src.telemetry.columns import check_same_channels
 from container_component_src.telemetry.dataset import Dataset
 
@@ -70,13 +72,15 @@ def train(arguments: TrainingArguments) -> TrainingSummary:
         torch.manual_seed(arguments.seed)
         model = build(architecture, len(train_set.varying().channels), arguments.beta)
         windowing = Windowing(arguments.window_steps, max_gap(val_set))
-        initialize(model, torch.from_numpy(sample_windows(train_set.varying(), windowing)))
+        model.initialize(torch.from_numpy(sample_windows(train_set.varying(), windowing)))
     share, seed = arguments.memory_share, arguments.seed
     train_rows, val_rows = (row_source(data.varying(), share, seed, windowing) for data in (train_set, val_set))
     epochs = fit(model, train_rows, val_rows, arguments)
     summary = _summary(epochs, train_set, val_set, arguments, nodes)
     if rank == 0:
-        summary = summary.model_copy(update={"active_latents": _active_latents(model, val_rows, arguments.latent_dim)})
+        model, architecture, found = _settled(model, architecture, val_set.varying(), windowing, arguments)
+        active = _active_latents(model, val_rows, arguments.latent_dim)
+        summary = summary.model_copy(update={"active_latents": active, "candidates": found})
         info = BundleInfo(
             architecture=architecture,
             channels=train_set.channels,
@@ -93,9 +97,26 @@ def train(arguments: TrainingArguments) -> TrainingSummary:
     return summary
 
 
-def _active_latents(model: TimeStampVAE, val_rows: RowSource, latents: int) -> int:
+def _settled(
+    model: Network, architecture: Architecture, val: Dataset, windowing: Windowing, arguments: TrainingArguments
+) -> tuple[Network, Architecture, dict[str, float]]:
+    """Return the network to keep with its architecture, and how well each candidate found synthetic anomalies."""
+    if not isinstance(model, Ensemble):
+        return model, architecture, {}
+    balance(model, val, windowing)
+    if arguments.detector is not Detector.AUTO:
+        return model, architecture, {}
+    choice = select(model, val, windowing, arguments.seed)
+    detector = Detector(choice.detector)
+    kept = model if detector is Detector.ENSEMBLE else model.members()[detector]
+    return kept, architecture.model_copy(update={"detector": detector}), choice.average_precision
+
+
+def _active_latents(model: Network, val_rows: RowSource, latents: int) -> int | None:
     """Count the latents that tell validation rows apart, and warn if they are few."""
     active = model.active_latents(val_rows.ordered(Shard()))
+    if active is None:
+        return None
     logger.info("%d of %d latents are active", active, latents)
     if active < MIN_ACTIVE_SHARE * latents:
         logger.warning(
@@ -113,6 +134,7 @@ def _architecture(arguments: TrainingArguments) -> Architecture:
         hidden_dims=arguments.hidden_dims,
         variance_floor=_VARIANCE_FLOOR,
         window_steps=arguments.window_steps,
+        detector=Detector.ENSEMBLE if arguments.detector is Detector.AUTO else arguments.detector,
     )
 
 
@@ -159,7 +181,7 @@ def check_datasets(train: Dataset, val: Dataset, nodes: int) -> None:
         )
 
 
-def fit(model: TimeStampVAE, train_rows: RowSource, val_rows: RowSource, arguments: TrainingArguments) -> list[Epoch]:
+def fit(model: Network, train_rows: RowSource, val_rows: RowSource, arguments: TrainingArguments) -> list[Epoch]:
     """Run the training loop.
 
     Afterwards the model is in evaluation mode on the CPU; in the first process it has the weights of the best epoch.

@@ -6,7 +6,7 @@ from typing import Protocol
 from container_component_src.errors import InputError
 from container_component_src.limits import usable_memory
 from container_component_src.steps.shared import Launching
-from container_component_src.steps.training import Hyperparameters
+from container_component_src.steps.training import Detector, Hyperparameters
 from container_component_src.steps.tuning import SearchSpace
 from container_component_src.values import amount
 
@@ -57,8 +57,24 @@ class AvailableMemory:
         return cls.of_machine() if step.backend == "local" else cls.of_pod(step.pods)
 
 
-def weights(channels: int, point: Hyperparameters) -> int:
-    """Return the number of weights of a VAE."""
+def weights(channels: int, point: Hyperparameters, detector: Detector = Detector.VAE) -> int:
+    """Return the number of weights of the networks of a detector."""
+    vae, forecaster = _vae_weights(channels, point), _forecaster_weights(channels, point)
+    match detector:
+        case Detector.VAE:
+            return vae
+        case Detector.FORECASTER:
+            return forecaster
+    return vae + forecaster
+
+
+def _forecaster_weights(channels: int, point: Hyperparameters) -> int:
+    inputs, (first, second) = channels * (point.window_steps - 1), point.hidden_dims
+    network = (inputs + 1) * first + (first + 1) * second + (second + 1) * channels
+    return network + inputs * channels + channels  # with the linear map, and a variance for each channel
+
+
+def _vae_weights(channels: int, point: Hyperparameters) -> int:
     inputs, latent, (first, second) = channels * point.window_steps, point.latent_dim, point.hidden_dims
     encoder = (inputs + 1) * first + (first + 1) * second + (second + 1) * 2 * latent
     decoder = (latent + 1) * second + (second + 1) * first + (first + 1) * inputs
@@ -72,6 +88,7 @@ def check_memory(
     rows: int = 0,
     processes: int = 1,
     nodes: int = 1,
+    detector: Detector = Detector.VAE,
 ) -> None:
     """Check that memory can hold a training: its weights, one batch and one block of rows.
 
@@ -82,6 +99,7 @@ def check_memory(
         rows: Rows of the data; 0 if they are not known yet.
         processes: Processes that train in this memory.
         nodes: Processes that share a batch.
+        detector: Which networks are trained.
 
     Raises:
         InputError: It cannot; the message names the sizes.
@@ -89,7 +107,7 @@ def check_memory(
     inputs, hidden = channels * point.window_steps, sum(point.hidden_dims)
     activations = point.batch_size // nodes * (2 * inputs + 2 * hidden + 3 * point.latent_dim)  # that a gradient needs
     block = 2 * min(rows, BLOCK_ROWS) * inputs  # windows, and what the encoder makes of them
-    network = weights(channels, point)
+    network = weights(channels, point, detector)
     floats = network + block if memory.only_loads else _COPIES * network + max(activations, block)
     needed = processes * floats * _FLOAT
     if needed > memory.size:

@@ -40,15 +40,36 @@ HiddenDims = Annotated[tuple[Size, Size], BeforeValidator(_layer_sizes)]
 WindowSteps = Annotated[int, Field(ge=1, le=10_000)]
 
 
+class Detector(StrEnum):
+    """Which networks score a window of time steps."""
+
+    VAE = "vae"
+    FORECASTER = "forecaster"
+    ENSEMBLE = "ensemble"  # both of them
+    AUTO = "auto"  # which of the others finds synthetic anomalies in the validation data best
+
+    def check_window(self, window_steps: int) -> None:
+        """Check that a window has a time step to predict and one before it.
+
+        Raises:
+            InputError: It has not.
+        """
+        if self is not Detector.VAE and window_steps < 2:
+            raise InputError(
+                f"window_steps {window_steps} has no earlier time step, from which --detector {self} predicts",
+                fix="use at least 2, or --detector vae",
+            )
+
+
 class Hyperparameters(Arguments):
     """What the tuning searches: architecture and optimization."""
 
-    latent_dim: int = option("Size of the latent space.", 16, ge=1)
-    hidden_dims: HiddenDims = option("Sizes of the two hidden layers of the encoder.", (256, 128))
+    latent_dim: int = option("Size of the latent space.", 24, ge=1)
+    hidden_dims: HiddenDims = option("Sizes of the two hidden layers of the encoder.", (128, 64))
     beta: float = option("Weight of the KL divergence in the ELBO.", 1.0, ge=0)
     lr: float = option("Learning rate of Adam.", 0.003, gt=0)
     batch_size: int = option("Most rows of one optimization step, over all nodes.", 1024, ge=1)
-    window_steps: WindowSteps = option("Time steps that the model sees at once, the current one included.", 1)
+    window_steps: WindowSteps = option("Time steps that the model sees at once, the current one included.", 5)
 
 
 class TrainingData(Seed):
@@ -56,6 +77,11 @@ class TrainingData(Seed):
 
     train_df_path: NonEmpty = wired("Scaled training set.")
     val_df_path: NonEmpty = wired("Scaled validation set: it ends the training and sets the alarm threshold.")
+    detector: Detector = parameter(
+        "Which networks are trained: a VAE, a forecaster, or an ensemble of both; auto trains both, and keeps what "
+        "finds synthetic anomalies in the validation data best.",
+        Detector.VAE,
+    )
     min_epoch_steps: int = parameter(
         "Least optimization steps of an epoch, which ends with a validation. A small training set gets smaller "
         "batches, of 256 rows at least, and is passed several times.",
@@ -125,11 +151,12 @@ class TrainingArguments(FinalTraining, Hyperparameters):
         return False
 
     @model_validator(mode="after")
-    def _batch_feeds_every_node(self) -> Self:
+    def _sizes_fit(self) -> Self:
         if self.batch_size < (least := least_batch_size(self.num_gpu_nodes)):
             raise InputError(
                 f"batch size {self.batch_size} is too small for {self.num_gpu_nodes} nodes", fix=f"use at least {least}"
             )
+        self.detector.check_window(self.window_steps)
         return self
 
     @property

@@ -56,10 +56,10 @@ class SearchSpace(Arguments):
     """The choices for each hyperparameter; every combination of them is a point."""
 
     latent_dims: Annotated[tuple[Size, ...], *Choices] = parameter(
-        "Sizes of the latent space to try, as a JSON list.", (8, 16, 24, 32)
+        "Sizes of the latent space to try, as a JSON list.", (16, 24)
     )
     hidden_dims: Annotated[tuple[HiddenDims, ...], *Choices] = parameter(
-        'Sizes of the two hidden layers to try, as a JSON list of texts such as "128,64".', ((256, 128),)
+        'Sizes of the two hidden layers to try, as a JSON list of texts such as "128,64".', ((128, 64), (256, 128))
     )
     betas: Annotated[tuple[Positive, ...], *Choices] = parameter(
         "Weights of the KL divergence to try, as a JSON list.", (1.0,)
@@ -69,7 +69,7 @@ class SearchSpace(Arguments):
     window_steps: Annotated[tuple[WindowSteps, ...], *Choices] = parameter(
         "Numbers of time steps to try that the model sees at once, the current one included, as a JSON list or one "
         "number. Memory grows by this factor.",
-        (1,),
+        (5,),
     )
 
     @property
@@ -127,12 +127,13 @@ class Experiment(TrainingData, SearchSpace):
     trial_timeout: float = wired("Seconds that a trial may take.", 21_600.0, gt=0)
 
     @model_validator(mode="after")
-    def _medianstop_can_stop(self) -> Self:
-        """Refuse settings with which no trial is ever stopped.
+    def _settings_fit(self) -> Self:
+        """Refuse windows that the detector cannot use, and settings with which no trial is ever stopped.
 
         Raises:
             ValueError: The settings are such.
         """
+        self.detector.check_window(min(self.window_steps))
         if self.trial_early_stopping is EarlyStopping.MEDIAN:
             if self.medianstop_start_step > self.max_epochs:
                 raise ValueError(

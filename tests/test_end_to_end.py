@@ -35,6 +35,7 @@ PARAMETERS = {
     "max_trials": 1,
     "tuning_max_epochs": 1,
     "max_epochs": 2,
+    "min_epoch_steps": 20,
     "smoothing_window": 3,
     "alarm_quantile": 0.99,
     "threshold_method": "quantile",

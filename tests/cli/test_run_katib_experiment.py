@@ -20,7 +20,10 @@ SPACE = {
     "--latent-dims": "[2.0, 3.0]", "--hidden-dims": '["8,4"]', "--betas": "[1]", "--lrs": "[0.01]",
     "--batch-sizes": "[64]",
 }  # fmt: skip
-LIMITS = {"--max-trials": "9.0", "--parallel-trials": "2", "--max-failed-trials": "0", "--max-epochs": "2"}
+LIMITS = {
+    "--max-trials": "9.0", "--parallel-trials": "2", "--max-failed-trials": "0", "--max-epochs": "2",
+    "--min-epoch-steps": "1",
+}  # fmt: skip
 
 
 def write_dataset(path: Path, rows: int, seed: int) -> str:
@@ -79,7 +82,7 @@ def test_real_trials(options: dict[str, str], tmp_path: Path, invoke: Invoke) ->
     best = json.loads((tmp_path / "best").read_text())
     assert best == {
         "latent_dim": 2 + losses.index(min(losses)), "hidden_dims": "8,4", "beta": 1.0, "lr": 0.01, "batch_size": 64,
-            "window_steps": 1,
+        "window_steps": 5,
     }  # fmt: skip
     output = json.loads((tmp_path / "executor_output.json").read_text())
     published = output["artifacts"]["trials"]["artifacts"][0]["metadata"]

@@ -23,7 +23,7 @@ def options(folder: Path, **changes: str) -> list[str]:
     values = {
         "train_df_path": str(folder / "train"), "val_df_path": str(folder / "val"), "seed": "7", "batch_size": "50.0",
         "latent_dim": "2", "hidden_dims": "8,4", "beta": "1.0", "lr": "1e-02", "early_stopping_patience": "3",
-        "max_epochs": "2", "num_gpu_nodes": "1", "run_as_pytorchjob": "false",
+        "max_epochs": "2", "min_epoch_steps": "1", "num_gpu_nodes": "1", "run_as_pytorchjob": "false",
         "model_output_file": str(folder / "bundle"),
     }  # fmt: skip
     return [part for name, value in (values | changes).items() for part in (f"--{name.replace('_', '-')}", value)]
@@ -96,7 +96,7 @@ def test_the_job_publishes_its_model(tmp_path: Path, invoke: Invoke) -> None:
     }
     chosen = {"latent_dim": 2.0, "hidden_dims": "8,4", "beta": 1.0, "lr": 0.01, "batch_size": 50.0}
     done = invoke(
-        "run_pytorchjob", *paths, "--hyperparameters", json.dumps(chosen), "--max-epochs", "2.0",
+        "run_pytorchjob", *paths, "--hyperparameters", json.dumps(chosen), "--max-epochs", "2.0", "--min-epoch-steps", "1",
         "--smoothing-window", "3", "--alarm-quantile", "0.99", "--executor-input", json.dumps({"outputs": outputs}),
     )  # fmt: skip
     assert (done.code, done.stderr) == (0, "")
@@ -118,6 +118,7 @@ def test_with_a_data_root_the_job_trains_there_and_copies_its_small_bundle(
     monkeypatch.setenv("PIPELINE_RUN_ID", "run-1")
     done = invoke(
         *("run_pytorchjob", *given[:4], "--model-output-file", "minio://mlpipeline/model", "--max-epochs", "1"),
+        *("--min-epoch-steps", "1"),
         *("--data-root", str(tmp_path / "root"), "--model-copy-path", str(tmp_path / "copy")),
         *("--hyperparameters", '{"hidden_dims": "8,4", "batch_size": 50}'),
     )

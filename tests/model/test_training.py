@@ -147,7 +147,9 @@ def test_the_network_does_not_see_constant_channels(tmp_path: Path, memory_share
         torch.testing.assert_close(with_valve.model.state_dict()[name], weights, rtol=0, atol=0)
     assert with_valve.info.channels == names
     assert with_valve.info.thresholds.constant_spreads == {"valve": 9.0}
-    assert with_valve.info.thresholds.score == pytest.approx(without.info.thresholds.score + float(departure_nats(np.float32(1))))
+    assert with_valve.info.thresholds.score == pytest.approx(
+        without.info.thresholds.score + float(departure_nats(np.float32(1)))
+    )
     assert set(with_valve.info.channel_statistics) == set(names)
 
 

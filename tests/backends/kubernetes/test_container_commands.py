@@ -76,7 +76,7 @@ def injected(manifest: Mapping[str, Any], rank: int, port: int) -> dict[str, str
 @pytest.mark.parametrize("nodes", [1, 2])
 def test_the_replicas_of_a_job_write_the_bundle_to_object_storage(store: str, nodes: int) -> None:
     paths = {"train_df_path": f"{store}/train", "val_df_path": f"{store}/val", "model_output_file": f"{store}/model"}
-    small = {"batch_size": 50, "latent_dim": 2, "hidden_dims": (8, 4), "max_epochs": 2}
+    small = {"batch_size": 50, "latent_dim": 2, "hidden_dims": (8, 4), "max_epochs": 2, "min_epoch_steps": 1}
     manifest = training_manifest.manifest(STEP, PODS, job(nodes, **paths, **small))
     (port,) = free_ports(1)
     containers = [
@@ -103,7 +103,9 @@ def test_a_trial_reports_its_objective_through_katibs_shell(store: str, tmp_path
         {"latent_dims": [2], "hidden_dims": ["8,4"], "betas": [0.5], "lrs": [0.01], "batch_sizes": [50]}
     )
     manifest = tuning_manifest.manifest(
-        STEP, PODS, experiment(**dict(space), train_df_path=f"{store}/train", val_df_path=f"{store}/val")
+        STEP,
+        PODS,
+        experiment(**dict(space), min_epoch_steps=1, train_df_path=f"{store}/train", val_df_path=f"{store}/val"),
     )
     template = manifest["spec"]["trialTemplate"]
     (container,) = template["trialSpec"]["spec"]["template"]["spec"]["containers"]

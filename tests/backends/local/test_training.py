@@ -33,6 +33,7 @@ def arguments(tmp_path: Path) -> TrainingArguments:
         hidden_dims=(8, 4),
         lr=0.01,
         max_epochs=2,
+        min_epoch_steps=1,
         num_gpu_nodes=2,
     )
 

@@ -39,7 +39,8 @@ def program(body: str) -> TrialCommand:
     """A trial command that runs Python code; `a` there are the arguments of the trial."""
 
     def command(arguments: TrainingArguments) -> list[str]:
-        return ["python", "-c", f"from types import SimpleNamespace as N\na = N(**{arguments.model_dump()!r})\n{body}"]
+        values = arguments.model_dump(mode="json")
+        return ["python", "-c", f"from types import SimpleNamespace as N\na = N(**{values!r})\n{body}"]
 
     return command
 

@@ -112,6 +112,7 @@ def training_arguments(work: Workspace) -> TrainingArguments:
         latent_dim=LATENT_DIM,
         hidden_dims=HIDDEN_DIMS,
         lr=LEARNING_RATE,
+        window_steps=1,  # as in the bare loop
         min_epoch_steps=1,  # one pass over the rows
         max_epochs=work.epochs,
         early_stopping_patience=work.epochs,

@@ -91,7 +91,8 @@ def select(
     if not found:
         logger.warning("%d validation rows have no room for synthetic anomalies: the detector is the VAE", len(frame))
         return Selection(Detector.VAE)
-    means = dict(zip((Detector.ENSEMBLE, *ensemble.members()), np.mean(found, axis=0).tolist(), strict=True))
+    names = map(str, (Detector.ENSEMBLE, *ensemble.members()))
+    means = dict(zip(names, np.mean(found, axis=0).tolist(), strict=True))
     chosen = max(means, key=lambda name: means[name])  # the first one of equals
     precisions = ", ".join(f"{name} {value:.3f}" for name, value in means.items())
     logger.info("average precision on synthetic anomalies: %s; the detector is the %s", precisions, chosen)

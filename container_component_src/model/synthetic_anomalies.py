@@ -10,7 +10,7 @@ from container_component_src.arrays import BoolArray, Float32Array, Float64Array
 
 GUARD_ROWS = 20  # after an anomaly, where windowed scores stay high
 _SHARE = 0.1  # of the rows that become anomalous
-_SIZES = (0.5, 5.0)  # least and largest change, in units of the channel's scale
+_LEAST_SIZE, _LARGEST_SIZE = 0.5, 5.0  # of a change, in units of the channel's scale
 _CHANNEL_SHARE = 0.25  # most channels of an anomaly
 _IQR_OF_NORMAL = 1.349  # interquartile range of the standard normal distribution
 _LEAST_IQR = 0.1  # standard deviations; a smaller one says nothing about the scale, as in a channel that seldom changes
@@ -122,7 +122,9 @@ def draw(starts: IntArray, scales: Float64Array, rng: np.random.Generator) -> It
             continue
         free[first:stop] = False
         channels = _some_channels(np.flatnonzero(scales), rng)
-        sizes = np.exp(rng.uniform(*np.log(_SIZES), len(channels))) * rng.choice((-1.0, 1.0), len(channels))
+        sizes = np.exp(rng.uniform(np.log(_LEAST_SIZE), np.log(_LARGEST_SIZE), len(channels))) * rng.choice(
+            (-1.0, 1.0), len(channels)
+        )
         yield SyntheticAnomaly(kind, first, stop, channels, sizes * scales[channels])
 
 
@@ -141,16 +143,15 @@ def disturbed(values: Float32Array, anomaly: SyntheticAnomaly, rng: np.random.Ge
         anomaly: What happens to them.
         rng: Source of the noise.
     """
-    rows = values[anomaly.first : anomaly.stop].copy()
-    length, changing = len(rows), rows[:, anomaly.channels]
+    rows, channels = values[anomaly.first : anomaly.stop].copy(), anomaly.channels
+    length = len(rows)
     match anomaly.kind:
         case Kind.SPIKE | Kind.SHIFT:
-            changing = changing + anomaly.steps
+            rows[:, channels] += anomaly.steps
         case Kind.DRIFT:
-            changing = changing + anomaly.steps * np.linspace(1 / length, 1, length)[:, np.newaxis]
+            rows[:, channels] += anomaly.steps * np.linspace(1 / length, 1, length)[:, np.newaxis]
         case Kind.NOISE:
-            changing = changing + anomaly.steps * rng.standard_normal(changing.shape)
+            rows[:, channels] += anomaly.steps * rng.standard_normal((length, len(channels)))
         case Kind.STUCK:
-            changing = values[anomaly.first - 1, anomaly.channels]
-    rows[:, anomaly.channels] = changing
+            rows[:, channels] = values[anomaly.first - 1, channels]
     return rows

@@ -18,16 +18,15 @@ from container_component_src.model.windows import Windowing
 from container_component_src.telemetry.series import Context
 
 _BATCH_ROWS = 16_384  # keeps activations within a few megabytes
-MOST_DEPARTURE = 1e6  # resolutions that count; its square leaves the other contributions their digits in sums
+MOST_DEPARTURE = 1e6  # resolutions that count; its square is finite in float32
+DEGREES_OF_FREEDOM = 199  # chosen by measurement, see docs/results.md
 
 
 @dataclass(frozen=True)
 class RowScorer:
     """Scores time steps of all channels.
 
-    A constant channel contributes 0.5 * (departure / spread)**2 nats: the negative log-likelihood of a Gaussian around
-    the constant, less its least value. So it contributes nothing while the channel keeps its value. Only the present
-    time step counts.
+    A constant channel contributes by its departure in the present time step alone (`departure_nats`).
 
     Attributes:
         network: Trained network; its mode and device do not change.
@@ -89,13 +88,27 @@ class RowScorer:
         if self.spreads:
             departures = np.clip(values[:, self._constant], -MOST_DEPARTURE, MOST_DEPARTURE)
             spreads = np.array(list(self.spreads.values()), dtype=np.float32)
-            outputs[0][:, self._constant] = 0.5 * np.square(departures / spreads)
+            outputs[0][:, self._constant] = departure_nats(departures / spreads)
         return outputs
 
     @cached_property
     def _constant(self) -> IntArray:
         """Positions of the constant channels, [constant channels]."""
         return np.array(list(self.spreads), dtype=np.int64)
+
+
+def departure_nats(departures: Float32Array) -> Float32Array:
+    """Return the contributions of departures from constants in nats, in their shape; 0 while a channel keeps its value.
+
+    They are negative log-likelihoods under Student's t-distribution, less their least value. Up to about ten usual
+    departures they grow by the square, as a Gaussian's would, and then by the logarithm. So a switch that was never
+    used in the training data is seen, but does not hide all that the other channels show.
+
+    Args:
+        departures: Departures, as multiples of the usual one.
+    """
+    squares = np.square(departures) / DEGREES_OF_FREEDOM
+    return np.asarray(0.5 * (DEGREES_OF_FREEDOM + 1) * np.log1p(squares), dtype=np.float32)
 
 
 class SeriesScorer:

@@ -81,7 +81,7 @@ def still(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
 
 def test_a_departure_raises_the_score_by_its_size_in_resolutions(moved: Outcome, still: Outcome) -> None:
     difference = moved.scores.values[:, 0] - still.scores.values[:, 0]
-    np.testing.assert_allclose(difference[EVENT], 0.5 * (3 / 0.1) ** 2, rtol=1e-3)
+    np.testing.assert_allclose(difference[EVENT], 100 * np.log1p(30**2 / 199), rtol=1e-3)
     assert not np.delete(difference, EVENT).any()
     assert moved.result.roc_auc > 0.95 > still.result.roc_auc
 
@@ -90,7 +90,7 @@ def test_the_channel_that_moved_is_named_first(moved: Outcome, still: Outcome) -
     (event,) = moved.result.events
     assert event.detected
     assert event.top_channels[0].channel == "valve"
-    assert event.top_channels[0].excess == pytest.approx(450, rel=1e-3)
+    assert event.top_channels[0].excess == pytest.approx(100 * np.log1p(30**2 / 199), rel=1e-3)
     assert moved.result.root_cause is not None
     assert moved.result.root_cause.hit_rate_100 == 1
     assert still.result.root_cause is not None
@@ -115,7 +115,7 @@ def test_the_result_says_which_channels_are_constant_and_where_they_moved(moved:
 
 def test_a_channel_that_moves_in_the_validation_data_leaves_the_threshold_to_the_others(moved: Outcome) -> None:
     """The door opens in 1.5 % of the validation rows, beyond the quantile of the threshold."""
-    assert moved.result.calibrated.threshold < 100 < 0.5 * (1 / 0.01) ** 2
+    assert moved.result.calibrated.threshold < 100 < 100 * np.log1p(100**2 / 199)
 
 
 def test_baselines_see_only_channels_that_vary(moved: Outcome, tmp_path: Path) -> None:

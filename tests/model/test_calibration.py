@@ -132,5 +132,5 @@ def test_a_constant_channel_that_moves_in_the_validation_data_does_not_hide_all_
     )
     assert still.constant_spreads == {"constant0": 1.0}
     assert still.channel_nats[0] == 0
-    assert moved.channel_nats[0] == pytest.approx(0.5)
+    assert 0 < moved.channel_nats[0] < 0.5
     assert still.score <= moved.score < still.score + 5

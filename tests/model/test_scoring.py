@@ -61,11 +61,13 @@ def test_constant_channels_contribute_by_their_departure_alone(window_steps: int
     values = np.array([[0, 1, 0, 2], [8, 3, -2, 4], [0, 5, 0, 6]], dtype=np.float32)
     times = np.arange(3, dtype=np.int64)
     contributions, reconstruction = scorer.contributions_and_reconstruction(values, times)
-    # valve: (8 / 4)**2 / 2, door: 2**2 / 2, in the present row only
-    assert contributions.tolist() == [[0, 1, 0, 2], [2, 3, 2, 4], [0, 5, 0, 6]]
+    # valve: 8 / 4 usual departures, door: 2, in the present row only
+    of_two = 100 * np.log1p(2**2 / 199)
+    expected = [[0, 1, 0, 2], [of_two, 3, of_two, 4], [0, 5, 0, 6]]
+    np.testing.assert_allclose(contributions, expected, rtol=1e-6)
     assert reconstruction.tolist() == [[0, 0.5, 0, 1], [0, 1.5, 0, 2], [0, 2.5, 0, 3]]
     np.testing.assert_array_equal(scorer.contributions(values, times), contributions)
-    assert scorer.scores(values).tolist() == [3, 11, 11]
+    np.testing.assert_allclose(scorer.scores(values), [3, 7 + 2 * of_two, 11], rtol=1e-6)
 
 
 @given(
@@ -94,5 +96,5 @@ def test_only_the_network_sees_the_channels_that_vary() -> None:
     found = RowScorer(model, {0: 1.0, 4: 1.0}).contributions_and_reconstruction(wide)
     for outputs, wanted in zip(found, expected, strict=True):
         np.testing.assert_array_equal(outputs[:, [1, 2, 3, 5, 6]], wanted)
-    np.testing.assert_array_equal(found[0][:, [0, 4]], 24.5)
+    np.testing.assert_allclose(found[0][:, [0, 4]], 100 * np.log1p(7**2 / 199), rtol=1e-6)
     np.testing.assert_array_equal(found[1][:, [0, 4]], 0)

@@ -23,7 +23,7 @@ def test_hyperparameters_come_in_the_forms_of_the_pipeline() -> None:
     expected = Hyperparameters(latent_dim=8, hidden_dims=(128, 64), beta=0.1, lr=1e-5, batch_size=1024)
     assert validated(Hyperparameters, given) == expected
     assert validated(Hyperparameters, {**given, "hidden_dims": [128.0, 64.0]}) == expected
-    assert (expected.window_steps, validated(Hyperparameters, {**given, "window_steps": "5"}).window_steps) == (1, 5)
+    assert (expected.window_steps, validated(Hyperparameters, {**given, "window_steps": "3"}).window_steps) == (5, 3)
 
 
 @pytest.mark.parametrize(

@@ -86,8 +86,8 @@ def test_trials_table() -> None:
     table = TuningResult(trials=(trial(0, 0.1), trial(1, None))).trials_table
     assert table == (
         "trial,state,val_loss,seconds,latent_dim,hidden_dims,beta,lr,batch_size,window_steps\n"
-        '0,succeeded,0.1,1.23,4,"16,8",1.0,0.001,32,1\n'
-        '1,failed,,1.23,4,"16,8",1.0,0.01,32,1\n'
+        '0,succeeded,0.1,1.23,4,"16,8",1.0,0.001,32,5\n'
+        '1,failed,,1.23,4,"16,8",1.0,0.01,32,5\n'
     )
     rows = list(csv.DictReader(io.StringIO(table)))
     assert rows[0]["hidden_dims"] == "16,8"

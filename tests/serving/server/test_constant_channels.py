@@ -27,19 +27,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", params=[1, 2], ids=["one step", "two steps"])
 def model(request: pytest.FixtureRequest, folder: Path) -> AnomalyModel:
-    return make_model(folder / str(request.param), window_steps=request.param, constant=CHANNELS[1:2], threshold=1e6)
+    return make_model(folder / str(request.param), window_steps=request.param, constant=CHANNELS[1:2], threshold=1e3)
 
 
 @pytest.mark.parametrize("ask", ASK)
 def test_a_departure_raises_the_score_and_is_named_first(model: AnomalyModel, ask: Ask) -> None:
     still, moved, back, far = ask(model, ROWS, None, None)
-    assert moved["score"] - still["score"] == pytest.approx(4.5, rel=1e-4)
+    assert moved["score"] - still["score"] == pytest.approx(100 * np.log1p(3**2 / 199), rel=1e-4)
     assert back["score"] == still["score"]
     top = moved["top_channels"][0]
     assert (top["channel"], top["expected"], top["observed"]) == (CHANNELS[1], CONSTANT, CONSTANT + 3 * SCALE)
     assert top["share"] > 0.5
     assert far["top_channels"][0]["channel"] == CHANNELS[1]
-    assert far["score"] == pytest.approx(0.5e12)  # finite, however far it is
+    assert far["score"] == pytest.approx(100 * np.log1p(1e12 / 199), rel=0.01)  # finite, however far it is
     assert [bool(answer["alarm"]) for answer in (still, moved, back, far)] == [False, False, False, True]
 
 
@@ -47,7 +47,7 @@ def test_a_predictor_answers_for_all_channels(folder: Path) -> None:
     model = make_model(folder / "predictor", role=Role.PREDICTOR, constant=CHANNELS[1:2])
     body = json.dumps({"instances": [[0.0, 3.0, 0.0]]}).encode()
     (answer,) = json.loads(asyncio.run(model.answer_v1(body, {})).content)["predictions"]
-    assert answer["parts"][1] == 4.5
+    assert answer["parts"][1] == pytest.approx(100 * np.log1p(3**2 / 199))
     assert answer["expected"][1] == 0
     assert answer["score"] == pytest.approx(sum(answer["parts"]))
 

@@ -103,7 +103,7 @@ def channel_scales(values: Float32Array) -> Float64Array:
 def draw(starts: IntArray, scales: Float64Array, rng: np.random.Generator) -> Iterator[SyntheticAnomaly]:
     """Yield anomalies of all kinds that neither overlap nor cross gaps, one after another in a random order of time.
 
-    The row before an anomaly is normal, and there is no gap between them.
+    The row before an anomaly is normal, and there is no gap between them. Anomalies keep a distance of their length.
 
     Args:
         starts: Position of the first row after the last gap before each row, [rows].

@@ -160,14 +160,25 @@ def test_scores_are_smoothed_as_in_operation(tmp_path: Path) -> None:
     assert smoothed.average_precision["forecaster"] == pytest.approx(raw.average_precision["forecaster"])
 
 
-@pytest.mark.parametrize(("rows", "change"), [(199, 1), (400, 0)], ids=["few rows", "constant"])
+@pytest.mark.parametrize(
+    ("rows", "change", "max_gap_ns"),
+    [(199, 1, SECOND), (400, 0, SECOND), (400, 1, SECOND - 1)],
+    ids=["few rows", "constant", "gaps everywhere"],
+)
 def test_without_room_for_anomalies_the_vae_is_kept(
-    rows: int, change: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    rows: int, change: int, max_gap_ns: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    values = make_values(rows, 0) * change
-    val = Dataset.open(write_dataset(tmp_path / "val", values.astype(np.float32)))
-    assert select(ensemble_of(torch.zeros_like, torch.abs), val, Windowing(), 0) == Selection("vae", {})
+    values = (change * make_values(rows, 0)).astype(np.float32)
+    val, windowing = Dataset.open(write_dataset(tmp_path / "val", values)), Windowing(1, max_gap_ns)
+    assert select(ensemble_of(torch.zeros_like, torch.abs), val, windowing, 0) == Selection("vae", {})
     assert f"{rows} validation rows have no room for synthetic anomalies" in caplog.text
+
+
+def test_the_weights_count(tmp_path: Path) -> None:
+    ensemble = ensemble_of(torch.abs, lambda values: -values.abs())
+    ensemble.weights.copy_(torch.tensor([0.75, 0.25]))
+    precision = select(ensemble, quiet_dataset(tmp_path), Windowing(), seed=0).average_precision
+    assert precision["ensemble"] == precision["vae"] > precision["forecaster"]
 
 
 def test_infinite_scores_are_the_highest(tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -87,6 +89,9 @@ def test_drawn_anomalies(seed: int, gaps: list[int]) -> None:
 def test_anomalies_of_all_kinds_signs_and_channels_in_a_tenth_of_the_rows() -> None:
     anomalies = list(draw(np.zeros(20_000, dtype=np.int64), np.ones(8), np.random.default_rng(0)))
     assert sum(anomaly.stop - anomaly.first for anomaly in anomalies) == pytest.approx(2000, abs=60)
+    bounds = sorted((anomaly.first, anomaly.stop) for anomaly in anomalies)
+    for (first, stop), (next_first, next_stop) in pairwise(bounds):  # at least the shorter of two lies between them
+        assert next_first - stop >= min(stop - first, next_stop - next_first)
     counts = [sum(anomaly.kind == kind for anomaly in anomalies) for kind in Kind]
     assert min(counts) > 0.5 * max(counts)
     assert {len(anomaly.channels) for anomaly in anomalies} == {1, 2}

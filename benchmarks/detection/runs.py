@@ -31,7 +31,6 @@ METRICS = (
     "hit_rate_100", "hit_rate_150",
 )  # fmt: skip
 SPLITS = ("train", "val", "test")
-MODEL = "vae"
 Run = dict[str, Any]
 
 
@@ -92,7 +91,7 @@ def run(prepared: Prepared, seed: int, settings: Settings) -> Run:
         "best_epoch": summary.best_epoch,
         "epochs": summary.epochs,
         "cpu_seconds": {"until_trained": trained - start, "evaluation": time.process_time() - trained},
-        "detectors": {name: dict(values) for name, values in detector_metrics(result)},
+        "detectors": {name: dict(values) for name, values in detector_metrics(result, arguments.detector)},
     }
 
 
@@ -111,11 +110,11 @@ def _evaluate(paths: Mapping[str, str], scaled: Mapping[str, str], settings: Set
     )
 
 
-def detector_metrics(result: EvaluationResult) -> Iterator[tuple[str, dict[str, float | None]]]:
-    """Yield the metrics of the model and of each baseline; None where one is not defined."""
+def detector_metrics(result: EvaluationResult, model: str) -> Iterator[tuple[str, dict[str, float | None]]]:
+    """Yield the metrics of the model, by its name, and of each baseline; None where one is not defined."""
     causes = result.root_cause
     rates = {"hit_rate_100": causes.hit_rate_100, "hit_rate_150": causes.hit_rate_150} if causes else {}
-    yield MODEL, {**_metrics(result), **rates}
+    yield model, {**_metrics(result), **rates}
     for baseline in result.baselines:
         yield baseline.name, _metrics(baseline)
 

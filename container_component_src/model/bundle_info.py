@@ -132,6 +132,7 @@ class BundleInfo(Frozen):
     def metadata(self) -> dict[str, Any]:
         """Return the summary that the pipeline shows for the artifact."""
         return {
+            "detector": self.architecture.detector.value,
             "val_loss": self.training.val_loss,
             "epochs": self.training.epochs,
             "best_epoch": self.training.best_epoch,

@@ -30,7 +30,7 @@ def calibrate(model: Network, val: Dataset, arguments: TrainingArguments) -> Thr
     """
     max_gap_ns, spreads = max_gap(val), usual_departures(val)
     scorer = SeriesScorer(RowScorer.of(model, val.channels, spreads, max_gap_ns))
-    smoother = Smoother(arguments.smoothing, arguments.smoothing_window, max_gap_ns)
+    smoother = new_smoother(arguments, max_gap_ns)
     smoothed = np.empty(val.manifest.rows, dtype=np.float64)
     position = 0
     channel_nats = np.zeros(len(val.channels), dtype=np.float64)
@@ -51,6 +51,11 @@ def calibrate(model: Network, val: Dataset, arguments: TrainingArguments) -> Thr
         channel_nats=tuple((channel_nats / val.manifest.rows).tolist()),
         constant_spreads=spreads,
     )
+
+
+def new_smoother(arguments: TrainingArguments, max_gap_ns: int | None) -> Smoother:
+    """Return a smoother of scores as the arguments say; `max_gap_ns` is the longest time step that is not a gap."""
+    return Smoother(arguments.smoothing, arguments.smoothing_window, max_gap_ns)
 
 
 def usual_departures(val: Dataset) -> dict[str, float]:

@@ -1,9 +1,10 @@
-"""Training of a VAE on a dataset, which writes the model bundle."""
+"""Training of a detector on a dataset, which writes the model bundle."""
 
 import logging
 import os
 import platform
 import warnings
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from container_component_src.errors import InputError
 from container_component_src.limits import usable_memory
 from container_component_src.model.bundle import Bundle, build
 from container_component_src.model.bundle_info import Architecture, BundleInfo, Epoch, TrainingSummary
-from container_component_src.model.calibration import calibrate, channel_statistics, max_gap
+from container_component_src.model.calibration import calibrate, channel_statistics, max_gap, new_smoother
 from container_component_src.model.callbacks import EpochHistory, SafetensorsIO
 from container_component_src.model.data_access import check_data
 from container_component_src.model.datamodule import (
@@ -68,11 +69,8 @@ def train(arguments: TrainingArguments) -> TrainingSummary:
     check_data(arguments, device_memory(), arguments.hyperparameters, nodes=arguments.num_gpu_nodes)
     nodes, rank = _world(arguments)
     architecture = _architecture(arguments)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(arguments.seed)
-        model = build(architecture, len(train_set.varying().channels), arguments.beta)
-        windowing = Windowing(arguments.window_steps, max_gap(val_set))
-        model.initialize(torch.from_numpy(sample_windows(train_set.varying(), windowing)))
+    windowing = Windowing(arguments.window_steps, max_gap(val_set))
+    model = _initial(architecture, train_set.varying(), windowing, arguments)
     share, seed = arguments.memory_share, arguments.seed
     train_rows, val_rows = (row_source(data.varying(), share, seed, windowing) for data in (train_set, val_set))
     epochs = fit(model, train_rows, val_rows, arguments)
@@ -97,6 +95,15 @@ def train(arguments: TrainingArguments) -> TrainingSummary:
     return summary
 
 
+def _initial(architecture: Architecture, train: Dataset, windowing: Windowing, arguments: TrainingArguments) -> Network:
+    """Return the network before the first step, which is the same in all processes."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(arguments.seed)
+        model = build(architecture, len(train.channels), arguments.beta)
+        model.initialize(torch.from_numpy(sample_windows(train, windowing)))
+    return model
+
+
 def _settled(
     model: Network, architecture: Architecture, val: Dataset, windowing: Windowing, arguments: TrainingArguments
 ) -> tuple[Network, Architecture, dict[str, float]]:
@@ -106,7 +113,7 @@ def _settled(
     balance(model, val, windowing)
     if arguments.detector is not Detector.AUTO:
         return model, architecture, {}
-    choice = select(model, val, windowing, arguments.seed)
+    choice = select(model, val, windowing, arguments.seed, partial(new_smoother, arguments, windowing.max_gap_ns))
     detector = Detector(choice.detector)
     kept = model if detector is Detector.ENSEMBLE else model.members()[detector]
     return kept, architecture.model_copy(update={"detector": detector}), choice.average_precision

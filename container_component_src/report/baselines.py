@@ -2,6 +2,7 @@
 
 from container_component_src.evaluation.result import BaselineResult, EvaluationResult
 from container_component_src.report.text import fraction, interval_text
+from container_component_src.steps.training import Detector
 
 NAMES = {
     "z_score": "Z-score",
@@ -17,6 +18,11 @@ _AREAS = {"roc_auc": "ROC AUC", "pr_auc": "PR AUC"}
 def baseline_name(baseline: BaselineResult) -> str:
     """Return the display name of a baseline."""
     return NAMES.get(baseline.name, baseline.name)
+
+
+def detector_name(detector: Detector) -> str:
+    """Return the display name of a detector."""
+    return "VAE" if detector is Detector.VAE else detector.value
 
 
 def baseline_verdict(result: EvaluationResult) -> str:

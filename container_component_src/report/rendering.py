@@ -6,7 +6,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from container_component_src.report import text
-from container_component_src.report.baselines import baseline_name
+from container_component_src.report.baselines import baseline_name, detector_name
 
 _FILTERS = (
     text.duration,
@@ -18,6 +18,7 @@ _FILTERS = (
     text.short_number,
     text.utc,
     baseline_name,
+    detector_name,
 )
 
 

@@ -96,8 +96,9 @@ def test_the_job_publishes_its_model(tmp_path: Path, invoke: Invoke) -> None:
     }
     chosen = {"latent_dim": 2.0, "hidden_dims": "8,4", "beta": 1.0, "lr": 0.01, "batch_size": 50.0}
     done = invoke(
-        "run_pytorchjob", *paths, "--hyperparameters", json.dumps(chosen), "--max-epochs", "2.0", "--min-epoch-steps", "1",
-        "--smoothing-window", "3", "--alarm-quantile", "0.99", "--executor-input", json.dumps({"outputs": outputs}),
+        "run_pytorchjob", *paths, "--hyperparameters", json.dumps(chosen), "--max-epochs", "2.0",
+        "--min-epoch-steps", "1", "--smoothing-window", "3", "--alarm-quantile", "0.99",
+        "--executor-input", json.dumps({"outputs": outputs}),
     )  # fmt: skip
     assert (done.code, done.stderr) == (0, "")
     assert (tmp_path / "model_uri").read_text() == str(tmp_path / "bundle")

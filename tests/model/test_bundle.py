@@ -68,7 +68,7 @@ def test_round_trip(tmp_path: Path) -> None:
 
 def test_weights_of_another_model(folder: Path) -> None:
     other = make_bundle()
-    other.model.log_variance.data += 1
+    other.model.get_parameter("log_variance").data += 1
     other.save(storage.resolve(str(folder.parent / "other")))
     (folder.parent / "other" / "model.safetensors").replace(folder / "model.safetensors")
     with pytest.raises(InputError, match=r"model.safetensors: not the weights that .* \(SHA-256 differs\)"):
@@ -160,7 +160,7 @@ def test_failed_save_leaves_no_valid_bundle(tmp_path: Path, monkeypatch: pytest.
     location = storage.resolve(str(tmp_path / "bundle"))
     make_bundle().save(location)
     other = make_bundle()
-    other.model.log_variance.data += 1
+    other.model.get_parameter("log_variance").data += 1
     write = storage.Location.write_bytes
 
     def stop_at_the_description(self: storage.Location, content: bytes) -> None:

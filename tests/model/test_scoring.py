@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from container_component_src.arrays import Float32Array
 from container_component_src.model import scoring
+from container_component_src.model.network import Network
 from container_component_src.model.scoring import RowScorer
 from container_component_src.model.vae import TimeStampVAE
 from tests.model.datasets import make_values
@@ -42,7 +43,7 @@ def test_outlier_raises_the_contribution_of_its_channel() -> None:
     assert contributions.argmax() == 4 * 5 + 2
 
 
-class Halves(nn.Module):
+class Halves(Network):
     """Contributions are the values of the present time step, and the reconstruction is half of them."""
 
     def __init__(self, window_steps: int, channels: int) -> None:
@@ -53,6 +54,12 @@ class Halves(nn.Module):
     def forward(self, windows: Tensor) -> tuple[Tensor, Tensor]:
         present = windows[:, -len(self.weight) :] * self.weight
         return present, present / 2
+
+    def training_loss(self, values: Tensor, generator: torch.Generator) -> Tensor:
+        raise NotImplementedError
+
+    def validation_loss(self, values: Tensor) -> Tensor:
+        raise NotImplementedError
 
 
 @pytest.mark.parametrize("window_steps", [1, 3])

@@ -107,7 +107,7 @@ def test_bundle_has_the_weights_of_the_best_epoch(tmp_path: Path) -> None:
     assert summary.best_epoch == int(np.argmin(losses)) == len(losses) - 1 - 4
     model = Bundle.load(arguments.model_output_file).model
     with torch.no_grad():
-        val_loss = model.negative_elbo(torch.from_numpy(make_values(200, seed=2)), beta=1.0).numpy()
+        val_loss = model.validation_loss(torch.from_numpy(make_values(200, seed=2))).numpy()
     assert np.median(val_loss) == pytest.approx(min(losses), rel=1e-6)
 
 
@@ -148,7 +148,7 @@ def test_the_network_does_not_see_constant_channels(tmp_path: Path, memory_share
     assert with_valve.info.channels == names
     assert with_valve.info.thresholds.constant_spreads == {"valve": 9.0}
     assert with_valve.info.thresholds.score == pytest.approx(
-        without.info.thresholds.score + float(departure_nats(np.float32(1)))
+        without.info.thresholds.score + float(departure_nats(np.ones(1, dtype=np.float32))[0])
     )
     assert set(with_valve.info.channel_statistics) == set(names)
 
@@ -179,6 +179,27 @@ def test_fewer_rows_than_the_nodes_need(tmp_path: Path) -> None:
 
 def test_batch_may_be_larger_than_the_training_set(tmp_path: Path) -> None:
     assert train(make_arguments(tmp_path, batch_size=1024, max_epochs=1)).epochs == 1
+
+
+@pytest.mark.parametrize("detector", ["forecaster", "ensemble", "auto"])
+def test_other_detectors_are_trained_calibrated_and_saved(tmp_path: Path, detector: str) -> None:
+    arguments = make_arguments(tmp_path, detector=detector, window_steps=3, max_epochs=3, alarm_quantile=0.95)
+    summary = train(arguments)
+    bundle = Bundle.load(arguments.model_output_file)
+    kept = bundle.info.architecture.detector
+    assert kept in ({"vae", "forecaster", "ensemble"} if detector == "auto" else {detector})
+    assert set(summary.candidates) == ({"vae", "forecaster", "ensemble"} if detector == "auto" else set())
+    if detector == "auto":
+        assert summary.candidates[kept] == max(summary.candidates.values())
+    assert (summary.active_latents is None) == (detector == "forecaster")
+    scores = bundle.scorer.contributions(make_values(200, seed=2), TIMES).sum(axis=1)
+    smoothed = bundle.info.thresholds.smoother().push(TIMES, scores)
+    assert bundle.info.thresholds.score == pytest.approx(np.quantile(smoothed, 0.95), rel=1e-5)
+
+
+def test_detectors_that_predict_need_an_earlier_time_step(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="window_steps 1 has no earlier time step, from which --detector forecaster"):
+        make_arguments(tmp_path, detector="forecaster", window_steps=1)
 
 
 def test_rare_states_of_the_validation_set_do_not_end_the_training(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The verdict on the model and its baselines, in every case."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from container_component_src.evaluation.result import BaselineResult, EvaluationResult, Interval, ThresholdMetrics
 from container_component_src.report.baselines import baseline_verdict
 from container_component_src.report.rendering import render
+from container_component_src.steps.training import Detector
 
 AREAS = ("roc_auc", "pr_auc")
 
@@ -72,7 +74,8 @@ def test_verdict(other: BaselineResult, expected: str) -> None:
 
 
 def section(shown: EvaluationResult) -> str:
-    return render("baselines.html.jinja", result=shown, verdict=baseline_verdict(shown))
+    info = SimpleNamespace(architecture=SimpleNamespace(detector=Detector.VAE))
+    return render("baselines.html.jinja", info=info, result=shown, verdict=baseline_verdict(shown))
 
 
 def test_the_table_lists_the_model_first_and_then_the_strongest_baseline() -> None:

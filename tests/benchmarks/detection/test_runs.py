@@ -30,7 +30,7 @@ def test_an_unknown_parameter_is_refused() -> None:
 def test_every_detector_has_every_metric(tmp_path: Path) -> None:
     case = write_case(tmp_path)
     result = evaluate(case.bundle, case.val, case.test, str(case.out), case.train)
-    found = dict(detector_metrics(result))
+    found = dict(detector_metrics(result, "vae"))
     assert list(found) == ["vae", *(baseline.name for baseline in result.baselines)]
     assert all(list(values) == list(METRICS) for values in found.values())
     assert found["vae"]["vus_pr"] == result.vus_pr

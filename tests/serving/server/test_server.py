@@ -49,7 +49,7 @@ def test_other_weights_than_described_are_refused(invoke: Invoke, tmp_path: Path
 
 def test_weights_that_compute_nan_are_refused(tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path)
-    bundle.model.log_variance.data.fill_(float("nan"))
+    bundle.model.get_parameter("log_variance").data.fill_(float("nan"))
     bundle.save(storage.resolve(str(tmp_path)))
     result = serve("serve_predictor", "--model-dir", str(tmp_path))
     assert result.returncode == 2

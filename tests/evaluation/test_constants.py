@@ -61,7 +61,7 @@ def run(folder: Path, frames: dict[str, Frame], channels: tuple[str, ...] = CHAN
         scale_dataset(str(folder / name), scaler, uri)
     arguments = TrainingArguments(
         train_df_path=scaled["train"], val_df_path=scaled["val"], model_output_file=str(folder / "model"),
-        batch_size=50, max_epochs=2, latent_dim=2, hidden_dims=(8, 4), smoothing_window=3, lr=0.01,
+        batch_size=50, max_epochs=2, min_epoch_steps=1, latent_dim=2, hidden_dims=(8, 4), smoothing_window=3, lr=0.01,
     )  # fmt: skip
     train(arguments)
     scores = str(folder / "scores")

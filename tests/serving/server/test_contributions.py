@@ -51,7 +51,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, np.ndarra
         TrainingArguments(
             train_df_path=str(folder / "train"), val_df_path=str(folder / "val"),
             model_output_file=str(folder / "bundle"), batch_size=128, max_epochs=12, latent_dim=6,
-            hidden_dims=(64, 32), alarm_quantile=0.999,
+            hidden_dims=(64, 32), alarm_quantile=0.999, window_steps=1, min_epoch_steps=1,
         )
     )  # fmt: skip
     return Bundle.load(str(folder / "bundle")), unknown.astype(np.float64)

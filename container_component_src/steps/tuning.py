@@ -59,7 +59,7 @@ class SearchSpace(Arguments):
         "Sizes of the latent space to try, as a JSON list.", (16, 24)
     )
     hidden_dims: Annotated[tuple[HiddenDims, ...], *Choices] = parameter(
-        'Sizes of the two hidden layers to try, as a JSON list of texts such as "128,64".', ((128, 64), (256, 128))
+        'Sizes of the two hidden layers to try, as a JSON list of texts such as "128,64".', ((64, 32), (128, 64))
     )
     betas: Annotated[tuple[Positive, ...], *Choices] = parameter(
         "Weights of the KL divergence to try, as a JSON list.", (1.0,)

@@ -5,8 +5,9 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
+from random import SystemRandom
 
 import psutil
 
@@ -14,6 +15,8 @@ from container_component_src.processes import PROJECT_ROOT, group_members, stop
 from container_component_src.signals import ENDS_WITH_INPUT, signals_deferred
 
 LOOPBACK = "127.0.0.1"
+# Below those that systems choose for outgoing connections, which could take a port before its server listens.
+_PORTS = range(20_000, 32_768)
 STOP_GRACE = 5.0  # seconds between SIGTERM and SIGKILL
 
 
@@ -67,8 +70,11 @@ def start_process(
 
 def free_ports(count: int) -> list[int]:
     """Return different ports on which nothing listens."""
+    ports: list[int] = []
     with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for opened in sockets:
-            opened.bind((LOOPBACK, 0))
-        return [opened.getsockname()[1] for opened in sockets]
+        while len(ports) < count:
+            port = SystemRandom().choice(_PORTS)
+            with suppress(OSError):
+                stack.enter_context(socket.socket()).bind((LOOPBACK, port))
+                ports.append(port)
+    return ports

@@ -117,7 +117,7 @@ class TimeStampVAE(Network):
         mean = windows.mean(dim=0)
         centred = windows - mean
         drawn = min(components + _OVERSAMPLING, *windows.shape)
-        _, singular_values, directions = torch.pca_lowrank(windows, drawn, niter=4)
+        _, singular_values, directions = torch.pca_lowrank(centred, drawn, center=False, niter=4)
         directions, variances = directions[:, :components], singular_values[:components].square() / len(windows)
         rest = (centred.square().mean(dim=0).sum() - variances.sum()) / max(dimensions - components, 1)
         noise = rest.clamp(min=self.variance_floor)

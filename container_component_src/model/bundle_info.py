@@ -63,8 +63,8 @@ class Epoch(Frozen):
     """Losses of one epoch, nats per time step."""
 
     epoch: int  # from 0
-    train_loss: float  # minimised loss: mean negative ELBO with the beta of the training
-    val_loss: float  # median negative ELBO with beta 1 over the validation rows
+    train_loss: float  # minimised loss, mean over the training rows
+    val_loss: float  # median of the validation loss over the rows
 
 
 class TrainingSummary(Frozen):

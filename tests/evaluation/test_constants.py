@@ -52,8 +52,9 @@ def run(folder: Path, frames: dict[str, Frame], channels: tuple[str, ...] = CHAN
     for name, frame in frames.items():
         events = (Event(id="1", start=first, end=last + 1, causes=("valve",)),) if name == "test" else ()
         with DatasetWriter(str(folder / name), "time", channels) as writer:
-            for part in (slice(0, 131), slice(131, None)):
-                writer.write(Frame(frame.timestamps[part], frame.values[part], frame.labels[part]))  # type: ignore[index]
+            first_part = np.arange(len(frame)) < 131
+            for part in (first_part, ~first_part):
+                writer.write(frame.where(part))
             writer.commit(events=events)
     scaler = fit_scaler(str(folder / "train"), ScalerType.STANDARD)
     scaled = {name: str(folder / "scaled" / name) for name in frames}

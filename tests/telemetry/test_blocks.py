@@ -9,24 +9,11 @@ from container_component_src.steps.data import SplitRule
 from container_component_src.telemetry.blocks import BlockDraw
 from container_component_src.telemetry.events import Event, inside_any
 from tests.helpers import MINUTE, nanoseconds
+from tests.telemetry.splits import events, rules
 
 START = nanoseconds("2023-01-01")
 MINUTES_PER_HOUR = 60
-RULES = st.builds(
-    SplitRule,
-    window_hours=st.floats(0, 5),
-    block_hours=st.floats(0.1, 50),
-    val_fraction=st.floats(0.05, 0.95),
-    seed=st.integers(0, 2**31),
-)
-EVENTS = st.lists(
-    st.builds(
-        lambda start, length: Event(id="x", start=START + start * MINUTE, end=START + (start + length) * MINUTE),
-        st.integers(-500, 2500),
-        st.integers(1, 300),
-    ),
-    max_size=4,
-)
+RULES, EVENTS = rules(50), events(START, 2500)
 
 
 def _minutes(rows: int) -> np.ndarray:

@@ -17,6 +17,7 @@ from container_component_src.telemetry.labels import label_dataset
 from container_component_src.telemetry.split import assign as assign_by_draw
 from container_component_src.telemetry.split import split_dataset
 from tests.helpers import MINUTE, TIME, nanoseconds, report, write_dataset, write_reports
+from tests.telemetry.splits import events, rules
 
 HOUR = 60 * MINUTE
 
@@ -51,21 +52,7 @@ def test_bounds_of_windows() -> None:
     assert assign(_frame(edges), (event,), narrow)["test"].timestamps.tolist() == [10 * HOUR, 11 * HOUR - 1]
 
 
-RULES = st.builds(
-    SplitRule,
-    window_hours=st.floats(0, 5),
-    block_hours=st.floats(0.1, 10),
-    val_fraction=st.floats(0.05, 0.95),
-    seed=st.integers(0, 2**31),
-)
-EVENTS = st.lists(
-    st.builds(
-        lambda start, length: Event(id="x", start=start * MINUTE, end=(start + length) * MINUTE),
-        st.integers(-500, 3000),
-        st.integers(1, 300),
-    ),
-    max_size=4,
-).map(tuple)
+RULES, EVENTS = rules(10), events(0, 3000)
 
 
 @given(rule=RULES, events=EVENTS, cut=st.integers(0, 2500))

@@ -17,6 +17,7 @@ from container_component_src.arrays import Float32Array, Float64Array
 from container_component_src.evaluation.windowed_baselines import EXPLAINED_VARIANCE, fit_windowed_baselines
 from container_component_src.limits import usable_cores
 from container_component_src.telemetry.dataset import Dataset
+from container_component_src.telemetry.series import EvenSample
 
 FOREST_ROWS = 50_000  # evenly spaced training rows that the trees sample from
 TREES, TREE_ROWS = 100, 256  # defaults of Liu et al. 2008
@@ -108,9 +109,9 @@ def _summarise(train: Dataset) -> tuple[Float64Array, Float64Array, Float32Array
     """
     channels = len(train.channels)
     mean, products, count, sample = np.zeros(channels), np.zeros((channels, channels)), 0, []
-    stride = -(-train.manifest.rows // FOREST_ROWS)
+    evenly = EvenSample(train.manifest.rows, FOREST_ROWS)
     for frame in train.frames():
-        sample.append(frame.values[-count % stride :: stride].copy())
+        sample.append(frame.values[evenly.of(len(frame))].copy())
         for rows in _batches(len(frame)):
             values = frame.values[rows].astype(np.float64)
             shift = values.mean(axis=0) - mean

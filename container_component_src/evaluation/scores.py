@@ -16,6 +16,7 @@ from container_component_src.model.scoring import SeriesScorer
 from container_component_src.telemetry.dataset import Dataset, Frame, to_iso
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.events import Event, row_bounds
+from container_component_src.telemetry.series import EvenSample
 
 SAMPLE_ROWS = 20_000  # evenly spaced validation rows that the usual contributions of each channel are taken from
 
@@ -70,14 +71,13 @@ class EventContributions:
 def score_validation(bundle: Bundle, val: Dataset, moved: DepartureCount) -> tuple[Float32Array, UsualContributions]:
     """Return the smoothed scores, [rows], and the usual contributions of each channel."""
     smoother, scorer = bundle.info.thresholds.smoother(), SeriesScorer(bundle.scorer)
-    stride = -(-val.manifest.rows // SAMPLE_ROWS)
-    smoothed, sample, offset = [], [], 0
+    evenly = EvenSample(val.manifest.rows, SAMPLE_ROWS)
+    smoothed, sample = [], []
     for frame in val.frames():
         moved.add(frame)
         contributions = _finite_contributions(scorer, val, frame)
         smoothed.append(smoother.push(frame.timestamps, contributions.sum(axis=1)).astype(np.float32))
-        sample.append(contributions[-offset % stride :: stride].copy())  # the same rows for any partitioning
-        offset += len(frame)
+        sample.append(contributions[evenly.of(len(frame))].copy())
     median, limit = np.quantile(np.concatenate(sample), [0.5, bundle.info.thresholds.quantile], axis=0)
     return np.concatenate(smoothed), UsualContributions(median.astype(np.float64), limit.astype(np.float64))
 

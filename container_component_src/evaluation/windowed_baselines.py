@@ -14,7 +14,7 @@ from container_component_src.arrays import Float32Array, IntArray
 from container_component_src.model.calibration import max_gap
 from container_component_src.model.windows import Windowing
 from container_component_src.telemetry.dataset import Dataset, Frame
-from container_component_src.telemetry.series import Context
+from container_component_src.telemetry.series import Context, EvenSample
 
 CLUSTERS = 20
 EXPLAINED_VARIANCE = 0.9  # share of the variance that the kept principal components explain
@@ -114,10 +114,9 @@ def sample_windows(train: Dataset, window_steps: int) -> Float32Array:
     """Return evenly spaced windows of a dataset, [windows, window_steps * channels]."""
     size = window_steps * len(train.channels)
     most = max(1, min(SAMPLE_WINDOWS, SAMPLE_VALUES // size))
-    stride, offset = -(-train.manifest.rows // most), 0
+    evenly = EvenSample(train.manifest.rows, most)
     series, sample = WindowSeries(window_steps, max_gap(train)), []
     for frame in train.frames():
-        rows = np.arange(-offset % stride, len(frame), stride)
+        rows = np.arange(len(frame))[evenly.of(len(frame))]
         sample += [windows for _, windows in series.push(frame, rows)]
-        offset += len(frame)
     return np.concatenate(sample)

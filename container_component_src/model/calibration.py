@@ -11,6 +11,7 @@ from container_component_src.model.scoring import MOST_DEPARTURE, RowScorer, Ser
 from container_component_src.steps.training import TAIL_START, ThresholdMethod, TrainingArguments
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.scaling import Moments
+from container_component_src.telemetry.series import EvenSample
 from container_component_src.telemetry.smoothing import GAP_SAMPLE, Smoother, default_max_gap
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
@@ -126,12 +127,10 @@ def tail_quantile(scores: Float64Array, quantile: float) -> float | None:
 def channel_statistics(train: Dataset) -> dict[str, ChannelStatistics]:
     """Return the distribution of each channel, with quantiles of at most `STATISTICS_ROWS` evenly spaced rows."""
     moments = Moments(len(train.channels))
-    stride = -(-train.manifest.rows // STATISTICS_ROWS)
-    sample, offset = [], 0
+    evenly, sample = EvenSample(train.manifest.rows, STATISTICS_ROWS), []
     for frame in train.frames():
         moments.add(frame.values)
-        sample.append(frame.values[-offset % stride :: stride].copy())
-        offset += len(frame)
+        sample.append(frame.values[evenly.of(len(frame))].copy())
     quantiles = np.quantile(np.concatenate(sample), QUANTILES, axis=0, overwrite_input=True)
     return {
         name: ChannelStatistics(

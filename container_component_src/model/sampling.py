@@ -6,6 +6,7 @@ from container_component_src.arrays import Float32Array
 from container_component_src.model.datamodule import read_frame
 from container_component_src.model.windows import Windowing
 from container_component_src.telemetry.dataset import Dataset
+from container_component_src.telemetry.series import EvenSample
 
 SAMPLE_ROWS = 20_000  # maximum number of windows
 SAMPLE_BYTES = 256 * 2**20  # maximum memory of the windows
@@ -23,11 +24,9 @@ def sample_windows(dataset: Dataset, windowing: Windowing) -> Float32Array:
     chosen = [partitions[position] for position in positions]
     row_bytes = windowing.steps * len(dataset.channels) * np.dtype(np.float32).itemsize
     rows = max(1, min(SAMPLE_ROWS, SAMPLE_BYTES // row_bytes))
-    stride = -(-sum(partition.rows for partition in chosen) // rows)
-    windows, offset = [], 0
+    evenly, windows = EvenSample(sum(partition.rows for partition in chosen), rows), []
     for partition in chosen:
         frame = read_frame(dataset, partition)
-        sampled = np.arange(-offset % stride, len(frame), stride)
+        sampled = np.arange(len(frame))[evenly.of(len(frame))]
         windows.append(windowing.of(frame.values, windowing.starts(frame.timestamps), sampled))
-        offset += len(frame)
     return np.concatenate(windows)

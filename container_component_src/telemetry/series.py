@@ -10,6 +10,25 @@ from container_component_src.arrays import Timestamps
 F = TypeVar("F", bound=np.floating)
 
 
+class EvenSample:
+    """Evenly spaced rows of a series, which are the same for any pieces.
+
+    Args:
+        rows: Number of rows of the series.
+        most: Largest number of rows in the sample.
+    """
+
+    def __init__(self, rows: int, most: int) -> None:
+        self._stride = -(-rows // most)
+        self._known = 0
+
+    def of(self, rows: int) -> slice:
+        """Return the sampled ones of the next rows."""
+        sampled = slice(-self._known % self._stride, rows, self._stride)
+        self._known += rows
+        return sampled
+
+
 class Context(Generic[F]):
     """The last rows before the next piece of a series, which the windows of its rows need.
 

@@ -4,29 +4,42 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from typing import Annotated
+
+from pydantic import BeforeValidator, PlainSerializer
 
 from container_component_src.alarms.rule import AlarmRule
 from container_component_src.alarms.tracker import AlarmState, Change, Channels, ChannelShare
+from container_component_src.telemetry.timestamps import from_iso, to_iso
 from container_component_src.values import Frozen
 
 _VERSION_DIGITS = 8  # of the model's version in an ID
 
 
+def _parsed_time(value: object) -> object:
+    return from_iso(value) if isinstance(value, str) else value
+
+
+# Nanoseconds since 1970-01-01 UTC; ISO 8601 in files.
+Time = Annotated[int, BeforeValidator(_parsed_time), PlainSerializer(to_iso, when_used="json")]
+
+
 class Alarm(Frozen):
-    """One alarm; times are nanoseconds since 1970-01-01 UTC."""
+    """One alarm, which is also a line of a file of alarms."""
 
     id: str  # start and model: the same whenever this model finds this alarm
     state: AlarmState
-    start: int  # first row above the threshold
-    raised: int  # row at which it had lasted long enough to be raised
-    end: int  # last row of the alarm, so far if it is not closed
-    peak: int  # row with the largest score
+    start: Time  # first row above the threshold
+    raised: Time  # row at which it had lasted long enough to be raised
+    end: Time  # last row of the alarm, so far if it is not closed
+    peak: Time  # row with the largest score
     peak_score: float  # smoothed, nats
     threshold: float  # nats
     rows: int
     channels: tuple[ChannelShare, ...]  # that contribute most at the peak, largest share first
     subsystem: str  # of the channels with the largest share together; "" if unknown
     model_version: str
+    events: tuple[str, ...] | None = None  # IDs of the reported events that it overlaps; None: unknown
 
 
 @dataclass(frozen=True)
@@ -73,8 +86,8 @@ def alarm_id(start: int, model_version: str) -> str:
 def subsystem_of(channels: Channels, subsystems: Mapping[str, str]) -> str:
     """Return the subsystem whose channels have the largest share together; "" if no channel has a subsystem."""
     shares: dict[str, float] = {}
-    for channel, share in channels:
-        name = next((name for pattern, name in subsystems.items() if fnmatchcase(channel, pattern)), "")
+    for item in channels:
+        name = next((name for pattern, name in subsystems.items() if fnmatchcase(item.channel, pattern)), "")
         if name:
-            shares[name] = shares.get(name, 0.0) + share
+            shares[name] = shares.get(name, 0.0) + item.share
     return max(shares, key=shares.__getitem__, default="")

@@ -26,7 +26,8 @@ class AlarmState(StrEnum):
     CLOSED = "closed"
 
 
-class ChannelShare(NamedTuple):
+@dataclass(frozen=True)
+class ChannelShare:
     """A channel and its share of what a score exceeds the usual one by."""
 
     channel: str

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from container_component_src.alarms.rule import AlarmRule
-from container_component_src.alarms.tracker import AlarmState, AlarmTracker, Span, find_alarms
+from container_component_src.alarms.tracker import AlarmState, AlarmTracker, ChannelShare, Span, find_alarms
 
 RULE = AlarmRule(raise_above=5, clear_below=2)
 
@@ -49,8 +49,8 @@ def test_rows_are_in_alarm_from_the_one_that_raises_it() -> None:
 
 def test_an_alarm_knows_its_peak_and_the_channels_there() -> None:
     tracker = AlarmTracker(RULE)
-    tracked = tracker.push(np.arange(4), np.array([6.0, 8, 7, 8]), lambda row: ((f"channel {row}", 1.0),))
-    assert tracked.changes[-1].span == Span(0, 0, 3, 4, 1, 8.0, (("channel 1", 1.0),))
+    tracked = tracker.push(np.arange(4), np.array([6.0, 8, 7, 8]), lambda row: (ChannelShare(f"channel {row}", 1.0),))
+    assert tracked.changes[-1].span == Span(0, 0, 3, 4, 1, 8.0, (ChannelShare("channel 1", 1.0),))
 
 
 def test_forced_rows_are_in_alarm_whatever_their_score() -> None:

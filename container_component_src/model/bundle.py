@@ -94,11 +94,9 @@ class Bundle:
         """Open a dataset whose channels and scaler are the model's.
 
         Raises:
-            InputError: There is no such dataset, it has no rows, or it has other channels or another scaler.
+            InputError: There is no such dataset, or it has other channels or another scaler.
         """
         dataset = Dataset.open(uri)
-        if not dataset.manifest.rows:
-            raise InputError(f"{dataset.location.uri}: the dataset has no rows", fix="change the split")
         self.check_channels(dataset.channels)
         if dataset.manifest.scaler != self.info.scaler:
             raise InputError(

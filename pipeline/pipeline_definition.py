@@ -9,6 +9,7 @@ from kfp.dsl import base_component
 
 from container_component_src.settings import Settings
 from container_component_src.steps.data import (
+    SETS,
     CreateTrainValTestSplit,
     FitScaler,
     LabelTelemetry,
@@ -86,7 +87,7 @@ def build_pipeline(settings: Settings, cache: bool = True) -> base_component.Bas
                 ScaleDataframes,
                 resources.data,
                 scaler=scaler.outputs["scaler"],
-                **_datasets(splits, "train", "val", "test"),
+                **_datasets(splits, *SETS),
             )
             tuning = run(
                 RunKatibExperiment,
@@ -116,7 +117,7 @@ def build_pipeline(settings: Settings, cache: bool = True) -> base_component.Bas
                 VisualizeResults,
                 resources.data,
                 df_path=dataset.outputs["dataset_uri"],
-                **_datasets(splits, "train", "val", "test"),
+                **_datasets(splits, *SETS),
                 scores_path=evaluation.outputs["scores_uri"],
                 evaluation=evaluation.outputs["evaluation"],
                 model=training.outputs["model"],

@@ -320,6 +320,6 @@ def test_full_disk_while_scaling(run_command: RunCommand, invoke: Invoke, tmp_pa
     assert not scaler.exists()
 
     assert invoke(*command).code == 0
-    outcome = run_command(*data_steps.scale(scaler, [train] * 3, tmp_path), before_start=_full_after(100_000))
+    outcome = run_command(*data_steps.scale(scaler, [train] * 4, tmp_path), before_start=_full_after(100_000))
     assert_refused(outcome, tmp_path / "scaled_train" / "part-", "-00000.parquet", "no space left")
     assert_nothing_written(*(tmp_path / f"scaled_{name}" for name in SETS))

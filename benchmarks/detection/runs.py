@@ -72,8 +72,7 @@ def run(prepared: Prepared, seed: int, settings: Settings) -> Run:
         split_dataset(prepared.dataset, prepared.labels, targets, validated(SplitRule, rule))
         options = {"train_df_path": paths["train"], "scaler_path": str(folder), **settings.of(FitScaler)}
         scaler = fit_scaler(paths["train"], validated(FitScaler, options).scaler_type)
-        for name in SETS:
-            scale_dataset(paths[name], scaler, scaled[name])
+        rows = {name: scale_dataset(paths[name], scaler, scaled[name]).manifest.rows for name in SETS}
         training = {"train_df_path": scaled["train"], "val_df_path": scaled["val"], "model_output_file": paths["model"]}
         arguments = validated(TrainingArguments, {**training, "seed": seed, **settings.of(TrainingArguments)})
         with redirect_stdout(io.StringIO()):  # the losses of every epoch
@@ -83,7 +82,7 @@ def run(prepared: Prepared, seed: int, settings: Settings) -> Run:
     return {
         "seed": seed,
         "settings": settings.values,
-        "rows": {"train": summary.train_rows, "val": summary.val_rows, "test": result.counts.test_rows},
+        "rows": rows,
         "anomalous_rows": result.counts.anomalous_rows,
         "events": result.counts.events,
         "constant_channels": list(scaler.constant),

@@ -15,12 +15,12 @@ from container_component_src.report.traces import Figure, line, milliseconds
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.smoothing import NANOSECONDS_PER_SECOND
 
-SPANS_SHOWN = 4_000  # maximum per split: gaps shorter than this fraction of the time range are not drawn
+SPANS_SHOWN = 3_000  # maximum per split: gaps shorter than this fraction of the time range are not drawn
 _LANES = (
     ("train", "Training", "@score"),
     ("val", "Validation", "@best"),
     ("calibration", "Calibration", "@calibrated"),
-    ("test", "Test", "@muted"),
+    ("test", "Test", "@olive"),
 )
 
 Spans = Timestamps  # [spans, 2]: first and last timestamp of stretches without a gap

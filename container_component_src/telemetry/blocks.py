@@ -72,13 +72,12 @@ class BlockDraw:
     def sets(self, timestamps: Timestamps) -> dict[str, BoolArray]:
         """Return which nominal rows are in a block of each set, [rows], by the name of the set."""
         blocks, shares = self.blocks(timestamps), self.rule.shares
+        wanted = {name: max(round(share * self.count), 1) for name, share in shares.items()}
         smallest, middle, largest = sorted(shares, key=shares.__getitem__)
-        first, before = _draw(blocks, self.count, shares[smallest] * self.count, 2 * self.rule.seed)
-        left = self.count - max(round(shares[smallest] * self.count), 1)
-        second, _ = _draw(blocks - before, left, shares[middle] * self.count, 2 * self.rule.seed + 1)
-        second &= ~first
-        drawn = {smallest: first, middle: second, largest: ~(first | second)}
-        return {name: drawn[name] for name in shares}
+        first, before = _draw(blocks, self.count, wanted[smallest], 2 * self.rule.seed)
+        ranks, left = blocks - before, max(self.count - wanted[smallest], 1)  # among the blocks that are not drawn yet
+        second = ~first & _draw(ranks, left, wanted[middle], 2 * self.rule.seed + 1)[0]
+        return {smallest: first, middle: second, largest: ~(first | second)}
 
 
 def nanoseconds(hours: float) -> int:
@@ -86,19 +85,19 @@ def nanoseconds(hours: float) -> int:
     return round(hours * 3600 * 10**9)
 
 
-def _draw(numbers: IntArray, count: int, wanted: float, seed: int) -> tuple[BoolArray, IntArray]:
+def _draw(numbers: IntArray, count: int, wanted: int, seed: int) -> tuple[BoolArray, IntArray]:
     """Draw one of each stratum of consecutive numbers.
 
     Args:
         numbers: Any of the numbers from 0 to `count` - 1, [numbers].
         count: How many there are to draw from.
-        wanted: How many to draw, rounded, but at least one.
+        wanted: How many to draw.
         seed: Seed of the draw.
 
     Returns:
         Which of the numbers are drawn, and how many smaller ones are drawn, [numbers] each.
     """
-    size = -((-max(count, 1) << _FRACTION_BITS) // max(round(wanted), 1))  # of a stratum, rounded up
+    size = -((-count << _FRACTION_BITS) // wanted)  # of a stratum, rounded up
     strata = (((numbers + 1) << _FRACTION_BITS) - 1) // size  # the last ones that start at or before the numbers
     starts, ends = strata * size >> _FRACTION_BITS, (strata + 1) * size >> _FRACTION_BITS
     drawn = starts + (uniform(strata, seed) * (ends - starts)).astype(np.int64)

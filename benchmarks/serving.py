@@ -31,17 +31,19 @@ from benchmarks.results import Detail
 from benchmarks.serving_load import LOOPBACK, Answers, Endpoint, in_turns, load
 from benchmarks.table import detail_table
 from container_component_src import storage
+from container_component_src.alarms.rule import AlarmRule
 from container_component_src.backends.local.processes import free_ports
 from container_component_src.backends.local.serving import Server, running, wait_until_ready
 from container_component_src.model.bundle import Bundle, build
 from container_component_src.model.bundle_info import (
     Architecture,
     BundleInfo,
+    Calibration,
     ChannelStatistics,
-    Thresholds,
     TrainingSummary,
 )
 from container_component_src.serving.protocol.v2 import encode_request
+from container_component_src.steps.calibration import AlarmSettings
 from container_component_src.steps.data import ScalerType
 from container_component_src.steps.training import Hyperparameters
 from container_component_src.telemetry.scaler import Scaler
@@ -68,9 +70,10 @@ def make_bundle(folder: Path) -> Bundle:
         scaler=Scaler(
             type=ScalerType.STANDARD, channels=channels, centre=(10.0,) * CHANNELS, scale=(2.0,) * CHANNELS
         ),
-        thresholds=Thresholds(
-            score=300.0, method="none", quantile=0.99, smoothing_window=30, max_gap_ns=10**10, val_rows=1,
-            channel_nats=(1.4,) * CHANNELS,
+        max_gap_ns=10**10,
+        calibration=Calibration(
+            settings=AlarmSettings(), rule=AlarmRule(raise_above=300.0, clear_below=300.0, max_gap_ns=10**10),
+            method="none", false_alarms_per_day=None, rows=1, days=0.0, channel_nats=(1.4,) * CHANNELS,
         ),
         training=TrainingSummary(
             train_rows=1, val_rows=1, epochs=1, best_epoch=0, val_loss=0.0, history=(),

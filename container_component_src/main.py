@@ -19,6 +19,7 @@ from container_component_src.command_line import run_command
 from container_component_src.signals import ENDS_WITH_INPUT, end_with_input
 
 COMMANDS = (
+    "calibrate",
     "cleanup",
     "create_train_val_test_split",
     "deploy_to_kserve",

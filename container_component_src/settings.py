@@ -110,6 +110,7 @@ class Settings(Frozen):
     image: Image
     resources: Resources
     limits: Limits = Limits()
+    subsystems: dict[str, NonEmpty] = Field(default_factory=dict)  # by the pattern of the names of their channels
     parameters: dict[str, bool | int | float | str | list[object]] = Field(default_factory=dict)  # of the pipeline
 
 

@@ -1,6 +1,7 @@
 """The pipeline: which step feeds which, and what each may use on the cluster. Nothing is read or sent here."""
 
 import inspect
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ from kfp import dsl
 from kfp.dsl import base_component
 
 from container_component_src.settings import Settings
+from container_component_src.steps.calibration import Calibrate
 from container_component_src.steps.data import (
     SETS,
     CreateTrainValTestSplit,
@@ -107,10 +109,17 @@ def build_pipeline(settings: Settings, cache: bool = True) -> base_component.Bas
                 pods=tasks.pods(resources.training),
                 job_timeout=limits.training_hours * 3600,
             )
+            calibration = run(
+                Calibrate,
+                resources.data,
+                bundle_path=training.outputs["model_uri"],
+                **_datasets(scaled, "calibration", prefix="scaled_"),
+            )
+            model = calibration.outputs["calibrated_model"]
             evaluation = run(
                 RunEvaluation,
                 resources.data,
-                model=training.outputs["model"],
+                calibrated_model=model,
                 **_datasets(scaled, "train", "val", "test", prefix="scaled_"),
             )
             run(
@@ -120,12 +129,12 @@ def build_pipeline(settings: Settings, cache: bool = True) -> base_component.Bas
                 **_datasets(splits, *SETS),
                 scores_path=evaluation.outputs["scores_uri"],
                 evaluation=evaluation.outputs["evaluation"],
-                model=training.outputs["model"],
+                calibrated_model=model,
                 trials=tuning.outputs["trials"],
             )
             deploy_if_good(
                 composite_f1=evaluation.outputs["composite_f1"],
-                model_uri=training.outputs["model_uri"],
+                model_uri=calibration.outputs["calibrated_model_uri"],
                 test_uri=scaled.outputs["scaled_test_uri"],
                 **_values(values, Gate, DeployToKserve),
             )
@@ -141,6 +150,7 @@ def defaults(settings: Settings) -> dict[str, Any]:
         "data_root": settings.paths.data_root,
         "timestamp_col": settings.col_names.timestamp,
         "report_columns": settings.col_names.report.model_dump_json(),
+        "subsystems": json.dumps(settings.subsystems),
         "service_name": settings.platform.inference_service,
         "backend": DEFAULT_BACKEND,
     }

@@ -11,7 +11,7 @@ def run_pytorchjob(arguments: RunPyTorchJob, executor_input: str) -> None:
     from container_component_src import outputs, storage
     from container_component_src.backends.base import get_backend
     from container_component_src.data_root import place
-    from container_component_src.model.bundle_info import copy_bundle, open_info
+    from container_component_src.model.bundle_info import open_info
     from container_component_src.model.data_access import check_access, check_data
     from container_component_src.steps.sizes import AvailableMemory
 
@@ -27,6 +27,4 @@ def run_pytorchjob(arguments: RunPyTorchJob, executor_input: str) -> None:
     get_backend(arguments.backend, arguments.pods).trainer.train(job)
     bundle = storage.resolve(target)
     info = open_info(bundle.uri)
-    if arguments.data_root and arguments.model_copy_path:
-        copy_bundle(bundle, storage.resolve(arguments.model_copy_path))
     outputs.publish(executor_input, parameters={"model_uri": bundle.uri}, artifacts={"model": info.metadata()})

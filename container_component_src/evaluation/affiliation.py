@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from container_component_src.arrays import BoolArray, Float64Array, IntArray
-from container_component_src.evaluation.runs import runs_of
+from container_component_src.telemetry.runs import runs_of
 
 
 class Affiliation(NamedTuple):

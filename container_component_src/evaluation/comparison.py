@@ -14,7 +14,7 @@ from container_component_src.evaluation.metrics import metric_curve, metrics_at,
 from container_component_src.evaluation.result import BaselineResult
 from container_component_src.evaluation.vus import volume_of
 from container_component_src.evaluation.windowed_baselines import WindowSeries
-from container_component_src.model.bundle_info import Thresholds
+from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.telemetry.dataset import Dataset, Frame
 
 
@@ -27,7 +27,7 @@ class Comparison:
     test: Dataset
     labelled: LabelledScores  # smoothed test scores of the model
     resamples: Resamples | None  # of the model
-    thresholds: Thresholds  # of the model
+    info: BundleInfo  # of the model
     seed: int
     window_steps: int  # of the windowed baselines
 
@@ -42,9 +42,9 @@ class Comparison:
 
     def _smoothed_scores(self, scorers: Mapping[str, Scorer], dataset: Dataset) -> dict[str, Float32Array]:
         """Return the smoothed scores [rows] of each scorer from one pass over the dataset."""
-        smoothers = {name: self.thresholds.smoother() for name in scorers}
+        smoothers = {name: self.info.smoother() for name in scorers}
         lengths = dict.fromkeys(scorer.window_steps for scorer in scorers.values())
-        series = {steps: WindowSeries(steps, self.thresholds.max_gap_ns) for steps in lengths}
+        series = {steps: WindowSeries(steps, self.info.max_gap_ns) for steps in lengths}
         smoothed = {name: np.empty(dataset.manifest.rows, dtype=np.float32) for name in scorers}
         position = 0
         for frame in dataset.frames():
@@ -57,7 +57,7 @@ class Comparison:
     def _evaluate(self, name: str, val: Float32Array, test: Float32Array) -> BaselineResult:
         """Evaluate a baseline by its smoothed validation and test scores, [rows] each."""
         labelled = replace(self.labelled, scores=test)
-        threshold = float(np.quantile(val, self.thresholds.quantile, overwrite_input=True))
+        threshold = float(np.quantile(val, self.info.calibrated.settings.alarm_quantile, overwrite_input=True))
         curve = metric_curve(labelled)
         resamples = resample(labelled, threshold, self.seed)
         volume = volume_of(labelled)

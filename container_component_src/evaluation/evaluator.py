@@ -63,8 +63,8 @@ def evaluate(
             the same label.
     """
     bundle = Bundle.load(bundle_uri)
-    train = _open(train_uri, bundle) if train_uri else None
-    val, test = _open(val_uri, bundle), _open(test_uri, bundle)
+    train = bundle.open_data(train_uri) if train_uri else None
+    val, test = bundle.open_data(val_uri), bundle.open_data(test_uri)
     if not test.manifest.labelled:
         raise InputError(f"{test_uri}: the test data has no labels", fix="name the test dataset of the split step")
     _log.info("scoring %d validation and %d test rows", val.manifest.rows, test.manifest.rows)
@@ -72,11 +72,11 @@ def evaluate(
     val_smoothed, usual = score_validation(bundle, val, val_moved)
     contributions = EventContributions(test.manifest.events, len(test.channels))
     scores, labelled = _score_and_write(bundle, val, test, contributions, test_moved, scores_out_uri)
-    thresholds, seed = bundle.info.thresholds, bundle.info.seed
-    resamples = resample(labelled, thresholds.score, seed)
+    threshold, seed = bundle.info.calibrated.rule.raise_above, bundle.info.seed
+    resamples = resample(labelled, threshold, seed)
     baselines: tuple[BaselineResult, ...] = ()
     if train:
-        comparison = Comparison(train, val, test, labelled, resamples, thresholds, seed, baseline_window_steps)
+        comparison = Comparison(train, val, test, labelled, resamples, bundle.info, seed, baseline_window_steps)
         baselines = comparison.run()
     return _result(
         bundle,
@@ -88,18 +88,6 @@ def evaluate(
         intervals=resamples.intervals() if resamples else {},
         baselines=baselines,
     )
-
-
-def _open(uri: str, bundle: Bundle) -> Dataset:
-    """Open a dataset whose channels and scaler are the model's."""
-    dataset = Dataset.open(uri)
-    bundle.check_channels(dataset.channels)
-    if dataset.manifest.scaler != bundle.info.scaler:
-        raise InputError(
-            f"{dataset.location.uri}: scaled differently from the model's training data",
-            fix="scale it with the model's scaler",
-        )
-    return dataset
 
 
 def _score_and_write(
@@ -114,7 +102,7 @@ def _score_and_write(
     sources, events = [val.location, test.location], test.manifest.events
     with DatasetWriter(scores_out_uri, test.manifest.timestamp_col, SCORE_CHANNELS, sources=sources) as writer:
         labelled = LabelledScores(*write_scores(writer, score_test(bundle, test, contributions, moved)), events)
-        return writer.commit(events=events, notes={"threshold": bundle.info.thresholds.score}), labelled
+        return writer.commit(events=events, notes={"threshold": bundle.info.calibrated.rule.raise_above}), labelled
 
 
 def _result(
@@ -128,7 +116,7 @@ def _result(
     intervals: dict[str, Interval],
     baselines: tuple[BaselineResult, ...],
 ) -> EvaluationResult:
-    calibrated = metrics_at(labelled, bundle.info.thresholds.score)
+    calibrated = metrics_at(labelled, bundle.info.calibrated.rule.raise_above)
     curve, volume = metric_curve(labelled), volume_of(labelled)
     events = _events(labelled, calibrated, diagnoses)
     detected = {event for event, found in zip(labelled.events_with_rows, events, strict=True) if found.detected}
@@ -136,8 +124,8 @@ def _result(
         bundle_digest=bundle.info.weights_sha256,
         scores_uri=scores.location.uri,
         seed=bundle.info.seed,
-        smoothing=bundle.info.thresholds.smoothing,
-        smoothing_window=bundle.info.thresholds.smoothing_window,
+        smoothing=bundle.info.calibrated.settings.smoothing,
+        smoothing_window=bundle.info.calibrated.settings.smoothing_window,
         calibrated=calibrated,
         best=metrics_at(labelled, float(curve.threshold[curve.best])),
         roc_auc=roc_auc(labelled),

@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from container_component_src.arrays import BoolArray, Float64Array, Int8Array, IntArray, Timestamps
 from container_component_src.errors import InputError
-from container_component_src.evaluation.runs import runs_of
 from container_component_src.telemetry.events import Event, row_bounds
+from container_component_src.telemetry.runs import runs_of
 from container_component_src.telemetry.smoothing import (
     NANOSECONDS_PER_DAY,
     NANOSECONDS_PER_SECOND,

@@ -6,7 +6,7 @@ from pydantic import Field, ValidationError
 
 from container_component_src import storage
 from container_component_src.errors import InputError
-from container_component_src.steps.training import Smoothing
+from container_component_src.steps.calibration import Smoothing
 from container_component_src.values import Frozen, describe
 
 SCORE_CHANNELS = ("score", "smoothed_score")  # columns of the dataset of scores, in nats

@@ -13,10 +13,11 @@ from container_component_src.evaluation.result import SCORE_CHANNELS, ChannelExc
 from container_component_src.evaluation.root_cause import Diagnosis
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.scoring import SeriesScorer
-from container_component_src.telemetry.dataset import Dataset, Frame, to_iso
+from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.events import Event, row_bounds
 from container_component_src.telemetry.series import EvenSample
+from container_component_src.telemetry.timestamps import to_iso
 
 SAMPLE_ROWS = 20_000  # evenly spaced validation rows that the usual contributions of each channel are taken from
 
@@ -70,7 +71,7 @@ class EventContributions:
 
 def score_validation(bundle: Bundle, val: Dataset, moved: DepartureCount) -> tuple[Float32Array, UsualContributions]:
     """Return the smoothed scores, [rows], and the usual contributions of each channel."""
-    smoother, scorer = bundle.info.thresholds.smoother(), SeriesScorer(bundle.scorer)
+    smoother, scorer = bundle.info.smoother(), SeriesScorer(bundle.scorer)
     evenly = EvenSample(val.manifest.rows, SAMPLE_ROWS)
     smoothed, sample = [], []
     for frame in val.frames():
@@ -78,7 +79,7 @@ def score_validation(bundle: Bundle, val: Dataset, moved: DepartureCount) -> tup
         contributions = _finite_contributions(scorer, val, frame)
         smoothed.append(smoother.push(frame.timestamps, contributions.sum(axis=1)).astype(np.float32))
         sample.append(contributions[evenly.of(len(frame))].copy())
-    median, limit = np.quantile(np.concatenate(sample), [0.5, bundle.info.thresholds.quantile], axis=0)
+    median, limit = np.quantile(np.concatenate(sample), [0.5, bundle.info.calibrated.settings.alarm_quantile], axis=0)
     return np.concatenate(smoothed), UsualContributions(median.astype(np.float64), limit.astype(np.float64))
 
 
@@ -86,7 +87,7 @@ def score_test(
     bundle: Bundle, test: Dataset, event_contributions: EventContributions, moved: DepartureCount
 ) -> Iterator[Frame]:
     """Yield the test rows with the columns `SCORE_CHANNELS` in place of the channels."""
-    smoother, scorer = bundle.info.thresholds.smoother(), SeriesScorer(bundle.scorer)
+    smoother, scorer = bundle.info.smoother(), SeriesScorer(bundle.scorer)
     for frame in test.frames():
         moved.add(frame)
         contributions = _finite_contributions(scorer, test, frame)

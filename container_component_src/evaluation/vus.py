@@ -15,7 +15,7 @@ import numpy as np
 
 from container_component_src.arrays import BoolArray, Float64Array, IntArray
 from container_component_src.evaluation.labelled_scores import LabelledScores, Scores
-from container_component_src.evaluation.runs import runs_of
+from container_component_src.telemetry.runs import runs_of
 
 THRESHOLDS = 250
 LEAST_WIDTHS = 250  # of the buffer; if there are more, they are sampled evenly

@@ -11,7 +11,7 @@ from sklearn.cluster import MiniBatchKMeans
 from sklearn.decomposition import PCA
 
 from container_component_src.arrays import Float32Array, IntArray
-from container_component_src.model.calibration import max_gap
+from container_component_src.model.statistics import max_gap
 from container_component_src.model.windows import Windowing
 from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.series import Context, EvenSample

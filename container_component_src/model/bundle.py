@@ -18,6 +18,7 @@ from container_component_src.model.vae import TimeStampVAE
 from container_component_src.steps.training import Detector
 from container_component_src.storage import Location
 from container_component_src.telemetry.columns import check_same_channels
+from container_component_src.telemetry.dataset import Dataset
 
 _FIX = "train again"
 
@@ -69,8 +70,23 @@ class Bundle:
     @property
     def scorer(self) -> RowScorer:
         """Scorer of all channels with this model."""
-        thresholds = self.info.thresholds
-        return RowScorer.of(self.model, self.info.channels, thresholds.constant_spreads, thresholds.max_gap_ns)
+        info = self.info
+        return RowScorer.of(self.model, info.channels, info.constant_spreads, info.max_gap_ns)
+
+    def open_data(self, uri: str) -> Dataset:
+        """Open a dataset whose channels and scaler are the model's.
+
+        Raises:
+            InputError: There is no such dataset, or it has other channels or another scaler.
+        """
+        dataset = Dataset.open(uri)
+        self.check_channels(dataset.channels)
+        if dataset.manifest.scaler != self.info.scaler:
+            raise InputError(
+                f"{dataset.location.uri}: scaled differently from the model's training data",
+                fix="scale it with the model's scaler",
+            )
+        return dataset
 
     def check_channels(self, channels: Sequence[str]) -> None:
         """Check that data has the channels of the model in the same order.

@@ -7,9 +7,13 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, model_validator
 
 from container_component_src import storage
+from container_component_src.alarms.alarm import AlarmSource
+from container_component_src.alarms.calibration import ExpectedRate
+from container_component_src.alarms.rule import AlarmRule
 from container_component_src.data_root import IF_DELETED
 from container_component_src.errors import InputError
-from container_component_src.steps.training import Detector, Hyperparameters, Smoothing
+from container_component_src.steps.calibration import AlarmSettings
+from container_component_src.steps.training import Detector, Hyperparameters
 from container_component_src.storage import Location
 from container_component_src.telemetry.scaler import Scaler
 from container_component_src.telemetry.smoothing import Smoother
@@ -17,7 +21,7 @@ from container_component_src.values import Frozen, describe
 
 INFO_NAME = "bundle.json"
 WEIGHTS_NAME = "model.safetensors"
-FORMAT_VERSION = 3  # version 1 had no linear maps, version 2 no constant channels
+FORMAT_VERSION = 4  # version 1 had no linear maps, version 2 no constant channels, version 3 no calibration
 
 Size = Annotated[int, Field(ge=1, le=2**20)]  # of a layer
 Spread = Annotated[float, Field(ge=1, allow_inf_nan=False)]  # usual departure of a constant channel, in resolutions
@@ -33,22 +37,17 @@ class Architecture(Frozen):
     detector: Detector = Detector.VAE
 
 
-class Thresholds(Frozen):
-    """Alarm threshold and its calibration."""
+class Calibration(Frozen):
+    """When the model raises alarms."""
 
-    score: float  # nats; a smoothed score above it is an alarm
-    method: str
-    quantile: float  # of the smoothed validation scores
-    smoothing: Smoothing = Smoothing.MEDIAN  # of bundles from before there were others
-    smoothing_window: int = Field(ge=1)  # time steps
-    max_gap_ns: int | None = Field(ge=0)  # the smoothing restarts after a longer time step; None: never
-    val_rows: int
-    channel_nats: tuple[float, ...] = ()  # mean contribution of each channel to the validation scores; (): unknown
-    constant_spreads: dict[str, Spread] = Field(default_factory=dict)  # of the channels that the network does not see
-
-    def smoother(self) -> Smoother:
-        """Return a new smoother for the scores that are compared with the threshold."""
-        return Smoother(self.smoothing, self.smoothing_window, self.max_gap_ns)
+    settings: AlarmSettings
+    rule: AlarmRule
+    method: str  # that found the threshold
+    false_alarms_per_day: ExpectedRate | None  # None if the calibration set has no length
+    rows: int  # of the calibration set
+    days: float = Field(ge=0)  # that it covers, without gaps
+    channel_nats: tuple[float, ...]  # mean contribution of each channel to the calibration scores
+    subsystems: dict[str, str] = Field(default_factory=dict)  # by the pattern of the names of their channels
 
 
 class ChannelStatistics(Frozen):
@@ -89,7 +88,9 @@ class BundleInfo(Frozen):
     architecture: Architecture
     channels: tuple[str, ...] = Field(min_length=1)  # in the order of the inputs of the model, with constant ones
     scaler: Scaler | None  # None: the model was trained on values without scaling
-    thresholds: Thresholds
+    max_gap_ns: int | None = Field(None, ge=0)  # a longer time step is a gap; None: there are none
+    constant_spreads: dict[str, Spread] = Field(default_factory=dict)  # of the channels that the network does not see
+    calibration: Calibration | None = None  # None: not calibrated yet
     impute_missing: bool = False  # whether servers impute missing values unless a request says otherwise
     training: TrainingSummary
     channel_statistics: dict[str, ChannelStatistics]  # of the training data, by channel; for the detection of drift
@@ -112,11 +113,11 @@ class BundleInfo(Frozen):
             raise ValueError("a channel is repeated")
         if self.scaler is not None and self.scaler.channels != self.channels:
             raise ValueError("scaler and model have different channels")
-        if set(self.thresholds.constant_spreads) != set(self.scaler.constant if self.scaler else ()):
+        if set(self.constant_spreads) != set(self.scaler.constant if self.scaler else ()):
             raise ValueError("constant_spreads does not have the constant channels of the scaler")
         if self.impute_missing and self.scaler is None:
             raise ValueError("impute_missing needs the centres of a scaler")
-        if len(self.thresholds.channel_nats) not in (0, len(self.channels)):
+        if self.calibration and len(self.calibration.channel_nats) != len(self.channels):
             raise ValueError("channel_nats does not have one value per channel")
         return self
 
@@ -124,6 +125,27 @@ class BundleInfo(Frozen):
     def varying(self) -> tuple[str, ...]:
         """The channels that the network sees."""
         return self.scaler.varying if self.scaler else self.channels
+
+    @property
+    def calibrated(self) -> Calibration:
+        """The calibration.
+
+        Raises:
+            InputError: The model has none.
+        """
+        if self.calibration is None:
+            raise InputError("the model is not calibrated, so it has no alarm threshold", fix="run calibrate on it")
+        return self.calibration
+
+    @property
+    def alarm_source(self) -> AlarmSource:
+        """What all alarms of the model have in common."""
+        return AlarmSource(self.version, self.calibrated.rule, self.calibrated.subsystems)
+
+    def smoother(self) -> Smoother:
+        """Return a new smoother for the scores that are compared with the threshold."""
+        settings = self.calibrated.settings
+        return Smoother(settings.smoothing, settings.smoothing_window, self.max_gap_ns)
 
     def with_version(self) -> "BundleInfo":
         """Return a copy with the version."""
@@ -140,7 +162,7 @@ class BundleInfo(Frozen):
             "train_rows": self.training.train_rows,
             "val_rows": self.training.val_rows,
             "channels": len(self.channels),
-            "threshold": self.thresholds.score,
+            **({"threshold": self.calibration.rule.raise_above} if self.calibration else {}),
             "seed": self.seed,
             **self.training.hyperparameters.model_dump(mode="json"),
         }

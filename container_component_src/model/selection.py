@@ -1,7 +1,6 @@
 """Choice among the detectors of an ensemble, without a known anomaly."""
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,8 +10,9 @@ from container_component_src.arrays import Float32Array
 from container_component_src.model.ensemble import Ensemble
 from container_component_src.model.synthetic_anomalies import Injection, inject
 from container_component_src.model.windows import Windowing
+from container_component_src.steps.calibration import AlarmSettings
 from container_component_src.steps.sizes import BLOCK_ROWS
-from container_component_src.steps.training import Detector, Smoothing
+from container_component_src.steps.training import Detector
 from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.smoothing import Smoother
 
@@ -36,10 +36,6 @@ class Selection:
 
     detector: str
     average_precision: dict[str, float] = field(default_factory=dict)
-
-
-def _unsmoothed() -> Smoother:
-    return Smoother(Smoothing.NONE, 1, None)
 
 
 def balance(ensemble: Ensemble, val: Dataset, windowing: Windowing) -> None:
@@ -67,7 +63,6 @@ def select(
     val: Dataset,
     windowing: Windowing,
     seed: int,
-    new_smoother: Callable[[], Smoother] = _unsmoothed,
 ) -> Selection:
     """Choose the ensemble or one of its members, whichever finds synthetic anomalies in validation data best.
 
@@ -76,7 +71,6 @@ def select(
         val: Scaled validation set of the channels that vary, of which the first rows are read.
         windowing: Conversion of its rows to windows.
         seed: Seed of the anomalies.
-        new_smoother: Makes the smoother of a series of scores.
 
     Returns:
         The candidate with the highest mean average precision, the ensemble if others have the same; the VAE if the
@@ -87,7 +81,7 @@ def select(
     for number in range(INJECTIONS if len(frame) >= MIN_ROWS else 0):
         injection = inject(frame.values, starts, [seed, number])
         if injection.labels.any():
-            found.append(_average_precision(ensemble, frame, injection, windowing, new_smoother))
+            found.append(_average_precision(ensemble, frame, injection, windowing))
     if not found:
         logger.warning("%d validation rows have no room for synthetic anomalies: the detector is the VAE", len(frame))
         return Selection(Detector.VAE)
@@ -104,15 +98,20 @@ def _average_precision(
     frame: Frame,
     injection: Injection,
     windowing: Windowing,
-    new_smoother: Callable[[], Smoother],
 ) -> list[float]:
     """Return the average precision of the ensemble and of each member."""
     from sklearn.metrics import average_precision_score  # noqa: PLC0415 - slow, and only where detectors are compared
 
     scores = member_scores(ensemble, Frame(frame.timestamps, injection.values), windowing)
     weights, compared = ensemble.weights.numpy(), ~injection.left_out
-    smoothed = (new_smoother().push(frame.timestamps, row) for row in (weights @ scores, *scores))
+    smoothed = (_smoother(windowing).push(frame.timestamps, row) for row in (weights @ scores, *scores))
     return [float(average_precision_score(injection.labels[compared], row[compared])) for row in smoothed]
+
+
+def _smoother(windowing: Windowing) -> Smoother:
+    """Return a smoother of scores as a calibration smooths them by default."""
+    settings = AlarmSettings()
+    return Smoother(settings.smoothing, settings.smoothing_window, windowing.max_gap_ns)
 
 
 @torch.inference_mode()

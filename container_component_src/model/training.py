@@ -4,7 +4,6 @@ import logging
 import os
 import platform
 import warnings
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,7 +20,6 @@ from container_component_src.errors import InputError
 from container_component_src.limits import usable_memory
 from container_component_src.model.bundle import Bundle, build
 from container_component_src.model.bundle_info import Architecture, BundleInfo, Epoch, TrainingSummary
-from container_component_src.model.calibration import calibrate, channel_statistics, max_gap, new_smoother
 from container_component_src.model.callbacks import EpochHistory, SafetensorsIO
 from container_component_src.model.data_access import check_data
 from container_component_src.model.datamodule import (
@@ -38,6 +36,7 @@ from container_component_src.model.lightning_module import TrainingModule
 from container_component_src.model.network import Network
 from container_component_src.model.sampling import sample_windows
 from container_component_src.model.selection import balance, select
+from container_component_src.model.statistics import channel_statistics, max_gap, usual_departures
 from container_component_src.model.streaming import StreamingSource
 from container_component_src.model.windows import Windowing
 from container_component_src.scratch import scratch_directory
@@ -55,7 +54,7 @@ logger = logging.getLogger(__name__)
 
 
 def train(arguments: TrainingArguments) -> TrainingSummary:
-    """Train, keep the weights of the best epoch, calibrate the threshold on the validation scores, write the bundle.
+    """Train, keep the weights of the best epoch, and write the bundle, which is not calibrated yet.
 
     In a distributed run every process trains on its shard, and the first one writes the bundle.
 
@@ -65,7 +64,6 @@ def train(arguments: TrainingArguments) -> TrainingSummary:
     """
     train_set, val_set = Dataset.open(arguments.train_df_path), Dataset.open(arguments.val_df_path)
     check_datasets(train_set, val_set, arguments.num_gpu_nodes)
-    _check_imputing(train_set, arguments.impute_missing)
     check_data(arguments, device_memory(), arguments.hyperparameters, nodes=arguments.num_gpu_nodes)
     nodes, rank = _world(arguments)
     architecture = _architecture(arguments)
@@ -83,8 +81,8 @@ def train(arguments: TrainingArguments) -> TrainingSummary:
             architecture=architecture,
             channels=train_set.channels,
             scaler=train_set.manifest.scaler,
-            thresholds=calibrate(model, val_set, arguments),
-            impute_missing=arguments.impute_missing,
+            max_gap_ns=windowing.max_gap_ns,
+            constant_spreads=usual_departures(val_set),
             training=summary,
             channel_statistics=channel_statistics(train_set),
             seed=arguments.seed,
@@ -113,7 +111,7 @@ def _settled(
     balance(model, val, windowing)
     if arguments.detector is not Detector.AUTO:
         return model, architecture, {}
-    choice = select(model, val, windowing, arguments.seed, partial(new_smoother, arguments, windowing.max_gap_ns))
+    choice = select(model, val, windowing, arguments.seed)
     detector = Detector(choice.detector)
     kept = model if detector is Detector.ENSEMBLE else model.members()[detector]
     return kept, architecture.model_copy(update={"detector": detector}), choice.average_precision
@@ -143,14 +141,6 @@ def _architecture(arguments: TrainingArguments) -> Architecture:
         window_steps=arguments.window_steps,
         detector=Detector.ENSEMBLE if arguments.detector is Detector.AUTO else arguments.detector,
     )
-
-
-def _check_imputing(train: Dataset, impute_missing: bool) -> None:
-    if impute_missing and train.manifest.scaler is None:
-        raise InputError(
-            f"{train.location.uri}: not scaled, so no channel has a centre to impute with",
-            fix="scale it, or use --impute-missing false",
-        )
 
 
 def _summary(

@@ -93,7 +93,7 @@ def read_content(
     return Content(
         result=result,
         info=info,
-        overview=read_overview(whole, splits, info.thresholds.max_gap_ns or 0),
+        overview=read_overview(whole, splits, info.max_gap_ns or 0),
         series=read_series(scores, result, axis, windows),
         signals=read_signals(splits["test"], result, windows, info),
         windows=windows,

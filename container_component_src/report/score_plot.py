@@ -10,7 +10,7 @@ from container_component_src.report.series import Line, Series, Window
 from container_component_src.report.signals import Signal
 from container_component_src.report.text import duration, short_number
 from container_component_src.report.traces import Figure, line, milliseconds, threshold_lines
-from container_component_src.telemetry.dataset import to_iso
+from container_component_src.telemetry.timestamps import to_iso
 
 _SCORE_TOP = 0.91  # upper end of the score axis, as a fraction of the plot
 _MOST_SHAPES = 300  # shaded events; more would slow the plot down, and every event has a marker

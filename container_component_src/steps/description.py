@@ -33,7 +33,7 @@ def kind_of(field: FieldInfo) -> Any:
 def type_of(field: FieldInfo) -> str:
     """Return the name of a field's type as users know it."""
     kind = kind_of(field)
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
+    if isinstance(kind, type) and issubclass(kind, BaseModel | dict):
         return "json object"
     if kind is tuple and Ellipsis in get_args(field.annotation):
         return "json list"
@@ -91,7 +91,7 @@ def default_of(field: FieldInfo) -> str | None:
     value = None if field.is_required() else field.default
     if value is None:
         return None
-    if isinstance(value, BaseModel):
+    if isinstance(value, BaseModel | dict):
         return "{}"
     return json.dumps(list_of(value)) if type_of(field) == "json list" else text_of(value)
 

@@ -27,7 +27,7 @@ class RunEvaluation(DataRoot):
         "classification": "ClassificationMetrics",
     }
 
-    bundle_path: NonEmpty = input_artifact("The model bundle.", "model", "Model")
+    bundle_path: NonEmpty = input_artifact("The calibrated model bundle.", "calibrated_model", "Model")
     val_df_path: NonEmpty = wired("The scaled validation set.")
     test_df_path: NonEmpty = wired("The scaled, labelled test set.")
     train_df_path: str = wired("The scaled training set, on which the baselines are fitted. Empty: no baselines.", "")
@@ -50,7 +50,7 @@ class VisualizeResults(Arguments):
     test_df_path: NonEmpty = wired("Its test set, not scaled.")
     scores_path: NonEmpty = wired("The dataset of scores that the evaluation wrote.")
     evaluation_path: NonEmpty = input_artifact("JSON file of the evaluation.", "evaluation")
-    bundle_path: NonEmpty = input_artifact("The evaluated model bundle.", "model", "Model")
+    bundle_path: NonEmpty = input_artifact("The evaluated model bundle.", "calibrated_model", "Model")
     trials_path: str = input_artifact("CSV table of the tuning trials. Empty: no tuning.", "trials", default="")
     report_path: NonEmpty = output_file("HTML file of the report.", "report", "HTML")
 

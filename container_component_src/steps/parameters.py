@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from container_component_src.errors import InputError
+from container_component_src.steps.calibration import Calibrate
 from container_component_src.steps.data import (
     CreateTrainValTestSplit,
     FitScaler,
@@ -45,6 +46,7 @@ PIPELINE_STEPS: tuple[type[Arguments], ...] = (
     ScaleDataframes,
     RunKatibExperiment,
     RunPyTorchJob,
+    Calibrate,
     RunEvaluation,
     VisualizeResults,
     Gate,

@@ -2,28 +2,17 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from container_component_src.errors import InputError
-from container_component_src.steps.declaration import Arguments, option, output_dataset, output_file, parameter, wired
+from container_component_src.steps.declaration import Arguments, option, output_dataset, parameter, wired
 from container_component_src.steps.description import text_of
 from container_component_src.steps.shared import DataRoot, Launching, Seed, Size
 from container_component_src.values import Frozen, NonEmpty
 
 DAY = 86_400.0  # seconds
-TAIL_START = 0.98  # quantile of the scores at which the tail starts, for peaks_over_threshold
-ThresholdMethod = Literal["quantile", "peaks_over_threshold"]
-
-
-class Smoothing(StrEnum):
-    """How a score is combined with those before it."""
-
-    NONE = "none"
-    MEAN = "mean"  # of the scores in the window
-    MEDIAN = "median"  # of the scores in the window
-    EXPONENTIAL = "exponential"  # mean of all scores, with weights that fall by the factor (window - 1) / (window + 1)
 
 
 def _layer_sizes(value: object) -> object:
@@ -76,7 +65,7 @@ class TrainingData(Seed):
     """What a trial of the tuning and the final training have in common."""
 
     train_df_path: NonEmpty = wired("Scaled training set.")
-    val_df_path: NonEmpty = wired("Scaled validation set: it ends the training and sets the alarm threshold.")
+    val_df_path: NonEmpty = wired("Scaled validation set: it ends the training.")
     detector: Detector = parameter(
         "Which networks are trained: a VAE, a forecaster, or an ensemble of both; auto trains both, and keeps what "
         "finds synthetic anomalies in the validation data best.",
@@ -96,36 +85,7 @@ class FinalTraining(TrainingData):
 
     max_epochs: int = parameter("Most epochs of the final training.", 8, ge=1)
     num_gpu_nodes: int = parameter("Nodes of the final training.", 1, ge=1)
-    smoothing: Smoothing = parameter(
-        "How the score of a time step is combined with those before it: not at all, by their mean or median, or by a "
-        "mean in which older scores count exponentially less.",
-        Smoothing.EXPONENTIAL,
-    )
-    smoothing_window: int = parameter("Time steps of the smoothing; 1 for none.", 3, ge=1)
-    alarm_quantile: float = parameter(
-        "Quantile of the validation scores that becomes the alarm threshold.", 0.99, gt=0, lt=1
-    )
-    threshold_method: ThresholdMethod = parameter(
-        "How the quantile is found: among the scores, or from a distribution fitted to the highest 2 % of them, which "
-        "may yield a threshold beyond the highest score.",
-        "quantile",
-    )
-    impute_missing: bool = parameter(
-        "Whether servers of the model score a missing value as the centre of its channel, as the training does, "
-        "instead of refusing the request; a request may choose for itself.",
-        False,
-    )
     model_output_file: NonEmpty = output_dataset("Folder of the model bundle.", "model", "Model")
-
-    @model_validator(mode="after")
-    def _threshold_is_in_the_tail(self) -> Self:
-        if self.threshold_method == "peaks_over_threshold" and self.alarm_quantile <= TAIL_START:
-            raise InputError(
-                f"--alarm-quantile {self.alarm_quantile} is not above {TAIL_START}, where the tail starts that "
-                "--threshold-method peaks_over_threshold fits",
-                fix="raise it, or use the method quantile",
-            )
-        return self
 
 
 def least_batch_size(nodes: int) -> int:
@@ -182,9 +142,6 @@ class RunPyTorchJob(FinalTraining, DataRoot, Launching):
         '"beta": 1.0, "lr": 0.001, "batch_size": 1024, "window_steps": 1}; '
         "those left out have the defaults of run_training.",
         Hyperparameters(),
-    )
-    model_copy_path: str = output_file(
-        "With a data root: folder of a copy of the bundle, for the pipeline's own store.", "model", "Model", ""
     )
     job_timeout: float = wired(
         "Seconds that the training may take, including the time until its pods have nodes.", DAY, gt=0

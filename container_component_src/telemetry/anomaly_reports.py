@@ -11,9 +11,9 @@ from openpyxl.cell.cell import ERROR_CODES
 
 from container_component_src.errors import InputError
 from container_component_src.steps.data import ReportColumns
-from container_component_src.telemetry.dataset import to_iso
 from container_component_src.telemetry.events import Event
 from container_component_src.telemetry.spreadsheets import HEADER_SEARCH_ROWS, MAX_COLUMNS, Row, Sheet, read_sheets
+from container_component_src.telemetry.timestamps import to_iso
 
 logger = logging.getLogger(__name__)
 

@@ -21,8 +21,9 @@ from container_component_src.telemetry.columns import (
     columns_of,
     names_and_reasons,
 )
-from container_component_src.telemetry.dataset import LABEL_COL, check_disjoint, timestamps_of, to_iso, values_of
+from container_component_src.telemetry.dataset import LABEL_COL, check_disjoint, timestamps_of, values_of
 from container_component_src.telemetry.tables import Table, open_table
+from container_component_src.telemetry.timestamps import to_iso
 
 _FIRST = pd.Timestamp.min.value  # of the times that nanoseconds since 1970-01-01 UTC can express
 _NAMES_SHOWN = 5

@@ -8,7 +8,6 @@ the number of rows. A folder without a manifest, or with an empty one, is an unf
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
@@ -26,6 +25,7 @@ from container_component_src.storage import Location
 from container_component_src.telemetry.events import Event
 from container_component_src.telemetry.parquet import open_parquet, readable
 from container_component_src.telemetry.scaler import Scaler
+from container_component_src.telemetry.timestamps import to_iso
 from container_component_src.values import Frozen, describe
 
 LABEL_COL = "Anomaly"
@@ -288,13 +288,3 @@ def check_disjoint(periods: Iterable[tuple[str, int, int]]) -> None:
                 f"{after}: starts at {to_iso(start)}, but {before} ends at {to_iso(end)}",
                 fix=f"remove {rows} from one of the archives",
             )
-
-
-def to_iso(timestamp: int) -> str:
-    """Return nanoseconds since 1970-01-01 UTC as ISO 8601 text."""
-    seconds, nanoseconds = divmod(timestamp, 10**9)
-    text = datetime.fromtimestamp(seconds, UTC).isoformat()
-    if not nanoseconds:
-        return text
-    fraction = f"{nanoseconds:09d}" if nanoseconds % 1000 else f"{nanoseconds // 1000:06d}"
-    return text.replace("+", f".{fraction}+")

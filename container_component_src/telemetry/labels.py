@@ -9,9 +9,10 @@ from container_component_src.arrays import IntArray
 from container_component_src.errors import InputError
 from container_component_src.steps.data import ReportColumns
 from container_component_src.telemetry.anomaly_reports import read_reports
-from container_component_src.telemetry.dataset import Dataset, Frame, to_iso
+from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.events import Event, inside_any, row_bounds
+from container_component_src.telemetry.timestamps import to_iso
 
 logger = logging.getLogger(__name__)
 

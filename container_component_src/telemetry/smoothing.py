@@ -7,7 +7,7 @@ import numpy as np
 
 from container_component_src.arrays import Float32Array, Float64Array, IntArray, Timestamps
 from container_component_src.errors import InputError
-from container_component_src.steps.training import Smoothing
+from container_component_src.steps.calibration import Smoothing
 from container_component_src.telemetry.series import Context
 
 NANOSECONDS_PER_SECOND = 10**9

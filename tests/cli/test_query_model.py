@@ -17,7 +17,7 @@ from container_component_src.backends.local.processes import LOOPBACK, free_port
 from container_component_src.backends.local.serving import running, wait_until_ready
 from container_component_src.model.bundle import Bundle
 from container_component_src.serving.client import model_client
-from container_component_src.steps.training import Smoothing
+from container_component_src.steps.calibration import Smoothing
 from container_component_src.telemetry.smoothing import Smoother
 from tests.helpers import Invoke, assert_nothing_written, assert_refused
 from tests.serving.bundles import CHANNELS, SCALER, make_bundle

@@ -8,15 +8,19 @@ from pathlib import Path
 import numpy as np
 
 from container_component_src import storage
+from container_component_src.alarms.calibration import ExpectedRate
+from container_component_src.alarms.rule import AlarmRule
 from container_component_src.model.bundle import Bundle
-from container_component_src.model.bundle_info import Architecture, BundleInfo, Epoch, Thresholds, TrainingSummary
+from container_component_src.model.bundle_info import Architecture, BundleInfo, Calibration, Epoch, TrainingSummary
 from container_component_src.model.vae import TimeStampVAE
 from container_component_src.report.page import Telemetry
+from container_component_src.steps.calibration import AlarmSettings, Smoothing
 from container_component_src.steps.data import SETS
-from container_component_src.steps.training import Hyperparameters, Smoothing
+from container_component_src.steps.training import Hyperparameters
 from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.events import Event
+from container_component_src.telemetry.smoothing import NANOSECONDS_PER_DAY
 
 SECOND = 1_000_000_000
 START = 1_600_000_000 * SECOND
@@ -58,14 +62,16 @@ def make_bundle(
         architecture=Architecture(latent_dim=1, hidden_dims=(4, 4), variance_floor=0.0, window_steps=window_steps),
         channels=CHANNELS,
         scaler=None,
-        thresholds=Thresholds(
-            score=8.0,
-            method="quantile of the smoothed validation scores",
-            quantile=0.999,
-            smoothing=smoothing,
-            smoothing_window=window,
-            max_gap_ns=10 * SECOND,
-            val_rows=ROWS,
+        max_gap_ns=10 * SECOND,
+        calibration=Calibration(
+            settings=AlarmSettings(smoothing=smoothing, smoothing_window=window, alarm_quantile=0.999),
+            rule=AlarmRule(raise_above=8.0, clear_below=8.0, max_gap_ns=10 * SECOND),
+            method="quantile of the smoothed calibration scores",
+            false_alarms_per_day=ExpectedRate(estimate=1.0, low=0.2, high=3.1),
+            rows=ROWS,
+            days=ROWS * SECOND / NANOSECONDS_PER_DAY,
+            channel_nats=(2.0,) * len(CHANNELS),
+            subsystems={"fan": "ventilation"},
         ),
         training=TrainingSummary(
             train_rows=1000,

@@ -12,8 +12,8 @@ from container_component_src.evaluation.labelled_scores import LabelledScores
 from container_component_src.evaluation.metrics import metrics_at
 from container_component_src.evaluation.result import SCORE_CHANNELS
 from container_component_src.evaluation.vus import volume_under_surface
+from container_component_src.steps.calibration import Smoothing
 from container_component_src.steps.data import ScalerType
-from container_component_src.steps.training import Smoothing
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.scaler import Scaler

@@ -15,8 +15,8 @@ from container_component_src.arrays import BoolArray
 from container_component_src.evaluation.labelled_scores import LabelledScores
 from container_component_src.evaluation.operator_metrics import operator_metrics
 from container_component_src.evaluation.root_cause import channel_scores
-from container_component_src.evaluation.runs import runs_of
 from container_component_src.telemetry.events import Event
+from container_component_src.telemetry.runs import runs_of
 from tests.evaluation.labelled_data import SECOND
 
 NAMES = list("abcdef")

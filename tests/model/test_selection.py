@@ -17,7 +17,7 @@ from container_component_src.model.selection import Selection, balance, first_ro
 from container_component_src.model.synthetic_anomalies import Injection
 from container_component_src.model.vae import TimeStampVAE
 from container_component_src.model.windows import Windowing
-from container_component_src.steps.training import Smoothing
+from container_component_src.steps.calibration import Smoothing
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.smoothing import Smoother
 from tests.model.datasets import CHANNELS, SECOND, make_values, write_dataset

@@ -21,8 +21,8 @@ from container_component_src.report.rendering import render
 from container_component_src.report.score_plot import event_views
 from container_component_src.report.series import EVENT_LINES, Line, Series, event_windows
 from container_component_src.report.signals import Signal
+from container_component_src.steps.calibration import Smoothing
 from container_component_src.steps.data import SETS
-from container_component_src.steps.training import Smoothing
 from tests.evaluation.cases import SECOND, Case, anomalous_frame, make_bundle, write_case
 
 TRIALS = 'trial,state,val_loss,latent_dim,hidden_dims\n0,succeeded,42.0,8,"64,32"\n1,succeeded,41.0,16,</script>\n'

@@ -7,16 +7,18 @@ import numpy as np
 import torch
 
 from container_component_src import storage
+from container_component_src.alarms.rule import AlarmRule
 from container_component_src.model.bundle import Bundle, build
 from container_component_src.model.bundle_info import (
     Architecture,
     BundleInfo,
+    Calibration,
     ChannelStatistics,
-    Thresholds,
     TrainingSummary,
 )
+from container_component_src.steps.calibration import AlarmSettings, Smoothing
 from container_component_src.steps.data import ScalerType
-from container_component_src.steps.training import Hyperparameters, Smoothing
+from container_component_src.steps.training import Hyperparameters
 from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.scaler import Scaler
@@ -45,9 +47,13 @@ def bundle_info(
         architecture=Architecture(latent_dim=2, hidden_dims=(8, 4), variance_floor=1e-4, window_steps=window_steps),
         channels=CHANNELS,
         scaler=SCALER.model_copy(update={"constant": constant}),
-        thresholds=Thresholds(
-            score=threshold, method="quantile", quantile=0.999, smoothing=smoothing, smoothing_window=smoothing_window,
-            max_gap_ns=10**10, val_rows=10, constant_spreads=dict.fromkeys(constant, 1.0),
+        max_gap_ns=10**10,
+        constant_spreads=dict.fromkeys(constant, 1.0),
+        calibration=Calibration(
+            settings=AlarmSettings(smoothing=smoothing, smoothing_window=smoothing_window),
+            rule=AlarmRule(raise_above=threshold, clear_below=threshold, max_gap_ns=10**10),
+            method="quantile", false_alarms_per_day=None, rows=10, days=0.0, channel_nats=(0.0,) * len(CHANNELS),
+            subsystems={"coolant_*": "cooling"},
         ),
         training=TrainingSummary(
             train_rows=10, val_rows=10, epochs=1, best_epoch=0, val_loss=4.0, history=(),

@@ -20,10 +20,11 @@ from hypothesis import strategies as st
 from container_component_src import storage
 from container_component_src.errors import InputError
 from container_component_src.steps.data import ScalerType
-from container_component_src.telemetry.dataset import Dataset, Frame, timestamps_of, to_iso, values_of
+from container_component_src.telemetry.dataset import Dataset, Frame, timestamps_of, values_of
 from container_component_src.telemetry.dataset_writer import DatasetWriter, prepare_output
 from container_component_src.telemetry.events import Event
 from container_component_src.telemetry.scaler import Scaler
+from container_component_src.telemetry.timestamps import to_iso
 from tests.helpers import MINUTE, START, TIME, nanoseconds, write_dataset
 from tests.s3_front import always, s3_front, without_delete
 

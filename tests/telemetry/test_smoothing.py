@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from container_component_src.arrays import Float64Array, Timestamps
 from container_component_src.errors import InputError
-from container_component_src.steps.training import Smoothing
+from container_component_src.steps.calibration import Smoothing
 from container_component_src.telemetry.smoothing import Scores, Smoother, default_max_gap, segment_starts, smooth
 
 SECOND = 1_000_000_000

@@ -11,8 +11,8 @@ from container_component_src.arrays import BoolArray, Float32Array, Float64Array
 from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.serving.protocol.rows import Rows
 from container_component_src.serving.server.missing import Imputation, imputation
+from container_component_src.steps.calibration import Smoothing
 from container_component_src.steps.serving import DEAD_AFTER
-from container_component_src.steps.training import Smoothing
 from container_component_src.telemetry.smoothing import segment_starts, smooth
 
 
@@ -122,10 +122,10 @@ def assess(
     excess = _excess(info, contributions, rows.timestamps)
     top, shares = _take_largest_shares(excess, min(top_channels, len(info.channels)))
     missing = imputation(rows, info.channels, dead_after)
-    alarms = (scores if smoothed is None else smoothed.scores) > info.thresholds.score
+    alarms = (scores if smoothed is None else smoothed.scores) > info.calibrated.rule.raise_above
     return Assessment(
         channels=info.channels,
-        threshold=info.thresholds.score,
+        threshold=info.calibrated.rule.raise_above,
         scores=scores,
         smoothed=smoothed,
         alarms=alarms if missing is None else alarms | missing.alarms,
@@ -139,14 +139,13 @@ def assess(
 
 def _excess(info: BundleInfo, contributions: Float32Array, timestamps: Timestamps | None) -> Float32Array:
     """Return the contributions less their means in the validation data, nats, shape [rows, channels]."""
-    excess = contributions - np.array(info.thresholds.channel_nats or (0.0,), dtype=np.float32)
-    thresholds = info.thresholds
-    window = thresholds.smoother().window
+    excess = contributions - np.array(info.calibrated.channel_nats, dtype=np.float32)
+    settings, window = info.calibrated.settings, info.smoother().window
     if timestamps is None or window == 1:
         return excess
     # The median of a sum is no sum of medians.
-    method = Smoothing.MEAN if thresholds.smoothing is Smoothing.MEDIAN else thresholds.smoothing
-    starts = segment_starts(timestamps, thresholds.max_gap_ns)
+    method = Smoothing.MEAN if settings.smoothing is Smoothing.MEDIAN else settings.smoothing
+    starts = segment_starts(timestamps, info.max_gap_ns)
     return smooth(excess.astype(np.float64), starts, method, window).astype(np.float32)
 
 
@@ -160,8 +159,8 @@ def _in_engineering_units(info: BundleInfo, values: Float32Array, columns: IntAr
 
 
 def _smooth(info: BundleInfo, timestamps: Timestamps, scores: Float32Array) -> Smoothed:
-    smoother = info.thresholds.smoother()
-    since_gap = np.arange(len(timestamps)) - segment_starts(timestamps, info.thresholds.max_gap_ns) + 1
+    smoother = info.smoother()
+    since_gap = np.arange(len(timestamps)) - segment_starts(timestamps, info.max_gap_ns) + 1
     return Smoothed(smoother.push(timestamps, scores), np.minimum(since_gap, smoother.window))
 
 

@@ -46,7 +46,7 @@ class Metrics:
         self._labels = {"model": model, "version": info.version, "part": role}
         self._channels = info.channels
         statistics = [info.channel_statistics.get(name) for name in info.channels]
-        constant = np.array([name in info.thresholds.constant_spreads for name in info.channels])
+        constant = np.array([name in info.constant_spreads for name in info.channels])
         self._means = np.array([item.mean if item else math.nan for item in statistics])
         stds = np.array([item.std if item and item.std > 0 else math.nan for item in statistics])
         self._stds = np.where(constant, 1.0, stds)  # the resolution
@@ -54,8 +54,8 @@ class Metrics:
         high = [item.quantiles.get(_HIGH, math.inf) if item else math.inf for item in statistics]
         self._low = np.where(constant, -1.0, low).astype(np.float32)
         self._high = np.where(constant, 1.0, high).astype(np.float32)
-        threshold = info.thresholds.score
-        usual = sum(info.thresholds.channel_nats) if info.thresholds.channel_nats else threshold - len(info.channels)
+        threshold = info.calibrated.rule.raise_above
+        usual = sum(info.calibrated.channel_nats)
         self._edges = usual + np.array(_SCORE_EDGES) * max(threshold - usual, 1.0)
         self._counts = Counts(len(info.channels), folder)
         self._lock = Lock()  # large requests are answered in a thread of their own

@@ -138,7 +138,8 @@ class AnomalyModel(Model):
 
     def metadata(self) -> dict[str, object]:
         """Return the description of the model that REST clients get."""
-        thresholds = self.service.info.thresholds
+        info = self.service.info
+        settings = info.calibrated.settings
         return {
             "name": self.name,
             "versions": [self.version],
@@ -147,12 +148,12 @@ class AnomalyModel(Model):
             "outputs": self.get_output_types(),
             "parameters": {
                 "part": self.service.options.role,
-                "threshold": thresholds.score,
+                "threshold": info.calibrated.rule.raise_above,
                 "window_steps": self.service.info.architecture.window_steps,
-                "smoothing": thresholds.smoothing.value,
-                "smoothing_window": thresholds.smoothing_window,
-                "context_rows": thresholds.smoother().context_rows + self.service.info.architecture.window_steps - 1,
-                "max_gap_ns": thresholds.max_gap_ns,
+                "smoothing": settings.smoothing.value,
+                "smoothing_window": settings.smoothing_window,
+                "context_rows": info.smoother().context_rows + info.architecture.window_steps - 1,
+                "max_gap_ns": info.max_gap_ns,
                 "impute_missing": self.service.info.impute_missing,
                 "dead_after": self.service.options.arguments.dead_after,
                 "max_body_bytes": self.service.options.max_body_bytes,

@@ -16,8 +16,8 @@ from container_component_src.errors import StepError
 from container_component_src.serving.client import query
 from container_component_src.serving.client.model_client import ModelClient, ModelDescription
 from container_component_src.serving.protocol.v2 import HEADER_LENGTH, decode_response, encode_request
+from container_component_src.steps.calibration import Smoothing
 from container_component_src.steps.serving import QueryModel
-from container_component_src.steps.training import Smoothing
 from tests.helpers import TIME
 from tests.serving.bundles import CHANNELS, SCALER
 from tests.serving.models import make_model

@@ -8,7 +8,7 @@ from container_component_src.serving.protocol.rows import Rows
 from container_component_src.serving.server.answers import assess
 from container_component_src.serving.server.roles import PredictorAnswer
 from container_component_src.serving.server.scorers import Scored
-from container_component_src.steps.training import Smoothing
+from container_component_src.steps.calibration import Smoothing
 from container_component_src.telemetry.smoothing import Smoother
 from tests.serving.bundles import CHANNELS, SCALER, bundle_info
 

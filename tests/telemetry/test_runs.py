@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from container_component_src.evaluation.runs import runs_of
+from container_component_src.telemetry.runs import runs_of
 
 
 def boolean(text: str) -> np.ndarray:

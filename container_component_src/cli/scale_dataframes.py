@@ -12,8 +12,9 @@ def scale_dataframes(arguments: ScaleDataframes, executor_input: str) -> None:
     from container_component_src.telemetry import scaling
 
     scaler = scaling.load_scaler(arguments.scaler_path)
-    datasets = {}
-    for source, name in ((name, f"scaled_{name}") for name in SETS):
+    scaled = {}
+    for part in SETS:
+        name = f"scaled_{part}"
         target = place(getattr(arguments, f"{name}_df_path"), arguments.data_root, arguments.command, name)
-        datasets[name] = scaling.scale_dataset(getattr(arguments, f"{source}_df_path"), scaler, target)
-    outputs.publish(executor_input, datasets=datasets)
+        scaled[name] = scaling.scale_dataset(getattr(arguments, f"{part}_df_path"), scaler, target)
+    outputs.publish(executor_input, datasets=scaled)

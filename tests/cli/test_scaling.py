@@ -87,3 +87,13 @@ def test_a_file_that_is_no_scaler(content: str, named: str, invoke: Invoke, tmp_
     (tmp_path / "s.json").write_text(content)
     outcome = invoke(*data_steps.scale(tmp_path / "s.json", [tmp_path / "data"] * 4, tmp_path))
     assert_refused(outcome, tmp_path / "s.json", "not a scaler", named)
+
+
+def test_each_set_is_scaled_into_its_own_folder(invoke: Invoke, tmp_path: Path) -> None:
+    sources = [tmp_path / name for name in SETS]
+    for rows, source in enumerate(sources, start=10):
+        write_dataset(source, np.random.default_rng(rows).normal(size=(rows, 2)))
+    assert invoke(*data_steps.fit(sources[0], tmp_path / "scaler.json")).code == 0
+    assert invoke(*data_steps.scale(tmp_path / "scaler.json", sources, tmp_path)).code == 0
+    scaled = [Dataset.open(str(tmp_path / f"scaled_{name}")).manifest.rows for name in SETS]
+    assert scaled == [10, 11, 12, 13]

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout
 from functools import cache
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from benchmarks.measure import PROJECT
 from container_component_src.errors import InputError
 from container_component_src.evaluation.evaluator import evaluate
 from container_component_src.evaluation.result import BaselineResult, EvaluationResult
+from container_component_src.model.calibration import calibrate
 from container_component_src.model.training import train
 from container_component_src.scratch import scratch_directory
-from container_component_src.steps.data import FitScaler, SplitRule
+from container_component_src.steps.calibration import Calibrate
+from container_component_src.steps.data import SETS, FitScaler, SplitRule
 from container_component_src.steps.declaration import Arguments
 from container_component_src.steps.evaluation import RunEvaluation
 from container_component_src.steps.training import TrainingArguments
@@ -30,7 +33,7 @@ METRICS = (
     "vus_pr", "vus_roc", "roc_auc", "pr_auc", "composite_f1", "composite_f1_best", "false_alarms_per_day",
     "hit_rate_100", "hit_rate_150",
 )  # fmt: skip
-SPLITS = ("train", "val", "test")
+PARTS = ("data", "training", "calibration", "evaluation")  # of a run, whose seconds are measured
 Run = dict[str, Any]
 
 
@@ -44,13 +47,16 @@ class Settings:
         InputError: No step has a parameter of this name.
     """
 
-    STEPS: tuple[type[Arguments], ...] = (SplitRule, FitScaler, TrainingArguments, RunEvaluation)
+    STEPS: tuple[type[Arguments], ...] = (SplitRule, FitScaler, TrainingArguments, Calibrate, RunEvaluation)
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self.values = dict(values)
         for name in self.values:
             if not any(name in step.model_fields for step in self.STEPS):
-                raise InputError(f"no parameter '{name}'", fix="name one of the split, the scaler or the training")
+                raise InputError(
+                    f"no parameter '{name}'",
+                    fix="name one of the split, the scaler, the training, the calibration or the evaluation",
+                )
 
     def of(self, step: type[Arguments]) -> dict[str, str]:
         """Return the values that a step takes."""
@@ -58,46 +64,51 @@ class Settings:
 
 
 def run(prepared: Prepared, seed: int, settings: Settings) -> Run:
-    """Split, scale, train and evaluate in this process.
+    """Split, scale, train, calibrate and evaluate in this process.
 
     Returns:
         Facts of the run, and the metrics of each detector.
     """
-    start = time.process_time()
+    laps = [time.process_time()]
     with scratch_directory() as folder:
-        paths = {name: str(folder / name) for name in (*SPLITS, "scores", "model")}
-        scaled = {name: str(folder / "scaled" / name) for name in SPLITS}
+        paths = {name: str(folder / name) for name in (*SETS, "scores", "model")}
+        scaled = {name: str(folder / "scaled" / name) for name in SETS}
         hours = {"window_hours": prepared.window_hours, "block_hours": prepared.block_hours}
         rule = {**hours, "seed": seed, **settings.of(SplitRule)}
-        targets = {name: paths[name] for name in SPLITS}
+        targets = {name: paths[name] for name in SETS}
         split_dataset(prepared.dataset, prepared.labels, targets, validated(SplitRule, rule))
         options = {"train_df_path": paths["train"], "scaler_path": str(folder), **settings.of(FitScaler)}
         scaler = fit_scaler(paths["train"], validated(FitScaler, options).scaler_type)
-        for name in SPLITS:
-            scale_dataset(paths[name], scaler, scaled[name])
+        rows = {name: scale_dataset(paths[name], scaler, scaled[name]).manifest.rows for name in SETS}
         training = {"train_df_path": scaled["train"], "val_df_path": scaled["val"], "model_output_file": paths["model"]}
         arguments = validated(TrainingArguments, {**training, "seed": seed, **settings.of(TrainingArguments)})
+        laps.append(time.process_time())
         with redirect_stdout(io.StringIO()):  # the losses of every epoch
             summary = train(arguments)
-        trained = time.process_time()
+        laps.append(time.process_time())
+        inputs = {"bundle_path": paths["model"], "calibration_df_path": scaled["calibration"]}
+        outputs = {"calibrated_model_path": paths["model"]}
+        calibrate(validated(Calibrate, {**inputs, **outputs, **settings.of(Calibrate)}), paths["model"])
+        laps.append(time.process_time())
         result = _evaluate(paths, scaled, settings)
+        laps.append(time.process_time())
     return {
         "seed": seed,
         "settings": settings.values,
-        "rows": {"train": summary.train_rows, "val": summary.val_rows, "test": result.counts.test_rows},
+        "rows": rows,
         "anomalous_rows": result.counts.anomalous_rows,
         "events": result.counts.events,
         "constant_channels": list(scaler.constant),
         "best_epoch": summary.best_epoch,
         "epochs": summary.epochs,
-        "cpu_seconds": {"until_trained": trained - start, "evaluation": time.process_time() - trained},
+        "cpu_seconds": {name: end - start for name, (start, end) in zip(PARTS, pairwise(laps), strict=True)},
         "detectors": {name: dict(values) for name, values in detector_metrics(result, arguments.detector)},
     }
 
 
 def _evaluate(paths: Mapping[str, str], scaled: Mapping[str, str], settings: Settings) -> EvaluationResult:
     """Evaluate the model; paths by the name of the output, and of the scaled datasets by their part of the split."""
-    values = {f"{name}_df_path": scaled[name] for name in SPLITS} | settings.of(RunEvaluation)
+    values = {f"{name}_df_path": scaled[name] for name in ("train", "val", "test")} | settings.of(RunEvaluation)
     outputs = {"bundle_path": paths["model"], "scores_path": paths["scores"], "evaluation_path": "-"}
     arguments = validated(RunEvaluation, {**values, **outputs})
     return evaluate(

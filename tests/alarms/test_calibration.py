@@ -1,53 +1,93 @@
-"""Tests of the alarm threshold."""
+"""Tests of alarm rules from scores of normal operation."""
+
+import logging
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from container_component_src.alarms.calibration import alarm_threshold, tail_quantile
+from container_component_src.alarms.calibration import calibrate_rule
+from container_component_src.alarms.tracker import find_alarms
+from container_component_src.steps.calibration import AlarmSettings
 
-
-def test_tail_of_an_exponential_distribution() -> None:
-    probabilities = (np.arange(200_000) + 0.5) / 200_000
-    scores = 5 - 3 * np.log1p(-probabilities)
-    for quantile in (0.99, 0.999, 0.9999999):  # the last one is above all scores
-        assert tail_quantile(scores, quantile) == pytest.approx(5 - 3 * np.log(1 - quantile), rel=0.01)
-    highest = tail_quantile(scores, 0.9999999)
-    assert highest is not None
-    assert highest > scores.max()
+MINUTE = 60 * 10**9
+DAY_ROWS = 1440  # one a minute
+GAP = 10 * MINUTE
 
 
-def test_tail_of_a_bounded_distribution() -> None:
-    assert tail_quantile(np.linspace(0, 1, 100_000), 0.99999) == pytest.approx(1.0, abs=0.001)
+def minutes(rows: int) -> np.ndarray:
+    return np.arange(rows, dtype=np.int64) * MINUTE
 
 
-def test_the_threshold_of_the_method(caplog: pytest.LogCaptureFixture) -> None:
-    scores = np.linspace(0, 1, 10_000) ** 3
-    assert alarm_threshold(scores, 0.5, "quantile") == (np.quantile(scores, 0.5), "quantile")
-    tail = tail_quantile(scores, 0.99)
-    assert alarm_threshold(scores, 0.99, "peaks_over_threshold") == (tail, "peaks_over_threshold")
-    assert tail != np.quantile(scores, 0.99)
-    assert not caplog.records
+def settings(**values: object) -> AlarmSettings:
+    plain = {"threshold_method": "quantile", "alarm_quantile": 0.5, "clear_fraction": 1.0, "merge_alarm_steps": 0}
+    return AlarmSettings.model_validate({**plain, **values})
 
 
-TIED = np.repeat(
-    np.arange(50.0), [*[200] * 30, *[1] * 20]
-)  # the quantile 0.99 is below the tail, in which few rows are
+def test_the_levels_of_a_rule() -> None:
+    scores = np.arange(101.0)  # median 50
+    rule = calibrate_rule(minutes(101), scores, settings(alarm_quantile=0.9, clear_fraction=0.5), GAP).rule
+    assert (rule.raise_above, rule.clear_below) == (90, 70)
 
 
-@pytest.mark.parametrize(
-    ("scores", "quantile"),
-    [
-        pytest.param(np.arange(100.0), 0.99, id="few rows"),
-        pytest.param(np.arange(5.0), 0.99, id="very few rows"),
-        pytest.param(np.ones(10_000), 0.99, id="equal scores"),
-        pytest.param(TIED, 0.985, id="most of the tail is at its start"),
-        pytest.param(np.r_[np.zeros(980), np.logspace(0, 150, 20)], 1 - 1e-15, id="no finite quantile"),
-    ],
-)
-def test_without_a_tail_to_fit_the_threshold_is_the_quantile(
-    scores: np.ndarray, quantile: float, caplog: pytest.LogCaptureFixture
-) -> None:
-    assert tail_quantile(scores, quantile) is None
-    threshold, method = alarm_threshold(scores, quantile, "peaks_over_threshold")
-    assert (threshold, method) == (np.quantile(scores, quantile), "quantile")
-    assert "no distribution fits the highest 2 %" in caplog.text
+def test_the_times_of_a_rule_are_in_time_steps_that_vary_by_less_than_half() -> None:
+    rule = calibrate_rule(minutes(9), np.zeros(9), settings(min_alarm_steps=3, merge_alarm_steps=2), GAP).rule
+    assert (rule.min_duration_ns, rule.merge_gap_ns) == (1.5 * MINUTE, 2.5 * MINUTE)
+    plain = calibrate_rule(minutes(9), np.zeros(9), settings(), GAP).rule
+    assert (plain.min_duration_ns, plain.merge_gap_ns) == (0, 0)
+
+
+def test_constant_scores_raise_no_alarm() -> None:
+    found = calibrate_rule(minutes(100), np.full(100, -3.0), AlarmSettings(), GAP)
+    assert (found.rule.raise_above, found.rule.clear_below) == (-3, -3)
+    assert found.false_alarms_per_day is not None
+    assert found.false_alarms_per_day.estimate == 0
+
+
+def test_the_expected_rate_counts_alarms_and_observed_days() -> None:
+    scores = np.zeros(2 * DAY_ROWS)
+    scores[[100, 101, 700, 2000]] = 9.0
+    timestamps = minutes(2 * DAY_ROWS)
+    timestamps[DAY_ROWS:] += 1000 * MINUTE  # a gap is not observed
+    found = calibrate_rule(timestamps, scores, settings(), GAP)
+    assert found.days == pytest.approx(2)
+    assert found.false_alarms_per_day is not None
+    assert found.false_alarms_per_day.estimate == pytest.approx(1.5)
+
+
+def test_the_highest_median_is_that_of_a_part() -> None:
+    scores = np.concatenate([np.zeros(20), np.full(20, 7.0), np.ones(20)])
+    assert calibrate_rule(minutes(60), scores, settings(), GAP).highest_median == 7
+
+
+def test_one_row_has_no_rate() -> None:
+    found = calibrate_rule(minutes(1), np.array([2.0]), AlarmSettings(), None)
+    assert (found.rule.raise_above, found.days, found.false_alarms_per_day) == (2, 0, None)
+
+
+def test_the_target_is_the_lowest_threshold_that_keeps_it() -> None:
+    scores = np.zeros(2 * DAY_ROWS)
+    scores[[100, 500, 900, 1300, 1700]] = [1.0, 2.0, 3.0, 4.0, 5.0]
+    found = calibrate_rule(minutes(2 * DAY_ROWS), scores, settings(target_false_alarms_per_day=1.0), GAP)
+    assert found.rule.raise_above == 3
+    assert found.method == "at most 1 false alarms a day in the calibration data"
+    assert found.false_alarms_per_day is not None
+    assert found.false_alarms_per_day.estimate == pytest.approx(1)
+
+
+def test_a_target_that_the_data_cannot_show_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    scores = np.arange(float(DAY_ROWS))
+    with caplog.at_level(logging.WARNING):
+        found = calibrate_rule(minutes(DAY_ROWS), scores, settings(target_false_alarms_per_day=0.5), GAP)
+    assert found.rule.raise_above == DAY_ROWS - 1
+    assert "1 days of calibration data are too few to find a threshold for 0.5 false alarms a day" in caplog.text
+
+
+@given(seed=st.integers(0, 1000), target=st.sampled_from([0.5, 2.0, 10.0, 100.0]), merge=st.sampled_from([0, 5]))
+def test_the_calibration_data_keeps_the_target(seed: int, target: float, merge: int) -> None:
+    scores = np.random.default_rng(seed).gumbel(size=500).round(1)
+    timestamps = minutes(500)
+    chosen = settings(target_false_alarms_per_day=target, clear_fraction=0.9, merge_alarm_steps=merge)
+    found = calibrate_rule(timestamps, scores, chosen, GAP)
+    assert len(find_alarms(timestamps, scores, found.rule)[0]) <= target * found.days

@@ -46,6 +46,7 @@ def make_bundle(scaler: Scaler | None = None) -> Bundle:
             rows=20,
             false_alarms_per_day=None,
             days=0.0,
+            highest_median=0.0,
             channel_nats=(1.0,) * len(CHANNELS),
             subsystems={"fan_*": "ventilation", "*": "atmosphere"},
         ),

@@ -22,7 +22,7 @@ from tests.model.datasets import CHANNELS, SECOND, make_values, with_constants, 
 from tests.model.test_bundle import make_bundle
 
 ROWS = 400
-SETTINGS = {"smoothing": Smoothing.MEAN, "smoothing_window": 3, "alarm_quantile": 0.95, "clear_quantile": 0.9}
+SETTINGS = {"smoothing": Smoothing.MEAN, "smoothing_window": 3, "alarm_quantile": 0.95, "clear_fraction": 0.9}
 
 
 def trained(folder: Path, scaler: Scaler | None = None, **changes: object) -> Path:
@@ -61,7 +61,7 @@ def test_the_rule_is_that_of_the_smoothed_scores_of_the_calibration_set(
     assert found.rule.raise_above == pytest.approx(wanted.rule.raise_above, rel=1e-5)
     assert found.rule.clear_below == pytest.approx(wanted.rule.clear_below, rel=1e-5)
     assert (found.method, found.settings, found.rows) == (wanted.method, settings, ROWS)
-    assert found.days == pytest.approx((ROWS - 1) / 86_400)
+    assert (found.days, found.highest_median) == (wanted.days, pytest.approx(wanted.highest_median, rel=1e-5))
     assert found.channel_nats == pytest.approx(parts.mean(axis=0), rel=1e-5)
     assert list(found.subsystems) == ["fan*", "*"]
     assert info.smoother().push(times, parts.sum(axis=1)).tolist() == smoothed.tolist()
@@ -74,7 +74,7 @@ def test_another_calibration_is_another_version_of_the_same_weights(
     changes: list[dict[str, object]] = [
         {},
         {"alarm_quantile": 0.97},
-        {"clear_quantile": 0.5},
+        {"clear_fraction": 0.5},
         {"smoothing_window": 5},
         {"smoothing": "median"},
         {"subsystems": {"*": "rest"}},

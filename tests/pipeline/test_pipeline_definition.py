@@ -22,6 +22,7 @@ from container_component_src.main import COMMANDS
 from container_component_src.scratch import RUN_ID_VARIABLE
 from container_component_src.settings import Settings, load_settings
 from container_component_src.steps.calibration import AlarmSettings
+from container_component_src.steps.data import SETS
 from container_component_src.steps.parameters import pipeline_parameters
 from container_component_src.storage import S3_ENVIRONMENT
 from pipeline.compilation import compile_pipeline
@@ -210,6 +211,18 @@ def test_patterns_of_subsystems_keep_their_order(source: str, tmp_path: Path) ->
     command, options = launch_options(next(yaml.safe_load_all(output.read_text())), "calibrate")
     given = command.make_context("calibrate", [text for pair in options.items() for text in pair]).params
     assert list(given["subsystems"].items()) == list(patterns.items())
+
+
+def test_steps_take_the_sets_that_their_inputs_name(spec: dict[str, Any]) -> None:
+    producers: dict[str, dict[str, str]] = {}
+    for step, task in container_tasks(spec).items():
+        for name, value in task.get("inputs", {}).get("parameters", {}).items():
+            taken = value.get("taskOutputParameter")
+            if taken and (named := re.fullmatch(r"(\w+)_df_path", name)):
+                assert taken["outputParameterKey"] in (f"{named[1]}_uri", f"scaled_{named[1]}_uri")
+                producers.setdefault(step, {})[named[1]] = taken["producerTask"]
+    for step in ("scale-dataframes", "visualize-results"):  # the report has values in the units of the archive
+        assert producers[step] == dict.fromkeys(SETS, "create-train-val-test-split")
 
 
 def test_no_argument_mixes_text_and_placeholders(spec: dict[str, Any]) -> None:

@@ -53,10 +53,7 @@ class Settings:
         self.values = dict(values)
         for name in self.values:
             if not any(name in step.model_fields for step in self.STEPS):
-                raise InputError(
-                    f"no parameter '{name}'",
-                    fix="name one of the split, the scaler, the training, the calibration or the evaluation",
-                )
+                raise InputError(f"no parameter '{name}'", fix="name one of a step from the split to the evaluation")
 
     def of(self, step: type[Arguments]) -> dict[str, str]:
         """Return the values that a step takes."""

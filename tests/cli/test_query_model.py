@@ -18,7 +18,6 @@ from container_component_src.backends.local.serving import running, wait_until_r
 from container_component_src.model.bundle import Bundle
 from container_component_src.serving.client import model_client
 from container_component_src.steps.calibration import Smoothing
-from container_component_src.telemetry.smoothing import Smoother
 from tests.helpers import Invoke, assert_nothing_written, assert_refused
 from tests.serving.bundles import CHANNELS, SCALER, make_bundle
 
@@ -58,9 +57,8 @@ def expected(bundle: Bundle, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarra
     """Scores and smoothed scores."""
     values = frame[list(CHANNELS)].to_numpy(np.float32)
     times = np.asarray(pd.DatetimeIndex(frame[TIME]).as_unit("ns").astype(np.int64))
-    max_gap_ns = bundle.info.thresholds.max_gap_ns
     scores = bundle.scorer.contributions(SCALER.transform(values), times).sum(axis=1)
-    return scores, Smoother(SMOOTHING, WINDOW, max_gap_ns).push(times, scores)
+    return scores, bundle.info.smoother().push(times, scores)
 
 
 def close(found: Any, wanted: np.ndarray) -> None:

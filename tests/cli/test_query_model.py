@@ -114,7 +114,10 @@ def test_stdin_is_scored_and_printed(
         assert f"{score:.4g}" in outcome.stdout
     assert "smoothed_score" not in outcome.stdout
     alarms = int((scores > 4.0).sum())
-    assert f"3 rows, {alarms} alarms, model version {served[0].info.version[:12]}, threshold 4 nats" in outcome.stdout
+    assert (
+        f"3 rows, {alarms} rows above the alarm threshold, no alarms without timestamps, model version "
+        f"{served[0].info.version[:12]}, threshold 4 nats"
+    ) in outcome.stdout
 
 
 def test_an_error_in_stdin_names_stdin(
@@ -174,7 +177,7 @@ def test_missing_values_are_imputed_and_dead_channels_named(
     assert outcome.code == 0, outcome
     dead = ROWS - 60 - int(DEAD_AFTER) - 1
     assert f"{ROWS} rows, imputed: fan_speed: 170 rows, " in outcome.stdout
-    assert f" alarms (dead: fan_speed: {dead} rows), " in outcome.stdout
+    assert f" rows above the alarm threshold or with a dead channel (fan_speed: {dead} rows), " in outcome.stdout
     answers = pd.read_parquet(target)
     close(answers["smoothed_score"], expected(served[0], full)[1])
     assert list(map(list, answers["imputed_channels"])) == [[]] * 60 + [["fan_speed"]] * 170

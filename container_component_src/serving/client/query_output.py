@@ -88,7 +88,9 @@ class Summary:
             skipped += f" ({counted(self._missing)})" if left_out else f", imputed: {counted(self._missing)}"
         above = f", {self._above:,} rows above the alarm threshold" if self._threshold else ""
         dead = f" or with a dead channel ({counted(self._dead)})" if self._dead else ""
-        alarms = ", no alarms without timestamps" if self._alarms is None else f", {len(self._alarms):,} alarms"
+        alarms = (
+            ", no alarms without timestamps" if self._alarms is None else f", {_counted(len(self._alarms), 'alarm')}"
+        )
         model = f"model version {self._version[:12]}{self._threshold}"
         files = ", ".join(filter(None, (self._query.output, self._query.alarms)))
         written = f"; written: {files}" if files else ""
@@ -136,7 +138,11 @@ def _printed(table: Table) -> str:
 def _hidden(known: int, shown: int, what: str) -> str:
     """Return how many rows or alarms the table above does not show."""
     hidden = known - shown
-    return f"{hidden:,} more {what}{'s' * (hidden > 1)} not shown (--rows)" if hidden > 0 else ""
+    return f"{_counted(hidden, f'more {what}')} not shown (--rows)" if hidden > 0 else ""
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def _text(value: object) -> str:

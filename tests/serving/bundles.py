@@ -54,7 +54,8 @@ def bundle_info(
         calibration=Calibration(
             settings=AlarmSettings(smoothing=smoothing, smoothing_window=smoothing_window),
             rule=rule or AlarmRule(raise_above=threshold, clear_below=threshold, max_gap_ns=10**10),
-            method="quantile", false_alarms_per_day=None, rows=10, days=0.0, channel_nats=channel_nats,
+            method="quantile", false_alarms_per_day=None, rows=10, days=0.0, highest_median=0.0,
+            channel_nats=channel_nats,
             subsystems={"coolant_*": "cooling"},
         ),
         training=TrainingSummary(

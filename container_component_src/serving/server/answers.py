@@ -1,4 +1,4 @@
-"""The answer to each row: its score, whether it is an alarm, and the channels that contribute most."""
+"""The answer to each row: its score, whether it is an alarm, and the channels that contribute most; and its alarms."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from container_component_src.alarms.alarm import Alarm
+from container_component_src.alarms.tracker import AlarmTracker, Change, Channels, ChannelShare
 from container_component_src.arrays import BoolArray, Float32Array, Float64Array, IntArray, Timestamps
 from container_component_src.model.bundle_info import BundleInfo
+from container_component_src.model.excess import excess, take_largest_shares
 from container_component_src.serving.protocol.rows import Rows
 from container_component_src.serving.server.missing import Imputation, imputation
-from container_component_src.steps.calibration import Smoothing
 from container_component_src.steps.serving import DEAD_AFTER
-from container_component_src.telemetry.smoothing import segment_starts, smooth
+from container_component_src.telemetry.smoothing import segment_starts
 
 
 @dataclass(frozen=True)
@@ -28,16 +30,26 @@ class Smoothed:
 class Assessment:
     """Answers to all rows of a request, with k contributing channels per row."""
 
-    channels: Sequence[str]
-    threshold: float  # nats
+    info: BundleInfo  # of the bundle that scored the rows
     scores: Float32Array  # nats, shape [rows]
     smoothed: Smoothed | None
-    alarms: BoolArray  # shape [rows]
+    alarms: BoolArray  # rows above the threshold or with a dead channel, shape [rows]
+    found: Sequence[Change] | None  # latest change of each alarm in the rows; None without timestamps
     top: IntArray  # indices of the contributing channels, largest contribution first, shape [rows, k]
     shares: Float64Array  # share of these channels in all contributions, shape [rows, k]
     reconstruction: Float64Array  # engineering units, shape [rows, k]
     observed: Float64Array  # engineering units, shape [rows, k]; NaN if it was missing
     imputation: Imputation | None = None  # None if missing values are refused
+
+    @property
+    def channels(self) -> Sequence[str]:
+        """Channels of the model."""
+        return self.info.channels
+
+    @property
+    def threshold(self) -> float:
+        """Alarm threshold in nats."""
+        return self.info.calibrated.rule.raise_above
 
     @property
     def size(self) -> int:
@@ -93,6 +105,19 @@ class Assessment:
             tensors |= {"smoothed_score": self.smoothed.scores, "window_rows": self.smoothed.window_rows}
         return tensors if self.imputation is None else tensors | self.imputation.tensors()
 
+    @property
+    def found_size(self) -> int:
+        """Number of values in the JSON of the alarms."""
+        channels: int = self.top.shape[1]
+        return len(self.found or ()) * (len(Alarm.model_fields) + 2 * channels)
+
+    def found_json(self) -> str | None:
+        """Return the alarms as JSON, a list of objects as in a file of alarms; None without timestamps."""
+        if self.found is None:
+            return None
+        source = self.info.alarm_source
+        return f"[{','.join(source.alarm(change).model_dump_json() for change in self.found)}]"
+
 
 def assess(
     info: BundleInfo,
@@ -104,7 +129,7 @@ def assess(
 ) -> Assessment:
     """Return the answers to scored rows.
 
-    Channels are ranked by their excess: the contribution less its mean in the validation data. Otherwise channels that
+    Channels are ranked by their excess: the contribution less its mean in the calibration data. Otherwise channels that
     are always noisy would lead every answer. A row is an alarm if its score is above the threshold, or a channel dead.
     With timestamps, the smoothed score decides, because the threshold was calibrated on smoothed scores. The excess is
     then smoothed, too, because such an alarm is about all rows of the window; means stand in for medians.
@@ -119,16 +144,16 @@ def assess(
     """
     scores = contributions.sum(axis=1)
     smoothed = None if rows.timestamps is None else _smooth(info, rows.timestamps, scores)
-    excess = _excess(info, contributions, rows.timestamps)
-    top, shares = _take_largest_shares(excess, min(top_channels, len(info.channels)))
+    beyond = excess(info, contributions, rows.timestamps)
+    top, shares = take_largest_shares(beyond, min(top_channels, len(info.channels)))
     missing = imputation(rows, info.channels, dead_after)
     alarms = (scores if smoothed is None else smoothed.scores) > info.calibrated.rule.raise_above
     return Assessment(
-        channels=info.channels,
-        threshold=info.calibrated.rule.raise_above,
+        info=info,
         scores=scores,
         smoothed=smoothed,
         alarms=alarms if missing is None else alarms | missing.alarms,
+        found=None if smoothed is None else _find(info, rows, smoothed, top, shares, missing),
         top=top,
         shares=shares,
         reconstruction=_in_engineering_units(info, np.take_along_axis(reconstruction, top, axis=1), top),
@@ -137,16 +162,20 @@ def assess(
     )
 
 
-def _excess(info: BundleInfo, contributions: Float32Array, timestamps: Timestamps | None) -> Float32Array:
-    """Return the contributions less their means in the validation data, nats, shape [rows, channels]."""
-    excess = contributions - np.array(info.calibrated.channel_nats, dtype=np.float32)
-    settings, window = info.calibrated.settings, info.smoother().window
-    if timestamps is None or window == 1:
-        return excess
-    # The median of a sum is no sum of medians.
-    method = Smoothing.MEAN if settings.smoothing is Smoothing.MEDIAN else settings.smoothing
-    starts = segment_starts(timestamps, info.max_gap_ns)
-    return smooth(excess.astype(np.float64), starts, method, window).astype(np.float32)
+def _find(
+    info: BundleInfo, rows: Rows, smoothed: Smoothed, top: IntArray, shares: Float64Array, missing: Imputation | None
+) -> Sequence[Change]:
+    """Return the latest change of each alarm in the rows; one that may go on after them is not closed."""
+    assert rows.timestamps is not None  # noqa: S101 - only scores with timestamps are smoothed
+
+    def channels_at(row: int) -> Channels:
+        pairs = zip(top[row].tolist(), shares[row].tolist(), strict=True)
+        return tuple(ChannelShare(info.channels[column], share) for column, share in pairs)
+
+    tracker = AlarmTracker(info.calibrated.rule)
+    forced = None if missing is None else missing.alarms
+    changes = tracker.push(rows.timestamps, smoothed.scores, channels_at, forced).changes
+    return tuple({change.span.start: change for change in changes}.values())
 
 
 def _in_engineering_units(info: BundleInfo, values: Float32Array, columns: IntArray) -> Float64Array:
@@ -162,24 +191,3 @@ def _smooth(info: BundleInfo, timestamps: Timestamps, scores: Float32Array) -> S
     smoother = info.smoother()
     since_gap = np.arange(len(timestamps)) - segment_starts(timestamps, info.max_gap_ns) + 1
     return Smoothed(smoother.push(timestamps, scores), np.minimum(since_gap, smoother.window))
-
-
-def _take_largest_shares(excess: Float32Array, count: int) -> tuple[IntArray, Float64Array]:
-    """Return the columns of the largest values of each row and their shares in its sum; see `_take_largest`."""
-    total = np.maximum(excess, 0.0).sum(axis=1, keepdims=True, dtype=np.float64)
-    top, largest = _take_largest(excess, count)
-    return top, np.divide(np.maximum(largest, 0.0), total, out=np.zeros(top.shape), where=total > 0)
-
-
-def _take_largest(values: Float32Array, count: int) -> tuple[IntArray, Float32Array]:
-    """Return the column and the value of the largest values of each row, largest first, each of shape [rows, count].
-
-    This overwrites these values with negative infinity.
-    """
-    rows = np.arange(len(values))
-    top, largest = np.empty((len(values), count), dtype=np.int64), np.empty((len(values), count), dtype=np.float32)
-    for rank in range(count):  # for a few columns, passes take a quarter of the time of np.argpartition
-        top[:, rank] = columns = values.argmax(axis=1)
-        largest[:, rank] = values[rows, columns]
-        values[rows, columns] = -np.inf
-    return top, largest

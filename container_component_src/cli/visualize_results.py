@@ -15,6 +15,7 @@ def visualize_results(arguments: VisualizeResults, executor_input: str) -> None:
         telemetry,
         arguments.scores_path,
         arguments.evaluation_path,
+        arguments.alarms_path,
         arguments.bundle_path,
         arguments.trials_path,
         arguments.report_path,

@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from container_component_src.report import text
 from container_component_src.report.baselines import baseline_name, detector_name
+from container_component_src.report.threshold import expected_rate
 
 _FILTERS = (
     text.duration,
@@ -19,6 +20,7 @@ _FILTERS = (
     text.utc,
     baseline_name,
     detector_name,
+    expected_rate,
 )
 
 

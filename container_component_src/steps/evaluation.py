@@ -49,6 +49,7 @@ class VisualizeResults(Arguments):
     test_df_path: NonEmpty = wired("Its test set, not scaled.")
     scores_path: NonEmpty = wired("The dataset of scores that the evaluation wrote.")
     evaluation_path: NonEmpty = input_artifact("JSON file of the evaluation.", "evaluation")
+    alarms_path: NonEmpty = input_artifact("File of the alarms that the evaluation found.", "alarms")
     bundle_path: NonEmpty = input_artifact("The evaluated model bundle.", "calibrated_model", "Model")
     trials_path: str = input_artifact("CSV table of the tuning trials. Empty: no tuning.", "trials", default="")
     report_path: NonEmpty = output_file("HTML file of the report.", "report", "HTML")

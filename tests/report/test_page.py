@@ -23,6 +23,7 @@ from container_component_src.report.series import EVENT_LINES, Line, Series, eve
 from container_component_src.report.signals import Signal
 from container_component_src.steps.calibration import Smoothing
 from tests.evaluation.cases import SECOND, Case, anomalous_frame, make_bundle, write_case
+from tests.report.alarm_cases import write_case_alarms
 
 TRIALS = 'trial,state,val_loss,latent_dim,hidden_dims\n0,succeeded,42.0,8,"64,32"\n1,succeeded,41.0,16,</script>\n'
 LARGEST = 8_000_000
@@ -74,16 +75,19 @@ def case(tmp_path: Path) -> Case:
 def report(case: Case, trials: bool = True) -> Page:
     folder = case.out.parent
     trials_uri = str(folder / "trials.csv") if trials else ""
+    if not (folder / "alarms.ndjson").exists():
+        write_case_alarms(case)
     summary = write_report(
         case.telemetry,
         str(case.out),
         str(folder / "evaluation.json"),
+        str(folder / "alarms.ndjson"),
         case.bundle,
         trials_uri,
         str(folder / "report.html"),
     )
     content = (folder / "report.html").read_bytes()
-    assert summary == {"bytes": len(content), "events": 2, "trials": 2 if trials else 0}
+    assert summary == {"bytes": len(content), "events": 2, "alarms": 2, "trials": 2 if trials else 0}
     assert len(content) < LARGEST
     return Page(content.decode())
 

@@ -99,7 +99,7 @@ def read_content(
 ) -> Content:
     """Read what the page shows; arguments and errors are those of `write_report`."""
     result, info, scores = EvaluationResult.read(evaluation_uri), open_info(bundle_uri), Dataset.open(scores_uri)
-    if info.weights_sha256 != result.bundle_digest:
+    if info.version != result.bundle_digest:
         raise InputError(
             f"{evaluation_uri}: not the evaluation of the model {bundle_uri}", fix="name the bundle that was evaluated"
         )

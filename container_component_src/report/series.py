@@ -79,7 +79,7 @@ class ScoreAxis:
     def of(cls, result: EvaluationResult) -> "ScoreAxis":
         """Return the axis that fits the scores of an evaluation."""
         quantiles = result.quantiles
-        by_level = dict(zip(quantiles.level, quantiles.val, strict=True))
+        by_level = dict(zip(quantiles.level, quantiles.calibration, strict=True))
         centre = by_level[0.5]
         width = max(result.calibrated.threshold - centre, by_level[0.75] - by_level[0.25])
         return cls(centre, width if width > 0 else 1.0)

@@ -151,7 +151,7 @@ def render_page(content: Content) -> str:
         threshold_words=(
             rule_in_words(calibration),
             origin_in_words(calibration),
-            expectation_in_words(calibration, result),
+            expectation_in_words(result),
         ),
         subsystems=events_by_subsystem(result.events, calibration.subsystems),
         largest_excess=max([*excesses, 0.0]) or 1.0,

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from container_component_src.report import text
 from container_component_src.report.baselines import baseline_name, detector_name
-from container_component_src.report.threshold import expected_rate
+from container_component_src.report.threshold import rate_text
 
 _FILTERS = (
     text.duration,
@@ -20,7 +20,7 @@ _FILTERS = (
     text.utc,
     baseline_name,
     detector_name,
-    expected_rate,
+    rate_text,
 )
 
 

@@ -120,7 +120,10 @@ def _alarm_kind(item: ShownAlarm) -> str:
 
 def _outcome(event: EventResult) -> str:
     peak = f"peak score {short_number(event.peak_score)} nats"
-    return f"Detected after {duration(event.delay_s)}, {peak}" if event.detected else f"Missed, {peak}"
+    if event.delay_s is None:
+        return f"Missed, {peak}"
+    when = f"after {duration(event.delay_s)}" if event.delay_s >= 0 else f"{duration(-event.delay_s)} before its start"
+    return f"Detected {when}, {peak}"
 
 
 def _columns(points: Line, start: int = 0, digits: int = 5) -> dict[str, list[float | None]]:

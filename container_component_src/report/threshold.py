@@ -1,7 +1,7 @@
 """The alarm rule of a model in words: what it is, how it was found, and whether it still fits."""
 
 from container_component_src.alarms.calibration import ExpectedRate
-from container_component_src.evaluation.result import EvaluationResult
+from container_component_src.evaluation.result import Drift, EvaluationResult, Interval
 from container_component_src.model.bundle_info import Calibration
 from container_component_src.report.text import duration, integer, rate, short_number
 from container_component_src.telemetry.smoothing import NANOSECONDS_PER_DAY, NANOSECONDS_PER_SECOND
@@ -29,34 +29,34 @@ def origin_in_words(calibration: Calibration) -> str:
     """Return how the alarm threshold was found, and on how much data."""
     settings = calibration.settings
     target = settings.target_false_alarms_per_day
-    aim = f"for {short_number(target)} false alarms a day" if target else f"quantile {settings.alarm_quantile:g}"
+    aim = f"target {short_number(target)} false alarms a day" if target else f"level {settings.alarm_quantile:g}"
     length = duration(calibration.days * _SECONDS_PER_DAY)
     return (
         f"The alarm threshold was found without labels, on {length} of calibration data ({integer(calibration.rows)} "
-        f"rows) that the model was not trained on: {calibration.method}, {aim}."
+        f"rows) that the model was not trained on, as the {calibration.method} ({aim})."
     )
 
 
-def expectation_in_words(calibration: Calibration, result: EvaluationResult) -> str:
+def expectation_in_words(result: EvaluationResult) -> str:
     """Return the expected and the observed false alarms a day, and whether they disagree."""
-    expected, observed = calibration.false_alarms_per_day, result.calibrated.false_alarms_per_day
-    if expected is None:
-        return "The calibration data covers no time, so it is not known how many false alarms a day to expect."
-    text = f"In normal operation, {expected_rate(expected)} false alarms a day are expected"
-    if observed is None:
-        return f"{text}; the test data has no time outside events to compare them with."
-    text = f"{text}, and the test data has {rate(observed)} outside events"
-    if expected.low <= observed <= expected.high:
+    expected, observed = result.expected_false_alarms_per_day, result.calibrated.false_alarms_per_day
+    if expected is None or observed is None or result.drift is Drift.UNKNOWN:
+        missing = "calibration data covers no time" if expected is None else "test data has no time outside events"
+        return f"The {missing}, so it is not known whether there are more false alarms than expected."
+    interval = result.intervals.get("false_alarms_per_day")
+    text = (
+        f"In normal operation, {rate_text(expected.estimate, expected)} false alarms a day are expected. The test data "
+        f"has {rate_text(observed, interval)} outside events"
+    )
+    if result.drift is Drift.NONE:
         return f"{text}, which agrees."
-    side, sense = ("more", "higher") if observed > expected.high else ("fewer", "lower")
+    side, sense = ("more", "higher") if result.drift is Drift.MORE else ("fewer", "lower")
     return (
         f"{text}: {side} than expected. The scores have drifted: they are {sense} than those of the calibration data. "
         "Calibrate again on recent data."
     )
 
 
-def expected_rate(expected: ExpectedRate | None) -> str:
-    """Return an expected rate with its interval, or a dash."""
-    return (
-        rate(None) if expected is None else f"{rate(expected.estimate)} ({rate(expected.low)} to {rate(expected.high)})"
-    )
+def rate_text(value: float, interval: ExpectedRate | Interval | None) -> str:
+    """Return a rate with its interval."""
+    return rate(value) + (f" (95 %: {rate(interval.low)} to {rate(interval.high)})" if interval else "")

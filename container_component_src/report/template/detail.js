@@ -20,7 +20,7 @@ function eventFigure(event, alarms, levels) {
   const near = alarms.filter(({ times }) => times[3] >= event.start && times[0] < event.end);
   const panels = [{ title: "<b>Smoothed score</b>", unit: "nats" }, ...event.signals.map(signalPanel)];
   const layout = {
-    xaxis: { type: "date", range: [event.start, event.end], anchor: panels.length > 1 ? "y" + panels.length : "y", title: { text: "Time (UTC)" } },
+    xaxis: { type: "date", range: observed(event), anchor: panels.length > 1 ? "y" + panels.length : "y", title: { text: "Time (UTC)" } },
     hovermode: "closest", shapes: [], annotations: [], margin: { l: 64, r: 16, t: 24, b: 32 },
   };
   const shares = panels.map((_, number) => (number ? 1 : 1.7));
@@ -40,6 +40,13 @@ function eventFigure(event, alarms, levels) {
   return { data, layout, score_axis: "y" };
 }
 
+// The part of the window that has data.
+function observed(event) {
+  const times = timesOf(event, event.score);
+  const margin = (times.at(-1) - times[0]) / 20;
+  return [times[0] - margin, times.at(-1) + margin];
+}
+
 function scoreTrace(event) {
   return {
     type: "scatter", mode: "lines", name: "Smoothed score", x: timesOf(event, event.score), y: event.score.y, showlegend: false,
@@ -51,7 +58,7 @@ function scoreTrace(event) {
 function alarmMarks(alarms) {
   const highest = Math.max(...alarms.map((alarm) => alarm.peak_score));
   return ALARM_MARKS.map(({ name, symbol, textposition }, number) => ({
-    type: "scatter", mode: "markers+text", name, textposition, legendrank: 900 + number,
+    type: "scatter", mode: "markers+text", cliponaxis: false, name, textposition, legendrank: 900 + number,
     x: alarms.map(({ times }) => times[number]),
     y: alarms.map((alarm) => alarm.heights[number]),
     text: alarms.map((alarm) => (alarm.peak_score === highest ? name : "")),
@@ -71,7 +78,7 @@ function eventAreas(event, count) {
 function alarmAreas(alarms) {
   return alarms.map(({ times, true: isTrue }, number) => ({
     type: "rect", layer: "below", xref: "x", x0: times[0], x1: times[3], yref: "y domain", y0: 0, y1: 1,
-    fillcolor: isTrue ? "@detected/0.28" : "@false/0.28", line: { color: isTrue ? "@detected" : "@false", width: 1 },
+    fillcolor: isTrue ? "@detected/0.2" : "@false/0.2", line: { color: isTrue ? "@detected" : "@false", width: 1 },
     name: isTrue ? "True alarm" : "False alarm",
     showlegend: alarms.findIndex((other) => other.true === isTrue) === number,
   }));

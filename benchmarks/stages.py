@@ -134,8 +134,9 @@ def _bare_training(work: Workspace) -> dict[str, float]:
 
 
 def _evaluate(work: Workspace) -> list[Command]:
-    inputs = ["--val-df-path", work.path("scaled/val"), "--test-df-path", work.path("scaled/test")]
+    inputs = ["--calibration-df-path", work.path("scaled/val"), "--test-df-path", work.path("scaled/test")]
     outputs = ["--scores-path", work.path("scores"), "--evaluation-path", work.path("evaluation.json")]
+    outputs += ["--alarms-path", work.path("alarms.ndjson")]
     return [["run_evaluation", "--bundle-path", work.path("model"), *inputs, *outputs]]
 
 

@@ -119,7 +119,8 @@ def build_pipeline(settings: Settings, cache: bool = True) -> base_component.Bas
                 RunEvaluation,
                 resources.data,
                 calibrated_model=model,
-                **_datasets(scaled, "train", "val", "test", prefix="scaled_"),
+                calibration_df_path=scaled.outputs["scaled_val_uri"],
+                **_datasets(scaled, "train", "test", prefix="scaled_"),
             )
             run(
                 VisualizeResults,

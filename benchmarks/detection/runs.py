@@ -97,12 +97,18 @@ def run(prepared: Prepared, seed: int, settings: Settings) -> Run:
 
 def _evaluate(paths: Mapping[str, str], scaled: Mapping[str, str], settings: Settings) -> EvaluationResult:
     """Evaluate the model; paths by the name of the output, and of the scaled datasets by their part of the split."""
-    values = {f"{name}_df_path": scaled[name] for name in SPLITS} | settings.of(RunEvaluation)
-    outputs = {"bundle_path": paths["model"], "scores_path": paths["scores"], "evaluation_path": "-"}
+    values = {f"{name}_df_path": scaled[name] for name in ("train", "test")} | settings.of(RunEvaluation)
+    values["calibration_df_path"] = scaled["val"]
+    outputs = {
+        "bundle_path": paths["model"],
+        "scores_path": paths["scores"],
+        "evaluation_path": "-",
+        "alarms_path": "-",
+    }
     arguments = validated(RunEvaluation, {**values, **outputs})
     return evaluate(
         arguments.bundle_path,
-        arguments.val_df_path,
+        arguments.calibration_df_path,
         arguments.test_df_path,
         arguments.scores_path,
         arguments.train_df_path,

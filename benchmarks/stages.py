@@ -152,6 +152,7 @@ def _bare_inference(work: Workspace) -> dict[str, float]:
 def _visualize(work: Workspace) -> list[Command]:
     telemetry = ["--df-path", work.path("dataset"), *_split_paths(work)]
     inputs = ["--scores-path", work.path("scores"), "--evaluation-path", work.path("evaluation.json")]
+    inputs += ["--alarms-path", work.path("alarms.ndjson")]
     outputs = ["--bundle-path", work.path("model"), "--report-path", work.path("r.html")]
     return [["visualize_results", *telemetry, *inputs, *outputs]]
 

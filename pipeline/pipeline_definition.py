@@ -129,6 +129,7 @@ def build_pipeline(settings: Settings, cache: bool = True) -> base_component.Bas
                 **_datasets(splits, "train", "val", "test"),
                 scores_path=evaluation.outputs["scores_uri"],
                 evaluation=evaluation.outputs["evaluation"],
+                alarms=evaluation.outputs["alarms"],
                 calibrated_model=model,
                 trials=tuning.outputs["trials"],
             )

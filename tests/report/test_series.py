@@ -84,7 +84,7 @@ def test_all_rows_are_counted_and_events_are_shown_completely(tmp_path: Path) ->
     assert len(series.normal) == HISTOGRAM_BINS
     smoothed = scores.load().values[:, 1]
     assert np.nanmax(series.overview.values) == smoothed.max()
-    for event, window, line in zip(result.events, windows, series.events, strict=True):
+    for event, window, line in zip(result.events, windows, series.windows, strict=True):
         assert window.start < event.start < event.end < window.end
         inside = (line.timestamps >= event.start) & (line.timestamps < event.end)
         assert np.nanmax(line.values[inside]) == pytest.approx(event.peak_score)

@@ -14,7 +14,8 @@ function sortBy(header) {
   const descending = header.getAttribute("aria-sort") === "ascending";
   for (const other of header.parentElement.children) other.removeAttribute("aria-sort");
   header.setAttribute("aria-sort", descending ? "descending" : "ascending");
-  const keys = new Map(rows.map((row) => [row, row.children[column].dataset.sort]));
+  const keyOf = (cell) => cell.dataset.sort ?? cell.textContent.replace("\u2013", "");
+  const keys = new Map(rows.map((row) => [row, keyOf(row.children[column])]));
   const numeric = [...keys.values()].every((key) => key === "" || Number.isFinite(Number(key)));
   const texts = new Intl.Collator("en", { numeric: true });
   const compare = (left, right) => {

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from unittest.mock import patch
 
 import plotly.graph_objects as go
 import pytest
@@ -16,7 +17,7 @@ from container_component_src.report import alarms as report_alarms
 from container_component_src.report.baselines import NAMES
 from container_component_src.steps.calibration import Smoothing
 from tests.evaluation.cases import Case, anomalous_frame, make_bundle, write_case
-from tests.report.cases import evaluated, report
+from tests.report.cases import Page, alarm, evaluated, report
 
 
 @pytest.fixture

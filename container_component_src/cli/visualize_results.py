@@ -18,5 +18,6 @@ def visualize_results(arguments: VisualizeResults, executor_input: str) -> None:
         arguments.bundle_path,
         arguments.trials_path,
         arguments.report_path,
+        arguments.gate_path,
     )
     outputs.publish(executor_input, artifacts={"report": summary})

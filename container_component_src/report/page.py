@@ -10,6 +10,7 @@ from plotly.offline import get_plotlyjs
 
 from container_component_src import storage
 from container_component_src.errors import InputError
+from container_component_src.evaluation.gate import GateResult, read_gate
 from container_component_src.evaluation.result import EvaluationResult
 from container_component_src.model.bundle_info import BundleInfo, open_info
 from container_component_src.report.baselines import baseline_verdict
@@ -39,6 +40,7 @@ class Content:
     """Content of the page."""
 
     result: EvaluationResult
+    gate: GateResult | None
     info: BundleInfo
     overview: Overview
     series: Series
@@ -49,7 +51,13 @@ class Content:
 
 
 def write_report(
-    telemetry: Telemetry, scores_uri: str, evaluation_uri: str, bundle_uri: str, trials_uri: str, report_uri: str
+    telemetry: Telemetry,
+    scores_uri: str,
+    evaluation_uri: str,
+    bundle_uri: str,
+    trials_uri: str,
+    report_uri: str,
+    gate_uri: str = "",
 ) -> dict[str, Any]:
     """Write the report; all datasets are read once, partition by partition.
 
@@ -60,6 +68,7 @@ def write_report(
         bundle_uri: Model bundle that was evaluated.
         trials_uri: CSV table of the tuning trials, or "" if there was no tuning.
         report_uri: Output HTML file.
+        gate_uri: JSON file of the gate, or "" if the evaluation was not checked.
 
     Returns:
         Metadata that the pipeline shows beside the artifact.
@@ -67,7 +76,7 @@ def write_report(
     Raises:
         InputError: An input is missing or damaged, or the inputs belong to different runs.
     """
-    content = read_content(telemetry, scores_uri, evaluation_uri, bundle_uri, trials_uri)
+    content = read_content(telemetry, scores_uri, evaluation_uri, bundle_uri, trials_uri, gate_uri)
     page = render_page(content).encode()
     storage.resolve(report_uri).write_bytes(page)
     trials = 0 if content.trials is None else len(content.trials)
@@ -75,7 +84,7 @@ def write_report(
 
 
 def read_content(
-    telemetry: Telemetry, scores_uri: str, evaluation_uri: str, bundle_uri: str, trials_uri: str
+    telemetry: Telemetry, scores_uri: str, evaluation_uri: str, bundle_uri: str, trials_uri: str, gate_uri: str = ""
 ) -> Content:
     """Read what the page shows; arguments and errors are those of `write_report`."""
     result, info, scores = EvaluationResult.read(evaluation_uri), open_info(bundle_uri), Dataset.open(scores_uri)
@@ -94,6 +103,7 @@ def read_content(
     axis, windows = ScoreAxis.of(result), event_windows(result)
     return Content(
         result=result,
+        gate=read_gate(gate_uri, result) if gate_uri else None,
         info=info,
         overview=read_overview(whole, splits, info.max_gap_ns or 0),
         series=read_series(scores, result, axis, windows),
@@ -117,6 +127,7 @@ def render_page(content: Content) -> str:
     return render(
         "page.html.jinja",
         result=result,
+        gate=content.gate,
         info=content.info,
         overview=content.overview,
         verdict=baseline_verdict(result),

@@ -7,7 +7,7 @@ from container_component_src.evaluation.result import BaselineResult, Evaluation
 
 Evaluated = EvaluationResult | BaselineResult
 
-_NAMES = {
+NAMES = {
     "z_score": "Z-score",
     "mahalanobis": "Mahalanobis distance",
     "pca_residual": "PCA residual",
@@ -62,7 +62,7 @@ def leads(result: EvaluationResult) -> tuple[Lead, ...]:
 
 def baseline_name(baseline: BaselineResult) -> str:
     """Return the display name of a baseline."""
-    return _NAMES.get(baseline.name, baseline.name)
+    return NAMES.get(baseline.name, baseline.name)
 
 
 def comparable(value: float, limit: float) -> tuple[str, str]:

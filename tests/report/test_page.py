@@ -13,8 +13,9 @@ from plotly.offline import get_plotlyjs
 
 from container_component_src.errors import InputError
 from container_component_src.evaluation.evaluator import evaluate
+from container_component_src.evaluation.gate import check_gate
+from container_component_src.evaluation.leads import NAMES
 from container_component_src.evaluation.result import ChannelExcess, Counts, EvaluationResult, EventResult
-from container_component_src.report.baselines import NAMES
 from container_component_src.report.overview import SPANS_SHOWN
 from container_component_src.report.page import write_report
 from container_component_src.report.rendering import render
@@ -22,6 +23,7 @@ from container_component_src.report.score_plot import event_views
 from container_component_src.report.series import EVENT_LINES, Line, Series, event_windows
 from container_component_src.report.signals import Signal
 from container_component_src.steps.calibration import Smoothing
+from container_component_src.steps.evaluation import GateLimits
 from tests.evaluation.cases import SECOND, Case, anomalous_frame, make_bundle, write_case
 
 TRIALS = 'trial,state,val_loss,latent_dim,hidden_dims\n0,succeeded,42.0,8,"64,32"\n1,succeeded,41.0,16,</script>\n'
@@ -71,7 +73,7 @@ def case(tmp_path: Path) -> Case:
     return case
 
 
-def report(case: Case, trials: bool = True) -> Page:
+def report(case: Case, trials: bool = True, gate: str = "") -> Page:
     folder = case.out.parent
     trials_uri = str(folder / "trials.csv") if trials else ""
     summary = write_report(
@@ -81,6 +83,7 @@ def report(case: Case, trials: bool = True) -> Page:
         case.bundle,
         trials_uri,
         str(folder / "report.html"),
+        gate,
     )
     content = (folder / "report.html").read_bytes()
     assert summary == {"bytes": len(content), "events": 2, "trials": 2 if trials else 0}
@@ -158,6 +161,35 @@ def test_the_smoothing_and_the_method_of_the_threshold_are_shown(
     shown = " ".join(report(case).texts)
     assert re.search(rf"Smoothing\s+{text}\s", shown)
     assert "8 nats (quantile of the smoothed validation scores: 0.999)" in shown
+
+
+@pytest.mark.parametrize("beat_baselines", [False, True])
+def test_the_verdict_is_that_of_the_gate(case: Case, beat_baselines: bool) -> None:
+    add_baselines(case)
+    uri, evaluation = str(case.out.parent / "gate.json"), str(case.out.parent / "evaluation.json")
+    unasked = "The gate does not ask whether the model beats the baselines"
+    for least in (0.1, 1.1):
+        gate = check_gate(evaluation, GateLimits(min_composite_f1=least, beat_baselines=beat_baselines))
+        gate.write(uri)
+        page = report(case, gate=uri)
+        shown = [attributes.get("class") for tag, attributes in page.tags if tag == "li"][: len(gate.conditions)]
+        assert shown == ["passed" if item.passed else "failed" for item in gate.conditions]
+        assert [item.text for item in gate.conditions if item.text not in page.texts] == []
+        text = " ".join(page.texts)
+        assert ("The model passes the gate of the deployment." in text) is gate.passed
+        assert ("The model does not pass the gate, so it is not deployed." in text) is not gate.passed
+        assert (unasked in text) is not beat_baselines
+        beats = all(item.passed for item in gate.conditions if "baselines" in item.name)
+        assert not beat_baselines or ("The model does not beat the baselines" in text) is not beats
+
+
+def test_the_gate_of_another_evaluation_is_refused(case: Case) -> None:
+    uri, evaluation = str(case.out.parent / "gate.json"), str(case.out.parent / "evaluation.json")
+    check_gate(evaluation, GateLimits()).write(uri)
+    make_bundle(case.bundle, window=5)
+    evaluate(case.bundle, case.val, case.test, str(case.out)).write(evaluation)
+    with pytest.raises(InputError, match=r"gate\.json: not the gate of this evaluation"):
+        report(case, gate=uri)
 
 
 def test_every_placeholder_has_a_figure_and_every_colour_both_themes(case: Case) -> None:

@@ -1,5 +1,6 @@
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,7 +21,7 @@ WEAK = baseline("z_score", pr_auc=0.3, composite_f1=0.2)
 STRONG = baseline("isolation_forest", pr_auc=0.85, composite_f1=0.7)
 
 
-def outcomes(result: GateResult) -> dict[str, tuple[bool, float | None]]:
+def outcomes(result: GateResult) -> dict[str, tuple[bool, Any]]:
     return {item.name: (item.passed, item.margin) for item in result.conditions}
 
 

@@ -190,10 +190,10 @@ class SplitRule(Seed):
         le=MOST_HOURS,
     )
     val_fraction: float = parameter(
-        "Share of these blocks that forms the validation set, which ends the training and the tuning.", 0.1, gt=0, lt=1
+        "Share of these blocks that forms the validation set, which ends the training and the tuning.", 0.05, gt=0, lt=1
     )
     calibration_fraction: float = parameter(
-        "Share of these blocks that forms the calibration set, which sets the alarm threshold.", 0.1, gt=0, lt=1
+        "Share of these blocks that forms the calibration set, which sets the alarm threshold.", 0.15, gt=0, lt=1
     )
 
     @model_validator(mode="after")

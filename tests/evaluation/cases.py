@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from container_component_src import storage
-from container_component_src.alarms.calibration import ExpectedRate
+from container_component_src.alarms.expected_rate import ExpectedRate
 from container_component_src.alarms.rule import AlarmRule
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.bundle_info import Architecture, BundleInfo, Calibration, Epoch, TrainingSummary
@@ -70,6 +70,7 @@ def make_bundle(
             false_alarms_per_day=ExpectedRate(estimate=1.0, low=0.2, high=3.1),
             rows=ROWS,
             days=ROWS * SECOND / NANOSECONDS_PER_DAY,
+            highest_median=4.5,
             channel_nats=(2.0,) * len(CHANNELS),
             subsystems={"fan": "ventilation"},
         ),

@@ -10,10 +10,10 @@ import numpy as np
 
 from container_component_src.alarms.rule import AlarmRule
 from container_component_src.arrays import Float64Array
+from container_component_src.evaluation.leads import baseline_name
 from container_component_src.evaluation.result import BaselineResult, EvaluationResult, ThresholdMetrics
 from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.report.alarms import ShownAlarm
-from container_component_src.report.baselines import baseline_name
 from container_component_src.report.score_plot import time_figure
 from container_component_src.report.series import Series
 from container_component_src.report.text import short_number

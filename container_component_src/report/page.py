@@ -1,6 +1,6 @@
 """Evaluation report as one self-contained HTML file: data, styles, scripts and plotly.js are inside."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from plotly.offline import get_plotlyjs
 from container_component_src import storage
 from container_component_src.alarms.files import to_csv
 from container_component_src.errors import InputError
+from container_component_src.evaluation.gate import GateResult, read_gate
 from container_component_src.evaluation.result import EvaluationResult
 from container_component_src.model.bundle_info import BundleInfo, open_info
 from container_component_src.report.alarms import ShownAlarms, read_shown_alarms
@@ -40,9 +41,7 @@ class Telemetry:
     """URIs of the unscaled datasets."""
 
     whole: str  # before the split
-    train: str
-    val: str
-    test: str
+    splits: Mapping[str, str]  # by the name of the set
 
 
 @dataclass(frozen=True)
@@ -51,6 +50,7 @@ class Content:
 
     result: EvaluationResult
     alarms: ShownAlarms
+    gate: GateResult | None
     info: BundleInfo
     overview: Overview
     series: Series
@@ -68,6 +68,7 @@ def write_report(
     bundle_uri: str,
     trials_uri: str,
     report_uri: str,
+    gate_uri: str = "",
 ) -> dict[str, Any]:
     """Write the report; all datasets are read once, partition by partition.
 
@@ -79,6 +80,7 @@ def write_report(
         bundle_uri: Model bundle that was evaluated.
         trials_uri: CSV table of the tuning trials, or "" if there was no tuning.
         report_uri: Output HTML file.
+        gate_uri: JSON file of the gate, or "" if the evaluation was not checked.
 
     Returns:
         Metadata that the pipeline shows beside the artifact.
@@ -86,7 +88,7 @@ def write_report(
     Raises:
         InputError: An input is missing or damaged, or the inputs belong to different runs.
     """
-    content = read_content(telemetry, scores_uri, evaluation_uri, alarms_uri, bundle_uri, trials_uri)
+    content = read_content(telemetry, scores_uri, evaluation_uri, alarms_uri, bundle_uri, trials_uri, gate_uri)
     page = render_page(content).encode()
     storage.resolve(report_uri).write_bytes(page)
     trials = 0 if content.trials is None else len(content.trials)
@@ -95,7 +97,13 @@ def write_report(
 
 
 def read_content(
-    telemetry: Telemetry, scores_uri: str, evaluation_uri: str, alarms_uri: str, bundle_uri: str, trials_uri: str
+    telemetry: Telemetry,
+    scores_uri: str,
+    evaluation_uri: str,
+    alarms_uri: str,
+    bundle_uri: str,
+    trials_uri: str,
+    gate_uri: str = "",
 ) -> Content:
     """Read what the page shows; arguments and errors are those of `write_report`."""
     result, info, scores = EvaluationResult.read(evaluation_uri), open_info(bundle_uri), Dataset.open(scores_uri)
@@ -109,7 +117,7 @@ def read_content(
             fix="name the scores that the evaluation wrote",
         )
     whole = Dataset.open(telemetry.whole)
-    splits = {name: Dataset.open(getattr(telemetry, name)) for name in ("train", "val", "test")}
+    splits = {name: Dataset.open(uri) for name, uri in telemetry.splits.items()}
     trials = read_trials(trials_uri) if trials_uri else None
     shown = read_shown_alarms(alarms_uri, info.version, result.events)
     alarms = [item.alarm for item in shown.alarms]
@@ -118,6 +126,7 @@ def read_content(
     return Content(
         result=result,
         alarms=shown,
+        gate=read_gate(gate_uri, result) if gate_uri else None,
         info=info,
         overview=read_overview(whole, splits, info.max_gap_ns or 0),
         series=read_series(scores, result, axis, all_windows),
@@ -144,6 +153,7 @@ def render_page(content: Content) -> str:
         "page.html.jinja",
         result=result,
         alarms=content.alarms,
+        gate=content.gate,
         info=content.info,
         overview=content.overview,
         verdict=baseline_verdict(result),

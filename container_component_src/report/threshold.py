@@ -1,6 +1,6 @@
 """The alarm rule of a model in words: what it is, how it was found, and whether it still fits."""
 
-from container_component_src.alarms.calibration import ExpectedRate
+from container_component_src.alarms.expected_rate import ExpectedRate
 from container_component_src.evaluation.result import Drift, EvaluationResult, Interval
 from container_component_src.model.bundle_info import Calibration
 from container_component_src.report.text import duration, integer, rate, short_number
@@ -28,13 +28,16 @@ def rule_in_words(calibration: Calibration) -> str:
 def origin_in_words(calibration: Calibration) -> str:
     """Return how the alarm threshold was found, and on how much data."""
     settings = calibration.settings
-    target = settings.target_false_alarms_per_day
-    aim = f"target {short_number(target)} false alarms a day" if target else f"level {settings.alarm_quantile:g}"
     length = duration(calibration.days * _SECONDS_PER_DAY)
-    return (
+    words = [
         f"The alarm threshold was found without labels, on {length} of calibration data ({integer(calibration.rows)} "
-        f"rows) that the model was not trained on, as the {calibration.method} ({aim})."
-    )
+        f"rows) that the model was not trained on: {calibration.method}."
+    ]
+    if settings.threshold_method == "robust_quantile" and not settings.target_false_alarms_per_day:
+        words.append(
+            "It is at least the quantile of nine in ten parts of the data, so that unreported anomalies matter little."
+        )
+    return " ".join(words)
 
 
 def expectation_in_words(result: EvaluationResult) -> str:

@@ -41,6 +41,32 @@ class RunEvaluation(DataRoot):
     )
 
 
+class GateLimits(Arguments):
+    """The conditions under which the pipeline deploys a model."""
+
+    min_composite_f1: float = parameter(
+        "Least composite F1 at the calibrated threshold with which a model is deployed; above 1, none is.", 0.3, ge=0
+    )
+    max_false_alarms_per_day: float = parameter(
+        "Most false alarms a day at the calibrated threshold with which a model is deployed; 0: no limit.", 0.0, ge=0
+    )
+    beat_baselines: bool = parameter(
+        "Whether a model is deployed only if it beats every baseline: in PR AUC, and in composite F1 at the calibrated "
+        "thresholds.",
+        False,
+    )
+
+
+class CheckGate(GateLimits):
+    """Arguments of `check_gate`."""
+
+    command: ClassVar[str] = "check_gate"
+    results: ClassVar[dict[str, type]] = {"passed": bool, "reason": str}
+
+    evaluation_path: NonEmpty = input_artifact("JSON file of the evaluation.", "evaluation")
+    gate_path: NonEmpty = output_file("JSON file of the conditions and whether the model meets them.", "gate")
+
+
 class VisualizeResults(Arguments):
     """Arguments of `visualize_results`."""
 
@@ -49,18 +75,14 @@ class VisualizeResults(Arguments):
     df_path: NonEmpty = wired("The dataset before the split.")
     train_df_path: NonEmpty = wired("Its training set, not scaled.")
     val_df_path: NonEmpty = wired("Its validation set, not scaled.")
+    calibration_df_path: NonEmpty = wired("Its calibration set, not scaled.")
     test_df_path: NonEmpty = wired("Its test set, not scaled.")
     scores_path: NonEmpty = wired("The dataset of scores that the evaluation wrote.")
     evaluation_path: NonEmpty = input_artifact("JSON file of the evaluation.", "evaluation")
     alarms_path: NonEmpty = input_artifact("File of the alarms that the evaluation found.", "alarms")
     bundle_path: NonEmpty = input_artifact("The evaluated model bundle.", "calibrated_model", "Model")
+    gate_path: str = input_artifact(
+        "JSON file of the gate. Empty: the report does not say whether the model is deployed.", "gate", default=""
+    )
     trials_path: str = input_artifact("CSV table of the tuning trials. Empty: no tuning.", "trials", default="")
     report_path: NonEmpty = output_file("HTML file of the report.", "report", "HTML")
-
-
-class Gate(Arguments):
-    """The condition under which the pipeline deploys a model; no command has it."""
-
-    min_composite_f1: float = parameter(
-        "Least composite F1 at the calibrated threshold with which a model is deployed; above 1, none is.", 0.3, ge=0
-    )

@@ -18,7 +18,7 @@ def test_inputs_and_outputs_follow_the_declaration() -> None:
     spec = spec_of(RunEvaluation)
     assert {name: item.type for name, item in spec.inputs.items()} == {
         "data_root": "String",
-        "model": "system.Model@0.0.1",
+        "calibrated_model": "system.Model@0.0.1",
         "val_df_path": "String",
         "test_df_path": "String",
         "train_df_path": "String",

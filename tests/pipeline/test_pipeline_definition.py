@@ -21,6 +21,7 @@ from container_component_src.errors import InputError
 from container_component_src.main import COMMANDS
 from container_component_src.scratch import RUN_ID_VARIABLE
 from container_component_src.settings import Settings, load_settings
+from container_component_src.steps.data import SETS
 from container_component_src.steps.parameters import pipeline_parameters
 from container_component_src.storage import S3_ENVIRONMENT
 from pipeline.compilation import compile_pipeline
@@ -91,7 +92,7 @@ def options_of(container: dict[str, Any]) -> tuple[click.Command, dict[str, str]
 
 def test_every_step_runs_a_command_of_the_one_program(spec: dict[str, Any]) -> None:
     steps = executors(spec)
-    assert len(steps) == 13
+    assert len(steps) == 15
     for container in steps.values():
         assert container["command"] == ["python", "container_component_src/main.py"]
         assert container["image"] == load_settings(ROOT / "config.toml").image.reference
@@ -153,6 +154,18 @@ def test_steps_that_write_datasets_take_the_data_root_and_no_argument_names_the_
     assert (
         "model" not in spec["components"]["comp-deploy-to-kserve"]["inputDefinitions"]
     )  # servers read with the Secret
+
+
+def test_steps_take_the_sets_that_their_inputs_name(spec: dict[str, Any]) -> None:
+    producers: dict[str, dict[str, str]] = {}
+    for step, task in container_tasks(spec).items():
+        for name, value in task.get("inputs", {}).get("parameters", {}).items():
+            taken = value.get("taskOutputParameter")
+            if taken and (named := re.fullmatch(r"(\w+)_df_path", name)):
+                assert taken["outputParameterKey"] in (f"{named[1]}_uri", f"scaled_{named[1]}_uri")
+                producers.setdefault(step, {})[named[1]] = taken["producerTask"]
+    for step in ("scale-dataframes", "visualize-results"):  # the report has values in the units of the archive
+        assert producers[step] == dict.fromkeys(SETS, "create-train-val-test-split")
 
 
 def test_no_argument_mixes_text_and_placeholders(spec: dict[str, Any]) -> None:
@@ -379,3 +392,17 @@ def test_compiled_file_loads_again(tmp_path: Path) -> None:
     loaded = kfp_components.load_component_from_file(str(output))
     assert loaded.pipeline_spec.pipeline_info.name == "columbus-eclss-ad-pipeline"
     assert list(tmp_path.iterdir()) == [output]
+
+
+def test_only_a_model_that_passes_the_gate_is_deployed(spec: dict[str, Any]) -> None:
+    outer = spec["components"]["comp-exit-handler-1"]["dag"]["tasks"]
+    assert outer["deploy-if-good"]["inputs"]["parameters"]["passed"] == {
+        "taskOutputParameter": {"producerTask": "check-gate", "outputParameterKey": "passed"}
+    }
+    outputs = spec["components"]["comp-check-gate"]["outputDefinitions"]["parameters"]
+    assert outputs == {"passed": {"parameterType": "BOOLEAN"}, "reason": {"parameterType": "STRING"}}
+    (gate,) = spec["components"]["comp-deploy-if-good"]["dag"]["tasks"].values()
+    assert gate["inputs"]["parameters"]["pipelinechannel--passed"] == {"componentInputParameter": "passed"}
+    assert gate["triggerPolicy"] == {"condition": "inputs.parameter_values['pipelinechannel--passed'] == true"}
+    report = outer["visualize-results"]["inputs"]["artifacts"]["gate"]
+    assert report == {"taskOutputArtifact": {"producerTask": "check-gate", "outputArtifactKey": "gate"}}

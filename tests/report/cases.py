@@ -56,12 +56,12 @@ def evaluated(case: Case, train_uri: str = "") -> EvaluationResult:
     """Evaluate the model of a case; its report reads the files that this writes."""
     folder = case.out.parent
     alarms = str(folder / "alarms.ndjson")
-    result = evaluate(case.bundle, case.val, case.test, str(case.out), train_uri, alarms_out_uri=alarms)
+    result = evaluate(case.bundle, case.calibration, case.test, str(case.out), train_uri, alarms_out_uri=alarms)
     result.write(str(folder / "evaluation.json"))
     return result
 
 
-def report(case: Case, trials: bool = True) -> Page:
+def report(case: Case, trials: bool = True, gate: str = "") -> Page:
     """Write the report of the files of a case."""
     folder: Path = case.out.parent
     (folder / "trials.csv").write_text(TRIALS)
@@ -73,6 +73,7 @@ def report(case: Case, trials: bool = True) -> Page:
         case.bundle,
         str(folder / "trials.csv") if trials else "",
         str(folder / "report.html"),
+        gate,
     )
     content = (folder / "report.html").read_bytes()
     alarms = len((folder / "alarms.ndjson").read_text().splitlines())

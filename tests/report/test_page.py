@@ -11,11 +11,13 @@ import pytest
 from container_component_src.alarms.alarm import Alarm
 from container_component_src.alarms.files import read_alarms, write_alarms
 from container_component_src.errors import InputError
+from container_component_src.evaluation.gate import check_gate
+from container_component_src.evaluation.leads import NAMES
 from container_component_src.evaluation.result import EvaluationResult
 from container_component_src.model.bundle_info import open_info
 from container_component_src.report import alarms as report_alarms
-from container_component_src.report.baselines import NAMES
 from container_component_src.steps.calibration import Smoothing
+from container_component_src.steps.evaluation import GateLimits
 from tests.evaluation.cases import Case, anomalous_frame, make_bundle, write_case
 from tests.report.cases import Page, alarm, evaluated, report
 
@@ -152,7 +154,19 @@ def test_the_smoothing_and_the_method_of_the_threshold_are_shown(
     shown = " ".join(report(case).texts)
     assert re.search(rf"Smoothing\s+{text}\s", shown)
     assert "exceeds the alarm threshold, 8 nats, and lasts while" in shown
-    assert "as the quantile of the smoothed calibration scores (level 0.999)" in shown
+    assert open_info(case.bundle).calibrated.method in shown
+
+
+def test_the_gate_is_shown_and_that_of_another_evaluation_is_refused(case: Case) -> None:
+    uri, evaluation = str(case.out.parent / "gate.json"), str(case.out.parent / "evaluation.json")
+    gate = check_gate(evaluation, GateLimits())
+    gate.write(uri)
+    assert gate.reason in report(case, gate=uri).texts
+    assert gate.reason not in report(case).texts
+    make_bundle(case.bundle, window=5)
+    evaluated(case)
+    with pytest.raises(InputError, match=r"gate\.json: not the gate of this evaluation"):
+        report(case, gate=uri)
 
 
 def test_every_placeholder_has_a_figure_and_every_colour_both_themes(case: Case) -> None:
@@ -190,6 +204,7 @@ def test_split_and_signals_match_the_data(case: Case) -> None:
     start = 1_600_000_000_000
     assert lanes["Test"] == [start, start + 399_000, None]
     assert lanes["Training"] == [start + 800_000, start + 1_199_000, None]
+    assert lanes["Calibration"] == [start + 1_200_000, start + 1_599_000, None]
     assert lanes["Reported events"] == [start + 100_000, start + 300_000]
     event = data["events"][0]
     fan, first = event["signals"][0], 100_000 - (event["event"][0] - event["start"])

@@ -26,6 +26,7 @@ from container_component_src.report.series import (
     read_series,
 )
 from container_component_src.report.signals import Signal
+from container_component_src.steps.data import SETS
 from container_component_src.telemetry.dataset import Dataset
 from tests.evaluation.cases import SECOND, START, make_bundle, write_case
 from tests.report.cases import LARGEST, alarm, evaluated
@@ -110,7 +111,7 @@ def test_many_events_and_long_series_stay_small() -> None:
     signals = [[Signal(LONG_NAME, 1.0, longest(window), (0.0, 1.0))] * (EVENT_LINES - 1) for window in windows]
     views = event_views([longest(window) for window in windows], signals, windows, result)
     table = render("events.html.jinja", result=result, largest_excess=1.0)
-    split = 3 * SPANS_SHOWN * 40
+    split = len(SETS) * SPANS_SHOWN * 40
     assert size_of(views) + len(table) + len(get_plotlyjs()) + split < LARGEST - 250_000  # the other plots
 
 

@@ -72,7 +72,7 @@ def test_no_peak_is_lost_for_any_partitioning(
 
 def evaluated(folder: Path) -> tuple[EvaluationResult, Dataset, ScoreAxis]:
     case = write_case(folder)
-    result = evaluate(case.bundle, case.val, case.test, str(case.out))
+    result = evaluate(case.bundle, case.calibration, case.test, str(case.out))
     return result, Dataset.open(str(case.out)), ScoreAxis.of(result)
 
 
@@ -105,7 +105,7 @@ def test_finds_gaps_between_partitions(tmp_path: Path) -> None:
             labels = None if frame.labels is None else frame.labels[rows]
             writer.write(Frame(later[rows], frame.values[rows], labels))
         writer.commit(events=moved)
-    result = evaluate(case.bundle, case.val, case.test, str(case.out))
+    result = evaluate(case.bundle, case.calibration, case.test, str(case.out))
     series = read_series(Dataset.open(str(case.out)), result, ScoreAxis.of(result), event_windows(result))
     assert series.gaps == ((int(later[199]), int(later[200])),)
     assert np.isnan(series.overview.values).sum() == 1

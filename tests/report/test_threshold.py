@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from container_component_src.alarms.calibration import ExpectedRate
+from container_component_src.alarms.expected_rate import ExpectedRate
 from container_component_src.alarms.rule import AlarmRule
 from container_component_src.evaluation.result import Drift, EvaluationResult, Interval, ThresholdMetrics
 from container_component_src.model.bundle_info import Calibration
@@ -15,7 +15,7 @@ from container_component_src.steps.calibration import AlarmSettings
 def calibration(clear_below: float = 8.0, **settings: Any) -> Calibration:
     return Calibration(
         settings=AlarmSettings(**settings), rule=AlarmRule(raise_above=8.0, clear_below=clear_below),
-        method="quantile of the smoothed scores", false_alarms_per_day=None, rows=86_400, days=12.5,
+        method="quantile 0.99 of the scores", false_alarms_per_day=None, rows=86_400, days=12.5, highest_median=1.0,
         channel_nats=(1.0,),
     )  # fmt: skip
 
@@ -41,17 +41,21 @@ def test_the_rule(known: Calibration, expected: str) -> None:
     assert rule_in_words(known) == expected
 
 
+ROBUST = " It is at least the quantile of nine in ten parts of the data, so that unreported anomalies matter little."
+
+
 @pytest.mark.parametrize(
-    ("settings", "aim"),
+    ("settings", "more"),
     [
-        ({"alarm_quantile": 0.995, "target_false_alarms_per_day": 0.0}, "level 0.995"),
-        ({"target_false_alarms_per_day": 0.5}, "target 0.5 false alarms a day"),
+        ({"threshold_method": "quantile"}, ""),
+        ({"threshold_method": "robust_quantile"}, ROBUST),
+        ({"threshold_method": "robust_quantile", "target_false_alarms_per_day": 0.5}, ""),
     ],
 )
-def test_how_the_threshold_was_found(settings: dict[str, Any], aim: str) -> None:
+def test_how_the_threshold_was_found(settings: dict[str, Any], more: str) -> None:
     assert origin_in_words(calibration(**settings)) == (
         "The alarm threshold was found without labels, on 12.5 d of calibration data (86\u202f400 rows) that the model "
-        f"was not trained on, as the quantile of the smoothed scores ({aim})."
+        f"was not trained on: quantile 0.99 of the scores.{more}"
     )
 
 

@@ -48,7 +48,7 @@ def _thresholds(result: EvaluationResult, rule: AlarmRule) -> Figure:
     curve = result.threshold_curve
     columns = (
         ("Composite F1", curve.composite_f1, "@ink", "solid", 3),
-        ("Precision", curve.precision, "@score", "solid", 2),
+        ("Precision (rows)", curve.precision, "@score", "solid", 2),
         ("Event recall", curve.event_recall, "@detected", "dash", 2),
         ("Recall (rows)", curve.recall, "@muted", "dot", 2),
     )

@@ -8,10 +8,12 @@ import pytest
 
 from container_component_src.errors import InputError
 from container_component_src.evaluation.evaluator import evaluate
+from container_component_src.evaluation.found_alarms import FoundAlarms
 from container_component_src.evaluation.labelled_scores import LabelledScores
 from container_component_src.evaluation.metrics import metrics_at
 from container_component_src.evaluation.result import SCORE_CHANNELS
 from container_component_src.evaluation.vus import volume_under_surface
+from container_component_src.model.bundle_info import open_info
 from container_component_src.steps.calibration import Smoothing
 from container_component_src.steps.data import ScalerType
 from container_component_src.telemetry.dataset import Dataset
@@ -70,12 +72,15 @@ def test_the_result_matches_the_written_scores(tmp_path: Path) -> None:
     frame = written.load()
     assert frame.labels is not None
     data = LabelledScores(frame.timestamps, frame.values[:, 1], frame.labels, written.manifest.events)
-    assert result.calibrated == metrics_at(data, 8.0)
+    info = open_info(case.bundle)
+    assert result.bundle_digest == info.version
+    assert result.calibrated == metrics_at(FoundAlarms.by(info.calibrated.rule, data))
+    assert result.best == metrics_at(FoundAlarms.by(info.calibrated.rule.at(result.best.threshold), data))
     assert result.best.composite_f1 >= result.calibrated.composite_f1
     assert result.best.composite_f1 == pytest.approx(max(result.threshold_curve.composite_f1))
-    assert (result.counts.val_rows, result.counts.test_rows, result.counts.anomalous_rows) == (ROWS, ROWS, 50)
+    assert (result.counts.calibration_rows, result.counts.test_rows, result.counts.anomalous_rows) == (ROWS, ROWS, 50)
     assert result.counts.observed_days == pytest.approx(ROWS / 86_400)
-    assert result.quantiles.val[0] < result.quantiles.val[-1]
+    assert result.quantiles.calibration[0] < result.quantiles.calibration[-1]
     assert result.quantiles.test_anomalous[5] > result.quantiles.test_normal[5]
     assert result.seed == 7
     assert (result.smoothing, result.smoothing_window) == (Smoothing.MEDIAN, 3)
@@ -103,7 +108,7 @@ def test_root_causes_are_those_of_the_events_that_name_them(tmp_path: Path) -> N
     result = evaluate(case.bundle, case.val, case.test, str(case.out))
     assert [event.causes for event in result.events] == [("fan",), ()]
     assert result.root_cause is not None
-    # The shift of the fan by 6 is beyond 99.9 % of its validation data, which the other channels resemble.
+    # The shift of the fan by 6 is beyond 99 % of its calibration data, which the other channels resemble.
     assert set(result.root_cause.model_dump().values()) == {1}
     assert result.scalars()["hit_rate_100"] == result.scalars()["channel_f05"] == 1.0
 

@@ -2,7 +2,7 @@
 
 import logging
 
-from container_component_src.alarms.calibration import ExpectedRate
+from container_component_src.alarms.expected_rate import ExpectedRate
 from container_component_src.evaluation.result import Drift, Interval
 
 _log = logging.getLogger(__name__)

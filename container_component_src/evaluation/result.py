@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from container_component_src import storage
-from container_component_src.alarms.calibration import ExpectedRate
+from container_component_src.alarms.expected_rate import ExpectedRate
 from container_component_src.errors import InputError
 from container_component_src.steps.calibration import Smoothing
 from container_component_src.values import Frozen, describe

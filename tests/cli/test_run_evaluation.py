@@ -25,7 +25,7 @@ def executor_input(folder: Path) -> str:
 
 def command(case: Case, *more: str) -> list[str]:
     return [
-        *("run_evaluation", "--bundle-path", case.bundle, "--calibration-df-path", case.val),
+        *("run_evaluation", "--bundle-path", case.bundle, "--calibration-df-path", case.calibration),
         *("--test-df-path", case.test, "--scores-path", str(case.out)),
         *("--evaluation-path", str(case.out.parent / "evaluation.json")),
         *("--alarms-path", str(case.out.parent / "alarms"), *more),

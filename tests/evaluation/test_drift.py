@@ -2,7 +2,7 @@
 
 import pytest
 
-from container_component_src.alarms.calibration import ExpectedRate
+from container_component_src.alarms.expected_rate import ExpectedRate
 from container_component_src.evaluation.drift import drift
 from container_component_src.evaluation.result import Drift, Interval
 

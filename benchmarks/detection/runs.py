@@ -16,8 +16,10 @@ from benchmarks.measure import PROJECT
 from container_component_src.errors import InputError
 from container_component_src.evaluation.evaluator import evaluate
 from container_component_src.evaluation.result import BaselineResult, EvaluationResult
+from container_component_src.model.calibration import calibrate
 from container_component_src.model.training import train
 from container_component_src.scratch import scratch_directory
+from container_component_src.steps.calibration import AlarmSettings, Calibrate
 from container_component_src.steps.data import SETS, FitScaler, SplitRule
 from container_component_src.steps.declaration import Arguments
 from container_component_src.steps.evaluation import RunEvaluation
@@ -43,7 +45,7 @@ class Settings:
         InputError: No step has a parameter of this name.
     """
 
-    STEPS: tuple[type[Arguments], ...] = (SplitRule, FitScaler, TrainingArguments, RunEvaluation)
+    STEPS: tuple[type[Arguments], ...] = (SplitRule, FitScaler, TrainingArguments, AlarmSettings, RunEvaluation)
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self.values = dict(values)
@@ -64,7 +66,7 @@ def run(prepared: Prepared, seed: int, settings: Settings) -> Run:
     """
     start = time.process_time()
     with scratch_directory() as folder:
-        paths = {name: str(folder / name) for name in (*SETS, "scores", "model")}
+        paths = {name: str(folder / name) for name in (*SETS, "scores", "model", "calibrated")}
         scaled = {name: str(folder / "scaled" / name) for name in SETS}
         hours = {"window_hours": prepared.window_hours, "block_hours": prepared.block_hours}
         rule = {**hours, "seed": seed, **settings.of(SplitRule)}
@@ -78,6 +80,9 @@ def run(prepared: Prepared, seed: int, settings: Settings) -> Run:
         with redirect_stdout(io.StringIO()):  # the losses of every epoch
             summary = train(arguments)
         trained = time.process_time()
+        calibration = {"bundle_path": paths["model"], "calibration_df_path": scaled["calibration"]}
+        options = {**calibration, "calibrated_model_path": paths["calibrated"], **settings.of(AlarmSettings)}
+        calibrate(validated(Calibrate, options), paths["calibrated"])
         result = _evaluate(paths, scaled, settings)
     return {
         "seed": seed,
@@ -96,12 +101,8 @@ def run(prepared: Prepared, seed: int, settings: Settings) -> Run:
 def _evaluate(paths: Mapping[str, str], scaled: Mapping[str, str], settings: Settings) -> EvaluationResult:
     """Evaluate the model; paths by the name of the output, and of the scaled datasets by their part of the split."""
     values = {f"{name}_df_path": scaled[name] for name in ("train", "calibration", "test")} | settings.of(RunEvaluation)
-    outputs = {
-        "bundle_path": paths["model"],
-        "scores_path": paths["scores"],
-        "evaluation_path": "-",
-        "alarms_path": "-",
-    }
+    outputs = {"bundle_path": paths["calibrated"], "scores_path": paths["scores"]}
+    outputs |= dict.fromkeys(("evaluation_path", "alarms_path"), "-")
     arguments = validated(RunEvaluation, {**values, **outputs})
     return evaluate(
         arguments.bundle_path,

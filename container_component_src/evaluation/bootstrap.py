@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaincinv
 
+from container_component_src.alarms.expected_rate import CONFIDENCE, poisson_interval
 from container_component_src.arrays import Float64Array, IntArray
 from container_component_src.evaluation.found_alarms import FoundAlarms
 from container_component_src.evaluation.labelled_scores import LabelledScores
@@ -19,7 +19,6 @@ from container_component_src.evaluation.operator_metrics import LATE, f_beta
 from container_component_src.evaluation.result import Interval
 
 RESAMPLES = 1_000
-CONFIDENCE = 0.95
 BINS = 4_000  # of the ranks of the scores; the areas are off by less than 0.001
 
 
@@ -172,8 +171,7 @@ def _delays(alarms: FoundAlarms, draws: _Draws) -> dict[str, Float64Array]:
 def intervals(alarms: FoundAlarms, resamples: Resamples | None) -> dict[str, Interval]:
     """Return the intervals of the metrics of alarms and of the areas.
 
-    That of a rate also covers the interval of Poisson's distribution: resamples of few alarms, or of none, vary too
-    little.
+    That of a rate also covers `poisson_interval`: resamples of few alarms, or of none, vary too little.
     """
     found = resamples.intervals() if resamples else {}
     counts = {
@@ -182,17 +180,7 @@ def intervals(alarms: FoundAlarms, resamples: Resamples | None) -> dict[str, Int
     }
     for name, (count, days) in counts.items():
         if days:
-            poisson = poisson_interval(count, days)
-            drawn = found.get(name, poisson)
-            found[name] = Interval(low=min(poisson.low, drawn.low), high=max(poisson.high, drawn.high))
+            low, high = poisson_interval(count, days)
+            drawn = found.get(name, Interval(low=low, high=high))
+            found[name] = Interval(low=min(low, drawn.low), high=max(high, drawn.high))
     return found
-
-
-def poisson_interval(count: int, days: float) -> Interval:
-    """Return the interval of a rate per day from the number of independent events in some days.
-
-    Source: Garwood 1936, "Fiducial Limits for the Poisson Distribution".
-    """
-    tail = (1 - CONFIDENCE) / 2
-    low = gammaincinv(count, tail) if count else 0.0
-    return Interval(low=float(low / days), high=float(gammaincinv(count + 1, 1 - tail) / days))

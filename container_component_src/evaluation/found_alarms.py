@@ -59,14 +59,15 @@ class FoundAlarms:
     @cached_property
     def detected(self) -> BoolArray:
         """Which events are detected, [events]."""
-        return self.alarms_per_event > 0
+        return np.asarray(self.alarms_per_event > 0)
 
     @cached_property
     def false(self) -> BoolArray:
         """Which alarms are false, [alarms]."""
         first, stop = np.sort(self.data.event_bounds, axis=0).T
         # An alarm overlaps as many events as start before its end, less those that end before its start.
-        return np.searchsorted(first, self.bounds[:, 1]) == np.searchsorted(stop, self.bounds[:, 0], side="right")
+        ended = np.searchsorted(stop, self.bounds[:, 0], side="right")
+        return np.asarray(np.searchsorted(first, self.bounds[:, 1]) == ended)
 
     @cached_property
     def delays_s(self) -> Float64Array:
@@ -75,7 +76,7 @@ class FoundAlarms:
         They are negative where it is raised before the event.
         """
         starts = self.data.event_starts[self.detected]
-        return (self.raised[self.of_event[self.detected, 0]] - starts) / NANOSECONDS_PER_SECOND
+        return np.asarray((self.raised[self.of_event[self.detected, 0]] - starts) / NANOSECONDS_PER_SECOND)
 
     def records(self, source: AlarmSource) -> list[Alarm]:
         """Return the records of the alarms, with the IDs of the events that they overlap."""

@@ -62,7 +62,7 @@ def test_overlaps_equal_those_of_every_alarm_with_every_event(data: LabelledScor
     ).reshape(len(alarms.spans), len(data.event_bounds))
     assert alarms.alarms_per_event.tolist() == overlaps.sum(axis=0).tolist()
     assert alarms.false.tolist() == (~overlaps.any(axis=1)).tolist()
-    named = [set(record.events) for record in alarms.records(AlarmSource("v", rule))]
+    named = [set(record.events or ()) for record in alarms.records(AlarmSource("v", rule))]
     ids = [item.id for item in data.events_with_rows]
     assert named == [{ids[i] for i in np.flatnonzero(row)} for row in overlaps]
     # Every row in alarm is part of an alarm.

@@ -145,10 +145,10 @@ def test_equals_the_benchmarks_implementation(
 def brute_force(alarms: FoundAlarms) -> dict[str, float | None]:
     """Return the metrics that count alarms and events, event by event and alarm by alarm."""
     data = alarms.data
-    spans = [(span.start, span.end, span.raised) for span in alarms.spans]
+    spans = [(span.start, span.end, int(raised)) for span, raised in zip(alarms.spans, alarms.raised, strict=True)]
     events = [item for item in data.events if any(item.start <= time < item.end for time in data.timestamps)]
     hits = [[raised for start, end, raised in spans if start < item.end and end >= item.start] for item in events]
-    delays = [(min(map(int, hit)) - item.start) / SECOND for item, hit in zip(events, hits, strict=True) if hit]
+    delays = [(min(hit) - item.start) / SECOND for item, hit in zip(events, hits, strict=True) if hit]
     false = sum(not any(start < item.end and end >= item.start for item in events) for start, end, _ in spans)
     normal = [row for row in range(len(data.labels)) if not data.labels[row]]
     days, normal_days = sum(data.days), sum(data.days[normal])

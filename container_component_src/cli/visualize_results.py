@@ -16,8 +16,10 @@ def visualize_results(arguments: VisualizeResults, executor_input: str) -> None:
         telemetry,
         arguments.scores_path,
         arguments.evaluation_path,
+        arguments.alarms_path,
         arguments.bundle_path,
         arguments.trials_path,
         arguments.report_path,
+        arguments.gate_path,
     )
     outputs.publish(executor_input, artifacts={"report": summary})

@@ -133,13 +133,13 @@ def anomalous_frame() -> tuple[Frame, tuple[Event, ...]]:
 
 
 def write_case(folder: Path, cuts: tuple[int, ...] = (120, 305), window: int = 3) -> Case:
-    """Write a bundle and its data: test, val, train, calibration; `cuts` are the partition bounds of val and test."""
+    """Write a bundle and its data: test, val, train, calibration; `cuts` bound the partitions of all but train."""
     make_bundle(str(folder / "bundle"), window)
     frame, events = anomalous_frame()
     test = write_dataset(folder / "test", frame, cuts, events).load()
     val = write_dataset(folder / "val", later(normal_frame(1, labelled=False), 1), cuts).load()
     train = write_dataset(folder / "train", later(normal_frame(4, labelled=False), 2), (100,)).load()
-    calibration = write_dataset(folder / "calibration", later(normal_frame(5, labelled=False), 3), ()).load()
+    calibration = write_dataset(folder / "calibration", later(normal_frame(5, labelled=False), 3), cuts).load()
     with DatasetWriter(str(folder / "whole"), "normalizedTime", CHANNELS) as writer:
         for frame in (test, val, train, calibration):
             writer.write(Frame(frame.timestamps, frame.values))

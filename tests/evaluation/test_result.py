@@ -16,7 +16,7 @@ from tests.evaluation.cases import write_case
 @pytest.fixture
 def result(tmp_path: Path) -> EvaluationResult:
     case = write_case(tmp_path)
-    return evaluate(case.bundle, case.val, case.test, str(case.out))
+    return evaluate(case.bundle, case.calibration, case.test, str(case.out))
 
 
 def without_alarms(result: EvaluationResult) -> EvaluationResult:

@@ -93,7 +93,7 @@ def options_of(container: dict[str, Any]) -> tuple[click.Command, dict[str, str]
 
 def test_every_step_runs_a_command_of_the_one_program(spec: dict[str, Any]) -> None:
     steps = executors(spec)
-    assert len(steps) == 14
+    assert len(steps) == 15
     for container in steps.values():
         assert container["command"] == ["python", "container_component_src/main.py"]
         assert container["image"] == load_settings(ROOT / "config.toml").image.reference
@@ -449,3 +449,17 @@ def test_compiled_file_loads_again(tmp_path: Path) -> None:
     loaded = kfp_components.load_component_from_file(str(output))
     assert loaded.pipeline_spec.pipeline_info.name == "columbus-eclss-ad-pipeline"
     assert list(tmp_path.iterdir()) == [output]
+
+
+def test_only_a_model_that_passes_the_gate_is_deployed(spec: dict[str, Any]) -> None:
+    outer = spec["components"]["comp-exit-handler-1"]["dag"]["tasks"]
+    assert outer["deploy-if-good"]["inputs"]["parameters"]["passed"] == {
+        "taskOutputParameter": {"producerTask": "check-gate", "outputParameterKey": "passed"}
+    }
+    outputs = spec["components"]["comp-check-gate"]["outputDefinitions"]["parameters"]
+    assert outputs == {"passed": {"parameterType": "BOOLEAN"}, "reason": {"parameterType": "STRING"}}
+    (gate,) = spec["components"]["comp-deploy-if-good"]["dag"]["tasks"].values()
+    assert gate["inputs"]["parameters"]["pipelinechannel--passed"] == {"componentInputParameter": "passed"}
+    assert gate["triggerPolicy"] == {"condition": "inputs.parameter_values['pipelinechannel--passed'] == true"}
+    report = outer["visualize-results"]["inputs"]["artifacts"]["gate"]
+    assert report == {"taskOutputArtifact": {"producerTask": "check-gate", "outputArtifactKey": "gate"}}

@@ -88,33 +88,31 @@ class Summary:
             skipped += f" ({counted(self._missing)})" if left_out else f", imputed: {counted(self._missing)}"
         above = f", {self._above:,} rows above the alarm threshold" if self._threshold else ""
         dead = f" or with a dead channel ({counted(self._dead)})" if self._dead else ""
-        alarms = (
-            ", no alarms without timestamps" if self._alarms is None else f", {_counted(len(self._alarms), 'alarm')}"
-        )
+        found = "no alarms without timestamps" if self._alarms is None else _counted(len(self._alarms), "alarm")
         model = f"model version {self._version[:12]}{self._threshold}"
         files = ", ".join(filter(None, (self._query.output, self._query.alarms)))
         written = f"; written: {files}" if files else ""
-        return f"{self._rows:,} rows{skipped}{above}{dead}{alarms if above else ''}, {model}{written}"
+        return f"{self._rows:,} rows{skipped}{above}{dead}{f', {found}' if above else ''}, {model}{written}"
 
     def _row_table(self) -> Iterator[str]:
         if not self._shown:
             return
         frame = pd.concat(self._shown)
-        names = [
-            name for name in frame.columns if name != "threshold" and frame[name].map(pd.api.types.is_scalar).all()
-        ]
-        table = Table("row", *names)
+        columns = {"row": [str(index) for index in frame.index]}
+        for name in frame.columns.drop("threshold", errors="ignore"):
+            if frame[name].map(pd.api.types.is_scalar).all():
+                columns[name] = [_text(value) for value in frame[name]]
         if "top_channel" in frame:
-            table.add_column("contributing most (share)")
-        lists = [name for name in ("imputed_channels", "dead_channels") if name in frame]
-        for name in lists:
-            table.add_column(name)
-        for index, row in frame.iterrows():
-            cells = [str(index), *(_text(row[name]) for name in names)]
-            if "top_channel" in frame:
-                cells.append(f"{row['top_channel'][0]} ({row['top_share'][0]:.0%})")
-            cells += [", ".join(row[name]) for name in lists]
-            table.add_row(*cells)
+            firsts = zip(frame["top_channel"], frame["top_share"], strict=True)
+            columns["contributing most (share)"] = [f"{names[0]} ({shares[0]:.0%})" for names, shares in firsts]
+        for header in ("imputed", "dead"):
+            if (name := f"{header}_channels") in frame:
+                columns[header] = [", ".join(names) for names in frame[name]]
+        table = Table()
+        for name in columns:
+            table.add_column(name, no_wrap=name == self._query.timestamp_col, overflow="fold")
+        for row in zip(*columns.values(), strict=True):
+            table.add_row(*row)
         yield _printed(table)
 
     def _alarm_table(self) -> Iterator[str]:
@@ -123,9 +121,9 @@ class Summary:
         table = Table("alarm from", "for", "peak (nats)", "subsystem", "contributing most at the peak (share)")
         for alarm in self._alarms[: self._query.rows]:
             channels = ", ".join(f"{item.channel} ({item.share:.0%})" for item in alarm.channels[:_CHANNELS])
-            duration = timedelta(microseconds=(alarm.end - alarm.start) // 1000)
             start = _text(pd.Timestamp(alarm.start, tz="UTC"))
-            table.add_row(start, str(duration), _text(alarm.peak_score), alarm.subsystem, channels)
+            duration = _short(timedelta(milliseconds=(alarm.end - alarm.start) // 10**6))
+            table.add_row(start, duration, _text(alarm.peak_score), alarm.subsystem, channels)
         yield _printed(table)
 
 
@@ -147,5 +145,11 @@ def _counted(number: int, what: str) -> str:
 
 def _text(value: object) -> str:
     if isinstance(value, pd.Timestamp):
-        return value.isoformat().replace("+00:00", "Z")
+        return f"{_short(value.replace(tzinfo=None).isoformat())}Z"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _short(time: object) -> str:
+    """Return a time or a duration without zeros at the end of its fraction."""
+    text = str(time)
+    return text.rstrip("0") if "." in text else text

@@ -65,3 +65,15 @@ def test_the_last_line_counts_rows_and_alarms() -> None:
     assert printed(alarm(0)).splitlines()[-1] == f"10 rows, 4 rows above the alarm threshold, 1 alarm, {model}"
     assert printed(alarms="a.csv").splitlines()[-1].endswith(f", 0 alarms, {model}; written: a.csv")
     assert ", no alarms without timestamps, " in printed(timed=False)
+
+
+def test_a_narrow_table_keeps_whole_times() -> None:
+    summary = Summary(QueryModel(url="http://host", timestamp_col="time"))
+    time = pd.Timestamp("2024-03-01T12:00:00.057176", tz="UTC")
+    names = [["long_name_of_a_channel"]] * 2
+    table = pd.DataFrame(
+        {"time": time, "score": 1.0, "alarm": False, "smoothed_score": 1.0, "window_rows": 1, "top_channel": names,
+         "top_share": [[0.5]] * 2, "imputed_channels": names, "dead_channels": names}
+    )  # fmt: skip
+    summary.add(Answered(table, "v", 2, 2, {}, ()))
+    assert summary.text().count("2024-03-01T12:00:00.057176Z") == 2

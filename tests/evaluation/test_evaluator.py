@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from container_component_src.alarms.files import read_alarms
+from container_component_src.alarms.rule import AlarmRule
 from container_component_src.errors import InputError
 from container_component_src.evaluation.evaluator import evaluate
 from container_component_src.evaluation.found_alarms import FoundAlarms
@@ -24,10 +26,12 @@ from tests.evaluation.cases import (
     CHANNELS,
     ROWS,
     SECOND,
+    START,
     Case,
     anomalous_frame,
     make_bundle,
     normal_frame,
+    recalibrate,
     write_case,
     write_dataset,
 )
@@ -190,6 +194,41 @@ def test_intervals_contain_their_metric(tmp_path: Path) -> None:
     scalars = result.scalars()
     assert scalars["roc_auc_low"] == result.intervals["roc_auc"].low
     assert scalars["calibrated_event_recall_high"] == scalars["calibrated_event_recall"] == 1.0
+
+
+@pytest.mark.parametrize("cuts", [(), (1, 2, 3), (101, 139, 300, 399)])
+def test_writes_the_alarms_whatever_the_partitions(tmp_path: Path, cuts: tuple[int, ...]) -> None:
+    case, file = write_case(tmp_path, cuts), str(tmp_path / "alarms")
+    rule = AlarmRule(raise_above=8.0, clear_below=5.0, merge_gap_ns=3 * SECOND, max_gap_ns=10 * SECOND)
+    info = recalibrate(case, rule=rule, subsystems={"fan": "ventilation", "pressure": "air"})
+    result = evaluate(case.bundle, case.calibration, case.test, str(case.out), alarms_out_uri=file)
+    alarms = read_alarms(file)
+    assert len(alarms) == result.calibrated.alarms == 2
+    assert [alarm.events for alarm in alarms] == [("A-1",), ("A-2",)]
+    assert [alarm.channels[0].channel for alarm in alarms] == ["fan", "pressure"]
+    assert [alarm.subsystem for alarm in alarms] == ["ventilation", "air"]
+    assert [alarm.raised for alarm in alarms] == [START + 101 * SECOND, START + 301 * SECOND]  # a median is late
+    assert {alarm.threshold for alarm in alarms} == {8.0} == {result.calibrated.threshold}
+    assert {alarm.model_version for alarm in alarms} == {info.version} == {result.bundle_digest}
+    assert result.calibrated.clear_threshold == 5.0
+    assert [event.alarms for event in result.events] == [1, 1]
+
+
+def test_another_calibration_of_the_same_model_is_another_bundle(tmp_path: Path) -> None:
+    case = write_case(tmp_path)
+    first = evaluate(case.bundle, case.calibration, case.test, str(case.out))
+    recalibrate(case, rule=AlarmRule(raise_above=9.0, clear_below=9.0))
+    second = evaluate(case.bundle, case.calibration, case.test, str(case.out))
+    assert first.bundle_digest != second.bundle_digest
+
+
+def test_the_best_threshold_is_a_single_level_with_the_rest_of_the_rule(tmp_path: Path) -> None:
+    case = write_case(tmp_path)
+    rule = AlarmRule(raise_above=8.0, clear_below=5.0, min_duration_ns=15 * SECOND, max_gap_ns=10 * SECOND)
+    recalibrate(case, rule=rule)
+    result = evaluate(case.bundle, case.calibration, case.test, str(case.out))
+    assert result.best.threshold == result.best.clear_threshold
+    assert result.best.events_detected == 1  # the other event is too short
 
 
 def test_rejects_unknown_channels(tmp_path: Path) -> None:

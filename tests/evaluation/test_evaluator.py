@@ -16,7 +16,7 @@ from container_component_src.evaluation.metrics import metrics_at
 from container_component_src.evaluation.result import SCORE_CHANNELS
 from container_component_src.evaluation.vus import volume_under_surface
 from container_component_src.model.bundle_info import open_info
-from container_component_src.steps.calibration import Smoothing
+from container_component_src.steps.calibration import AlarmSettings, Smoothing
 from container_component_src.steps.data import ScalerType
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.dataset_writer import DatasetWriter
@@ -176,13 +176,31 @@ def test_baselines_are_evaluated_on_the_same_rows(tmp_path: Path) -> None:
     # The channels are independent standard normal variables, so the model's score is half the sum of their squares.
     assert z_score.roc_auc == pytest.approx(result.roc_auc, abs=0.01)
     assert z_score.best.composite_f1 == pytest.approx(result.best.composite_f1, abs=0.05)
-    validation = (normal_frame(5, labelled=False).values.astype(np.float64) ** 2).sum(axis=1)
-    assert z_score.calibrated.threshold == pytest.approx(np.quantile(validation, 0.999), rel=0.2)
+    normal = (normal_frame(5, labelled=False).values.astype(np.float64) ** 2).sum(axis=1)
+    assert z_score.calibrated.threshold == pytest.approx(np.quantile(normal, 0.999), rel=0.2)
     for baseline in result.baselines:
         for metric, interval in baseline.advantage.items():
             gain = getattr(result, metric) - getattr(baseline, metric)
             assert interval.low - 1e-3 <= gain <= interval.high + 1e-3
     assert result.scalars()["mahalanobis_pr_auc"] == result.baselines[1].pr_auc
+
+
+def test_baselines_get_their_rules_by_the_settings_of_the_model(tmp_path: Path) -> None:
+    case = write_case(tmp_path, window=1)
+    settings = {"smoothing": "none", "threshold_method": "quantile", "alarm_quantile": 0.9, "clear_fraction": 0.25}
+    settings |= {"min_alarm_steps": 20, "merge_alarm_steps": 0}
+    recalibrate(case, settings=AlarmSettings.model_validate(settings))
+    z_score = evaluate(case.bundle, case.calibration, case.test, str(case.out), case.train).baselines[0]
+    train = normal_frame(4, labelled=False).values.astype(np.float64)
+    normal = normal_frame(5, labelled=False).values.astype(np.float64)
+    squares = (((normal - train.mean(axis=0)) / train.std(axis=0)) ** 2).sum(axis=1)
+    median, threshold = np.quantile(squares, [0.5, 0.9])
+    assert z_score.calibrated.threshold == pytest.approx(threshold, rel=1e-4)
+    assert z_score.calibrated.clear_threshold == pytest.approx(median + 0.25 * (threshold - median), rel=1e-4)
+    # An alarm of 20 steps is in the event of 40 alone.
+    assert (z_score.calibrated.alarms, z_score.calibrated.events_detected) == (1, 1)
+    assert z_score.calibrated.median_detection_delay_s == 19.0
+    assert z_score.best.clear_threshold == z_score.best.threshold
 
 
 def test_intervals_contain_their_metric(tmp_path: Path) -> None:

@@ -152,3 +152,10 @@ def write_case(folder: Path, cuts: tuple[int, ...] = (120, 305), window: int = 3
 def later(frame: Frame, times: int) -> Frame:
     """Return the rows shifted by the time range of this many frames."""
     return Frame(frame.timestamps + times * ROWS * SECOND, frame.values, frame.labels)
+
+
+def recalibrate(case: Case, **changes: object) -> BundleInfo:
+    """Change the calibration of the bundle."""
+    bundle = Bundle.load(case.bundle)
+    info = bundle.info.model_copy(update={"calibration": bundle.info.calibrated.model_copy(update=changes)})
+    return Bundle(info, bundle.model).save(storage.resolve(case.bundle))

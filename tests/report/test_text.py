@@ -1,5 +1,7 @@
 """Texts of numbers and times."""
 
+from typing import Any
+
 import pytest
 
 from container_component_src.evaluation.result import EvaluationResult, Interval
@@ -42,13 +44,15 @@ def test_numbers() -> None:
 
 
 def test_intervals_have_the_unit_of_their_metric() -> None:
-    intervals = {
-        "composite_f1": Interval(low=0.12345, high=1.0),
-        "alarms_per_day": Interval(low=0.51234, high=1234.0),
-        "redundancy": Interval(low=1.0, high=2.345),
-        "median_detection_delay_s": Interval(low=-90.0, high=5400.0),
+    known: dict[str, Any] = {
+        "intervals": {
+            "composite_f1": Interval(low=0.12345, high=1.0),
+            "alarms_per_day": Interval(low=0.51234, high=1234.0),
+            "redundancy": Interval(low=1.0, high=2.345),
+            "median_detection_delay_s": Interval(low=-90.0, high=5400.0),
+        }
     }
-    assert interval_texts(EvaluationResult.model_construct(intervals=intervals)) == {
+    assert interval_texts(EvaluationResult.model_construct(**known)) == {
         "composite_f1": "0.123 to 1.000",
         "alarms_per_day": "0.51 to 1\u202f234",
         "redundancy": "1 to 2.3",

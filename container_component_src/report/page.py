@@ -1,6 +1,6 @@
 """Evaluation report as one self-contained HTML file: data, styles, scripts and plotly.js are inside."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,15 +33,9 @@ from container_component_src.report.subsystems import events_by_subsystem
 from container_component_src.report.text import interval_texts
 from container_component_src.report.threshold import expectation_in_words, origin_in_words, rule_in_words
 from container_component_src.report.trials import read_trials, trial_figures, trial_summary
+from container_component_src.steps.data import SETS
+from container_component_src.steps.evaluation import VisualizeResults
 from container_component_src.telemetry.dataset import Dataset
-
-
-@dataclass(frozen=True)
-class Telemetry:
-    """URIs of the unscaled datasets."""
-
-    whole: str  # before the split
-    splits: Mapping[str, str]  # by the name of the set
 
 
 @dataclass(frozen=True)
@@ -60,27 +54,11 @@ class Content:
     trials: pd.DataFrame | None
 
 
-def write_report(
-    telemetry: Telemetry,
-    scores_uri: str,
-    evaluation_uri: str,
-    alarms_uri: str,
-    bundle_uri: str,
-    trials_uri: str,
-    report_uri: str,
-    gate_uri: str = "",
-) -> dict[str, Any]:
+def write_report(paths: VisualizeResults) -> dict[str, Any]:
     """Write the report; all datasets are read once, partition by partition.
 
     Args:
-        telemetry: Unscaled datasets.
-        scores_uri: Dataset of scores that the evaluation wrote.
-        evaluation_uri: JSON file of the evaluation.
-        alarms_uri: File of the alarms that the evaluation found.
-        bundle_uri: Model bundle that was evaluated.
-        trials_uri: CSV table of the tuning trials, or "" if there was no tuning.
-        report_uri: Output HTML file.
-        gate_uri: JSON file of the gate, or "" if the evaluation was not checked.
+        paths: Inputs of the report, and its file.
 
     Returns:
         Metadata that the pipeline shows beside the artifact.
@@ -88,52 +66,45 @@ def write_report(
     Raises:
         InputError: An input is missing or damaged, or the inputs belong to different runs.
     """
-    content = read_content(telemetry, scores_uri, evaluation_uri, alarms_uri, bundle_uri, trials_uri, gate_uri)
+    content = read_content(paths)
     page = render_page(content).encode()
-    storage.resolve(report_uri).write_bytes(page)
+    storage.resolve(paths.report_path).write_bytes(page)
     trials = 0 if content.trials is None else len(content.trials)
     counts = {"events": content.result.counts.events, "alarms": content.alarms.total, "trials": trials}
     return {"bytes": len(page), **counts}
 
 
-def read_content(
-    telemetry: Telemetry,
-    scores_uri: str,
-    evaluation_uri: str,
-    alarms_uri: str,
-    bundle_uri: str,
-    trials_uri: str,
-    gate_uri: str = "",
-) -> Content:
-    """Read what the page shows; arguments and errors are those of `write_report`."""
-    result, info, scores = EvaluationResult.read(evaluation_uri), open_info(bundle_uri), Dataset.open(scores_uri)
+def read_content(paths: VisualizeResults) -> Content:
+    """Read what the page shows; the errors are those of `write_report`."""
+    result, info = EvaluationResult.read(paths.evaluation_path), open_info(paths.bundle_path)
+    scores = Dataset.open(paths.scores_path)
     if info.version != result.bundle_digest:
         raise InputError(
-            f"{evaluation_uri}: not the evaluation of the model {bundle_uri}", fix="name the bundle that was evaluated"
+            f"{paths.evaluation_path}: not the evaluation of the model {paths.bundle_path}",
+            fix="name the bundle that was evaluated",
         )
     if scores.manifest.rows != result.counts.test_rows:
         raise InputError(
-            f"{scores_uri}: {scores.manifest.rows} rows, but the evaluation has {result.counts.test_rows}",
+            f"{paths.scores_path}: {scores.manifest.rows} rows, but the evaluation has {result.counts.test_rows}",
             fix="name the scores that the evaluation wrote",
         )
-    whole = Dataset.open(telemetry.whole)
-    splits = {name: Dataset.open(uri) for name, uri in telemetry.splits.items()}
-    trials = read_trials(trials_uri) if trials_uri else None
-    shown = read_shown_alarms(alarms_uri, info.version, result.events)
+    whole = Dataset.open(paths.df_path)
+    splits = {name: Dataset.open(getattr(paths, f"{name}_df_path")) for name in SETS}
+    shown = read_shown_alarms(paths.alarms_path, info.version, result.events)
     alarms = [item.alarm for item in shown.alarms]
     axis, windows = ScoreAxis.of(result), event_windows(result, alarms)
     all_windows = (*windows, *alarm_windows(result, alarms))
     return Content(
         result=result,
         alarms=shown,
-        gate=read_gate(gate_uri, result) if gate_uri else None,
+        gate=read_gate(paths.gate_path, result) if paths.gate_path else None,
         info=info,
         overview=read_overview(whole, splits, info.max_gap_ns or 0),
         series=read_series(scores, result, axis, all_windows),
         signals=read_signals(splits["test"], result, windows, info),
         windows=all_windows,
         axis=axis,
-        trials=trials,
+        trials=read_trials(paths.trials_path) if paths.trials_path else None,
     )
 
 

@@ -13,7 +13,6 @@ from container_component_src.alarms.rule import AlarmRule
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.bundle_info import Architecture, BundleInfo, Calibration, Epoch, TrainingSummary
 from container_component_src.model.vae import TimeStampVAE
-from container_component_src.report.page import Telemetry
 from container_component_src.steps.calibration import AlarmSettings, Smoothing
 from container_component_src.steps.data import SETS
 from container_component_src.steps.training import Hyperparameters
@@ -41,9 +40,9 @@ class Case:
     out: Path
 
     @property
-    def telemetry(self) -> Telemetry:
-        """Inputs of the report; the values are unscaled because the bundle has no scaler."""
-        return Telemetry(self.whole, {name: getattr(self, name) for name in SETS})
+    def telemetry(self) -> dict[str, str]:
+        """Datasets of the report; the values are unscaled because the bundle has no scaler."""
+        return {"df_path": self.whole, **{f"{name}_df_path": getattr(self, name) for name in SETS}}
 
 
 def make_bundle(
@@ -153,3 +152,10 @@ def write_case(folder: Path, cuts: tuple[int, ...] = (120, 305), window: int = 3
 def later(frame: Frame, times: int) -> Frame:
     """Return the rows shifted by the time range of this many frames."""
     return Frame(frame.timestamps + times * ROWS * SECOND, frame.values, frame.labels)
+
+
+def recalibrate(case: Case, **changes: object) -> BundleInfo:
+    """Change the calibration of the bundle."""
+    bundle = Bundle.load(case.bundle)
+    info = bundle.info.model_copy(update={"calibration": bundle.info.calibrated.model_copy(update=changes)})
+    return Bundle(info, bundle.model).save(storage.resolve(case.bundle))

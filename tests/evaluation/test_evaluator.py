@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from container_component_src.alarms.files import read_alarms
+from container_component_src.alarms.rule import AlarmRule
 from container_component_src.errors import InputError
 from container_component_src.evaluation.evaluator import evaluate
 from container_component_src.evaluation.found_alarms import FoundAlarms
@@ -14,7 +16,7 @@ from container_component_src.evaluation.metrics import metrics_at
 from container_component_src.evaluation.result import SCORE_CHANNELS
 from container_component_src.evaluation.vus import volume_under_surface
 from container_component_src.model.bundle_info import open_info
-from container_component_src.steps.calibration import Smoothing
+from container_component_src.steps.calibration import AlarmSettings, Smoothing
 from container_component_src.steps.data import ScalerType
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.dataset_writer import DatasetWriter
@@ -24,10 +26,12 @@ from tests.evaluation.cases import (
     CHANNELS,
     ROWS,
     SECOND,
+    START,
     Case,
     anomalous_frame,
     make_bundle,
     normal_frame,
+    recalibrate,
     write_case,
     write_dataset,
 )
@@ -172,13 +176,31 @@ def test_baselines_are_evaluated_on_the_same_rows(tmp_path: Path) -> None:
     # The channels are independent standard normal variables, so the model's score is half the sum of their squares.
     assert z_score.roc_auc == pytest.approx(result.roc_auc, abs=0.01)
     assert z_score.best.composite_f1 == pytest.approx(result.best.composite_f1, abs=0.05)
-    validation = (normal_frame(5, labelled=False).values.astype(np.float64) ** 2).sum(axis=1)
-    assert z_score.calibrated.threshold == pytest.approx(np.quantile(validation, 0.999), rel=0.2)
+    normal = (normal_frame(5, labelled=False).values.astype(np.float64) ** 2).sum(axis=1)
+    assert z_score.calibrated.threshold == pytest.approx(np.quantile(normal, 0.999), rel=0.2)
     for baseline in result.baselines:
         for metric, interval in baseline.advantage.items():
             gain = getattr(result, metric) - getattr(baseline, metric)
             assert interval.low - 1e-3 <= gain <= interval.high + 1e-3
     assert result.scalars()["mahalanobis_pr_auc"] == result.baselines[1].pr_auc
+
+
+def test_baselines_get_their_rules_by_the_settings_of_the_model(tmp_path: Path) -> None:
+    case = write_case(tmp_path, window=1)
+    settings = {"smoothing": "none", "threshold_method": "quantile", "alarm_quantile": 0.9, "clear_fraction": 0.25}
+    settings |= {"min_alarm_steps": 20, "merge_alarm_steps": 0}
+    recalibrate(case, settings=AlarmSettings.model_validate(settings))
+    z_score = evaluate(case.bundle, case.calibration, case.test, str(case.out), case.train).baselines[0]
+    train = normal_frame(4, labelled=False).values.astype(np.float64)
+    normal = normal_frame(5, labelled=False).values.astype(np.float64)
+    squares = (((normal - train.mean(axis=0)) / train.std(axis=0)) ** 2).sum(axis=1)
+    median, threshold = np.quantile(squares, [0.5, 0.9])
+    assert z_score.calibrated.threshold == pytest.approx(threshold, rel=1e-4)
+    assert z_score.calibrated.clear_threshold == pytest.approx(median + 0.25 * (threshold - median), rel=1e-4)
+    # An alarm of 20 steps is in the event of 40 alone.
+    assert (z_score.calibrated.alarms, z_score.calibrated.events_detected) == (1, 1)
+    assert z_score.calibrated.median_detection_delay_s == 19.0
+    assert z_score.best.clear_threshold == z_score.best.threshold
 
 
 def test_intervals_contain_their_metric(tmp_path: Path) -> None:
@@ -190,6 +212,41 @@ def test_intervals_contain_their_metric(tmp_path: Path) -> None:
     scalars = result.scalars()
     assert scalars["roc_auc_low"] == result.intervals["roc_auc"].low
     assert scalars["calibrated_event_recall_high"] == scalars["calibrated_event_recall"] == 1.0
+
+
+@pytest.mark.parametrize("cuts", [(), (1, 2, 3), (101, 139, 300, 399)])
+def test_writes_the_alarms_whatever_the_partitions(tmp_path: Path, cuts: tuple[int, ...]) -> None:
+    case, file = write_case(tmp_path, cuts), str(tmp_path / "alarms")
+    rule = AlarmRule(raise_above=8.0, clear_below=5.0, merge_gap_ns=3 * SECOND, max_gap_ns=10 * SECOND)
+    info = recalibrate(case, rule=rule, subsystems={"fan": "ventilation", "pressure": "air"})
+    result = evaluate(case.bundle, case.calibration, case.test, str(case.out), alarms_out_uri=file)
+    alarms = read_alarms(file)
+    assert len(alarms) == result.calibrated.alarms == 2
+    assert [alarm.events for alarm in alarms] == [("A-1",), ("A-2",)]
+    assert [alarm.channels[0].channel for alarm in alarms] == ["fan", "pressure"]
+    assert [alarm.subsystem for alarm in alarms] == ["ventilation", "air"]
+    assert [alarm.raised for alarm in alarms] == [START + 101 * SECOND, START + 301 * SECOND]  # a median is late
+    assert {alarm.threshold for alarm in alarms} == {8.0} == {result.calibrated.threshold}
+    assert {alarm.model_version for alarm in alarms} == {info.version} == {result.bundle_digest}
+    assert result.calibrated.clear_threshold == 5.0
+    assert [event.alarms for event in result.events] == [1, 1]
+
+
+def test_another_calibration_of_the_same_model_is_another_bundle(tmp_path: Path) -> None:
+    case = write_case(tmp_path)
+    first = evaluate(case.bundle, case.calibration, case.test, str(case.out))
+    recalibrate(case, rule=AlarmRule(raise_above=9.0, clear_below=9.0))
+    second = evaluate(case.bundle, case.calibration, case.test, str(case.out))
+    assert first.bundle_digest != second.bundle_digest
+
+
+def test_the_best_threshold_is_a_single_level_with_the_rest_of_the_rule(tmp_path: Path) -> None:
+    case = write_case(tmp_path)
+    rule = AlarmRule(raise_above=8.0, clear_below=5.0, min_duration_ns=15 * SECOND, max_gap_ns=10 * SECOND)
+    recalibrate(case, rule=rule)
+    result = evaluate(case.bundle, case.calibration, case.test, str(case.out))
+    assert result.best.threshold == result.best.clear_threshold
+    assert result.best.events_detected == 1  # the other event is too short
 
 
 def test_rejects_unknown_channels(tmp_path: Path) -> None:

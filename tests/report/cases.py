@@ -11,6 +11,7 @@ from container_component_src.evaluation.evaluator import evaluate
 from container_component_src.evaluation.result import EvaluationResult
 from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.report.page import write_report
+from container_component_src.steps.evaluation import VisualizeResults
 from tests.evaluation.cases import SECOND, START, Case
 
 TRIALS = 'trial,state,val_loss,latent_dim,hidden_dims\n0,succeeded,42.0,8,"64,32"\n1,succeeded,41.0,16,</script>\n'
@@ -66,14 +67,16 @@ def report(case: Case, trials: bool = True, gate: str = "") -> Page:
     folder: Path = case.out.parent
     (folder / "trials.csv").write_text(TRIALS)
     summary = write_report(
-        case.telemetry,
-        str(case.out),
-        str(folder / "evaluation.json"),
-        str(folder / "alarms.ndjson"),
-        case.bundle,
-        str(folder / "trials.csv") if trials else "",
-        str(folder / "report.html"),
-        gate,
+        VisualizeResults(
+            **case.telemetry,
+            scores_path=str(case.out),
+            evaluation_path=str(folder / "evaluation.json"),
+            alarms_path=str(folder / "alarms.ndjson"),
+            bundle_path=case.bundle,
+            gate_path=gate,
+            trials_path=str(folder / "trials.csv") if trials else "",
+            report_path=str(folder / "report.html"),
+        )
     )
     content = (folder / "report.html").read_bytes()
     alarms = len((folder / "alarms.ndjson").read_text().splitlines())

@@ -29,7 +29,8 @@ def evaluation(work: Workspace) -> list[Detail]:
             with inference.running():
                 return super().push(timestamps, values)
 
-    model, val, test, target = (work.path(name) for name in ("model", "scaled/val", "scaled/test", "detail_scores"))
+    names = ("calibrated", "scaled/val", "scaled/test", "detail_scores")
+    model, val, test, target = map(work.path, names)
     beyond = []
     for _ in range(REPEATS):
         inference.seconds = 0.0

@@ -133,6 +133,20 @@ def test_changed_parameter_runs_what_depends_on_it(project: Project, first: dict
     assert "The model does not pass the gate, so it is not deployed." in report
 
 
+def test_changed_settings_of_alarms_run_the_calibration_again_and_not_the_training(
+    project: Project, first: dict[str, Any]
+) -> None:
+    patterns = {"*FAN*": "ventilation", "*": "rest"}
+    options = ("alarm_quantile=0.9", "smoothing=mean", "min_alarm_steps=2", f"subsystems={json.dumps(patterns)}")
+    changed, _ = project.run(*(text for option in options for text in ("--param", option)))
+    assert ran(changed) == ALWAYS_RUN | {"calibrate", "run_evaluation", "check_gate", "visualize_results"}
+    before, after = (Bundle.load_calibrated(summary["model"]).info for summary in (first, changed))
+    assert after.weights_sha256 == before.weights_sha256
+    assert after.version != before.version
+    assert list(after.calibrated.subsystems.items()) == list(patterns.items())
+    assert "ECLSS_*" in before.calibrated.subsystems  # of the configuration
+
+
 def test_changed_archive_is_noticed_and_a_failing_step_is_explained(project: Project, first: dict[str, Any]) -> None:
     os.utime(project.folder / "data" / "telemetry" / "2022.parquet")  # written again with the same content
     summary, printed = project.run("--param", "window_hours=10000", expected=1)
@@ -157,8 +171,9 @@ def test_with_a_data_root_the_datasets_and_the_deployed_model_lie_there_and_the_
         *("scale_dataframes", "run_pytorchjob", "calibrate", "run_evaluation"),
     }
     assert summary["artifacts"]["test"] == str(run / "create_train_val_test_split" / "test")
-    model = Bundle.load(str(run / "calibrate" / "calibrated_model")).info
+    model = Bundle.load_calibrated(str(run / "calibrate" / "calibrated_model")).info
     assert model == Bundle.load(summary["model"]).info  # the copy among the artifacts
+    assert summary["artifacts"]["model"] == str(run / "run_pytorchjob" / "model")
     assert summary["deployed"] is True
     # Nothing was answered from the cache: every step has computed this anew.
     assert ran(summary) == ran(first)

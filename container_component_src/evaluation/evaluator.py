@@ -62,7 +62,7 @@ def evaluate(
         InputError: An input is missing or damaged, its channels or scaler differ from the model's, or all rows have
             the same label.
     """
-    bundle = Bundle.load(bundle_uri)
+    bundle = Bundle.load_calibrated(bundle_uri)
     train = bundle.open_data(train_uri) if train_uri else None
     val, test = bundle.open_data(val_uri), bundle.open_data(test_uri)
     if not test.manifest.labelled:

@@ -7,17 +7,15 @@ from typing import NamedTuple
 import numpy as np
 
 from container_component_src.arrays import Float32Array, Float64Array, Int8Array, IntArray, Timestamps
-from container_component_src.errors import InputError
 from container_component_src.evaluation.constants import DepartureCount
 from container_component_src.evaluation.result import SCORE_CHANNELS, ChannelExcess
 from container_component_src.evaluation.root_cause import Diagnosis
 from container_component_src.model.bundle import Bundle
-from container_component_src.model.scoring import SeriesScorer
+from container_component_src.model.scoring import SeriesScorer, finite_contributions
 from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.events import Event, row_bounds
 from container_component_src.telemetry.series import EvenSample
-from container_component_src.telemetry.timestamps import to_iso
 
 SAMPLE_ROWS = 20_000  # evenly spaced validation rows that the usual contributions of each channel are taken from
 
@@ -76,7 +74,7 @@ def score_validation(bundle: Bundle, val: Dataset, moved: DepartureCount) -> tup
     smoothed, sample = [], []
     for frame in val.frames():
         moved.add(frame)
-        contributions = _finite_contributions(scorer, val, frame)
+        contributions = finite_contributions(scorer, val, frame)
         smoothed.append(smoother.push(frame.timestamps, contributions.sum(axis=1)).astype(np.float32))
         sample.append(contributions[evenly.of(len(frame))].copy())
     median, limit = np.quantile(np.concatenate(sample), [0.5, bundle.info.calibrated.settings.alarm_quantile], axis=0)
@@ -90,7 +88,7 @@ def score_test(
     smoother, scorer = bundle.info.smoother(), SeriesScorer(bundle.scorer)
     for frame in test.frames():
         moved.add(frame)
-        contributions = _finite_contributions(scorer, test, frame)
+        contributions = finite_contributions(scorer, test, frame)
         event_contributions.add(frame.timestamps, contributions)
         scores = contributions.sum(axis=1)
         columns = np.stack([scores, smoother.push(frame.timestamps, scores)], axis=1).astype(np.float32)
@@ -106,25 +104,3 @@ def write_scores(writer: DatasetWriter, frames: Iterator[Frame]) -> tuple[Timest
         smoothed.append(frame.values[:, SCORE_CHANNELS.index("smoothed_score")])
         labels.append(np.asarray(frame.labels, dtype=np.int8))
     return np.concatenate(timestamps), np.concatenate(smoothed), np.concatenate(labels)
-
-
-def _finite_contributions(scorer: SeriesScorer, dataset: Dataset, frame: Frame) -> Float32Array:
-    """Return the contributions [rows, channels] in nats.
-
-    Raises:
-        InputError: A contribution is not finite.
-    """
-    contributions = scorer.push(frame.timestamps, frame.values)
-    bad = np.flatnonzero(~np.isfinite(contributions).all(axis=1))
-    if len(bad):
-        row = int(bad[0])
-        values = frame.values[row]
-        # One missing value makes the contributions of all channels missing.
-        suspects = contributions[row] if np.isfinite(values).all() else values
-        channel = int(np.argmin(np.isfinite(suspects)))
-        raise InputError(
-            f"{dataset.location.uri}: the model gives no finite score for {to_iso(int(frame.timestamps[row]))}, where "
-            f"channel '{dataset.channels[channel]}' is {values[channel]}",
-            fix="scale the data, which fills missing values",
-        )
-    return contributions

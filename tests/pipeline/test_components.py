@@ -2,11 +2,11 @@ from typing import Any
 
 import pytest
 
+from container_component_src.steps.calibration import Calibrate
 from container_component_src.steps.data import FitScaler, LabelTelemetry, ListArchives, SplitParquetFile
 from container_component_src.steps.evaluation import RunEvaluation
 from container_component_src.steps.maintenance import Cleanup
 from container_component_src.steps.parameters import pipeline_parameters
-from container_component_src.steps.training import RunPyTorchJob
 from pipeline.components import annotation_of, component
 
 
@@ -47,8 +47,8 @@ def test_the_command_line_is_that_of_the_step() -> None:
 
 
 def test_an_artifact_that_two_options_name_is_declared_once() -> None:
-    outputs = spec_of(RunPyTorchJob).outputs
-    assert set(outputs) == {"model", "model_uri"}
+    outputs = spec_of(Calibrate).outputs
+    assert set(outputs) == {"calibrated_model", "calibrated_model_uri"}
 
 
 @pytest.mark.parametrize(("step", "key"), [(SplitParquetFile, "fingerprint"), (LabelTelemetry, "reports_fingerprint")])

@@ -143,8 +143,9 @@ def _bare_calibration(work: Workspace) -> dict[str, float]:
 
 
 def _evaluate(work: Workspace) -> list[Command]:
-    inputs = ["--val-df-path", work.path("scaled/val"), "--test-df-path", work.path("scaled/test")]
+    inputs = ["--calibration-df-path", work.path("scaled/calibration"), "--test-df-path", work.path("scaled/test")]
     outputs = ["--scores-path", work.path("scores"), "--evaluation-path", work.path("evaluation.json")]
+    outputs += ["--alarms-path", work.path("alarms.ndjson")]
     return [["run_evaluation", "--bundle-path", work.path("calibrated"), *inputs, *outputs]]
 
 
@@ -164,6 +165,7 @@ def _inference(work: Workspace, *datasets: str) -> dict[str, float]:
 def _visualize(work: Workspace) -> list[Command]:
     telemetry = ["--df-path", work.path("dataset"), *_split_paths(work)]
     inputs = ["--scores-path", work.path("scores"), "--evaluation-path", work.path("evaluation.json")]
+    inputs += ["--alarms-path", work.path("alarms.ndjson")]
     outputs = ["--bundle-path", work.path("calibrated"), "--report-path", work.path("r.html")]
     return [["visualize_results", *telemetry, *inputs, *outputs]]
 

@@ -120,7 +120,7 @@ def build_pipeline(settings: Settings, cache: bool = True) -> base_component.Bas
                 RunEvaluation,
                 resources.data,
                 calibrated_model=model,
-                **_datasets(scaled, "train", "val", "test", prefix="scaled_"),
+                **_datasets(scaled, "train", "calibration", "test", prefix="scaled_"),
             )
             gate = run(CheckGate, resources.light, evaluation=evaluation.outputs["evaluation"])
             run(
@@ -130,6 +130,7 @@ def build_pipeline(settings: Settings, cache: bool = True) -> base_component.Bas
                 **_datasets(splits, *SETS),
                 scores_path=evaluation.outputs["scores_uri"],
                 evaluation=evaluation.outputs["evaluation"],
+                alarms=evaluation.outputs["alarms"],
                 calibrated_model=model,
                 gate=gate.outputs["gate"],
                 trials=tuning.outputs["trials"],

@@ -68,7 +68,7 @@ def run(prepared: Prepared, seed: int, settings: Settings) -> Run:
     """
     laps = [time.process_time()]
     with scratch_directory() as folder:
-        paths = {name: str(folder / name) for name in (*SETS, "scores", "model")}
+        paths = {name: str(folder / name) for name in (*SETS, "scores", "model", "calibrated")}
         scaled = {name: str(folder / "scaled" / name) for name in SETS}
         hours = {"window_hours": prepared.window_hours, "block_hours": prepared.block_hours}
         rule = {**hours, "seed": seed, **settings.of(SplitRule)}
@@ -84,8 +84,8 @@ def run(prepared: Prepared, seed: int, settings: Settings) -> Run:
             summary = train(arguments)
         laps.append(time.process_time())
         inputs = {"bundle_path": paths["model"], "calibration_df_path": scaled["calibration"]}
-        outputs = {"calibrated_model_path": paths["model"]}
-        calibrate(validated(Calibrate, {**inputs, **outputs, **settings.of(Calibrate)}), paths["model"])
+        outputs = {"calibrated_model_path": paths["calibrated"]}
+        calibrate(validated(Calibrate, {**inputs, **outputs, **settings.of(Calibrate)}), paths["calibrated"])
         laps.append(time.process_time())
         result = _evaluate(paths, scaled, settings)
         laps.append(time.process_time())
@@ -105,12 +105,13 @@ def run(prepared: Prepared, seed: int, settings: Settings) -> Run:
 
 def _evaluate(paths: Mapping[str, str], scaled: Mapping[str, str], settings: Settings) -> EvaluationResult:
     """Evaluate the model; paths by the name of the output, and of the scaled datasets by their part of the split."""
-    values = {f"{name}_df_path": scaled[name] for name in ("train", "val", "test")} | settings.of(RunEvaluation)
-    outputs = {"bundle_path": paths["model"], "scores_path": paths["scores"], "evaluation_path": "-"}
+    values = {f"{name}_df_path": scaled[name] for name in ("train", "calibration", "test")} | settings.of(RunEvaluation)
+    outputs = {"bundle_path": paths["calibrated"], "scores_path": paths["scores"]}
+    outputs |= dict.fromkeys(("evaluation_path", "alarms_path"), "-")
     arguments = validated(RunEvaluation, {**values, **outputs})
     return evaluate(
         arguments.bundle_path,
-        arguments.val_df_path,
+        arguments.calibration_df_path,
         arguments.test_df_path,
         arguments.scores_path,
         arguments.train_df_path,

@@ -28,7 +28,7 @@ class RunEvaluation(DataRoot):
     }
 
     bundle_path: NonEmpty = input_artifact("The calibrated model bundle.", "calibrated_model", "Model")
-    val_df_path: NonEmpty = wired("The scaled validation set.")
+    calibration_df_path: NonEmpty = wired("The scaled calibration set.")
     test_df_path: NonEmpty = wired("The scaled, labelled test set.")
     train_df_path: str = wired("The scaled training set, on which the baselines are fitted. Empty: no baselines.", "")
     baseline_window_steps: int = parameter(
@@ -36,6 +36,9 @@ class RunEvaluation(DataRoot):
     )
     scores_path: str = output_dataset("Folder of the dataset with the scores of the test set.", "scores")
     evaluation_path: NonEmpty = output_file("JSON file of the evaluation.", "evaluation")
+    alarms_path: NonEmpty = output_file(
+        "File of the alarms on the test set: a JSON object a line, or CSV if the name ends with .csv.", "alarms"
+    )
 
 
 class GateLimits(Arguments):
@@ -76,6 +79,7 @@ class VisualizeResults(Arguments):
     test_df_path: NonEmpty = wired("Its test set, not scaled.")
     scores_path: NonEmpty = wired("The dataset of scores that the evaluation wrote.")
     evaluation_path: NonEmpty = input_artifact("JSON file of the evaluation.", "evaluation")
+    alarms_path: NonEmpty = input_artifact("File of the alarms that the evaluation found.", "alarms")
     bundle_path: NonEmpty = input_artifact("The evaluated model bundle.", "calibrated_model", "Model")
     gate_path: str = input_artifact(
         "JSON file of the gate. Empty: the report does not say whether the model is deployed.", "gate", default=""

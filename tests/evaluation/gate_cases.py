@@ -8,7 +8,7 @@ AREAS = ("roc_auc", "pr_auc")
 
 
 def metrics(composite_f1: float, false_alarms_per_day: float | None = 1.5) -> ThresholdMetrics:
-    known: dict[str, Any] = {"event_recall": 0.5, "precision": 0.5}
+    known: dict[str, Any] = {"event_recall": 0.5, "alarm_precision": 0.5, "event_f05": 0.5}
     return ThresholdMetrics.model_construct(
         composite_f1=composite_f1, false_alarms_per_day=false_alarms_per_day, **known
     )

@@ -19,7 +19,7 @@ def test_inputs_and_outputs_follow_the_declaration() -> None:
     assert {name: item.type for name, item in spec.inputs.items()} == {
         "data_root": "String",
         "calibrated_model": "system.Model@0.0.1",
-        "val_df_path": "String",
+        "calibration_df_path": "String",
         "test_df_path": "String",
         "train_df_path": "String",
         "baseline_window_steps": "Integer",
@@ -28,6 +28,7 @@ def test_inputs_and_outputs_follow_the_declaration() -> None:
         "scores": "system.Dataset@0.0.1",
         "scores_uri": "String",
         "evaluation": "system.Artifact@0.0.1",
+        "alarms": "system.Artifact@0.0.1",
         "metrics": "system.Metrics@0.0.1",
         "classification": "system.ClassificationMetrics@0.0.1",
         "composite_f1": "Float",

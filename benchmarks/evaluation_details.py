@@ -37,8 +37,8 @@ def evaluation(work: Workspace) -> list[Detail]:
     for _ in range(REPEATS):
         inference.seconds = 0.0
         with patch.object(scores, "SeriesScorer", Timed):
-            beyond.append(seconds_of(lambda: evaluator.evaluate(model, val, test, target)) - inference.seconds)
-    rows = Dataset.open(val).manifest.rows + Dataset.open(test).manifest.rows
+            beyond.append(seconds_of(lambda: evaluator.evaluate(model, normal, test, target)) - inference.seconds)
+    rows = Dataset.open(normal).manifest.rows + Dataset.open(test).manifest.rows
     seconds_of_metrics, seconds_of_volumes = _metrics_of_scores_in_memory()
     return [
         Detail("evaluation beyond inference, reading and writing included", rows, median(beyond), "s"),

@@ -16,7 +16,7 @@ def drift(expected: ExpectedRate | None, observed: Interval | None) -> Drift:
         return Drift.NONE
     found = Drift.MORE if observed.low > expected.high else Drift.FEWER
     _log.warning(
-        "drift between calibration and test data: %.2g to %.2g false alarms a day, %s than the %.2g to %.2g expected; "
+        "drift between calibration and test data: %.3g to %.3g false alarms a day, %s than the %.3g to %.3g expected; "
         "calibrate on newer data, or check what has changed",
         observed.low,
         observed.high,

@@ -35,7 +35,7 @@ def test_intervals_apart_are_a_drift_and_warn(
     else:
         (message,) = messages
         assert "drift between calibration and test data" in message
-        assert f"{low:.2g} to {high:.2g} false alarms a day, {found} than the 0.5 to 3 expected" in message
+        assert f"{low:.3g} to {high:.3g} false alarms a day, {found} than the 0.5 to 3 expected" in message
 
 
 def test_without_one_of_the_rates_it_is_unknown(caplog: pytest.LogCaptureFixture) -> None:

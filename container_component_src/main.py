@@ -20,6 +20,7 @@ from container_component_src.signals import ENDS_WITH_INPUT, end_with_input
 
 COMMANDS = (
     "calibrate",
+    "check_gate",
     "cleanup",
     "create_train_val_test_split",
     "deploy_to_kserve",

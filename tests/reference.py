@@ -39,6 +39,7 @@ CONFIGURED = {
     "data_root": "[paths] data_root",
     "timestamp_col": "[col-names] timestamp",
     "report_columns": "[col-names]",
+    "subsystems": "[subsystems]",
     "service_name": "[platform] inference_service",
 }
 
@@ -76,7 +77,7 @@ def _row(name: str, field: FieldInfo, role: Option) -> str:
 
 
 def _declaration(command: str) -> type[Arguments]:
-    for name in ("data", "evaluation", "maintenance", "serving", "training", "tuning"):
+    for name in ("calibration", "data", "evaluation", "maintenance", "serving", "training", "tuning"):
         for value in vars(import_module(f"container_component_src.steps.{name}")).values():
             if isinstance(value, type) and issubclass(value, Arguments) and vars(value).get("command") == command:
                 return value

@@ -22,7 +22,7 @@ def _write(path: Path, values: dict[str, Any]) -> Path:
     lines = []
     for section, entries in values.items():
         lines.append(f"[{section}]")
-        lines += [f"{key} = {_literal(value)}" for key, value in entries.items()]
+        lines += [f'"{key}" = {_literal(value)}' for key, value in entries.items()]
     path.write_text("\n".join(lines), encoding="utf-8")
     return path
 
@@ -61,7 +61,8 @@ def test_settings_are_frozen() -> None:
         settings.image = settings.image  # type: ignore[misc]
 
 
-KEYS = [(section, key) for section in VALUES if section != "parameters" for key in VALUES[section]]
+FREE = {"parameters", "subsystems"}  # sections whose keys the user chooses
+KEYS = [(section, key) for section in VALUES if section not in FREE for key in VALUES[section]]
 
 
 OPTIONAL = {  # with defaults, so that older files stay valid
@@ -100,7 +101,7 @@ def test_missing_keys(section: str, key: str, tmp_path: Path) -> None:
         load_settings(path)
 
 
-@pytest.mark.parametrize("section", [section for section in VALUES if section not in {"parameters", "limits"}])
+@pytest.mark.parametrize("section", [section for section in VALUES if section not in {*FREE, "limits"}])
 def test_missing_sections(section: str, tmp_path: Path) -> None:
     path = _write(tmp_path / "c.toml", {name: entries for name, entries in VALUES.items() if name != section})
     with pytest.raises(InputError, match=f"key '{section}' is missing"):
@@ -108,7 +109,7 @@ def test_missing_sections(section: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("section", "key"), [(section, "colour") for section in VALUES if section != "parameters"] + [("more", "colour")]
+    ("section", "key"), [(section, "colour") for section in VALUES if section not in FREE] + [("more", "colour")]
 )
 def test_unknown_keys(section: str, key: str, tmp_path: Path) -> None:
     changed = copy.deepcopy(VALUES)

@@ -39,12 +39,14 @@ class SummaryRules:
     Attributes:
         metrics_type: Type of the artifacts whose metadata are metrics.
         report: Name of the report artifact.
+        gate: Name of the artifact with the conditions of the deployment.
         model_type: Type of the model artifact; the last one counts.
         deploy_step: Name of the step that deploys the model.
     """
 
     metrics_type: str = dsl.Metrics.schema_title
     report: str = "report"
+    gate: str = "gate"
     model_type: str = dsl.Model.schema_title
     deploy_step: str = "deploy_to_kserve"
 
@@ -59,6 +61,7 @@ class RunSummary:
         steps: All steps and loop iterations.
         metrics: Metadata of the metrics artifacts by artifact name.
         report: Path of the report.
+        gate: Conditions of the deployment and whether the model meets them; None if they were not checked.
         model: Path of the model.
         artifacts: Paths of the artifacts by name; in a loop, that of the last iteration.
         deployed: Whether this run deployed the model.
@@ -71,6 +74,7 @@ class RunSummary:
     steps: tuple[StepRecord, ...]
     metrics: dict[str, dict[str, Any]]
     report: str | None
+    gate: dict[str, Any] | None
     model: str | None
     artifacts: dict[str, str]
     deployed: bool
@@ -116,12 +120,14 @@ def summarize(
         paths[artifact.schema_title] = artifact.uri
         if artifact.schema_title == rules.metrics_type:
             metrics.setdefault(name, {}).update(artifact.metadata)
+    gate = artifacts.get(rules.gate)
     return RunSummary(
         status=status,
         pipeline=pipeline,
         steps=tuple(records),
         metrics=metrics,
         report=artifacts.get(rules.report),
+        gate=json.loads(Path(gate).read_text(encoding="utf-8")) if gate else None,
         model=paths.get(rules.model_type),
         artifacts=artifacts,
         deployed=any(r.planned.name == rules.deploy_step and r.state is StepState.SUCCEEDED for r in records),
@@ -154,6 +160,7 @@ def write_summary(summary: RunSummary) -> None:
         ],
         "metrics": {name: dict(sorted(values.items())) for name, values in summary.metrics.items()},
         "report": summary.report,
+        "gate": summary.gate,
         "model": summary.model,
         "artifacts": summary.artifacts,
         "deployed": summary.deployed,
@@ -223,6 +230,8 @@ def _paths(summary: RunSummary) -> Iterator[tuple[str, object]]:
         yield "report", summary.report_copy or summary.report
     if summary.model is not None:
         yield "model", f"{summary.model} ({'deployed' if summary.deployed else 'not deployed'})"
+    for condition in (summary.gate or {}).get("conditions", ()):
+        yield "gate", f"{'passed' if condition['passed'] else 'failed'}: {condition['text']}"
     yield "logs", summary.last_run / "logs"
     yield "summary", summary.last_run / "summary.json"
     if summary.status is RunStatus.FAILED:

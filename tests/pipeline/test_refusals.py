@@ -87,7 +87,7 @@ def _toml(value: Any) -> str:
 
 def write(path: Path, values: dict[str, Any]) -> Path:
     sections = (
-        f"[{name}]\n" + "".join(f"{key} = {_toml(item)}\n" for key, item in entries.items())
+        f"[{name}]\n" + "".join(f"{json.dumps(key)} = {_toml(item)}\n" for key, item in entries.items())
         for name, entries in values.items()
     )
     path.write_text("".join(sections), encoding="utf-8")
@@ -124,13 +124,25 @@ def test_a_quantile_that_is_not_in_the_tail_is_refused_when_the_pipeline_is_comp
 
 
 @pytest.mark.parametrize(
-    "text", ["betas=[null]", "lrs=[NaN]", f"betas={NESTED}", f"betas=[{'9' * 5000}]", "namespace=Team_A", "lrs=[1e999]"]
+    "text",
+    [
+        *("betas=[null]", "lrs=[NaN]", f"betas={NESTED}", f"betas=[{'9' * 5000}]", "namespace=Team_A", "lrs=[1e999]"),
+        *('subsystems=["fan_*"]', 'subsystems={"fan_*": 3}', 'subsystems={"fan_*": ""}', "subsystems=fan_*"),
+    ],
 )
 def test_parameters_that_nothing_can_use(text: str, tmp_path: Path) -> None:
     name, _, _ = text.partition("=")
     code, line = outcome("--param", text, "--output", str(tmp_path / "out.yaml"))
     assert code == 2
     assert f"'{name}'" in line
+
+
+@pytest.mark.parametrize("name", ["", 3, ["ventilation"], {"fan": "ventilation"}])
+def test_a_subsystem_without_a_name_is_refused_with_the_configuration(name: object, tmp_path: Path) -> None:
+    config = write(tmp_path / "config.toml", {**VALUES, "subsystems": {"fan_*": name}})
+    code, line = outcome("--config", str(config), "--output", str(tmp_path / "out.yaml"))
+    assert code == 2
+    assert f"{config}: key 'subsystems.fan_*" in line
 
 
 @pytest.mark.parametrize("missing", [None, *VALUES["limits"]])

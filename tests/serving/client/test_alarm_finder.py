@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from container_component_src.alarms.alarm import Alarm, AlarmSource
 from container_component_src.alarms.tracker import AlarmState, AlarmTracker
 from container_component_src.arrays import Float64Array, Timestamps
+from container_component_src.errors import StepError
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.excess import PeakChannels
 from container_component_src.model.scoring import SeriesScorer
@@ -95,6 +96,31 @@ def test_rows_with_a_dead_channel_are_in_alarm_whatever_their_score() -> None:
     (alarm,) = finder.finish() or ()
     assert (alarm.id, alarm.rows, alarm.peak) == ("20200913T122641Z-12345678", 3, times[2])
     assert (alarm.channels[0].share, alarm.subsystem) == (0.5, "air")
+
+
+@pytest.mark.parametrize("batch_rows", [1, 2, 7, 40])
+def test_alarms_of_dead_channels_do_not_depend_on_the_batches(batch_rows: int, tmp_path: Path) -> None:
+    model = make_model(tmp_path / "bundle", impute=True, threshold=1e6)  # dead after 3 seconds
+    values = np.tile(SCALER.centre, (40, 1))
+    values[5:15, 0] = values[12:30, 2] = np.nan
+    timestamps = (1_600_000_000 + np.arange(40)) * SECOND
+    frame(timestamps, values).to_parquet(tmp_path / "telemetry")
+    arguments = QueryModel(url="http://host", input=str(tmp_path / "telemetry"), batch_rows=batch_rows)
+    found = [(alarm.start, alarm.end) for alarm in by_query(model, arguments)]
+    assert found == [(timestamps[9], timestamps[14]), (timestamps[16], timestamps[29])]
+
+
+def test_a_model_that_is_replaced_during_a_query_ends_it(tmp_path: Path) -> None:
+    model = make_model(tmp_path / "bundle")
+    timestamps, values = telemetry(0, 20)
+    frame(timestamps, values).to_parquet(tmp_path / "telemetry")
+    batches = query.ask(
+        LocalClient(model), QueryModel(url="http://host", input=str(tmp_path / "telemetry"), batch_rows=5)
+    )
+    next(batches)
+    model.version = "another"
+    with pytest.raises(StepError, match="another model was deployed during the query"):
+        next(batches)
 
 
 def test_without_timestamps_or_smoothed_scores_alarms_are_unknown() -> None:

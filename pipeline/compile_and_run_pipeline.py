@@ -111,7 +111,8 @@ def run(options: Options) -> int:
     """
     settings, given = load_settings(options.config_file), parse_parameters(options.parameters)
     backend = {"backend": "local"} if options.local else {}
-    check_parameters({**backend, **settings.parameters, **given}, settings.resources.training)
+    sources = dict.fromkeys(settings.parameters.keys() - given.keys(), f"{options.config_file} [parameters]")
+    check_parameters({**backend, **settings.parameters, **given}, settings.resources.training, sources)
     from pipeline.compilation import compile_pipeline, with_tag
 
     if options.local:

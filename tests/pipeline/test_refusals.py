@@ -144,3 +144,27 @@ def test_whole_numbers_are_taken_for_other_numbers(tmp_path: Path) -> None:
     values = {**VALUES, "limits": {"step_hours": 1, "trial_hours": 2, "tuning_hours": 3, "training_hours": 4}}
     config = write_toml(tmp_path / "config.toml", {**values, "parameters": {"window_hours": 1, "betas": [1, 2]}})
     assert outcome("--config", str(config), "--output", str(tmp_path / "out.yaml"))[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"windowhours": 1}, "unknown pipeline parameter 'windowhours' in {}; did you mean 'window_hours'?"),
+        ({"window_hours": -1}, "pipeline parameter 'window_hours' in {} is -1: Input should be greater than"),
+        ({"lrs": "[0.1"}, "pipeline parameter 'lrs' in {}: '[0.1' is not JSON"),
+    ],
+)
+def test_a_wrong_parameter_of_the_configuration_is_found_in_its_file(
+    wrong: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    config = write_toml(tmp_path / "my.toml", {**_paths_alone(), "parameters": wrong})
+    code, line = outcome("--config", str(config), "--output", str(tmp_path / "out.yaml"))
+    assert code == 2
+    assert line.startswith("error: " + message.format(f"{config} [parameters]"))
+
+
+def test_a_wrong_parameter_of_the_command_is_not_looked_for_in_the_configuration(tmp_path: Path) -> None:
+    config = write_toml(tmp_path / "my.toml", {**_paths_alone(), "parameters": {"window_hours": 1}})
+    code, line = outcome("--config", str(config), "--param", "window_hours=x")
+    assert code == 2
+    assert line.startswith("error: pipeline parameter 'window_hours' is 'x': ")

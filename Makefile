@@ -23,7 +23,7 @@ NO_ENGINE = $(error docker, podman or buildah not found; install one, or set ENG
 AUDIT_TOOLS := pip-audit==2.10.1 cyclonedx-bom==7.5.0
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-containers test test-fast test-cluster lint format lock reference bench compile image check-image audit sbom clean
+.PHONY: help run run-containers serve test test-fast test-cluster lint format lock reference bench compile image check-image audit sbom clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s:\n", substr($$0, 5) } \
@@ -36,6 +36,11 @@ run: $(VENV)/.run ## Run the pipeline on this machine; options: ARGS="--config F
 
 run-containers: $(VENV)/.run ## Run the pipeline with each step in a container of the built image
 	@CONTAINER_ENGINE="$(filter-out buildah,$(ENGINE))" $(PY) pipeline/compile_and_run_pipeline.py --local --containers $(ARGS)
+
+##@ Look
+
+serve: $(VENV)/.run ## Serve the model of the last run on this machine until Ctrl-C; options: ARGS="--port 9090"
+	@$(PY) -m pipeline.serve_last_model $(ARGS)
 
 ##@ Develop
 

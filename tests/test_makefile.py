@@ -70,7 +70,7 @@ def test_fast_tests_are_those_without_the_marker_slow(tmp_path: Path) -> None:
 
 def test_help_lists_every_target_in_a_group(tmp_path: Path) -> None:
     _, *groups = make(tmp_path, (), "help").stdout.split("\n\n")
-    assert [group.partition(":\n")[0] for group in groups] == ["Run", "Develop", "Image", "Cluster"]
+    assert [group.partition(":\n")[0] for group in groups] == ["Run", "Look", "Develop", "Image", "Cluster"]
     listed = re.findall(r"^  make ([a-z-]+) +\S", "\n".join(groups), re.MULTILINE)
     targets = re.findall(r"^([a-z-]+):.*##", (PROJECT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     assert sorted(listed) == sorted(set(targets) - {"help"})

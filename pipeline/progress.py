@@ -76,7 +76,7 @@ def step_table(records: Sequence[StepRecord], max_rows: int | None = None) -> Ta
     if hidden:
         table.add_row(Text(f"… {hidden} done", style="dim"))
     for record in records:
-        timed = record.state is StepState.RUNNING or record.began is not None
+        timed = record.state is StepState.RUNNING or record.began is not None or record.log is not None
         table.add_row(
             Text(record.name),
             Text(record.state.value, style=_STYLES[record.state]),
@@ -89,4 +89,6 @@ def step_table(records: Sequence[StepRecord], max_rows: int | None = None) -> Ta
 def _took(record: StepRecord) -> str:
     if record.state is StepState.FAILED:
         return f" ({record.message})" if record.message else ""
+    if record.state is StepState.CACHED and record.log is not None:
+        return f" (took {record.seconds:.1f} s when it ran)"
     return f" ({record.seconds:.1f} s)" if record.state is StepState.SUCCEEDED else ""

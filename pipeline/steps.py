@@ -56,7 +56,7 @@ class StepRecord:
         iterations: Index of the iteration in each enclosing loop, outermost first.
         state: Current state.
         began: Monotonic time of the start in seconds; None if the step has not run.
-        seconds: Duration of a step that has ended.
+        seconds: Duration of a step that has ended. This and the next two of a cached step are those of when it ran.
         peak_rss_mib: Largest resident memory of any of the step's processes in MiB; None if it was not measured.
         log: File with the output of the step's process.
         outputs: Output parameters and artifacts by name.

@@ -26,6 +26,7 @@ from kfp.local.orchestrator import enhanced_dag_orchestrator, task_executor
 from kfp.local.status import Status
 
 from container_component_src.errors import PipelineError, StepError
+from container_component_src.progress import last_told
 from pipeline.local.processes import ProcessLauncher, RunInterruptedError, last_lines
 from pipeline.local.store import log_of
 from pipeline.steps import StepBoard, StepRecord, StepState
@@ -34,6 +35,7 @@ METRICS_TYPES = {
     artifact.schema_title for artifact in (dsl.Metrics, dsl.ClassificationMetrics, dsl.SlicedClassificationMetrics)
 }
 _FIGURES = "step figures"  # beside the outputs in a cache entry; no output has a blank in its name
+_LOOKED_AT = 100  # last lines of a step's log that are searched for its progress
 _STEP_ERRORS = (PipelineError, ValueError, LookupError, OSError, RuntimeError, json_format.Error)
 
 
@@ -91,7 +93,9 @@ class StepRunner:
         log = self._log_of(record)
         log.touch()  # exists even if the command cannot be started
         self._board.start(record, log)
-        result = self._launcher.run(command, log, env)
+        result = self._launcher.run(
+            command, log, env, lambda: self._board.note(record, last_told(last_lines(log, _LOOKED_AT)))
+        )
         peaks = [peak for peak in (record.peak_rss_mib, result.peak_rss_mib) if peak is not None]
         record.peak_rss_mib = max(peaks, default=None)
         if result.exit_code != 0:

@@ -73,7 +73,8 @@ def make_bundle(folder: Path) -> Bundle:
         max_gap_ns=10**10,
         calibration=Calibration(
             settings=AlarmSettings(), rule=AlarmRule(raise_above=300.0, clear_below=300.0, max_gap_ns=10**10),
-            method="none", false_alarms_per_day=None, rows=1, days=0.0, channel_nats=(1.4,) * CHANNELS,
+            method="none", false_alarms_per_day=None, rows=1, days=0.0, highest_median=0.0,
+            channel_nats=(1.4,) * CHANNELS,
         ),
         training=TrainingSummary(
             train_rows=1, val_rows=1, epochs=1, best_epoch=0, val_loss=0.0, history=(),

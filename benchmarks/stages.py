@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from benchmarks.floors import Files, in_new_process
 from benchmarks.results import Detail
 from benchmarks.workspace import ANOMALIES, TIMESTAMP_COL, Workspace
+from container_component_src.steps.data import SETS
 from container_component_src.steps.training import TrainingArguments, training_command
 
 Command = Sequence[str]
@@ -14,8 +15,7 @@ BATCH_SIZE = 256
 LATENT_DIM, HIDDEN_DIMS = 8, (128, 64)
 LEARNING_RATE = 1e-3
 ARCHIVE_OPTIONS = {"compression": "zstd", "compression_level": 1}
-SPLITS = ("train", "val", "test")
-SCALED = tuple(f"scaled/{split}" for split in SPLITS)
+SCALED = tuple(f"scaled/{split}" for split in SETS)
 
 
 def _nothing(work: Workspace) -> list[Files]:
@@ -80,7 +80,7 @@ def _label(work: Workspace) -> list[Command]:
 
 
 def _split_paths(work: Workspace) -> list[str]:
-    return [text for split in SPLITS for text in (f"--{split}-df-path", work.path(split))]
+    return [text for split in SETS for text in (f"--{split}-df-path", work.path(split))]
 
 
 def _train_val_test_split(work: Workspace) -> list[Command]:
@@ -98,7 +98,7 @@ def _fit_scaler(work: Workspace) -> list[Command]:
 
 def _scale(work: Workspace) -> list[Command]:
     inputs = _split_paths(work)
-    outputs = [text for split in SPLITS for text in (f"--scaled-{split}-df-path", work.path(f"scaled/{split}"))]
+    outputs = [text for split in SETS for text in (f"--scaled-{split}-df-path", work.path(f"scaled/{split}"))]
     return [["scale_dataframes", "--scaler-path", work.path("scaler.json"), *inputs, *outputs]]
 
 
@@ -182,14 +182,14 @@ STAGES = (
         "create_train_val_test_split",
         _train_val_test_split,
         reads=lambda work: [work.files("dataset"), work.files("labels")],
-        writes=lambda work: [work.files(*SPLITS)],
+        writes=lambda work: [work.files(*SETS)],
         obsolete=("labels",),
     ),
     Stage("fit_scaler", _fit_scaler, reads=lambda work: [work.files("train")]),
     Stage(
         "scale_dataframes",
         _scale,
-        reads=lambda work: [work.files(*SPLITS)],
+        reads=lambda work: [work.files(*SETS)],
         writes=lambda work: [work.files(*SCALED)],
         details="benchmarks.data_details:scaling",
     ),
@@ -224,6 +224,6 @@ STAGES = (
     Stage(
         "visualize_results",
         _visualize,
-        reads=lambda work: [work.files("scores"), work.files(*SPLITS, columns=[TIMESTAMP_COL])],
+        reads=lambda work: [work.files("scores"), work.files(*SETS, columns=[TIMESTAMP_COL])],
     ),
 )

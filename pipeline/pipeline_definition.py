@@ -11,6 +11,7 @@ from kfp.dsl import base_component
 from container_component_src.settings import Settings
 from container_component_src.steps.calibration import Calibrate
 from container_component_src.steps.data import (
+    SETS,
     CreateTrainValTestSplit,
     FitScaler,
     LabelTelemetry,
@@ -88,7 +89,7 @@ def build_pipeline(settings: Settings, cache: bool = True) -> base_component.Bas
                 ScaleDataframes,
                 resources.data,
                 scaler=scaler.outputs["scaler"],
-                **_datasets(splits, "train", "val", "test"),
+                **_datasets(splits, *SETS),
             )
             tuning = run(
                 RunKatibExperiment,
@@ -112,7 +113,7 @@ def build_pipeline(settings: Settings, cache: bool = True) -> base_component.Bas
                 Calibrate,
                 resources.data,
                 bundle_path=training.outputs["model_uri"],
-                calibration_df_path=scaled.outputs["scaled_val_uri"],
+                **_datasets(scaled, "calibration", prefix="scaled_"),
             )
             model = calibration.outputs["calibrated_model"]
             evaluation = run(
@@ -125,7 +126,7 @@ def build_pipeline(settings: Settings, cache: bool = True) -> base_component.Bas
                 VisualizeResults,
                 resources.data,
                 df_path=dataset.outputs["dataset_uri"],
-                **_datasets(splits, "train", "val", "test"),
+                **_datasets(splits, *SETS),
                 scores_path=evaluation.outputs["scores_uri"],
                 evaluation=evaluation.outputs["evaluation"],
                 calibrated_model=model,

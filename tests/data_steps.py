@@ -4,8 +4,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from container_component_src.steps.data import SETS
+
 Uri = Path | str
-PARTS = ("train", "val", "test")
 
 
 def list_archives(archives: Uri, reports: Uri) -> list[object]:
@@ -33,8 +34,8 @@ def label(dataset: Uri, reports: Uri, target: Uri) -> list[object]:
 
 
 def three_way(dataset: Uri, labels: Uri, folder: Uri) -> list[object]:
-    """`create_train_val_test_split` into train, val and test in a folder."""
-    targets = [part for name in PARTS for part in (f"--{name}-df-path", f"{folder}/{name}")]
+    """`create_train_val_test_split` into the four sets in a folder."""
+    targets = [part for name in SETS for part in (f"--{name}-df-path", f"{folder}/{name}")]
     return ["create_train_val_test_split", "--df-path", dataset, "--labels-path", labels, *targets]
 
 
@@ -44,8 +45,8 @@ def fit(train: Uri, scaler: Uri, kind: str = "standard") -> list[object]:
 
 
 def scale(scaler: Uri, sources: Sequence[Uri], folder: Uri) -> list[object]:
-    """`scale_dataframes` from train, val and test into scaled_train and so on in a folder."""
-    named = list(zip(PARTS, sources, strict=True))
+    """`scale_dataframes` from the four sets into scaled_train and so on in a folder."""
+    named = list(zip(SETS, sources, strict=True))
     sources_ = [part for name, source in named for part in (f"--{name}-df-path", source)]
-    targets = [part for name in PARTS for part in (f"--scaled-{name}-df-path", f"{folder}/scaled_{name}")]
+    targets = [part for name in SETS for part in (f"--scaled-{name}-df-path", f"{folder}/scaled_{name}")]
     return ["scale_dataframes", "--scaler-path", scaler, *sources_, *targets]

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from container_component_src.steps.data import SETS
 from container_component_src.telemetry.dataset import Dataset
 from tests import data_steps
 from tests.helpers import (
@@ -264,11 +265,12 @@ def test_output_that_is_an_input(invoke: Invoke, tmp_path: Path) -> None:
     assert invoke(*data_steps.preprocess([raw], data)).code == 0
     assert_refused(invoke(*data_steps.label(data, reports, f"file://{data}/")), data, "uses this folder already")
     assert invoke(*data_steps.label(data, reports, labels)).code == 0
-    for option, folder in (("--train-df-path", data), ("--val-df-path", labels), ("--test-df-path", tmp_path / "val")):
+    taken = {"train": data, "val": labels, "calibration": tmp_path / "train", "test": tmp_path / "calibration"}
+    for option, folder in ((f"--{name}-df-path", folder) for name, folder in taken.items()):
         outcome = invoke(*data_steps.three_way(data, labels, tmp_path), option, folder)
         assert_refused(outcome, folder, "uses this folder already")
     assert invoke(*data_steps.fit(data, scaler)).code == 0
-    assert_refused(invoke(*data_steps.scale(scaler, [data] * 3, tmp_path), "--scaled-train-df-path", data), data)
+    assert_refused(invoke(*data_steps.scale(scaler, [data] * 4, tmp_path), "--scaled-train-df-path", data), data)
     for folder in (raw, data, labels):  # unchanged
         assert sum(map(len, Dataset.open(str(folder)).frames())) == 600
 
@@ -318,6 +320,6 @@ def test_full_disk_while_scaling(run_command: RunCommand, invoke: Invoke, tmp_pa
     assert not scaler.exists()
 
     assert invoke(*command).code == 0
-    outcome = run_command(*data_steps.scale(scaler, [train] * 3, tmp_path), before_start=_full_after(100_000))
+    outcome = run_command(*data_steps.scale(scaler, [train] * 4, tmp_path), before_start=_full_after(100_000))
     assert_refused(outcome, tmp_path / "scaled_train" / "part-", "-00000.parquet", "no space left")
-    assert_nothing_written(*(tmp_path / f"scaled_{name}" for name in data_steps.PARTS))
+    assert_nothing_written(*(tmp_path / f"scaled_{name}" for name in SETS))

@@ -12,16 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from container_component_src.dask_preprocessor.preprocessor import preprocess
-from container_component_src.steps.data import ReportColumns, ScalerType, SplitRule
+from container_component_src.steps.data import SETS, ReportColumns, ScalerType, SplitRule
 from container_component_src.telemetry.dataset import Frame
 from container_component_src.telemetry.labels import label_dataset
 from container_component_src.telemetry.partitioning import split_archive
 from container_component_src.telemetry.scaling import fit_scaler, scale_dataset
 from container_component_src.telemetry.split import split_dataset
-from tests.data_steps import PARTS, list_archives, split
+from tests.data_steps import list_archives, split
 from tests.helpers import TIME, Invoke, assert_refused, report, telemetry, write_archive, write_reports
 
-RULE = SplitRule(window_hours=0.5, block_hours=0.1, val_fraction=0.3, seed=11)
+RULE = SplitRule(window_hours=0.5, block_hours=0.1, val_fraction=0.3, calibration_fraction=0.2, seed=11)
 
 
 def _more_channels(rows: int = 400) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def _more_channels(rows: int = 400) -> dict[str, Any]:
 def _run(
     folder: Path, client: Client, kind: ScalerType, fraction: float, cuts: list[int], row_group_size: int, per_file: int
 ) -> dict[str, Frame]:
-    """Return scaled training, validation and test sets of 400 rows in archives that are cut at these rows."""
+    """Return scaled sets of 400 rows in archives that are cut at these rows."""
     frame = telemetry(rows=400).assign(**_more_channels())
     splits = []
     bounds = [0, *sorted({*cuts}), len(frame)]
@@ -45,7 +45,7 @@ def _run(
     dataset = preprocess(splits, str(folder / "dataset"), TIME, fraction, "", client).location.uri
     reports = str(write_reports(folder / "reports.csv", report((150, 170), (300, 301))))
     labels = label_dataset(dataset, reports, str(folder / "labels"), ReportColumns()).location.uri
-    parts = split_dataset(dataset, labels, {name: str(folder / name) for name in PARTS}, RULE)
+    parts = split_dataset(dataset, labels, {name: str(folder / name) for name in SETS}, RULE)
     scaler = fit_scaler(parts["train"].location.uri, kind)
     assert scaler.constant == ("still",)
     return {
@@ -73,7 +73,7 @@ def test_results_do_not_depend_on_the_files(
 ) -> None:
     expected = _run(tmp_path_factory.mktemp("whole"), dask_client, kind, fraction, [], 400, 1)
     found = _run(tmp_path_factory.mktemp("cut"), dask_client, kind, fraction, cuts, row_group_size, per_file)
-    for name in PARTS:
+    for name in SETS:
         np.testing.assert_array_equal(found[name].timestamps, expected[name].timestamps)
         tolerance = 0.0 if kind == ScalerType.MINMAX else 1e-6  # the others sum partition by partition
         np.testing.assert_allclose(found[name].values, expected[name].values, rtol=tolerance, atol=tolerance)

@@ -8,6 +8,7 @@ import pytest
 
 from container_component_src import storage
 from container_component_src.data_root import run_folders
+from container_component_src.steps.data import SETS
 from container_component_src.telemetry.dataset import Dataset
 from tests import data_steps
 from tests.helpers import Invoke, assert_refused, report, telemetry, write_archive, write_reports
@@ -50,11 +51,11 @@ def test_from_listing_to_scaling(bucket: str, invoke: Invoke, tmp_path: Any) -> 
     dataset = _outputs(invoke, *data_steps.preprocess(split, f"{minio}/dataset"))["dataset_uri"]
     labels = _outputs(invoke, *data_steps.label(dataset, reports, f"{bucket}/labels"))["labels_uri"]
     parts = _outputs(invoke, *data_steps.three_way(dataset, labels, bucket), "--window-hours", 1, "--block-hours", 0.2)
-    assert sum(parts[name]["rows"] for name in data_steps.PARTS) == 1200
+    assert sum(parts[name]["rows"] for name in SETS) == 1200
     _outputs(invoke, *data_steps.fit(parts["train_uri"], f"{bucket}/scaler.json"))
-    sources = [parts[f"{name}_uri"] for name in data_steps.PARTS]
+    sources = [parts[f"{name}_uri"] for name in SETS]
     scaled = _outputs(invoke, *data_steps.scale(f"{minio}/scaler.json", sources, slash))
-    for name in data_steps.PARTS:
+    for name in SETS:
         rows = Dataset.open(scaled[f"scaled_{name}_uri"]).load()
         assert len(rows) == parts[name]["rows"]
         assert np.isfinite(rows.values).all()
@@ -78,14 +79,14 @@ def test_all_datasets_are_below_the_run_in_a_data_root(
     hours = ("--window-hours", 1, "--block-hours", 0.2)
     parts = _outputs(invoke, *data_steps.three_way(dataset, labels, elsewhere), *hours, *below)
     _outputs(invoke, *data_steps.fit(parts["train_uri"], tmp_path / "scaler.json"))
-    sources = [parts[f"{name}_uri"] for name in data_steps.PARTS]
+    sources = [parts[f"{name}_uri"] for name in SETS]
     scaled = _outputs(invoke, *data_steps.scale(tmp_path / "scaler.json", sources, elsewhere), *below)
 
     run = f"{root}/run-1"
     assert split == f"{run}/split_parquet_file/2022"
     assert dataset == f"{run}/run_dask_preprocessing/dataset"
     assert labels == f"{run}/label_telemetry/labels"
-    for name in data_steps.PARTS:
+    for name in SETS:
         assert parts[f"{name}_uri"] == f"{run}/create_train_val_test_split/{name}"
         assert scaled[f"scaled_{name}_uri"] == f"{run}/scale_dataframes/scaled_{name}"
     (folder,) = run_folders(storage.resolve(root))
@@ -165,8 +166,8 @@ def test_no_step_needs_permission_to_delete(
                 invoke, *data_steps.three_way(dataset, labels, bucket), "--window-hours", 1, "--block-hours", 0.2
             )
             _outputs(invoke, *data_steps.fit(parts["train_uri"], f"{bucket}/scaler.json"))
-            sources = [parts[f"{name}_uri"] for name in data_steps.PARTS]
+            sources = [parts[f"{name}_uri"] for name in SETS]
             scaled = _outputs(invoke, *data_steps.scale(f"{bucket}/scaler.json", sources, bucket))
             assert len(Dataset.open(dataset).load()) == rows
-            assert sum(len(Dataset.open(scaled[f"scaled_{name}_uri"]).load()) for name in data_steps.PARTS) == rows
+            assert sum(len(Dataset.open(scaled[f"scaled_{name}_uri"]).load()) for name in SETS) == rows
         assert len(Dataset.open(dataset).location.children()) == 1 + 12 + 2  # the manifest, and both attempts' files

@@ -18,7 +18,7 @@ from container_component_src.evaluation.evaluator import evaluate
 from container_component_src.evaluation.result import BaselineResult, EvaluationResult
 from container_component_src.model.training import train
 from container_component_src.scratch import scratch_directory
-from container_component_src.steps.data import FitScaler, SplitRule
+from container_component_src.steps.data import SETS, FitScaler, SplitRule
 from container_component_src.steps.declaration import Arguments
 from container_component_src.steps.evaluation import RunEvaluation
 from container_component_src.steps.training import TrainingArguments
@@ -30,7 +30,6 @@ METRICS = (
     "vus_pr", "vus_roc", "roc_auc", "pr_auc", "composite_f1", "composite_f1_best", "false_alarms_per_day",
     "hit_rate_100", "hit_rate_150",
 )  # fmt: skip
-SPLITS = ("train", "val", "test")
 Run = dict[str, Any]
 
 
@@ -65,16 +64,15 @@ def run(prepared: Prepared, seed: int, settings: Settings) -> Run:
     """
     start = time.process_time()
     with scratch_directory() as folder:
-        paths = {name: str(folder / name) for name in (*SPLITS, "scores", "model")}
-        scaled = {name: str(folder / "scaled" / name) for name in SPLITS}
+        paths = {name: str(folder / name) for name in (*SETS, "scores", "model")}
+        scaled = {name: str(folder / "scaled" / name) for name in SETS}
         hours = {"window_hours": prepared.window_hours, "block_hours": prepared.block_hours}
         rule = {**hours, "seed": seed, **settings.of(SplitRule)}
-        targets = {name: paths[name] for name in SPLITS}
+        targets = {name: paths[name] for name in SETS}
         split_dataset(prepared.dataset, prepared.labels, targets, validated(SplitRule, rule))
         options = {"train_df_path": paths["train"], "scaler_path": str(folder), **settings.of(FitScaler)}
         scaler = fit_scaler(paths["train"], validated(FitScaler, options).scaler_type)
-        for name in SPLITS:
-            scale_dataset(paths[name], scaler, scaled[name])
+        rows = {name: scale_dataset(paths[name], scaler, scaled[name]).manifest.rows for name in SETS}
         training = {"train_df_path": scaled["train"], "val_df_path": scaled["val"], "model_output_file": paths["model"]}
         arguments = validated(TrainingArguments, {**training, "seed": seed, **settings.of(TrainingArguments)})
         with redirect_stdout(io.StringIO()):  # the losses of every epoch
@@ -84,7 +82,7 @@ def run(prepared: Prepared, seed: int, settings: Settings) -> Run:
     return {
         "seed": seed,
         "settings": settings.values,
-        "rows": {"train": summary.train_rows, "val": summary.val_rows, "test": result.counts.test_rows},
+        "rows": rows,
         "anomalous_rows": result.counts.anomalous_rows,
         "events": result.counts.events,
         "constant_channels": list(scaler.constant),
@@ -97,7 +95,7 @@ def run(prepared: Prepared, seed: int, settings: Settings) -> Run:
 
 def _evaluate(paths: Mapping[str, str], scaled: Mapping[str, str], settings: Settings) -> EvaluationResult:
     """Evaluate the model; paths by the name of the output, and of the scaled datasets by their part of the split."""
-    values = {f"{name}_df_path": scaled[name] for name in SPLITS} | settings.of(RunEvaluation)
+    values = {f"{name}_df_path": scaled[name] for name in ("train", "val", "test")} | settings.of(RunEvaluation)
     outputs = {"bundle_path": paths["model"], "scores_path": paths["scores"], "evaluation_path": "-"}
     arguments = validated(RunEvaluation, {**values, **outputs})
     return evaluate(

@@ -5,34 +5,34 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from container_component_src.alarms.expected_rate import ExpectedRate, expected_rate
 from container_component_src.alarms.rule import AlarmRule
+from container_component_src.alarms.thresholds import alarm_threshold, parts_of, threshold_for
 from container_component_src.alarms.tracker import find_alarms
-from container_component_src.arrays import Float64Array, Timestamps
-from container_component_src.steps.calibration import TAIL_START, AlarmSettings, ThresholdMethod
+from container_component_src.arrays import Float64Array, IntArray, Timestamps
+from container_component_src.steps.calibration import AlarmSettings
 from container_component_src.telemetry.smoothing import GAP_FACTOR, NANOSECONDS_PER_DAY
-from container_component_src.values import Frozen
-
-TAIL_SCORES = 10  # minimum number of different scores in the tail for a fit
 
 logger = logging.getLogger(__name__)
 
 
-class ExpectedRate(Frozen):
-    """Alarms a day that normal operation raises, and their 95 % interval."""
-
-    estimate: float
-    low: float
-    high: float
-
-
 @dataclass(frozen=True)
 class CalibratedRule:
-    """A rule and what it was derived from."""
+    """A rule and what it was derived from.
+
+    Attributes:
+        rule: When scores raise and end an alarm.
+        method: How the threshold was found, in words.
+        days: Observed days of the scores.
+        false_alarms_per_day: Alarms that the rule raises in them; None if they cover no time.
+        highest_median: Highest median of the scores in a part, in nats; a higher one is a sign of drift.
+    """
 
     rule: AlarmRule
-    method: str  # that found the threshold
-    days: float  # of the scores
-    false_alarms_per_day: ExpectedRate | None  # None if the scores cover no time
+    method: str
+    days: float
+    false_alarms_per_day: ExpectedRate | None
+    highest_median: float
 
 
 def calibrate_rule(
@@ -46,19 +46,63 @@ def calibrate_rule(
         settings: What to derive it by.
         max_gap_ns: Longest time step that is not a gap; None: there are no gaps.
     """
-    threshold, method = alarm_threshold(scores, settings.alarm_quantile, settings.threshold_method)
-    rule = AlarmRule(
-        raise_above=threshold,
-        clear_below=min(threshold, float(np.quantile(scores, settings.clear_quantile))),
-        min_duration_ns=_nanoseconds(settings.min_alarm_steps - 1, -0.5, max_gap_ns),
-        merge_gap_ns=_nanoseconds(settings.merge_alarm_steps, 0.5, max_gap_ns),
-        max_gap_ns=max_gap_ns,
+    median, days = float(np.median(scores)), _days(timestamps, max_gap_ns)
+
+    def rule_at(threshold: float) -> AlarmRule:
+        return AlarmRule(
+            raise_above=threshold,
+            clear_below=min(median + settings.clear_fraction * (threshold - median), threshold),
+            min_duration_ns=_nanoseconds(settings.min_alarm_steps - 1, -0.5, max_gap_ns),
+            merge_gap_ns=_nanoseconds(settings.merge_alarm_steps, 0.5, max_gap_ns),
+            max_gap_ns=max_gap_ns,
+        )
+
+    def starts(threshold: float) -> list[int]:
+        return [span.start for span in find_alarms(timestamps, scores, rule_at(threshold))[0]]
+
+    if settings.target_false_alarms_per_day:
+        alarms = _allowed_alarms(settings.target_false_alarms_per_day, float(days.sum()))
+        threshold = threshold_for(alarms, scores, lambda score: len(starts(score)))
+        method = f"at most {settings.target_false_alarms_per_day:g} false alarms a day in the calibration data"
+    else:
+        threshold, found = alarm_threshold(scores, settings.alarm_quantile, settings.threshold_method)
+        method = f"{found.replace('_', ' ')} {settings.alarm_quantile:g} of the smoothed calibration scores"
+    return CalibratedRule(
+        rule=rule_at(threshold),
+        method=method,
+        days=float(days.sum()),
+        false_alarms_per_day=_rate(np.searchsorted(timestamps, starts(threshold)), days),
+        highest_median=max(float(np.median(part)) for part in parts_of(scores)),
     )
-    days = _days(timestamps, max_gap_ns)
-    alarms, _ = find_alarms(timestamps, scores, rule)
-    rate = len(alarms) / days if days else 0.0
-    expected = ExpectedRate(estimate=rate, low=rate, high=rate) if days else None
-    return CalibratedRule(rule, f"{method.replace('_', ' ')} of the smoothed calibration scores", days, expected)
+
+
+def _allowed_alarms(per_day: float, days: float) -> int:
+    """Return the alarms in some days that are no more than so many a day."""
+    allowed = int(per_day * days)
+    if not allowed:
+        logger.warning(
+            "%.3g days of calibration data are too few to find a threshold for %g false alarms a day, so it is their "
+            "highest score; use more calibration data, or a higher target",
+            days,
+            per_day,
+        )
+    return allowed
+
+
+def _rate(alarms: IntArray, days: Float64Array) -> ExpectedRate | None:
+    """Return the alarms a day; None if there are no days.
+
+    Args:
+        alarms: First row of each alarm, [alarms].
+        days: Length of each row, [rows].
+    """
+    if not days.sum():
+        return None
+    counts = np.zeros(len(days), dtype=np.int64)
+    counts[alarms] = 1
+    parts = zip(parts_of(counts), parts_of(days), strict=True)
+    per_part = np.array([(part.sum(), length.sum()) for part, length in parts])
+    return expected_rate(per_part[:, 0], per_part[:, 1])
 
 
 def _nanoseconds(steps: int, tolerance: float, max_gap_ns: int | None) -> int:
@@ -66,54 +110,11 @@ def _nanoseconds(steps: int, tolerance: float, max_gap_ns: int | None) -> int:
     return round((steps + tolerance) * max_gap_ns / GAP_FACTOR) if steps and max_gap_ns else 0
 
 
-def _days(timestamps: Timestamps, max_gap_ns: int | None) -> float:
-    """Return the observed days; a gap counts as one median time step."""
-    steps = np.diff(timestamps)
+def _days(timestamps: Timestamps, max_gap_ns: int | None) -> Float64Array:
+    """Return the observed days of each row, [rows]: the time to the next row, one median time step before a gap."""
+    steps = np.diff(timestamps, append=timestamps[-1:])
     if max_gap_ns is not None:
-        steps = np.where(steps > max_gap_ns, max_gap_ns // GAP_FACTOR, steps)
-    return float(steps.sum() / NANOSECONDS_PER_DAY)
-
-
-def alarm_threshold(scores: Float64Array, quantile: float, method: ThresholdMethod) -> tuple[float, ThresholdMethod]:
-    """Return the threshold in nats and the method that found it: `quantile` if the scores have no tail to fit."""
-    if method == "peaks_over_threshold":
-        found = tail_quantile(scores, quantile)
-        if found is not None:
-            return found, method
-        logger.warning(
-            "no distribution fits the highest %g %% of %d calibration scores, so the threshold is their quantile %g; "
-            "use more calibration rows, or --threshold-method quantile",
-            100 * (1 - TAIL_START),
-            len(scores),
-            quantile,
-        )
-    return float(np.quantile(scores, quantile)), "quantile"
-
-
-def tail_quantile(scores: Float64Array, quantile: float) -> float | None:
-    """Return a quantile of the scores by the peaks-over-threshold method; it may exceed the highest score.
-
-    A generalised Pareto distribution is fitted by maximum likelihood to the excesses over a high score (Pickands 1975,
-    "Statistical Inference Using Extreme Order Statistics"). Source of its use for alarm thresholds: Siffer et al. 2017,
-    "Anomaly Detection in Streams with Extreme Value Theory".
-
-    Args:
-        scores: Shape [rows].
-        quantile: Above `TAIL_START`.
-
-    Returns:
-        The quantile; None if the tail has too few different scores, does not reach down to the quantile, or has no fit.
-    """
-    start = float(np.quantile(scores, TAIL_START))
-    excesses = scores[scores > start] - start
-    share = (1 - quantile) * len(scores) / max(1, len(excesses))  # of the tail that is above the quantile
-    if len(np.unique(excesses)) < TAIL_SCORES or share > 1:
-        return None
-    from scipy.stats import FitError, genpareto  # noqa: PLC0415 - slow, and only for this method
-
-    try:
-        shape, _, scale = genpareto.fit(excesses, floc=0)
-    except FitError:
-        return None
-    found = start + float(genpareto.isf(share, shape, scale=scale))
-    return found if np.isfinite(found) else None
+        usual = max_gap_ns // GAP_FACTOR
+        steps = np.where(steps > max_gap_ns, usual, steps)
+        steps[-1:] = usual
+    return np.asarray(steps / NANOSECONDS_PER_DAY)

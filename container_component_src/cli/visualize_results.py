@@ -1,6 +1,7 @@
 """`visualize_results`: the evaluation as a report to read."""
 
 from container_component_src.cli.declared import step_command
+from container_component_src.steps.data import SETS
 from container_component_src.steps.evaluation import VisualizeResults
 
 
@@ -10,7 +11,7 @@ def visualize_results(arguments: VisualizeResults, executor_input: str) -> None:
     from container_component_src import outputs
     from container_component_src.report.page import Telemetry, write_report
 
-    telemetry = Telemetry(arguments.df_path, arguments.train_df_path, arguments.val_df_path, arguments.test_df_path)
+    telemetry = Telemetry(arguments.df_path, {name: getattr(arguments, f"{name}_df_path") for name in SETS})
     summary = write_report(
         telemetry,
         arguments.scores_path,

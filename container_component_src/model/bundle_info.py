@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from container_component_src import storage
 from container_component_src.alarms.alarm import AlarmSource
-from container_component_src.alarms.calibration import ExpectedRate
+from container_component_src.alarms.expected_rate import ExpectedRate
 from container_component_src.alarms.rule import AlarmRule
 from container_component_src.data_root import IF_DELETED
 from container_component_src.errors import InputError
@@ -46,6 +46,7 @@ class Calibration(Frozen):
     false_alarms_per_day: ExpectedRate | None  # None if the calibration set has no length
     rows: int  # of the calibration set
     days: float = Field(ge=0)  # that it covers, without gaps
+    highest_median: float  # of the calibration scores in a part, nats; a higher one is a sign of drift
     channel_nats: tuple[float, ...]  # mean contribution of each channel to the calibration scores
     subsystems: dict[str, str] = Field(default_factory=dict)  # by the pattern of the names of their channels
 

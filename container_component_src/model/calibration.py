@@ -71,6 +71,7 @@ def _calibration(bundle: Bundle, data: Dataset, settings: AlarmSettings, subsyst
         false_alarms_per_day=found.false_alarms_per_day,
         rows=rows,
         days=found.days,
+        highest_median=found.highest_median,
         channel_nats=tuple((channel_nats / rows).tolist()),
         subsystems=subsystems,
     )

@@ -1,4 +1,4 @@
-"""Overview of the telemetry: time range, gaps, and the times of the training, validation and test data."""
+"""Overview of the telemetry: time range, gaps, and the times of the training, validation, calibration and test data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +15,13 @@ from container_component_src.report.traces import Figure, line, milliseconds
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.smoothing import NANOSECONDS_PER_SECOND
 
-SPANS_SHOWN = 4_000  # maximum per split: gaps shorter than this fraction of the time range are not drawn
-_LANES = (("train", "Training", "@score"), ("val", "Validation", "@best"), ("test", "Test", "@calibrated"))
+SPANS_SHOWN = 3_000  # maximum per split: gaps shorter than this fraction of the time range are not drawn
+_LANES = (
+    ("train", "Training", "@score"),
+    ("val", "Validation", "@best"),
+    ("calibration", "Calibration", "@calibrated"),
+    ("test", "Test", "@olive"),
+)
 
 Spans = Timestamps  # [spans, 2]: first and last timestamp of stretches without a gap
 
@@ -30,7 +35,7 @@ class Overview:
     missing: Mapping[str, int]  # missing values by channel
     left_out: Mapping[str, str]  # why columns of the archives are not channels, by name
     spans: Spans  # of the whole telemetry
-    splits: Mapping[str, Spans]  # of "train", "val" and "test", joined until there are few enough to draw
+    splits: Mapping[str, Spans]  # by the name of the set, joined until there are few enough to draw
     split_rows: Mapping[str, int]
     notes: Mapping[str, Any]  # settings of the sampling and the split
 
@@ -55,7 +60,7 @@ def read_overview(whole: Dataset, splits: Mapping[str, Dataset], max_gap_ns: int
 
     Args:
         whole: Telemetry before the split; only its manifest is read.
-        splits: Datasets "train", "val" and "test".
+        splits: Datasets by the name of the set.
         max_gap_ns: Longest time step that is not a gap.
 
     Raises:

@@ -1,6 +1,6 @@
 """Evaluation report as one self-contained HTML file: data, styles, scripts and plotly.js are inside."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,9 +29,7 @@ class Telemetry:
     """URIs of the unscaled datasets."""
 
     whole: str  # before the split
-    train: str
-    val: str
-    test: str
+    splits: Mapping[str, str]  # by the name of the set
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ def read_content(
             fix="name the scores that the evaluation wrote",
         )
     whole = Dataset.open(telemetry.whole)
-    splits = {name: Dataset.open(getattr(telemetry, name)) for name in ("train", "val", "test")}
+    splits = {name: Dataset.open(uri) for name, uri in telemetry.splits.items()}
     trials = read_trials(trials_uri) if trials_uri else None
     axis, windows = ScoreAxis.of(result), event_windows(result)
     return Content(

@@ -17,7 +17,7 @@ from container_component_src.steps.shared import DataRoot
 from container_component_src.values import NonEmpty
 
 TAIL_START = 0.98  # quantile of the scores at which the tail starts, for peaks_over_threshold
-ThresholdMethod = Literal["quantile", "peaks_over_threshold"]
+ThresholdMethod = Literal["robust_quantile", "quantile", "peaks_over_threshold"]
 
 
 class Smoothing(StrEnum):
@@ -39,12 +39,13 @@ class AlarmSettings(Arguments):
     )
     smoothing_window: int = parameter("Time steps of the smoothing; 1 for none.", 3, ge=1)
     alarm_quantile: float = parameter(
-        "Quantile of the calibration scores that becomes the alarm threshold.", 0.99, gt=0, lt=1
+        "Quantile of the calibration scores that becomes the alarm threshold.", 0.98, gt=0, lt=1
     )
     threshold_method: ThresholdMethod = parameter(
-        "How the quantile is found: among the scores, or from a distribution fitted to the highest 2 % of them, which "
-        "may yield a threshold beyond the highest score.",
-        "quantile",
+        "How the quantile is found: as the value that it does not exceed in nine of ten parts of the calibration data, "
+        "so that anomalies which nobody reported matter little; among all scores; or from a distribution fitted to the "
+        "highest 2 % of them, which may yield a threshold beyond the highest score.",
+        "robust_quantile",
     )
     target_false_alarms_per_day: float = parameter(
         "False alarms a day to expect in normal operation, from which the alarm threshold follows. 0: alarm_quantile "
@@ -52,15 +53,14 @@ class AlarmSettings(Arguments):
         0.0,
         ge=0,
     )
-    clear_quantile: float = parameter(
-        "Quantile of the calibration scores to which the score must fall before an alarm ends, at most the alarm "
-        "threshold; 1: an alarm ends at the threshold.",
-        1.0,
-        gt=0,
+    clear_fraction: float = parameter(
+        "Where an alarm ends, between the median of the calibration scores, 0, and the alarm threshold, 1.",
+        0.9,
+        ge=0,
         le=1,
     )
     min_alarm_steps: int = parameter("Time steps that an alarm must last before it is raised.", 1, ge=1)
-    merge_alarm_steps: int = parameter("Time steps between two alarms up to which they are one; 0: none.", 0, ge=0)
+    merge_alarm_steps: int = parameter("Time steps between two alarms up to which they are one; 0: none.", 30, ge=0)
 
     @model_validator(mode="after")
     def _threshold_is_in_the_tail(self) -> Self:

@@ -32,6 +32,7 @@ def _one_or_several(value: object) -> object:
     return value
 
 
+SETS = ("train", "val", "calibration", "test")  # of the split; the options are --NAME-df-path
 Paths = Annotated[list[NonEmpty], BeforeValidator(_one_or_several), Field(min_length=1)]  # one path, or a JSON list
 
 
@@ -176,19 +177,39 @@ class LabelTelemetry(Reports, ReportTable, DataRoot):
 
 
 class SplitRule(Seed):
-    """Which rows form the training, validation and test sets."""
+    """Which rows form the training, validation, calibration and test sets."""
 
     window_hours: float = parameter(
         "Rows within this many hours of a reported anomaly form the test set.", 12.0, ge=0, le=MOST_HOURS
     )
     block_hours: float = parameter(
-        "Hours of a block of the other rows, which goes to training or validation as a whole; blocks are shorter if "
-        "there would be too few for val_fraction.",
+        "Hours of a block of the other rows, which goes to training, validation or calibration as a whole; blocks are "
+        "shorter if there would be too few for the fractions.",
         6.0,
         ge=1e-6,
         le=MOST_HOURS,
     )
-    val_fraction: float = parameter("Share of these blocks that forms the validation set.", 0.2, gt=0, lt=1)
+    val_fraction: float = parameter(
+        "Share of these blocks that forms the validation set, which ends the training and the tuning.", 0.05, gt=0, lt=1
+    )
+    calibration_fraction: float = parameter(
+        "Share of these blocks that forms the calibration set, which sets the alarm threshold.", 0.15, gt=0, lt=1
+    )
+
+    @model_validator(mode="after")
+    def _leaves_training_data(self) -> Self:
+        if self.val_fraction + self.calibration_fraction >= 1:
+            raise ValueError(
+                f"--val-fraction {self.val_fraction} and --calibration-fraction {self.calibration_fraction} leave "
+                "no training data; their sum must be below 1"
+            )
+        return self
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Share of the blocks that each set has; the training set has what the others leave."""
+        train = 1 - (self.val_fraction + self.calibration_fraction)
+        return {"train": train, "val": self.val_fraction, "calibration": self.calibration_fraction}
 
 
 class CreateTrainValTestSplit(SplitRule, DataRoot):
@@ -200,6 +221,7 @@ class CreateTrainValTestSplit(SplitRule, DataRoot):
     labels_path: NonEmpty = wired("Its label series.")
     train_df_path: str = output_dataset("Folder of the training set, which is emptied first.", "train")
     val_df_path: str = output_dataset("Folder of the validation set, which is emptied first.", "val")
+    calibration_df_path: str = output_dataset("Folder of the calibration set, which is emptied first.", "calibration")
     test_df_path: str = output_dataset("Folder of the test set, which is emptied first.", "test")
 
 
@@ -225,7 +247,11 @@ class ScaleDataframes(DataRoot):
     scaler_path: NonEmpty = input_artifact("JSON file of the scaler.", "scaler")
     train_df_path: NonEmpty = wired("The training set.")
     val_df_path: NonEmpty = wired("The validation set.")
+    calibration_df_path: NonEmpty = wired("The calibration set.")
     test_df_path: NonEmpty = wired("The test set.")
     scaled_train_df_path: str = output_dataset("Folder of the scaled training set, emptied first.", "scaled_train")
     scaled_val_df_path: str = output_dataset("Folder of the scaled validation set, emptied first.", "scaled_val")
+    scaled_calibration_df_path: str = output_dataset(
+        "Folder of the scaled calibration set, emptied first.", "scaled_calibration"
+    )
     scaled_test_df_path: str = output_dataset("Folder of the scaled test set, emptied first.", "scaled_test")

@@ -46,6 +46,7 @@ class VisualizeResults(Arguments):
     df_path: NonEmpty = wired("The dataset before the split.")
     train_df_path: NonEmpty = wired("Its training set, not scaled.")
     val_df_path: NonEmpty = wired("Its validation set, not scaled.")
+    calibration_df_path: NonEmpty = wired("Its calibration set, not scaled.")
     test_df_path: NonEmpty = wired("Its test set, not scaled.")
     scores_path: NonEmpty = wired("The dataset of scores that the evaluation wrote.")
     evaluation_path: NonEmpty = input_artifact("JSON file of the evaluation.", "evaluation")

@@ -1,9 +1,10 @@
-"""Blocks of nominal time, of which a stratified draw takes some for validation.
+"""Blocks of nominal time, which stratified draws divide among the training, validation and calibration sets.
 
 Blocks that are drawn independently miss the wanted share where they are few. Here, the nominal time is cut into blocks
 of equal length, consecutive blocks form as many strata as there are blocks to draw, and a seeded hash picks one block
-of each stratum. The draw needs no row but the first and the last timestamp, so it does not depend on the partitions;
-its jitter keeps a rhythm of the data, such as days, from always meeting the same set.
+of each stratum. The blocks of the smallest set are drawn first, those of the next one from the blocks that remain, and
+the largest set has the rest. The draws need no row but the first and the last timestamp, so they do not depend on the
+partitions; their jitter keeps a rhythm of the data, such as days, from always meeting the same set.
 """
 
 import math
@@ -23,7 +24,7 @@ _FRACTION_BITS = 20  # of the length of a stratum in blocks, a fixed-point numbe
 
 @dataclass(frozen=True)
 class BlockDraw:
-    """Which blocks validate.
+    """Which block is in which set.
 
     Attributes:
         first: First timestamp, in nanoseconds.
@@ -31,7 +32,7 @@ class BlockDraw:
         covered: Nanoseconds in the first 0, 1, … windows, shape [windows + 1].
         length: Nanoseconds of nominal time in a block.
         count: Number of blocks.
-        rule: The wanted share and the seed.
+        rule: The wanted shares and the seed.
     """
 
     first: int
@@ -45,18 +46,19 @@ class BlockDraw:
     def over(cls, period: tuple[int, int], events: Sequence[Event], rule: SplitRule) -> "BlockDraw":
         """Cut the nominal time of a period into blocks.
 
-        The blocks are about as long as the rule says, and shorter if there would be too few to keep the share.
+        The blocks are about as long as the rule says, and shorter if there would be too few for a set to get its share.
 
         Args:
             period: First and last timestamp, in nanoseconds.
             events: All reported events; the windows around them are not nominal.
-            rule: Lengths, share and seed.
+            rule: Lengths, shares and seed.
         """
         windows = _windows(events, nanoseconds(rule.window_hours), period[0], period[1] + 1)
         lengths = np.array([end - start for start, end in windows], dtype=np.int64)
         nominal = period[1] + 1 - period[0] - int(lengths.sum())
-        wanted = max(round(nominal / nanoseconds(rule.block_hours)), math.ceil(1 / _drawn_share(rule)))
-        count = min(wanted, max(nominal // _SHORTEST, 1))
+        most = max(nominal // _SHORTEST, 1)
+        least = math.ceil(min(1 / min(rule.shares.values()), most))
+        count = min(max(round(nominal / nanoseconds(rule.block_hours)), least), most)
         starts = np.array([start for start, _ in windows], dtype=np.int64)
         covered = np.concatenate([[0], np.cumsum(lengths)])
         return cls(period[0], starts, covered, max(nominal // count, 1), count, rule)
@@ -67,14 +69,15 @@ class BlockDraw:
         numbers: IntArray = np.clip(nominal // self.length, 0, self.count - 1)
         return numbers
 
-    def validates(self, timestamps: Timestamps) -> BoolArray:
-        """Return which nominal rows are in a block for validation, [rows]."""
-        blocks, share = self.blocks(timestamps), _drawn_share(self.rule)
-        size = -((-self.count << _FRACTION_BITS) // max(round(share * self.count), 1))  # of a stratum, rounded up
-        strata = (((blocks + 1) << _FRACTION_BITS) - 1) // size  # the last ones that start at or before the blocks
-        starts, ends = strata * size >> _FRACTION_BITS, (strata + 1) * size >> _FRACTION_BITS
-        drawn: BoolArray = blocks == starts + (uniform(strata, self.rule.seed) * (ends - starts)).astype(np.int64)
-        return drawn if self.rule.val_fraction <= share else ~drawn
+    def sets(self, timestamps: Timestamps) -> dict[str, BoolArray]:
+        """Return which nominal rows are in a block of each set, [rows], by the name of the set."""
+        blocks, shares = self.blocks(timestamps), self.rule.shares
+        wanted = {name: max(round(share * self.count), 1) for name, share in shares.items()}
+        smallest, middle, largest = sorted(shares, key=shares.__getitem__)
+        first, before = _draw(blocks, self.count, wanted[smallest], 2 * self.rule.seed)
+        ranks, left = blocks - before, max(self.count - wanted[smallest], 1)  # among the blocks that are not drawn yet
+        second = ~first & _draw(ranks, left, wanted[middle], 2 * self.rule.seed + 1)[0]
+        return {smallest: first, middle: second, largest: ~(first | second)}
 
 
 def nanoseconds(hours: float) -> int:
@@ -82,9 +85,23 @@ def nanoseconds(hours: float) -> int:
     return round(hours * 3600 * 10**9)
 
 
-def _drawn_share(rule: SplitRule) -> float:
-    """Return the share of the blocks that are drawn: for validation, or for training if these are fewer."""
-    return min(rule.val_fraction, 1 - rule.val_fraction)
+def _draw(numbers: IntArray, count: int, wanted: int, seed: int) -> tuple[BoolArray, IntArray]:
+    """Draw one of each stratum of consecutive numbers.
+
+    Args:
+        numbers: Any of the numbers from 0 to `count` - 1, [numbers].
+        count: How many there are to draw from.
+        wanted: How many to draw.
+        seed: Seed of the draw.
+
+    Returns:
+        Which of the numbers are drawn, and how many smaller ones are drawn, [numbers] each.
+    """
+    size = -((-count << _FRACTION_BITS) // wanted)  # of a stratum, rounded up
+    strata = (((numbers + 1) << _FRACTION_BITS) - 1) // size  # the last ones that start at or before the numbers
+    starts, ends = strata * size >> _FRACTION_BITS, (strata + 1) * size >> _FRACTION_BITS
+    drawn = starts + (uniform(strata, seed) * (ends - starts)).astype(np.int64)
+    return numbers == drawn, strata + (drawn < numbers)
 
 
 def _windows(events: Sequence[Event], margin: int, first: int, stop: int) -> list[tuple[int, int]]:

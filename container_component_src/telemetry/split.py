@@ -1,11 +1,11 @@
-"""Training, validation and test sets: time around anomalies is tested, blocks of other time train and validate.
+"""The four sets of a split: time around anomalies is tested; blocks of other time train, validate and calibrate.
 
-Consecutive rows of telemetry are nearly equal, so rows that are drawn one by one for validation would leak training
-data. Blocks of time are drawn instead (`blocks.py`).
+Consecutive rows of telemetry are nearly equal, so rows that are drawn one by one for validation or calibration would
+leak training data. Blocks of time are drawn instead (`blocks.py`).
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 
 import numpy as np
@@ -21,27 +21,27 @@ logger = logging.getLogger(__name__)
 
 
 def assign(frame: Frame, events: tuple[Event, ...], draw: BlockDraw) -> dict[str, Frame]:
-    """Divide rows into training, validation and test sets, each in order; only the test set keeps its labels.
+    """Divide rows into the four sets, each in order; only the test set keeps its labels.
 
     Args:
         frame: The rows.
         events: All reported events. One without a row of its own, in a gap or just outside of the data, still has
             rows near it that are not nominal.
-        draw: Which of the other rows validate, and the length of the windows around events.
+        draw: The sets of the other rows, and the length of the windows around events.
     """
     test = inside_any(frame.timestamps, events, nanoseconds(draw.rule.window_hours))
-    val = ~test & draw.validates(frame.timestamps)
     unlabelled = Frame(frame.timestamps, frame.values)
-    return {"train": unlabelled.where(~test & ~val), "val": unlabelled.where(val), "test": frame.where(test)}
+    nominal = {name: unlabelled.where(rows & ~test) for name, rows in draw.sets(frame.timestamps).items()}
+    return {**nominal, "test": frame.where(test)}
 
 
 def split_dataset(dataset_uri: str, labels_uri: str, targets: dict[str, str], rule: SplitRule) -> dict[str, Dataset]:
-    """Write the training, validation and test sets.
+    """Write the training, validation, calibration and test sets.
 
     Args:
         dataset_uri: The telemetry.
         labels_uri: Label series of the telemetry.
-        targets: Folder of each of "train", "val" and "test".
+        targets: Folder of each of the `SETS`.
         rule: Which rows go where.
 
     Raises:
@@ -63,9 +63,11 @@ def split_dataset(dataset_uri: str, labels_uri: str, targets: dict[str, str], ru
                 writers[name].write(subset)
                 rows[name] += len(subset)
         _check_none_empty(rows, dataset_uri)
-        val_share = rows["val"] / (rows["train"] + rows["val"])
-        _warn_of_share(dataset_uri, val_share, draw)
-        notes = {**rule.model_dump(include={*SplitRule.model_fields}), "val_share": round(val_share, 4)}
+        nominal = sum(rows.values()) - rows["test"]
+        shares = {name: rows[name] / nominal for name in ("val", "calibration")}
+        _warn_of_shares(dataset_uri, shares, draw)
+        reached = {f"{name}_share": round(share, 4) for name, share in shares.items()}
+        notes = {**rule.model_dump(include={*SplitRule.model_fields}), **reached}
         return {
             name: writer.commit(events=events if name == "test" else (), notes=notes)
             for name, writer in writers.items()
@@ -88,8 +90,9 @@ def _labelled(dataset: Dataset, labels: Dataset) -> Iterator[Frame]:
 
 def _check_none_empty(rows: dict[str, int], uri: str) -> None:
     fixes = {
-        "train": "make the window or the validation fraction smaller",
+        "train": "make the window, the validation fraction or the calibration fraction smaller",
         "val": "make the blocks shorter or the validation fraction larger",
+        "calibration": "make the blocks shorter or the calibration fraction larger",
         "test": "make the window larger",
     }
     for name, count in rows.items():
@@ -97,19 +100,21 @@ def _check_none_empty(rows: dict[str, int], uri: str) -> None:
             raise InputError(f"{uri}: the split leaves {name} empty ({rows})", fix=fixes[name])
 
 
-def _warn_of_share(uri: str, val_share: float, draw: BlockDraw) -> None:
-    """Log if validation has too many or too few of the rows, or if blocks are much shorter than was asked for."""
+def _warn_of_shares(uri: str, shares: Mapping[str, float], draw: BlockDraw) -> None:
+    """Log if a set has too many or too few of the rows, or if blocks are much shorter than was asked for."""
     rule, hours = draw.rule, draw.length / nanoseconds(1)
-    tolerance = min(rule.val_fraction, 1 - rule.val_fraction) / 4
-    deviation = abs(val_share - rule.val_fraction)
-    if deviation > tolerance:
-        logger.warning(
-            "%s: validation has %.3g of the rows beside the test set instead of %g, because the data has gaps or "
-            "changes its rate; try block_hours of %.2g or less",
-            uri, val_share, rule.val_fraction, hours * tolerance / deviation / 2,
-        )  # fmt: skip
+    for name, share in shares.items():
+        wanted = rule.shares[name]
+        tolerance, deviation = min(wanted, 1 - wanted) / 4, abs(share - wanted)
+        if deviation > tolerance:
+            logger.warning(
+                "%s: %s has %.3g of the rows beside the test set instead of %g, because the data has gaps or "
+                "changes its rate; try block_hours of %.2g or less",
+                uri, name, share, wanted, hours * tolerance / deviation / 2,
+            )  # fmt: skip
     if hours < rule.block_hours / 2:
         logger.warning(
-            "%s: blocks of %.3g hours instead of %g, because there would be too few of them for a val_fraction of %g",
-            uri, hours, rule.block_hours, rule.val_fraction,
+            "%s: blocks of %.3g hours instead of %g, because there would be too few of them for a val_fraction of %g "
+            "and a calibration_fraction of %g",
+            uri, hours, rule.block_hours, rule.val_fraction, rule.calibration_fraction,
         )  # fmt: skip

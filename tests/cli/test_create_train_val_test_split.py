@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from container_component_src.steps.data import SETS
 from tests import data_steps
 from tests.helpers import (
     Invoke,
@@ -37,22 +38,23 @@ def three_way(invoke: Invoke, tmp_path: Path) -> Callable[..., Outcome]:
     ("options", "empty"),
     [
         (("--window-hours", 100), "train"),
-        (("--window-hours", 0, "--block-hours", 0.1, "--val-fraction", 1 - 1e-12), "train"),
+        (("--window-hours", 0, "--block-hours", 0.1, "--val-fraction", 0.9 - 1e-12), "train"),
         (("--window-hours", 0, "--block-hours", 0.1, "--val-fraction", 1e-12), "val"),
+        (("--window-hours", 0, "--block-hours", 0.1, "--calibration-fraction", 1e-12), "calibration"),
     ],
 )
 def test_a_split_that_leaves_a_part_empty(
     options: tuple[object, ...], empty: str, three_way: Callable[..., Outcome], tmp_path: Path
 ) -> None:
     assert_refused(three_way(*options), tmp_path / "dataset", f"leaves {empty} empty")
-    assert_nothing_written(*(tmp_path / name for name in data_steps.PARTS))
+    assert_nothing_written(*(tmp_path / name for name in SETS))
 
 
 def test_a_failed_split_leaves_nothing_of_an_earlier_one(three_way: Callable[..., Outcome], tmp_path: Path) -> None:
     assert three_way(*NORMAL).code == 0
     # The telemetry itself carries no events, so no row is test.
     assert_refused(three_way(*NORMAL, labels="dataset"), tmp_path / "dataset", "leaves test empty")
-    assert_nothing_written(*(tmp_path / name for name in data_steps.PARTS))
+    assert_nothing_written(*(tmp_path / name for name in SETS))
 
 
 def test_labels_of_other_data(three_way: Callable[..., Outcome], tmp_path: Path) -> None:
@@ -63,13 +65,14 @@ def test_labels_of_other_data(three_way: Callable[..., Outcome], tmp_path: Path)
     ):
         write_dataset(tmp_path / "dataset", values, **options)
         assert_refused(three_way(*NORMAL), tmp_path / "labels", tmp_path / "dataset", "labels of other data")
-        assert_nothing_written(*(tmp_path / name for name in data_steps.PARTS))
+        assert_nothing_written(*(tmp_path / name for name in SETS))
 
 
 @pytest.mark.parametrize(
     ("option", "value"),
     [
-        *(("--val-fraction", value) for value in ("0", "1", "nan", "2")),
+        *(("--val-fraction", value) for value in ("0", "0.9", "1", "nan", "2")),
+        *(("--calibration-fraction", value) for value in ("0", "0.9", "1", "nan", "2")),
         *(("--window-hours", value) for value in ("-1", "nan", "inf", "1e9")),
         *(("--block-hours", value) for value in ("0", "nan", "1e-13", "1e9")),
         *(("--seed", value) for value in ("-1", "0.5", "nan", "inf")),
@@ -77,4 +80,4 @@ def test_labels_of_other_data(three_way: Callable[..., Outcome], tmp_path: Path)
 )
 def test_numbers_out_of_range(option: str, value: str, three_way: Callable[..., Outcome], tmp_path: Path) -> None:
     assert_refused(three_way(option, value), option)
-    assert_nothing_written(*(tmp_path / name for name in data_steps.PARTS))
+    assert_nothing_written(*(tmp_path / name for name in SETS))

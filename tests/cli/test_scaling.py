@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from container_component_src.steps.data import SETS
 from container_component_src.telemetry.dataset import Dataset
 from tests import data_steps
 from tests.helpers import (
@@ -35,7 +36,7 @@ def test_missing_and_constant_values_are_counted(invoke: Invoke, tmp_path: Path)
     metadata = json.loads(fitted.stdout[fitted.stdout.index("{") :])["scaler"]
     assert metadata["constant_channels"] == ["still", "nulls"]  # all values of the second are 1.0
     assert metadata["absent_channels"] == ["absent"]
-    assert invoke(*data_steps.scale(tmp_path / "scaler.json", [tmp_path / "dataset"] * 3, tmp_path)).code == 0
+    assert invoke(*data_steps.scale(tmp_path / "scaler.json", [tmp_path / "dataset"] * 4, tmp_path)).code == 0
     scaled = Dataset.open(str(tmp_path / "scaled_train"))
     assert scaled.channels == ("cabin_pressure", "fan_speed", "gaps", "still", "nulls")
     assert scaled.manifest.missing == {"gaps": 5, "nulls": 300}
@@ -63,9 +64,9 @@ def test_a_scaler_that_does_not_fit_the_data(
     write_dataset(tmp_path / "train", values[:, :2])
     assert invoke(*data_steps.fit(tmp_path / "train", tmp_path / "s.json")).code == 0
     write_dataset(tmp_path / "other", values[:, : len(channels)], channels)
-    outcome = invoke(*data_steps.scale(tmp_path / "s.json", [tmp_path / "other"] * 3, tmp_path))
+    outcome = invoke(*data_steps.scale(tmp_path / "s.json", [tmp_path / "other"] * 4, tmp_path))
     assert_refused(outcome, tmp_path / "other", named)
-    assert_nothing_written(*(tmp_path / f"scaled_{name}" for name in data_steps.PARTS))
+    assert_nothing_written(*(tmp_path / f"scaled_{name}" for name in SETS))
 
 
 @pytest.mark.parametrize(
@@ -84,5 +85,15 @@ def test_a_scaler_that_does_not_fit_the_data(
 def test_a_file_that_is_no_scaler(content: str, named: str, invoke: Invoke, tmp_path: Path) -> None:
     write_dataset(tmp_path / "data", np.eye(2))
     (tmp_path / "s.json").write_text(content)
-    outcome = invoke(*data_steps.scale(tmp_path / "s.json", [tmp_path / "data"] * 3, tmp_path))
+    outcome = invoke(*data_steps.scale(tmp_path / "s.json", [tmp_path / "data"] * 4, tmp_path))
     assert_refused(outcome, tmp_path / "s.json", "not a scaler", named)
+
+
+def test_each_set_is_scaled_into_its_own_folder(invoke: Invoke, tmp_path: Path) -> None:
+    sources = [tmp_path / name for name in SETS]
+    for rows, source in enumerate(sources, start=10):
+        write_dataset(source, np.random.default_rng(rows).normal(size=(rows, 2)))
+    assert invoke(*data_steps.fit(sources[0], tmp_path / "scaler.json")).code == 0
+    assert invoke(*data_steps.scale(tmp_path / "scaler.json", sources, tmp_path)).code == 0
+    scaled = [Dataset.open(str(tmp_path / f"scaled_{name}")).manifest.rows for name in SETS]
+    assert scaled == [10, 11, 12, 13]

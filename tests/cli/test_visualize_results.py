@@ -22,6 +22,8 @@ def command(tmp_path: Path) -> list[str]:
         case.train,
         "--val-df-path",
         case.val,
+        "--calibration-df-path",
+        case.calibration,
         "--test-df-path",
         case.test,
     ]

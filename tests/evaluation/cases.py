@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from container_component_src import storage
-from container_component_src.alarms.calibration import ExpectedRate
+from container_component_src.alarms.expected_rate import ExpectedRate
 from container_component_src.alarms.rule import AlarmRule
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.bundle_info import Architecture, BundleInfo, Calibration, Epoch, TrainingSummary
 from container_component_src.model.vae import TimeStampVAE
 from container_component_src.report.page import Telemetry
 from container_component_src.steps.calibration import AlarmSettings, Smoothing
+from container_component_src.steps.data import SETS
 from container_component_src.steps.training import Hyperparameters
 from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter
@@ -34,6 +35,7 @@ class Case:
     bundle: str
     train: str
     val: str
+    calibration: str
     test: str
     whole: str  # before the split
     out: Path
@@ -41,7 +43,7 @@ class Case:
     @property
     def telemetry(self) -> Telemetry:
         """Inputs of the report; the values are unscaled because the bundle has no scaler."""
-        return Telemetry(self.whole, self.train, self.val, self.test)
+        return Telemetry(self.whole, {name: getattr(self, name) for name in SETS})
 
 
 def make_bundle(
@@ -68,6 +70,7 @@ def make_bundle(
             false_alarms_per_day=ExpectedRate(estimate=1.0, low=0.2, high=3.1),
             rows=ROWS,
             days=ROWS * SECOND / NANOSECONDS_PER_DAY,
+            highest_median=4.5,
             channel_nats=(2.0,) * len(CHANNELS),
             subsystems={"fan": "ventilation"},
         ),
@@ -130,19 +133,20 @@ def anomalous_frame() -> tuple[Frame, tuple[Event, ...]]:
 
 
 def write_case(folder: Path, cuts: tuple[int, ...] = (120, 305), window: int = 3) -> Case:
-    """Write a bundle and its data in the order test, val, train; `cuts` are the partition bounds of val and test."""
+    """Write a bundle and its data: test, val, train, calibration; `cuts` are the partition bounds of val and test."""
     make_bundle(str(folder / "bundle"), window)
     frame, events = anomalous_frame()
     test = write_dataset(folder / "test", frame, cuts, events).load()
     val = write_dataset(folder / "val", later(normal_frame(1, labelled=False), 1), cuts).load()
     train = write_dataset(folder / "train", later(normal_frame(4, labelled=False), 2), (100,)).load()
+    calibration = write_dataset(folder / "calibration", later(normal_frame(5, labelled=False), 3), ()).load()
     with DatasetWriter(str(folder / "whole"), "normalizedTime", CHANNELS) as writer:
-        for frame in (test, val, train):
+        for frame in (test, val, train, calibration):
             writer.write(Frame(frame.timestamps, frame.values))
         writer.commit(
             missing={"fan": 3}, left_out={"mode": "text", "": "index of the rows"}, notes={"sample_frac": 0.5}
         )
-    uris = {name: str(folder / name) for name in ("bundle", "train", "val", "test", "whole")}
+    uris = {name: str(folder / name) for name in ("bundle", "whole", *SETS)}
     return Case(**uris, out=folder / "out")
 
 

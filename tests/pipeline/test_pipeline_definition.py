@@ -21,6 +21,7 @@ from container_component_src.errors import InputError
 from container_component_src.main import COMMANDS
 from container_component_src.scratch import RUN_ID_VARIABLE
 from container_component_src.settings import Settings, load_settings
+from container_component_src.steps.data import SETS
 from container_component_src.steps.parameters import pipeline_parameters
 from container_component_src.storage import S3_ENVIRONMENT
 from pipeline.compilation import compile_pipeline
@@ -153,6 +154,18 @@ def test_steps_that_write_datasets_take_the_data_root_and_no_argument_names_the_
     assert (
         "model" not in spec["components"]["comp-deploy-to-kserve"]["inputDefinitions"]
     )  # servers read with the Secret
+
+
+def test_steps_take_the_sets_that_their_inputs_name(spec: dict[str, Any]) -> None:
+    producers: dict[str, dict[str, str]] = {}
+    for step, task in container_tasks(spec).items():
+        for name, value in task.get("inputs", {}).get("parameters", {}).items():
+            taken = value.get("taskOutputParameter")
+            if taken and (named := re.fullmatch(r"(\w+)_df_path", name)):
+                assert taken["outputParameterKey"] in (f"{named[1]}_uri", f"scaled_{named[1]}_uri")
+                producers.setdefault(step, {})[named[1]] = taken["producerTask"]
+    for step in ("scale-dataframes", "visualize-results"):  # the report has values in the units of the archive
+        assert producers[step] == dict.fromkeys(SETS, "create-train-val-test-split")
 
 
 def test_no_argument_mixes_text_and_placeholders(spec: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from container_component_src.errors import InputError
 from container_component_src.report.overview import Spans, join_spans, read_overview, read_spans
+from container_component_src.steps.data import SETS
 from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from tests.evaluation.cases import CHANNELS, ROWS, SECOND, START, Case, write_case
@@ -17,7 +18,7 @@ HOUR = 3600 * SECOND
 
 
 def opened(case: Case) -> dict[str, Dataset]:
-    return {name: Dataset.open(getattr(case, name)) for name in ("train", "val", "test")}
+    return {name: Dataset.open(getattr(case, name)) for name in SETS}
 
 
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 9)), min_size=1, max_size=12), st.integers(1, 9))
@@ -41,9 +42,9 @@ def test_spans_end_at_gaps_but_not_at_partitions(tmp_path: Path, cuts: tuple[int
 def test_overview_of_the_whole_telemetry(tmp_path: Path) -> None:
     case = write_case(tmp_path)
     overview = read_overview(Dataset.open(case.whole), opened(case), 10 * SECOND)
-    assert (overview.rows, overview.channels) == (3 * ROWS, len(CHANNELS))
-    assert overview.split_rows == {"train": ROWS, "val": ROWS, "test": ROWS}
-    assert (overview.start, overview.end) == (START, START + (3 * ROWS - 1) * SECOND)
+    assert (overview.rows, overview.channels) == (4 * ROWS, len(CHANNELS))
+    assert overview.split_rows == dict.fromkeys(SETS, ROWS)
+    assert (overview.start, overview.end) == (START, START + (4 * ROWS - 1) * SECOND)
     assert len(overview.gap_seconds) == 0  # a split begins where another ends
     assert overview.missing == {"fan": 3}
     assert overview.left_out == {"mode": "text", "": "index of the rows"}
@@ -52,8 +53,11 @@ def test_overview_of_the_whole_telemetry(tmp_path: Path) -> None:
 
 def test_rejects_splits_of_other_data(tmp_path: Path) -> None:
     case = write_case(tmp_path)
-    with pytest.raises(InputError, match="1200 rows, but its splits have 800"):
-        read_overview(Dataset.open(case.whole), {name: each for name, each in opened(case).items() if name != "val"}, 1)
+    datasets = opened(case)
+    for name in SETS:
+        others = {other: dataset for other, dataset in datasets.items() if other != name}
+        with pytest.raises(InputError, match="1600 rows, but its splits have 1200"):
+            read_overview(Dataset.open(case.whole), others, 1)
 
 
 def test_spans_with_short_gaps_are_joined() -> None:

@@ -22,6 +22,7 @@ from container_component_src.report.score_plot import event_views
 from container_component_src.report.series import EVENT_LINES, Line, Series, event_windows
 from container_component_src.report.signals import Signal
 from container_component_src.steps.calibration import Smoothing
+from container_component_src.steps.data import SETS
 from tests.evaluation.cases import SECOND, Case, anomalous_frame, make_bundle, write_case
 
 TRIALS = 'trial,state,val_loss,latent_dim,hidden_dims\n0,succeeded,42.0,8,"64,32"\n1,succeeded,41.0,16,</script>\n'
@@ -194,6 +195,7 @@ def test_split_and_signals_match_the_data(case: Case) -> None:
     start = 1_600_000_000_000
     assert lanes["Test"] == [start, start + 399_000, None]
     assert lanes["Training"] == [start + 800_000, start + 1_199_000, None]
+    assert lanes["Calibration"] == [start + 1_200_000, start + 1_599_000, None]
     assert lanes["Reported events"] == [start + 100_000, start + 300_000]
     event = data["events"][0]
     fan, first = event["signals"][0], 100_000 - (event["event"][0] - event["start"])
@@ -256,7 +258,7 @@ def test_many_events_and_long_series_stay_small() -> None:
     scores = Series(Line(counted, nothing), lines_of_score, (), nothing, counted, counted)
     views = json.dumps(event_views(scores, signals, windows, result), separators=(",", ":"))
     table = render("events.html.jinja", result=result, largest_excess=1.0)
-    split = 3 * SPANS_SHOWN * 40
+    split = len(SETS) * SPANS_SHOWN * 40
     assert len(views) + len(table) + len(get_plotlyjs()) + split < LARGEST - 250_000  # the other plots
 
 

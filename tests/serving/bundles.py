@@ -52,7 +52,8 @@ def bundle_info(
         calibration=Calibration(
             settings=AlarmSettings(smoothing=smoothing, smoothing_window=smoothing_window),
             rule=AlarmRule(raise_above=threshold, clear_below=threshold, max_gap_ns=10**10),
-            method="quantile", false_alarms_per_day=None, rows=10, days=0.0, channel_nats=(0.0,) * len(CHANNELS),
+            method="quantile", false_alarms_per_day=None, rows=10, days=0.0, highest_median=0.0,
+            channel_nats=(0.0,) * len(CHANNELS),
             subsystems={"coolant_*": "cooling"},
         ),
         training=TrainingSummary(

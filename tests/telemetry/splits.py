@@ -10,12 +10,22 @@ from tests.helpers import MINUTE
 def rules(longest_block: float) -> st.SearchStrategy[SplitRule]:
     """Return rules with blocks of at most so many hours."""
     return st.builds(
-        SplitRule,
+        lambda fractions, **others: SplitRule(**fractions, **others),
+        fractions(0.1),
         window_hours=st.floats(0, 5),
         block_hours=st.floats(0.1, longest_block),
-        val_fraction=st.floats(0.05, 0.95),
         seed=st.integers(0, 2**31),
     )
+
+
+def fractions(least: float) -> st.SearchStrategy[dict[str, float]]:
+    """Return fractions for validation and calibration; no set has less than this ratio of another one."""
+
+    def scaled(val: float, calibration: float, train: float) -> dict[str, float]:
+        total = val + calibration + train
+        return {"val_fraction": val / total, "calibration_fraction": calibration / total}
+
+    return st.builds(scaled, *[st.floats(least, 1)] * 3)
 
 
 def events(origin: int, last_start: int) -> st.SearchStrategy[tuple[Event, ...]]:

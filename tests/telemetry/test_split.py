@@ -1,4 +1,4 @@
-"""Training, validation and test sets by windows around events and by blocks of time."""
+"""The four sets by windows around events and by blocks of time."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from container_component_src.steps.data import ReportColumns, SplitRule
+from container_component_src.steps.data import SETS, ReportColumns, SplitRule
 from container_component_src.telemetry.blocks import BlockDraw
 from container_component_src.telemetry.dataset import Frame, Manifest
 from container_component_src.telemetry.dataset_writer import DatasetWriter
@@ -66,13 +66,12 @@ def test_every_row_is_in_one_set_for_any_partitions(rule: SplitRule, events: tup
     for name, part in whole.items():
         assert (np.diff(part.timestamps) > 0).all()
         np.testing.assert_array_equal(part.timestamps, np.concatenate([piece[name].timestamps for piece in pieces]))
-    assert (whole["train"].labels, whole["val"].labels) == (None, None)
-    assert whole["test"].labels is not None
+    assert [name for name in SETS if whole[name].labels is not None] == ["test"]
 
 
 @pytest.mark.parametrize(
     ("gap", "warned"),
-    [(0, "blocks of 2.5 hours instead of 9"), (400, r"validation has 0.\d+ .* instead of 0.3.* try")],
+    [(0, "blocks of 2.5 hours instead of 9"), (400, r"(val|calibration) has 0.\d+ .* instead of 0.3.* try")],
 )
 def test_a_share_or_a_block_length_that_is_missed_is_logged(
     gap: int, warned: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -84,12 +83,14 @@ def test_a_share_or_a_block_length_that_is_missed_is_logged(
         writer.commit()
     reports = write_reports(tmp_path / "reports.csv", report((rows - 1 + gap, rows + gap)))
     labels = label_dataset(str(tmp_path / "data"), str(reports), str(tmp_path / "labels"), ReportColumns())
-    rule = SplitRule(window_hours=0, block_hours=9, val_fraction=0.3, seed=0)
-    targets = {name: str(tmp_path / name) for name in ("train", "val", "test")}
+    rule = SplitRule(window_hours=0, block_hours=9, val_fraction=0.3, calibration_fraction=0.3, seed=0)
+    targets = {name: str(tmp_path / name) for name in SETS}
     parts = split_dataset(str(tmp_path / "data"), labels.location.uri, targets, rule)
     assert re.search(warned, caplog.text)
     rows_of = {name: part.manifest.rows for name, part in parts.items()}
-    assert parts["val"].manifest.notes["val_share"] == round(rows_of["val"] / (rows - rows_of["test"]), 4)
+    for name in ("val", "calibration"):
+        share = round(rows_of[name] / (rows - rows_of["test"]), 4)
+        assert {part.manifest.notes[f"{name}_share"] for part in parts.values()} == {share}
 
 
 def test_written_datasets(tmp_path: Path) -> None:
@@ -99,7 +100,7 @@ def test_written_datasets(tmp_path: Path) -> None:
     reports = write_reports(tmp_path / "r.csv", report((300, 330)))
     labels = label_dataset(str(tmp_path / "d"), str(reports), str(tmp_path / "l"), ReportColumns())
     rule = SplitRule(window_hours=0.5, block_hours=0.25, val_fraction=0.3, seed=3)
-    targets = {name: str(tmp_path / name) for name in ("train", "val", "test")}
+    targets = {name: str(tmp_path / name) for name in SETS}
     parts = split_dataset(str(tmp_path / "d"), str(tmp_path / "l"), targets, rule)
 
     frames = {name: part.load() for name, part in parts.items()}
@@ -125,7 +126,7 @@ def test_rows_near_an_event_without_rows_are_in_the_test_set(tmp_path: Path) -> 
     data, labels = str(tmp_path / "data"), str(tmp_path / "labels")
     label_dataset(data, str(reports), labels, ReportColumns(), strict=False)
     rule = SplitRule(window_hours=0.25, block_hours=0.5, val_fraction=0.2, seed=0)
-    targets = {name: str(tmp_path / name) for name in ("train", "val", "test")}
+    targets = {name: str(tmp_path / name) for name in SETS}
     parts = split_dataset(data, labels, targets, rule)
     minutes = (parts["test"].load().timestamps - nanoseconds("2023-01-01")) // MINUTE
     assert minutes.tolist() == [*range(10), *range(45, 85), *range(286, 316)]

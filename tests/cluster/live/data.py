@@ -1,5 +1,6 @@
 """Commands of a run on small data, in the order of the pipeline."""
 
+from container_component_src.steps.data import SETS
 from tests.cluster.live.target import Target
 
 CHANNELS, ROWS, ANOMALIES = 12, 6_000, 20
@@ -27,14 +28,13 @@ class Commands:
     def data_steps(self) -> list[list[str]]:
         """Return the commands between the preprocessing and the scaled datasets."""
         out = self.prefix
-        three = ("train", "val", "test")
-        datasets = [item for name in three for item in (f"--{name}-df-path", f"{out}/{name}")]
-        scaled = [item for name in three for item in (f"--scaled-{name}-df-path", f"{out}/scaled/{name}")]
+        datasets = [item for name in SETS for item in (f"--{name}-df-path", f"{out}/{name}")]
+        scaled = [item for name in SETS for item in (f"--scaled-{name}-df-path", f"{out}/scaled/{name}")]
         return [
             ["label_telemetry", *self._option("df-path", "dataset"), *self._option("labels-path", "labels"),
              *self._option("reports-path", "example/anomaly_reports.xlsx")],
             ["create_train_val_test_split", *self._option("df-path", "dataset"), *self._option("labels-path", "labels"),
-             *datasets, "--window-hours", "0.25", "--block-hours", "0.5", "--val-fraction", "0.2", "--seed", "42"],
+             *datasets, "--window-hours", "0.25", "--block-hours", "0.5", "--seed", "42"],
             ["fit_scaler", *self._option("train-df-path", "train"), "--scaler-type", "standard",
              *self._option("scaler-path", "scaler.json")],
             ["scale_dataframes", *self._option("scaler-path", "scaler.json"), *datasets, *scaled],

@@ -112,10 +112,12 @@ test-cluster: $(VENV)/.test ## Test launching steps and failures on a real clust
 
 # Stamp files mark complete installations, so that an interrupted one is repeated.
 $(VENV)/.run: requirements.txt requirements-torch.txt
-	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and "Python 3.11, 3.12 or 3.13 is required; name one, as in make run PYTHON=python3.11")'
-	$(PYTHON) -m venv $(VENV)
-	$(PIP_INSTALL) --require-hashes --no-deps -r requirements.txt
-	$(PIP_INSTALL) -r requirements-torch.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and "Python 3.11, 3.12 or 3.13 is required; name one, as in make run PYTHON=python3.11")'
+	@echo "installing the libraries into $(VENV), once: one to five minutes"
+	@$(PYTHON) -m venv $(VENV) && date +%s > $(VENV)/.began
+	@$(PIP_INSTALL) --require-hashes --no-deps -r requirements.txt
+	@$(PIP_INSTALL) -r requirements-torch.txt
+	@echo "installed in $$(($$(date +%s) - $$(cat $(VENV)/.began))) s"
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.run tests/requirements.txt

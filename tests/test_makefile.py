@@ -88,3 +88,21 @@ def test_clean_keeps_results_unless_all_is_to_go(arguments: tuple[str, ...], kep
     assert done.returncode == 0, done.stderr
     assert [folder.exists() for folder in results] == [kept] * len(results)
     assert (own.exists(), venv.exists()) == (True, False)
+
+
+PYTHON = """#!/bin/sh
+if [ "$2" = venv ]; then mkdir -p "$3/bin" && cp "$0" "$3/bin/python"; fi
+"""
+
+
+def test_the_first_run_says_that_it_installs_and_how_long_it_took(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text(PYTHON)
+    python.chmod(0o755)
+    for name in ("requirements.txt", "requirements-torch.txt"):
+        (tmp_path / name).touch()
+    arguments = (".venv/.run", f"PYTHON={python}")
+    first, second = (make(tmp_path, (), *arguments, cwd=tmp_path) for _ in range(2))
+    told = r"installing the libraries into \.venv, once: one to five minutes\ninstalled in \d+ s\n"
+    assert re.fullmatch(told, first.stdout), first
+    assert "installing" not in second.stdout

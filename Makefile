@@ -21,9 +21,10 @@ BUILD_OPTIONS ?=
 OCI := org.opencontainers.image
 NO_ENGINE = $(error docker, podman or buildah not found; install one, or set ENGINE)
 AUDIT_TOOLS := pip-audit==2.10.1 cyclonedx-bom==7.5.0
+JUPYTER := jupyterlab==4.6.6
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-containers serve test test-fast test-cluster lint format lock reference bench compile image check-image audit sbom clean
+.PHONY: help run run-containers serve notebook test test-fast test-cluster lint format lock reference bench compile image check-image audit sbom clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s:\n", substr($$0, 5) } \
@@ -41,6 +42,9 @@ run-containers: $(VENV)/.run ## Run the pipeline with each step in a container o
 
 serve: $(VENV)/.run ## Serve the model of the last run on this machine until Ctrl-C; options: ARGS="--port 9090"
 	@$(PY) -m pipeline.serve_last_model $(ARGS)
+
+notebook: $(VENV)/.jupyter ## Install Jupyter and open the notebooks in a browser; options: ARGS="--no-browser"
+	$(VENV)/jupyter/bin/jupyter lab $(ARGS) notebooks
 
 ##@ Develop
 
@@ -122,6 +126,13 @@ $(VENV)/.run: requirements.txt requirements-torch.txt
 
 $(VENV)/.test: $(VENV)/.run tests/requirements.txt
 	$(PIP_INSTALL) --require-hashes --no-deps -r tests/requirements.txt
+	@touch $@
+
+# Jupyter has libraries of its own; its kernel is the Python of the project.
+$(VENV)/.jupyter: $(VENV)/.test Makefile
+	$(PYTHON) -m venv $(VENV)/jupyter
+	$(VENV)/jupyter/bin/python -m pip install --quiet --disable-pip-version-check $(JUPYTER)
+	@$(PY) -m ipykernel install --prefix $(VENV)/jupyter --name python3 2>/dev/null
 	@touch $@
 
 $(VENV)/.audit: Makefile

@@ -106,3 +106,26 @@ def test_the_first_run_says_that_it_installs_and_how_long_it_took(tmp_path: Path
     told = r"installing the libraries into \.venv, once: one to five minutes\ninstalled in \d+ s\n"
     assert re.fullmatch(told, first.stdout), first
     assert "installing" not in second.stdout
+
+
+JUPYTER = """#!/bin/sh
+echo "${0#$PWD/}" "$@" >> "$CALLS"
+if [ "$2" = venv ]; then mkdir -p "$3/bin" && cp "$0" "$3/bin/python" && cp "$0" "$3/bin/jupyter"; fi
+"""
+
+
+def test_jupyter_has_libraries_of_its_own_and_the_kernel_of_the_project(tmp_path: Path) -> None:
+    for python in (tmp_path / "python3", tmp_path / ".venv" / "bin" / "python"):
+        python.parent.mkdir(parents=True, exist_ok=True)
+        python.write_text(JUPYTER)
+        python.chmod(0o755)
+    for name in (".venv/.test", "Makefile"):
+        (tmp_path / name).touch()
+    opened = make(tmp_path, (), "notebook", "--assume-old=.venv/.test", "ARGS=--no-browser", cwd=tmp_path)
+    assert opened.returncode == 0, opened.stderr
+    called, installed, kernel, lab = (tmp_path / "calls").read_text().splitlines()
+    assert called == "python3 -m venv .venv/jupyter"
+    assert installed.startswith(".venv/jupyter/bin/python -m pip install ")
+    assert "jupyterlab==" in installed
+    assert kernel == ".venv/bin/python -m ipykernel install --prefix .venv/jupyter --name python3"
+    assert lab == ".venv/jupyter/bin/jupyter lab --no-browser notebooks"

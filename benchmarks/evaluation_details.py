@@ -9,8 +9,10 @@ from benchmarks.data_details import LABELLED_ROWS, SECOND, example_events
 from benchmarks.floors import Stopwatch, seconds_of
 from benchmarks.results import Detail
 from benchmarks.workspace import Workspace
+from container_component_src.alarms.rule import AlarmRule
 from container_component_src.arrays import Float32Array, Timestamps
 from container_component_src.evaluation import evaluator, metrics, scores
+from container_component_src.evaluation.found_alarms import FoundAlarms
 from container_component_src.evaluation.labelled_scores import LabelledScores
 from container_component_src.evaluation.vus import volume_of
 from container_component_src.model.scoring import SeriesScorer
@@ -29,7 +31,8 @@ def evaluation(work: Workspace) -> list[Detail]:
             with inference.running():
                 return super().push(timestamps, values)
 
-    model, val, test, target = (work.path(name) for name in ("model", "scaled/val", "scaled/test", "detail_scores"))
+    names = ("calibrated", "scaled/val", "scaled/test", "detail_scores")
+    model, val, test, target = map(work.path, names)
     beyond = []
     for _ in range(REPEATS):
         inference.seconds = 0.0
@@ -56,8 +59,9 @@ def _metrics_of_scores_in_memory() -> tuple[float, float]:
     def compute() -> None:
         data = labelled()
         curve = metrics.metric_curve(data)
-        for threshold in (float(curve.threshold[curve.best]), 2.0):
-            metrics.metrics_at(data, threshold)
+        rule = AlarmRule(raise_above=2.0, clear_below=2.0)
+        for used in (metrics.best_rule(curve, rule), rule):
+            metrics.metrics_at(FoundAlarms.by(used, data))
         metrics.roc_auc(data)
         metrics.pr_auc(data)
 

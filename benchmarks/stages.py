@@ -133,10 +133,20 @@ def _bare_training(work: Workspace) -> dict[str, float]:
     return {"bare loop": in_new_process("benchmarks.loops:training_floor", work.path("scaled/train"), work.epochs)}
 
 
+def _calibrate(work: Workspace) -> list[Command]:
+    inputs = ["--bundle-path", work.path("model"), "--calibration-df-path", work.path("scaled/calibration")]
+    return [["calibrate", *inputs, "--calibrated-model-path", work.path("calibrated")]]
+
+
+def _bare_calibration(work: Workspace) -> dict[str, float]:
+    return _inference(work, "scaled/calibration")
+
+
 def _evaluate(work: Workspace) -> list[Command]:
-    inputs = ["--val-df-path", work.path("scaled/val"), "--test-df-path", work.path("scaled/test")]
+    inputs = ["--calibration-df-path", work.path("scaled/calibration"), "--test-df-path", work.path("scaled/test")]
     outputs = ["--scores-path", work.path("scores"), "--evaluation-path", work.path("evaluation.json")]
-    return [["run_evaluation", "--bundle-path", work.path("model"), *inputs, *outputs]]
+    outputs += ["--alarms-path", work.path("alarms.ndjson")]
+    return [["run_evaluation", "--bundle-path", work.path("calibrated"), *inputs, *outputs]]
 
 
 def _evaluate_with_baselines(work: Workspace) -> list[Command]:
@@ -144,14 +154,19 @@ def _evaluate_with_baselines(work: Workspace) -> list[Command]:
 
 
 def _bare_inference(work: Workspace) -> dict[str, float]:
-    paths = (work.path(name) for name in ("model", "scaled/val", "scaled/test"))
+    return _inference(work, "scaled/val", "scaled/test")
+
+
+def _inference(work: Workspace, *datasets: str) -> dict[str, float]:
+    paths = (work.path(name) for name in ("model", *datasets))
     return {"inference": in_new_process("benchmarks.loops:inference_floor", *paths)}
 
 
 def _visualize(work: Workspace) -> list[Command]:
     telemetry = ["--df-path", work.path("dataset"), *_split_paths(work)]
     inputs = ["--scores-path", work.path("scores"), "--evaluation-path", work.path("evaluation.json")]
-    outputs = ["--bundle-path", work.path("model"), "--report-path", work.path("r.html")]
+    inputs += ["--alarms-path", work.path("alarms.ndjson")]
+    outputs = ["--bundle-path", work.path("calibrated"), "--report-path", work.path("r.html")]
     return [["visualize_results", *telemetry, *inputs, *outputs]]
 
 
@@ -205,6 +220,12 @@ STAGES = (
         _train_streaming,
         reads=lambda work: [work.files("scaled/train", "scaled/val")] * work.epochs,
         computes=_bare_training,
+    ),
+    Stage(
+        "calibrate",
+        _calibrate,
+        reads=lambda work: [work.files("scaled/calibration")],
+        computes=_bare_calibration,
     ),
     Stage(
         "run_evaluation",

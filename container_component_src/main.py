@@ -32,6 +32,7 @@ COMMANDS_BY_PURPOSE = {
         "run_pytorchjob",
         "calibrate",
         "run_evaluation",
+        "check_gate",
         "visualize_results",
         "deploy_to_kserve",
         "cleanup",

@@ -27,6 +27,7 @@ def publish(
     parameters: Mapping[str, Parameter] | None = None,
     artifacts: Mapping[str, Mapping[str, Any]] | None = None,
     datasets: Mapping[str, "Dataset"] | None = None,
+    uris: Mapping[str, str] | None = None,
 ) -> None:
     """Write the outputs of a step to the files of its task.
 
@@ -35,12 +36,13 @@ def publish(
         parameters: Output parameters by name.
         artifacts: Metadata of output artifacts by name.
         datasets: Datasets by name; each is an artifact of this name, and its URI the parameter `NAME_uri`.
+        uris: URIs of other artifacts that the step wrote to a store itself, by name; each is the parameter `NAME_uri`.
 
     Raises:
         StepError: A value is NaN or infinite, which KFP does not accept, or the task has no output of that name.
     """
     datasets = datasets or {}
-    uris = {name: dataset.location.uri for name, dataset in datasets.items()}
+    uris = {**(uris or {}), **{name: dataset.location.uri for name, dataset in datasets.items()}}
     parameters = {**(parameters or {}), **{f"{name}_uri": uri for name, uri in uris.items()}}
     artifacts = {**(artifacts or {}), **{name: dataset.manifest.metadata() for name, dataset in datasets.items()}}
     if not executor_input:

@@ -8,6 +8,7 @@ from pydantic import Field
 from container_component_src.errors import InputError
 from container_component_src.files import read_text
 from container_component_src.names import AccountName, ImageRepository, ImageTag, OptionalUri, SecretName, Uri
+from container_component_src.steps.calibration import Subsystems
 from container_component_src.steps.data import ReportColumns
 from container_component_src.steps.serving import Replicas, ServiceName
 from container_component_src.steps.shared import Gpus, PullPolicy
@@ -110,7 +111,7 @@ class Settings(Frozen):
     image: Image = Image()
     resources: Resources = Resources()
     limits: Limits = Limits()
-    subsystems: dict[str, NonEmpty] = Field(default_factory=dict)  # by the pattern of the names of their channels
+    subsystems: Subsystems = Field(default_factory=dict)
     parameters: dict[str, bool | int | float | str | list[object]] = Field(default_factory=dict)  # of the pipeline
 
 

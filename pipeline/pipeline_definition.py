@@ -22,7 +22,7 @@ from container_component_src.steps.data import (
 )
 from container_component_src.steps.declaration import Arguments
 from container_component_src.steps.description import described, list_of
-from container_component_src.steps.evaluation import Gate, RunEvaluation, VisualizeResults
+from container_component_src.steps.evaluation import CheckGate, RunEvaluation, VisualizeResults
 from container_component_src.steps.maintenance import Cleanup
 from container_component_src.steps.parameters import DEFAULT_BACKEND, PIPELINE_STEPS, pipeline_parameters
 from container_component_src.steps.serving import DeployToKserve, Replicas
@@ -120,8 +120,9 @@ def build_pipeline(settings: Settings, cache: bool = True) -> base_component.Bas
                 RunEvaluation,
                 resources.data,
                 calibrated_model=model,
-                **_datasets(scaled, "train", "val", "test", prefix="scaled_"),
+                **_datasets(scaled, "train", "calibration", "test", prefix="scaled_"),
             )
+            gate = run(CheckGate, resources.light, evaluation=evaluation.outputs["evaluation"])
             run(
                 VisualizeResults,
                 resources.data,
@@ -129,14 +130,17 @@ def build_pipeline(settings: Settings, cache: bool = True) -> base_component.Bas
                 **_datasets(splits, *SETS),
                 scores_path=evaluation.outputs["scores_uri"],
                 evaluation=evaluation.outputs["evaluation"],
+                alarms=evaluation.outputs["alarms"],
                 calibrated_model=model,
+                gate=gate.outputs["gate"],
                 trials=tuning.outputs["trials"],
             )
             deploy_if_good(
-                composite_f1=evaluation.outputs["composite_f1"],
+                passed=gate.outputs["passed"],
+                gate_reason=gate.outputs["reason"],
                 model_uri=calibration.outputs["calibrated_model_uri"],
                 test_uri=scaled.outputs["scaled_test_uri"],
-                **_values(values, Gate, DeployToKserve),
+                **_values(values, DeployToKserve),
             )
 
     return _pipeline(steps, _NAME, _DESCRIPTION, _annotations(*PIPELINE_STEPS), defaults(settings))
@@ -217,12 +221,16 @@ def _build_split_archives(tasks: TaskBuilder) -> base_component.BaseComponent:
 
 
 def _build_deploy_if_good(tasks: TaskBuilder) -> base_component.BaseComponent:
-    """Build the gate as a pipeline of its own: locally, only a nested input can be a condition."""
+    """Build the deployment as a pipeline of its own: locally, only a nested input can be a condition.
+
+    Nothing in it uses the reason of the gate: Kubeflow Pipelines logs the inputs of a nested pipeline, and `--wait`
+    reads it there.
+    """
     settings = tasks.settings
     hosting = {name: getattr(settings.platform, name) for name in Replicas.model_fields}
 
     def deploy_if_good(values: Channels) -> None:
-        with dsl.If(values["composite_f1"] >= values["min_composite_f1"]):
+        with dsl.If(values["passed"] == True):  # noqa: E712 - the comparison is compiled
             tasks.with_parameters(values)(
                 DeployToKserve,
                 settings.resources.light,
@@ -234,5 +242,6 @@ def _build_deploy_if_good(tasks: TaskBuilder) -> base_component.BaseComponent:
                 **hosting,
             )
 
-    annotations = {"composite_f1": float, "model_uri": str, "test_uri": str, **_annotations(Gate, DeployToKserve)}
+    inputs = {"passed": bool, "gate_reason": str, "model_uri": str, "test_uri": str}
+    annotations = {**inputs, **_annotations(DeployToKserve)}
     return _pipeline(deploy_if_good, "deploy-if-good", "Deploy a model that passes the gate.", annotations)

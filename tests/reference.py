@@ -39,6 +39,7 @@ CONFIGURED = {
     "data_root": "[paths] data_root",
     "timestamp_col": "[col-names] timestamp",
     "report_columns": "[col-names]",
+    "subsystems": "[subsystems]",
     "service_name": "[platform] inference_service",
 }
 

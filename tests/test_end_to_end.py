@@ -84,7 +84,7 @@ def test_pipeline_goes_from_archives_to_a_deployed_model(first: dict[str, Any]) 
     assert first["pipeline"] == "columbus-eclss-ad-pipeline"
     assert first["deployed"] is True
     assert {step["status"] for step in first["steps"]} == {"succeeded"}
-    assert len(first["steps"]) == 14
+    assert len(first["steps"]) == 16
     assert "<html" in Path(first["report"]).read_text()
     assert (Path(first["model"]) / "model.safetensors").is_file()
     assert 0.5 < first["metrics"]["metrics"]["roc_auc"] <= 1
@@ -120,10 +120,31 @@ def test_unchanged_inputs_are_answered_from_the_cache(project: Project, first: d
 
 
 def test_changed_parameter_runs_what_depends_on_it(project: Project, first: dict[str, Any]) -> None:
-    changed, _ = project.run("--param", "min_composite_f1=1.1")
-    assert ran(changed) == ALWAYS_RUN
+    changed, printed = project.run("--param", "min_composite_f1=1.1", "--param", "beat_baselines=true")
+    assert ran(changed) == ALWAYS_RUN | {"check_gate", "visualize_results"}
     assert {step["name"]: step["status"] for step in changed["steps"]}["deploy_to_kserve"] == "skipped"
     assert changed["deployed"] is False
+    assert (first["gate"]["passed"], changed["gate"]["passed"]) == (True, False)
+    names = ["composite_f1", "pr_auc_above_baselines", "composite_f1_above_baselines"]
+    assert [condition["name"] for condition in changed["gate"]["conditions"]] == names
+    reason, report = changed["gate"]["conditions"][0]["text"], Path(changed["report"]).read_text()
+    assert f"gate  failed: {reason}" in printed
+    assert reason in report
+    assert "The model does not pass the gate, so it is not deployed." in report
+
+
+def test_changed_settings_of_alarms_run_the_calibration_again_and_not_the_training(
+    project: Project, first: dict[str, Any]
+) -> None:
+    patterns = {"*FAN*": "ventilation", "*": "rest"}
+    options = ("alarm_quantile=0.9", "smoothing=mean", "min_alarm_steps=2", f"subsystems={json.dumps(patterns)}")
+    changed, _ = project.run(*(text for option in options for text in ("--param", option)))
+    assert ran(changed) == ALWAYS_RUN | {"calibrate", "run_evaluation", "check_gate", "visualize_results"}
+    before, after = (Bundle.load_calibrated(summary["model"]).info for summary in (first, changed))
+    assert after.weights_sha256 == before.weights_sha256
+    assert after.version != before.version
+    assert list(after.calibrated.subsystems.items()) == list(patterns.items())
+    assert "ECLSS_*" in before.calibrated.subsystems  # of the configuration
 
 
 def test_changed_archive_is_noticed_and_a_failing_step_is_explained(project: Project, first: dict[str, Any]) -> None:
@@ -147,11 +168,12 @@ def test_with_a_data_root_the_datasets_and_the_deployed_model_lie_there_and_the_
     run = Path(folder.location.path)
     assert {path.name for path in run.iterdir() if path.is_dir()} == {
         *("split_parquet_file", "run_dask_preprocessing", "label_telemetry", "create_train_val_test_split"),
-        *("scale_dataframes", "run_pytorchjob", "run_evaluation"),
+        *("scale_dataframes", "run_pytorchjob", "calibrate", "run_evaluation"),
     }
     assert summary["artifacts"]["test"] == str(run / "create_train_val_test_split" / "test")
-    model = Bundle.load(str(run / "run_pytorchjob" / "model")).info
+    model = Bundle.load_calibrated(str(run / "calibrate" / "calibrated_model")).info
     assert model == Bundle.load(summary["model"]).info  # the copy among the artifacts
+    assert summary["artifacts"]["model"] == str(run / "run_pytorchjob" / "model")
     assert summary["deployed"] is True
     # Nothing was answered from the cache: every step has computed this anew.
     assert ran(summary) == ran(first)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout
 from functools import cache
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from benchmarks.measure import PROJECT
 from container_component_src.errors import InputError
 from container_component_src.evaluation.evaluator import evaluate
 from container_component_src.evaluation.result import BaselineResult, EvaluationResult
+from container_component_src.model.calibration import calibrate
 from container_component_src.model.training import train
 from container_component_src.scratch import scratch_directory
+from container_component_src.steps.calibration import Calibrate
 from container_component_src.steps.data import SETS, FitScaler, SplitRule
 from container_component_src.steps.declaration import Arguments
 from container_component_src.steps.evaluation import RunEvaluation
@@ -30,6 +33,7 @@ METRICS = (
     "vus_pr", "vus_roc", "roc_auc", "pr_auc", "composite_f1", "composite_f1_best", "false_alarms_per_day",
     "hit_rate_100", "hit_rate_150",
 )  # fmt: skip
+PARTS = ("data", "training", "calibration", "evaluation")  # of a run, whose seconds are measured
 Run = dict[str, Any]
 
 
@@ -43,13 +47,13 @@ class Settings:
         InputError: No step has a parameter of this name.
     """
 
-    STEPS: tuple[type[Arguments], ...] = (SplitRule, FitScaler, TrainingArguments, RunEvaluation)
+    STEPS: tuple[type[Arguments], ...] = (SplitRule, FitScaler, TrainingArguments, Calibrate, RunEvaluation)
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self.values = dict(values)
         for name in self.values:
             if not any(name in step.model_fields for step in self.STEPS):
-                raise InputError(f"no parameter '{name}'", fix="name one of the split, the scaler or the training")
+                raise InputError(f"no parameter '{name}'", fix="name one of a step from the split to the evaluation")
 
     def of(self, step: type[Arguments]) -> dict[str, str]:
         """Return the values that a step takes."""
@@ -57,14 +61,14 @@ class Settings:
 
 
 def run(prepared: Prepared, seed: int, settings: Settings) -> Run:
-    """Split, scale, train and evaluate in this process.
+    """Split, scale, train, calibrate and evaluate in this process.
 
     Returns:
         Facts of the run, and the metrics of each detector.
     """
-    start = time.process_time()
+    laps = [time.process_time()]
     with scratch_directory() as folder:
-        paths = {name: str(folder / name) for name in (*SETS, "scores", "model")}
+        paths = {name: str(folder / name) for name in (*SETS, "scores", "model", "calibrated")}
         scaled = {name: str(folder / "scaled" / name) for name in SETS}
         hours = {"window_hours": prepared.window_hours, "block_hours": prepared.block_hours}
         rule = {**hours, "seed": seed, **settings.of(SplitRule)}
@@ -75,10 +79,16 @@ def run(prepared: Prepared, seed: int, settings: Settings) -> Run:
         rows = {name: scale_dataset(paths[name], scaler, scaled[name]).manifest.rows for name in SETS}
         training = {"train_df_path": scaled["train"], "val_df_path": scaled["val"], "model_output_file": paths["model"]}
         arguments = validated(TrainingArguments, {**training, "seed": seed, **settings.of(TrainingArguments)})
+        laps.append(time.process_time())
         with redirect_stdout(io.StringIO()):  # the losses of every epoch
             summary = train(arguments)
-        trained = time.process_time()
+        laps.append(time.process_time())
+        inputs = {"bundle_path": paths["model"], "calibration_df_path": scaled["calibration"]}
+        outputs = {"calibrated_model_path": paths["calibrated"]}
+        calibrate(validated(Calibrate, {**inputs, **outputs, **settings.of(Calibrate)}), paths["calibrated"])
+        laps.append(time.process_time())
         result = _evaluate(paths, scaled, settings)
+        laps.append(time.process_time())
     return {
         "seed": seed,
         "settings": settings.values,
@@ -88,19 +98,20 @@ def run(prepared: Prepared, seed: int, settings: Settings) -> Run:
         "constant_channels": list(scaler.constant),
         "best_epoch": summary.best_epoch,
         "epochs": summary.epochs,
-        "cpu_seconds": {"until_trained": trained - start, "evaluation": time.process_time() - trained},
+        "cpu_seconds": {name: end - start for name, (start, end) in zip(PARTS, pairwise(laps), strict=True)},
         "detectors": {name: dict(values) for name, values in detector_metrics(result, arguments.detector)},
     }
 
 
 def _evaluate(paths: Mapping[str, str], scaled: Mapping[str, str], settings: Settings) -> EvaluationResult:
     """Evaluate the model; paths by the name of the output, and of the scaled datasets by their part of the split."""
-    values = {f"{name}_df_path": scaled[name] for name in ("train", "val", "test")} | settings.of(RunEvaluation)
-    outputs = {"bundle_path": paths["model"], "scores_path": paths["scores"], "evaluation_path": "-"}
+    values = {f"{name}_df_path": scaled[name] for name in ("train", "calibration", "test")} | settings.of(RunEvaluation)
+    outputs = {"bundle_path": paths["calibrated"], "scores_path": paths["scores"]}
+    outputs |= dict.fromkeys(("evaluation_path", "alarms_path"), "-")
     arguments = validated(RunEvaluation, {**values, **outputs})
     return evaluate(
         arguments.bundle_path,
-        arguments.val_df_path,
+        arguments.calibration_df_path,
         arguments.test_df_path,
         arguments.scores_path,
         arguments.train_df_path,

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from pydantic import ValidationError
 
@@ -27,8 +27,8 @@ def to_ndjson(alarms: Iterable[Alarm]) -> str:
 
 def to_csv(alarms: Iterable[Alarm]) -> str:
     """Return CSV with a header; the lists of channels and events are JSON."""
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, list(Alarm.model_fields), lineterminator="\n")
+    stream = io.StringIO(newline="")
+    writer = csv.DictWriter(stream, list(Alarm.model_fields))  # line ends as in RFC 4180
     writer.writeheader()
     for alarm in alarms:
         values = alarm.model_dump(mode="json")
@@ -42,18 +42,30 @@ def read_alarms(uri: str) -> list[Alarm]:
     Raises:
         InputError: The file is missing, or a line is no alarm.
     """
-    text = storage.resolve(uri).read_bytes(limit=None).decode()
-    alarms = []
-    rows = csv.DictReader(io.StringIO(text)) if _is_csv(uri) else map(json.loads, text.splitlines())
+    content = storage.resolve(uri).read_bytes(limit=None)
+    alarms: list[Alarm] = []
     try:
-        for row in rows:
-            if _is_csv(uri):
-                row |= {name: json.loads(row[name]) for name in _LISTS}
+        text = content.decode("utf-8-sig")  # spreadsheets write a byte order mark
+        for row in _csv_rows(text) if _is_csv(uri) else _ndjson_rows(text):
             alarms.append(Alarm.model_validate(row))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, RecursionError, csv.Error) as error:
         reason = describe(error) if isinstance(error, ValidationError) else str(error)
         raise InputError(f"{uri}: alarm {len(alarms) + 1} cannot be read ({reason})", fix="write it again") from error
     return alarms
+
+
+def _ndjson_rows(text: str) -> Iterator[object]:
+    """Yield what the lines hold; other characters that end lines, such as U+2028, are part of a text."""
+    return (json.loads(line) for line in text.split("\n") if line.strip())
+
+
+def _csv_rows(text: str) -> Iterator[dict[str, object]]:
+    """Yield the values of each row by column; a missing cell is left out."""
+    for row in csv.DictReader(io.StringIO(text, newline=""), strict=True):
+        if None in row:
+            raise ValueError("there are more cells than columns")
+        given = {name: cell for name, cell in row.items() if cell is not None}
+        yield given | {name: json.loads(given[name]) for name in _LISTS if name in given}
 
 
 def _is_csv(uri: str) -> bool:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from container_component_src.alarms.rule import AlarmRule
-from container_component_src.arrays import BoolArray, Float32Array, Float64Array, Timestamps
+from container_component_src.arrays import BoolArray, Float32Array, Float64Array, IntArray, Timestamps
 from container_component_src.telemetry.runs import runs_of
 
 Scores = Float32Array | Float64Array  # nats, [rows]
@@ -107,12 +107,9 @@ class AlarmTracker:
         over = np.asarray(scores > np.float64(self.rule.raise_above))
         if forced is not None:
             above, over = above | forced, over | forced
-        for begin, stop in runs_of(above, np.append(after_gap[1:], True)).tolist():
-            first = begin
-            if not (begin == 0 and self._lasts and not after_gap[0]):
-                first += int(np.argmax(over[begin:stop]))
-                if not over[first]:
-                    continue
+        goes_on = self._lasts and not after_gap[0]
+        for begin, first, stop in _raising(runs_of(above, np.append(after_gap[1:], True)), over, goes_on):
+            if not (begin == 0 and goes_on):
                 self._end_before(timestamps, first, after_gap)
             self._extend(timestamps, scores, slice(first, stop), channels_at, in_alarm)
         self._lasts = self._alarm is not None and bool(above[-1]) and self._alarm.end == timestamps[-1]
@@ -187,6 +184,24 @@ class AlarmTracker:
     def _take_changes(self) -> list[Change]:
         changes, self._changes = self._changes, []
         return changes
+
+
+def _raising(runs: IntArray, over: BoolArray, goes_on: bool) -> list[list[int]]:
+    """Return the runs with a row above `raise_above`, which are few, and the first run if it goes on with an alarm.
+
+    Args:
+        runs: First row of each run and the row after its last, [runs, 2].
+        over: Rows above `raise_above`, [rows].
+        goes_on: Whether a run from the first row belongs to the alarm before it.
+
+    Returns:
+        First row, first row of the alarm and row after the last of each run.
+    """
+    rows = np.append(np.flatnonzero(over), len(over))
+    first = rows[np.searchsorted(rows, runs[:, 0])]
+    first[:1] = np.where(goes_on & (runs[:1, 0] == 0), 0, first[:1])
+    raising: list[list[int]] = np.column_stack([runs[:, 0], first, runs[:, 1]])[first < runs[:, 1]].tolist()
+    return raising
 
 
 def find_alarms(timestamps: Timestamps, scores: Scores, rule: AlarmRule) -> tuple[list[Span], BoolArray]:

@@ -6,7 +6,7 @@ from container_component_src.steps.evaluation import RunEvaluation
 
 @step_command(RunEvaluation)
 def run_evaluation(arguments: RunEvaluation, executor_input: str) -> None:
-    """Score the test set and compare the scores with the reported anomalies."""
+    """Score the test set, and compare its scores and alarms with the reported anomalies."""
     from container_component_src import outputs
     from container_component_src.data_root import place
     from container_component_src.evaluation.evaluator import evaluate
@@ -16,11 +16,12 @@ def run_evaluation(arguments: RunEvaluation, executor_input: str) -> None:
     scores = place(arguments.scores_path, arguments.data_root, arguments.command, "scores")
     result = evaluate(
         arguments.bundle_path,
-        arguments.val_df_path,
+        arguments.calibration_df_path,
         arguments.test_df_path,
         scores,
         arguments.train_df_path,
         arguments.baseline_window_steps,
+        arguments.alarms_path,
     )
     result.write(arguments.evaluation_path)
     outputs.publish(
@@ -28,6 +29,7 @@ def run_evaluation(arguments: RunEvaluation, executor_input: str) -> None:
         parameters={"composite_f1": result.calibrated.composite_f1},
         artifacts={
             "evaluation": evaluation_metadata(result),
+            "alarms": {"alarms": result.calibrated.alarms, "false_alarms": result.calibrated.false_alarms},
             "metrics": result.scalars(),
             "classification": classification_metadata(result),
         },

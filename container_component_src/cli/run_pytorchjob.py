@@ -27,4 +27,4 @@ def run_pytorchjob(arguments: RunPyTorchJob, executor_input: str) -> None:
     get_backend(arguments.backend, arguments.pods).trainer.train(job)
     bundle = storage.resolve(target)
     info = open_info(bundle.uri)
-    outputs.publish(executor_input, parameters={"model_uri": bundle.uri}, artifacts={"model": info.metadata()})
+    outputs.publish(executor_input, artifacts={"model": info.metadata()}, uris={"model": bundle.uri})

@@ -5,19 +5,20 @@ Jackknife and the Bootstrap for General Stationary Observations"). A block is an
 it. Each resample draws as many blocks as there are, with replacement.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from container_component_src.alarms.expected_rate import CONFIDENCE, poisson_interval
 from container_component_src.arrays import Float64Array, IntArray
+from container_component_src.evaluation.found_alarms import FoundAlarms
 from container_component_src.evaluation.labelled_scores import LabelledScores
-from container_component_src.evaluation.metrics import harmonic_mean
+from container_component_src.evaluation.operator_metrics import LATE, f_beta
 from container_component_src.evaluation.result import Interval
 
 RESAMPLES = 1_000
-CONFIDENCE = 0.95
 BINS = 4_000  # of the ranks of the scores; the areas are off by less than 0.001
 
 
@@ -56,13 +57,37 @@ def block_starts(data: LabelledScores) -> IntArray:
     return np.array(starts, dtype=np.int64)
 
 
-def resample(data: LabelledScores, threshold: float, seed: int) -> Resamples | None:
-    """Draw resamples of the blocks and compute the metrics of each.
+@dataclass(frozen=True)
+class _Draws:
+    """How often each resample draws each block."""
+
+    drawn: IntArray  # [resamples, blocks]
+    starts: IntArray  # first row of each block, [blocks]
+
+    def total(self, counts: npt.NDArray[np.number]) -> Float64Array:
+        """Return the sum over the blocks drawn, [resamples, ...], of counts [blocks, ...]."""
+        return np.asarray(self.drawn @ counts, dtype=np.float64)
+
+    def of_rows(self, rows: npt.NDArray[np.number | np.bool_]) -> Float64Array:
+        """Return the sum over the rows drawn, [resamples], of values [rows]."""
+        return self.total(np.add.reduceat(rows, self.starts, dtype=np.float64))
+
+    def of_items(self, first: IntArray, weights: npt.NDArray[np.number | np.bool_] | None = None) -> Float64Array:
+        """Return the number or the weight [items] of the items drawn, [resamples], by their first row [items]."""
+        return self.total(np.bincount(self.blocks(first), weights, minlength=len(self.starts)))
+
+    def blocks(self, first: IntArray) -> IntArray:
+        """Return the block of each item by its first row, [items]."""
+        return np.searchsorted(self.starts, first, side="right") - 1
+
+
+def resample(data: LabelledScores, seed: int, alarms: FoundAlarms | None = None) -> Resamples | None:
+    """Draw resamples of the blocks and compute the areas of each, and the metrics of alarms in the data if given.
 
     Args:
         data: Scores with labels and events.
-        threshold: Threshold of the alarms, in nats.
         seed: Seed of the draws; the same seed draws the same blocks for any scorer on the same rows.
+        alarms: Alarms in the data; each belongs to the block in which it starts.
 
     Returns:
         None if there is a single block.
@@ -71,12 +96,9 @@ def resample(data: LabelledScores, threshold: float, seed: int) -> Resamples | N
     if len(starts) < 2:
         return None
     drawn = np.random.default_rng(seed).multinomial(len(starts), np.full(len(starts), 1 / len(starts)), RESAMPLES)
-
-    def total(counts: npt.NDArray[np.number]) -> Float64Array:
-        return np.asarray(drawn @ counts, dtype=np.float64)
-
-    normal, anomalous = (total(counts) for counts in _histograms(data, starts))
-    return Resamples({**_areas(normal, anomalous), **_metrics_at(data, threshold, starts, total)})
+    draws = _Draws(drawn, starts)
+    normal, anomalous = (draws.total(counts) for counts in _histograms(data, starts))
+    return Resamples({**_areas(normal, anomalous), **(_metrics_at(alarms, draws) if alarms else {})})
 
 
 def _histograms(data: LabelledScores, starts: IntArray) -> tuple[Float64Array, Float64Array]:
@@ -105,33 +127,60 @@ def _areas(normal: Float64Array, anomalous: Float64Array) -> dict[str, Float64Ar
     return {"roc_auc": roc, "pr_auc": pr}
 
 
-def _metrics_at(
-    data: LabelledScores,
-    threshold: float,
-    starts: IntArray,
-    total: Callable[[npt.NDArray[np.number]], Float64Array],
-) -> dict[str, Float64Array]:
-    """Return the metrics of one threshold, [resamples] each; `total` sums counts [blocks] for each resample."""
-
-    def total_rows(rows: npt.NDArray[np.number | np.bool_]) -> Float64Array:
-        return total(np.add.reduceat(rows, starts, dtype=np.float64))
-
-    alarm = data.alarms(threshold)
-    hits, misses = total_rows(alarm & ~data.is_normal), total_rows(~alarm & ~data.is_normal)
-    alarms = hits + total_rows(alarm & data.is_normal)
-    block_of_event = np.searchsorted(starts, data.event_bounds[:, 0], side="right") - 1
-    detected = total(np.bincount(block_of_event, data.event_peaks > np.float64(threshold), minlength=len(starts)))
-    events = total(np.bincount(block_of_event, minlength=len(starts)))
-    precision = np.divide(hits, alarms, out=np.zeros_like(hits), where=alarms > 0)
+def _metrics_at(alarms: FoundAlarms, draws: _Draws) -> dict[str, Float64Array]:
+    """Return the metrics of alarms, [resamples] each."""
+    data, starts, first = alarms.data, alarms.bounds[:, 0], alarms.data.event_bounds[:, 0]
+    hits = draws.of_rows(alarms.rows & ~data.is_normal)
+    misses = draws.of_rows(~alarms.rows & ~data.is_normal)
+    in_alarm = hits + draws.of_rows(alarms.rows & data.is_normal)
+    count, false = draws.of_items(starts), draws.of_items(starts, alarms.false)
+    events, detected = draws.of_items(first), draws.of_items(first, alarms.detected)
+    normal_days = draws.of_rows(np.where(data.is_normal, data.days, 0.0))
+    quiet_days = draws.of_rows(np.where(data.is_normal & ~alarms.rows, data.days, 0.0))
+    several = len(np.unique(draws.blocks(first[alarms.detected]))) > 1  # else all resamples have the same events
     with np.errstate(invalid="ignore", divide="ignore"):
-        recall, event_recall = hits / (hits + misses), detected / events
-        days = total_rows(np.where(data.is_normal, data.days, 0.0))
-        per_day = np.where(days > 0, total_rows(data.alarm_starts(threshold) & data.is_normal) / days, np.nan)
+        precision, event_recall = hits / in_alarm, detected / events
+        recall = hits / (hits + misses)
+        event_precision = np.where(count > 0, detected / (detected + false) * quiet_days / normal_days, np.nan)
+        redundancy = draws.of_items(first, alarms.alarms_per_event) / detected
+        rates = {
+            "alarms_per_day": count / draws.of_rows(data.days),
+            "false_alarms_per_day": np.where(normal_days > 0, false / normal_days, np.nan),
+            "alarm_precision": 1 - false / count,
+        }
     return {
-        "precision": np.where(alarms > 0, precision, np.nan),
+        "precision": precision,
         "recall": recall,
-        "f1": harmonic_mean(precision, recall),
+        "f1": f_beta(np.nan_to_num(precision), recall, 1),
         "event_recall": event_recall,
-        "composite_f1": harmonic_mean(precision, event_recall),
-        "false_alarms_per_day": per_day,
+        "composite_f1": f_beta(np.nan_to_num(precision), event_recall, 1),
+        "event_f05": f_beta(np.nan_to_num(event_precision), event_recall),
+        **rates,
+        **({"redundancy": redundancy, **_delays(alarms, draws)} if several else {}),
     }
+
+
+def _delays(alarms: FoundAlarms, draws: _Draws) -> dict[str, Float64Array]:
+    """Return the quantiles of the detection delay, [resamples] each."""
+    times = draws.drawn[:, draws.blocks(alarms.data.event_bounds[alarms.detected, 0])]
+    delays = [np.repeat(alarms.delays_s, repeats) for repeats in times]
+    quantiles = [np.quantile(drawn, [0.5, LATE]) if len(drawn) else (np.nan, np.nan) for drawn in delays]
+    return dict(zip(("median_detection_delay_s", "p90_detection_delay_s"), np.array(quantiles).T, strict=True))
+
+
+def intervals(alarms: FoundAlarms, resamples: Resamples | None) -> dict[str, Interval]:
+    """Return the intervals of the metrics of alarms and of the areas.
+
+    That of a rate also covers `poisson_interval`: resamples of few alarms, or of none, vary too little.
+    """
+    found = resamples.intervals() if resamples else {}
+    counts = {
+        "alarms_per_day": (len(alarms.spans), alarms.data.observed_days),
+        "false_alarms_per_day": (int(np.count_nonzero(alarms.false)), alarms.data.normal_days),
+    }
+    for name, (count, days) in counts.items():
+        if days:
+            low, high = poisson_interval(count, days)
+            drawn = found.get(name, Interval(low=low, high=high))
+            found[name] = Interval(low=min(low, drawn.low), high=max(high, drawn.high))
+    return found

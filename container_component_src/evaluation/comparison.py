@@ -1,16 +1,18 @@
-"""Evaluation of the baselines on the model's data: same rows, same smoothing, same calibration of the threshold."""
+"""Evaluation of the baselines on the model's data: same rows, same smoothing, same calibration of the alarms."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from container_component_src.arrays import Float32Array
+from container_component_src.alarms.calibration import calibrate_rule
+from container_component_src.arrays import Float32Array, Timestamps
 from container_component_src.evaluation.baselines import Scorer, fit_baselines
 from container_component_src.evaluation.bootstrap import Resamples, resample
 from container_component_src.evaluation.curves import pr_curve, roc_curve
+from container_component_src.evaluation.found_alarms import FoundAlarms
 from container_component_src.evaluation.labelled_scores import LabelledScores
-from container_component_src.evaluation.metrics import metric_curve, metrics_at, pr_auc, roc_auc
+from container_component_src.evaluation.metrics import best_rule, metric_curve, metrics_at, pr_auc, roc_auc
 from container_component_src.evaluation.result import BaselineResult
 from container_component_src.evaluation.vus import volume_of
 from container_component_src.evaluation.windowed_baselines import WindowSeries
@@ -23,7 +25,8 @@ class Comparison:
     """Inputs and results of the model that the baselines are compared on."""
 
     train: Dataset
-    val: Dataset
+    calibration: Dataset
+    calibration_timestamps: Timestamps  # [rows]
     test: Dataset
     labelled: LabelledScores  # smoothed test scores of the model
     resamples: Resamples | None  # of the model
@@ -34,11 +37,11 @@ class Comparison:
     def run(self) -> tuple[BaselineResult, ...]:
         """Fit, score and evaluate all baselines on the channels that vary in the training data.
 
-        Memory holds the validation and test scores of each.
+        Memory holds the calibration and test scores of each.
         """
         scorers = fit_baselines(self.train.varying(), self.seed, self.window_steps)
-        val, test = (self._smoothed_scores(scorers, dataset.varying()) for dataset in (self.val, self.test))
-        return tuple(self._evaluate(name, val.pop(name), test.pop(name)) for name in scorers)
+        normal, test = (self._smoothed_scores(scorers, data.varying()) for data in (self.calibration, self.test))
+        return tuple(self._evaluate(name, normal.pop(name), test.pop(name)) for name in scorers)
 
     def _smoothed_scores(self, scorers: Mapping[str, Scorer], dataset: Dataset) -> dict[str, Float32Array]:
         """Return the smoothed scores [rows] of each scorer from one pass over the dataset."""
@@ -54,17 +57,18 @@ class Comparison:
             position += len(frame)
         return smoothed
 
-    def _evaluate(self, name: str, val: Float32Array, test: Float32Array) -> BaselineResult:
-        """Evaluate a baseline by its smoothed validation and test scores, [rows] each."""
+    def _evaluate(self, name: str, normal: Float32Array, test: Float32Array) -> BaselineResult:
+        """Evaluate a baseline by its smoothed calibration and test scores, [rows] each."""
         labelled = replace(self.labelled, scores=test)
-        threshold = float(np.quantile(val, self.info.calibrated.settings.alarm_quantile, overwrite_input=True))
+        settings, scores = self.info.calibrated.settings, normal.astype(np.float64)
+        rule = calibrate_rule(self.calibration_timestamps, scores, settings, self.info.max_gap_ns).rule
         curve = metric_curve(labelled)
-        resamples = resample(labelled, threshold, self.seed)
+        resamples = resample(labelled, self.seed)
         volume = volume_of(labelled)
         return BaselineResult(
             name=name,
-            calibrated=metrics_at(labelled, threshold),
-            best=metrics_at(labelled, float(curve.threshold[curve.best])),
+            calibrated=metrics_at(FoundAlarms.by(rule, labelled)),
+            best=metrics_at(FoundAlarms.by(best_rule(curve, rule), labelled)),
             roc_auc=roc_auc(labelled),
             pr_auc=pr_auc(labelled),
             vus_roc=volume.roc,

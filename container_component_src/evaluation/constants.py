@@ -34,13 +34,15 @@ class DepartureCount:
         return Departures(rows=self._rows.get(channel, 0), first=self._first.get(channel))
 
 
-def constant_channels(val: DepartureCount, test: DepartureCount) -> tuple[ConstantChannel, ...]:
-    """Return the constant channels of the scaler, with their departures in the validation and test data."""
+def constant_channels(calibration: DepartureCount, test: DepartureCount) -> tuple[ConstantChannel, ...]:
+    """Return the constant channels of the scaler, with their departures in the calibration and test data."""
     scaler = test.scaler
     if scaler is None:
         return ()
     return tuple(
-        ConstantChannel(channel=name, constant=centre, resolution=scale, val=val.of(name), test=test.of(name))
+        ConstantChannel(
+            channel=name, constant=centre, resolution=scale, calibration=calibration.of(name), test=test.of(name)
+        )
         for name, centre, scale in zip(scaler.channels, scaler.centre, scaler.scale, strict=True)
         if name in scaler.constant
     )

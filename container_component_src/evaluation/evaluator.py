@@ -1,17 +1,20 @@
-"""Evaluation of a model bundle: scores of the test data, and metrics against the reported events."""
+"""Evaluation of a calibrated model: scores and alarms of the test data, and metrics against the reported events."""
 
 import logging
 
 import numpy as np
 
+from container_component_src.alarms.files import write_alarms
 from container_component_src.arrays import Float32Array
 from container_component_src.errors import InputError
-from container_component_src.evaluation.bootstrap import resample
+from container_component_src.evaluation.bootstrap import intervals, resample
 from container_component_src.evaluation.comparison import Comparison
 from container_component_src.evaluation.constants import DepartureCount, constant_channels
 from container_component_src.evaluation.curves import pr_curve, roc_curve, threshold_curve
+from container_component_src.evaluation.drift import drift
+from container_component_src.evaluation.found_alarms import FoundAlarms
 from container_component_src.evaluation.labelled_scores import LabelledScores, Scores
-from container_component_src.evaluation.metrics import metric_curve, metrics_at, pr_auc, roc_auc
+from container_component_src.evaluation.metrics import best_rule, metric_curve, metrics_at, pr_auc, roc_auc
 from container_component_src.evaluation.result import (
     SCORE_CHANNELS,
     BaselineResult,
@@ -21,18 +24,24 @@ from container_component_src.evaluation.result import (
     EventResult,
     Interval,
     Quantiles,
-    ThresholdMetrics,
 )
 from container_component_src.evaluation.root_cause import Diagnosis, root_cause
-from container_component_src.evaluation.scores import EventContributions, score_test, score_validation, write_scores
+from container_component_src.evaluation.scores import (
+    TOP_CHANNELS,
+    AlarmFinder,
+    EventContributions,
+    score_calibration,
+    score_test,
+    write_scores,
+)
 from container_component_src.evaluation.vus import median_event_rows, volume_of
 from container_component_src.model.bundle import Bundle
+from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.steps.evaluation import BASELINE_WINDOW_STEPS
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.events import Event
 
-TOP_CHANNELS = 5
 QUANTILE_LEVELS = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999, 1.0)
 
 _log = logging.getLogger(__name__)
@@ -40,115 +49,122 @@ _log = logging.getLogger(__name__)
 
 def evaluate(
     bundle_uri: str,
-    val_uri: str,
+    calibration_uri: str,
     test_uri: str,
     scores_out_uri: str,
     train_uri: str = "",
     baseline_window_steps: int = BASELINE_WINDOW_STEPS,
+    alarms_out_uri: str = "",
 ) -> EvaluationResult:
-    """Score the validation and test data, write the test scores, and compute their metrics.
+    """Score the calibration and test data, write the test scores and alarms, and compute their metrics.
 
     All datasets are read partition by partition. Memory holds a few scores per row.
 
     Args:
-        bundle_uri: Model bundle.
-        val_uri: Scaled validation dataset.
+        bundle_uri: Calibrated model bundle.
+        calibration_uri: Scaled dataset that it was calibrated on, which the baselines are calibrated on, too.
         test_uri: Scaled, labelled test dataset.
         scores_out_uri: Output dataset with the scores of the test rows.
         train_uri: Scaled training dataset, on which the baselines are fitted; without it there are no baselines.
         baseline_window_steps: Time steps of the windowed baselines.
+        alarms_out_uri: Output file of the alarms on the test data; without it they are not written.
 
     Raises:
-        InputError: An input is missing or damaged, its channels or scaler differ from the model's, or all rows have
-            the same label.
+        InputError: An input is missing or damaged, the model is not calibrated, channels or scaler of the data differ
+            from the model's, or all rows have the same label.
     """
-    bundle = Bundle.load(bundle_uri)
+    bundle = Bundle.load_calibrated(bundle_uri)
     train = bundle.open_data(train_uri) if train_uri else None
-    val, test = bundle.open_data(val_uri), bundle.open_data(test_uri)
+    calibration, test = bundle.open_data(calibration_uri), bundle.open_data(test_uri)
     if not test.manifest.labelled:
         raise InputError(f"{test_uri}: the test data has no labels", fix="name the test dataset of the split step")
-    _log.info("scoring %d validation and %d test rows", val.manifest.rows, test.manifest.rows)
-    val_moved, test_moved = DepartureCount(bundle.info.scaler), DepartureCount(bundle.info.scaler)
-    val_smoothed, usual = score_validation(bundle, val, val_moved)
+    _log.info("scoring %d calibration and %d test rows", calibration.manifest.rows, test.manifest.rows)
+    info, moved = bundle.info, tuple(DepartureCount(bundle.info.scaler) for _ in range(2))
+    normal = score_calibration(bundle, calibration, moved[0])
     contributions = EventContributions(test.manifest.events, len(test.channels))
-    scores, labelled = _score_and_write(bundle, val, test, contributions, test_moved, scores_out_uri)
-    threshold, seed = bundle.info.calibrated.rule.raise_above, bundle.info.seed
-    resamples = resample(labelled, threshold, seed)
+    scores, alarms = _score_and_write(bundle, calibration, test, contributions, moved[1], scores_out_uri)
+    if alarms_out_uri:
+        write_alarms(alarms_out_uri, alarms.records(info.alarm_source))
+    resamples = resample(alarms.data, info.seed, alarms)
     baselines: tuple[BaselineResult, ...] = ()
     if train:
-        comparison = Comparison(train, val, test, labelled, resamples, bundle.info, seed, baseline_window_steps)
-        baselines = comparison.run()
+        inputs = (train, calibration, normal.timestamps, test, alarms.data, resamples)
+        baselines = Comparison(*inputs, info, info.seed, baseline_window_steps).run()
     return _result(
-        bundle,
+        info,
         scores,
-        labelled,
-        val_smoothed,
-        constants=constant_channels(val_moved, test_moved),
-        diagnoses=contributions.diagnose(test.channels, usual),
-        intervals=resamples.intervals() if resamples else {},
+        alarms,
+        normal.smoothed,
+        constants=constant_channels(*moved),
+        diagnoses=contributions.diagnose(test.channels, normal.usual),
+        intervals=intervals(alarms, resamples),
         baselines=baselines,
     )
 
 
 def _score_and_write(
     bundle: Bundle,
-    val: Dataset,
+    calibration: Dataset,
     test: Dataset,
     contributions: EventContributions,
     moved: DepartureCount,
     scores_out_uri: str,
-) -> tuple[Dataset, LabelledScores]:
+) -> tuple[Dataset, FoundAlarms]:
     """Write the dataset of test scores; nothing is left behind if the labels are degenerate."""
-    sources, events = [val.location, test.location], test.manifest.events
+    sources, events = [calibration.location, test.location], test.manifest.events
+    rule, finder = bundle.info.calibrated.rule, AlarmFinder(bundle.info)
     with DatasetWriter(scores_out_uri, test.manifest.timestamp_col, SCORE_CHANNELS, sources=sources) as writer:
-        labelled = LabelledScores(*write_scores(writer, score_test(bundle, test, contributions, moved)), events)
-        return writer.commit(events=events, notes={"threshold": bundle.info.calibrated.rule.raise_above}), labelled
+        frames = score_test(bundle, test, contributions, finder, moved)
+        labelled = LabelledScores(*write_scores(writer, frames), events)
+        scores = writer.commit(events=events, notes={"threshold": rule.raise_above})
+    return scores, FoundAlarms(labelled, rule, *finder.finish())
 
 
 def _result(
-    bundle: Bundle,
+    info: BundleInfo,
     scores: Dataset,
-    labelled: LabelledScores,
-    val_smoothed: Float32Array,
+    alarms: FoundAlarms,
+    normal: Float32Array,
     *,
     constants: tuple[ConstantChannel, ...],
     diagnoses: dict[Event, Diagnosis],
     intervals: dict[str, Interval],
     baselines: tuple[BaselineResult, ...],
 ) -> EvaluationResult:
-    calibrated = metrics_at(labelled, bundle.info.calibrated.rule.raise_above)
+    labelled, calibration = alarms.data, info.calibrated
     curve, volume = metric_curve(labelled), volume_of(labelled)
-    events = _events(labelled, calibrated, diagnoses)
-    detected = {event for event, found in zip(labelled.events_with_rows, events, strict=True) if found.detected}
+    events = labelled.events_with_rows
     return EvaluationResult(
-        bundle_digest=bundle.info.weights_sha256,
+        bundle_digest=info.version,
         scores_uri=scores.location.uri,
-        seed=bundle.info.seed,
-        smoothing=bundle.info.calibrated.settings.smoothing,
-        smoothing_window=bundle.info.calibrated.settings.smoothing_window,
-        calibrated=calibrated,
-        best=metrics_at(labelled, float(curve.threshold[curve.best])),
+        seed=info.seed,
+        smoothing=calibration.settings.smoothing,
+        smoothing_window=calibration.settings.smoothing_window,
+        calibrated=metrics_at(alarms),
+        best=metrics_at(FoundAlarms.by(best_rule(curve, calibration.rule), labelled)),
+        expected_false_alarms_per_day=calibration.false_alarms_per_day,
+        drift=drift(calibration.false_alarms_per_day, intervals.get("false_alarms_per_day")),
         roc_auc=roc_auc(labelled),
         pr_auc=pr_auc(labelled),
         vus_roc=volume.roc,
         vus_pr=volume.pr,
         vus_rows=median_event_rows(labelled),
-        counts=_counts(labelled, len(val_smoothed), len(bundle.info.channels)),
-        quantiles=_quantiles(labelled, val_smoothed),
+        counts=_counts(labelled, len(normal), len(info.channels)),
+        quantiles=_quantiles(labelled, normal),
         roc=roc_curve(curve, float(labelled.scores.max())),
         pr=pr_curve(curve),
         threshold_curve=threshold_curve(curve),
-        events=events,
+        events=_events(alarms, diagnoses),
         constant_channels=constants,
-        root_cause=root_cause(diagnoses, detected),
+        root_cause=root_cause(diagnoses, {events[i] for i in np.flatnonzero(alarms.detected)}),
         intervals=intervals,
         baselines=baselines,
     )
 
 
-def _counts(labelled: LabelledScores, val_rows: int, channels: int) -> Counts:
+def _counts(labelled: LabelledScores, calibration_rows: int, channels: int) -> Counts:
     return Counts(
-        val_rows=val_rows,
+        calibration_rows=calibration_rows,
         test_rows=len(labelled.scores),
         anomalous_rows=int(np.count_nonzero(labelled.labels)),
         events=len(labelled.events_with_rows),
@@ -159,32 +175,35 @@ def _counts(labelled: LabelledScores, val_rows: int, channels: int) -> Counts:
     )
 
 
-def _quantiles(labelled: LabelledScores, val_smoothed: Float32Array) -> Quantiles:
+def _quantiles(labelled: LabelledScores, normal: Float32Array) -> Quantiles:
     def quantiles(scores: Scores) -> tuple[float, ...]:
         return tuple(np.quantile(scores, QUANTILE_LEVELS).tolist())
 
     return Quantiles(
         level=QUANTILE_LEVELS,
-        val=quantiles(val_smoothed),
+        calibration=quantiles(normal),
         test_normal=quantiles(labelled.normal_scores),
         test_anomalous=quantiles(labelled.anomalous_scores),
     )
 
 
-def _events(
-    labelled: LabelledScores, calibrated: ThresholdMetrics, diagnoses: dict[Event, Diagnosis]
-) -> tuple[EventResult, ...]:
-    delays = labelled.delays(calibrated.threshold)
+def _events(alarms: FoundAlarms, diagnoses: dict[Event, Diagnosis]) -> tuple[EventResult, ...]:
+    labelled, delays = alarms.data, iter(alarms.delays_s.tolist())
     return tuple(
         EventResult(
             **event.model_dump(),
             rows=int(stop - first),
-            detected=delay is not None,
-            delay_s=delay,
+            detected=count > 0,
+            delay_s=next(delays) if count else None,
+            alarms=count,
             peak_score=float(peak),
             top_channels=diagnoses[event].ranking[:TOP_CHANNELS],
         )
-        for event, (first, stop), delay, peak in zip(
-            labelled.events_with_rows, labelled.event_bounds, delays, labelled.event_peaks, strict=True
+        for event, (first, stop), count, peak in zip(
+            labelled.events_with_rows,
+            labelled.event_bounds,
+            alarms.alarms_per_event.tolist(),
+            labelled.event_peaks,
+            strict=True,
         )
     )

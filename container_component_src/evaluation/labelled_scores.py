@@ -10,13 +10,7 @@ import numpy.typing as npt
 from container_component_src.arrays import BoolArray, Float64Array, Int8Array, IntArray, Timestamps
 from container_component_src.errors import InputError
 from container_component_src.telemetry.events import Event, row_bounds
-from container_component_src.telemetry.runs import runs_of
-from container_component_src.telemetry.smoothing import (
-    NANOSECONDS_PER_DAY,
-    NANOSECONDS_PER_SECOND,
-    default_max_gap,
-    median_step,
-)
+from container_component_src.telemetry.smoothing import NANOSECONDS_PER_DAY, default_max_gap, median_step
 
 Scores = npt.NDArray[np.floating]  # [rows], in float32 or float64; a larger score is more abnormal
 
@@ -76,6 +70,11 @@ class LabelledScores:
         return row_bounds(self.timestamps, self.events_with_rows)
 
     @cached_property
+    def event_starts(self) -> Timestamps:
+        """Start of each event with rows, [events]."""
+        return np.array([event.start for event in self.events_with_rows], dtype=np.int64)
+
+    @cached_property
     def event_peaks(self) -> Float64Array:
         """Largest score of each event with rows, [events]."""
         # reduceat takes pairs of bounds; the padding makes the end of the data a valid bound.
@@ -115,36 +114,6 @@ class LabelledScores:
     def days_of(self, rows: BoolArray) -> float:
         """Return the observed days of some rows, [rows]."""
         return float(np.sum(self._durations, where=rows) / NANOSECONDS_PER_DAY)
-
-    def alarms(self, threshold: float) -> BoolArray:
-        """Return the rows whose score exceeds the threshold, [rows]."""
-        # A Python float would be rounded to the type of the scores before the comparison; a float64 scalar is not.
-        return np.asarray(self.scores > np.float64(threshold))
-
-    def alarm_starts(self, threshold: float) -> BoolArray:
-        """Return the first row of each alarm, [rows]; a gap ends an alarm."""
-        starts = np.zeros(len(self.scores), dtype=np.bool_)
-        starts[self.alarm_bounds(threshold)[:, 0]] = True
-        return starts
-
-    def alarm_bounds(self, threshold: float) -> IntArray:
-        """Return the first row of each alarm and the row after its last, [alarms, 2]; a gap ends an alarm."""
-        return runs_of(self.alarms(threshold), self.before_gap)
-
-    def false_alarms(self, threshold: float) -> int:
-        """Return the number of alarms that start outside anomalies."""
-        return int(np.count_nonzero(self.alarm_starts(threshold) & self.is_normal))
-
-    def delays(self, threshold: float) -> list[float | None]:
-        """Return the seconds from the start of each event to its first alarm, or None for a missed event."""
-        alarms = np.flatnonzero(self.alarms(threshold))
-        next_alarm = np.searchsorted(alarms, self.event_bounds[:, 0])
-        rows = np.append(alarms, len(self.scores))[next_alarm].tolist()
-        stops = self.event_bounds[:, 1].tolist()
-        return [
-            (int(self.timestamps[row]) - event.start) / NANOSECONDS_PER_SECOND if row < stop else None
-            for event, row, stop in zip(self.events_with_rows, rows, stops, strict=True)
-        ]
 
     @cached_property
     def _durations(self) -> IntArray:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from container_component_src.evaluation.downsampling import keep_shape
-from container_component_src.evaluation.result import EvaluationResult
+from container_component_src.evaluation.result import ALARM_METRICS, EvaluationResult
 
 CONFIDENCE_POINTS = 100
 
@@ -13,13 +13,14 @@ CONFIDENCE_POINTS = 100
 def evaluation_metadata(result: EvaluationResult) -> dict[str, Any]:
     """Return the metadata of the evaluation file."""
     return {
-        "composite_f1": result.calibrated.composite_f1,
+        **{name: value for name in ALARM_METRICS if (value := getattr(result.calibrated, name)) is not None},
         "best_composite_f1": result.best.composite_f1,
         "test_rows": result.counts.test_rows,
         "events": result.counts.events,
         "constant_channels": [item.channel for item in result.constant_channels],
         "moved_constant_channels": list(result.moved_channels),
         "events_detected": result.calibrated.events_detected,
+        "drift": result.drift.value,
         "bundle_digest": result.bundle_digest,
     }
 

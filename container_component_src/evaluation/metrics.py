@@ -1,6 +1,8 @@
 """Metrics of anomaly scores against labelled rows and reported events.
 
-A row is in alarm if its score exceeds the threshold. All thresholds are evaluated at once from sorted scores.
+All thresholds are evaluated at once from sorted scores; a row is then in alarm if its score exceeds the threshold, and
+an event detected if one of its rows is. The alarms of a rule, which may have two levels, are evaluated one rule at a
+time.
 
 The composite F1 score is the harmonic mean of point-wise precision and event-wise recall (Garg et al. 2021, "An
 Evaluation of Anomaly Detection and Diagnosis in Multivariate Time Series"): the first alarm detects an event, while
@@ -13,9 +15,11 @@ from typing import Literal
 
 import numpy as np
 
+from container_component_src.alarms.rule import AlarmRule
 from container_component_src.arrays import Float64Array, IntArray
+from container_component_src.evaluation.found_alarms import FoundAlarms
 from container_component_src.evaluation.labelled_scores import LabelledScores, Scores
-from container_component_src.evaluation.operator_metrics import operator_metrics
+from container_component_src.evaluation.operator_metrics import f_beta, operator_metrics
 from container_component_src.evaluation.result import ThresholdMetrics
 
 MAX_POINTS = 100_000  # of a curve; more thresholds are evaluated, but only these are kept
@@ -58,12 +62,12 @@ class MetricCurve:
     @cached_property
     def f1(self) -> Float64Array:
         """Harmonic mean of precision and recall."""
-        return harmonic_mean(self.precision, self.recall)
+        return f_beta(self.precision, self.recall, 1)
 
     @cached_property
     def composite_f1(self) -> Float64Array:
         """Harmonic mean of precision and event recall."""
-        return harmonic_mean(self.precision, self.event_recall)
+        return f_beta(self.precision, self.event_recall, 1)
 
     @property
     def best(self) -> int:
@@ -116,19 +120,18 @@ def _curve_at(data: LabelledScores, thresholds: Scores) -> MetricCurve:
     )
 
 
-def metrics_at(data: LabelledScores, threshold: float) -> ThresholdMetrics:
-    """Return all metrics of one threshold."""
-    alarms = data.alarms(threshold)
-    true_positives = int(np.count_nonzero(alarms & ~data.is_normal))
-    false_positives = int(np.count_nonzero(alarms & data.is_normal))
+def metrics_at(alarms: FoundAlarms) -> ThresholdMetrics:
+    """Return all metrics of alarms."""
+    data = alarms.data
+    true_positives = int(np.count_nonzero(alarms.rows & ~data.is_normal))
+    false_positives = int(np.count_nonzero(alarms.rows & data.is_normal))
     positives = int(np.count_nonzero(data.labels))
     rows_in_alarm = true_positives + false_positives
-    delays = [delay for delay in data.delays(threshold) if delay is not None]
-    event_recall = len(delays) / len(data.events_with_rows)
     precision = true_positives / rows_in_alarm if rows_in_alarm else None
-    false_alarms = data.false_alarms(threshold)
+    operators = operator_metrics(alarms)
     return ThresholdMetrics(
-        threshold=threshold,
+        threshold=alarms.rule.raise_above,
+        clear_threshold=alarms.rule.clear_below,
         true_positives=true_positives,
         false_positives=false_positives,
         false_negatives=positives - true_positives,
@@ -136,14 +139,18 @@ def metrics_at(data: LabelledScores, threshold: float) -> ThresholdMetrics:
         precision=precision,
         recall=true_positives / positives,
         f1=2 * true_positives / (rows_in_alarm + positives),
-        events_detected=len(delays),
-        event_recall=event_recall,
-        composite_f1=float(harmonic_mean(np.array([precision or 0.0]), np.array([event_recall]))[0]),
-        median_detection_delay_s=float(np.median(delays)) if delays else None,
-        false_alarms=false_alarms,
-        false_alarms_per_day=false_alarms / data.normal_days if data.normal_days else None,
-        **operator_metrics(data, threshold).model_dump(),
+        composite_f1=float(f_beta(precision or 0.0, operators.event_recall, 1)),
+        **operators.model_dump(),
     )
+
+
+def best_rule(curve: MetricCurve, rule: AlarmRule) -> AlarmRule:
+    """Return the rule with the threshold of the highest composite F1 as its only level.
+
+    The threshold is chosen on the test labels, by the rows above it. So it is an upper bound for rules of one level
+    without a least duration, and for others what a single level can be expected to reach at most.
+    """
+    return rule.at(float(curve.threshold[curve.best]))
 
 
 def roc_auc(data: LabelledScores) -> float:
@@ -164,9 +171,3 @@ def pr_auc(data: LabelledScores) -> float:
     false_positives = len(data.normal_scores) - np.searchsorted(data.normal_scores, levels)
     precision = true_positives / (true_positives + false_positives)
     return float(np.average(precision, weights=rows))
-
-
-def harmonic_mean(left: Float64Array, right: Float64Array) -> Float64Array:
-    """Return the element-wise harmonic mean; 0 where both are 0."""
-    total = left + right
-    return np.divide(2 * left * right, total, out=np.zeros_like(total), where=total > 0)

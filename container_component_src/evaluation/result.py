@@ -1,10 +1,12 @@
 """Result of an evaluation, stored as a JSON file; undefined numbers are null, never NaN."""
 
+from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
 from container_component_src import storage
+from container_component_src.alarms.expected_rate import ExpectedRate
 from container_component_src.errors import InputError
 from container_component_src.steps.calibration import Smoothing
 from container_component_src.values import Frozen, describe
@@ -15,10 +17,38 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Floats = tuple[Finite, ...]
 
+# Those of `ThresholdMetrics` that the pipeline shows for the model's alarms, and that have an interval.
+ALARM_METRICS = (
+    *("composite_f1", "event_f05", "event_recall", "alarm_precision", "alarms_per_day", "false_alarms_per_day"),
+    *("redundancy", "median_detection_delay_s", "p90_detection_delay_s"),
+)
+
+
+class Drift(StrEnum):
+    """Whether the rate of false alarms on the test data is what the calibration leads to expect."""
+
+    NONE = "none"  # the intervals of the expected and of the observed rate overlap
+    MORE = "more"  # false alarms than expected
+    FEWER = "fewer"
+    UNKNOWN = "unknown"  # one of the rates is unknown
+
 
 class OperatorMetrics(Frozen):
-    """Metrics of alarms as operators see them; see `operator_metrics` and `affiliation`."""
+    """Metrics of alarms as operators see them; see `operator_metrics` and `affiliation`.
 
+    An alarm is false if it overlaps no event. An event is detected if it overlaps at least one alarm.
+    """
+
+    alarms: int
+    alarms_per_day: Finite | None  # per observed day; None if the data covers no time
+    false_alarms: int
+    false_alarms_per_day: Finite | None  # per day observed outside events
+    alarm_precision: Fraction | None  # share of the alarms that overlap an event; None if there is no alarm
+    redundancy: Finite | None  # alarms per detected event; None if no event is detected
+    events_detected: int
+    event_recall: Fraction  # share of the events that are detected
+    median_detection_delay_s: Finite | None  # from the start of an event until its first alarm is raised
+    p90_detection_delay_s: Finite | None  # 90th percentile
     event_precision: Fraction | None  # corrected for the time in alarm; None if there is no alarm
     event_f05: Fraction  # F0.5 of the corrected event precision and the event recall
     alarming_precision: Fraction | None  # detected events by the alarms in them; None if no event is detected
@@ -28,9 +58,10 @@ class OperatorMetrics(Frozen):
 
 
 class ThresholdMetrics(OperatorMetrics):
-    """Metrics of one threshold; a row is in alarm if its smoothed score exceeds the threshold."""
+    """Metrics of the alarms of one rule; a row is in alarm if it is part of an alarm that has been raised."""
 
-    threshold: Finite  # nats
+    threshold: Finite  # nats; above it, an alarm starts
+    clear_threshold: Finite  # nats; at or below it, an alarm ends
     true_positives: int  # rows
     false_positives: int  # rows
     false_negatives: int  # rows
@@ -38,12 +69,7 @@ class ThresholdMetrics(OperatorMetrics):
     precision: Fraction | None  # None if there is no alarm
     recall: Fraction
     f1: Fraction
-    events_detected: int  # events with at least one alarm
-    event_recall: Fraction
     composite_f1: Fraction  # harmonic mean of precision and event recall; 0 if there is no alarm
-    median_detection_delay_s: Finite | None  # over the detected events
-    false_alarms: int  # alarms that start outside events
-    false_alarms_per_day: Finite | None  # per day observed outside events
 
 
 class RocCurve(Frozen):
@@ -74,7 +100,7 @@ class ThresholdCurve(Frozen):
 
 
 class ChannelExcess(Frozen):
-    """Mean contribution of a channel to the score during an event, minus its median on the validation data."""
+    """Mean contribution of a channel to the score during an event, minus its median on the calibration data."""
 
     channel: str
     excess: Finite  # nats
@@ -89,8 +115,9 @@ class EventResult(Frozen):
     start: int  # nanoseconds since 1970 UTC
     end: int  # exclusive
     rows: int
-    detected: bool  # at the calibrated threshold
-    delay_s: Finite | None  # from the start of the event to its first alarm
+    detected: bool  # whether it overlaps an alarm of the model
+    delay_s: Finite | None  # from its start until its first alarm is raised; negative if that was before
+    alarms: int  # that overlap it
     causes: tuple[str, ...] = ()  # channels that the report names
     peak_score: Finite  # largest smoothed score
     top_channels: tuple[ChannelExcess, ...]  # largest first
@@ -120,7 +147,7 @@ class ConstantChannel(Frozen):
     channel: str
     constant: Finite  # engineering units
     resolution: Finite  # engineering units
-    val: Departures
+    calibration: Departures
     test: Departures
 
 
@@ -132,7 +159,7 @@ class Interval(Frozen):
 
 
 class BaselineResult(Frozen):
-    """Metrics of a baseline that was fitted, smoothed and calibrated on the same rows as the model."""
+    """Metrics of a baseline that was fitted, smoothed and calibrated on the same rows and like the model."""
 
     name: str
     calibrated: ThresholdMetrics
@@ -150,7 +177,7 @@ class Quantiles(Frozen):
     """Quantiles of smoothed scores."""
 
     level: Floats
-    val: Floats
+    calibration: Floats
     test_normal: Floats
     test_anomalous: Floats
 
@@ -158,7 +185,7 @@ class Quantiles(Frozen):
 class Counts(Frozen):
     """Size and time range of the evaluated data."""
 
-    val_rows: int
+    calibration_rows: int
     test_rows: int
     anomalous_rows: int
     events: int
@@ -169,15 +196,21 @@ class Counts(Frozen):
 
 
 class EvaluationResult(Frozen):
-    """Result of `run_evaluation`."""
+    """Result of `run_evaluation`.
 
-    bundle_digest: str  # SHA-256 of the model weights
+    `best` has a single threshold, the one whose rows above it give the highest composite F1 on the test labels: an
+    upper bound for rules with one level, which no calibration can know.
+    """
+
+    bundle_digest: str  # version of the calibrated bundle
     scores_uri: str
     seed: int  # training seed
     smoothing: Smoothing
     smoothing_window: int  # steps
-    calibrated: ThresholdMetrics  # threshold from validation scores alone: the deployed one
-    best: ThresholdMetrics  # threshold with the highest composite F1 on the test labels: an upper bound
+    calibrated: ThresholdMetrics  # rule from the calibration scores alone: the deployed one
+    best: ThresholdMetrics
+    expected_false_alarms_per_day: ExpectedRate | None  # by the calibration; None if it is unknown
+    drift: Drift  # between calibration and test data
     roc_auc: Fraction
     pr_auc: Fraction  # average precision
     vus_roc: Fraction  # volumes under the surfaces of curves that tolerate alarms close to an event
@@ -191,13 +224,13 @@ class EvaluationResult(Frozen):
     events: tuple[EventResult, ...]  # by start
     constant_channels: tuple[ConstantChannel, ...]  # in the order of the data
     root_cause: RootCause | None  # None if no report names causes
-    intervals: dict[str, Interval]  # by metric, at the calibrated threshold; empty if there is one event
+    intervals: dict[str, Interval]  # by metric, of the calibrated rule; those of rates alone if there is one event
     baselines: tuple[BaselineResult, ...]  # empty if no training data was given
 
     @property
     def moved_channels(self) -> tuple[str, ...]:
-        """Names of the constant channels that move in the validation or test data."""
-        return tuple(item.channel for item in self.constant_channels if item.val.rows or item.test.rows)
+        """Names of the constant channels that move in the calibration or test data."""
+        return tuple(item.channel for item in self.constant_channels if item.calibration.rows or item.test.rows)
 
     def scalars(self) -> dict[str, float]:
         """Return the defined metrics by name."""
@@ -213,8 +246,9 @@ class EvaluationResult(Frozen):
         values |= self.root_cause.model_dump(exclude={"events"}) if self.root_cause else {}
         values["constant_channels"] = len(self.constant_channels)
         values["moved_constant_channels"] = len(self.moved_channels)
-        values["median_detection_delay_s"] = self.calibrated.median_detection_delay_s
-        values["false_alarms_per_day"] = self.calibrated.false_alarms_per_day
+        values |= {name: getattr(self.calibrated, name) for name in ALARM_METRICS}
+        if expected := self.expected_false_alarms_per_day:
+            values |= {f"expected_false_alarms_per_day_{key}": value for key, value in expected.model_dump().items()}
         return {key: float(value) for key, value in values.items() if value is not None}
 
     def write(self, uri: str) -> None:

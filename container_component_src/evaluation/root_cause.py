@@ -68,4 +68,4 @@ def channel_scores(in_alarm: Collection[str], event: Event, events: Collection[E
     wrong = len(set(in_alarm).difference(event.causes, *others))
     precision = right / (right + wrong) if right else 0.0
     recall = right / len(event.causes)
-    return precision, recall, f_beta(precision, recall)
+    return precision, recall, float(f_beta(precision, recall))

@@ -1,4 +1,4 @@
-"""Scores of the validation and test data by a model bundle, and the channels that contribute most to each event."""
+"""Scores of the calibration and test data by a model bundle, their alarms, and the channels that contribute most."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -6,27 +6,38 @@ from typing import NamedTuple
 
 import numpy as np
 
-from container_component_src.arrays import Float32Array, Float64Array, Int8Array, IntArray, Timestamps
-from container_component_src.errors import InputError
+from container_component_src.alarms.tracker import AlarmState, AlarmTracker, Change, Span
+from container_component_src.arrays import BoolArray, Float32Array, Float64Array, Int8Array, IntArray, Timestamps
 from container_component_src.evaluation.constants import DepartureCount
 from container_component_src.evaluation.result import SCORE_CHANNELS, ChannelExcess
 from container_component_src.evaluation.root_cause import Diagnosis
 from container_component_src.model.bundle import Bundle
-from container_component_src.model.scoring import SeriesScorer
+from container_component_src.model.bundle_info import BundleInfo
+from container_component_src.model.excess import PeakChannels
+from container_component_src.model.scoring import SeriesScorer, finite_contributions
 from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.events import Event, row_bounds
 from container_component_src.telemetry.series import EvenSample
-from container_component_src.telemetry.timestamps import to_iso
 
-SAMPLE_ROWS = 20_000  # evenly spaced validation rows that the usual contributions of each channel are taken from
+TOP_CHANNELS = 5  # of an alarm or an event
+SAMPLE_ROWS = 20_000  # evenly spaced calibration rows that the usual contributions of each channel are taken from
+CHANNEL_QUANTILE = 0.99  # of the calibration contributions of a channel, above which it is in alarm during an event
 
 
 class UsualContributions(NamedTuple):
-    """Contributions to the score on the validation data, in nats, [channels] each."""
+    """Contributions to the score on the calibration data, in nats, [channels] each."""
 
     median: Float64Array
-    limit: Float64Array  # quantile of the alarms
+    limit: Float64Array  # `CHANNEL_QUANTILE`
+
+
+class CalibrationScores(NamedTuple):
+    """Scores of the calibration data."""
+
+    timestamps: Timestamps  # [rows]
+    smoothed: Float32Array  # nats, [rows]
+    usual: UsualContributions
 
 
 @dataclass
@@ -54,7 +65,7 @@ class EventContributions:
 
         Args:
             names: Channel names in the order of the contributions.
-            usual: Contributions on the validation data.
+            usual: Contributions on the calibration data.
         """
         diagnoses: dict[Event, Diagnosis] = {}
         for event, total, rows in zip(self.events, self._sums, self._rows, strict=True):
@@ -69,32 +80,63 @@ class EventContributions:
         return diagnoses
 
 
-def score_validation(bundle: Bundle, val: Dataset, moved: DepartureCount) -> tuple[Float32Array, UsualContributions]:
-    """Return the smoothed scores, [rows], and the usual contributions of each channel."""
+class AlarmFinder:
+    """Finds the alarms of rows, and the channels of their peaks, while the rows are scored.
+
+    Args:
+        info: Description of the calibrated bundle that scores them.
+    """
+
+    def __init__(self, info: BundleInfo) -> None:
+        self._tracker = AlarmTracker(info.calibrated.rule)
+        self._channels = PeakChannels(info, TOP_CHANNELS)
+        self._changes: list[Change] = []
+        self._rows: list[BoolArray] = []
+
+    def add(self, timestamps: Timestamps, contributions: Float32Array, smoothed: Float64Array) -> None:
+        """Read the next rows: timestamps [rows], contributions [rows, channels] and smoothed scores [rows] in nats."""
+        tracked = self._tracker.push(timestamps, smoothed, self._channels.push(timestamps, contributions))
+        self._keep(tracked.changes)
+        self._rows.append(tracked.in_alarm)
+
+    def finish(self) -> tuple[list[Span], BoolArray]:
+        """Return all alarms, in order of time, and the rows in alarm, [rows]."""
+        self._keep(self._tracker.finish())
+        return [change.span for change in self._changes], np.concatenate(self._rows)
+
+    def _keep(self, changes: list[Change]) -> None:
+        self._changes += [change for change in changes if change.state is AlarmState.CLOSED]
+
+
+def score_calibration(bundle: Bundle, calibration: Dataset, moved: DepartureCount) -> CalibrationScores:
+    """Score the calibration set."""
     smoother, scorer = bundle.info.smoother(), SeriesScorer(bundle.scorer)
-    evenly = EvenSample(val.manifest.rows, SAMPLE_ROWS)
-    smoothed, sample = [], []
-    for frame in val.frames():
+    evenly = EvenSample(calibration.manifest.rows, SAMPLE_ROWS)
+    timestamps, smoothed, sample = [], [], []
+    for frame in calibration.frames():
         moved.add(frame)
-        contributions = _finite_contributions(scorer, val, frame)
+        contributions = finite_contributions(scorer, calibration, frame)
+        timestamps.append(frame.timestamps)
         smoothed.append(smoother.push(frame.timestamps, contributions.sum(axis=1)).astype(np.float32))
         sample.append(contributions[evenly.of(len(frame))].copy())
-    median, limit = np.quantile(np.concatenate(sample), [0.5, bundle.info.calibrated.settings.alarm_quantile], axis=0)
-    return np.concatenate(smoothed), UsualContributions(median.astype(np.float64), limit.astype(np.float64))
+    median, limit = np.quantile(np.concatenate(sample), [0.5, CHANNEL_QUANTILE], axis=0)
+    usual = UsualContributions(median.astype(np.float64), limit.astype(np.float64))
+    return CalibrationScores(np.concatenate(timestamps), np.concatenate(smoothed), usual)
 
 
 def score_test(
-    bundle: Bundle, test: Dataset, event_contributions: EventContributions, moved: DepartureCount
+    bundle: Bundle, test: Dataset, event_contributions: EventContributions, finder: AlarmFinder, moved: DepartureCount
 ) -> Iterator[Frame]:
     """Yield the test rows with the columns `SCORE_CHANNELS` in place of the channels."""
     smoother, scorer = bundle.info.smoother(), SeriesScorer(bundle.scorer)
     for frame in test.frames():
         moved.add(frame)
-        contributions = _finite_contributions(scorer, test, frame)
+        contributions = finite_contributions(scorer, test, frame)
         event_contributions.add(frame.timestamps, contributions)
         scores = contributions.sum(axis=1)
-        columns = np.stack([scores, smoother.push(frame.timestamps, scores)], axis=1).astype(np.float32)
-        yield Frame(frame.timestamps, columns, frame.labels)
+        smoothed = smoother.push(frame.timestamps, scores)
+        finder.add(frame.timestamps, contributions, smoothed)  # before the scores are rounded
+        yield Frame(frame.timestamps, np.stack([scores, smoothed], axis=1).astype(np.float32), frame.labels)
 
 
 def write_scores(writer: DatasetWriter, frames: Iterator[Frame]) -> tuple[Timestamps, Float32Array, Int8Array]:
@@ -106,25 +148,3 @@ def write_scores(writer: DatasetWriter, frames: Iterator[Frame]) -> tuple[Timest
         smoothed.append(frame.values[:, SCORE_CHANNELS.index("smoothed_score")])
         labels.append(np.asarray(frame.labels, dtype=np.int8))
     return np.concatenate(timestamps), np.concatenate(smoothed), np.concatenate(labels)
-
-
-def _finite_contributions(scorer: SeriesScorer, dataset: Dataset, frame: Frame) -> Float32Array:
-    """Return the contributions [rows, channels] in nats.
-
-    Raises:
-        InputError: A contribution is not finite.
-    """
-    contributions = scorer.push(frame.timestamps, frame.values)
-    bad = np.flatnonzero(~np.isfinite(contributions).all(axis=1))
-    if len(bad):
-        row = int(bad[0])
-        values = frame.values[row]
-        # One missing value makes the contributions of all channels missing.
-        suspects = contributions[row] if np.isfinite(values).all() else values
-        channel = int(np.argmin(np.isfinite(suspects)))
-        raise InputError(
-            f"{dataset.location.uri}: the model gives no finite score for {to_iso(int(frame.timestamps[row]))}, where "
-            f"channel '{dataset.channels[channel]}' is {values[channel]}",
-            fix="scale the data, which fills missing values",
-        )
-    return contributions

@@ -9,7 +9,14 @@ import torch
 
 from container_component_src import storage
 from container_component_src.errors import InputError
-from container_component_src.model.bundle_info import INFO_NAME, WEIGHTS_NAME, Architecture, BundleInfo, read_info
+from container_component_src.model.bundle_info import (
+    INFO_NAME,
+    WEIGHTS_NAME,
+    Architecture,
+    BundleInfo,
+    open_calibrated,
+    read_info,
+)
 from container_component_src.model.ensemble import Ensemble
 from container_component_src.model.forecaster import Forecaster
 from container_component_src.model.network import Network
@@ -66,6 +73,16 @@ class Bundle:
         except (RuntimeError, safetensors.SafetensorError) as error:
             raise InputError(f"{file.uri}: the weights do not fit the architecture in {INFO_NAME}", fix=_FIX) from error
         return cls(info, model.eval())
+
+    @classmethod
+    def load_calibrated(cls, uri: str) -> "Bundle":
+        """Read a bundle that says when the model raises alarms.
+
+        Raises:
+            InputError: As for `load`; or the model is not calibrated.
+        """
+        open_calibrated(uri)
+        return cls.load(uri)
 
     @property
     def scorer(self) -> RowScorer:

@@ -12,7 +12,7 @@ from container_component_src.alarms.expected_rate import ExpectedRate
 from container_component_src.alarms.rule import AlarmRule
 from container_component_src.data_root import IF_DELETED
 from container_component_src.errors import InputError
-from container_component_src.steps.calibration import AlarmSettings
+from container_component_src.steps.calibration import AlarmSettings, Subsystems
 from container_component_src.steps.training import Detector, Hyperparameters
 from container_component_src.storage import Location
 from container_component_src.telemetry.scaler import Scaler
@@ -22,6 +22,8 @@ from container_component_src.values import Frozen, describe
 INFO_NAME = "bundle.json"
 WEIGHTS_NAME = "model.safetensors"
 FORMAT_VERSION = 4  # version 1 had no linear maps, version 2 no constant channels, version 3 no calibration
+
+_CALIBRATE = "run calibrate on it, and use the bundle that it writes"
 
 Size = Annotated[int, Field(ge=1, le=2**20)]  # of a layer
 Spread = Annotated[float, Field(ge=1, allow_inf_nan=False)]  # usual departure of a constant channel, in resolutions
@@ -48,7 +50,7 @@ class Calibration(Frozen):
     days: float = Field(ge=0)  # that it covers, without gaps
     highest_median: float  # of the calibration scores in a part, nats; a higher one is a sign of drift
     channel_nats: tuple[float, ...]  # mean contribution of each channel to the calibration scores
-    subsystems: dict[str, str] = Field(default_factory=dict)  # by the pattern of the names of their channels
+    subsystems: Subsystems = Field(default_factory=dict)
 
 
 class ChannelStatistics(Frozen):
@@ -135,7 +137,7 @@ class BundleInfo(Frozen):
             InputError: The model has none.
         """
         if self.calibration is None:
-            raise InputError("the model is not calibrated, so it has no alarm threshold", fix="run calibrate on it")
+            raise InputError("the model is not calibrated, so it has no alarm threshold", fix=_CALIBRATE)
         return self.calibration
 
     @property
@@ -197,6 +199,18 @@ def open_info(uri: str) -> BundleInfo:
     return read_info(storage.resolve(uri))
 
 
+def open_calibrated(uri: str) -> BundleInfo:
+    """Read the description of a bundle that says when the model raises alarms.
+
+    Raises:
+        InputError: As for `read_info`; or the model is not calibrated.
+    """
+    info = open_info(uri)
+    if info.calibration is None:
+        raise InputError(f"{uri}: the model is not calibrated, so it has no alarm threshold", fix=_CALIBRATE)
+    return info
+
+
 def copy_bundle(source: Location, target: Location) -> None:
     """Copy a bundle; the description is the last file and makes the copy complete."""
     for name in (WEIGHTS_NAME, INFO_NAME):
@@ -204,6 +218,9 @@ def copy_bundle(source: Location, target: Location) -> None:
 
 
 def _digest(values: dict[str, Any]) -> str:
-    """Return the SHA-256 of a description without its version, whatever the layout of its JSON."""
+    """Return the SHA-256 of a description without its version, whatever the layout of its JSON.
+
+    The order of keys counts, because that of the patterns of subsystems does.
+    """
     content = {key: value for key, value in values.items() if key != "version"}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()

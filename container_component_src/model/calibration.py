@@ -9,7 +9,7 @@ from container_component_src.alarms.calibration import calibrate_rule
 from container_component_src.errors import InputError
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.bundle_info import BundleInfo, Calibration
-from container_component_src.model.scoring import SeriesScorer
+from container_component_src.model.scoring import SeriesScorer, finite_contributions
 from container_component_src.steps.calibration import AlarmSettings, Calibrate
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.smoothing import Smoother
@@ -57,7 +57,7 @@ def _calibration(bundle: Bundle, data: Dataset, settings: AlarmSettings, subsyst
     channel_nats = np.zeros(len(data.channels), dtype=np.float64)
     position = 0
     for frame in data.frames():
-        contributions = scorer.push(frame.timestamps, frame.values)
+        contributions = finite_contributions(scorer, data, frame)
         channel_nats += contributions.sum(axis=0, dtype=np.float64)
         piece = slice(position, position + len(frame))
         timestamps[piece] = frame.timestamps

@@ -13,9 +13,12 @@ import numpy as np
 import torch
 
 from container_component_src.arrays import Float32Array, IntArray, Timestamps
+from container_component_src.errors import InputError
 from container_component_src.model.network import Network
 from container_component_src.model.windows import Windowing
+from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.series import Context
+from container_component_src.telemetry.timestamps import to_iso
 
 _BATCH_ROWS = 16_384  # keeps activations within a few megabytes
 MOST_DEPARTURE = 1e6  # resolutions that count; its square is finite in float32
@@ -133,3 +136,25 @@ class SeriesScorer:
             return self._scorer.contributions(values)
         all_timestamps, all_values, known = self._context.extend(timestamps, values)
         return self._scorer.contributions(all_values, all_timestamps)[known:]
+
+
+def finite_contributions(scorer: SeriesScorer, dataset: Dataset, frame: Frame) -> Float32Array:
+    """Return the contributions [rows, channels] in nats.
+
+    Raises:
+        InputError: A contribution is not finite.
+    """
+    contributions = scorer.push(frame.timestamps, frame.values)
+    bad = np.flatnonzero(~np.isfinite(contributions).all(axis=1))
+    if len(bad):
+        row = int(bad[0])
+        values = frame.values[row]
+        # One missing value makes the contributions of all channels missing.
+        suspects = contributions[row] if np.isfinite(values).all() else values
+        channel = int(np.argmin(np.isfinite(suspects)))
+        raise InputError(
+            f"{dataset.location.uri}: the model gives no finite score for {to_iso(int(frame.timestamps[row]))}, where "
+            f"channel '{dataset.channels[channel]}' is {values[channel]}",
+            fix="scale the data, which fills missing values",
+        )
+    return contributions

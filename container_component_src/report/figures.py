@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from container_component_src.alarms.rule import AlarmRule
 from container_component_src.arrays import Float64Array
+from container_component_src.evaluation.leads import baseline_name
 from container_component_src.evaluation.result import BaselineResult, EvaluationResult, ThresholdMetrics
 from container_component_src.model.bundle_info import BundleInfo
-from container_component_src.report.baselines import baseline_name
+from container_component_src.report.alarms import ShownAlarm
 from container_component_src.report.score_plot import time_figure
 from container_component_src.report.series import Series
 from container_component_src.report.text import short_number
@@ -27,23 +29,26 @@ _BASELINE_LOOKS = {
 }
 
 
-def result_figures(series: Series, result: EvaluationResult, info: BundleInfo) -> dict[str, Figure]:
+def result_figures(
+    series: Series, result: EvaluationResult, info: BundleInfo, alarms: Sequence[ShownAlarm]
+) -> dict[str, Figure]:
     """Return all plots except those of the split and the tuning, by the name that the page uses."""
+    rule = info.calibrated.rule
     return {
-        "time": time_figure(series, result),
-        "thresholds": _thresholds(result),
+        "time": time_figure(series, result, rule, alarms),
+        "thresholds": _thresholds(result, rule),
         "roc": _roc(result),
         "pr": _pr(result),
-        "histogram": _histogram(series, result),
+        "histogram": _histogram(series, result, rule),
         "training": _training(info),
     }
 
 
-def _thresholds(result: EvaluationResult) -> Figure:
+def _thresholds(result: EvaluationResult, rule: AlarmRule) -> Figure:
     curve = result.threshold_curve
     columns = (
         ("Composite F1", curve.composite_f1, "@ink", "solid", 3),
-        ("Precision", curve.precision, "@score", "solid", 2),
+        ("Precision (rows)", curve.precision, "@score", "solid", 2),
         ("Event recall", curve.event_recall, "@detected", "dash", 2),
         ("Recall (rows)", curve.recall, "@muted", "dot", 2),
     )
@@ -60,7 +65,7 @@ def _thresholds(result: EvaluationResult) -> Figure:
         "layout": {
             "xaxis": {"title": {"text": "Threshold (nats)"}},
             "yaxis": {"title": {"text": "Value"}, "range": [0, 1.02]},
-            "shapes": threshold_lines(result, "x"),
+            "shapes": threshold_lines(result, "x", rule),
         },
         "score_axis": "x",
     }
@@ -162,7 +167,7 @@ def _operating_points(
     return markers
 
 
-def _histogram(series: Series, result: EvaluationResult) -> Figure:
+def _histogram(series: Series, result: EvaluationResult, rule: AlarmRule) -> Figure:
     shares = [100 * rows / max(int(rows.sum()), 1) for rows in (series.normal, series.anomalous)]
     # A logarithmic axis has no zero, so empty bins lie at its lower end.
     floor = min(float(share[share > 0].min()) for share in shares) / 2
@@ -183,7 +188,7 @@ def _histogram(series: Series, result: EvaluationResult) -> Figure:
                 "dtick": 1,
                 "exponentformat": "none",
             },
-            "shapes": threshold_lines(result, "x"),
+            "shapes": threshold_lines(result, "x", rule),
         },
         "score_axis": "x",
     }

@@ -5,8 +5,10 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from container_component_src.evaluation.leads import baseline_name
 from container_component_src.report import text
-from container_component_src.report.baselines import baseline_name, detector_name
+from container_component_src.report.baselines import detector_name
+from container_component_src.report.threshold import rate_text
 
 _FILTERS = (
     text.duration,
@@ -19,6 +21,7 @@ _FILTERS = (
     text.utc,
     baseline_name,
     detector_name,
+    rate_text,
 )
 
 

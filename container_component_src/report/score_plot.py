@@ -1,24 +1,27 @@
-"""Plot of the score over time, with the reported events."""
+"""Plot of the score over time, with lanes of the reported events and the alarms."""
 
 from collections.abc import Sequence
 from html import escape
 
 import numpy as np
 
+from container_component_src.alarms.rule import AlarmRule
 from container_component_src.evaluation.result import EvaluationResult, EventResult
+from container_component_src.report.alarms import ShownAlarm
 from container_component_src.report.series import Line, Series, Window
 from container_component_src.report.signals import Signal
 from container_component_src.report.text import duration, short_number
 from container_component_src.report.traces import Figure, line, milliseconds, threshold_lines
 from container_component_src.telemetry.timestamps import to_iso
 
-_SCORE_TOP = 0.91  # upper end of the score axis, as a fraction of the plot
+_SCORE_TOP = 0.84  # upper end of the score axis, as a fraction of the plot; the lanes are above
+_LANES = ("Alarms", "Events")  # from below
 _MOST_SHAPES = 300  # shaded events; more would slow the plot down, and every event has a marker
 _TIME_HOVER = "%{x|%Y-%m-%d %H:%M:%S} UTC<br>score %{customdata:.4~g} nats<extra></extra>"
 
 
-def time_figure(series: Series, result: EvaluationResult) -> Figure:
-    """Return smoothed score, thresholds and events; time without data is left out."""
+def time_figure(series: Series, result: EvaluationResult, rule: AlarmRule, alarms: Sequence[ShownAlarm]) -> Figure:
+    """Return smoothed score, thresholds, events and alarms; time without data is left out."""
     score = {
         **line("Smoothed score", "@score", width=1.2),
         **_columns(series.overview),
@@ -26,7 +29,11 @@ def time_figure(series: Series, result: EvaluationResult) -> Figure:
     }
     breaks = [{"bounds": [_plotly_time(before), _plotly_time(after)]} for before, after in series.gaps]
     return {
-        "data": [score, *(_event_markers(result.events, detected) for detected in (True, False))],
+        "data": [
+            score,
+            *(_event_markers(result.events, detected) for detected in (True, False)),
+            *(_alarm_bars(alarms, is_true) for is_true in (True, False)),
+        ],
         "layout": {
             "xaxis": {
                 "type": "date",
@@ -35,11 +42,19 @@ def time_figure(series: Series, result: EvaluationResult) -> Figure:
                 "title": {"text": "Time (UTC, without gaps)"},
             },
             "yaxis": {"title": {"text": "Score (nats)"}, "domain": [0, _SCORE_TOP]},
-            "yaxis2": {"domain": [0.93, 1], "range": [0, 1], "visible": False, "fixedrange": True},
+            "yaxis2": {
+                "domain": [_SCORE_TOP + 0.03, 1],
+                "range": [-0.6, len(_LANES) - 0.4],
+                "tickvals": list(range(len(_LANES))),
+                "ticktext": list(_LANES),
+                "showgrid": False,
+                "showline": False,
+                "fixedrange": True,
+            },
             "shapes": [
                 *_window_shapes(series, result),
                 *_event_shapes(result.events),
-                *threshold_lines(result, "y"),
+                *threshold_lines(result, "y", rule),
             ],
             "hovermode": "closest",
         },
@@ -48,7 +63,7 @@ def time_figure(series: Series, result: EvaluationResult) -> Figure:
 
 
 def event_views(
-    series: Series,
+    lines: Sequence[Line],
     signals: Sequence[Sequence[Signal]],
     windows: Sequence[Window],
     result: EvaluationResult,
@@ -78,14 +93,37 @@ def event_views(
             ],
         }
         for number, (event, window, score, event_signals) in enumerate(
-            zip(result.events, windows, series.events, signals, strict=True), 1
+            zip(result.events, windows, lines, signals, strict=True), 1
         )
     ]
 
 
+def alarm_views(lines: Sequence[Line], windows: Sequence[Window], alarms: Sequence[ShownAlarm]) -> list[Figure]:
+    """Return what the plots show when the reader selects an alarm; times are as in `event_views`."""
+    return [
+        {
+            "start": milliseconds(window.start),
+            "end": milliseconds(window.end),
+            "times": [milliseconds(getattr(item.alarm, name)) for name in ("start", "raised", "peak", "end")],
+            "peak_score": float(short_number(item.alarm.peak_score)),
+            "true": item.is_true,
+            "label": f"Alarm {item.alarm.id}: {_alarm_kind(item)}, {item.event}",
+            "score": _columns(score, window.start, digits=5),
+        }
+        for item, window, score in zip(alarms, windows, lines, strict=True)
+    ]
+
+
+def _alarm_kind(item: ShownAlarm) -> str:
+    return "true alarm" if item.is_true else "false alarm"
+
+
 def _outcome(event: EventResult) -> str:
     peak = f"peak score {short_number(event.peak_score)} nats"
-    return f"Detected after {duration(event.delay_s)}, {peak}" if event.detected else f"Missed, {peak}"
+    if event.delay_s is None:
+        return f"Missed, {peak}"
+    when = f"after {duration(event.delay_s)}" if event.delay_s >= 0 else f"{duration(-event.delay_s)} before its start"
+    return f"Detected {when}, {peak}"
 
 
 def _columns(points: Line, start: int = 0, digits: int = 5) -> dict[str, list[float | None]]:
@@ -104,13 +142,36 @@ def _event_markers(events: Sequence[EventResult], detected: bool) -> Figure:
         "type": "scatter",
         "mode": "markers",
         "name": f"{state} event",
+        "meta": "events",
         "yaxis": "y2",
         "x": [milliseconds(event.start) for _, event in rows],
-        "y": [0.5] * len(rows),
+        "y": [_LANES.index("Events")] * len(rows),
         "marker": {"symbol": "triangle-down" if detected else "x", "size": 10, "color": _colour(detected)},
         "customdata": [number for number, _ in rows],
         "text": [f"<b>{escape(event.id)}</b> {escape(event.title)}<br>{state}" for _, event in rows],
         "hovertemplate": "%{text}<br>%{x|%Y-%m-%d %H:%M:%S} UTC<extra></extra>",
+    }
+
+
+def _alarm_bars(alarms: Sequence[ShownAlarm], is_true: bool) -> Figure:
+    """Return a bar for each alarm with marks at its start, peak and end; a click on it zooms to the alarm."""
+    rows = [(number, item.alarm) for number, item in enumerate(alarms) if item.is_true is is_true]
+    name, colour = ("True alarm", "@detected") if is_true else ("False alarm", "@false")
+    x: list[int | None] = []
+    for _, alarm in rows:
+        x += [milliseconds(alarm.start), milliseconds(alarm.peak), milliseconds(alarm.end), None]
+    return {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "name": name,
+        "meta": "alarms",
+        "yaxis": "y2",
+        "x": x,
+        "y": [None if value is None else _LANES.index("Alarms") for value in x],
+        "line": {"color": colour, "width": 10, "simplify": False},  # simplified lines lose short alarms
+        "marker": {"symbol": "line-ns-open", "size": 16, "color": colour},
+        "customdata": [number for number, _ in rows for _ in range(4)],
+        "hovertemplate": f"{name}<br>%{{x|%Y-%m-%d %H:%M:%S}} UTC<extra></extra>",
     }
 
 

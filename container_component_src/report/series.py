@@ -6,16 +6,18 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from container_component_src.alarms.alarm import Alarm
 from container_component_src.arrays import Float64Array, IntArray, Timestamps
 from container_component_src.evaluation.result import SCORE_CHANNELS, EvaluationResult
 from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.smoothing import GAP_FACTOR, NANOSECONDS_PER_DAY
 
 OVERVIEW_BUCKETS = 1_500  # about one for each pixel of the plot
-EVENT_BUCKETS = 300
+BUCKETS = 300  # of the lines of a window
 EVENT_POINTS = 60_000  # of the lines of all events together, which keeps the report small
 EVENT_LINES = 4  # the score, and the signals of three channels
-EVENT_MARGIN_STEPS = 120  # minimum number of time steps shown before and after an event
+ALARM_POINTS = 30_000  # of the lines of all alarms together
+MARGIN_STEPS = 120  # minimum number of time steps shown before and after an event or alarm
 HISTOGRAM_BINS = 80
 MOST_GAPS = 150  # the longest gaps, which the time axis leaves out
 
@@ -77,7 +79,7 @@ class ScoreAxis:
     def of(cls, result: EvaluationResult) -> "ScoreAxis":
         """Return the axis that fits the scores of an evaluation."""
         quantiles = result.quantiles
-        by_level = dict(zip(quantiles.level, quantiles.val, strict=True))
+        by_level = dict(zip(quantiles.level, quantiles.calibration, strict=True))
         centre = by_level[0.5]
         width = max(result.calibrated.threshold - centre, by_level[0.75] - by_level[0.25])
         return cls(centre, width if width > 0 else 1.0)
@@ -93,7 +95,7 @@ class ScoreAxis:
 
 @dataclass(frozen=True)
 class Window:
-    """Time range that the plots show when the reader selects an event."""
+    """Time range that the plots show when the reader selects an event or alarm."""
 
     start: int  # nanoseconds since 1970 UTC
     end: int  # exclusive
@@ -113,6 +115,8 @@ class WindowLine:
     def push(self, timestamps: Timestamps, values: npt.NDArray[np.floating]) -> None:
         """Add the next rows, [rows] each; rows outside the window and missing values are ignored."""
         first, stop = np.searchsorted(timestamps, [self._window.start, self._window.end])
+        if first == stop:
+            return
         known = np.isfinite(values[first:stop])
         self._downsampler.push(timestamps[first:stop][known], values[first:stop][known])
 
@@ -121,15 +125,38 @@ class WindowLine:
         return self._downsampler.line(self._longest_step)
 
 
-def event_windows(result: EvaluationResult) -> tuple[Window, ...]:
-    """Return the window of each event: the event, and at least half of its duration before and after it."""
+def event_windows(result: EvaluationResult, alarms: Sequence[Alarm] = ()) -> tuple[Window, ...]:
+    """Return the window of each event: the event and its alarms, with at least half of its duration on both sides.
+
+    Alarms widen the window up to the event's duration, so that their start and end are in view.
+    """
     step = _mean_step(result)
-    buckets = min(EVENT_BUCKETS, EVENT_POINTS // (2 * EVENT_LINES * max(len(result.events), 1)))
     windows = []
     for event in result.events:
-        margin = max((event.end - event.start) // 2, EVENT_MARGIN_STEPS * step)
-        windows.append(Window(event.start - margin, event.end + margin, step, max(buckets, 1)))
-    return tuple(windows)
+        margin = _margin(event.start, event.end, step)
+        own = [alarm for alarm in alarms if event.id in (alarm.events or ())]
+        start = max(min([event.start, *(alarm.start for alarm in own)]), event.start - 2 * margin)
+        end = min(max([event.end, *(alarm.end for alarm in own)]), event.end + 2 * margin)
+        windows.append((start - margin, end + margin))
+    return _windows(windows, step, EVENT_POINTS // EVENT_LINES)
+
+
+def alarm_windows(result: EvaluationResult, alarms: Sequence[Alarm]) -> tuple[Window, ...]:
+    """Return the window of each alarm: the alarm, and at least half of its duration before and after it."""
+    step = _mean_step(result)
+    margins = [_margin(alarm.start, alarm.end, step) for alarm in alarms]
+    spans = [(alarm.start - margin, alarm.end + margin) for alarm, margin in zip(alarms, margins, strict=True)]
+    return _windows(spans, step, ALARM_POINTS)
+
+
+def _margin(start: int, end: int, step: int) -> int:
+    return max((end - start) // 2, MARGIN_STEPS * step)
+
+
+def _windows(spans: Sequence[tuple[int, int]], step: int, points: int) -> tuple[Window, ...]:
+    """Return the windows of spans, whose lines have so many points together; a bucket has two."""
+    buckets = max(1, min(BUCKETS, points // (2 * max(len(spans), 1))))
+    return tuple(Window(start, end, step, buckets) for start, end in spans)
 
 
 @dataclass(frozen=True)
@@ -137,7 +164,7 @@ class Series:
     """Data of the score plots."""
 
     overview: Line
-    events: tuple[Line, ...]  # score in the window of each event
+    windows: tuple[Line, ...]  # score in each window
     gaps: tuple[tuple[int, int], ...]  # last timestamp before and first after each of the longest gaps
     bin_edges: Float64Array  # [bins + 1] scores, evenly spaced on the compressed axis
     normal: IntArray  # [bins] normal rows
@@ -165,7 +192,7 @@ def read_series(scores: Dataset, result: EvaluationResult, axis: ScoreAxis, wind
         before = frame.timestamps[-1:]
     return Series(
         overview=overview.line(longest_step),
-        events=tuple(line.line() for line in lines),
+        windows=tuple(line.line() for line in lines),
         gaps=tuple((int(start), int(end)) for start, end in gaps),
         bin_edges=edges,
         normal=counts[0],

@@ -1,5 +1,7 @@
 """Numbers, times and durations as texts for the reader of the report."""
 
+from collections.abc import Callable
+
 import pandas as pd
 
 from container_component_src.evaluation.result import EvaluationResult, Interval
@@ -31,9 +33,15 @@ def interval_text(interval: Interval | None, sign: bool = False) -> str:
 def interval_texts(result: EvaluationResult) -> dict[str, str]:
     """Return the intervals of an evaluation by metric."""
     return {
-        name: f"{rate(found.low)} to {rate(found.high)}" if name == "false_alarms_per_day" else interval_text(found)
-        for name, found in result.intervals.items()
+        name: f"{_text_of(name)(found.low)} to {_text_of(name)(found.high)}" for name, found in result.intervals.items()
     }
+
+
+def _text_of(metric: str) -> Callable[[float | None], str]:
+    """Return the function that writes the values of a metric."""
+    if metric.endswith("_s"):
+        return duration
+    return rate if metric.endswith("_per_day") or metric == "redundancy" else fraction
 
 
 def integer(value: int) -> str:
@@ -47,10 +55,10 @@ def share_of(part: int, total: int) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Return a duration in the largest unit in which it is at least 2, or a dash."""
+    """Return a duration, negative or not, in the largest unit in which it is at least 2, or a dash."""
     if seconds is None:
         return NONE
-    size, unit = next((unit for unit in _UNITS if seconds >= 2 * unit[0]), (1.0, "s"))
+    size, unit = next((unit for unit in _UNITS if abs(seconds) >= 2 * unit[0]), (1.0, "s"))
     return f"{seconds / size:.3g} {unit}"
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from container_component_src.alarms.rule import AlarmRule
 from container_component_src.evaluation.result import EvaluationResult
 
 Figure = dict[str, Any]  # a plotly.js figure, or a part of one
@@ -29,23 +30,23 @@ def count_axis(title: str, largest: int) -> Figure:
     return {"title": {"text": title}, "tickformat": "d", "dtick": max(1, -(-largest // 10))}
 
 
-def threshold_lines(result: EvaluationResult, axis: str) -> list[Figure]:
-    """Return both thresholds as lines across a plot whose `axis` holds scores."""
+def threshold_lines(result: EvaluationResult, axis: str, rule: AlarmRule) -> list[Figure]:
+    """Return the levels of the rule and the best threshold as lines across a plot whose `axis` holds scores."""
     across, along = ("x", "y") if axis == "y" else ("y", "x")
+    levels = [("Alarm threshold", rule.raise_above, "@calibrated", "solid")]
+    if rule.clear_below < rule.raise_above:
+        levels.append(("Clear threshold", rule.clear_below, "@calibrated", "dot"))
     return [
         {
             "type": "line",
             f"{across}ref": "paper",
             f"{across}0": 0,
             f"{across}1": 1,
-            f"{along}0": metrics.threshold,
-            f"{along}1": metrics.threshold,
+            f"{along}0": score,
+            f"{along}1": score,
             "line": {"color": colour, "width": 2, "dash": dash},
-            "name": f"{name} threshold",
+            "name": name,
             "showlegend": True,
         }
-        for name, metrics, colour, dash in (
-            ("Calibrated", result.calibrated, "@calibrated", "solid"),
-            ("Best", result.best, "@best", "dash"),
-        )
+        for name, score, colour, dash in (*levels, ("Best threshold", result.best.threshold, "@best", "dash"))
     ]

@@ -18,6 +18,7 @@ from container_component_src.values import NonEmpty
 
 TAIL_START = 0.98  # quantile of the scores at which the tail starts, for peaks_over_threshold
 ThresholdMethod = Literal["robust_quantile", "quantile", "peaks_over_threshold"]
+Subsystems = dict[NonEmpty, NonEmpty]  # names by the pattern of the names of their channels; the first that fits counts
 
 
 class Smoothing(StrEnum):
@@ -80,7 +81,7 @@ class Calibrate(AlarmSettings, DataRoot):
 
     bundle_path: NonEmpty = wired("The trained model bundle.")
     calibration_df_path: NonEmpty = wired("Scaled calibration set, on which the model was not trained.")
-    subsystems: dict[str, str] = parameter(
+    subsystems: Subsystems = parameter(
         "Subsystem of the channels whose names fit a pattern, as a JSON object of patterns and names, such as "
         '{"cabin_*": "atmosphere"}; the first pattern that fits counts.',
         {},

@@ -27,7 +27,7 @@ from container_component_src.steps.data import (
 )
 from container_component_src.steps.declaration import Arguments, adapter
 from container_component_src.steps.description import parse_text
-from container_component_src.steps.evaluation import Gate, RunEvaluation, VisualizeResults
+from container_component_src.steps.evaluation import CheckGate, RunEvaluation, VisualizeResults
 from container_component_src.steps.maintenance import Cleanup
 from container_component_src.steps.serving import DeployToKserve
 from container_component_src.steps.sizes import AvailableMemory, PodSize, check_memory, largest
@@ -49,8 +49,8 @@ PIPELINE_STEPS: tuple[type[Arguments], ...] = (
     RunPyTorchJob,
     Calibrate,
     RunEvaluation,
+    CheckGate,
     VisualizeResults,
-    Gate,
     DeployToKserve,
     Cleanup,
 )

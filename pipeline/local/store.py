@@ -13,7 +13,7 @@ from pathlib import Path
 
 from container_component_src.errors import InputError
 
-SOURCE = ("container_component_src", "config.toml", "poetry.lock", "requirements.txt")
+SOURCE = ("container_component_src", "poetry.lock", "requirements.txt")  # steps get what config.toml says as arguments
 KEPT_RUNS = 3
 
 
@@ -21,7 +21,7 @@ def source_digest(project_root: Path, env: Mapping[str, str], image_id: str = ""
     """Return a digest of everything except its arguments that determines the outputs of a step.
 
     Args:
-        project_root: Folder of the sources, the lock and the configuration.
+        project_root: Folder of the sources and the lock.
         env: Variables set for the steps.
         image_id: ID of the steps' container image; if given, it replaces the sources of the project.
 

@@ -42,6 +42,7 @@ class SummaryRules:
         metrics_type: Type of the artifacts whose metadata are metrics.
         report: Name of the report artifact, which is a page.
         page_type: Type of the artifacts that are pages for a browser.
+        gate: Name of the artifact with the conditions of the deployment.
         model_type: Type of the model artifact; the last one counts.
         deploy_step: Name of the step that deploys the model.
     """
@@ -49,6 +50,7 @@ class SummaryRules:
     metrics_type: str = dsl.Metrics.schema_title
     report: str = "report"
     page_type: str = dsl.HTML.schema_title
+    gate: str = "gate"
     model_type: str = dsl.Model.schema_title
     deploy_step: str = "deploy_to_kserve"
 
@@ -64,6 +66,7 @@ class RunSummary:
         metrics: Metadata of the metrics artifacts by artifact name.
         report: Path of the report; None if this run has not written one.
         earlier_report: Path of the report of an earlier run; None if this run has one.
+        gate: Conditions of the deployment and whether the model meets them; None if they were not checked.
         model: Path of the model.
         artifacts: Paths of the artifacts by name; in a loop, that of the last iteration. Pages are those in `last_run`.
         pages: Files of the pages to copy to `last_run`, by the name of the artifact.
@@ -78,6 +81,7 @@ class RunSummary:
     metrics: dict[str, dict[str, Any]]
     report: Path | None
     earlier_report: Path | None
+    gate: dict[str, Any] | None
     model: str | None
     artifacts: dict[str, str]
     pages: dict[str, Path]
@@ -123,6 +127,7 @@ def summarize(
         if artifact.schema_title == rules.metrics_type:
             metrics.setdefault(name, {}).update(artifact.metadata)
     report = last_run / f"{rules.report}{PAGE_SUFFIX}"
+    gate = artifacts.get(rules.gate)
     return RunSummary(
         status=status,
         pipeline=pipeline,
@@ -130,6 +135,7 @@ def summarize(
         metrics=metrics,
         report=report if rules.report in pages else None,
         earlier_report=report if rules.report not in pages and report.exists() else None,
+        gate=json.loads(Path(gate).read_text(encoding="utf-8")) if gate else None,
         model=paths.get(rules.model_type),
         artifacts=artifacts,
         pages=pages,
@@ -164,6 +170,7 @@ def write_summary(summary: RunSummary) -> None:
         "metrics": {name: dict(sorted(values.items())) for name, values in summary.metrics.items()},
         "report": _text(summary.report),
         "earlier_report": _text(summary.earlier_report),
+        "gate": summary.gate,
         "model": summary.model,
         "artifacts": summary.artifacts,
         "deployed": summary.deployed,
@@ -240,6 +247,8 @@ def _paths(summary: RunSummary) -> Iterator[tuple[str, object]]:
         yield "report", f"{summary.earlier_report} (of an earlier run, {written:%Y-%m-%d %H:%M})"
     if summary.model is not None:
         yield "model", f"{summary.model} ({'deployed' if summary.deployed else 'not deployed'})"
+    for condition in (summary.gate or {}).get("conditions", ()):
+        yield "gate", f"{'passed' if condition['passed'] else 'failed'}: {condition['text']}"
     yield "logs", summary.last_run / "logs"
     yield "summary", summary.last_run / "summary.json"
     if summary.status is RunStatus.FAILED:

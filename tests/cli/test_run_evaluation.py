@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from container_component_src.alarms.files import read_alarms
 from container_component_src.evaluation.result import EvaluationResult
 from container_component_src.main import main
 from container_component_src.telemetry.dataset import Dataset
@@ -15,7 +16,7 @@ from tests.evaluation.cases import Case, write_case
 def executor_input(folder: Path) -> str:
     artifacts: dict[str, Any] = {
         name: {"artifacts": [{"name": name, "type": {}, "uri": f"{folder}/{name}", "metadata": {}}]}
-        for name in ("scores", "evaluation", "metrics", "classification")
+        for name in ("scores", "evaluation", "alarms", "metrics", "classification")
     }
     parameters = {name: {"outputFile": f"{folder}/{name}.txt"} for name in ("composite_f1", "scores_uri")}
     outputs = {"artifacts": artifacts, "parameters": parameters, "outputFile": f"{folder}/output.json"}
@@ -24,8 +25,10 @@ def executor_input(folder: Path) -> str:
 
 def command(case: Case, *more: str) -> list[str]:
     return [
-        *("run_evaluation", "--bundle-path", case.bundle, "--val-df-path", case.val, "--test-df-path", case.test),
-        *("--scores-path", str(case.out), "--evaluation-path", str(case.out.parent / "evaluation.json"), *more),
+        *("run_evaluation", "--bundle-path", case.bundle, "--calibration-df-path", case.calibration),
+        *("--test-df-path", case.test, "--scores-path", str(case.out)),
+        *("--evaluation-path", str(case.out.parent / "evaluation.json")),
+        *("--alarms-path", str(case.out.parent / "alarms"), *more),
     ]
 
 
@@ -41,6 +44,8 @@ def test_hands_on_what_the_pipeline_expects(tmp_path: Path) -> None:
     assert metadata["scores"]["rows"] == result.counts.test_rows
     assert metadata["metrics"] == result.scalars()
     assert metadata["evaluation"]["events"] == 2
+    alarms = read_alarms(str(tmp_path / "alarms"))
+    assert metadata["alarms"] == {"alarms": len(alarms), "false_alarms": result.calibrated.false_alarms}
     assert metadata["classification"].keys() == {"confidenceMetrics", "confusionMatrix"}
 
 

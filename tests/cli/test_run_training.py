@@ -97,7 +97,7 @@ def test_the_job_publishes_its_model(tmp_path: Path, invoke: Invoke) -> None:
     chosen = {"latent_dim": 2.0, "hidden_dims": "8,4", "beta": 1.0, "lr": 0.01, "batch_size": 50.0}
     done = invoke(
         "run_pytorchjob", *paths, "--hyperparameters", json.dumps(chosen), "--max-epochs", "2.0",
-        "--min-epoch-steps", "1", "--smoothing-window", "3", "--alarm-quantile", "0.99",
+        "--min-epoch-steps", "1",
         "--executor-input", json.dumps({"outputs": outputs}),
     )  # fmt: skip
     assert (done.code, done.stderr) == (0, "")
@@ -107,26 +107,29 @@ def test_the_job_publishes_its_model(tmp_path: Path, invoke: Invoke) -> None:
     assert published == {**artifact, "metadata": info.metadata()}
     assert published["metadata"]["hidden_dims"] == [8, 4]
     assert published["metadata"]["val_loss"] == info.training.val_loss
-    assert (info.thresholds.smoothing_window, info.thresholds.quantile) == (3, 0.99)
 
 
 @pytest.mark.slow
-def test_with_a_data_root_the_job_trains_there_and_copies_its_small_bundle(
-    tmp_path: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Training pods write to the user's store, where servers read; the copy is for the pipeline's own store."""
-    given = options(tmp_path)
+def test_with_a_data_root_the_job_trains_there(tmp_path: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The artifact in the pipeline's own store has metadata alone, as that of a dataset has."""
+    given, artifact = options(tmp_path), {"name": "model", "uri": "minio://mlpipeline/model"}
+    outputs = {
+        "artifacts": {"model": {"artifacts": [artifact]}},
+        "parameters": {"model_uri": {"outputFile": str(tmp_path / "model_uri")}},
+        "outputFile": str(tmp_path / "output.json"),
+    }
     monkeypatch.setenv("PIPELINE_RUN_ID", "run-1")
     done = invoke(
-        *("run_pytorchjob", *given[:4], "--model-output-file", "minio://mlpipeline/model", "--max-epochs", "1"),
-        *("--min-epoch-steps", "1"),
-        *("--data-root", str(tmp_path / "root"), "--model-copy-path", str(tmp_path / "copy")),
+        *("run_pytorchjob", *given[:4], "--model-output-file", artifact["uri"], "--max-epochs", "1"),
+        *("--min-epoch-steps", "1", "--data-root", str(tmp_path / "root")),
+        *("--executor-input", json.dumps({"outputs": outputs})),
         *("--hyperparameters", '{"hidden_dims": "8,4", "batch_size": 50}'),
     )
     assert (done.code, done.stderr) == (0, "")
     model = tmp_path / "root" / "run-1" / "run_pytorchjob" / "model"
-    assert json.loads(done.stdout[done.stdout.index("{\n") :])["model_uri"] == str(model)
-    assert Bundle.load(str(model)).info == Bundle.load(str(tmp_path / "copy")).info
+    assert (tmp_path / "model_uri").read_text() == str(model)
+    (published,) = json.loads((tmp_path / "output.json").read_text())["artifacts"]["model"]["artifacts"]
+    assert published == {**artifact, "metadata": {**Bundle.load(str(model)).info.metadata(), "data_uri": str(model)}}
 
 
 def test_a_job_with_unknown_hyperparameters_is_refused(tmp_path: Path, invoke: Invoke) -> None:

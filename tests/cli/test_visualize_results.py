@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from container_component_src.evaluation.evaluator import evaluate
 from container_component_src.main import main
 from tests.evaluation.cases import write_case
+from tests.report.cases import evaluated
 
 
 @pytest.fixture
 def command(tmp_path: Path) -> list[str]:
     case = write_case(tmp_path)
     evaluation = tmp_path / "evaluation.json"
-    evaluate(case.bundle, case.val, case.test, str(case.out)).write(str(evaluation))
+    evaluated(case)
     data = [
         "--df-path",
         case.whole,
@@ -28,6 +28,7 @@ def command(tmp_path: Path) -> list[str]:
         case.test,
     ]
     inputs = [*data, "--scores-path", str(case.out), "--evaluation-path", str(evaluation), "--bundle-path", case.bundle]
+    inputs += ["--alarms-path", str(tmp_path / "alarms.ndjson")]
     return ["visualize_results", *inputs, "--report-path", str(tmp_path / "report.html")]
 
 

@@ -13,7 +13,7 @@ COMMANDS = Commands(
 LINES = [
     *COMMANDS.data_steps(),
     *(COMMANDS.split(2022), COMMANDS.preprocess(), COMMANDS.tune(), COMMANDS.train()),
-    *(COMMANDS.evaluate(), COMMANDS.deploy("service", ready_timeout="60")),
+    *(COMMANDS.calibrate(), COMMANDS.evaluate(), COMMANDS.deploy("service", ready_timeout="60")),
 ]
 
 

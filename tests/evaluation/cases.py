@@ -13,7 +13,6 @@ from container_component_src.alarms.rule import AlarmRule
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.bundle_info import Architecture, BundleInfo, Calibration, Epoch, TrainingSummary
 from container_component_src.model.vae import TimeStampVAE
-from container_component_src.report.page import Telemetry
 from container_component_src.steps.calibration import AlarmSettings, Smoothing
 from container_component_src.steps.data import SETS
 from container_component_src.steps.training import Hyperparameters
@@ -41,9 +40,9 @@ class Case:
     out: Path
 
     @property
-    def telemetry(self) -> Telemetry:
-        """Inputs of the report; the values are unscaled because the bundle has no scaler."""
-        return Telemetry(self.whole, {name: getattr(self, name) for name in SETS})
+    def telemetry(self) -> dict[str, str]:
+        """Datasets of the report; the values are unscaled because the bundle has no scaler."""
+        return {"df_path": self.whole, **{f"{name}_df_path": getattr(self, name) for name in SETS}}
 
 
 def make_bundle(
@@ -133,13 +132,13 @@ def anomalous_frame() -> tuple[Frame, tuple[Event, ...]]:
 
 
 def write_case(folder: Path, cuts: tuple[int, ...] = (120, 305), window: int = 3) -> Case:
-    """Write a bundle and its data: test, val, train, calibration; `cuts` are the partition bounds of val and test."""
+    """Write a bundle and its data: test, val, train, calibration; `cuts` bound the partitions of all but train."""
     make_bundle(str(folder / "bundle"), window)
     frame, events = anomalous_frame()
     test = write_dataset(folder / "test", frame, cuts, events).load()
     val = write_dataset(folder / "val", later(normal_frame(1, labelled=False), 1), cuts).load()
     train = write_dataset(folder / "train", later(normal_frame(4, labelled=False), 2), (100,)).load()
-    calibration = write_dataset(folder / "calibration", later(normal_frame(5, labelled=False), 3), ()).load()
+    calibration = write_dataset(folder / "calibration", later(normal_frame(5, labelled=False), 3), cuts).load()
     with DatasetWriter(str(folder / "whole"), "normalizedTime", CHANNELS) as writer:
         for frame in (test, val, train, calibration):
             writer.write(Frame(frame.timestamps, frame.values))
@@ -153,3 +152,10 @@ def write_case(folder: Path, cuts: tuple[int, ...] = (120, 305), window: int = 3
 def later(frame: Frame, times: int) -> Frame:
     """Return the rows shifted by the time range of this many frames."""
     return Frame(frame.timestamps + times * ROWS * SECOND, frame.values, frame.labels)
+
+
+def recalibrate(case: Case, **changes: object) -> BundleInfo:
+    """Change the calibration of the bundle."""
+    bundle = Bundle.load(case.bundle)
+    info = bundle.info.model_copy(update={"calibration": bundle.info.calibrated.model_copy(update=changes)})
+    return Bundle(info, bundle.model).save(storage.resolve(case.bundle))

@@ -6,8 +6,11 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from container_component_src.alarms.rule import AlarmRule
+from container_component_src.evaluation.found_alarms import FoundAlarms
 from container_component_src.evaluation.labelled_scores import LabelledScores
 from container_component_src.telemetry.events import Event, row_bounds
+from container_component_src.telemetry.smoothing import default_max_gap
 
 SECOND = 1_000_000_000
 DAY_S = 86_400
@@ -25,6 +28,12 @@ def labelled(seconds: list[int], scores: list[float], events: list[Event]) -> La
     return LabelledScores(timestamps, np.array(scores, dtype=np.float64), labels, events)
 
 
+def above(data: LabelledScores, threshold: float) -> FoundAlarms:
+    """Return the alarms of a single level, which a gap in the data ends."""
+    max_gap = default_max_gap(data.timestamps)
+    return FoundAlarms.by(AlarmRule(raise_above=threshold, clear_below=threshold, max_gap_ns=max_gap), data)
+
+
 def ten_seconds() -> LabelledScores:
     #        second  0  1  2  3  4  5  6  7  8  9, anomalous in 2 to 4 and 7
     return labelled(list(range(10)), [0, 5, 1, 6, 7, 6, 0, 1, 8, 0], [event(2, 5, "A-1"), event(7, 8, "A-2")])
@@ -40,3 +49,12 @@ def random_data(draw: st.DrawFn) -> LabelledScores:
     rows_and_lengths = draw(st.lists(st.tuples(st.integers(1, rows - 1), st.integers(1, 100)), min_size=1, max_size=4))
     events = [event(seconds[row], seconds[row] + length, f"A-{row}-{length}") for row, length in rows_and_lengths]
     return replace(labelled(seconds, [0.0] * rows, events), scores=scores)
+
+
+@st.composite
+def random_rules(draw: st.DrawFn) -> AlarmRule:
+    """Draw rules for the scores and time steps of `random_data`."""
+    low, high = sorted(draw(st.tuples(*[st.integers(-4, 4).map(lambda value: value / 2 - 0.25)] * 2)))
+    duration, merged = draw(st.tuples(*[st.integers(0, 4).map(lambda steps: steps * SECOND)] * 2))
+    gap = draw(st.sampled_from([None, 10 * SECOND]))
+    return AlarmRule(raise_above=high, clear_below=low, min_duration_ns=duration, merge_gap_ns=merged, max_gap_ns=gap)

@@ -9,7 +9,9 @@ import pytest
 
 from container_component_src.evaluation.evaluator import evaluate
 from container_component_src.evaluation.result import ConstantChannel, Departures, EvaluationResult
+from container_component_src.model.calibration import calibrate
 from container_component_src.model.training import train
+from container_component_src.steps.calibration import Calibrate
 from container_component_src.steps.data import ScalerType
 from container_component_src.steps.training import TrainingArguments
 from container_component_src.telemetry.dataset import Dataset, Frame
@@ -62,11 +64,16 @@ def run(folder: Path, frames: dict[str, Frame], channels: tuple[str, ...] = CHAN
         scale_dataset(str(folder / name), scaler, uri)
     arguments = TrainingArguments(
         train_df_path=scaled["train"], val_df_path=scaled["val"], model_output_file=str(folder / "model"),
-        batch_size=50, max_epochs=2, min_epoch_steps=1, latent_dim=2, hidden_dims=(8, 4), smoothing_window=3, lr=0.01,
+        batch_size=50, max_epochs=2, min_epoch_steps=1, latent_dim=2, hidden_dims=(8, 4), lr=0.01,
     )  # fmt: skip
     train(arguments)
+    settings = Calibrate(
+        bundle_path=str(folder / "model"), calibration_df_path=scaled["val"], calibrated_model_path="-",
+        smoothing_window=3, alarm_quantile=0.99,
+    )  # fmt: skip
+    calibrate(settings, str(folder / "calibrated"))
     scores = str(folder / "scores")
-    result = evaluate(str(folder / "model"), scaled["val"], scaled["test"], scores, scaled["train"], 4)
+    result = evaluate(str(folder / "calibrated"), scaled["val"], scaled["test"], scores, scaled["train"], 4)
     return Outcome(result, Dataset.open(scores).load())
 
 
@@ -101,11 +108,11 @@ def test_the_channel_that_moved_is_named_first(moved: Outcome, still: Outcome) -
 def test_the_result_says_which_channels_are_constant_and_where_they_moved(moved: Outcome, still: Outcome) -> None:
     door = ConstantChannel(
         channel="door", constant=1.0, resolution=0.01,
-        val=Departures(rows=3, first=1030 * SECOND), test=Departures(rows=0, first=None),
+        calibration=Departures(rows=3, first=1030 * SECOND), test=Departures(rows=0, first=None),
     )  # fmt: skip
     valve = ConstantChannel(
         channel="valve", constant=20.0, resolution=0.1,
-        val=Departures(rows=0, first=None), test=Departures(rows=20, first=2120 * SECOND),
+        calibration=Departures(rows=0, first=None), test=Departures(rows=20, first=2120 * SECOND),
     )  # fmt: skip
     assert moved.result.constant_channels == (door, valve)
     assert moved.result.moved_channels == ("door", "valve")
@@ -114,8 +121,8 @@ def test_the_result_says_which_channels_are_constant_and_where_they_moved(moved:
     assert still.result.moved_channels == ("door",)
 
 
-def test_a_channel_that_moves_in_the_validation_data_leaves_the_threshold_to_the_others(moved: Outcome) -> None:
-    """The door opens in 1.5 % of the validation rows, beyond the quantile of the threshold."""
+def test_a_channel_that_moves_in_the_calibration_data_leaves_the_threshold_to_the_others(moved: Outcome) -> None:
+    """The door opens in 1.5 % of the calibration rows, beyond the quantile of the threshold."""
     assert moved.result.calibrated.threshold < 100 < 100 * np.log1p(100**2 / 199)
 
 

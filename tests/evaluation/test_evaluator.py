@@ -6,13 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from container_component_src.alarms.files import read_alarms
+from container_component_src.alarms.rule import AlarmRule
 from container_component_src.errors import InputError
 from container_component_src.evaluation.evaluator import evaluate
+from container_component_src.evaluation.found_alarms import FoundAlarms
 from container_component_src.evaluation.labelled_scores import LabelledScores
 from container_component_src.evaluation.metrics import metrics_at
 from container_component_src.evaluation.result import SCORE_CHANNELS
 from container_component_src.evaluation.vus import volume_under_surface
-from container_component_src.steps.calibration import Smoothing
+from container_component_src.model.bundle_info import open_info
+from container_component_src.steps.calibration import AlarmSettings, Smoothing
 from container_component_src.steps.data import ScalerType
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.dataset_writer import DatasetWriter
@@ -22,17 +26,19 @@ from tests.evaluation.cases import (
     CHANNELS,
     ROWS,
     SECOND,
+    START,
     Case,
     anomalous_frame,
     make_bundle,
     normal_frame,
+    recalibrate,
     write_case,
     write_dataset,
 )
 
 
 def run(case: Case) -> Dataset:
-    evaluate(case.bundle, case.val, case.test, str(case.out))
+    evaluate(case.bundle, case.calibration, case.test, str(case.out))
     return Dataset.open(str(case.out))
 
 
@@ -65,17 +71,20 @@ def test_a_window_of_two_time_steps_spans_partitions(tmp_path: Path) -> None:
 
 def test_the_result_matches_the_written_scores(tmp_path: Path) -> None:
     case = write_case(tmp_path)
-    result = evaluate(case.bundle, case.val, case.test, str(case.out))
+    result = evaluate(case.bundle, case.calibration, case.test, str(case.out))
     written = Dataset.open(str(case.out))
     frame = written.load()
     assert frame.labels is not None
     data = LabelledScores(frame.timestamps, frame.values[:, 1], frame.labels, written.manifest.events)
-    assert result.calibrated == metrics_at(data, 8.0)
+    info = open_info(case.bundle)
+    assert result.bundle_digest == info.version
+    assert result.calibrated == metrics_at(FoundAlarms.by(info.calibrated.rule, data))
+    assert result.best == metrics_at(FoundAlarms.by(info.calibrated.rule.at(result.best.threshold), data))
     assert result.best.composite_f1 >= result.calibrated.composite_f1
     assert result.best.composite_f1 == pytest.approx(max(result.threshold_curve.composite_f1))
-    assert (result.counts.val_rows, result.counts.test_rows, result.counts.anomalous_rows) == (ROWS, ROWS, 50)
+    assert (result.counts.calibration_rows, result.counts.test_rows, result.counts.anomalous_rows) == (ROWS, ROWS, 50)
     assert result.counts.observed_days == pytest.approx(ROWS / 86_400)
-    assert result.quantiles.val[0] < result.quantiles.val[-1]
+    assert result.quantiles.calibration[0] < result.quantiles.calibration[-1]
     assert result.quantiles.test_anomalous[5] > result.quantiles.test_normal[5]
     assert result.seed == 7
     assert (result.smoothing, result.smoothing_window) == (Smoothing.MEDIAN, 3)
@@ -83,7 +92,7 @@ def test_the_result_matches_the_written_scores(tmp_path: Path) -> None:
 
 def test_events_list_their_top_channels(tmp_path: Path) -> None:
     case = write_case(tmp_path)
-    result = evaluate(case.bundle, case.val, case.test, str(case.out))
+    result = evaluate(case.bundle, case.calibration, case.test, str(case.out))
     assert [event.id for event in result.events] == ["A-1", "A-2"]  # the third event has no rows
     assert [event.rows for event in result.events] == [40, 10]
     first, second = result.events
@@ -91,7 +100,7 @@ def test_events_list_their_top_channels(tmp_path: Path) -> None:
     assert second.top_channels[0].channel == "pressure"
     assert len(first.top_channels) == len(CHANNELS)
     fan = anomalous_frame()[0].values[100:140, 2].astype(np.float64)
-    usual = np.median(normal_frame(1, labelled=False).values[:, 2].astype(np.float64) ** 2)
+    usual = np.median(normal_frame(5, labelled=False).values[:, 2].astype(np.float64) ** 2)
     assert first.top_channels[0].excess == pytest.approx(0.5 * (np.mean(fan**2) - usual), rel=1e-4)
     assert first.detected
     assert first.delay_s == 1.0  # the median rises with the second anomalous row
@@ -100,10 +109,10 @@ def test_events_list_their_top_channels(tmp_path: Path) -> None:
 
 def test_root_causes_are_those_of_the_events_that_name_them(tmp_path: Path) -> None:
     case = write_case(tmp_path)
-    result = evaluate(case.bundle, case.val, case.test, str(case.out))
+    result = evaluate(case.bundle, case.calibration, case.test, str(case.out))
     assert [event.causes for event in result.events] == [("fan",), ()]
     assert result.root_cause is not None
-    # The shift of the fan by 6 is beyond 99.9 % of its validation data, which the other channels resemble.
+    # The shift of the fan by 6 is beyond 99 % of its calibration data, which the other channels resemble.
     assert set(result.root_cause.model_dump().values()) == {1}
     assert result.scalars()["hit_rate_100"] == result.scalars()["channel_f05"] == 1.0
 
@@ -112,14 +121,14 @@ def test_a_result_without_causes(tmp_path: Path) -> None:
     case = write_case(tmp_path)
     frame, events = anomalous_frame()
     write_dataset(Path(case.test), frame, (), tuple(event.model_copy(update={"causes": ()}) for event in events))
-    result = evaluate(case.bundle, case.val, case.test, str(case.out))
+    result = evaluate(case.bundle, case.calibration, case.test, str(case.out))
     assert result.root_cause is None
     assert "hit_rate_100" not in result.scalars()
 
 
 def test_volumes_tolerate_alarms_up_to_half_the_median_length_of_an_event(tmp_path: Path) -> None:
     case = write_case(tmp_path)
-    result = evaluate(case.bundle, case.val, case.test, str(case.out), case.train)
+    result = evaluate(case.bundle, case.calibration, case.test, str(case.out), case.train)
     assert result.vus_rows == 25  # between 40 and 10 rows
     frame = Dataset.open(str(case.out)).load()
     assert frame.labels is not None
@@ -132,7 +141,7 @@ def test_volumes_tolerate_alarms_up_to_half_the_median_length_of_an_event(tmp_pa
 
 def test_the_curves_run_from_end_to_end(tmp_path: Path) -> None:
     case = write_case(tmp_path)
-    result = evaluate(case.bundle, case.val, case.test, str(case.out))
+    result = evaluate(case.bundle, case.calibration, case.test, str(case.out))
     roc, curve = result.roc, result.threshold_curve
     assert (roc.false_positive_rate[0], roc.recall[0]) == (0.0, 0.0)
     assert (roc.false_positive_rate[-1], roc.recall[-1]) == (1.0, 1.0)
@@ -148,8 +157,8 @@ def test_the_curves_run_from_end_to_end(tmp_path: Path) -> None:
 def test_the_partitioning_does_not_matter(tmp_path: Path, cuts: tuple[int, ...]) -> None:
     reference = write_case(tmp_path / "reference")
     other = write_case(tmp_path / "other", cuts)
-    expected = evaluate(reference.bundle, reference.val, reference.test, str(reference.out))
-    result = evaluate(other.bundle, other.val, other.test, str(other.out))
+    expected = evaluate(reference.bundle, reference.calibration, reference.test, str(reference.out))
+    result = evaluate(other.bundle, other.calibration, other.test, str(other.out))
     left, right = expected.scalars(), result.scalars()
     assert left.keys() == right.keys()
     assert all(left[name] == pytest.approx(right[name], rel=1e-5) for name in left)
@@ -158,7 +167,7 @@ def test_the_partitioning_does_not_matter(tmp_path: Path, cuts: tuple[int, ...])
 def test_baselines_are_evaluated_on_the_same_rows(tmp_path: Path) -> None:
     case = write_case(tmp_path, window=1)
     write_dataset(tmp_path / "train", normal_frame(4, labelled=False), (100,))
-    result = evaluate(case.bundle, case.val, case.test, str(case.out), str(tmp_path / "train"))
+    result = evaluate(case.bundle, case.calibration, case.test, str(case.out), str(tmp_path / "train"))
     names = [baseline.name for baseline in result.baselines]
     assert names == [
         *("z_score", "mahalanobis", "pca_residual", "isolation_forest", "windowed_kmeans", "windowed_pca"),
@@ -167,8 +176,8 @@ def test_baselines_are_evaluated_on_the_same_rows(tmp_path: Path) -> None:
     # The channels are independent standard normal variables, so the model's score is half the sum of their squares.
     assert z_score.roc_auc == pytest.approx(result.roc_auc, abs=0.01)
     assert z_score.best.composite_f1 == pytest.approx(result.best.composite_f1, abs=0.05)
-    validation = (normal_frame(1, labelled=False).values.astype(np.float64) ** 2).sum(axis=1)
-    assert z_score.calibrated.threshold == pytest.approx(np.quantile(validation, 0.999), rel=0.2)
+    normal = (normal_frame(5, labelled=False).values.astype(np.float64) ** 2).sum(axis=1)
+    assert z_score.calibrated.threshold == pytest.approx(np.quantile(normal, 0.999), rel=0.2)
     for baseline in result.baselines:
         for metric, interval in baseline.advantage.items():
             gain = getattr(result, metric) - getattr(baseline, metric)
@@ -176,15 +185,68 @@ def test_baselines_are_evaluated_on_the_same_rows(tmp_path: Path) -> None:
     assert result.scalars()["mahalanobis_pr_auc"] == result.baselines[1].pr_auc
 
 
+def test_baselines_get_their_rules_by_the_settings_of_the_model(tmp_path: Path) -> None:
+    case = write_case(tmp_path, window=1)
+    settings = {"smoothing": "none", "threshold_method": "quantile", "alarm_quantile": 0.9, "clear_fraction": 0.25}
+    settings |= {"min_alarm_steps": 20, "merge_alarm_steps": 0}
+    recalibrate(case, settings=AlarmSettings.model_validate(settings))
+    z_score = evaluate(case.bundle, case.calibration, case.test, str(case.out), case.train).baselines[0]
+    train = normal_frame(4, labelled=False).values.astype(np.float64)
+    normal = normal_frame(5, labelled=False).values.astype(np.float64)
+    squares = (((normal - train.mean(axis=0)) / train.std(axis=0)) ** 2).sum(axis=1)
+    median, threshold = np.quantile(squares, [0.5, 0.9])
+    assert z_score.calibrated.threshold == pytest.approx(threshold, rel=1e-4)
+    assert z_score.calibrated.clear_threshold == pytest.approx(median + 0.25 * (threshold - median), rel=1e-4)
+    # An alarm of 20 steps is in the event of 40 alone.
+    assert (z_score.calibrated.alarms, z_score.calibrated.events_detected) == (1, 1)
+    assert z_score.calibrated.median_detection_delay_s == 19.0
+    assert z_score.best.clear_threshold == z_score.best.threshold
+
+
 def test_intervals_contain_their_metric(tmp_path: Path) -> None:
     case = write_case(tmp_path)
-    result = evaluate(case.bundle, case.val, case.test, str(case.out))
+    result = evaluate(case.bundle, case.calibration, case.test, str(case.out))
     assert result.baselines == ()
     assert result.intervals["roc_auc"].low <= result.roc_auc <= result.intervals["roc_auc"].high
     assert result.intervals["event_recall"].high == result.calibrated.event_recall == 1.0
     scalars = result.scalars()
     assert scalars["roc_auc_low"] == result.intervals["roc_auc"].low
     assert scalars["calibrated_event_recall_high"] == scalars["calibrated_event_recall"] == 1.0
+
+
+@pytest.mark.parametrize("cuts", [(), (1, 2, 3), (101, 139, 300, 399)])
+def test_writes_the_alarms_whatever_the_partitions(tmp_path: Path, cuts: tuple[int, ...]) -> None:
+    case, file = write_case(tmp_path, cuts), str(tmp_path / "alarms")
+    rule = AlarmRule(raise_above=8.0, clear_below=5.0, merge_gap_ns=3 * SECOND, max_gap_ns=10 * SECOND)
+    info = recalibrate(case, rule=rule, subsystems={"fan": "ventilation", "pressure": "air"})
+    result = evaluate(case.bundle, case.calibration, case.test, str(case.out), alarms_out_uri=file)
+    alarms = read_alarms(file)
+    assert len(alarms) == result.calibrated.alarms == 2
+    assert [alarm.events for alarm in alarms] == [("A-1",), ("A-2",)]
+    assert [alarm.channels[0].channel for alarm in alarms] == ["fan", "pressure"]
+    assert [alarm.subsystem for alarm in alarms] == ["ventilation", "air"]
+    assert [alarm.raised for alarm in alarms] == [START + 101 * SECOND, START + 301 * SECOND]  # a median is late
+    assert {alarm.threshold for alarm in alarms} == {8.0} == {result.calibrated.threshold}
+    assert {alarm.model_version for alarm in alarms} == {info.version} == {result.bundle_digest}
+    assert result.calibrated.clear_threshold == 5.0
+    assert [event.alarms for event in result.events] == [1, 1]
+
+
+def test_another_calibration_of_the_same_model_is_another_bundle(tmp_path: Path) -> None:
+    case = write_case(tmp_path)
+    first = evaluate(case.bundle, case.calibration, case.test, str(case.out))
+    recalibrate(case, rule=AlarmRule(raise_above=9.0, clear_below=9.0))
+    second = evaluate(case.bundle, case.calibration, case.test, str(case.out))
+    assert first.bundle_digest != second.bundle_digest
+
+
+def test_the_best_threshold_is_a_single_level_with_the_rest_of_the_rule(tmp_path: Path) -> None:
+    case = write_case(tmp_path)
+    rule = AlarmRule(raise_above=8.0, clear_below=5.0, min_duration_ns=15 * SECOND, max_gap_ns=10 * SECOND)
+    recalibrate(case, rule=rule)
+    result = evaluate(case.bundle, case.calibration, case.test, str(case.out))
+    assert result.best.threshold == result.best.clear_threshold
+    assert result.best.events_detected == 1  # the other event is too short
 
 
 def test_rejects_unknown_channels(tmp_path: Path) -> None:
@@ -211,8 +273,8 @@ def test_rejects_data_of_another_scaler(tmp_path: Path) -> None:
 
 def test_rejects_test_data_without_labels(tmp_path: Path) -> None:
     case = write_case(tmp_path)
-    with pytest.raises(InputError, match="val: the test data has no labels"):
-        evaluate(case.bundle, case.val, case.val, str(case.out))
+    with pytest.raises(InputError, match="calibration: the test data has no labels"):
+        evaluate(case.bundle, case.calibration, case.calibration, str(case.out))
 
 
 def test_degenerate_labels_leave_no_scores_behind(tmp_path: Path) -> None:

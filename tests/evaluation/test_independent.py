@@ -17,7 +17,7 @@ from container_component_src.evaluation.operator_metrics import operator_metrics
 from container_component_src.evaluation.root_cause import channel_scores
 from container_component_src.telemetry.events import Event
 from container_component_src.telemetry.runs import runs_of
-from tests.evaluation.labelled_data import SECOND
+from tests.evaluation.labelled_data import SECOND, above
 
 NAMES = list("abcdef")
 ROWS = 400
@@ -67,7 +67,7 @@ def test_affiliation_and_timing(seed: int) -> None:
         "global_labels": table(list(data.events_with_rows)),
         "global_predictions": predictions(alarms),
     }
-    near, timing, metrics = score_affiliation(inputs), score_adtqc(inputs), operator_metrics(data, 0.5)
+    near, timing, metrics = score_affiliation(inputs), score_adtqc(inputs), operator_metrics(above(data, 0.5))
     assert metrics.affiliation_precision == pytest.approx(near["affiliation_precision"], abs=1e-6)
     assert metrics.affiliation_recall == pytest.approx(near["affiliation_recall"], abs=1e-6)
     assert metrics.timing_quality == pytest.approx(timing["adtqc_total"], abs=1e-6)

@@ -9,12 +9,11 @@ from container_component_src.errors import InputError
 from tests.evaluation.labelled_data import DAY_S, event, labelled, ten_seconds
 
 
-def test_touching_and_overlapping_events_are_detected_separately() -> None:
+def test_touching_and_overlapping_events_have_peaks_of_their_own() -> None:
     events = [event(2, 4, "A"), event(4, 6, "B"), event(5, 8, "C"), event(50, 60, "without rows")]
     data = labelled(list(range(10)), [0, 0, 0, 0, 0, 9, 0, 0, 0, 0], events)
     assert [item.id for item in data.events_with_rows] == ["A", "B", "C"]
     assert data.event_peaks.tolist() == [0.0, 9.0, 9.0]
-    assert data.delays(1.0) == [None, 1.0, 0.0]
 
 
 def test_the_end_of_an_event_is_exclusive_and_the_last_row_counts() -> None:
@@ -22,12 +21,11 @@ def test_the_end_of_an_event_is_exclusive_and_the_last_row_counts() -> None:
     assert data.event_peaks.tolist() == [0.0, 4.0]
 
 
-def test_gaps_are_not_observed_time_and_end_an_alarm() -> None:
+def test_gaps_are_not_observed_time() -> None:
     seconds = [0, 1, 2, 3, 1000, 1001, 1002, 1003]
     data = labelled(seconds, [0, 0, 0, 9, 9, 0, 0, 0], [event(1, 2)])
     assert data.observed_days == pytest.approx(8 / DAY_S)
     assert data.normal_days == pytest.approx(7 / DAY_S)
-    assert data.false_alarms(1.0) == 2
 
 
 @pytest.mark.parametrize(

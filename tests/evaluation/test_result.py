@@ -8,15 +8,15 @@ from pydantic import ValidationError
 
 from container_component_src.errors import InputError
 from container_component_src.evaluation.evaluator import evaluate
-from container_component_src.evaluation.metadata import classification_metadata
-from container_component_src.evaluation.result import EvaluationResult, ThresholdMetrics
+from container_component_src.evaluation.metadata import classification_metadata, evaluation_metadata
+from container_component_src.evaluation.result import ALARM_METRICS, EvaluationResult, ThresholdMetrics
 from tests.evaluation.cases import write_case
 
 
 @pytest.fixture
 def result(tmp_path: Path) -> EvaluationResult:
     case = write_case(tmp_path)
-    return evaluate(case.bundle, case.val, case.test, str(case.out))
+    return evaluate(case.bundle, case.calibration, case.test, str(case.out))
 
 
 def without_alarms(result: EvaluationResult) -> EvaluationResult:
@@ -52,6 +52,18 @@ def test_scalars_are_floats_without_undefined_metrics(result: EvaluationResult) 
     assert scalars["median_detection_delay_s"] == result.calibrated.median_detection_delay_s
     missing = scalars.keys() - without_alarms(result).scalars().keys()
     assert missing == {"calibrated_precision", "calibrated_median_detection_delay_s", "median_detection_delay_s"}
+
+
+def test_the_pipeline_shows_the_metrics_of_alarms(result: EvaluationResult) -> None:
+    metadata, scalars = evaluation_metadata(result), result.scalars()
+    for name in ALARM_METRICS:
+        assert metadata[name] == scalars[name] == scalars[f"calibrated_{name}"] == getattr(result.calibrated, name)
+        assert scalars[f"calibrated_{name}_low"] <= scalars[name] <= scalars[f"calibrated_{name}_high"]
+    assert (metadata["drift"], metadata["bundle_digest"]) == ("none", result.bundle_digest)
+    assert scalars["expected_false_alarms_per_day_high"] == 3.1
+    without = without_alarms(result)
+    assert "median_detection_delay_s" not in evaluation_metadata(without)  # KFP takes no null
+    assert None not in evaluation_metadata(without).values()
 
 
 def test_the_confusion_matrix_counts_all_rows(result: EvaluationResult) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from container_component_src.arrays import Float32Array
+from container_component_src.steps.data import ScalerType
 from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.scaler import Scaler
@@ -36,3 +37,14 @@ def write_dataset(
         writer.write(frame.where(~half))
         dataset: Dataset = writer.commit(scaler=scaler)
     return dataset.location.uri
+
+
+def with_constants(folder: Path, departures: np.ndarray) -> Dataset:
+    """200 rows of the usual channels, and constant ones before them with these departures, [channels, rows]."""
+    names = (*(f"constant{number}" for number in range(len(departures))), *CHANNELS)
+    ones = (1.0,) * len(names)
+    scaler = Scaler(
+        type=ScalerType.STANDARD, channels=names, centre=ones, scale=ones, constant=names[: len(departures)]
+    )
+    values = np.column_stack([*departures, make_values(200, seed=1)]).astype(np.float32)
+    return Dataset.open(write_dataset(folder, values, names, scaler))

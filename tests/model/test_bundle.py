@@ -1,5 +1,5 @@
-import hashlib
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,17 +7,20 @@ import pytest
 import torch
 
 from container_component_src import storage
+from container_component_src.alarms.rule import AlarmRule
 from container_component_src.errors import InputError
 from container_component_src.model.bundle import Bundle, build
 from container_component_src.model.bundle_info import (
     Architecture,
     BundleInfo,
+    Calibration,
     ChannelStatistics,
     Epoch,
-    Thresholds,
     TrainingSummary,
+    open_calibrated,
     open_info,
 )
+from container_component_src.steps.calibration import AlarmSettings
 from container_component_src.steps.data import ScalerType
 from container_component_src.steps.training import Hyperparameters
 from container_component_src.telemetry.scaler import Scaler
@@ -36,8 +39,16 @@ def make_bundle(scaler: Scaler | None = None) -> Bundle:
         architecture=architecture,
         channels=CHANNELS,
         scaler=scaler,
-        thresholds=Thresholds(
-            score=9.5, method="quantile", quantile=0.99, smoothing_window=3, max_gap_ns=None, val_rows=20
+        calibration=Calibration(
+            settings=AlarmSettings(),
+            rule=AlarmRule(raise_above=9.5, clear_below=9.0),
+            method="quantile",
+            rows=20,
+            false_alarms_per_day=None,
+            days=0.0,
+            highest_median=0.0,
+            channel_nats=(1.0,) * len(CHANNELS),
+            subsystems={"fan_*": "ventilation", "*": "atmosphere"},
         ),
         training=summary,
         channel_statistics={name: ChannelStatistics(mean=0, std=1, quantiles={"0.5": 0.1}) for name in CHANNELS},
@@ -85,12 +96,21 @@ def test_weights_of_another_architecture(tmp_path: Path) -> None:
         Bundle.load(str(tmp_path))
 
 
-def test_version_changes_with_the_description(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rule": AlarmRule(raise_above=9.5, clear_below=9.25)},
+        {"subsystems": {"*": "atmosphere", "fan_*": "ventilation"}},  # the first pattern that fits counts
+    ],
+    ids=["another rule", "another order of patterns"],
+)
+def test_version_changes_with_the_description(tmp_path: Path, change: dict[str, object]) -> None:
     bundle = make_bundle()
     first = bundle.save(storage.resolve(str(tmp_path / "first")))
-    thresholds = bundle.info.thresholds.model_copy(update={"score": 9.75})
-    changed = Bundle(bundle.info.model_copy(update={"thresholds": thresholds}), bundle.model)
+    calibration = bundle.info.calibrated.model_copy(update=change)
+    changed = Bundle(bundle.info.model_copy(update={"calibration": calibration}), bundle.model)
     second = changed.save(storage.resolve(str(tmp_path / "second")))
+    assert open_info(str(tmp_path / "second")) == second
     assert first.weights_sha256 == second.weights_sha256
     assert first.version != second.version
 
@@ -114,7 +134,7 @@ def test_missing_file_is_named(folder: Path, name: str) -> None:
     ("old", "new", "message"),
     [
         ('"channels"', '"chanels"', "chanels"),
-        ('"format_version": 3', '"format_version": 99', r"another format \(format 99, not 3\)"),
+        ('"format_version": 4', '"format_version": 99', r"another format \(format 99, not 4\)"),
         ('"latent_dim": 2', '"latent_dim": 3', "bundle.json: changed after the training"),
         ("{", "", "damaged"),
     ],
@@ -126,14 +146,42 @@ def test_invalid_description(folder: Path, old: str, new: str, message: str) -> 
         Bundle.load(str(folder))
 
 
-def test_a_bundle_from_before_the_options_takes_medians_and_refuses_missing_values(folder: Path) -> None:
+def test_a_bundle_of_an_older_format_is_refused_with_its_format(folder: Path) -> None:
     content = json.loads((folder / "bundle.json").read_text())
-    del content["impute_missing"], content["version"], content["thresholds"]["smoothing"]
-    version = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    (folder / "bundle.json").write_text(json.dumps({**content, "version": version}))
+    del content["calibration"]
+    (folder / "bundle.json").write_text(json.dumps({**content, "format_version": 3, "thresholds": {"score": 9.5}}))
+    with pytest.raises(InputError, match=r"bundle.json: .* another format \(format 3, not 4\); train again"):
+        open_info(str(folder))
+
+
+def test_a_bundle_without_calibration_has_no_alarms(tmp_path: Path) -> None:
+    bundle, folder = make_bundle(), tmp_path / "trained"
+    Bundle(bundle.info.model_copy(update={"calibration": None}), bundle.model).save(storage.resolve(str(folder)))
     info = Bundle.load(str(folder)).info
-    assert not info.impute_missing
-    assert info.thresholds.smoother().push(np.arange(3), np.array([1.0, 9.0, 2.0])).tolist() == [1, 5, 2]
+    assert "threshold" not in info.metadata()
+    refusal = "the model is not calibrated, so it has no alarm threshold; run calibrate on it"
+    for use in (open_calibrated, Bundle.load_calibrated):
+        with pytest.raises(InputError, match=f"^{re.escape(str(folder))}: {refusal}"):
+            use(str(folder))
+    for ask in (lambda: info.calibrated, lambda: info.alarm_source, info.smoother):
+        with pytest.raises(InputError, match=f"^{refusal}"):
+            ask()
+
+
+def test_a_calibrated_bundle_knows_its_rule(folder: Path) -> None:
+    bundle = Bundle.load_calibrated(str(folder))
+    assert bundle.info == open_calibrated(str(folder))
+    assert bundle.info.metadata()["threshold"] == bundle.info.alarm_source.rule.raise_above == 9.5
+    assert list(bundle.info.alarm_source.subsystems) == ["fan_*", "*"]
+
+
+def test_contributions_of_other_channels(folder: Path) -> None:
+    info = open_info(str(folder))
+    calibration = info.calibrated.model_copy(update={"channel_nats": (1.0, 2.0)})
+    changed = info.model_copy(update={"calibration": calibration}).with_version()
+    (folder / "bundle.json").write_text(changed.model_dump_json())
+    with pytest.raises(InputError, match="channel_nats does not have one value per channel"):
+        open_info(str(folder))
 
 
 def test_a_model_without_scaler_has_no_centre_to_impute_with(folder: Path) -> None:
@@ -148,8 +196,7 @@ def test_spreads_of_other_channels_than_the_constant_ones(tmp_path: Path, spread
     ones = (1.0,) * len(CHANNELS)
     scaler = Scaler(type=ScalerType.ROBUST, channels=CHANNELS, centre=ones, scale=ones, constant=("pressure",))
     info = make_bundle().info
-    thresholds = info.thresholds.model_copy(update={"constant_spreads": spreads})
-    changed = info.model_copy(update={"scaler": scaler, "thresholds": thresholds}).with_version()
+    changed = info.model_copy(update={"scaler": scaler, "constant_spreads": spreads}).with_version()
     (tmp_path / "bundle.json").write_text(changed.model_dump_json())
     with pytest.raises(InputError, match="constant_spreads does not have the constant channels of the scaler"):
         open_info(str(tmp_path))

@@ -1,6 +1,5 @@
 import logging
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +16,21 @@ from container_component_src.model.selection import Selection, balance, first_ro
 from container_component_src.model.synthetic_anomalies import Injection
 from container_component_src.model.vae import TimeStampVAE
 from container_component_src.model.windows import Windowing
-from container_component_src.steps.calibration import Smoothing
+from container_component_src.steps.calibration import AlarmSettings, Smoothing
 from container_component_src.telemetry.dataset import Dataset
-from container_component_src.telemetry.smoothing import Smoother
 from tests.model.datasets import CHANNELS, SECOND, make_values, write_dataset
 
 Contributions = Callable[[Tensor], Tensor]
+
+
+def smooth_by(method: Smoothing, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a calibration smooth scores over 3 time steps by default."""
+    monkeypatch.setattr(selection, "AlarmSettings", lambda: AlarmSettings(smoothing=method, smoothing_window=3))
+
+
+@pytest.fixture(autouse=True)
+def unsmoothed(monkeypatch: pytest.MonkeyPatch) -> None:
+    smooth_by(Smoothing.NONE, monkeypatch)
 
 
 class Stub(Network):
@@ -150,12 +158,13 @@ def test_the_choice_depends_on_the_seed_alone_and_is_logged(tmp_path: Path, capl
     )
 
 
-def test_scores_are_smoothed_as_in_operation(tmp_path: Path) -> None:
+def test_scores_are_smoothed_as_a_calibration_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Noise in the scores hides long anomalies from a detector whose scores are not smoothed."""
     val = quiet_dataset(tmp_path)
     ensemble = ensemble_of(lambda x: x.abs() + 2 * pseudorandom(x), torch.zeros_like)
     raw = select(ensemble, val, Windowing(), 0)
-    smoothed = select(ensemble, val, Windowing(), 0, partial(Smoother, Smoothing.EXPONENTIAL, 3, None))
+    smooth_by(Smoothing.EXPONENTIAL, monkeypatch)
+    smoothed = select(ensemble, val, Windowing(), 0)
     assert smoothed.average_precision["vae"] > raw.average_precision["vae"] + 0.05
     assert smoothed.average_precision["forecaster"] == pytest.approx(raw.average_precision["forecaster"])
 

@@ -2,11 +2,11 @@ from typing import Any
 
 import pytest
 
+from container_component_src.steps.calibration import Calibrate
 from container_component_src.steps.data import FitScaler, LabelTelemetry, ListArchives, SplitParquetFile
 from container_component_src.steps.evaluation import RunEvaluation
 from container_component_src.steps.maintenance import Cleanup
 from container_component_src.steps.parameters import pipeline_parameters
-from container_component_src.steps.training import RunPyTorchJob
 from pipeline.components import annotation_of, component
 
 
@@ -18,8 +18,8 @@ def test_inputs_and_outputs_follow_the_declaration() -> None:
     spec = spec_of(RunEvaluation)
     assert {name: item.type for name, item in spec.inputs.items()} == {
         "data_root": "String",
-        "model": "system.Model@0.0.1",
-        "val_df_path": "String",
+        "calibrated_model": "system.Model@0.0.1",
+        "calibration_df_path": "String",
         "test_df_path": "String",
         "train_df_path": "String",
         "baseline_window_steps": "Integer",
@@ -28,6 +28,7 @@ def test_inputs_and_outputs_follow_the_declaration() -> None:
         "scores": "system.Dataset@0.0.1",
         "scores_uri": "String",
         "evaluation": "system.Artifact@0.0.1",
+        "alarms": "system.Artifact@0.0.1",
         "metrics": "system.Metrics@0.0.1",
         "classification": "system.ClassificationMetrics@0.0.1",
         "composite_f1": "Float",
@@ -47,8 +48,8 @@ def test_the_command_line_is_that_of_the_step() -> None:
 
 
 def test_an_artifact_that_two_options_name_is_declared_once() -> None:
-    outputs = spec_of(RunPyTorchJob).outputs
-    assert set(outputs) == {"model", "model_uri"}
+    outputs = spec_of(Calibrate).outputs
+    assert set(outputs) == {"calibrated_model", "calibrated_model_uri"}
 
 
 @pytest.mark.parametrize(("step", "key"), [(SplitParquetFile, "fingerprint"), (LabelTelemetry, "reports_fingerprint")])

@@ -21,6 +21,7 @@ from container_component_src.errors import InputError
 from container_component_src.main import COMMANDS
 from container_component_src.scratch import RUN_ID_VARIABLE
 from container_component_src.settings import Settings, load_settings
+from container_component_src.steps.calibration import AlarmSettings
 from container_component_src.steps.data import SETS
 from container_component_src.steps.parameters import pipeline_parameters
 from container_component_src.storage import S3_ENVIRONMENT
@@ -92,7 +93,7 @@ def options_of(container: dict[str, Any]) -> tuple[click.Command, dict[str, str]
 
 def test_every_step_runs_a_command_of_the_one_program(spec: dict[str, Any]) -> None:
     steps = executors(spec)
-    assert len(steps) == 13
+    assert len(steps) == 15
     for container in steps.values():
         assert container["command"] == ["python", "container_component_src/main.py"]
         assert container["image"] == load_settings(ROOT / "config.toml").image.reference
@@ -154,6 +155,62 @@ def test_steps_that_write_datasets_take_the_data_root_and_no_argument_names_the_
     assert (
         "model" not in spec["components"]["comp-deploy-to-kserve"]["inputDefinitions"]
     )  # servers read with the Secret
+
+
+def fed_by(spec: dict[str, Any], parameter: str) -> set[str]:
+    """Container tasks that get a parameter of the pipeline, those in nested pipelines too."""
+
+    def walk(dag: dict[str, Any], inputs: set[str]) -> set[str]:
+        found: set[str] = set()
+        for name, task in dag["tasks"].items():
+            component = spec["components"][task["componentRef"]["name"]]
+            given = task.get("inputs", {}).get("parameters", {})
+            inner = {key for key, value in given.items() if value.get("componentInputParameter") in inputs}
+            if inner:
+                found |= walk(component["dag"], inner) if "dag" in component else {name}
+        return found
+
+    return walk(spec["root"]["dag"], {parameter})
+
+
+def ancestors(spec: dict[str, Any], name: str) -> set[str]:
+    """Tasks whose outputs a task of the same graph uses, directly or through others."""
+    tasks: dict[str, Any] = next(
+        component["dag"]["tasks"]
+        for component in spec["components"].values()
+        if name in component.get("dag", {}).get("tasks", {})
+    )
+    direct = set(re.findall(r"'producerTask': '([^']+)'", str(tasks[name])))
+    return direct | {far for near in direct for far in ancestors(spec, near)}
+
+
+@pytest.mark.parametrize("parameter", [*AlarmSettings.model_fields, "subsystems", "impute_missing"])
+def test_what_decides_on_alarms_feeds_the_calibration_and_not_the_training(
+    spec: dict[str, Any], parameter: str
+) -> None:
+    assert fed_by(spec, parameter) == {"list-archives", "calibrate"}  # the first step only checks it
+
+
+def test_a_calibration_uses_the_training_and_all_that_needs_alarms_uses_it(spec: dict[str, Any]) -> None:
+    assert "run-pytorchjob" in ancestors(spec, "calibrate")
+    assert "calibrate" not in ancestors(spec, "run-pytorchjob")
+    for name in ("run-evaluation", "visualize-results"):
+        given = container_tasks(spec)[name]["inputs"]["artifacts"]["calibrated_model"]["taskOutputArtifact"]
+        assert (given["producerTask"], given["outputArtifactKey"]) == ("calibrate", "calibrated_model")
+
+
+@pytest.mark.parametrize("source", ["configuration", "parameter"])
+def test_patterns_of_subsystems_keep_their_order(source: str, tmp_path: Path) -> None:
+    """The first pattern that fits counts, and neither the compiler nor the command may sort them."""
+    patterns = {"z*": "last", "fan_*": "ventilation", "a*": "first", "*": "rest"}
+    settings, output = load_settings(ROOT / "config.toml"), tmp_path / "pipeline.yaml"
+    if source == "configuration":
+        compile_pipeline(settings.model_copy(update={"subsystems": patterns}), output)
+    else:
+        compile_pipeline(settings, output, parameters={"subsystems": json.dumps(patterns)})
+    command, options = launch_options(next(yaml.safe_load_all(output.read_text())), "calibrate")
+    given = command.make_context("calibrate", [text for pair in options.items() for text in pair]).params
+    assert list(given["subsystems"].items()) == list(patterns.items())
 
 
 def test_steps_take_the_sets_that_their_inputs_name(spec: dict[str, Any]) -> None:
@@ -394,3 +451,17 @@ def test_compiled_file_loads_again(tmp_path: Path) -> None:
     loaded = kfp_components.load_component_from_file(str(output))
     assert loaded.pipeline_spec.pipeline_info.name == "columbus-eclss-ad-pipeline"
     assert list(tmp_path.iterdir()) == [output]
+
+
+def test_only_a_model_that_passes_the_gate_is_deployed(spec: dict[str, Any]) -> None:
+    outer = spec["components"]["comp-exit-handler-1"]["dag"]["tasks"]
+    assert outer["deploy-if-good"]["inputs"]["parameters"]["passed"] == {
+        "taskOutputParameter": {"producerTask": "check-gate", "outputParameterKey": "passed"}
+    }
+    outputs = spec["components"]["comp-check-gate"]["outputDefinitions"]["parameters"]
+    assert outputs == {"passed": {"parameterType": "BOOLEAN"}, "reason": {"parameterType": "STRING"}}
+    (gate,) = spec["components"]["comp-deploy-if-good"]["dag"]["tasks"].values()
+    assert gate["inputs"]["parameters"]["pipelinechannel--passed"] == {"componentInputParameter": "passed"}
+    assert gate["triggerPolicy"] == {"condition": "inputs.parameter_values['pipelinechannel--passed'] == true"}
+    report = outer["visualize-results"]["inputs"]["artifacts"]["gate"]
+    assert report == {"taskOutputArtifact": {"producerTask": "check-gate", "outputArtifactKey": "gate"}}

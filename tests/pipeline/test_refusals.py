@@ -107,7 +107,11 @@ def test_a_quantile_that_is_not_in_the_tail_is_refused_when_the_pipeline_is_comp
 
 
 @pytest.mark.parametrize(
-    "text", ["betas=[null]", "lrs=[NaN]", f"betas={NESTED}", f"betas=[{'9' * 5000}]", "namespace=Team_A", "lrs=[1e999]"]
+    "text",
+    [
+        *("betas=[null]", "lrs=[NaN]", f"betas={NESTED}", f"betas=[{'9' * 5000}]", "namespace=Team_A", "lrs=[1e999]"),
+        *('subsystems=["fan_*"]', 'subsystems={"fan_*": 3}', 'subsystems={"fan_*": ""}', "subsystems=fan_*"),
+    ],
 )
 def test_parameters_that_nothing_can_use(text: str, tmp_path: Path) -> None:
     name, _, _ = text.partition("=")
@@ -138,6 +142,14 @@ def _without(section: str, *keys: str) -> dict[str, Any]:
 def test_all_but_the_paths_of_the_data_may_be_left_out(values: dict[str, Any], tmp_path: Path) -> None:
     config = write_toml(tmp_path / "config.toml", values)
     assert outcome("--config", str(config), "--output", str(tmp_path / "out.yaml")) == (0, "")
+
+
+@pytest.mark.parametrize("name", ["", 3, ["ventilation"], {"fan": "ventilation"}])
+def test_a_subsystem_without_a_name_is_refused_with_the_configuration(name: object, tmp_path: Path) -> None:
+    config = write_toml(tmp_path / "config.toml", {**VALUES, "subsystems": {"fan_*": name}})
+    code, line = outcome("--config", str(config), "--output", str(tmp_path / "out.yaml"))
+    assert code == 2
+    assert f"{config}: key 'subsystems.fan_*" in line
 
 
 def test_whole_numbers_are_taken_for_other_numbers(tmp_path: Path) -> None:

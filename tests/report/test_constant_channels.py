@@ -2,19 +2,18 @@
 
 from pathlib import Path
 
-from container_component_src.evaluation.evaluator import evaluate
 from container_component_src.evaluation.result import ConstantChannel, Departures, EvaluationResult
 from tests.evaluation.cases import SECOND, write_case
-from tests.report.test_page import report
+from tests.report.cases import evaluated, report
 
 
 def test_constant_channels_are_listed_with_where_they_moved(tmp_path: Path) -> None:
     case, path = write_case(tmp_path), str(tmp_path / "evaluation.json")
-    evaluate(case.bundle, case.val, case.test, str(case.out)).write(path)
+    evaluated(case)
     assert "Channels that are constant in the training data" not in report(case, trials=False).texts
     moved = ConstantChannel(
         channel="valve <2>", constant=0.5, resolution=5e-4,
-        val=Departures(rows=0, first=None), test=Departures(rows=234, first=1_600_000_000 * SECOND),
+        calibration=Departures(rows=0, first=None), test=Departures(rows=234, first=1_600_000_000 * SECOND),
     )  # fmt: skip
     still = moved.model_copy(update={"channel": "door", "test": Departures(rows=0, first=None)})
     EvaluationResult.read(path).model_copy(update={"constant_channels": (moved, still)}).write(path)

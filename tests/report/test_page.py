@@ -2,97 +2,31 @@
 
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from unittest.mock import patch
 
-import numpy as np
 import plotly.graph_objects as go
 import pytest
-from plotly.offline import get_plotlyjs
 
+from container_component_src.alarms.alarm import Alarm
+from container_component_src.alarms.files import read_alarms, write_alarms
 from container_component_src.errors import InputError
-from container_component_src.evaluation.evaluator import evaluate
-from container_component_src.evaluation.result import ChannelExcess, Counts, EvaluationResult, EventResult
-from container_component_src.report.baselines import NAMES
-from container_component_src.report.overview import SPANS_SHOWN
-from container_component_src.report.page import write_report
-from container_component_src.report.rendering import render
-from container_component_src.report.score_plot import event_views
-from container_component_src.report.series import EVENT_LINES, Line, Series, event_windows
-from container_component_src.report.signals import Signal
+from container_component_src.evaluation.gate import check_gate
+from container_component_src.evaluation.leads import NAMES
+from container_component_src.evaluation.result import EvaluationResult
+from container_component_src.model.bundle_info import open_info
+from container_component_src.report import alarms as report_alarms
 from container_component_src.steps.calibration import Smoothing
-from container_component_src.steps.data import SETS
-from tests.evaluation.cases import SECOND, Case, anomalous_frame, make_bundle, write_case
-
-TRIALS = 'trial,state,val_loss,latent_dim,hidden_dims\n0,succeeded,42.0,8,"64,32"\n1,succeeded,41.0,16,</script>\n'
-LARGEST = 8_000_000
-
-
-class Page(HTMLParser):
-    """Parser that collects tags, texts and scripts."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[str] = []
-        self.scripts: list[str] = []
-        self._in = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag == "script":
-            self.scripts.append("")
-        self._in = tag
-
-    def handle_endtag(self, tag: str) -> None:
-        self._in = ""
-
-    def handle_data(self, data: str) -> None:
-        if self._in == "script":
-            self.scripts[-1] += data  # a long script comes in several pieces
-        else:
-            self.texts.append(data)
-
-    def attributes(self, name: str) -> list[str]:
-        return [attributes[name] or "" for _, attributes in self.tags if name in attributes]
-
-    @property
-    def data(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.scripts[0])
-        return found
+from container_component_src.steps.evaluation import GateLimits
+from tests.evaluation.cases import Case, anomalous_frame, make_bundle, write_case
+from tests.report.cases import Page, alarm, evaluated, report
 
 
 @pytest.fixture
 def case(tmp_path: Path) -> Case:
     case = write_case(tmp_path)
-    evaluate(case.bundle, case.val, case.test, str(case.out)).write(str(tmp_path / "evaluation.json"))
-    (tmp_path / "trials.csv").write_text(TRIALS)
+    evaluated(case)
     return case
-
-
-def report(case: Case, trials: bool = True) -> Page:
-    folder = case.out.parent
-    trials_uri = str(folder / "trials.csv") if trials else ""
-    summary = write_report(
-        case.telemetry,
-        str(case.out),
-        str(folder / "evaluation.json"),
-        case.bundle,
-        trials_uri,
-        str(folder / "report.html"),
-    )
-    content = (folder / "report.html").read_bytes()
-    assert summary == {"bytes": len(content), "events": 2, "trials": 2 if trials else 0}
-    assert len(content) < LARGEST
-    return Page(content.decode())
-
-
-def add_baselines(case: Case) -> None:
-    """Evaluate again with training data."""
-    result = evaluate(case.bundle, case.val, case.test, str(case.out), case.train)
-    result.write(str(case.out.parent / "evaluation.json"))
 
 
 def test_the_page_is_complete_and_needs_no_network(case: Case) -> None:
@@ -124,6 +58,66 @@ def test_titles_are_escaped(case: Case) -> None:
     assert page.data["events"][0]["label"] == "Event 1 of 2: A-1 Fan <b>& co</b>"
 
 
+def with_alarms(case: Case, *alarms: Alarm) -> Page:
+    write_alarms(str(case.out.parent / "alarms.ndjson"), alarms)
+    return report(case)
+
+
+def test_the_table_of_alarms_has_all_alarms_with_escaped_texts(case: Case) -> None:
+    info = open_info(case.bundle)
+    true, false = alarm(info, 98, 139, ("A-1",)), alarm(info, 200, 230).model_copy(update={"subsystem": "<u>air</u>"})
+    page = with_alarms(case, true, false)
+    text = " ".join(" ".join(page.texts).split())
+    assert f"{true.id} True alarm 2020-09-13 12:28:18 41 s 20 2020-09-13 12:28:59 fan fan 70 % <i>pressure</i>" in text
+    assert "<i>pressure</i> 30 % ventilation A-1 " in text
+    assert f"{false.id} False alarm " in text
+    assert "<u>air</u> 60 s after A-1 " in text
+    assert {"i", "u"}.isdisjoint({tag for tag, _ in page.tags})
+    rows = [attributes for tag, attributes in page.tags if tag == "tr" and attributes.get("data-view") == "alarms"]
+    filters = [(row["data-number"], row["data-state"], row["data-subsystem"]) for row in rows]
+    assert filters == [("0", "true", "ventilation"), ("1", "false", "<u>air</u>")]
+    assert [tag["value"] for name, tag in page.tags if name == "option"] == ["all", "<u>air</u>", "ventilation"]
+
+
+def test_the_download_is_a_file_of_alarms(case: Case, tmp_path: Path) -> None:
+    info = open_info(case.bundle)
+    alarms = [alarm(info, 98, 139, ("A-1",)), alarm(info, 200, 230)]
+    downloaded = tmp_path / "downloaded.csv"
+    downloaded.write_text(with_alarms(case, *alarms).data["alarms_csv"])
+    assert read_alarms(str(downloaded)) == alarms
+
+
+def test_alarms_that_are_left_out_are_counted(case: Case) -> None:
+    info = open_info(case.bundle)
+    alarms = [alarm(info, second, second, peak_score=9.0 + second) for second in range(5)]
+    assert "are left out" not in " ".join(with_alarms(case, *alarms).texts)
+    with patch.object(report_alarms, "MOST_ALARMS", 3):
+        page = with_alarms(case, *alarms)
+    text = " ".join(" ".join(page.texts).split())
+    assert "The 3 alarms with the largest peaks are shown, and 2 are left out" in text
+    assert [view["peak_score"] for view in page.data["alarms"]] == [11.0, 12.0, 13.0]
+
+
+def test_without_an_alarm_the_page_says_so(case: Case) -> None:
+    page = with_alarms(case)
+    assert "No alarm was raised." in page.texts
+    assert "download-alarms" not in page.attributes("id")
+    assert page.data["alarms"] == []
+
+
+def test_metrics_of_rows_come_after_those_of_alarms(case: Case) -> None:
+    page = report(case)
+    order = page.attributes("id")
+    assert order.index("alarms") < order.index("thresholds") < order.index("baselines") < order.index("rows")
+    text = " ".join(" ".join(page.texts).split())
+    rows = text.index("Appendix: rows")
+    cards = text[text.index("False alarms a day") : text.index("Score over time")]
+    for name in ("Alarms a day", "Precision of alarms", "Events found", "Event F0.5", "Composite F1"):
+        assert name in cards
+    assert text.index("Confusion matrix") > rows
+    assert text.index("ROC curve") > rows
+
+
 def test_root_causes_are_shown_if_reports_name_them(case: Case) -> None:
     text = " ".join(report(case).texts)
     assert re.search(r"Means over the 1 of\s+2\s+events", text)
@@ -141,9 +135,10 @@ def test_root_causes_are_shown_if_reports_name_them(case: Case) -> None:
 def test_alarm_metrics_are_shown_at_both_thresholds(case: Case) -> None:
     result = EvaluationResult.read(str(case.out.parent / "evaluation.json"))
     text = " ".join(report(case).texts)
-    for name, metric in {"Event F0.5": "event_f05", "Timing quality": "timing_quality"}.items():
+    for name, metric in {"Event F0.5": "event_f05", "Precision of alarms": "alarm_precision"}.items():
         both = [f"{getattr(metrics, metric):.3f}" for metrics in (result.calibrated, result.best)]
-        assert re.search(rf"{name}\s+{both[0]}\s+{both[1]}", text)
+        interval = f"{result.intervals[metric].low:.3f} to {result.intervals[metric].high:.3f}"
+        assert re.search(rf"{name}\s+{both[0]}\s+{interval}\s+{both[1]}", text)
     assert f"(VUS PR) is {result.vus_pr:.3f}" in text
 
 
@@ -155,10 +150,23 @@ def test_the_smoothing_and_the_method_of_the_threshold_are_shown(
     case: Case, smoothing: Smoothing, window: int, text: str
 ) -> None:
     make_bundle(case.bundle, window, smoothing=smoothing)
-    evaluate(case.bundle, case.val, case.test, str(case.out)).write(str(case.out.parent / "evaluation.json"))
+    evaluated(case)
     shown = " ".join(report(case).texts)
     assert re.search(rf"Smoothing\s+{text}\s", shown)
-    assert "8 nats (quantile of the smoothed validation scores: 0.999)" in shown
+    assert "exceeds the alarm threshold, 8 nats, and lasts while" in shown
+    assert open_info(case.bundle).calibrated.method in shown
+
+
+def test_the_gate_is_shown_and_that_of_another_evaluation_is_refused(case: Case) -> None:
+    uri, evaluation = str(case.out.parent / "gate.json"), str(case.out.parent / "evaluation.json")
+    gate = check_gate(evaluation, GateLimits())
+    gate.write(uri)
+    assert gate.reason in report(case, gate=uri).texts
+    assert gate.reason not in report(case).texts
+    make_bundle(case.bundle, window=5)
+    evaluated(case)
+    with pytest.raises(InputError, match=r"gate\.json: not the gate of this evaluation"):
+        report(case, gate=uri)
 
 
 def test_every_placeholder_has_a_figure_and_every_colour_both_themes(case: Case) -> None:
@@ -174,7 +182,7 @@ def test_every_placeholder_has_a_figure_and_every_colour_both_themes(case: Case)
 
 def test_plotly_knows_every_property_of_the_figures(case: Case) -> None:
     """plotly.js ignores unknown properties; plotly for Python rejects them."""
-    add_baselines(case)
+    evaluated(case, case.train)
     for figure in report(case).data["figures"].values():
         coloured = json.loads(re.sub(r'"@[a-z]+(/[0-9.]+)?"', '"#123456"', json.dumps(figure)))
         go.Figure(data=coloured["data"], layout=coloured["layout"])
@@ -183,7 +191,8 @@ def test_plotly_knows_every_property_of_the_figures(case: Case) -> None:
 def test_the_figures_show_the_result(case: Case) -> None:
     figures = report(case).data["figures"]
     assert next(shape["y0"] for shape in figures["time"]["layout"]["shapes"] if shape["type"] == "line") == 8.0
-    assert [trace["x"] for trace in figures["time"]["data"][1:]] == [[1_600_000_100_000.0, 1_600_000_300_000.0], []]
+    _, detected, missed, *_ = figures["time"]["data"]
+    assert [trace["x"] for trace in (detected, missed)] == [[1_600_000_100_000.0, 1_600_000_300_000.0], []]
     assert figures["training"]["data"][1]["y"] == [9.5, 8.5, 7.5]
     shares = [sum(trace["y"][:-1]) for trace in figures["histogram"]["data"]]
     assert shares == pytest.approx([100, 100], rel=0.2)  # empty bins are drawn at the lower edge
@@ -230,7 +239,7 @@ def contrast(first: str, second: str) -> float:
 
 
 def test_baselines_are_in_the_table_and_the_curves(case: Case) -> None:
-    add_baselines(case)
+    evaluated(case, case.train)
     page = report(case)
     names = set(NAMES.values())
     assert names <= set(page.texts)
@@ -238,43 +247,6 @@ def test_baselines_are_in_the_table_and_the_curves(case: Case) -> None:
         curves = [trace["name"].rsplit(" ", 1)[0] for trace in page.data["figures"][figure]["data"]]
         assert names | {"Model"} <= set(curves)
     assert sum("baselines" in text and "beat" in text for text in page.texts) == 3  # header, heading, and below it
-
-
-def test_many_events_and_long_series_stay_small() -> None:
-    """Maximum number of points, each with the maximum number of digits."""
-    events = tuple(long_event(number) for number in range(500))
-    counts: dict[str, Any] = {"observed_days": 730.0, "test_rows": 63_000_000}
-    known: dict[str, Any] = {"events": events, "counts": Counts.model_construct(**counts)}
-    result = EvaluationResult.model_construct(**known)
-    windows = event_windows(result)
-    signals = []
-    for window in windows:
-        times = np.linspace(window.start, window.end, 2 * window.buckets).astype(np.int64)
-        lines = [Line(times, np.full(len(times), -np.pi * 1e-4)) for _ in range(EVENT_LINES)]
-        signals.append([Signal("ECLSS_A_RATHER_LONG_CHANNEL_NAME", 1.0, line, (0.0, 1.0)) for line in lines[1:]])
-    nothing = np.empty(0)
-    lines_of_score = tuple(item[0].line for item in signals)
-    counted = nothing.astype(np.int64)
-    scores = Series(Line(counted, nothing), lines_of_score, (), nothing, counted, counted)
-    views = json.dumps(event_views(scores, signals, windows, result), separators=(",", ":"))
-    table = render("events.html.jinja", result=result, largest_excess=1.0)
-    split = len(SETS) * SPANS_SHOWN * 40
-    assert len(views) + len(table) + len(get_plotlyjs()) + split < LARGEST - 250_000  # the other plots
-
-
-def long_event(number: int) -> EventResult:
-    return EventResult(
-        id=f"COL-AR-{number:04d}",
-        symbol="ECLSS-CWSA",
-        title="Temperature control valve not following its command",
-        start=number * 86_400 * SECOND,
-        end=(number + 1) * 86_400 * SECOND,
-        rows=86_400,
-        detected=True,
-        delay_s=1234.567,
-        peak_score=4488.3623046875,
-        top_channels=tuple(ChannelExcess(channel="ECLSS_A_RATHER_LONG_CHANNEL_NAME", excess=1.0) for _ in range(5)),
-    )
 
 
 def test_without_tuning_there_is_no_tuning_section(case: Case) -> None:

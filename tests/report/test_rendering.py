@@ -19,6 +19,6 @@ def test_a_missing_value_is_an_error() -> None:
         render("trials_page.html.jinja", plots=[])
 
 
-@pytest.mark.parametrize("name", ["style.css", "script.js"])
+@pytest.mark.parametrize("name", ["style.css", "tables.js", "detail.js", "script.js"])
 def test_embedded_files_end_no_element(name: str) -> None:
     assert not re.search(r"</(style|script)", verbatim(name))

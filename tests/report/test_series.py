@@ -72,7 +72,7 @@ def test_no_peak_is_lost_for_any_partitioning(
 
 def evaluated(folder: Path) -> tuple[EvaluationResult, Dataset, ScoreAxis]:
     case = write_case(folder)
-    result = evaluate(case.bundle, case.val, case.test, str(case.out))
+    result = evaluate(case.bundle, case.calibration, case.test, str(case.out))
     return result, Dataset.open(str(case.out)), ScoreAxis.of(result)
 
 
@@ -84,7 +84,7 @@ def test_all_rows_are_counted_and_events_are_shown_completely(tmp_path: Path) ->
     assert len(series.normal) == HISTOGRAM_BINS
     smoothed = scores.load().values[:, 1]
     assert np.nanmax(series.overview.values) == smoothed.max()
-    for event, window, line in zip(result.events, windows, series.events, strict=True):
+    for event, window, line in zip(result.events, windows, series.windows, strict=True):
         assert window.start < event.start < event.end < window.end
         inside = (line.timestamps >= event.start) & (line.timestamps < event.end)
         assert np.nanmax(line.values[inside]) == pytest.approx(event.peak_score)
@@ -105,7 +105,7 @@ def test_finds_gaps_between_partitions(tmp_path: Path) -> None:
             labels = None if frame.labels is None else frame.labels[rows]
             writer.write(Frame(later[rows], frame.values[rows], labels))
         writer.commit(events=moved)
-    result = evaluate(case.bundle, case.val, case.test, str(case.out))
+    result = evaluate(case.bundle, case.calibration, case.test, str(case.out))
     series = read_series(Dataset.open(str(case.out)), result, ScoreAxis.of(result), event_windows(result))
     assert series.gaps == ((int(later[199]), int(later[200])),)
     assert np.isnan(series.overview.values).sum() == 1

@@ -21,7 +21,7 @@ SCALER = Scaler(type=ScalerType.STANDARD, channels=CHANNELS, centre=(1000.0, 20.
 
 
 def evaluated(case: Case) -> tuple[EvaluationResult, BundleInfo, tuple[Window, ...]]:
-    result = evaluate(case.bundle, case.val, case.test, str(case.out))
+    result = evaluate(case.bundle, case.calibration, case.test, str(case.out))
     return result, open_info(case.bundle), event_windows(result)
 
 

@@ -5,11 +5,7 @@ import pytest
 from container_component_src.cli.run_training import run_training
 from container_component_src.errors import InputError
 from container_component_src.steps.training import (
-    TAIL_START,
-    FinalTraining,
     Hyperparameters,
-    RunPyTorchJob,
-    Smoothing,
     TrainingArguments,
     training_command,
 )
@@ -40,7 +36,6 @@ def test_hyperparameters_come_in_the_forms_of_the_pipeline() -> None:
         ("batch_size", 0),
         ("seed", -1),
         ("max_epochs", 0),
-        ("alarm_quantile", 1.0),
         ("momentum", 0.9),
     ],
 )
@@ -55,22 +50,10 @@ def test_a_batch_has_rows_for_every_node() -> None:
         validated(TrainingArguments, {**PATHS, "batch_size": 5, "num_gpu_nodes": 3})
 
 
-@pytest.mark.parametrize("step", [TrainingArguments, RunPyTorchJob])
-def test_a_quantile_below_the_tail_is_refused_before_the_training(step: type[FinalTraining]) -> None:
-    values = {**PATHS, "threshold_method": "peaks_over_threshold"}
-    assert validated(step, values).alarm_quantile > TAIL_START
-    for quantile in (0.95, TAIL_START):
-        assert validated(step, {**PATHS, "alarm_quantile": quantile}).threshold_method == "quantile"
-        with pytest.raises(InputError, match=f"--alarm-quantile {quantile} is not above 0.98, .*peaks_over_threshold"):
-            validated(step, {**values, "alarm_quantile": quantile})
-
-
 def test_the_command_line_carries_every_argument() -> None:
     arguments = TrainingArguments(
         **PATHS, seed=7, batch_size=256, latent_dim=3, hidden_dims=(12, 6), beta=0.25, lr=1e-5, num_gpu_nodes=2,
-        early_stopping_patience=2, max_epochs=9, run_as_pytorchjob=True, smoothing=Smoothing.MEAN, smoothing_window=30,
-        alarm_quantile=0.99,
-        threshold_method="peaks_over_threshold",
+        early_stopping_patience=2, max_epochs=9, run_as_pytorchjob=True,
     )  # fmt: skip
     command = training_command(arguments)
     assert command[:3] == ["python", "container_component_src/main.py", "run_training"]

@@ -22,7 +22,7 @@ def make_service(
     Raises:
         InputError: The bundle or the test set is missing or damaged, or their channels differ.
     """
-    bundle = Bundle.load(bundle_uri)
+    bundle = Bundle.load_calibrated(bundle_uri)
     dataset = Dataset.open(test_df_path) if test_df_path else None
     if dataset is not None:
         bundle.check_channels(dataset.channels)

@@ -9,11 +9,11 @@ import numpy.typing as npt
 
 from container_component_src.arrays import BoolArray, Float32Array, Float64Array, IntArray, Timestamps
 from container_component_src.model.bundle_info import BundleInfo
+from container_component_src.model.excess import excess, take_largest_shares
 from container_component_src.serving.protocol.rows import Rows
 from container_component_src.serving.server.missing import Imputation, imputation
-from container_component_src.steps.calibration import Smoothing
 from container_component_src.steps.serving import DEAD_AFTER
-from container_component_src.telemetry.smoothing import segment_starts, smooth
+from container_component_src.telemetry.smoothing import segment_starts
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def assess(
 ) -> Assessment:
     """Return the answers to scored rows.
 
-    Channels are ranked by their excess: the contribution less its mean in the validation data. Otherwise channels that
+    Channels are ranked by their excess: the contribution less its mean in the calibration data. Otherwise channels that
     are always noisy would lead every answer. A row is an alarm if its score is above the threshold, or a channel dead.
     With timestamps, the smoothed score decides, because the threshold was calibrated on smoothed scores. The excess is
     then smoothed, too, because such an alarm is about all rows of the window; means stand in for medians.
@@ -119,8 +119,8 @@ def assess(
     """
     scores = contributions.sum(axis=1)
     smoothed = None if rows.timestamps is None else _smooth(info, rows.timestamps, scores)
-    excess = _excess(info, contributions, rows.timestamps)
-    top, shares = _take_largest_shares(excess, min(top_channels, len(info.channels)))
+    beyond = excess(info, contributions, rows.timestamps)
+    top, shares = take_largest_shares(beyond, min(top_channels, len(info.channels)))
     missing = imputation(rows, info.channels, dead_after)
     alarms = (scores if smoothed is None else smoothed.scores) > info.calibrated.rule.raise_above
     return Assessment(
@@ -137,18 +137,6 @@ def assess(
     )
 
 
-def _excess(info: BundleInfo, contributions: Float32Array, timestamps: Timestamps | None) -> Float32Array:
-    """Return the contributions less their means in the validation data, nats, shape [rows, channels]."""
-    excess = contributions - np.array(info.calibrated.channel_nats, dtype=np.float32)
-    settings, window = info.calibrated.settings, info.smoother().window
-    if timestamps is None or window == 1:
-        return excess
-    # The median of a sum is no sum of medians.
-    method = Smoothing.MEAN if settings.smoothing is Smoothing.MEDIAN else settings.smoothing
-    starts = segment_starts(timestamps, info.max_gap_ns)
-    return smooth(excess.astype(np.float64), starts, method, window).astype(np.float32)
-
-
 def _in_engineering_units(info: BundleInfo, values: Float32Array, columns: IntArray) -> Float64Array:
     """Return scaled values of the given columns in engineering units, each of shape [rows, k]."""
     wide: Float64Array = values.astype(np.float64)
@@ -162,24 +150,3 @@ def _smooth(info: BundleInfo, timestamps: Timestamps, scores: Float32Array) -> S
     smoother = info.smoother()
     since_gap = np.arange(len(timestamps)) - segment_starts(timestamps, info.max_gap_ns) + 1
     return Smoothed(smoother.push(timestamps, scores), np.minimum(since_gap, smoother.window))
-
-
-def _take_largest_shares(excess: Float32Array, count: int) -> tuple[IntArray, Float64Array]:
-    """Return the columns of the largest values of each row and their shares in its sum; see `_take_largest`."""
-    total = np.maximum(excess, 0.0).sum(axis=1, keepdims=True, dtype=np.float64)
-    top, largest = _take_largest(excess, count)
-    return top, np.divide(np.maximum(largest, 0.0), total, out=np.zeros(top.shape), where=total > 0)
-
-
-def _take_largest(values: Float32Array, count: int) -> tuple[IntArray, Float32Array]:
-    """Return the column and the value of the largest values of each row, largest first, each of shape [rows, count].
-
-    This overwrites these values with negative infinity.
-    """
-    rows = np.arange(len(values))
-    top, largest = np.empty((len(values), count), dtype=np.int64), np.empty((len(values), count), dtype=np.float32)
-    for rank in range(count):  # for a few columns, passes take a quarter of the time of np.argpartition
-        top[:, rank] = columns = values.argmax(axis=1)
-        largest[:, rank] = values[rows, columns]
-        values[rows, columns] = -np.inf
-    return top, largest

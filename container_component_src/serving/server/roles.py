@@ -152,7 +152,7 @@ def load(options: ServingOptions, predictor_url: str = "", timeout: float = 600,
     Raises:
         InputError: The bundle is missing or damaged.
     """
-    bundle = Bundle.load(options.arguments.model_dir)
+    bundle = Bundle.load_calibrated(options.arguments.model_dir)
     if options.role is Role.TRANSFORMER:
         scorer: Scorer = RemoteScorer(predictor_url, options.arguments.model_name, bundle, timeout, retries)
     else:

@@ -10,6 +10,7 @@ from benchmarks.detection.datasets import Prepared, TelemetryFolder
 from benchmarks.detection.runs import METRICS, Settings, detector_metrics, stored_run
 from container_component_src.errors import InputError
 from container_component_src.evaluation.evaluator import evaluate
+from container_component_src.steps.calibration import Calibrate
 from container_component_src.steps.evaluation import RunEvaluation
 from container_component_src.steps.training import TrainingArguments
 from tests.benchmarks.detection.test_datasets import write_data
@@ -17,8 +18,9 @@ from tests.evaluation.cases import write_case
 
 
 def test_each_step_gets_its_parameters() -> None:
-    settings = Settings({"max_epochs": "3", "baseline_window_steps": "7", "seed": "1"})
+    settings = Settings({"max_epochs": "3", "baseline_window_steps": "7", "seed": "1", "alarm_quantile": "0.9"})
     assert settings.of(TrainingArguments) == {"max_epochs": "3", "seed": "1"}
+    assert settings.of(Calibrate) == {"alarm_quantile": "0.9"}
     assert settings.of(RunEvaluation) == {"baseline_window_steps": "7"}
 
 

@@ -51,9 +51,10 @@ def commands(session: Session) -> Commands:
 
 @pytest.fixture(scope="session")
 def trained(session: Session, commands: Commands) -> Commands:
-    """Commands of a run with a model that was trained on two nodes."""
+    """Commands of a run with a model that was trained on two nodes, and calibrated."""
     run_id = str(uuid.uuid4())
-    ended = session.run(run_id, *commands.train())
-    assert ended.code == 0, ended.log
+    for step in (commands.train(), commands.calibrate()):
+        ended = session.run(run_id, *step)
+        assert ended.code == 0, f"{step[0]}: {ended.log}"
     session.await_nothing_left(run_id)
     return commands

@@ -80,6 +80,15 @@ class Commands:
             *self._target.pod_options(image),
         ]
 
+    def calibrate(self, model: str = "model") -> list[str]:
+        """Return the command that calibrates a model in its own folder."""
+        return [
+            "calibrate",
+            *self._option("bundle-path", model),
+            *self._option("calibration-df-path", "scaled/calibration"),
+            *self._option("calibrated-model-path", model),
+        ]
+
     def evaluate(self) -> list[str]:
         """Return the command that writes scores and metrics."""
         return [

@@ -42,8 +42,9 @@ def test_model_is_deployed_and_updated_without_a_failed_request(
     assert evaluated.code == 0, evaluated.log
     first = session.run(run_id, *trained.deploy(service))
     assert first.code == 0, first.log
-    second = session.run(run_id, *trained.train(nodes=1, target="model-2"))
-    assert second.code == 0, second.log
+    for step in (trained.train(nodes=1, target="model-2"), trained.calibrate("model-2")):
+        second = session.run(run_id, *step)
+        assert second.code == 0, second.log
     with Load(session, run_id, service, trained.prefix) as load:
         updated = session.run(run_id, *trained.deploy(service, "model-2"))
     assert updated.code == 0, updated.log

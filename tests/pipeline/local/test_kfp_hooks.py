@@ -103,6 +103,7 @@ def test_kfp_without_one_of_the_names_is_refused(tmp_path: Path, monkeypatch: py
         ("inputs.parameter_values['pipelinechannel--f1'] >= 0.5", True),
         ("inputs.parameter_values['pipelinechannel--f1'] >= double(1)", False),
         ("double(int(inputs.parameter_values['pipelinechannel--n'])) >= 3.0", True),
+        ("inputs.parameter_values['pipelinechannel--flag'] == true", False),
         ("!(inputs.parameter_values['pipelinechannel--flag'] == true)", True),
     ],
 )

@@ -125,9 +125,7 @@ def test_caching_can_be_switched_off(bench: Bench) -> None:
     assert states(bench.run(local_pipelines.whole, cache=False)) == ALL_RUN
 
 
-@pytest.mark.parametrize(
-    "changed", ["container_component_src/helper.py", "requirements.txt", "poetry.lock", "config.toml"]
-)
+@pytest.mark.parametrize("changed", ["container_component_src/helper.py", "requirements.txt", "poetry.lock"])
 def test_changed_source_or_lock_invalidates_the_cache(bench: Bench, changed: str) -> None:
     bench.run(local_pipelines.whole)
     (bench.project / changed).write_text("changed = 1\n")

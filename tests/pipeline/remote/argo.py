@@ -63,7 +63,10 @@ def manifest(run_id: str, tasks: Mapping[str, Task], phase: str = "Running", gat
         nodes += step_nodes(name, task)
     if gate_closed:
         path = f"{WORKFLOW}.{TASK_PATHS['deploy-to-kserve']}"
-        nodes.append(_node(f"{path}-driver", "Pod", "Succeeded", "system-dag-driver"))
+        nodes += [
+            _node(f"{prefix}-driver", "Pod", "Succeeded", "system-dag-driver")
+            for prefix in (path, path.rpartition(".")[0])
+        ]
         nodes.append(_node(path, "Skipped", "Skipped", message="when 'false != false' evaluated false"))
     return {
         "apiVersion": "argoproj.io/v1alpha1",
@@ -124,8 +127,8 @@ def driver_of(name: str) -> str:
 
 
 def gate_driver() -> str:
-    """Return the name of the pod that evaluates the condition of the deployment."""
-    path = TASK_PATHS["deploy-to-kserve"]
+    """Return the name of the pod that hands the outputs of the gate on to the deployment."""
+    path = TASK_PATHS["deploy-to-kserve"].rpartition(".")[0]
     return f"{WORKFLOW}-system-dag-driver-{_hash(f'{WORKFLOW}.{path}-driver')}"
 
 

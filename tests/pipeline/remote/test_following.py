@@ -233,15 +233,17 @@ def test_refusal_by_the_api_itself_is_retried(
 def test_closed_deployment_gate_is_reported(platform: Platform, follow: Follow) -> None:
     platform.api.pod_logs[gate_driver()] = (
         "I0102 03:04:05.678901       8 main.go:329] output ExecutorInput:{\n"
-        '  "inputs":  {\n    "parameterValues":  {\n      "pipelinechannel--composite_f1":  0.4137,\n'
-        '      "pipelinechannel--min_composite_f1":  0.99\n    }\n  }\n}\n'
+        '  "inputs":  {\n    "parameterValues":  {\n      "backend":  "kubernetes",\n'
+        '      "gate_reason":  "composite F1 0.41 must be at least 0.99 (0.58 too low); of \\"a\\"",\n'
+        '      "passed":  false\n    }\n  }\n}\n'
     )
     told = follow(Moment("SUCCEEDED", {"list-archives": Task()}, gate_closed=True))
     assert told.code == 0
-    assert told.out.splitlines()[-2:] == ["the run succeeded", "not deployed: composite F1 0.414 below 0.99"]
+    reason = 'not deployed: composite F1 0.41 must be at least 0.99 (0.58 too low); of "a"'
+    assert told.out.splitlines()[-2:] == ["the run succeeded", reason]
     platform.api.pod_logs.clear()
     told = follow(Moment("SUCCEEDED", {"list-archives": Task()}, gate_closed=True))
-    assert told.out.splitlines()[-1] == "not deployed: composite F1 below the pipeline parameter min_composite_f1"
+    assert told.out.splitlines()[-1] == "not deployed: the gate did not pass; the report says why"
     told = follow(Moment("SUCCEEDED", {"deploy-to-kserve": Task()}))
     assert told.out.splitlines()[-1] == "the run succeeded"
 

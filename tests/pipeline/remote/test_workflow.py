@@ -75,5 +75,7 @@ def test_paths_match_the_compiled_pipeline(tmp_path: Path) -> None:
             if name not in {"onExit", "iteration-item"}:
                 parent, dag = dag, spec["components"][dag["tasks"][name]["componentRef"]["name"]]["dag"]
         assert task in (parent if "onExit" in names else dag)["tasks"]
-    gate = spec["components"]["comp-deploy-if-good"]["dag"]["tasks"]["condition-1"]
-    assert set(gate["inputs"]["parameters"]) >= {"pipelinechannel--composite_f1", "pipelinechannel--min_composite_f1"}
+    steps = spec["components"][spec["root"]["dag"]["tasks"]["exit-handler-1"]["componentRef"]["name"]]["dag"]["tasks"]
+    assert steps["deploy-if-good"]["inputs"]["parameters"]["gate_reason"] == {
+        "taskOutputParameter": {"producerTask": "check-gate", "outputParameterKey": "reason"}
+    }

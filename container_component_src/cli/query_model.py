@@ -18,13 +18,15 @@ TOKEN_VARIABLE = "QUERY_MODEL_TOKEN"  # noqa: S105 - its name, not a token
 @step_command(QueryModel)
 def query_model(arguments: QueryModel) -> None:
     """Have a served model score telemetry. The variable QUERY_MODEL_TOKEN may hold a bearer token."""
+    from container_component_src.alarms.files import write_alarms
     from container_component_src.credentials import header_value
     from container_component_src.serving.client import query
+    from container_component_src.serving.client.answer_files import write
     from container_component_src.serving.client.model_client import ModelClient
     from container_component_src.serving.client.query_output import Summary, progress
 
     token = header_value(os.environ.get(TOKEN_VARIABLE, ""), TOKEN_VARIABLE)
-    summary = Summary(arguments.rows, arguments.alarms_only)
+    summary = Summary(arguments)
     with ModelClient(arguments, token) as client, progress(sys.stderr) as advance:
 
         def seen(batch: "Answered") -> None:
@@ -33,8 +35,10 @@ def query_model(arguments: QueryModel) -> None:
 
         answers = query.ask(client, arguments)
         if arguments.output:
-            query.write(answers, arguments.output, seen)
+            write(answers, arguments.output, seen)
         else:
             for batch in answers:
                 seen(batch)
-    click.echo(summary.line(arguments.output) if arguments.output else summary.table())
+    if arguments.alarms:
+        write_alarms(arguments.alarms, summary.alarms)
+    click.echo(summary.text())

@@ -16,6 +16,8 @@ STANDARD = "Standard"
 _OLD_MODES = {"RawDeployment": STANDARD, "Serverless": KNATIVE}  # names before KServe 0.16
 HTTP_PORT = 8080
 DEAD_AFTER = 300.0  # seconds
+ROW_SUFFIXES = (".parquet", ".csv", ".ndjson")  # of the files of answers
+ALARM_SUFFIXES = (".ndjson", ".csv")
 _DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 
 
@@ -183,18 +185,35 @@ class QueryModel(TimestampColumn):
     input_format: Literal["parquet", "csv", "json"] | None = option(
         "Format of the input; detected from the content by default.", None
     )
-    output: str = option("Parquet file for the answers. Empty: a table is printed.", "")
+    output: str = option(
+        "File for the answers to all rows, in the format of its suffix: .parquet, .csv or .ndjson. Empty: a table of "
+        "the first rows is printed.",
+        "",
+    )
+    alarms: str = option("File for the alarms, in the format of its suffix: .ndjson or .csv.", "")
     batch_rows: int = option("Rows of a request.", 1000, ge=1)
     skip_missing: bool = flag("Leave out rows with a missing value.")
     impute_missing: bool = flag(
         "Have missing values scored as the centre of their channel; without timestamps, no channel is reported as dead."
     )
-    alarms_only: bool = flag("Print rows with an alarm only.")
-    rows: int = option("Rows to print.", 20, ge=1)
+    alarms_only: bool = flag("Print only rows above the alarm threshold or with a dead channel.")
+    rows: int = option("Rows to print, and alarms.", 20, ge=1)
     timeout: float = option("Seconds to wait for an answer.", 60.0, gt=0)
 
     @model_validator(mode="after")
     def _one_way_with_missing_values(self) -> Self:
         if self.skip_missing and self.impute_missing:
             raise ValueError("--skip-missing and --impute-missing exclude each other")
+        return self
+
+    @model_validator(mode="after")
+    def _files_have_known_suffixes(self) -> Self:
+        for name, file, suffixes in (
+            ("--output", self.output, ROW_SUFFIXES),
+            ("--alarms", self.alarms, ALARM_SUFFIXES),
+        ):
+            if file and not file.lower().endswith(suffixes):
+                raise ValueError(f"{name} {file}: the name must end in {' or '.join(suffixes)}, which is the format")
+        if self.output and self.output == self.alarms:
+            raise ValueError(f"--output and --alarms are the same file, {self.output}")
         return self

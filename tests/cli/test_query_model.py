@@ -2,10 +2,9 @@
 
 import io
 import json
+import re
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import httpx
@@ -13,14 +12,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from container_component_src.alarms.files import read_alarms
 from container_component_src.backends.local.processes import LOOPBACK, free_ports
 from container_component_src.backends.local.serving import running, wait_until_ready
 from container_component_src.model.bundle import Bundle
-from container_component_src.serving.client import model_client
 from container_component_src.steps.calibration import Smoothing
-from container_component_src.telemetry.smoothing import Smoother
 from tests.helpers import Invoke, assert_nothing_written, assert_refused
 from tests.serving.bundles import CHANNELS, SCALER, make_bundle
+from tests.serving.reference_alarms import RULE, alarms_of, assert_same, telemetry
+from tests.serving.reference_alarms import frame as telemetry_frame
 
 MODEL = "eclss"
 TIME = "normalizedTime"
@@ -32,7 +32,7 @@ DEAD_AFTER = 40.0  # seconds
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Bundle, str]]:
     """A bundle and the URL of its server."""
     folder = tmp_path_factory.mktemp("bundle")
-    bundle = make_bundle(folder, smoothing=SMOOTHING, smoothing_window=WINDOW, window_steps=3)
+    bundle = make_bundle(folder, smoothing=SMOOTHING, smoothing_window=WINDOW, window_steps=3, rule=RULE)
     (port,) = free_ports(1)
     command = (
         "serve_predictor", "--combined", "--model-dir", str(folder), "--model-name", MODEL,
@@ -58,9 +58,8 @@ def expected(bundle: Bundle, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarra
     """Scores and smoothed scores."""
     values = frame[list(CHANNELS)].to_numpy(np.float32)
     times = np.asarray(pd.DatetimeIndex(frame[TIME]).as_unit("ns").astype(np.int64))
-    max_gap_ns = bundle.info.thresholds.max_gap_ns
     scores = bundle.scorer.contributions(SCALER.transform(values), times).sum(axis=1)
-    return scores, Smoother(SMOOTHING, WINDOW, max_gap_ns).push(times, scores)
+    return scores, bundle.info.smoother().push(times, scores)
 
 
 def close(found: Any, wanted: np.ndarray) -> None:
@@ -115,8 +114,11 @@ def test_stdin_is_scored_and_printed(
     for score in scores:
         assert f"{score:.4g}" in outcome.stdout
     assert "smoothed_score" not in outcome.stdout
-    alarms = int((scores > 4.0).sum())
-    assert f"3 rows, {alarms} alarms, model version {served[0].info.version[:12]}, threshold 4 nats" in outcome.stdout
+    above = int((scores > RULE.raise_above).sum())
+    assert (
+        f"3 rows, {above} rows above the alarm threshold, no alarms without timestamps, model version "
+        f"{served[0].info.version[:12]}, threshold {RULE.raise_above:g} nats"
+    ) in outcome.stdout
 
 
 def test_an_error_in_stdin_names_stdin(
@@ -176,13 +178,13 @@ def test_missing_values_are_imputed_and_dead_channels_named(
     assert outcome.code == 0, outcome
     dead = ROWS - 60 - int(DEAD_AFTER) - 1
     assert f"{ROWS} rows, imputed: fan_speed: 170 rows, " in outcome.stdout
-    assert f" alarms (dead: fan_speed: {dead} rows), " in outcome.stdout
+    assert f" rows above the alarm threshold or with a dead channel (fan_speed: {dead} rows), " in outcome.stdout
     answers = pd.read_parquet(target)
     close(answers["smoothed_score"], expected(served[0], full)[1])
     assert list(map(list, answers["imputed_channels"])) == [[]] * 60 + [["fan_speed"]] * 170
     assert list(map(list, answers["dead_channels"])) == [[]] * (ROWS - dead) + [["fan_speed"]] * dead
     assert answers["alarm"][-dead:].all()
-    assert "dead_channels" in invoke(*command, "--impute-missing").stdout
+    assert re.search(r"imputed\W+dead", invoke(*command, "--impute-missing").stdout)
 
 
 def test_timestamps_beside_instances_are_sent(
@@ -230,61 +232,55 @@ def test_invalid_input_is_refused(
     assert_refused(query(b"", "--model-name", "other"), "404", "other")
 
 
-def test_an_unreachable_server_is_named(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(model_client, "FIRST_PAUSE", 0.0)
-    (tmp_path / "telemetry.csv").write_text("fan_speed\n1\n")
-    url = f"http://{LOOPBACK}:{free_ports(1)[0]}"
-    outcome = invoke("query_model", "--url", url, "--input", tmp_path / "telemetry.csv")
-    assert_refused(outcome, url, "ConnectError", code=1)
+def flat(text: str) -> str:
+    """Text without the frames and breaks of tables."""
+    return " ".join(re.sub("[^\\x00-\\x7f]", " ", text).split())
 
 
-class Gateway(BaseHTTPRequestHandler):
-    """Lets requests with the right headers through to nothing."""
-
-    seen: list[dict[str, str]] = []  # noqa: RUF012 - one per test run
-
-    def do_GET(self) -> None:
-        self.seen.append({name.lower(): value for name, value in self.headers.items()})
-        allowed = self.headers.get("authorization") == "Bearer secret"
-        body = b'{"error": "here"}' if allowed else b"RBAC: access denied"
-        self.send_response(404 if allowed else 403)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *arguments: object) -> None:
-        pass
-
-
-@pytest.mark.parametrize(("token", "said"), [("secret", "404 here"), (" secret\r\n", "404 here"), ("", "valid token")])
-def test_a_gateway_gets_host_and_token(
-    token: str, said: str, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("suffix", ["ndjson", "csv"])
+def test_alarms_are_printed_as_intervals_and_written(
+    served: tuple[Bundle, str], suffix: str, invoke: Invoke, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("QUERY_MODEL_TOKEN", token)
-    (tmp_path / "telemetry.csv").write_text("fan_speed\n1\n")
-    with ThreadingHTTPServer((LOOPBACK, 0), Gateway) as gateway:
-        Thread(target=gateway.serve_forever, daemon=True).start()
-        url = f"http://{LOOPBACK}:{gateway.server_port}/serving/space/{MODEL}"
-        outcome = invoke(
-            "query_model", "--url", url, "--host", "eclss.space.example.com", "--input", tmp_path / "telemetry.csv"
-        )
-        gateway.shutdown()
-    assert_refused(outcome, said, url)
-    assert Gateway.seen[-1]["host"] == "eclss.space.example.com"
+    timestamps, values = telemetry(0)
+    telemetry_frame(timestamps, values).to_parquet(tmp_path / "telemetry")
+    target = tmp_path / f"alarms.{suffix}"
+    command = ("query_model", "--url", served[1], "--model-name", MODEL, "--input", tmp_path / "telemetry")
+    outcome = invoke(*command, "--batch-rows", 37, "--rows", 3, "--alarms", target)
+    assert outcome.code == 0, outcome
+    wanted = alarms_of(served[0], timestamps, values)
+    assert_same(read_alarms(str(target)), wanted)
+    printed, (first, *_) = flat(outcome.stdout), wanted
+    assert f"{len(values) - 3} more rows not shown (--rows) alarm from" in printed
+    start = pd.Timestamp(first.start, tz="UTC").isoformat().replace("+00:00", "Z")
+    channels = ", ".join(f"{item.channel} ({item.share:.0%})" for item in first.channels)
+    duration = str(pd.Timedelta(first.end - first.start).to_pytimedelta())
+    assert f"{start} {duration} {first.peak_score:.4g} {first.subsystem} {channels}" in printed
+    assert f"{len(wanted) - 3} more alarms not shown (--rows)" in printed
+    assert f", {len(wanted)} alarms, model version " in printed
+    assert printed.endswith(f"; written: {target}")
 
 
-def test_a_token_or_password_is_not_repeated(invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(model_client, "FIRST_PAUSE", 0.0)
-    (tmp_path / "telemetry.csv").write_text("fan_speed\n1\n")
-    url = f"{LOOPBACK}:{free_ports(1)[0]}"
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--output", "answers.txt"), "--output answers.txt: the name must end in .parquet or .csv or .ndjson"),
+        (("--output", "answers"), "--output answers: the name must end in"),
+        (("--alarms", "alarms.parquet"), "--alarms alarms.parquet: the name must end in .ndjson or .csv"),
+        (("--alarms", "a.csv", "--output", "a.csv"), "--output and --alarms are the same file, a.csv"),
+    ],
+)
+def test_files_of_other_formats_are_refused_before_anything_is_asked(
+    options: tuple[str, ...], said: str, invoke: Invoke
+) -> None:
+    assert_refused(invoke("query_model", "--url", "http://no.such.host", *options), said)
 
-    def query(address: str) -> Any:
-        return invoke("query_model", "--url", address, "--input", tmp_path / "telemetry.csv")
 
-    outcomes = [query(f"http://user:hunter2@{url}"), query("http://user:hunter2/@host:80")]
-    assert_refused(outcomes[0], f"http://{url}", "ConnectError", code=1)
-    assert_refused(outcomes[1], "--url: not the address of a server")
-    monkeypatch.setenv("QUERY_MODEL_TOKEN", "hunter2\nhunter2")
-    outcomes.append(query(f"http://{url}"))
-    assert_refused(outcomes[2], "QUERY_MODEL_TOKEN: contains whitespace")
-    assert not [outcome for outcome in outcomes if "hunter2" in f"{outcome}"]
+def test_alarms_without_timestamps_are_refused(
+    served: tuple[Bundle, str], frame: pd.DataFrame, invoke: Invoke, tmp_path: Path
+) -> None:
+    frame.drop(columns=TIME).to_csv(tmp_path / "telemetry.csv", index=False)
+    command = ("query_model", "--url", served[1], "--model-name", MODEL, "--input", tmp_path / "telemetry.csv")
+    outcome = invoke(*command, "--alarms", tmp_path / "alarms.csv")
+    assert_refused(outcome, f"no column '{TIME}'", "no alarms without timestamps")
+    assert_nothing_written(tmp_path / "alarms.csv")
+    assert "no alarms without timestamps" in invoke(*command).stdout

@@ -41,6 +41,8 @@ def bundle_info(
     window_steps: int = 1,
     smoothing: Smoothing = Smoothing.MEDIAN,
     constant: tuple[str, ...] = (),
+    rule: AlarmRule | None = None,
+    channel_nats: tuple[float, ...] = (0.0,) * len(CHANNELS),
 ) -> BundleInfo:
     quantiles = {"0.01": -2.3, "0.5": 0.0, "0.99": 2.3}
     return BundleInfo(
@@ -51,9 +53,9 @@ def bundle_info(
         constant_spreads=dict.fromkeys(constant, 1.0),
         calibration=Calibration(
             settings=AlarmSettings(smoothing=smoothing, smoothing_window=smoothing_window),
-            rule=AlarmRule(raise_above=threshold, clear_below=threshold, max_gap_ns=10**10),
+            rule=rule or AlarmRule(raise_above=threshold, clear_below=threshold, max_gap_ns=10**10),
             method="quantile", false_alarms_per_day=None, rows=10, days=0.0, highest_median=0.0,
-            channel_nats=(0.0,) * len(CHANNELS),
+            channel_nats=channel_nats,
             subsystems={"coolant_*": "cooling"},
         ),
         training=TrainingSummary(

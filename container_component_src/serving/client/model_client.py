@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 import numpy.typing as npt
 
+from container_component_src.alarms.alarm import AlarmSource
+from container_component_src.alarms.rule import AlarmRule
 from container_component_src.arrays import Float64Array, Timestamps
 from container_component_src.errors import InputError, StepError
 from container_component_src.files import read_regular
@@ -42,6 +44,7 @@ class ModelDescription:
     context_rows: int  # number of earlier rows that the smoothed score of a row depends on
     max_rows: int  # of a request
     impute_missing: bool  # whether the model imputes missing values unless a request says otherwise
+    alarm_source: AlarmSource
 
 
 class ModelClient:
@@ -99,6 +102,7 @@ class ModelClient:
                 # Servers before it existed take what fits into a body.
                 parameters.get("max_rows", max(1, parameters["max_body_bytes"] // (_ROOMY_VALUE_BYTES * channels))),
                 parameters.get("impute_missing", False),  # unknown to servers before it existed
+                _alarm_source(content["versions"][0], parameters),
             )
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise InputError(f"{self._url}: no model of this project answers there", fix="check --url") from error
@@ -151,6 +155,19 @@ class ModelClient:
             if answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR and answer.status_code not in _BUSY:
                 raise InputError(f"{url}: {reason}")
         raise StepError(f"{url}: {reason}", fix="check that the service is ready")
+
+
+def _alarm_source(version: str, parameters: dict[str, Any]) -> AlarmSource:
+    """Return the rule of alarms; in that of servers before it existed, an alarm ends at the threshold."""
+    threshold = parameters["threshold"]
+    rule = AlarmRule(
+        raise_above=threshold,
+        clear_below=parameters.get("clear_threshold", threshold),
+        min_duration_ns=parameters.get("min_duration_ns", 0),
+        merge_gap_ns=parameters.get("merge_gap_ns", 0),
+        max_gap_ns=parameters["max_gap_ns"],
+    )
+    return AlarmSource(version, rule, parameters.get("subsystems", {}))
 
 
 def _parsed_url(text: str) -> httpx.URL:

@@ -2,19 +2,18 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from container_component_src import storage
+from container_component_src.alarms.alarm import Alarm
 from container_component_src.arrays import BoolArray, Float64Array, IntArray, Timestamps
 from container_component_src.errors import InputError, StepError
+from container_component_src.serving.client.alarm_finder import AlarmFinder
 from container_component_src.serving.client.model_client import ModelClient, ModelDescription
 from container_component_src.serving.client.source import Batch, Source
 from container_component_src.steps.serving import QueryModel
@@ -35,38 +34,43 @@ class Answered:
     rows_read: int  # number of rows up to the end of the batch, including rows with missing values
     rows_known: int | None  # number of rows of the source, if its format says so
     missing: dict[str, int]  # number of missing values in the rows read, of channels that have any
+    alarms: Sequence[Alarm] | None = None  # that have ended since the last batch; None: alarms cannot be found
 
 
 def ask(client: ModelClient, query: QueryModel) -> Iterator[Answered]:
-    """Send all rows of a source and iterate over the answers to each batch.
+    """Send all rows of a source and iterate over the answers to each batch; the last has no rows, but alarms.
 
-    With timestamps, each request repeats the last rows of the previous one, so that the scores are the same as if all
-    rows were sent at once.
+    With timestamps, each request repeats the last rows of the previous one, so that scores and alarms are the same as
+    if all rows were sent at once.
 
     Args:
         client: Connection to the model.
         query: Arguments that describe the source and the requests.
 
     Raises:
-        InputError: The source is missing or damaged or lacks a channel, or the server refuses a row.
+        InputError: The source is missing or damaged or lacks a channel, the server refuses a row, or alarms are to be
+            written and cannot be found.
         StepError: The server does not answer, or no row was scored.
     """
     model = client.describe()
     impute = query.impute_missing or (model.impute_missing and not query.skip_missing)
     source = Source(query, model.channels, impute)
-    context = _Context(model.context_rows)
+    context, finder = _Context(model.context_rows), AlarmFinder(model.alarm_source)
     read = scored = 0
     missing: Counter[str] = Counter()  # values by channel
     for batch in source.batches(_batch_rows(model, query.batch_rows)):
-        if batch.timestamps is None and (context.size or impute) and not batch.first:
-            _warn_without_timestamps(source.name, query.timestamp_col)
-        table, version = pd.DataFrame(), ""
+        if batch.timestamps is None and not batch.first:
+            _warn_without_timestamps(source.name, query)
+        table, version, alarms = pd.DataFrame(), "", None
         if len(batch.values):
             answers, version = _send(client, batch, context, source.name, impute)
+            if version != model.version:
+                raise StepError(f"{source.name}: another model was deployed during the query", fix="run it again")
+            alarms = finder.push(batch.timestamps, answers)
             table = _table(query, batch.timestamps, answers)
         read, scored = batch.rows_read, scored + len(batch.values)
         missing.update(batch.missing)
-        yield Answered(table, version, batch.rows_read, batch.rows_known, batch.missing)
+        yield Answered(table, version, batch.rows_read, batch.rows_known, batch.missing, alarms)
     if not read:
         raise StepError(f"{source.name}: no row was scored, because there is none", fix="check --input")
     if not scored:
@@ -74,14 +78,23 @@ def ask(client: ModelClient, query: QueryModel) -> Iterator[Answered]:
             f"{source.name}: none of {read:,} rows was scored, because each lacks a value ({counted(missing)})",
             fix="have missing values imputed with --impute-missing",
         )
+    alarms = finder.finish()
+    if alarms is None and query.alarms:
+        raise InputError("the server is a predictor, which finds no alarms", fix="ask the transformer with --url")
+    yield Answered(pd.DataFrame(), "", read, read, {}, alarms)
 
 
-def _warn_without_timestamps(source: str, timestamp_col: str) -> None:
+def _warn_without_timestamps(source: str, query: QueryModel) -> None:
+    if query.alarms:
+        raise InputError(
+            f"{source}: no column '{query.timestamp_col}', and there are no alarms without timestamps",
+            fix="name the column of the timestamps with --timestamp-col, or leave out --alarms",
+        )
     logger.warning(
-        "%s has no column '%s': each row is scored by itself, without smoothing, and no channel is found dead, so "
-        "alarms differ from those of rows with timestamps; name the column of the timestamps with --timestamp-col",
+        "%s has no column '%s': each row is scored by itself, without smoothing, and neither alarms nor dead channels "
+        "are found; name the column of the timestamps with --timestamp-col",
         source,
-        timestamp_col,
+        query.timestamp_col,
     )
 
 
@@ -89,36 +102,6 @@ def counted(rows: Counter[str]) -> str:
     """Return the channels with the most rows, and these rows, as text."""
     shown = ", ".join(f"{name}: {count:,} rows" for name, count in rows.most_common(_SHOWN))
     return shown + (f", and {len(rows) - _SHOWN} more channels" if len(rows) > _SHOWN else "")
-
-
-def write(answers: Iterator[Answered], target: str, seen: Callable[[Answered], None]) -> None:
-    """Write answers to a parquet file, which appears when it is complete.
-
-    Args:
-        answers: Result of `ask`.
-        target: The file or its URI.
-        seen: Called with each batch.
-    """
-    writer: pq.ParquetWriter | None = None
-    with storage.resolve(target).open_output() as file:
-        try:
-            for batch in answers:
-                seen(batch)
-                if batch.table.empty:
-                    continue
-                table = _with_types(pa.Table.from_pandas(batch.table, preserve_index=False))
-                writer = writer or pq.ParquetWriter(file, table.schema)
-                writer.write_table(table)
-        finally:
-            if writer is not None:
-                writer.close()
-
-
-def _with_types(table: pa.Table) -> pa.Table:
-    """Return a table in which lists that are all empty are lists of texts, as those of other batches."""
-    empty, texts = pa.list_(pa.null()), pa.list_(pa.string())
-    fields = [field.with_type(texts) if field.type == empty else field for field in table.schema]
-    return table.cast(pa.schema(fields, table.schema.metadata))
 
 
 class _Context:

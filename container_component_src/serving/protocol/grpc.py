@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from kserve import InferRequest
-from kserve.protocol.grpc.grpc_predict_v2_pb2 import ModelInferRequest, ModelInferResponse
+from kserve.protocol.grpc.grpc_predict_v2_pb2 import InferParameter, ModelInferRequest, ModelInferResponse
 
 from container_component_src.serving.protocol.errors import RequestError
 from container_component_src.serving.protocol.limits import Limits
@@ -72,19 +72,20 @@ def _value(parameter: Any) -> object:
 
 
 def encode_response(
-    outputs: Mapping[str, Array], request: Request, fields: Mapping[str, str]
+    outputs: Mapping[str, Array], request: Request, fields: Mapping[str, Any]
 ) -> tuple[Any, dict[str, str]]:
     """Return a gRPC answer, with raw contents if the request has these, otherwise with typed contents.
 
     Args:
         outputs: Numbers, booleans or texts (as objects) by name.
         request: The request.
-        fields: Name and version of the model, and the id of the request.
+        fields: Name and version of the model, the id of the request, and `parameters` whose values are texts.
 
     Returns:
         The message, and no headers.
     """
-    response = ModelInferResponse(**fields)
+    texts = {name: InferParameter(string_param=text) for name, text in fields.get("parameters", {}).items()}
+    response = ModelInferResponse(**{**fields, "parameters": texts})
     for name, array in outputs.items():
         datatype = datatype_of(array)
         tensor = response.outputs.add(name=name, datatype=datatype, shape=array.shape)

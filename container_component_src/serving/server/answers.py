@@ -1,4 +1,4 @@
-"""The answer to each row: its score, whether it is an alarm, and the channels that contribute most."""
+"""The answer to each row: its score, whether it is an alarm, and the channels that contribute most; and its alarms."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from container_component_src.alarms.alarm import Alarm
+from container_component_src.alarms.tracker import AlarmTracker, Change, Channels, ChannelShare
 from container_component_src.arrays import BoolArray, Float32Array, Float64Array, IntArray, Timestamps
 from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.model.excess import excess, take_largest_shares
@@ -28,16 +30,26 @@ class Smoothed:
 class Assessment:
     """Answers to all rows of a request, with k contributing channels per row."""
 
-    channels: Sequence[str]
-    threshold: float  # nats
+    info: BundleInfo  # of the bundle that scored the rows
     scores: Float32Array  # nats, shape [rows]
     smoothed: Smoothed | None
-    alarms: BoolArray  # shape [rows]
+    alarms: BoolArray  # rows above the threshold or with a dead channel, shape [rows]
+    found: Sequence[Change] | None  # latest change of each alarm in the rows; None without timestamps
     top: IntArray  # indices of the contributing channels, largest contribution first, shape [rows, k]
     shares: Float64Array  # share of these channels in all contributions, shape [rows, k]
     reconstruction: Float64Array  # engineering units, shape [rows, k]
     observed: Float64Array  # engineering units, shape [rows, k]; NaN if it was missing
     imputation: Imputation | None = None  # None if missing values are refused
+
+    @property
+    def channels(self) -> Sequence[str]:
+        """Channels of the model."""
+        return self.info.channels
+
+    @property
+    def threshold(self) -> float:
+        """Alarm threshold in nats."""
+        return self.info.calibrated.rule.raise_above
 
     @property
     def size(self) -> int:
@@ -93,6 +105,19 @@ class Assessment:
             tensors |= {"smoothed_score": self.smoothed.scores, "window_rows": self.smoothed.window_rows}
         return tensors if self.imputation is None else tensors | self.imputation.tensors()
 
+    @property
+    def found_size(self) -> int:
+        """Number of values in the JSON of the alarms."""
+        channels: int = self.top.shape[1]
+        return len(self.found or ()) * (len(Alarm.model_fields) + 2 * channels)
+
+    def found_json(self) -> str | None:
+        """Return the alarms as JSON, a list of objects as in a file of alarms; None without timestamps."""
+        if self.found is None:
+            return None
+        source = self.info.alarm_source
+        return f"[{','.join(source.alarm(change).model_dump_json() for change in self.found)}]"
+
 
 def assess(
     info: BundleInfo,
@@ -124,17 +149,33 @@ def assess(
     missing = imputation(rows, info.channels, dead_after)
     alarms = (scores if smoothed is None else smoothed.scores) > info.calibrated.rule.raise_above
     return Assessment(
-        channels=info.channels,
-        threshold=info.calibrated.rule.raise_above,
+        info=info,
         scores=scores,
         smoothed=smoothed,
         alarms=alarms if missing is None else alarms | missing.alarms,
+        found=None if smoothed is None else _find(info, rows, smoothed, top, shares, missing),
         top=top,
         shares=shares,
         reconstruction=_in_engineering_units(info, np.take_along_axis(reconstruction, top, axis=1), top),
         observed=np.take_along_axis(rows.values, top, axis=1).astype(np.float64),
         imputation=missing,
     )
+
+
+def _find(
+    info: BundleInfo, rows: Rows, smoothed: Smoothed, top: IntArray, shares: Float64Array, missing: Imputation | None
+) -> Sequence[Change]:
+    """Return the latest change of each alarm in the rows; one that may go on after them is not closed."""
+    assert rows.timestamps is not None  # noqa: S101 - only scores with timestamps are smoothed
+
+    def channels_at(row: int) -> Channels:
+        pairs = zip(top[row].tolist(), shares[row].tolist(), strict=True)
+        return tuple(ChannelShare(info.channels[column], share) for column, share in pairs)
+
+    tracker = AlarmTracker(info.calibrated.rule)
+    forced = None if missing is None else missing.alarms
+    changes = tracker.push(rows.timestamps, smoothed.scores, channels_at, forced).changes
+    return tuple({change.span.start: change for change in changes}.values())
 
 
 def _in_engineering_units(info: BundleInfo, values: Float32Array, columns: IntArray) -> Float64Array:

@@ -85,7 +85,7 @@ class Metrics:
         Args:
             scaled: Input of the model, shape [rows, channels].
             scores: Nats, shape [rows].
-            alarms: Number of rows that are alarms.
+            alarms: Number of rows above the alarm threshold or with a dead channel.
             missing: Values that were imputed; None if missing values are refused.
         """
         own = self._counts.own
@@ -116,7 +116,9 @@ class Metrics:
         yield from _request_metrics(total)
         yield CounterMetricFamily("anomaly_rows", "Rows scored.", float(total["rows"]))
         if self._labels["part"] != "predictor":
-            yield CounterMetricFamily("anomaly_alarms", "Rows answered as alarms.", float(total["alarms"]))
+            yield CounterMetricFamily(
+                "anomaly_alarms", "Rows above the alarm threshold, or with a dead channel.", float(total["alarms"])
+            )
             yield self._per_channel("anomaly_imputed_values", "Missing values scored as the centre.", total["imputed"])
             yield self._per_channel("anomaly_dead_rows", "Rows in which the channel was dead.", total["dead"])
         buckets = _cumulated(map("{:g}".format, self._edges.tolist()), total["buckets"])

@@ -28,6 +28,7 @@ from container_component_src.serving.server.roles import Answer, Role, RowServic
 from container_component_src.serving.server.scorers import PredictorError, Preparation, Scored, T
 
 JSON = {"content-type": "application/json"}
+ALARMS = "alarms"  # name of the alarms in answers: a list in V1, a parameter in V2
 _REQUEST_ID_LENGTH = 128
 
 Encoder: TypeAlias = Callable[[Answer], tuple[Any, dict[str, str]]]  # returns content and headers
@@ -139,7 +140,7 @@ class AnomalyModel(Model):
     def metadata(self) -> dict[str, object]:
         """Return the description of the model that REST clients get."""
         info = self.service.info
-        settings = info.calibrated.settings
+        settings, rule = info.calibrated.settings, info.calibrated.rule
         return {
             "name": self.name,
             "versions": [self.version],
@@ -148,12 +149,16 @@ class AnomalyModel(Model):
             "outputs": self.get_output_types(),
             "parameters": {
                 "part": self.service.options.role,
-                "threshold": info.calibrated.rule.raise_above,
+                "threshold": rule.raise_above,
+                "clear_threshold": rule.clear_below,
+                "min_duration_ns": rule.min_duration_ns,
+                "merge_gap_ns": rule.merge_gap_ns,
+                "max_gap_ns": rule.max_gap_ns,
+                "subsystems": info.calibrated.subsystems,
                 "window_steps": self.service.info.architecture.window_steps,
                 "smoothing": settings.smoothing.value,
                 "smoothing_window": settings.smoothing_window,
                 "context_rows": info.smoother().context_rows + info.architecture.window_steps - 1,
-                "max_gap_ns": info.max_gap_ns,
                 "impute_missing": self.service.info.impute_missing,
                 "dead_after": self.service.options.arguments.dead_after,
                 "max_body_bytes": self.service.options.max_body_bytes,
@@ -200,13 +205,14 @@ class AnomalyModel(Model):
             return await self.service.scorer.score(prepare, size, headers)
 
     def _v1_content(self, answer: Answer) -> tuple[bytes, dict[str, str]]:
-        self.service.limits.check_answer(answer.size)
+        self.service.limits.check_answer(answer.size + answer.found_size)
         content = {"predictions": answer.predictions(), "model_name": self.name, "model_version": self.version}
-        return orjson.dumps(content), JSON
+        found = answer.found_json()
+        return orjson.dumps(content if found is None else content | {ALARMS: orjson.Fragment(found)}), JSON
 
     def _encoder(
         self,
-        encode: Callable[[Mapping[str, npt.NDArray[Any]], v2.Request, Mapping[str, str]], tuple[Any, dict[str, str]]],
+        encode: Callable[[Mapping[str, npt.NDArray[Any]], v2.Request, Mapping[str, Any]], tuple[Any, dict[str, str]]],
         request: v2.Request,
         headers: Mapping[str, str],
     ) -> Encoder:
@@ -219,9 +225,11 @@ class AnomalyModel(Model):
         def encoded(answer: Answer) -> tuple[Any, dict[str, str]]:
             outputs = _requested(answer.tensors(), request)
             self.service.limits.check_answer(
-                sum(array.size for name, array in outputs.items() if not request.sends_binary(name))
+                answer.found_size + sum(array.size for name, array in outputs.items() if not request.sends_binary(name))
             )
-            return encode(outputs, request, fields)
+            found = answer.found_json()
+            parameters: dict[str, Any] = {} if found is None else {"parameters": {ALARMS: found}}
+            return encode(outputs, request, fields | parameters)
 
         return encoded
 

@@ -53,6 +53,7 @@ class PredictorAnswer:
     scores: Float32Array  # nats, shape [rows]
     alarms: BoolArray  # shape [rows]
     imputation: None = None  # a predictor refuses missing values
+    found_size = 0
 
     @property
     def size(self) -> int:
@@ -64,6 +65,9 @@ class PredictorAnswer:
         arrays = (self.scores, self.scored.contributions, self.scored.reconstruction)
         rows = zip(*(array.tolist() for array in arrays), strict=True)
         return [{"score": score, "parts": parts, "expected": expected} for score, parts, expected in rows]
+
+    def found_json(self) -> None:
+        """Return that no alarms are known."""
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         """Return the scores [rows], the contributions and the reconstruction [rows, channels] (V2)."""

@@ -1,9 +1,8 @@
 """Answers to a file do not depend on the batches in which it is sent; the model is in this process."""
 
-import asyncio
 from collections import Counter
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,12 +13,11 @@ from hypothesis.extra import numpy as arrays
 
 from container_component_src.errors import StepError
 from container_component_src.serving.client import query
-from container_component_src.serving.client.model_client import ModelClient, ModelDescription
-from container_component_src.serving.protocol.v2 import HEADER_LENGTH, decode_response, encode_request
 from container_component_src.steps.calibration import Smoothing
 from container_component_src.steps.serving import QueryModel
 from tests.helpers import TIME
 from tests.serving.bundles import CHANNELS, SCALER
+from tests.serving.local_client import LocalClient
 from tests.serving.models import make_model
 from tests.serving.protocols import AnomalyModel
 
@@ -27,31 +25,10 @@ ROWS = 25
 START = pd.Timestamp("2024-01-01", tz="UTC")
 
 
-class LocalClient:
-    """Takes the place of the connection to a server."""
-
-    def __init__(self, model: AnomalyModel) -> None:
-        self.model = model
-
-    def describe(self) -> ModelDescription:
-        parameters = cast(dict[str, Any], self.model.metadata()["parameters"])
-        return ModelDescription(
-            CHANNELS, self.model.version, parameters["context_rows"], 10**6, parameters["impute_missing"]
-        )
-
-    def score(self, values: Any, timestamps: Any = None, impute: bool = False) -> tuple[dict[str, Any], dict[str, Any]]:
-        inputs = {"rows": values} if timestamps is None else {"rows": values, "timestamps": timestamps}
-        body, headers = encode_request(inputs, impute)
-        reply = asyncio.run(self.model.answer_v2(body, headers))
-        return decode_response(reply.content, reply.headers.get(HEADER_LENGTH))
-
-
 def answers(model: AnomalyModel, frame: pd.DataFrame, file: Path, **options: Any) -> pd.DataFrame:
     frame.to_parquet(file)
     arguments = QueryModel(url="http://host", input=str(file), **options)
-    return pd.concat(
-        [batch.table for batch in query.ask(cast(ModelClient, LocalClient(model)), arguments)], ignore_index=True
-    )
+    return pd.concat([batch.table for batch in query.ask(LocalClient(model), arguments)], ignore_index=True)
 
 
 @pytest.fixture(
@@ -111,7 +88,7 @@ def test_a_source_without_rows_is_an_error(
     (tmp_path / "file").write_text(content)
     arguments = QueryModel(url="http://host", input=str(tmp_path / "file"), **options)
     with pytest.raises(StepError, match="file: no row was scored, because there is none"):
-        list(query.ask(cast(ModelClient, LocalClient(model)), arguments))
+        list(query.ask(LocalClient(model), arguments))
 
 
 def test_a_message_names_the_channels_with_the_most_missing_values() -> None:

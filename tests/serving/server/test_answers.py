@@ -3,7 +3,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.serving.protocol.rows import Rows
 from container_component_src.serving.server.answers import assess
 from container_component_src.serving.server.roles import PredictorAnswer
@@ -15,11 +14,6 @@ from tests.serving.bundles import CHANNELS, SCALER, bundle_info
 SECOND = 10**9
 
 
-def info(**thresholds: Any) -> BundleInfo:
-    base = bundle_info()
-    return base.model_copy(update={"thresholds": base.thresholds.model_copy(update=thresholds)})
-
-
 def float32(*rows: list[float]) -> np.ndarray[Any, np.dtype[np.float32]]:
     return np.array(rows, dtype=np.float32)
 
@@ -27,7 +21,7 @@ def float32(*rows: list[float]) -> np.ndarray[Any, np.dtype[np.float32]]:
 def test_an_answer_ranks_channels_by_their_excess_over_the_mean_contribution() -> None:
     contributions, reconstruction = float32([1.0, -0.5, 4.0]), float32([0.0, 1.0, -1.0])
     observed = np.array([[1012.0, 17.0, 3490.0]])
-    usual = info(score=3.0, channel_nats=(-2.0, 0.5, 3.0))
+    usual = bundle_info(threshold=3.0, channel_nats=(-2.0, 0.5, 3.0))
     assert assess(usual, Rows(observed), contributions, reconstruction, top_channels=2).predictions() == [
         {
             "score": 4.5,
@@ -43,7 +37,8 @@ def test_an_answer_ranks_channels_by_their_excess_over_the_mean_contribution() -
 
 def test_a_score_at_the_threshold_is_no_alarm_and_shares_without_excess_are_zero() -> None:
     contributions = float32([-1.0, -1.0, 0.0])
-    (answer,) = assess(info(score=-2.0), Rows(np.zeros((1, 3))), contributions, contributions, 5).predictions()
+    usual = bundle_info(threshold=-2.0)
+    (answer,) = assess(usual, Rows(np.zeros((1, 3))), contributions, contributions, 5).predictions()
     assert not answer["alarm"]
     assert [channel["share"] for channel in answer["top_channels"]] == [0.0, 0.0, 0.0]
 
@@ -51,7 +46,7 @@ def test_a_score_at_the_threshold_is_no_alarm_and_shares_without_excess_are_zero
 @pytest.mark.parametrize("count", [1, 2, 3, 9])
 def test_an_answer_names_at_most_the_requested_number_of_channels(count: int) -> None:
     contributions = float32([1.0, 3.0, 2.0], [3.0, 1.0, 2.0])
-    answers = assess(info(), Rows(np.zeros((2, 3))), contributions, contributions, count).predictions()
+    answers = assess(bundle_info(), Rows(np.zeros((2, 3))), contributions, contributions, count).predictions()
     names = [[channel["channel"] for channel in answer["top_channels"]] for answer in answers]
     order = [[CHANNELS[1], CHANNELS[2], CHANNELS[0]], [CHANNELS[0], CHANNELS[2], CHANNELS[1]]]
     assert names == [row[:count] for row in order]
@@ -61,8 +56,8 @@ def test_with_timestamps_the_smoothed_score_decides_on_alarms() -> None:
     contributions = np.zeros((7, 3), dtype=np.float32)
     contributions[:, 0] = [0, 9, 0, 9, 9, 0, 9]
     timestamps = np.array([0, 1, 2, 3, 4, 100, 101]) * SECOND  # a gap before the last two
-    settings = {"score": 5.0, "smoothing": Smoothing.MEDIAN, "smoothing_window": 3, "max_gap_ns": 10 * SECOND}
-    found = assess(info(**settings), Rows(np.zeros((7, 3)), timestamps), contributions, contributions, 1)
+    usual = bundle_info(threshold=5.0, smoothing=Smoothing.MEDIAN, smoothing_window=3)
+    found = assess(usual, Rows(np.zeros((7, 3)), timestamps), contributions, contributions, 1)
     assert found.smoothed is not None
     expected = Smoother(Smoothing.MEDIAN, 3, 10 * SECOND).push(timestamps, contributions[:, 0])
     np.testing.assert_array_equal(found.smoothed.scores, expected)
@@ -77,9 +72,8 @@ def test_with_timestamps_contributions_are_means_over_the_window() -> None:
     contributions[:3, 2] = 1e30  # the fault ends, the alarm lasts a row longer
     contributions[:, 1] = [0, 0, 0, 3, 3, 3]
     timestamps = np.arange(6) * SECOND
-    found = assess(
-        info(score=5.0, smoothing_window=3), Rows(np.zeros((6, 3)), timestamps), contributions, contributions, 1
-    )
+    usual = bundle_info(threshold=5.0, smoothing_window=3)
+    found = assess(usual, Rows(np.zeros((6, 3)), timestamps), contributions, contributions, 1)
     assert found.alarms.tolist() == [True, True, True, True, False, False]
     assert [CHANNELS[column] for column in found.top[:, 0]] == [CHANNELS[2]] * 5 + [CHANNELS[1]]
     np.testing.assert_allclose(found.shares[5], 1.0)
@@ -91,12 +85,12 @@ def test_smoothed_contributions_sum_to_the_smoothed_score(method: Smoothing) -> 
     contributions = np.full((5, 3), [0.1, 0.2, 0.3], dtype=np.float32)
     contributions[1, 0] = 100
     timestamps = np.array([0, 1, 2, 3, 100]) * SECOND
-    usual = info(smoothing=method, smoothing_window=3, max_gap_ns=10 * SECOND)
+    usual = bundle_info(smoothing=method, smoothing_window=3)
     found = assess(usual, Rows(np.zeros((5, 3)), timestamps), contributions, contributions, 3)
     assert found.smoothed is not None
-    smoother = usual.thresholds.smoother()
+    smoother = usual.smoother()
     for column in range(3):
-        parts = usual.thresholds.smoother().push(timestamps, contributions[:, column])
+        parts = usual.smoother().push(timestamps, contributions[:, column])
         shares = found.shares[found.top == column]
         np.testing.assert_allclose(shares * found.smoothed.scores, parts, rtol=1e-5)
     assert found.smoothed.window_rows.tolist() == [min(row, smoother.window) for row in (1, 2, 3, 4, 1)]
@@ -105,7 +99,7 @@ def test_smoothed_contributions_sum_to_the_smoothed_score(method: Smoothing) -> 
 def test_tensors_and_objects_hold_the_same_answers() -> None:
     contributions = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)
     rows = Rows(SCALER.inverse_transform(contributions).astype(float), np.arange(4) * SECOND)
-    found = assess(info(smoothing_window=2), rows, contributions, -contributions, 2)
+    found = assess(bundle_info(smoothing_window=2), rows, contributions, -contributions, 2)
     tensors = {name: array.tolist() for name, array in found.tensors().items()}
     for row, answer in enumerate(found.predictions()):
         for name in ("score", "threshold", "alarm", "smoothed_score", "window_rows"):
@@ -121,7 +115,7 @@ def test_the_size_is_the_number_of_values_in_all_tensors(timed: bool, impute: bo
     values = np.where(np.eye(4, 3) > 0, np.nan, 1.0) if impute else np.ones((4, 3))
     rows = Rows.of(values, np.arange(4) * SECOND if timed else None, impute)
     contributions = np.ones((4, 3), dtype=np.float32)
-    found = assess(info(), rows, contributions, contributions, 2)
+    found = assess(bundle_info(), rows, contributions, contributions, 2)
     assert found.size == sum(array.size for array in found.tensors().values())
     scored = PredictorAnswer(Scored(contributions, contributions), contributions.sum(axis=1), np.zeros(4, dtype=bool))
     assert scored.size == sum(array.size for array in scored.tensors().values())

@@ -98,14 +98,14 @@ def test_telemetry_gets_the_scores_of_the_model(service: Service, name: str, ask
     timestamps = START + np.arange(ROWS) * SECOND
     timestamps[ROWS // 2 :] += 60 * SECOND  # longer than a gap may be
     answer = ask(getattr(service, name), telemetry, timestamps)
-    thresholds = service.bundle.info.thresholds
+    info = service.bundle.info
     scaled = SCALER.transform(telemetry.astype(np.float32))
     expected = service.bundle.scorer.contributions(scaled, timestamps).sum(axis=1)
     close(answer["score"], expected)
-    smoothed = thresholds.smoother().push(timestamps, expected)
+    smoothed = info.smoother().push(timestamps, expected)
     close(answer["smoothed_score"], smoothed)
-    np.testing.assert_array_equal(answer["alarm"], answer["smoothed_score"] > thresholds.score)
-    assert set(answer["threshold"]) == {thresholds.score}
+    np.testing.assert_array_equal(answer["alarm"], answer["smoothed_score"] > info.calibrated.rule.raise_above)
+    assert set(answer["threshold"]) == {info.calibrated.rule.raise_above}
     assert answer["model_version"] == service.bundle.info.version
 
 

@@ -9,9 +9,11 @@ import pytest
 
 from container_component_src.example_data import ExampleDataSpec, generate
 from container_component_src.model.bundle import Bundle
+from container_component_src.model.calibration import calibrate
 from container_component_src.model.training import train
 from container_component_src.serving.protocol.rows import Rows
 from container_component_src.serving.server.answers import assess
+from container_component_src.steps.calibration import Calibrate, Smoothing
 from container_component_src.steps.data import ScalerType
 from container_component_src.steps.training import TrainingArguments
 from container_component_src.telemetry.columns import columns_of
@@ -50,9 +52,17 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, np.ndarra
     train(
         TrainingArguments(
             train_df_path=str(folder / "train"), val_df_path=str(folder / "val"),
-            model_output_file=str(folder / "bundle"), batch_size=128, max_epochs=12, latent_dim=6,
-            hidden_dims=(64, 32), alarm_quantile=0.999, window_steps=1, min_epoch_steps=1,
+            model_output_file=str(folder / "model"), batch_size=128, max_epochs=12, latent_dim=6,
+            hidden_dims=(64, 32), window_steps=1, min_epoch_steps=1,
         )
+    )  # fmt: skip
+    calibrate(
+        Calibrate(
+            bundle_path=str(folder / "model"), calibration_df_path=str(folder / "val"), alarm_quantile=0.999,
+            smoothing=Smoothing.EXPONENTIAL, smoothing_window=3, threshold_method="quantile",
+            calibrated_model_path=str(folder / "bundle"),
+        ),
+        str(folder / "bundle"),
     )  # fmt: skip
     return Bundle.load(str(folder / "bundle")), unknown.astype(np.float64)
 
@@ -80,8 +90,9 @@ def test_the_faulty_channel_contributes_most(example: tuple[Bundle, np.ndarray])
 def test_the_faulty_channel_contributes_most_to_smoothed_alarms(example: tuple[Bundle, np.ndarray]) -> None:
     bundle, values = example
     assert bundle.info.scaler is not None
-    thresholds = bundle.info.thresholds.model_copy(update={"smoothing_window": 15})
-    info = bundle.info.model_copy(update={"thresholds": thresholds})
+    settings = bundle.info.calibrated.settings.model_copy(update={"smoothing_window": 15})
+    calibration = bundle.info.calibrated.model_copy(update={"settings": settings})
+    info = bundle.info.model_copy(update={"calibration": calibration})
     faulty = slice(40, 80)
     found = []
     for column, scale in enumerate(bundle.info.scaler.scale):

@@ -84,12 +84,14 @@ def test_a_modified_bundle_is_not_served(
 
 
 INFO = bundle_info()
+CALIBRATION = INFO.calibrated
+NO_WINDOW = CALIBRATION.settings.model_copy(update={"smoothing_window": 0})
 WRONG = {
     "no channels": {"channels": ()},
     "a channel twice": {"channels": ("cabin_pressure", "cabin_pressure", "fan_speed")},
     "channels of another scaler": {"channels": ("a", "b", "c")},
-    "contributions of other channels": {"thresholds": INFO.thresholds.model_copy(update={"channel_nats": (1.0, 2.0)})},
-    "no window": {"thresholds": INFO.thresholds.model_copy(update={"smoothing_window": 0})},
+    "contributions of other channels": {"calibration": CALIBRATION.model_copy(update={"channel_nats": (1.0, 2.0)})},
+    "no window": {"calibration": CALIBRATION.model_copy(update={"settings": NO_WINDOW})},
     "no latent": {"architecture": INFO.architecture.model_copy(update={"latent_dim": -1})},
     "beyond all sizes": {"architecture": INFO.architecture.model_copy(update={"hidden_dims": (2**70, 4)})},
     "beyond memory": {"architecture": INFO.architecture.model_copy(update={"hidden_dims": (2**20, 2**20)})},

@@ -21,18 +21,32 @@ BUILD_OPTIONS ?=
 OCI := org.opencontainers.image
 NO_ENGINE = $(error docker, podman or buildah not found; install one, or set ENGINE)
 AUDIT_TOOLS := pip-audit==2.10.1 cyclonedx-bom==7.5.0
+JUPYTER := jupyterlab==4.6.6
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-containers test test-fast test-cluster lint format lock bench compile image check-image audit sbom clean
+.PHONY: help run run-containers serve notebook test test-fast test-cluster lint format lock reference bench compile image check-image audit sbom clean
 
 help: ## List the commands
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
+	@awk -F ':.*## ' '/^##@ / { printf "\n%s:\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  make %-17s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##@ Run
 
 run: $(VENV)/.run ## Run the pipeline on this machine; options: ARGS="--config FILE --param NAME=VALUE"
 	@$(PY) pipeline/compile_and_run_pipeline.py --local $(ARGS)
 
 run-containers: $(VENV)/.run ## Run the pipeline with each step in a container of the built image
 	@CONTAINER_ENGINE="$(filter-out buildah,$(ENGINE))" $(PY) pipeline/compile_and_run_pipeline.py --local --containers $(ARGS)
+
+##@ Look
+
+serve: $(VENV)/.run ## Serve the model of the last run on this machine until Ctrl-C; options: ARGS="--port 9090"
+	@$(PY) -m pipeline.serve_last_model $(ARGS)
+
+notebook: $(VENV)/.jupyter ## Install Jupyter and open the notebooks in a browser; options: ARGS="--no-browser"
+	$(VENV)/jupyter/bin/jupyter lab $(ARGS) notebooks
+
+##@ Develop
 
 # Test processes share the cores: each computes in one thread.
 test test-fast: export OMP_NUM_THREADS := 1
@@ -43,9 +57,6 @@ test: $(VENV)/.test ## Lint, check types and run the tests; ARGS="-k NAME"
 
 test-fast: $(VENV)/.test ## Run the tests that start no whole step, pipeline or notebook
 	$(PYTEST) -m "not slow" $(ARGS)
-
-test-cluster: $(VENV)/.test ## Test launching steps and failures on a real cluster; see docs/cluster.md
-	TEST_CLUSTER=yes $(PY) -m pytest tests/cluster/live $(ARGS)
 
 lint: $(VENV)/.test ## Lint and check types
 	$(VENV)/bin/ruff check
@@ -66,15 +77,17 @@ lock: ## Lock dependencies and export them for pip; needs poetry and its export 
 	poetry export --only submit > requirements-submit.txt
 	poetry export --only dev > tests/requirements.txt
 
-.PHONY: reference
 reference: $(VENV)/.test ## Write docs/reference.md from the declarations of the commands
 	$(PY) -m tests.reference
 
 bench: $(VENV)/.test ## Benchmark every stage; options: ARGS="--rows 100000"
 	$(PY) benchmarks/run.py $(ARGS)
 
-compile: $(VENV)/.run ## Write the pipeline's YAML for the Kubeflow UI
-	$(PY) pipeline/compile_and_run_pipeline.py --compile-only $(ARGS)
+clean: ## Delete the virtual environment and caches of tools; ALL=1: also example data and results of runs
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis local_data/*.yaml sbom.json junit.xml
+	$(if $(filter 1,$(ALL)),rm -rf $(addprefix local_data/,example outputs cache last_run containers))
+
+##@ Image
 
 image: ## Build the container image with docker, podman or buildah
 	$(or $(ENGINE),$(NO_ENGINE)) build $(BUILD_OPTIONS) --build-arg BASE_IMAGE=$(BASE) \
@@ -93,20 +106,33 @@ sbom: $(VENV)/.audit ## Write the software bill of materials, sbom.json (Cyclone
 	cat requirements.txt requirements-torch.txt \
 		| $(VENV)/audit/bin/cyclonedx-py requirements --output-reproducible --output-file sbom.json -
 
-clean: ## Delete outputs, caches and the virtual environment, but not your own archives
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	rm -rf local_data/example local_data/outputs local_data/cache local_data/last_run local_data/*.yaml
+##@ Cluster
+
+compile: $(VENV)/.run ## Write the pipeline's YAML for the Kubeflow UI
+	$(PY) pipeline/compile_and_run_pipeline.py --compile-only $(ARGS)
+
+test-cluster: $(VENV)/.test ## Test launching steps and failures on a real cluster; see docs/cluster.md
+	TEST_CLUSTER=yes $(PY) -m pytest tests/cluster/live $(ARGS)
 
 # Stamp files mark complete installations, so that an interrupted one is repeated.
 $(VENV)/.run: requirements.txt requirements-torch.txt
-	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and "Python 3.11, 3.12 or 3.13 is required; name one, as in make run PYTHON=python3.11")'
-	$(PYTHON) -m venv $(VENV)
-	$(PIP_INSTALL) --require-hashes --no-deps -r requirements.txt
-	$(PIP_INSTALL) -r requirements-torch.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and "Python 3.11, 3.12 or 3.13 is required; name one, as in make run PYTHON=python3.11")'
+	@echo "installing the libraries into $(VENV), once: one to five minutes"
+	@$(PYTHON) -m venv $(VENV) && date +%s > $(VENV)/.began
+	@$(PIP_INSTALL) --require-hashes --no-deps -r requirements.txt
+	@$(PIP_INSTALL) -r requirements-torch.txt
+	@echo "installed in $$(($$(date +%s) - $$(cat $(VENV)/.began))) s"
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.run tests/requirements.txt
 	$(PIP_INSTALL) --require-hashes --no-deps -r tests/requirements.txt
+	@touch $@
+
+# Jupyter has libraries of its own; its kernel is the Python of the project.
+$(VENV)/.jupyter: $(VENV)/.test Makefile
+	$(PYTHON) -m venv $(VENV)/jupyter
+	$(VENV)/jupyter/bin/python -m pip install --quiet --disable-pip-version-check $(JUPYTER)
+	@$(PY) -m ipykernel install --prefix $(VENV)/jupyter --name python3 2>/dev/null
 	@touch $@
 
 $(VENV)/.audit: Makefile

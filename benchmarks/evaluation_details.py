@@ -31,14 +31,14 @@ def evaluation(work: Workspace) -> list[Detail]:
             with inference.running():
                 return super().push(timestamps, values)
 
-    names = ("calibrated", "scaled/val", "scaled/test", "detail_scores")
-    model, val, test, target = map(work.path, names)
+    names = ("calibrated", "scaled/calibration", "scaled/test", "detail_scores")
+    model, calibration, test, target = map(work.path, names)
     beyond = []
     for _ in range(REPEATS):
         inference.seconds = 0.0
         with patch.object(scores, "SeriesScorer", Timed):
-            beyond.append(seconds_of(lambda: evaluator.evaluate(model, val, test, target)) - inference.seconds)
-    rows = Dataset.open(val).manifest.rows + Dataset.open(test).manifest.rows
+            beyond.append(seconds_of(lambda: evaluator.evaluate(model, calibration, test, target)) - inference.seconds)
+    rows = Dataset.open(calibration).manifest.rows + Dataset.open(test).manifest.rows
     seconds_of_metrics, seconds_of_volumes = _metrics_of_scores_in_memory()
     return [
         Detail("evaluation beyond inference, reading and writing included", rows, median(beyond), "s"),

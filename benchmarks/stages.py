@@ -154,7 +154,7 @@ def _evaluate_with_baselines(work: Workspace) -> list[Command]:
 
 
 def _bare_inference(work: Workspace) -> dict[str, float]:
-    return _inference(work, "scaled/val", "scaled/test")
+    return _inference(work, "scaled/calibration", "scaled/test")
 
 
 def _inference(work: Workspace, *datasets: str) -> dict[str, float]:
@@ -230,7 +230,7 @@ STAGES = (
     Stage(
         "run_evaluation",
         _evaluate,
-        reads=lambda work: [work.files("scaled/val", "scaled/test")],
+        reads=lambda work: [work.files("scaled/calibration", "scaled/test")],
         writes=lambda work: [work.files("scores")],
         computes=_bare_inference,
         details="benchmarks.evaluation_details:evaluation",
@@ -238,7 +238,7 @@ STAGES = (
     Stage(
         "run_evaluation, baselines",
         _evaluate_with_baselines,
-        reads=lambda work: [work.files(*SCALED), work.files("scaled/val", "scaled/test")],
+        reads=lambda work: [work.files(*SCALED), work.files("scaled/calibration", "scaled/test")],
         writes=lambda work: [work.files("scores")],
         computes=_bare_inference,
     ),

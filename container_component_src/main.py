@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from types import FrameType
 
@@ -18,37 +19,44 @@ if not __package__:  # run as a script, so Python does not find the package
 from container_component_src.command_line import run_command
 from container_component_src.signals import ENDS_WITH_INPUT, end_with_input
 
-COMMANDS = (
-    "calibrate",
-    "check_gate",
-    "cleanup",
-    "create_train_val_test_split",
-    "deploy_to_kserve",
-    "doctor",
-    "fit_scaler",
-    "generate_telemetry",
-    "label_telemetry",
-    "list_archives",
-    "query_model",
-    "run_dask_preprocessing",
-    "run_evaluation",
-    "run_katib_experiment",
-    "run_pytorchjob",
-    "run_training",
-    "scale_dataframes",
-    "serve_predictor",
-    "serve_transformer",
-    "split_parquet_file",
-    "visualize_results",
-)
+COMMANDS_BY_PURPOSE = {
+    "Steps of the pipeline, in order": (
+        "list_archives",
+        "split_parquet_file",
+        "run_dask_preprocessing",
+        "label_telemetry",
+        "create_train_val_test_split",
+        "fit_scaler",
+        "scale_dataframes",
+        "run_katib_experiment",
+        "run_pytorchjob",
+        "calibrate",
+        "run_evaluation",
+        "check_gate",
+        "visualize_results",
+        "deploy_to_kserve",
+        "cleanup",
+    ),
+    "Started by steps": ("run_training", "serve_predictor", "serve_transformer"),
+    "Example data, client and checks": ("generate_telemetry", "query_model", "doctor"),
+}
+COMMANDS = tuple(chain.from_iterable(COMMANDS_BY_PURPOSE.values()))
 
 
 class Commands(click.Group):
     """Command group that imports the module of a command on first use, which keeps startup fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of all commands, sorted."""
+        """Return the names of all commands, in the order of the help."""
         return list(COMMANDS)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write a section of the help for each purpose, with the whole first sentence of each command's help."""
+        for purpose, names in COMMANDS_BY_PURPOSE.items():
+            commands = {name: self.get_command(ctx, name) for name in names}
+            rows = [(name, command.get_short_help_str(sys.maxsize)) for name, command in commands.items() if command]
+            with formatter.section(purpose):
+                formatter.write_dl(rows)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command by name, or None if it does not exist."""

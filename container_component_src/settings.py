@@ -33,15 +33,15 @@ class Paths(Frozen):
 
     archives: Uri  # prefix that holds the parquet archives
     reports: Uri  # the anomaly reports (.xls, .xlsx or .csv)
-    work_dir: LocalPath  # outputs, cache and logs of local runs
+    work_dir: LocalPath = Path("local_data")  # outputs, cache and logs of local runs
     data_root: OptionalUri = ""  # folder of datasets in a store of your own; empty: where the pipeline keeps artifacts
 
 
 class Platform(Replicas):
     """Names that the cluster knows."""
 
-    s3_secret: SecretName  # Secret with the S3 credentials and endpoint
-    inference_service: ServiceName  # name of the deployed model
+    s3_secret: SecretName = "s3creds"  # noqa: S105 - the name of the Secret with the S3 credentials and endpoint
+    inference_service: ServiceName = "columbus-eclss-ad"  # name of the deployed model
     service_account: AccountName = ""  # of the pods that steps start; the namespace's default one if empty
     # Of the pods of trials; 0 where the cluster assigns users.
     trial_user: int = Field(default=IMAGE_USER, ge=0, le=LARGEST_ID)
@@ -50,7 +50,7 @@ class Platform(Replicas):
 class ColNames(ReportColumns):
     """Column names of the telemetry and of the anomaly reports."""
 
-    timestamp: NonEmpty
+    timestamp: NonEmpty = "normalizedTime"
 
     @property
     def report(self) -> ReportColumns:
@@ -61,8 +61,8 @@ class ColNames(ReportColumns):
 class Image(Frozen):
     """The one container image that every step runs."""
 
-    repository: ImageRepository
-    tag: ImageTag  # of local containers; whoever submits a run takes that of the commit, or names one
+    repository: ImageRepository = "columbus-eclss-ad"
+    tag: ImageTag = "latest"  # of local containers; whoever submits a run takes that of the commit, or names one
     pull_policy: PullPolicy = "IfNotPresent"
 
     @property
@@ -85,9 +85,9 @@ class TrainingResources(Gpus, StepResources):
 class Resources(Frozen):
     """What pods may use on the cluster."""
 
-    light: StepResources  # steps that start other jobs or handle small files
-    data: StepResources  # steps that stream the dataset
-    training: TrainingResources  # trials and training replicas
+    light: StepResources = StepResources(cpu="500m", memory="1Gi")  # steps that start other jobs or handle small files
+    data: StepResources = StepResources(cpu="2", memory="4Gi")  # steps that stream the dataset
+    training: TrainingResources = TrainingResources(cpu="4", memory="8Gi")  # trials and training replicas
     dask_worker: StepResources = StepResources(cpu="2", memory="4Gi")
     serving: StepResources = StepResources(cpu="1", memory="2Gi")  # each container of the service
 
@@ -103,13 +103,13 @@ class Limits(Frozen):
 
 
 class Settings(Frozen):
-    """All of `config.toml`."""
+    """All of `config.toml`; the file needs `[paths]` only."""
 
     paths: Paths
-    platform: Platform
-    col_names: ColNames = Field(alias="col-names")
-    image: Image
-    resources: Resources
+    platform: Platform = Platform()
+    col_names: ColNames = Field(default=ColNames(), alias="col-names")
+    image: Image = Image()
+    resources: Resources = Resources()
     limits: Limits = Limits()
     subsystems: Subsystems = Field(default_factory=dict)
     parameters: dict[str, bool | int | float | str | list[object]] = Field(default_factory=dict)  # of the pipeline

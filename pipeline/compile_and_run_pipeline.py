@@ -28,6 +28,7 @@ try:
 
     from container_component_src.command_line import run_command
     from container_component_src.errors import InputError
+    from container_component_src.names import S3_PREFIXES
     from container_component_src.settings import Settings, load_settings
     from container_component_src.steps.parameters import check_parameters
     from container_component_src.values import in_home
@@ -111,7 +112,8 @@ def run(options: Options) -> int:
     """
     settings, given = load_settings(options.config_file), parse_parameters(options.parameters)
     backend = {"backend": "local"} if options.local else {}
-    check_parameters({**backend, **settings.parameters, **given}, settings.resources.training)
+    sources = dict.fromkeys(settings.parameters.keys() - given.keys(), f"{options.config_file} [parameters]")
+    check_parameters({**backend, **settings.parameters, **given}, settings.resources.training, sources)
     from pipeline.compilation import compile_pipeline, with_tag
 
     if options.local:
@@ -127,7 +129,17 @@ def run(options: Options) -> int:
         return run_on_platform(settings, given, options, image)
     compile_pipeline(settings, options.output, not options.no_cache, given)
     click.echo(f"compiled: {options.output}")
+    if local := _local_paths(settings, given):
+        message = f"no cluster can read {local}, which this machine has; give s3:// addresses in [paths], or to the run"
+        click.echo(f"warning: {message}", err=True)
     return 0
+
+
+def _local_paths(settings: Settings, parameters: dict[str, str]) -> str:
+    """Return the inputs of a run that are paths of this machine, as text."""
+    inputs = {"archives_path": settings.paths.archives, "reports_path": settings.paths.reports}
+    named = {name: {**inputs, **settings.parameters, **parameters}[name] for name in inputs}
+    return " and ".join(f"{name} {uri}" for name, uri in named.items() if not str(uri).startswith(S3_PREFIXES))
 
 
 def run_on_platform(settings: Settings, parameters: dict[str, str], options: Options, image: "ImageTag") -> int:

@@ -21,7 +21,7 @@ from container_component_src.steps.data import (
     SplitParquetFile,
 )
 from container_component_src.steps.declaration import Arguments
-from container_component_src.steps.description import list_of
+from container_component_src.steps.description import described, list_of
 from container_component_src.steps.evaluation import CheckGate, RunEvaluation, VisualizeResults
 from container_component_src.steps.maintenance import Cleanup
 from container_component_src.steps.parameters import DEFAULT_BACKEND, PIPELINE_STEPS, pipeline_parameters
@@ -182,12 +182,10 @@ def _pipeline(
         return body(dict(zip(annotations, values, strict=True)))
 
     declared = pipeline_parameters()
-    lines = [
-        f"    {parameter}: {declared[parameter].description}" for parameter in annotations if parameter in declared
-    ]
+    lines = [f"    {parameter}: {described(declared[parameter])}" for parameter in annotations if parameter in declared]
     text = "\n".join([description, "", "Args:", *lines])
-    described = describe_to_kfp(function, title.replace("-", "_"), text, annotations, defaults_, returns)
-    return dsl.pipeline(name=title, description=description)(described)
+    signed = describe_to_kfp(function, title.replace("-", "_"), text, annotations, defaults_, returns)
+    return dsl.pipeline(name=title, description=description)(signed)
 
 
 def _values(values: Channels, *steps: type[Arguments]) -> dict[str, Any]:

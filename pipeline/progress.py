@@ -37,7 +37,7 @@ class Progress:
     def changed(self, record: StepRecord) -> None:
         """Print a changed step, unless the live table shows it."""
         if not self._console.is_terminal:
-            line = f"{time.strftime('%H:%M:%S')} {record.name}: {record.state}{_took(record)}"
+            line = f"{time.strftime('%H:%M:%S')} {record.name}: {_state(record)}{_took(record)}"
             self._console.print(Text(line), soft_wrap=True)
 
     @contextlib.contextmanager
@@ -76,17 +76,24 @@ def step_table(records: Sequence[StepRecord], max_rows: int | None = None) -> Ta
     if hidden:
         table.add_row(Text(f"… {hidden} done", style="dim"))
     for record in records:
-        timed = record.state is StepState.RUNNING or record.began is not None
+        timed = record.state is StepState.RUNNING or record.began is not None or record.log is not None
         table.add_row(
             Text(record.name),
-            Text(record.state.value, style=_STYLES[record.state]),
+            Text(_state(record), style=_STYLES[record.state], no_wrap=True, overflow="ellipsis"),
             f"{record.elapsed():.1f}" if timed else "",
             f"{record.peak_rss_mib:.0f}" if record.peak_rss_mib is not None else "",
         )
     return table
 
 
+def _state(record: StepRecord) -> str:
+    told = record.state is StepState.RUNNING and record.note
+    return f"{record.state}: {record.note}" if told else record.state.value
+
+
 def _took(record: StepRecord) -> str:
     if record.state is StepState.FAILED:
         return f" ({record.message})" if record.message else ""
+    if record.state is StepState.CACHED and record.log is not None:
+        return f" (took {record.seconds:.1f} s when it ran)"
     return f" ({record.seconds:.1f} s)" if record.state is StepState.SUCCEEDED else ""

@@ -56,11 +56,12 @@ class StepRecord:
         iterations: Index of the iteration in each enclosing loop, outermost first.
         state: Current state.
         began: Monotonic time of the start in seconds; None if the step has not run.
-        seconds: Duration of a step that has ended.
+        seconds: Duration of a step that has ended. This and the next two of a cached step are those of when it ran.
         peak_rss_mib: Largest resident memory of any of the step's processes in MiB; None if it was not measured.
         log: File with the output of the step's process.
         outputs: Output parameters and artifacts by name.
         message: Reason of a failure.
+        note: How far the step is, if it tells.
     """
 
     planned: PlannedStep
@@ -72,6 +73,7 @@ class StepRecord:
     log: Path | None = None
     outputs: Mapping[str, Any] = field(default_factory=dict)
     message: str = ""
+    note: str = ""
 
     @property
     def name(self) -> str:
@@ -186,6 +188,13 @@ class StepBoard:
             record.log = log
             record.state = StepState.RUNNING
             self._observer(record)
+
+    def note(self, record: StepRecord, text: str) -> None:
+        """Note how far a running step is; an empty text changes nothing."""
+        with self._lock:
+            if text and text != record.note:
+                record.note = text
+                self._observer(record)
 
     def finish(self, record: StepRecord, state: StepState, message: str = "") -> None:
         """Mark a step as ended."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -184,3 +184,21 @@ def _write_xls(path: Path, table: pd.DataFrame) -> None:
         for column, cell in enumerate(cells):
             sheet.write(row, column, cell)
     book.save(str(path))
+
+
+def write_toml(path: Path, values: dict[str, dict[str, Any]]) -> Path:
+    """Write the sections of a configuration file."""
+    sections = (
+        f"[{name}]\n" + "".join(f"{json.dumps(key)} = {_toml(item)}\n" for key, item in entries.items())
+        for name, entries in values.items()
+    )
+    path.write_text("".join(sections), encoding="utf-8")
+    return path
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value).replace("NaN", "nan").replace("Infinity", "inf")

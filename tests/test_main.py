@@ -1,18 +1,21 @@
 """Tests of the command line: lookup of commands and exit codes."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import NoReturn
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
 from container_component_src.errors import StepError
 from container_component_src.main import COMMANDS
+from container_component_src.steps.parameters import PIPELINE_STEPS
 from container_component_src.telemetry.dataset import Dataset
 from tests import data_steps
 from tests.helpers import (
@@ -54,11 +57,19 @@ def test_every_option_of_every_command_has_help(invoke: Invoke) -> None:
         assert options, command
 
 
-def test_help_lists_all_commands(run_command: RunCommand) -> None:
-    outcome = run_command("--help")
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_help_lists_all_commands_with_whole_sentences(width: int, invoke: Invoke) -> None:
+    with patch("shutil.get_terminal_size", lambda: os.terminal_size((width, 24))):
+        outcome = invoke("--help")
     assert (outcome.code, outcome.stderr) == (0, "")
-    listed = [line.split()[0] for line in outcome.stdout.partition("Commands:")[2].splitlines() if line.strip()]
-    assert listed == sorted(COMMANDS)
+    assert "..." not in outcome.stdout.partition("Options:")[2]
+    listed = re.findall(r"^  (\w+)(?:  |$)", outcome.stdout, re.MULTILINE)
+    assert listed == list(COMMANDS)
+
+
+def test_steps_are_listed_in_the_order_of_the_pipeline() -> None:
+    steps = [step.command for step in PIPELINE_STEPS if "command" in vars(step)]
+    assert [name for name in COMMANDS if name in steps] == steps
 
 
 def test_help_is_shown_without_a_command(invoke: Invoke) -> None:

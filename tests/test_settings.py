@@ -12,25 +12,10 @@ from container_component_src.errors import InputError
 from container_component_src.settings import Settings, load_settings
 from container_component_src.steps.data import ReportColumns
 from container_component_src.values import validated
+from tests.helpers import write_toml
 
 SHIPPED = Path(__file__).resolve().parents[1] / "config.toml"
 VALUES = tomli.loads(SHIPPED.read_text(encoding="utf-8"))
-
-
-def _write(path: Path, values: dict[str, Any]) -> Path:
-    """TOML of two levels of tables."""
-    lines = []
-    for section, entries in values.items():
-        lines.append(f"[{section}]")
-        lines += [f'"{key}" = {_literal(value)}' for key, value in entries.items()]
-    path.write_text("\n".join(lines), encoding="utf-8")
-    return path
-
-
-def _literal(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {_literal(item)}" for key, item in value.items()) + " }"
-    return str(value) if isinstance(value, int | float | list) else f'"{value}"'
 
 
 def test_the_shipped_file(tmp_path: Path) -> None:
@@ -39,7 +24,7 @@ def test_the_shipped_file(tmp_path: Path) -> None:
     assert settings.col_names.report == ReportColumns()  # the format of the reports is the default of the commands
     assert settings.image.reference == f"{settings.image.repository}:{settings.image.tag}"
     assert not settings.paths.work_dir.is_absolute()
-    assert load_settings(_write(tmp_path / "copy.toml", VALUES)) == settings
+    assert load_settings(write_toml(tmp_path / "copy.toml", VALUES)) == settings
 
 
 def test_a_byte_order_mark_is_no_part_of_the_file(tmp_path: Path) -> None:
@@ -50,7 +35,7 @@ def test_a_byte_order_mark_is_no_part_of_the_file(tmp_path: Path) -> None:
 def test_the_home_folder_is_meant_by_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     values = {**VALUES, "paths": {**VALUES["paths"], "work_dir": "~/runs"}}
-    assert load_settings(_write(tmp_path / "copy.toml", values)).paths.work_dir == tmp_path / "runs"
+    assert load_settings(write_toml(tmp_path / "copy.toml", values)).paths.work_dir == tmp_path / "runs"
 
 
 def test_settings_are_frozen() -> None:
@@ -61,22 +46,9 @@ def test_settings_are_frozen() -> None:
         settings.image = settings.image  # type: ignore[misc]
 
 
-FREE = {"parameters", "subsystems"}  # sections whose keys the user chooses
+FREE = {"parameters", "subsystems"}  # sections whose keys are the user's
 KEYS = [(section, key) for section in VALUES if section not in FREE for key in VALUES[section]]
-
-
-OPTIONAL = {  # with defaults, so that older files stay valid
-    ("platform", "service_account"),
-    ("platform", "trial_user"),
-    ("platform", "deployment_mode"),
-    ("platform", "min_replicas"),
-    ("platform", "max_replicas"),
-    ("image", "pull_policy"),
-    ("resources", "dask_worker"),
-    ("resources", "serving"),
-    ("paths", "data_root"),
-    *(("limits", key) for key in VALUES["limits"]),
-}
+REQUIRED = {("paths", "archives"), ("paths", "reports")}
 ANYTHING = {("paths", "work_dir"), ("paths", "data_root"), ("platform", "service_account")}  # is text, or may be empty
 
 
@@ -86,26 +58,33 @@ def test_values_of_a_wrong_type(section: str, key: str, wrong: Any, tmp_path: Pa
     changed = copy.deepcopy(VALUES)
     changed[section][key] = wrong
     with pytest.raises(InputError, match=rf"c\.toml: key '{section}\.{key}.*' is wrong: "):
-        load_settings(_write(tmp_path / "c.toml", changed))
+        load_settings(write_toml(tmp_path / "c.toml", changed))
 
 
 @pytest.mark.parametrize(("section", "key"), KEYS)
 def test_missing_keys(section: str, key: str, tmp_path: Path) -> None:
     changed = copy.deepcopy(VALUES)
     del changed[section][key]
-    path = _write(tmp_path / "c.toml", changed)
-    if (section, key) in OPTIONAL or (section == "col-names" and key != "timestamp"):
+    path = write_toml(tmp_path / "c.toml", changed)
+    if (section, key) not in REQUIRED:
         assert load_settings(path) == load_settings(SHIPPED)
         return
     with pytest.raises(InputError, match=rf"c\.toml: key '{section}\.{key}' is missing"):
         load_settings(path)
 
 
-@pytest.mark.parametrize("section", [section for section in VALUES if section not in {*FREE, "limits"}])
+@pytest.mark.parametrize("section", [section for section in VALUES if section not in {"paths", *FREE}])
 def test_missing_sections(section: str, tmp_path: Path) -> None:
-    path = _write(tmp_path / "c.toml", {name: entries for name, entries in VALUES.items() if name != section})
-    with pytest.raises(InputError, match=f"key '{section}' is missing"):
-        load_settings(path)
+    path = write_toml(tmp_path / "c.toml", {name: entries for name, entries in VALUES.items() if name != section})
+    assert load_settings(path) == load_settings(SHIPPED)
+
+
+def test_the_paths_of_the_data_are_enough(tmp_path: Path) -> None:
+    paths = {key: VALUES["paths"][key] for section, key in REQUIRED}
+    settings = load_settings(write_toml(tmp_path / "c.toml", {"paths": paths}))
+    assert settings == load_settings(SHIPPED).model_copy(update={"subsystems": {}})
+    with pytest.raises(InputError, match="key 'paths' is missing"):
+        load_settings(write_toml(tmp_path / "c.toml", {"image": VALUES["image"]}))
 
 
 @pytest.mark.parametrize(
@@ -115,7 +94,7 @@ def test_unknown_keys(section: str, key: str, tmp_path: Path) -> None:
     changed = copy.deepcopy(VALUES)
     changed.setdefault(section, {})[key] = "red"
     with pytest.raises(InputError, match=rf"c\.toml: key '{section}.*' is not a known key") as caught:
-        load_settings(_write(tmp_path / "c.toml", changed))
+        load_settings(write_toml(tmp_path / "c.toml", changed))
     assert "\n" not in str(caught.value)
 
 
@@ -124,7 +103,7 @@ def test_several_faults_at_once(tmp_path: Path) -> None:
     del changed["paths"]["reports"]
     changed["image"]["colour"] = "red"
     with pytest.raises(InputError, match=r"'paths\.reports' is missing.*; key 'image\.colour' is not a known key"):
-        load_settings(_write(tmp_path / "c.toml", changed))
+        load_settings(write_toml(tmp_path / "c.toml", changed))
 
 
 @pytest.mark.parametrize(
@@ -182,19 +161,19 @@ def test_what_the_cluster_or_the_store_would_refuse(section: str, key: str, valu
 
 
 def test_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _write(tmp_path / "c.toml", VALUES)
+    write_toml(tmp_path / "c.toml", VALUES)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert load_settings(Path("~/c.toml")) == Settings.model_validate(VALUES)
 
 
 def test_byte_order_mark(tmp_path: Path) -> None:
-    path = _write(tmp_path / "c.toml", VALUES)
+    path = write_toml(tmp_path / "c.toml", VALUES)
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     assert load_settings(path) == Settings.model_validate(VALUES)
 
 
 def test_validated_names_the_source() -> None:
-    with pytest.raises(InputError, match=r"^--option: key 'paths' is missing; add it; "):
+    with pytest.raises(InputError, match=r"^--option: key 'paths' is missing; add it$"):
         validated(Settings, {}, "--option")
     with pytest.raises(InputError, match=r"^--option: [^']*dictionary"):
         validated(Settings, 3, "--option")

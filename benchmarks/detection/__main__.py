@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 
 from benchmarks.detection.datasets import all_of, prepare
-from benchmarks.detection.runs import Run, Settings, stored_run
+from benchmarks.detection.runs import ALARMS, DETECTION, Run, Settings, stored_run
 from benchmarks.detection.table import means, table, write
 from benchmarks.measure import PROJECT
 from container_component_src.errors import PipelineError
@@ -64,7 +64,7 @@ def detection(
     work_dir: Path,
     results_dir: Path,
 ) -> None:
-    """Run every detector and baseline over data sets, print a table, and write it as JSON, CSV and Markdown.
+    """Run every detector and baseline over data sets, print two tables, and write them as JSON, CSV and Markdown.
 
     Each run has a file in the folder `detection_runs` of the results, so that a benchmark that was interrupted goes on.
     """
@@ -85,7 +85,8 @@ def detection(
     if not runs:
         raise click.UsageError("no data set is left; change --data, --only or --example-rows")
     summary = means(runs)
-    console.print(table(summary))
+    for metrics in (DETECTION, ALARMS):
+        console.print(table(summary, metrics))
     write(runs, summary, results_dir / label)
     console.print(f"written: {results_dir / label}.json (and .csv, .md)", soft_wrap=True)
 

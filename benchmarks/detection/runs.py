@@ -29,10 +29,15 @@ from container_component_src.telemetry.scaling import fit_scaler, scale_dataset
 from container_component_src.telemetry.split import split_dataset
 from container_component_src.values import validated
 
-METRICS = (
-    "vus_pr", "vus_roc", "roc_auc", "pr_auc", "composite_f1", "composite_f1_best", "false_alarms_per_day",
-    "hit_rate_100", "hit_rate_150",
-)  # fmt: skip
+DETECTION = (
+    *("vus_pr", "vus_roc", "roc_auc", "pr_auc", "composite_f1", "composite_f1_best"),
+    *("hit_rate_100", "hit_rate_150"),
+)
+ALARMS = (
+    *("alarms_per_day", "false_alarms_per_day", "alarm_precision", "event_recall", "redundancy"),
+    *("median_detection_delay_s", "event_f05"),
+)
+METRICS = (*DETECTION, *ALARMS)
 PARTS = ("data", "training", "calibration", "evaluation")  # of a run, whose seconds are measured
 Run = dict[str, Any]
 
@@ -135,7 +140,7 @@ def _metrics(result: EvaluationResult | BaselineResult) -> dict[str, float | Non
         **own,
         "composite_f1": result.calibrated.composite_f1,
         "composite_f1_best": result.best.composite_f1,
-        "false_alarms_per_day": result.calibrated.false_alarms_per_day,
+        **{name: getattr(result.calibrated, name) for name in ALARMS},
     }
 
 

@@ -1,4 +1,4 @@
-"""Means over seeds and data sets, as a table with the best value of each column, and as JSON and CSV."""
+"""Means over seeds and data sets, as tables with the best value of each column, and as JSON and CSV."""
 
 import io
 import json
@@ -11,10 +11,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.detection.runs import METRICS, Run
+from benchmarks.detection.runs import ALARMS, DETECTION, METRICS, Run
 
 ALL = "mean"
-LOWER_IS_BETTER = "false_alarms_per_day"
+LOWER_IS_BETTER = ("false_alarms_per_day", "redundancy", "median_detection_delay_s")
 HEADERS = {
     "vus_pr": "VUS-PR",
     "vus_roc": "VUS-ROC",
@@ -22,9 +22,15 @@ HEADERS = {
     "pr_auc": "PR AUC",
     "composite_f1": "composite F1, calibrated",
     "composite_f1_best": "composite F1, best",
-    "false_alarms_per_day": "false alarms per day",
     "hit_rate_100": "HitRate@100",
     "hit_rate_150": "HitRate@150",
+    "alarms_per_day": "alarms per day",
+    "false_alarms_per_day": "false alarms per day",
+    "alarm_precision": "precision of alarms",
+    "event_recall": "events found",
+    "redundancy": "alarms per event found",
+    "median_detection_delay_s": "median delay (s)",
+    "event_f05": "event F0.5",
 }
 
 
@@ -58,25 +64,25 @@ def means(runs: Sequence[Run]) -> pd.DataFrame:
     return summary.reset_index()
 
 
-def table(summary: pd.DataFrame, markdown: bool = False) -> Table:
+def table(summary: pd.DataFrame, metrics: Sequence[str], markdown: bool = False) -> Table:
     """Return the table with a row for each group and detector; the best of a group is bold."""
     shown = Table(box=box.MARKDOWN if markdown else box.SIMPLE)
     for header in ("data", "detector"):
         shown.add_column(header, no_wrap=True)
-    for metric in METRICS:
+    for metric in metrics:
         shown.add_column(HEADERS[metric], justify="right", no_wrap=markdown)
     for group, rows in summary.groupby("group", sort=False):
-        wide = rows.pivot(index="detector", columns="metric", values="mean").reindex(columns=list(METRICS))
+        wide = rows.pivot(index="detector", columns="metric", values="mean").reindex(columns=list(metrics))
         wide = wide.reindex(rows["detector"].unique())
-        best = {metric: _best(wide[metric].round(3), metric) for metric in METRICS}
+        best = {metric: _best(wide[metric].round(3), metric) for metric in metrics}
         for detector, values in wide.iterrows():
-            cells = [_cell(values[metric], best[metric], markdown) for metric in METRICS]
+            cells = [_cell(values[metric], best[metric], markdown) for metric in metrics]
             shown.add_row(str(group), str(detector).replace("_", " "), *cells)
     return shown
 
 
 def _best(values: "pd.Series[float]", metric: str) -> float:
-    return float(values.min() if metric == LOWER_IS_BETTER else values.max())
+    return float(values.min() if metric in LOWER_IS_BETTER else values.max())
 
 
 def _cell(value: float, best: float, markdown: bool) -> str:
@@ -100,4 +106,5 @@ def write(runs: Sequence[Run], summary: pd.DataFrame, stem: Path) -> None:
     content = {"runs": list(runs), "means": summary.to_dict(orient="records")}
     stem.with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     summary.to_csv(stem.with_suffix(".csv"), index=False)
-    stem.with_suffix(".md").write_text(as_markdown(table(summary, markdown=True)), encoding="utf-8")
+    tables = [as_markdown(table(summary, metrics, markdown=True)) for metrics in (DETECTION, ALARMS)]
+    stem.with_suffix(".md").write_text("\n".join(tables), encoding="utf-8")

@@ -84,10 +84,9 @@ def alarm_id(start: int, model_version: str) -> str:
 
 
 def subsystem_of(channels: Channels, subsystems: Mapping[str, str]) -> str:
-    """Return the subsystem whose channels have the largest share together; "" if no channel has a subsystem."""
+    """Return the subsystem whose channels have the largest share together; channels without one count as that of ""."""
     shares: dict[str, float] = {}
     for item in channels:
         name = next((name for pattern, name in subsystems.items() if fnmatchcase(item.channel, pattern)), "")
-        if name:
-            shares[name] = shares.get(name, 0.0) + item.share
+        shares[name] = shares.get(name, 0.0) + item.share
     return max(shares, key=shares.__getitem__, default="")

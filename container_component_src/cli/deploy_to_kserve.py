@@ -4,6 +4,8 @@ from container_component_src.cli.declared import step_command
 from container_component_src.cli.manifests import print_manifest
 from container_component_src.steps.serving import DeployToKserve
 
+_UNREAD_VERSION = "that of the bundle"  # in the manifest of a dry run
+
 
 @step_command(DeployToKserve)
 def deploy_to_kserve(arguments: DeployToKserve, executor_input: str) -> None:
@@ -11,12 +13,15 @@ def deploy_to_kserve(arguments: DeployToKserve, executor_input: str) -> None:
     from container_component_src import outputs
     from container_component_src.backends.base import get_backend
     from container_component_src.serving.deployment.preparation import make_service
+    from container_component_src.serving.deployment.service import Service, SmokeRequest
 
+    if arguments.dry_run:  # asks no store either, whose credentials may be those of the cluster alone
+        name, uri = arguments.service_name, arguments.bundle_path
+        unread = Service(name, uri, SmokeRequest((), ()), _UNREAD_VERSION, arguments)
+        print_manifest(arguments.pods, lambda backend: backend.service_manifest(unread))
+        return
     service = make_service(
         arguments.bundle_path, arguments.test_df_path, arguments.service_name, arguments, arguments.ready_timeout
     )
-    if arguments.dry_run:
-        print_manifest(arguments.pods, lambda backend: backend.service_manifest(service))
-        return
     deployment = get_backend(arguments.backend, arguments.pods).deploy(service)
     outputs.publish(executor_input, parameters={"endpoint": deployment.url})

@@ -1,4 +1,4 @@
-"""Drift between calibration and test data: whether false alarms are as frequent as the calibration leads to expect."""
+"""Drift between calibration and test data, by the frequency of false alarms and by the scores."""
 
 import logging
 
@@ -16,7 +16,7 @@ def drift(expected: ExpectedRate | None, observed: Interval | None) -> Drift:
         return Drift.NONE
     found = Drift.MORE if observed.low > expected.high else Drift.FEWER
     _log.warning(
-        "drift between calibration and test data: %.2g to %.2g false alarms a day, %s than the %.2g to %.2g expected; "
+        "drift between calibration and test data: %.3g to %.3g false alarms a day, %s than the %.3g to %.3g expected; "
         "calibrate on newer data, or check what has changed",
         observed.low,
         observed.high,
@@ -25,3 +25,24 @@ def drift(expected: ExpectedRate | None, observed: Interval | None) -> Drift:
         expected.high,
     )
     return found
+
+
+def scores_shifted(median: float, highest_median: float) -> bool:
+    """Return whether scores of normal operation have risen; a rise is logged as a warning.
+
+    Alarms that last longer are not more alarms, so the rate of false alarms alone does not show such a drift.
+
+    Args:
+        median: Median score of the normal test rows, in nats.
+        highest_median: Highest median of a part of the calibration set, in nats.
+    """
+    shifted = median > highest_median
+    if shifted:
+        _log.warning(
+            "drift between calibration and test data: the median score of normal test rows, %.6g nats, is above that "
+            "of every part of the calibration data, at most %.6g; train or calibrate on newer data, or check what has "
+            "changed",
+            median,
+            highest_median,
+        )
+    return shifted

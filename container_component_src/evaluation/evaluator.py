@@ -11,7 +11,7 @@ from container_component_src.evaluation.bootstrap import intervals, resample
 from container_component_src.evaluation.comparison import Comparison
 from container_component_src.evaluation.constants import DepartureCount, constant_channels
 from container_component_src.evaluation.curves import pr_curve, roc_curve, threshold_curve
-from container_component_src.evaluation.drift import drift
+from container_component_src.evaluation.drift import drift, scores_shifted
 from container_component_src.evaluation.found_alarms import FoundAlarms
 from container_component_src.evaluation.labelled_scores import LabelledScores, Scores
 from container_component_src.evaluation.metrics import best_rule, metric_curve, metrics_at, pr_auc, roc_auc
@@ -144,6 +144,7 @@ def _result(
         best=metrics_at(FoundAlarms.by(best_rule(curve, calibration.rule), labelled)),
         expected_false_alarms_per_day=calibration.false_alarms_per_day,
         drift=drift(calibration.false_alarms_per_day, intervals.get("false_alarms_per_day")),
+        scores_shifted=scores_shifted(float(np.median(labelled.normal_scores)), calibration.highest_median),
         roc_auc=roc_auc(labelled),
         pr_auc=pr_auc(labelled),
         vus_roc=volume.roc,

@@ -21,6 +21,7 @@ def evaluation_metadata(result: EvaluationResult) -> dict[str, Any]:
         "moved_constant_channels": list(result.moved_channels),
         "events_detected": result.calibrated.events_detected,
         "drift": result.drift.value,
+        "scores_shifted": result.scores_shifted,
         "bundle_digest": result.bundle_digest,
     }
 

@@ -210,7 +210,8 @@ class EvaluationResult(Frozen):
     calibrated: ThresholdMetrics  # rule from the calibration scores alone: the deployed one
     best: ThresholdMetrics
     expected_false_alarms_per_day: ExpectedRate | None  # by the calibration; None if it is unknown
-    drift: Drift  # between calibration and test data
+    drift: Drift  # of the rate of false alarms, between calibration and test data
+    scores_shifted: bool  # whether normal test rows have a median score above that of every part of the calibration set
     roc_auc: Fraction
     pr_auc: Fraction  # average precision
     vus_roc: Fraction  # volumes under the surfaces of curves that tolerate alarms close to an event

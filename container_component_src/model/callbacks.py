@@ -10,16 +10,21 @@ from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from container_component_src.model.bundle_info import Epoch
+from container_component_src.progress import Progress
 
 
 class EpochHistory(Callback):
     """Losses of every epoch, which are also printed in the format of Katib's metrics collector.
 
     A line is `<RFC 3339 time> <name>=<value>`; the collector sorts the values of a metric by time.
+
+    Args:
+        max_epochs: Most epochs of the training.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_epochs: int) -> None:
         self.epochs: list[Epoch] = []
+        self._progress = Progress("epoch", max_epochs, all_run=False)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Record the losses in all processes, and print them in the first one."""
@@ -29,6 +34,7 @@ class EpochHistory(Callback):
             now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
             for name, value in metrics.items():
                 click.echo(f"{now} {name}={value:.9g}")
+            self._progress.log(len(self.epochs), f"val_loss {metrics['val_loss']:.6g}")
 
 
 class SafetensorsIO(CheckpointIO):

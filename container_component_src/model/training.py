@@ -208,7 +208,7 @@ def fit(model: Network, train_rows: RowSource, val_rows: RowSource, arguments: T
         logging.getLogger(name).setLevel(logging.ERROR)
     module = TrainingModule(model, arguments.lr, arguments.seed, arguments.max_epochs)
     data = TelemetryDataModule(train_rows, val_rows, regime, arguments.seed, acceleration.pin_memory)
-    history = EpochHistory()
+    history = EpochHistory(arguments.max_epochs)
     with scratch_directory() as folder:
         checkpoint = ModelCheckpoint(folder, monitor="val_loss", save_weights_only=True)
         early_stopping = EarlyStopping("val_loss", patience=arguments.early_stopping_patience)

@@ -31,7 +31,12 @@ from container_component_src.report.series import (
 from container_component_src.report.signals import Signal, read_signals
 from container_component_src.report.subsystems import events_by_subsystem
 from container_component_src.report.text import interval_texts
-from container_component_src.report.threshold import expectation_in_words, origin_in_words, rule_in_words
+from container_component_src.report.threshold import (
+    expectation_in_words,
+    origin_in_words,
+    rule_in_words,
+    shift_in_words,
+)
 from container_component_src.report.trials import read_trials, trial_figures, trial_summary
 from container_component_src.steps.data import SETS
 from container_component_src.steps.evaluation import VisualizeResults
@@ -132,7 +137,7 @@ def render_page(content: Content) -> str:
         threshold_words=(
             rule_in_words(calibration),
             origin_in_words(calibration),
-            expectation_in_words(result),
+            f"{expectation_in_words(result)} {shift_in_words(result)}",
         ),
         subsystems=events_by_subsystem(result.events, calibration.subsystems),
         largest_excess=max([*excesses, 0.0]) or 1.0,

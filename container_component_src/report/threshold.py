@@ -53,10 +53,16 @@ def expectation_in_words(result: EvaluationResult) -> str:
     )
     if result.drift is Drift.NONE:
         return f"{text}, which agrees."
-    side, sense = ("more", "higher") if result.drift is Drift.MORE else ("fewer", "lower")
+    return f"{text}: {result.drift.value} than expected. Calibrate again on recent data, or check what has changed."
+
+
+def shift_in_words(result: EvaluationResult) -> str:
+    """Return a sentence if the scores of normal operation have risen, otherwise ""."""
+    if not result.scores_shifted:
+        return ""
     return (
-        f"{text}: {side} than expected. The scores have drifted: they are {sense} than those of the calibration data. "
-        "Calibrate again on recent data."
+        "The scores have drifted: the median score of the normal test rows is above that of every part of the "
+        "calibration data."
     )
 
 

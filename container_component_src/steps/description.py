@@ -75,6 +75,12 @@ def choices_of(field: FieldInfo) -> list[str]:
     return [str(choice.value) for choice in kind] if isinstance(kind, type) and issubclass(kind, Enum) else []
 
 
+def described(field: FieldInfo) -> str:
+    """Return the description of a field with the values that it accepts."""
+    accepted = ", ".join(choices_of(field)) or bounds_of(field)
+    return f"{field.description} [{accepted}]" if accepted else str(field.description)
+
+
 def bounds_of(field: FieldInfo) -> str:
     """Return the bounds of a number, such as `above 0, at most 1`."""
     found = [

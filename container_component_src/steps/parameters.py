@@ -8,6 +8,7 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
@@ -65,12 +66,15 @@ def pipeline_parameters() -> dict[str, FieldInfo]:
     return found
 
 
-def check_parameters(values: Mapping[str, object], training: PodSize | None = None) -> None:
+def check_parameters(
+    values: Mapping[str, object], training: PodSize | None = None, sources: Mapping[str, str] = MappingProxyType({})
+) -> None:
     """Check values of pipeline parameters as the steps will.
 
     Args:
         values: Values by the name of the parameter, as text or as the parameter's type; the others have their defaults.
         training: Size of a pod that trains; None if it is not known.
+        sources: Files that give values, by the name of the parameter.
 
     Raises:
         InputError: A parameter is unknown, or steps cannot use its value.
@@ -80,15 +84,19 @@ def check_parameters(values: Mapping[str, object], training: PodSize | None = No
         if name not in known:
             similar = difflib.get_close_matches(name, known, n=1)
             fix = f"did you mean '{similar[0]}'?" if similar else f"use one of {', '.join(sorted(known))}"
-            raise InputError(f"unknown pipeline parameter '{name}'", fix=fix)
+            raise InputError(f"unknown {_named(name, sources)}", fix=fix)
     values = {"backend": DEFAULT_BACKEND, **values}
-    problems = dict.fromkeys(problem for step in PIPELINE_STEPS for problem in _problems(step, values))
+    problems = dict.fromkeys(problem for step in PIPELINE_STEPS for problem in _problems(step, values, sources))
     if problems := problems or dict.fromkeys(_batches_feed_every_node(values)):
         raise InputError("; ".join(problems))
     _check_sizes(values, training)
 
 
-def _problems(step: type[Arguments], values: Mapping[str, object]) -> Iterator[str]:
+def _named(parameter: str, sources: Mapping[str, str]) -> str:
+    return f"pipeline parameter '{parameter}'" + (f" in {sources[parameter]}" if parameter in sources else "")
+
+
+def _problems(step: type[Arguments], values: Mapping[str, object], sources: Mapping[str, str]) -> Iterator[str]:
     """Yield what is wrong with the values of a step's parameters."""
     names = step.parameters()
     given: dict[str, object] = {}
@@ -97,7 +105,7 @@ def _problems(step: type[Arguments], values: Mapping[str, object]) -> Iterator[s
             if parameter in values:
                 given[name] = parse_text(step.model_fields[name], values[parameter])
         except InputError as error:
-            yield f"pipeline parameter '{parameter}': {error}"
+            yield f"{_named(parameter, sources)}: {error}"
             return
     # What the pipeline passes from other steps is not known yet, but required.
     stand_ins = {name: "-" for name, field in step.model_fields.items() if field.is_required() and name not in given}
@@ -108,7 +116,7 @@ def _problems(step: type[Arguments], values: Mapping[str, object]) -> Iterator[s
             name = str(item["loc"][0]) if item["loc"] else ""
             if name in names:
                 keys = "".join(f" [{key}]" for key in item["loc"][1:])
-                yield f"pipeline parameter '{names[name]}' is {shown(values[names[name]])}:{keys} {item['msg']}"
+                yield f"{_named(names[name], sources)} is {shown(values[names[name]])}:{keys} {item['msg']}"
             else:
                 yield _with_parameters(item["msg"], names)
     except InputError as error:

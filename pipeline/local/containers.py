@@ -6,7 +6,7 @@ import shlex
 import shutil
 import subprocess
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,9 @@ class ContainerLauncher(ProcessLauncher):
         """Return a command that removes the containers of a run: a killed client leaves its container running."""
         return ["sh", "-c", _REMOVE_CONTAINERS, run_id, *self._engine]
 
-    def run(self, command: Sequence[str], log: Path, env: Mapping[str, str]) -> ProcessResult:
+    def run(
+        self, command: Sequence[str], log: Path, env: Mapping[str, str], watch: Callable[[], None] = lambda: None
+    ) -> ProcessResult:
         """Run a command in a container and wait for its end; its memory is not measured."""
         name = f"columbus-eclss-ad-{uuid.uuid4().hex[:12]}"
         mounts = mounts_of(command, self.cwd)
@@ -85,7 +87,7 @@ class ContainerLauncher(ProcessLauncher):
         options += [*user_options(self._engine), *run_options(mounts, variables)]
         options += self._options
         try:
-            result = super().run([*self._engine, "run", *options, self.image_id, *command], log, variables)
+            result = super().run([*self._engine, "run", *options, self.image_id, *command], log, variables, watch)
         finally:
             # A killed client leaves its container running.
             subprocess.run([*self._engine, "rm", "--force", name], env=self.env, capture_output=True, check=False)

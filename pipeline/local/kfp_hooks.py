@@ -2,8 +2,8 @@
 
 kfp.local has no public extension point for this. While a run lasts, these of its names are replaced: the task handler
 of SubprocessRunner (it refuses container components), the two functions that every task passes through, the evaluation
-of conditions (it takes unresolved values for false), the cache (it does not record when an entry was used) and three
-logging helpers (they change the root logger and `print` from several threads).
+of conditions (it takes unresolved values for false), the cache (it does not record when an entry was used, nor what the
+step took) and three logging helpers (they change the root logger and `print` from several threads).
 """
 
 import contextlib
@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -25,12 +26,16 @@ from kfp.local.orchestrator import enhanced_dag_orchestrator, task_executor
 from kfp.local.status import Status
 
 from container_component_src.errors import PipelineError, StepError
+from container_component_src.progress import last_told
 from pipeline.local.processes import ProcessLauncher, RunInterruptedError, last_lines
+from pipeline.local.store import log_of
 from pipeline.steps import StepBoard, StepRecord, StepState
 
 METRICS_TYPES = {
     artifact.schema_title for artifact in (dsl.Metrics, dsl.ClassificationMetrics, dsl.SlicedClassificationMetrics)
 }
+_FIGURES = "step figures"  # beside the outputs in a cache entry; no output has a blank in its name
+_LOOKED_AT = 100  # last lines of a step's log that are searched for its progress
 _STEP_ERRORS = (PipelineError, ValueError, LookupError, OSError, RuntimeError, json_format.Error)
 
 
@@ -66,7 +71,8 @@ class StepRunner:
             (task_executor, "execute_single_task", lambda original: partial(self._execute, original)),
             (task_dispatcher, "run_single_task_implementation", lambda original: partial(self._run, original)),
             (condition, "evaluate_condition", lambda original: staticmethod(partial(self._evaluate, original))),
-            (cache, "LocalCache", lambda _: RecencyCache),
+            (cache, "LocalCache", lambda _: type("StepCache", (_StepCache,), {"step_runner": self})),
+            (cache, "_cache_singleton", lambda _: None),
             (logging_utils, "local_logger_context", lambda _: contextlib.nullcontext),
             (logging_utils, "indented_print", lambda _: contextlib.nullcontext),
             (logging_utils, "print_horizontal_line", lambda _: _nothing),
@@ -84,15 +90,35 @@ class StepRunner:
     def run_command(self, command: Sequence[str], env: dict[str, str]) -> bool:
         """Run the command of the calling thread's task and return whether it succeeded."""
         record: StepRecord = self._current.record
-        log = self._logs / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', record.name).strip('-')}.log"
+        log = self._log_of(record)
         log.touch()  # exists even if the command cannot be started
         self._board.start(record, log)
-        result = self._launcher.run(command, log, env)
+        result = self._launcher.run(
+            command, log, env, lambda: self._board.note(record, last_told(last_lines(log, _LOOKED_AT)))
+        )
         peaks = [peak for peak in (record.peak_rss_mib, result.peak_rss_mib) if peak is not None]
         record.peak_rss_mib = max(peaks, default=None)
         if result.exit_code != 0:
             record.message = _explain_exit(result.exit_code, log)
         return result.exit_code == 0
+
+    def remember(self, log: Path) -> dict[str, Any]:
+        """Copy the log of the calling thread's task to a file, and return what the task took."""
+        record: StepRecord = self._current.record
+        if record.log is not None:
+            shutil.copyfile(record.log, log)
+        return {"seconds": record.elapsed(), "peak_rss_mib": record.peak_rss_mib}
+
+    def recall(self, figures: dict[str, Any], log: Path) -> None:
+        """Give the calling thread's task, which need not run, the log and figures of when it ran."""
+        record: StepRecord = self._current.record
+        record.seconds, record.peak_rss_mib = figures.get("seconds", 0.0), figures.get("peak_rss_mib")
+        if log.exists():
+            record.log = self._log_of(record)
+            shutil.copyfile(log, record.log)
+
+    def _log_of(self, record: StepRecord) -> Path:
+        return self._logs / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', record.name).strip('-')}.log"
 
     def _execute(self, original: Callable[..., tuple[dict[str, Any], Status]], **task: Any) -> tuple[Any, Status]:
         """Replace `execute_single_task`, which covers cache lookup, attempts and outputs of a task."""
@@ -167,15 +193,27 @@ class ContainerTaskHandler(subprocess_task_handler.SubprocessTaskHandler):
         return Status.SUCCESS if succeeded else Status.FAILURE
 
 
-class RecencyCache(cache.LocalCache):
-    """kfp.local's cache with the time of last use as modification time of its entries."""
+class _StepCache(cache.LocalCache):
+    """kfp.local's cache; an entry also has the log and the figures of its step, and is as old as its last use.
+
+    A subclass, of which kfp.local also calls static methods, names the runner of the steps.
+    """
+
+    step_runner: StepRunner
 
     def get(self, key: str) -> dict[str, Any] | None:
         """Return the outputs of an entry; None if there is none."""
         outputs: dict[str, Any] | None = super().get(key)
         if outputs is not None:
-            os.utime(self._entry_path(key))
+            entry = Path(self._entry_path(key))
+            os.utime(entry)
+            self.step_runner.recall(outputs.pop(_FIGURES, {}), log_of(entry))
         return outputs
+
+    def put(self, key: str, outputs: dict[str, Any]) -> None:
+        """Write an entry."""
+        figures = self.step_runner.remember(log_of(Path(self._entry_path(key))))
+        super().put(key, {**outputs, _FIGURES: figures})
 
 
 class _ThreadWarnings(logging.Handler):

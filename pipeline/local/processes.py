@@ -1,7 +1,7 @@
 """Processes of steps: each one has its own session and log file, and none outlives its step."""
 
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,13 +69,16 @@ class ProcessLauncher:
         """
         self._interrupts += 1
 
-    def run(self, command: Sequence[str], log: Path, env: Mapping[str, str]) -> ProcessResult:
+    def run(
+        self, command: Sequence[str], log: Path, env: Mapping[str, str], watch: Callable[[], None] = lambda: None
+    ) -> ProcessResult:
         """Run a command, append its output to a file, and wait for its end.
 
         Args:
             command: Program and arguments.
             log: File for stdout and stderr.
             env: Variables in addition to the launcher's environment.
+            watch: Called several times a second while the command runs.
 
         Returns:
             Result of the command; none of its processes is alive any more.
@@ -100,6 +103,7 @@ class ProcessLauncher:
         try:
             while not self.interrupted and not tree.ended():
                 tree.sample()
+                watch()
         finally:
             self._stop(tree)
         if self.interrupted:

@@ -28,7 +28,15 @@ from pipeline.local import store
 from pipeline.local.containers import ContainerLauncher
 from pipeline.local.kfp_hooks import StepRunner
 from pipeline.local.processes import ProcessLauncher
-from pipeline.local.summary import RunStatus, RunSummary, SummaryRules, print_summary, summarize, write_summary
+from pipeline.local.summary import (
+    PAGE_SUFFIX,
+    RunStatus,
+    RunSummary,
+    SummaryRules,
+    print_summary,
+    summarize,
+    write_summary,
+)
 from pipeline.progress import Progress
 from pipeline.steps import StepBoard, StepState, load_pipeline_spec, plan_steps
 
@@ -165,11 +173,17 @@ def _launcher(options: LocalRunOptions, run_id: str) -> ProcessLauncher:
 
 
 def _fresh_last_run(work_dir: Path) -> Path:
-    """Return an empty `last_run`; the old summary is removed first, so that it cannot be mistaken for the new one."""
+    """Return `last_run` with nothing but the pages of earlier runs, which stay until a run has new ones.
+
+    The old summary is removed first, so that it cannot be mistaken for the new one.
+    """
     last_run = work_dir / "last_run"
     (last_run / "summary.json").unlink(missing_ok=True)
-    if last_run.exists():
-        shutil.rmtree(last_run)
+    for path in last_run.glob("*"):
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.suffix != PAGE_SUFFIX:
+            path.unlink()
     (last_run / "logs").mkdir(parents=True)
     return last_run
 

@@ -57,6 +57,11 @@ def exclusive(work_dir: Path) -> Iterator[None]:
         yield
 
 
+def log_of(entry: Path) -> Path:
+    """Return the log of the step of a cache entry."""
+    return entry.with_suffix(".log")
+
+
 def forget_unused_entries(cache_root: Path, run_started: float) -> None:
     """Remove the cache entries that the last `KEPT_RUNS` successful runs did not use.
 
@@ -73,7 +78,7 @@ def forget_unused_entries(cache_root: Path, run_started: float) -> None:
     if len(starts) == KEPT_RUNS:
         for entry in cache_root.glob("*.json"):
             if entry.stat().st_mtime < starts[0]:
-                entry.unlink()
+                _forget(entry)
 
 
 def prune(caches: Path, outputs: Path, digest: str) -> None:
@@ -92,9 +97,14 @@ def prune(caches: Path, outputs: Path, digest: str) -> None:
         try:
             named.update(_paths_in(json.loads(entry.read_text()), outputs))
         except json.JSONDecodeError:
-            entry.unlink()
+            _forget(entry)
     ancestors = {parent for path in named for parent in path.parents}
     _remove_unnamed(outputs, named, ancestors)
+
+
+def _forget(entry: Path) -> None:
+    log_of(entry).unlink(missing_ok=True)
+    entry.unlink()
 
 
 def _paths_in(value: object, outputs: Path) -> Iterator[Path]:

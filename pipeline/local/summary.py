@@ -1,9 +1,10 @@
-"""Summary of a local run: summary.json, a copy of the report, and a summary on the terminal."""
+"""Summary of a local run: summary.json, copies of the pages, and a summary on the terminal."""
 
 import json
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from pipeline.local.processes import last_lines
 from pipeline.progress import step_table
 from pipeline.steps import StepRecord, StepState
 
+PAGE_SUFFIX = ".html"  # by which a browser knows a page; kfp.local names artifacts without a suffix
 _RAN = {StepState.SUCCEEDED, StepState.CACHED}
 
 
@@ -38,7 +40,8 @@ class SummaryRules:
 
     Attributes:
         metrics_type: Type of the artifacts whose metadata are metrics.
-        report: Name of the report artifact.
+        report: Name of the report artifact, which is a page.
+        page_type: Type of the artifacts that are pages for a browser.
         gate: Name of the artifact with the conditions of the deployment.
         model_type: Type of the model artifact; the last one counts.
         deploy_step: Name of the step that deploys the model.
@@ -46,6 +49,7 @@ class SummaryRules:
 
     metrics_type: str = dsl.Metrics.schema_title
     report: str = "report"
+    page_type: str = dsl.HTML.schema_title
     gate: str = "gate"
     model_type: str = dsl.Model.schema_title
     deploy_step: str = "deploy_to_kserve"
@@ -60,23 +64,27 @@ class RunSummary:
         pipeline: Name of the pipeline.
         steps: All steps and loop iterations.
         metrics: Metadata of the metrics artifacts by artifact name.
-        report: Path of the report.
+        report: Path of the report; None if this run has not written one.
+        earlier_report: Path of the report of an earlier run; None if this run has one.
         gate: Conditions of the deployment and whether the model meets them; None if they were not checked.
         model: Path of the model.
-        artifacts: Paths of the artifacts by name; in a loop, that of the last iteration.
+        artifacts: Paths of the artifacts by name; in a loop, that of the last iteration. Pages are those in `last_run`.
+        pages: Files of the pages to copy to `last_run`, by the name of the artifact.
         deployed: Whether this run deployed the model.
         message: Reason of a failure that no step explains.
-        last_run: Folder with summary.json, the copy of the report and the logs.
+        last_run: Folder with summary.json, the copies of the pages and the logs.
     """
 
     status: RunStatus
     pipeline: str
     steps: tuple[StepRecord, ...]
     metrics: dict[str, dict[str, Any]]
-    report: str | None
+    report: Path | None
+    earlier_report: Path | None
     gate: dict[str, Any] | None
     model: str | None
     artifacts: dict[str, str]
+    pages: dict[str, Path]
     deployed: bool
     message: str
     last_run: Path
@@ -85,12 +93,6 @@ class RunSummary:
     def exit_code(self) -> int:
         """Exit code of the command: 0 for succeeded, 1 for failed, 130 for interrupted."""
         return EXIT_CODES[self.status]
-
-    @property
-    def report_copy(self) -> Path | None:
-        """Copy of the report, whose path is the same for all runs; None if there is no report."""
-        copy = self.last_run / "report.html"
-        return copy if copy.exists() else None
 
 
 def summarize(
@@ -109,27 +111,34 @@ def summarize(
         pipeline: Name of the pipeline.
         records: Steps of the run, which have all ended.
         message: Reason of a failure that no step explains.
-        last_run: Folder for summary.json, the copy of the report and the logs.
+        last_run: Folder for summary.json, the copies of the pages and the logs.
         rules: Names of the summary's values among the outputs.
     """
     metrics: dict[str, dict[str, Any]] = {}
     paths: dict[str, str] = {}
     artifacts: dict[str, str] = {}
+    pages: dict[str, Path] = {}
     for name, artifact in _artifacts(records):
         artifacts[name] = artifact.uri
+        if artifact.schema_title == rules.page_type:
+            pages[name] = Path(artifact.uri)
+            artifacts[name] = str(last_run / f"{name}{PAGE_SUFFIX}")
         paths[artifact.schema_title] = artifact.uri
         if artifact.schema_title == rules.metrics_type:
             metrics.setdefault(name, {}).update(artifact.metadata)
+    report = last_run / f"{rules.report}{PAGE_SUFFIX}"
     gate = artifacts.get(rules.gate)
     return RunSummary(
         status=status,
         pipeline=pipeline,
         steps=tuple(records),
         metrics=metrics,
-        report=artifacts.get(rules.report),
+        report=report if rules.report in pages else None,
+        earlier_report=report if rules.report not in pages and report.exists() else None,
         gate=json.loads(Path(gate).read_text(encoding="utf-8")) if gate else None,
         model=paths.get(rules.model_type),
         artifacts=artifacts,
+        pages=pages,
         deployed=any(r.planned.name == rules.deploy_step and r.state is StepState.SUCCEEDED for r in records),
         message=message,
         last_run=last_run,
@@ -137,11 +146,11 @@ def summarize(
 
 
 def write_summary(summary: RunSummary) -> None:
-    """Write summary.json and the copy of the report atomically."""
-    if summary.report is not None and Path(summary.report).is_file():
-        temporary = summary.last_run / "report.html.tmp"
-        shutil.copyfile(summary.report, temporary)
-        temporary.replace(summary.last_run / "report.html")
+    """Write summary.json and the copies of the pages atomically."""
+    for name, page in summary.pages.items():
+        temporary = summary.last_run / f"{name}{PAGE_SUFFIX}.tmp"
+        shutil.copyfile(page, temporary)
+        temporary.replace(summary.artifacts[name])
     document = {
         "status": summary.status,
         "pipeline": summary.pipeline,
@@ -153,13 +162,14 @@ def write_summary(summary: RunSummary) -> None:
                 "seconds": round(step.seconds, 3),
                 "cached": step.state is StepState.CACHED,
                 "peak_rss_mib": step.peak_rss_mib,
-                "log": str(step.log) if step.log else None,
+                "log": _text(step.log),
                 "message": step.message,
             }
             for step in summary.steps
         ],
         "metrics": {name: dict(sorted(values.items())) for name, values in summary.metrics.items()},
-        "report": summary.report,
+        "report": _text(summary.report),
+        "earlier_report": _text(summary.earlier_report),
         "gate": summary.gate,
         "model": summary.model,
         "artifacts": summary.artifacts,
@@ -184,6 +194,10 @@ def print_summary(summary: RunSummary, console: Console) -> None:
         console.print(Text(summary.message, style="red"), soft_wrap=True)
     for label, value in _paths(summary):
         console.print(Text(f"{label:>10}  {value}"), soft_wrap=True)
+
+
+def _text(path: Path | None) -> str | None:
+    return str(path) if path else None
 
 
 def _artifacts(records: Sequence[StepRecord]) -> Iterator[tuple[str, dsl.Artifact]]:
@@ -227,7 +241,10 @@ def _number(value: object) -> str:
 
 def _paths(summary: RunSummary) -> Iterator[tuple[str, object]]:
     if summary.report is not None:
-        yield "report", summary.report_copy or summary.report
+        yield "report", summary.report
+    elif summary.earlier_report is not None:
+        written = datetime.fromtimestamp(summary.earlier_report.stat().st_mtime).astimezone()
+        yield "report", f"{summary.earlier_report} (of an earlier run, {written:%Y-%m-%d %H:%M})"
     if summary.model is not None:
         yield "model", f"{summary.model} ({'deployed' if summary.deployed else 'not deployed'})"
     for condition in (summary.gate or {}).get("conditions", ()):

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 IMAGE_TAG = "IMAGE_TAG"
+IMAGE_SOURCES = ("container_component_src", "requirements.txt", "requirements-torch.txt")  # what the image copies
+_IMAGE_FILES = (*IMAGE_SOURCES, "Dockerfile", ".dockerignore")  # what determines the image
 _HASH_LENGTH = 8  # of CI's tags
 
 
@@ -43,8 +45,9 @@ def resolve_image_tag(option: str, environment: Mapping[str, str], configured: s
     if not tag:
         return ImageTag(configured, "[image] of the configuration", chosen=False)
     warnings = []
-    if _git(root, "status", "--porcelain"):
-        warnings.append("uncommitted changes are not in the image; commit them, or name an --image-tag")
+    if changed := _git(root, "status", "--porcelain", "--", *_IMAGE_FILES):
+        first = changed.splitlines()[0].split(maxsplit=1)[-1]
+        warnings.append(f"uncommitted changes ({first}) are not in the image; commit them, or name an --image-tag")
     if not _git(root, "branch", "--remotes", "--contains", "HEAD"):
         warnings.append(f"commit {tag} is not pushed, so CI has not built its image; push it, or name an --image-tag")
     return ImageTag(tag, "commit", tuple(warnings))

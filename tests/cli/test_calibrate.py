@@ -92,8 +92,8 @@ def test_wrong_input_is_refused_in_a_line(
 @pytest.mark.parametrize(
     "command",
     [
-        "run_evaluation --bundle-path {bundle} --val-df-path {data} --test-df-path {data} --scores-path {out}/scores "
-        "--evaluation-path {out}/evaluation",
+        "run_evaluation --bundle-path {bundle} --calibration-df-path {data} --test-df-path {data} "
+        "--scores-path {out}/scores --evaluation-path {out}/evaluation --alarms-path {out}/alarms.ndjson",
         "deploy_to_kserve --bundle-path {bundle} --service-name eclss --backend local",
         "serve_predictor --model-dir {bundle} --model-name eclss",
         "serve_predictor --model-dir {bundle} --model-name eclss --combined",

@@ -38,7 +38,10 @@ def three_way(invoke: Invoke, tmp_path: Path) -> Callable[..., Outcome]:
     ("options", "empty"),
     [
         (("--window-hours", 100), "train"),
-        (("--window-hours", 0, "--block-hours", 0.1, "--val-fraction", 0.9 - 1e-12), "train"),
+        (
+            ("--window-hours", 0, "--block-hours", 0.1, "--val-fraction", 0.9 - 1e-12, "--calibration-fraction", 0.1),
+            "train",
+        ),
         (("--window-hours", 0, "--block-hours", 0.1, "--val-fraction", 1e-12), "val"),
         (("--window-hours", 0, "--block-hours", 0.1, "--calibration-fraction", 1e-12), "calibration"),
     ],
@@ -71,8 +74,8 @@ def test_labels_of_other_data(three_way: Callable[..., Outcome], tmp_path: Path)
 @pytest.mark.parametrize(
     ("option", "value"),
     [
-        *(("--val-fraction", value) for value in ("0", "0.9", "1", "nan", "2")),
-        *(("--calibration-fraction", value) for value in ("0", "0.9", "1", "nan", "2")),
+        *(("--val-fraction", value) for value in ("0", "0.99", "1", "nan", "2")),
+        *(("--calibration-fraction", value) for value in ("0", "0.99", "1", "nan", "2")),
         *(("--window-hours", value) for value in ("-1", "nan", "inf", "1e9")),
         *(("--block-hours", value) for value in ("0", "nan", "1e-13", "1e9")),
         *(("--seed", value) for value in ("-1", "0.5", "nan", "inf")),

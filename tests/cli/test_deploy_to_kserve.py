@@ -4,7 +4,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from container_component_src import storage
 from container_component_src.main import main
 from tests.helpers import Invoke
 from tests.serving.bundles import make_bundle, write_test_dataset
@@ -60,13 +59,13 @@ def test_bad_input_publishes_nothing(
 CLUSTER = ("--namespace", "telemetry", "--image", "registry.example.org/eclss:1.0")
 
 
-def test_a_dry_run_prints_the_manifest_and_asks_no_cluster(
-    tmp_path: Path, invoke: Invoke, bucket: str, monkeypatch: pytest.MonkeyPatch
+def test_a_dry_run_prints_the_manifest_and_asks_neither_cluster_nor_store(
+    tmp_path: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "nothing"))
-    make_bundle(tmp_path / "bundle").save(storage.resolve(f"{bucket}/bundle"))
+    monkeypatch.setenv("S3_ENDPOINT", "http://127.0.0.1:9")  # where no store is, and there are no credentials either
     outcome = invoke(
-        *("deploy_to_kserve", "--bundle-path", f"{bucket}/bundle", "--service-name", "eclss", *CLUSTER, "--dry-run"),
+        *("deploy_to_kserve", "--bundle-path", "s3://bucket/bundle", "--service-name", "eclss", *CLUSTER, "--dry-run"),
         *("--deployment-mode", "Serverless", "--min-replicas", "0", "--canary-traffic-percent", "5.0", "--combined"),
     )
     assert outcome.code == 0, outcome.stderr

@@ -47,7 +47,8 @@ def random_data(draw: st.DrawFn) -> LabelledScores:
     scores = draw(arrays(kind, rows, elements=st.integers(-4, 4).map(lambda value: value / 2)))
     # The first row stays normal. Events start at a row and may overlap and end between rows or after the data.
     rows_and_lengths = draw(st.lists(st.tuples(st.integers(1, rows - 1), st.integers(1, 100)), min_size=1, max_size=4))
-    events = [event(seconds[row], seconds[row] + length, f"A-{row}-{length}") for row, length in rows_and_lengths]
+    spans = enumerate(rows_and_lengths)  # which may be equal
+    events = [event(seconds[row], seconds[row] + length, f"A-{number}") for number, (row, length) in spans]
     return replace(labelled(seconds, [0.0] * rows, events), scores=scores)
 
 

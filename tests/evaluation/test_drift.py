@@ -6,7 +6,7 @@ import pytest
 
 from container_component_src.alarms.expected_rate import ExpectedRate
 from container_component_src.alarms.rule import AlarmRule
-from container_component_src.evaluation.drift import drift
+from container_component_src.evaluation.drift import drift, scores_shifted
 from container_component_src.evaluation.evaluator import evaluate
 from container_component_src.evaluation.result import Drift, Interval
 from tests.evaluation.cases import recalibrate, write_case
@@ -35,7 +35,7 @@ def test_intervals_apart_are_a_drift_and_warn(
     else:
         (message,) = messages
         assert "drift between calibration and test data" in message
-        assert f"{low:.2g} to {high:.2g} false alarms a day, {found} than the 0.5 to 3 expected" in message
+        assert f"{low:.3g} to {high:.3g} false alarms a day, {found} than the 0.5 to 3 expected" in message
 
 
 def test_without_one_of_the_rates_it_is_unknown(caplog: pytest.LogCaptureFixture) -> None:
@@ -70,3 +70,20 @@ def test_more_false_alarms_than_expected_are_a_drift(tmp_path: Path) -> None:
     result = evaluate(case.bundle, case.calibration, case.test, str(case.out))
     assert result.intervals["false_alarms_per_day"].low > 3.1
     assert result.drift is Drift.MORE
+
+
+def test_a_median_above_that_of_every_part_is_a_shift_and_warns(caplog: pytest.LogCaptureFixture) -> None:
+    assert not scores_shifted(4.0, 4.0)
+    assert not caplog.records
+    assert scores_shifted(4.1, 4.0)
+    assert "4.1 nats, is above that of every part of the calibration data, at most 4;" in caplog.text
+
+
+@pytest.mark.parametrize(("highest", "shifted"), [(1e6, False), (-1e6, True)])
+def test_the_normal_test_scores_are_compared_with_the_calibration(
+    tmp_path: Path, highest: float, shifted: bool
+) -> None:
+    case = write_case(tmp_path)
+    recalibrate(case, highest_median=highest)
+    result = evaluate(case.bundle, case.calibration, case.test, str(case.out))
+    assert result.scores_shifted is shifted

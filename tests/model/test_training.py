@@ -1,3 +1,4 @@
+import logging
 import re
 from datetime import datetime
 from pathlib import Path
@@ -61,8 +62,16 @@ def test_training_writes_a_bundle(tmp_path: Path, window_steps: int) -> None:
     assert info.architecture.window_steps == window_steps
 
 
-def test_metrics_are_printed_in_the_format_of_katib(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_metrics_are_printed_in_the_format_of_katib(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "progress")
     summary = train(make_arguments(tmp_path))
+    told = [record.message for record in caplog.records if record.name == "progress"]
+    losses = [f"{epoch.val_loss:.6g}" for epoch in summary.history]
+    assert re.fullmatch(rf"epoch 1/2, at most \d+ s left, val_loss {losses[0]}", told[0])
+    assert told[1:] == [f"epoch 2/2, val_loss {losses[1]}"]
+    assert not any("=" in line for line in told)  # Katib would take it for a metric
     lines = capsys.readouterr().out.splitlines()
     katib = re.compile(r"([\w|-]+)\s*=\s*([+-]?\d*(\.\d+)?([Ee][+-]?\d+)?)")
     found = [(line.split(" ", 1)[0], *match.group(1, 2)) for line in lines for match in katib.finditer(line)]

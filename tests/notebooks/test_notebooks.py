@@ -18,6 +18,7 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
+LARGEST_EXPONENT = 10  # of anything that a notebook shows
 PLOT = "application/vnd.plotly.v1+json"
 
 
@@ -38,10 +39,28 @@ class Executed:
         *self.outputs, (probed,) = [cell.outputs for cell in notebook.cells if cell.cell_type == "code"]
         self.found: Any = ast.literal_eval(probed["data"]["text/plain"])
 
+        assert self._far_annotations() == []
+
     @property
     def plots(self) -> int:
         """How many plots it shows."""
-        return sum(PLOT in output.get("data", {}) for outputs in self.outputs for output in outputs)
+        return len(self._figures())
+
+    def _figures(self) -> list[dict[str, Any]]:
+        shown = [output.get("data", {}) for outputs in self.outputs for output in outputs]
+        return [data[PLOT] for data in shown if PLOT in data]
+
+    def _far_annotations(self) -> list[str]:
+        """Texts at places that no data has: on a logarithmic axis, plotly takes the place of a text for an exponent."""
+        return [
+            annotation["text"]
+            for figure in self._figures()
+            for annotation in figure["layout"].get("annotations", ())
+            for letter in "xy"
+            if figure["layout"].get(f"{letter}axis", {}).get("type") == "log"
+            and annotation.get(f"{letter}ref", letter) == letter
+            and abs(annotation[letter]) > LARGEST_EXPONENT
+        ]
 
     @property
     def warnings(self) -> str:

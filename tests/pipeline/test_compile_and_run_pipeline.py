@@ -155,7 +155,10 @@ def test_parameters_of_the_configuration_and_of_the_command_are_the_defaults_of_
     output = tmp_path / "out.yaml"
     more = ("--param", "max_epochs=3", "--param", "window_hours=0.5", "--image-tag", "7")
     done = run("--compile-only", "--config", str(config), "--output", str(output), *more)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    told = "archives_path local_data/example/telemetry and reports_path local_data/example/anomaly_reports.xlsx"
+    assert done.stderr.startswith(f"warning: no cluster can read {told}, which this machine has; give s3:// addresses")
+    assert done.stderr.count("\n") == 1
     spec, _ = yaml.safe_load_all(output.read_text())
     parameters = spec["root"]["inputDefinitions"]["parameters"]
     assert parameters["window_hours"]["defaultValue"] == 0.5
@@ -163,6 +166,8 @@ def test_parameters_of_the_configuration_and_of_the_command_are_the_defaults_of_
     assert parameters["max_epochs"]["defaultValue"] == 3
     images = {executor["container"]["image"] for executor in spec["deploymentSpec"]["executors"].values()}
     assert images == {"columbus-eclss-ad:7"}
+    own = [f"--param={name}_path=s3://bucket/{name}" for name in ("archives", "reports")]
+    assert run("--compile-only", "--config", str(config), "--output", str(output), *own).stderr == ""
     config.write_text(config.read_text() + "windowhours = 0.5\n")
     wrong = run("--compile-only", "--config", str(config), "--output", str(output))
     assert wrong.returncode == 2

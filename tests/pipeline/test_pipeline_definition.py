@@ -368,7 +368,9 @@ def test_parameters_are_described_and_have_the_declared_defaults(spec: dict[str,
     declared = pipeline_parameters()
     assert set(compiled) == set(declared)
     for name, field in declared.items():
-        assert compiled[name]["description"] == field.description
+        assert compiled[name]["description"].startswith(str(field.description))
+    for name, accepted in {"backend": "kubernetes, local", "val_fraction": "above 0, below 1"}.items():
+        assert compiled[name]["description"].endswith(f" [{accepted}]")
     configuration = load_settings(ROOT / "config.toml")
     assert {name: value["defaultValue"] for name, value in compiled.items()} == defaults(configuration)
 

@@ -3,7 +3,6 @@
 import contextlib
 import copy
 import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 
 from container_component_src.steps.parameters import pipeline_parameters
 from pipeline.compile_and_run_pipeline import main
+from tests.helpers import write_toml
 
 SHIPPED = Path(__file__).resolve().parents[2] / "config.toml"
 VALUES: dict[str, Any] = tomli.loads(SHIPPED.read_text(encoding="utf-8"))
@@ -77,29 +77,12 @@ def configurations(draw: st.DrawFn) -> dict[str, Any]:
     return values
 
 
-def _toml(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_toml, value)) + "]"
-    return json.dumps(value).replace("NaN", "nan").replace("Infinity", "inf")
-
-
-def write(path: Path, values: dict[str, Any]) -> Path:
-    sections = (
-        f"[{name}]\n" + "".join(f"{json.dumps(key)} = {_toml(item)}\n" for key, item in entries.items())
-        for name, entries in values.items()
-    )
-    path.write_text("".join(sections), encoding="utf-8")
-    return path
-
-
 def outcome(*arguments: str) -> tuple[int, str]:
     """Return the exit code and the one line of an error."""
     out, error = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
         code = main(["--compile-only", "--image-tag", "1.0", *arguments])
-    lines = error.getvalue().splitlines()
+    lines = [line for line in error.getvalue().splitlines() if not line.startswith("warning: ")]
     assert (code, len(lines)) in {(0, 0), (2, 1)}, error.getvalue()
     assert all(line.startswith("error: ") and len(line) < 2100 for line in lines)
     return code, "".join(lines)
@@ -110,7 +93,7 @@ def outcome(*arguments: str) -> tuple[int, str]:
 def test_any_configuration_compiles_or_is_refused(
     tmp_path: Path, values: dict[str, Any], given_: dict[str, str]
 ) -> None:
-    config = write(tmp_path / "config.toml", values)
+    config = write_toml(tmp_path / "config.toml", values)
     parameters = [f"--param={name}={text}" for name, text in given_.items()]
     outcome("--config", str(config), "--output", str(tmp_path / "out.yaml"), *parameters)
 
@@ -137,23 +120,63 @@ def test_parameters_that_nothing_can_use(text: str, tmp_path: Path) -> None:
     assert f"'{name}'" in line
 
 
+def _paths_alone() -> dict[str, Any]:
+    return {"paths": {name: VALUES["paths"][name] for name in ("archives", "reports")}}
+
+
+def _without(section: str, *keys: str) -> dict[str, Any]:
+    """The shipped configuration without some keys of a section, or without the section."""
+    kept = {name: value for name, value in VALUES[section].items() if name not in keys}
+    others = {name: entries for name, entries in VALUES.items() if name != section}
+    return {**others, section: kept} if keys else others
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        _paths_alone(),
+        *(_without(section) for section in VALUES if section != "paths"),
+        *(_without("limits", key) for key in VALUES["limits"]),
+    ],
+)
+def test_all_but_the_paths_of_the_data_may_be_left_out(values: dict[str, Any], tmp_path: Path) -> None:
+    config = write_toml(tmp_path / "config.toml", values)
+    assert outcome("--config", str(config), "--output", str(tmp_path / "out.yaml")) == (0, "")
+
+
 @pytest.mark.parametrize("name", ["", 3, ["ventilation"], {"fan": "ventilation"}])
 def test_a_subsystem_without_a_name_is_refused_with_the_configuration(name: object, tmp_path: Path) -> None:
-    config = write(tmp_path / "config.toml", {**VALUES, "subsystems": {"fan_*": name}})
+    config = write_toml(tmp_path / "config.toml", {**VALUES, "subsystems": {"fan_*": name}})
     code, line = outcome("--config", str(config), "--output", str(tmp_path / "out.yaml"))
     assert code == 2
     assert f"{config}: key 'subsystems.fan_*" in line
 
 
-@pytest.mark.parametrize("missing", [None, *VALUES["limits"]])
-def test_limits_may_be_left_out(missing: str | None, tmp_path: Path) -> None:
-    limits = {name: value for name, value in VALUES["limits"].items() if missing and name != missing}
-    values = {**VALUES, "limits": limits} if missing else {name: VALUES[name] for name in VALUES if name != "limits"}
-    config = write(tmp_path / "config.toml", values)
-    assert outcome("--config", str(config), "--output", str(tmp_path / "out.yaml"))[0] == 0
-
-
 def test_whole_numbers_are_taken_for_other_numbers(tmp_path: Path) -> None:
     values = {**VALUES, "limits": {"step_hours": 1, "trial_hours": 2, "tuning_hours": 3, "training_hours": 4}}
-    config = write(tmp_path / "config.toml", {**values, "parameters": {"window_hours": 1, "betas": [1, 2]}})
+    config = write_toml(tmp_path / "config.toml", {**values, "parameters": {"window_hours": 1, "betas": [1, 2]}})
     assert outcome("--config", str(config), "--output", str(tmp_path / "out.yaml"))[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"windowhours": 1}, "unknown pipeline parameter 'windowhours' in {}; did you mean 'window_hours'?"),
+        ({"window_hours": -1}, "pipeline parameter 'window_hours' in {} is -1: Input should be greater than"),
+        ({"lrs": "[0.1"}, "pipeline parameter 'lrs' in {}: '[0.1' is not JSON"),
+    ],
+)
+def test_a_wrong_parameter_of_the_configuration_is_found_in_its_file(
+    wrong: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    config = write_toml(tmp_path / "my.toml", {**_paths_alone(), "parameters": wrong})
+    code, line = outcome("--config", str(config), "--output", str(tmp_path / "out.yaml"))
+    assert code == 2
+    assert line.startswith("error: " + message.format(f"{config} [parameters]"))
+
+
+def test_a_wrong_parameter_of_the_command_is_not_looked_for_in_the_configuration(tmp_path: Path) -> None:
+    config = write_toml(tmp_path / "my.toml", {**_paths_alone(), "parameters": {"window_hours": 1}})
+    code, line = outcome("--config", str(config), "--param", "window_hours=x")
+    assert code == 2
+    assert line.startswith("error: pipeline parameter 'window_hours' is 'x': ")

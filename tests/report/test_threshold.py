@@ -8,7 +8,12 @@ from container_component_src.alarms.expected_rate import ExpectedRate
 from container_component_src.alarms.rule import AlarmRule
 from container_component_src.evaluation.result import Drift, EvaluationResult, Interval, ThresholdMetrics
 from container_component_src.model.bundle_info import Calibration
-from container_component_src.report.threshold import expectation_in_words, origin_in_words, rule_in_words
+from container_component_src.report.threshold import (
+    expectation_in_words,
+    origin_in_words,
+    rule_in_words,
+    shift_in_words,
+)
 from container_component_src.steps.calibration import AlarmSettings
 
 
@@ -80,13 +85,11 @@ START = "In normal operation, 1 (95 %: 0.2 to 3.1) false alarms a day are expect
         (result(Drift.NONE, 2.0, EXPECTED, True), f"{START}2 (95 %: 0.4 to 4) outside events, which agrees."),
         (
             result(Drift.MORE, 5.0, EXPECTED, False),
-            f"{START}5 outside events: more than expected. The scores have drifted: they are higher than those of the "
-            "calibration data. Calibrate again on recent data.",
+            f"{START}5 outside events: more than expected. Calibrate again on recent data, or check what has changed.",
         ),
         (
             result(Drift.FEWER, 0.0, EXPECTED, False),
-            f"{START}0 outside events: fewer than expected. The scores have drifted: they are lower than those of the "
-            "calibration data. Calibrate again on recent data.",
+            f"{START}0 outside events: fewer than expected. Calibrate again on recent data, or check what has changed.",
         ),
         (
             result(Drift.UNKNOWN, 2.0, None, False),
@@ -103,3 +106,10 @@ START = "In normal operation, 1 (95 %: 0.2 to 3.1) false alarms a day are expect
 )
 def test_what_was_expected(found: EvaluationResult, expected: str) -> None:
     assert expectation_in_words(found) == expected
+
+
+def test_a_rise_of_the_scores_is_said() -> None:
+    plain = result(Drift.NONE, 2.0, EXPECTED, True)
+    risen, usual = (plain.model_copy(update={"scores_shifted": shifted}) for shifted in (True, False))
+    assert shift_in_words(risen).startswith("The scores have drifted: the median score of the normal test rows")
+    assert shift_in_words(usual) == ""

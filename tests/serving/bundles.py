@@ -77,9 +77,9 @@ def make_bundle(folder: Path, seed: int = 0, **settings: Any) -> Bundle:
     return Bundle(Bundle(info, model).save(storage.resolve(str(folder))), model)
 
 
-def write_test_dataset(folder: Path, channels: tuple[str, ...] = CHANNELS, rows: int = 20) -> Dataset:
-    """Scaled rows of a standard normal distribution."""
+def write_test_dataset(folder: Path, channels: tuple[str, ...] = CHANNELS, rows: int = 20, start: int = 0) -> Dataset:
+    """Scaled rows of a standard normal distribution, one a second from a start in nanoseconds."""
     values = np.random.default_rng(3).standard_normal((rows, len(channels))).astype(np.float32)
     with DatasetWriter(str(folder), "normalizedTime", channels) as writer:
-        writer.write(Frame(np.arange(rows, dtype=np.int64) * 10**9, values))
+        writer.write(Frame(start + np.arange(rows, dtype=np.int64) * 10**9, values))
         return writer.commit(scaler=SCALER)

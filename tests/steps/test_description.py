@@ -7,7 +7,7 @@ from pydantic.fields import FieldInfo
 
 from container_component_src.errors import InputError
 from container_component_src.steps.declaration import Arguments, option
-from container_component_src.steps.description import bounds_of, choices_of, default_of, parse_text, type_of
+from container_component_src.steps.description import bounds_of, choices_of, default_of, described, parse_text, type_of
 from container_component_src.steps.training import HiddenDims
 
 
@@ -63,6 +63,8 @@ def test_choices_and_bounds() -> None:
     assert bounds_of(field("count")) == "at least 1"
     assert bounds_of(field("share")) == "above 0, below 1"
     assert bounds_of(field("text")) == ""
+    assert [described(field(name)).rpartition(" [")[2] for name in ("mode", "count")] == ["a, b]", "at least 1]"]
+    assert described(field("text")) == field("text").description
 
 
 def test_text_is_parsed_by_the_type_of_the_field() -> None:

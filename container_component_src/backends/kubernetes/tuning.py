@@ -50,7 +50,7 @@ class KatibTuner:
             logger.info(
                 "Katib experiment %s: %d trials, %d at a time", name, experiment.trial_count, experiment.parallel_count
             )
-            watch = Watch(cluster, name, experiment.trial_timeout)
+            watch = Watch(cluster, name, experiment.trial_timeout, experiment.trial_count)
             ended = _wait(cluster, name, experiment, watch)
             return _result(cluster, ended, experiment.trial_timeout, watch)
 

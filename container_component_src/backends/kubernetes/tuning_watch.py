@@ -19,6 +19,7 @@ from container_component_src.cluster.logs import list_pods
 from container_component_src.cluster.start_up import StartUp
 from container_component_src.errors import StepError
 from container_component_src.once import WarnOnce
+from container_component_src.progress import Progress
 from container_component_src.tuning.collector import OBJECTIVE
 
 SUGGESTION_LIMIT = 120.0  # seconds for which Katib may fail to suggest a trial while none runs
@@ -38,12 +39,14 @@ class Watch:
         failures: Failures by name of the trial, noted early because the pods that explain them may be deleted.
     """
 
-    def __init__(self, cluster: Cluster, name: str, trial_timeout: float) -> None:
+    def __init__(self, cluster: Cluster, name: str, trial_timeout: float, trial_count: int) -> None:
         self.failures: dict[str, Failure] = {}
         self._cluster = cluster
         self._name = name
         self._trial_timeout = trial_timeout
-        self._progress = ""
+        self._trial_count = trial_count
+        self._shown = ""
+        self._progress: Progress | None = None
         self._start_up = StartUp(cluster, f"Katib experiment {name}")
         self._suggestions = _Suggestions(cluster, name)
 
@@ -81,10 +84,13 @@ class Watch:
         self._start_up.check([*others, *active], len(others) + wanted, names, needed=len(others) + 1)
 
     def _log_progress(self, status: Manifest, running: Iterable[str], started: set[str]) -> None:
-        progress = _progress(status, [trial in started for trial in running])
-        if progress != self._progress:
-            logger.info("%s", progress)
-            self._progress = progress
+        shown = _progress(status, [trial in started for trial in running])
+        if shown == self._shown:
+            return
+        ended = len(_names(status, "succeeded", "failed", "killed", "earlyStopped", "metricsUnavailable"))
+        self._progress = self._progress or Progress("trial", self._trial_count, ended)
+        logger.info("%s", "; ".join(filter(None, [shown, self._progress.remaining(ended)])))
+        self._shown = shown
 
     def _log_failures(self, experiment: Manifest) -> None:
         """Find out why trials failed, as soon as they have."""

@@ -12,6 +12,7 @@ from container_component_src import storage
 from container_component_src.backends.local.processes import process_groups, start_process
 from container_component_src.errors import StepError
 from container_component_src.limits import usable_cores
+from container_component_src.progress import Progress
 from container_component_src.scratch import scratch_directory
 from container_component_src.steps.training import Hyperparameters, TrainingArguments, training_command
 from container_component_src.steps.tuning import Experiment, to_dict
@@ -50,6 +51,8 @@ class LocalTuner:
         experiment = experiment.model_copy(update=uris)
         sampler = make_sampler(experiment)
         trials: list[Trial] = []
+        progress = Progress("trial", experiment.trial_count)
+        progress.log(0)
         with scratch_directory() as scratch:
             batch = _Batch(experiment, self.trial_command, scratch)
             while len(trials) < experiment.trial_count:
@@ -58,7 +61,7 @@ class LocalTuner:
                 for trial in batch.run(points, first_number=len(trials)):
                     sampler.tell(trial)
                     trials.append(trial)
-                    _log_trial(trials, experiment)
+                    _log_trial(trials, progress)
                 _check_failures(trials, experiment, scratch)
         return TuningResult(trials=tuple(trials))
 
@@ -132,16 +135,15 @@ def _read_log(scratch: Path, number: int) -> list[str]:
     return _log_of(scratch, number).read_text(encoding="utf-8", errors="replace").split("\n")
 
 
-def _log_trial(trials: Sequence[Trial], experiment: Experiment) -> None:
+def _log_trial(trials: Sequence[Trial], progress: Progress) -> None:
     trial = trials[-1]
     chosen = " ".join(f"{name}={value}" for name, value in to_dict(trial.hyperparameters).items())
     outcome = trial.failure if trial.objective is None else f"{OBJECTIVE} {trial.objective:.6g}"
     objectives = [trial.objective for trial in trials if trial.objective is not None]
     best = f"{min(objectives):.6g}" if objectives else "none"
-    logger.info(
-        "trial %d (%d/%d) %s: %s: %s in %.1f s, best so far %s",
-        trial.number, len(trials), experiment.trial_count, chosen, trial.state.value, outcome, trial.seconds, best,
-    )  # fmt: skip
+    state = trial.state.value
+    logger.info("trial %d %s: %s: %s in %.1f s", trial.number, chosen, state, outcome, trial.seconds)
+    progress.log(len(trials), f"best {OBJECTIVE} {best}")
 
 
 def _check_failures(trials: Sequence[Trial], experiment: Experiment, scratch: Path) -> None:

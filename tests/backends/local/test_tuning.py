@@ -1,3 +1,5 @@
+import logging
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -65,11 +67,16 @@ def test_the_outcome_does_not_depend_on_which_trial_ends_first(algorithm: str) -
     assert best.epochs == 2
 
 
-def test_a_grid_runs_every_point_once(scratch: Path) -> None:
+def test_a_grid_runs_every_point_once(scratch: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     result = LocalTuner(program(REPORT)).tune(experiment(algorithm="grid", max_trials=99, parallel_trials=4))
     assert [trial.hyperparameters for trial in result.trials] == [SPACE.point(index) for index in range(6)]
     assert (result.best.hyperparameters.latent_dim, result.best.hyperparameters.lr) == (4, 1e-3)
     assert not list(scratch.iterdir())
+    told = [record.message for record in caplog.records if record.name == "progress"]
+    assert told[0] == "trial 0/6"
+    assert re.fullmatch(r"trial 4/6, about \d+ s left, best val_loss 0\.004", told[4])
+    assert told[6:] == ["trial 6/6, best val_loss 0.004"]
 
 
 def test_trials_get_arguments_a_share_of_the_cores_and_a_temporary_folder(

@@ -94,10 +94,12 @@ class Commands:
         return [
             "run_evaluation",
             *self._option("bundle-path", "model"),
-            *self._scaled(),
+            *self._option("train-df-path", "scaled/train"),
+            *self._option("calibration-df-path", "scaled/calibration"),
             *self._option("test-df-path", "scaled/test"),
             *self._option("scores-path", "scores"),
             *self._option("evaluation-path", "evaluation.json"),
+            *self._option("alarms-path", "alarms.ndjson"),
         ]
 
     def deploy(self, service: str, model: str = "model", **options: str) -> list[str]:

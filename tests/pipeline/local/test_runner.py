@@ -51,8 +51,8 @@ def test_loop_collected_outputs_gate_and_exit_task_run(bench: Bench) -> None:
     assert summary.metrics == {"metrics": {"f1": 0.75}}
     assert summary.model is not None
     assert Path(summary.model).read_text() == "['archives/2021 f2021', 'archives/2022 f2022']"
-    assert summary.report_copy is not None
-    assert summary.report_copy.read_text() == "<html>report</html>"
+    assert summary.report == bench.work_dir / "last_run" / "report.html"
+    assert summary.report.read_text() == "<html>report</html>"
     assert (bench.work_dir / "last_run" / "logs" / "deploy_to_kserve.log").read_text().startswith("deploying [")
     assert {step.log.name for step in summary.steps if step.log} >= {
         "split_parquet_file-0.log",
@@ -92,21 +92,31 @@ def test_summary_file_holds_the_outcome(bench: Bench) -> None:
         "deployed": True,
     }
     assert document["metrics"] == {"metrics": {"f1": 0.75}}
-    assert (document["report"], document["model"]) == (summary.report, summary.model)
-    assert document["artifacts"]["model"] == summary.model
+    assert (document["report"], document["model"]) == (str(summary.report), summary.model)
+    assert (document["artifacts"]["report"], document["artifacts"]["model"]) == (document["report"], summary.model)
+    assert document["earlier_report"] is None
     assert [step["name"] for step in document["steps"]] == list(ALL_RUN)
     assert all(step["status"] == "succeeded" and not step["cached"] for step in document["steps"])
     assert all(step["seconds"] > 0 and Path(step["log"]).exists() for step in document["steps"])
 
 
 def test_second_run_uses_the_cache_except_for_uncached_steps(bench: Bench) -> None:
-    bench.run(local_pipelines.whole)
+    first = bench.run(local_pipelines.whole)
+    logs = {step.name: step.log.read_text() for step in first.steps if step.log}
     bench.calls()
     summary = bench.run(local_pipelines.whole)
     assert states(summary) == ALL_RUN | CACHED
     assert bench.calls() == ["clean_up", "deploy", "list"]
     assert summary.metrics == {"metrics": {"f1": 0.75}}
-    assert summary.report_copy is not None
+    assert summary.report == first.report
+    before = {step.name: step for step in first.steps}
+    for step in summary.steps:  # a cached step has the log and the figures of when it ran
+        if step.state == "cached":
+            assert step.seconds == pytest.approx(before[step.name].seconds, abs=0.5)
+            assert step.seconds > 0
+            assert step.peak_rss_mib == before[step.name].peak_rss_mib
+            assert (step.log, step.log and step.log.read_text()) == (before[step.name].log, logs[step.name])
+            assert f"{step.name}: cached (took " in bench.shown
     assert [step["cached"] for step in bench.document()["steps"]] == [False, True, True, True, False, False]
 
 
@@ -201,6 +211,31 @@ def test_outputs_of_old_runs_are_removed(bench: Bench) -> None:
     assert len(models) <= 4
     assert states(bench.run(local_pipelines.whole, arguments={"prefix": "p5"})) == ALL_RUN | CACHED
     assert states(bench.run(local_pipelines.whole, arguments={"prefix": "p0"})) == ALL_RUN
+
+
+@pytest.mark.parametrize("stopped", ["failed", "killed"])
+def test_a_run_that_is_not_finished_keeps_the_report_of_an_earlier_one(stopped: str, bench: Bench) -> None:
+    report = bench.run(local_pipelines.whole).report
+    assert report
+    if stopped == "killed":
+        assert _interrupted(bench, signal.SIGKILL)[0] == -signal.SIGKILL
+        assert not (report.parent / "summary.json").exists()
+    else:
+        summary = bench.run(local_pipelines.failing)
+        assert (summary.report, summary.earlier_report) == (None, report)
+        document = bench.document()
+        assert (document["report"], document["earlier_report"]) == (None, str(report))
+        assert f"report  {report} (of an earlier run, 20" in bench.shown
+    assert report.read_text() == "<html>report</html>"
+
+
+def test_without_a_cache_entry_of_this_release_a_cached_step_has_no_figures(bench: Bench) -> None:
+    bench.run(local_pipelines.whole)
+    for log in bench.work_dir.glob("cache/*/*.log"):
+        entry = log.with_suffix(".json")
+        entry.write_text(json.dumps({k: v for k, v in json.loads(entry.read_text()).items() if k != "step figures"}))
+        log.unlink()
+    assert states(bench.run(local_pipelines.whole)) == ALL_RUN | CACHED
 
 
 def test_invalid_arguments_do_not_change_the_last_run(bench: Bench) -> None:

@@ -79,12 +79,14 @@ def test_prune_keeps_only_outputs_named_by_an_entry(tmp_path: Path) -> None:
     entry(caches / "old", "c", {"uri": str(gone[3])})
     broken = caches / "new" / "broken.json"
     broken.write_text("{")
+    log = output(store.log_of(broken))
     store.prune(caches, outputs, "new")
     assert all(path.exists() for path in kept)
     assert not any(path.exists() for path in gone)
     assert not (outputs / "run-4").exists()
     assert not (caches / "old").exists()
     assert not broken.exists()
+    assert not log.exists()
 
 
 def test_prune_without_entries_removes_all_outputs(tmp_path: Path) -> None:
@@ -95,6 +97,7 @@ def test_prune_without_entries_removes_all_outputs(tmp_path: Path) -> None:
 
 def test_entries_unused_by_three_successful_runs_are_removed(tmp_path: Path) -> None:
     old, used = entry(tmp_path, "old", {}, used=100.5), entry(tmp_path, "used", {}, used=100.5)
+    logs = [output(store.log_of(path)) for path in (old, used)]
     for started in (100.0, 200.0, 300.0):
         store.forget_unused_entries(tmp_path, started)
         assert old.exists()
@@ -102,6 +105,7 @@ def test_entries_unused_by_three_successful_runs_are_removed(tmp_path: Path) -> 
     store.forget_unused_entries(tmp_path, 400.0)
     assert not old.exists()
     assert used.exists()
+    assert [log.exists() for log in logs] == [False, True]
 
 
 def test_directory_is_locked_during_a_run(tmp_path: Path) -> None:

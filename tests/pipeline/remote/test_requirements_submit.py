@@ -49,7 +49,8 @@ def run(site: Path, *arguments: str, **variables: str) -> subprocess.CompletedPr
 
 
 def test_pipeline_is_compiled(site: Path, tmp_path: Path) -> None:
-    done = run(site, "--compile-only", "--output", str(tmp_path / "pipeline.yaml"))
+    paths = inputs("s3://bucket/archives", "s3://bucket/reports.csv")
+    done = run(site, "--compile-only", "--output", str(tmp_path / "pipeline.yaml"), *paths)
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "pipeline.yaml").is_file()
 

@@ -254,7 +254,7 @@ def test_alarms_are_printed_as_intervals_and_written(
     start = pd.Timestamp(first.start, tz="UTC").isoformat().replace("+00:00", "Z")
     channels = ", ".join(f"{item.channel} ({item.share:.0%})" for item in first.channels)
     duration = str(pd.Timedelta(first.end - first.start).to_pytimedelta())
-    assert f"{start} {duration} {first.peak_score:.4g} {first.subsystem} {channels}" in printed
+    assert flat(f"{start} {duration} {first.peak_score:.4g} {first.subsystem} {channels}") in printed
     assert f"{len(wanted) - 3} more alarms not shown (--rows)" in printed
     assert f", {len(wanted)} alarms, model version " in printed
     assert printed.endswith(f"; written: {target}")

@@ -4,7 +4,7 @@ Evaluation, report, servers, their client and the calibration all find alarms wi
 any size and remembers what the next piece needs, so the alarms do not depend on how the scores are cut.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -208,5 +208,9 @@ def find_alarms(timestamps: Timestamps, scores: Scores, rule: AlarmRule) -> tupl
     """Return all alarms of a series, in order of time, and the rows in alarm, [rows]; arguments as for the tracker."""
     tracker = AlarmTracker(rule)
     tracked = tracker.push(timestamps, scores)
-    changes = [*tracked.changes, *tracker.finish()]
-    return [change.span for change in changes if change.state is AlarmState.CLOSED], tracked.in_alarm
+    return closed([*tracked.changes, *tracker.finish()]), tracked.in_alarm
+
+
+def closed(changes: Sequence[Change]) -> list[Span]:
+    """Return the alarms that changes close, in order of time."""
+    return [change.span for change in changes if change.state is AlarmState.CLOSED]

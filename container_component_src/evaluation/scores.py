@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from container_component_src.alarms.tracker import AlarmState, AlarmTracker, Change, Span
+from container_component_src.alarms.tracker import AlarmTracker, Span, closed
 from container_component_src.arrays import BoolArray, Float32Array, Float64Array, Int8Array, IntArray, Timestamps
 from container_component_src.evaluation.constants import DepartureCount
 from container_component_src.evaluation.result import SCORE_CHANNELS, ChannelExcess
@@ -90,22 +90,18 @@ class AlarmFinder:
     def __init__(self, info: BundleInfo) -> None:
         self._tracker = AlarmTracker(info.calibrated.rule)
         self._channels = PeakChannels(info, TOP_CHANNELS)
-        self._changes: list[Change] = []
+        self._closed: list[Span] = []
         self._rows: list[BoolArray] = []
 
     def add(self, timestamps: Timestamps, contributions: Float32Array, smoothed: Float64Array) -> None:
         """Read the next rows: timestamps [rows], contributions [rows, channels] and smoothed scores [rows] in nats."""
         tracked = self._tracker.push(timestamps, smoothed, self._channels.push(timestamps, contributions))
-        self._keep(tracked.changes)
+        self._closed += closed(tracked.changes)
         self._rows.append(tracked.in_alarm)
 
     def finish(self) -> tuple[list[Span], BoolArray]:
         """Return all alarms, in order of time, and the rows in alarm, [rows]."""
-        self._keep(self._tracker.finish())
-        return [change.span for change in self._changes], np.concatenate(self._rows)
-
-    def _keep(self, changes: list[Change]) -> None:
-        self._changes += [change for change in changes if change.state is AlarmState.CLOSED]
+        return [*self._closed, *closed(self._tracker.finish())], np.concatenate(self._rows)
 
 
 def score_calibration(bundle: Bundle, calibration: Dataset, moved: DepartureCount) -> CalibrationScores:

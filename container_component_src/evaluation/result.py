@@ -240,7 +240,7 @@ class EvaluationResult(Frozen):
         for name, metrics in (("calibrated", self.calibrated), ("best", self.best)):
             values |= {f"{name}_{key}": value for key, value in metrics.model_dump().items()}
         for name, interval in self.intervals.items():
-            metric = name if name in values else f"calibrated_{name}"
+            metric = name if name in (*areas, *ALARM_METRICS) else f"calibrated_{name}"
             values |= {f"{metric}_low": interval.low, f"{metric}_high": interval.high}
         for baseline in self.baselines:
             values |= {f"{baseline.name}_{name}": getattr(baseline, name) for name in areas}
@@ -249,7 +249,8 @@ class EvaluationResult(Frozen):
         values["moved_constant_channels"] = len(self.moved_channels)
         values |= {name: getattr(self.calibrated, name) for name in ALARM_METRICS}
         if expected := self.expected_false_alarms_per_day:
-            values |= {f"expected_false_alarms_per_day_{key}": value for key, value in expected.model_dump().items()}
+            name = "expected_false_alarms_per_day"
+            values |= {name: expected.estimate, f"{name}_low": expected.low, f"{name}_high": expected.high}
         return {key: float(value) for key, value in values.items() if value is not None}
 
     def write(self, uri: str) -> None:

@@ -219,14 +219,17 @@ def _print_failure(step: StepRecord, console: Console) -> None:
 
 
 def _metrics_table(metrics: dict[str, dict[str, Any]]) -> Table:
-    """Return a table with one row per metric; `x_low` and `x_high` become the interval of `x`."""
+    """Return a table with one row per metric; `x_low` and `x_high` become the interval of `x`.
+
+    An artifact that has intervals shows the metrics with one, which are the main ones; `summary.json` has all.
+    """
     table = Table("metric", show_edge=False, pad_edge=False)
     for column in ("value", "interval"):
         table.add_column(column, justify="right")
     for artifact, values in metrics.items():
         bounds = {name: (f"{name}_low", f"{name}_high") for name in values}
         intervals = {name: pair for name, pair in bounds.items() if {*pair} <= {*values}}
-        for name in sorted({*values}.difference(*intervals.values())):
+        for name in sorted(intervals or values):
             label = f"{artifact}: {name}" if len(metrics) > 1 else name
             interval = " to ".join(_number(values[bound]) for bound in intervals.get(name, ()))
             table.add_row(Text(label), _number(values[name]), interval)
@@ -256,4 +259,4 @@ def _paths(summary: RunSummary) -> Iterator[tuple[str, object]]:
     elif summary.status is RunStatus.INTERRUPTED:
         yield "next", "run again; with caching, steps that succeeded are not repeated"
     elif summary.report is not None:
-        yield "next", "open the report in a browser"
+        yield "next", "open the report in a browser, and call the model with `make serve`"

@@ -58,7 +58,7 @@ def test_the_pipeline_shows_the_metrics_of_alarms(result: EvaluationResult) -> N
     metadata, scalars = evaluation_metadata(result), result.scalars()
     for name in ALARM_METRICS:
         assert metadata[name] == scalars[name] == scalars[f"calibrated_{name}"] == getattr(result.calibrated, name)
-        assert scalars[f"calibrated_{name}_low"] <= scalars[name] <= scalars[f"calibrated_{name}_high"]
+        assert scalars[f"{name}_low"] <= scalars[name] <= scalars[f"{name}_high"]
     assert (metadata["drift"], metadata["bundle_digest"]) == ("none", result.bundle_digest)
     assert scalars["expected_false_alarms_per_day_high"] == 3.1
     without = without_alarms(result)

@@ -18,7 +18,7 @@ def test_reported_causes_count_before_the_top_channels() -> None:
     events = (
         event(True, causes=("fan_1",), top=(("loop_1", 9.0),)),
         event(False, causes=("loop_1", "loop_2", "fan_1")),
-        event(True, top=(("valve", 9.0), ("fan_2", 3.0), ("loop_1", 2.0))),
+        event(True, top=(("valve", 2.0), ("fan_2", 3.0), ("loop_1", 2.0))),
         event(False, top=(("valve", 9.0),)),
         event(False, top=(("fan_1", -1.0),)),
     )

@@ -48,8 +48,19 @@ def test_conditions_of_the_deployment_are_told(tmp_path: Path, checked: bool) ->
     ][: 2 * checked]
 
 
-def test_bounds_are_shown_as_intervals(tmp_path: Path) -> None:
-    metrics = {"f1": 0.75, "f1_low": 0.5123456, "f1_high": 0.9, "rows": 40_975.0, "delay_high": 7.5}
+@pytest.mark.parametrize(
+    ("metrics", "shown"),
+    [
+        (
+            {"f1": 0.75, "f1_low": 0.5123456, "f1_high": 0.9, "rows": 40_975.0, "delay_high": 7.5},
+            [["f1", "0.75", "0.5123 to 0.9"]],  # the file has the others
+        ),
+        ({"rows": 40_975.0, "delay_high": 7.5}, [["delay_high", "7.5", ""], ["rows", "40,975", ""]]),
+    ],
+)
+def test_metrics_with_intervals_are_the_main_ones(
+    tmp_path: Path, metrics: dict[str, float], shown: list[list[str]]
+) -> None:
     summary = RunSummary(
         status=RunStatus.SUCCEEDED,
         pipeline="p",
@@ -68,8 +79,4 @@ def test_bounds_are_shown_as_intervals(tmp_path: Path) -> None:
     output = io.StringIO()
     print_summary(summary, Console(file=output, width=80))
     rows = [line.split("│") for line in output.getvalue().splitlines() if "│" in line]
-    assert [[cell.strip() for cell in row] for row in rows if len(row) == 3] == [
-        ["delay_high", "7.5", ""],
-        ["f1", "0.75", "0.5123 to 0.9"],
-        ["rows", "40,975", ""],
-    ]
+    assert [[cell.strip() for cell in row] for row in rows if len(row) == 3] == shown

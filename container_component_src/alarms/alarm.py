@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Annotated
 
-from pydantic import BeforeValidator, PlainSerializer
+from pydantic import BeforeValidator, Field, PlainSerializer
 
 from container_component_src.alarms.rule import AlarmRule
 from container_component_src.alarms.tracker import AlarmState, Change, Channels, ChannelShare
@@ -33,8 +33,8 @@ class Alarm(Frozen):
     raised: Time  # row at which it had lasted long enough to be raised
     end: Time  # last row of the alarm, so far if it is not closed
     peak: Time  # row with the largest score
-    peak_score: float  # smoothed, nats
-    threshold: float  # nats
+    peak_score: float = Field(allow_inf_nan=False)  # smoothed, nats
+    threshold: float = Field(allow_inf_nan=False)  # nats
     rows: int
     channels: tuple[ChannelShare, ...]  # that contribute most at the peak, largest share first
     subsystem: str  # of the channels with the largest share together; "" if unknown

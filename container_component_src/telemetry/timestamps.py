@@ -24,4 +24,7 @@ def from_iso(text: str) -> int:
     time, plus, zone = text.partition("+")
     if not plus or zone != "00:00":
         raise ValueError(f"{text!r} is not a time in UTC such as 2021-01-04T03:15:02+00:00")
-    return int(np.datetime64(time, "ns").astype(np.int64))
+    seconds, found = np.datetime64(time, "s"), np.datetime64(time, "ns")
+    if found.astype("datetime64[s]") != seconds:  # NaT differs from itself, and a distant year overflows
+        raise ValueError(f"{text!r} is not a time between the years 1678 and 2262")
+    return int(found.astype(np.int64))

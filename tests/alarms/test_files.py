@@ -107,3 +107,20 @@ def test_the_documented_examples_are_such_files(tmp_path: Path) -> None:
         (tmp_path / name).write_text(example)
         assert read_alarms(str(tmp_path / name)) == [ALARM]
     assert [line.split("`")[1] for line in text.splitlines() if line.startswith("| `")] == list(Alarm.model_fields)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"start": "NaT+00:00"},
+        {"end": "+00:00"},
+        {"peak": "9999-01-01T00:00:00+00:00"},
+        {"peak_score": float("inf")},
+        {"threshold": float("nan")},
+    ],
+)
+def test_a_time_or_score_that_is_none_is_refused(damage: dict[str, object], tmp_path: Path) -> None:
+    file = tmp_path / "alarms.ndjson"
+    file.write_text(json.dumps(json.loads(ALARM.model_dump_json()) | damage))
+    with pytest.raises(InputError, match="alarm 1 cannot be read"):
+        read_alarms(str(file))

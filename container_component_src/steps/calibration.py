@@ -1,9 +1,9 @@
 """The calibration: when a trained model raises an alarm."""
 
 from enum import StrEnum
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from container_component_src.errors import InputError
 from container_component_src.steps.declaration import (
@@ -18,7 +18,9 @@ from container_component_src.values import NonEmpty
 
 TAIL_START = 0.98  # quantile of the scores at which the tail starts, for peaks_over_threshold
 ThresholdMethod = Literal["robust_quantile", "quantile", "peaks_over_threshold"]
-Subsystems = dict[NonEmpty, NonEmpty]  # names by the pattern of the names of their channels; the first that fits counts
+# A spreadsheet would take other names in a file of alarms for formulas.
+Subsystem = Annotated[NonEmpty, Field(pattern=r"^[^=+\-@\t\r]")]
+Subsystems = dict[NonEmpty, Subsystem]  # by the pattern of the names of their channels; the first that fits counts
 
 
 class Smoothing(StrEnum):

@@ -1,5 +1,6 @@
 """Evaluation file: round trip, validation, and metadata."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -31,9 +32,9 @@ def test_round_trip(result: EvaluationResult, tmp_path: Path) -> None:
         assert EvaluationResult.read(file) == written
 
 
-def test_rejects_another_file(tmp_path: Path) -> None:
+def test_rejects_another_file(tmp_path: Path, result: EvaluationResult) -> None:
     file = tmp_path / "evaluation.json"
-    file.write_text('{"roc_auc": 2}')
+    file.write_text(json.dumps({**result.model_dump(mode="json"), "roc_auc": 2}))
     with pytest.raises(InputError, match=r"not an evaluation .*'roc_auc' is wrong"):
         EvaluationResult.read(str(file))
 

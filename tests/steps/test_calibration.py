@@ -42,6 +42,7 @@ def test_patterns_keep_their_order_on_the_command_line() -> None:
         ("fan_*", "is not JSON"),
         ('{"fan_*": 3}', r"\[fan_\*\] Input should be a valid string"),
         ('{"fan_*": ""}', r"\[fan_\*\] String should have at least 1 character"),
+        ('{"fan_*": "=1+1"}', "String should match pattern"),
         ('{"": "ventilation"}', "String should have at least 1 character"),
         ('{"fan_*": ["ventilation"]}', "Input should be a valid string"),
         (3, "Input should be a valid dictionary"),

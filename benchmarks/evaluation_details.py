@@ -11,10 +11,11 @@ from benchmarks.results import Detail
 from benchmarks.workspace import Workspace
 from container_component_src.alarms.rule import AlarmRule
 from container_component_src.arrays import Float32Array, Timestamps
-from container_component_src.evaluation import evaluator, metrics, scores
+from container_component_src.evaluation import evaluator, metrics
 from container_component_src.evaluation.found_alarms import FoundAlarms
 from container_component_src.evaluation.labelled_scores import LabelledScores
 from container_component_src.evaluation.vus import volume_of
+from container_component_src.model import scoring
 from container_component_src.model.scoring import SeriesScorer
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.events import inside_any
@@ -36,7 +37,7 @@ def evaluation(work: Workspace) -> list[Detail]:
     beyond = []
     for _ in range(REPEATS):
         inference.seconds = 0.0
-        with patch.object(scores, "SeriesScorer", Timed):
+        with patch.object(scoring, "SeriesScorer", Timed):
             beyond.append(seconds_of(lambda: evaluator.evaluate(model, calibration, test, target)) - inference.seconds)
     rows = Dataset.open(calibration).manifest.rows + Dataset.open(test).manifest.rows
     seconds_of_metrics, seconds_of_volumes = _metrics_of_scores_in_memory()

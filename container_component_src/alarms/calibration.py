@@ -11,7 +11,7 @@ from container_component_src.alarms.thresholds import alarm_threshold, parts_of,
 from container_component_src.alarms.tracker import find_alarms
 from container_component_src.arrays import Float64Array, IntArray, Timestamps
 from container_component_src.steps.calibration import AlarmSettings
-from container_component_src.telemetry.smoothing import GAP_FACTOR, NANOSECONDS_PER_DAY
+from container_component_src.telemetry.smoothing import GAP_FACTOR, NANOSECONDS_PER_DAY, row_durations
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def calibrate_rule(
         settings: What to derive it by.
         max_gap_ns: Longest time step that is not a gap; None: there are no gaps.
     """
-    median, days = float(np.median(scores)), _days(timestamps, max_gap_ns)
+    median, days = float(np.median(scores)), row_durations(timestamps, max_gap_ns) / NANOSECONDS_PER_DAY
 
     def rule_at(threshold: float) -> AlarmRule:
         return AlarmRule(
@@ -108,13 +108,3 @@ def _rate(alarms: IntArray, days: Float64Array) -> ExpectedRate | None:
 def _nanoseconds(steps: int, tolerance: float, max_gap_ns: int | None) -> int:
     """Return a number of median time steps as a time, changed by a tolerance in steps because steps vary."""
     return round((steps + tolerance) * max_gap_ns / GAP_FACTOR) if steps and max_gap_ns else 0
-
-
-def _days(timestamps: Timestamps, max_gap_ns: int | None) -> Float64Array:
-    """Return the observed days of each row, [rows]: the time to the next row, one median time step before a gap."""
-    steps = np.diff(timestamps, append=timestamps[-1:])
-    if max_gap_ns is not None:
-        usual = max_gap_ns // GAP_FACTOR
-        steps = np.where(steps > max_gap_ns, usual, steps)
-        steps[-1:] = usual
-    return np.asarray(steps / NANOSECONDS_PER_DAY)

@@ -162,15 +162,18 @@ class AlarmTracker:
         in_alarm[rows.start + first_raised : rows.stop] = True
         peak = rows.start + int(np.argmax(scores[rows]))
         score = float(scores[peak])
-        higher = before is None or score > before.peak_score
+        if before is None or score > before.peak_score:
+            at, channels = int(timestamps[peak]), channels_at(peak)
+        else:
+            at, score, channels = before.peak, before.peak_score, before.channels
         self._alarm = Span(
             start=start,
             raised=raised,
             end=int(times[-1]),
             rows=len(times) + (before.rows if before else 0),
-            peak=int(timestamps[peak]) if before is None or higher else before.peak,
-            peak_score=score if before is None or higher else before.peak_score,
-            channels=channels_at(peak) if before is None or higher else before.channels,
+            peak=at,
+            peak_score=score,
+            channels=channels,
         )
         if raised is not None:
             opened = before is None or before.raised is None

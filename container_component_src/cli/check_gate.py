@@ -10,8 +10,7 @@ def check_gate(arguments: CheckGate, executor_input: str) -> None:
     from container_component_src import outputs
     from container_component_src.evaluation import gate
 
-    limits = GateLimits.model_validate(arguments.model_dump(include={*GateLimits.model_fields}))
-    result = gate.check_gate(arguments.evaluation_path, limits)
+    result = gate.check_gate(arguments.evaluation_path, arguments.part(GateLimits))
     result.write(arguments.gate_path)
     outputs.publish(
         executor_input,

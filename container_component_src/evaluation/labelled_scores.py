@@ -10,7 +10,7 @@ import numpy.typing as npt
 from container_component_src.arrays import BoolArray, Float64Array, Int8Array, IntArray, Timestamps
 from container_component_src.errors import InputError
 from container_component_src.telemetry.events import Event, row_bounds
-from container_component_src.telemetry.smoothing import NANOSECONDS_PER_DAY, default_max_gap, median_step
+from container_component_src.telemetry.smoothing import NANOSECONDS_PER_DAY, default_max_gap, row_durations
 
 Scores = npt.NDArray[np.floating]  # [rows], in float32 or float64; a larger score is more abnormal
 
@@ -118,9 +118,7 @@ class LabelledScores:
     @cached_property
     def _durations(self) -> IntArray:
         """Nanoseconds from each row to the next, [rows]; the median time step before a gap and after the last row."""
-        usual = median_step(self.timestamps) or 0
-        steps = np.append(np.diff(self.timestamps), usual)
-        return np.where(self.before_gap, usual, steps)
+        return row_durations(self.timestamps, default_max_gap(self.timestamps))
 
     @cached_property
     def before_gap(self) -> BoolArray:

@@ -14,7 +14,7 @@ from container_component_src.evaluation.root_cause import Diagnosis
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.model.excess import PeakChannels
-from container_component_src.model.scoring import SeriesScorer, finite_contributions
+from container_component_src.model.scoring import scored_frames
 from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.events import Event, row_bounds
@@ -106,15 +106,13 @@ class AlarmFinder:
 
 def score_calibration(bundle: Bundle, calibration: Dataset, moved: DepartureCount) -> CalibrationScores:
     """Score the calibration set."""
-    smoother, scorer = bundle.info.smoother(), SeriesScorer(bundle.scorer)
     evenly = EvenSample(calibration.manifest.rows, SAMPLE_ROWS)
     timestamps, smoothed, sample = [], [], []
-    for frame in calibration.frames():
-        moved.add(frame)
-        contributions = finite_contributions(scorer, calibration, frame)
-        timestamps.append(frame.timestamps)
-        smoothed.append(smoother.push(frame.timestamps, contributions.sum(axis=1)).astype(np.float32))
-        sample.append(contributions[evenly.of(len(frame))].copy())
+    for scored in scored_frames(bundle.scorer, bundle.info.smoother(), calibration):
+        moved.add(scored.frame)
+        timestamps.append(scored.frame.timestamps)
+        smoothed.append(scored.smoothed.astype(np.float32))
+        sample.append(scored.contributions[evenly.of(len(scored.frame))].copy())
     median, limit = np.quantile(np.concatenate(sample), [0.5, CHANNEL_QUANTILE], axis=0)
     usual = UsualContributions(median.astype(np.float64), limit.astype(np.float64))
     return CalibrationScores(np.concatenate(timestamps), np.concatenate(smoothed), usual)
@@ -124,13 +122,9 @@ def score_test(
     bundle: Bundle, test: Dataset, event_contributions: EventContributions, finder: AlarmFinder, moved: DepartureCount
 ) -> Iterator[Frame]:
     """Yield the test rows with the columns `SCORE_CHANNELS` in place of the channels."""
-    smoother, scorer = bundle.info.smoother(), SeriesScorer(bundle.scorer)
-    for frame in test.frames():
+    for frame, contributions, scores, smoothed in scored_frames(bundle.scorer, bundle.info.smoother(), test):
         moved.add(frame)
-        contributions = finite_contributions(scorer, test, frame)
         event_contributions.add(frame.timestamps, contributions)
-        scores = contributions.sum(axis=1)
-        smoothed = smoother.push(frame.timestamps, scores)
         finder.add(frame.timestamps, contributions, smoothed)  # before the scores are rounded
         yield Frame(frame.timestamps, np.stack([scores, smoothed], axis=1).astype(np.float32), frame.labels)
 

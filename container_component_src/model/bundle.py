@@ -14,7 +14,7 @@ from container_component_src.model.bundle_info import (
     WEIGHTS_NAME,
     Architecture,
     BundleInfo,
-    open_calibrated,
+    check_calibrated,
     read_info,
 )
 from container_component_src.model.ensemble import Ensemble
@@ -81,8 +81,9 @@ class Bundle:
         Raises:
             InputError: As for `load`; or the model is not calibrated.
         """
-        open_calibrated(uri)
-        return cls.load(uri)
+        bundle = cls.load(uri)
+        check_calibrated(bundle.info, uri)
+        return bundle
 
     @property
     def scorer(self) -> RowScorer:

@@ -206,9 +206,18 @@ def open_calibrated(uri: str) -> BundleInfo:
         InputError: As for `read_info`; or the model is not calibrated.
     """
     info = open_info(uri)
+    check_calibrated(info, uri)
+    return info
+
+
+def check_calibrated(info: BundleInfo, uri: str) -> None:
+    """Check that the bundle at a URI says when the model raises alarms.
+
+    Raises:
+        InputError: The model is not calibrated.
+    """
     if info.calibration is None:
         raise InputError(f"{uri}: the model is not calibrated, so it has no alarm threshold", fix=_CALIBRATE)
-    return info
 
 
 def copy_bundle(source: Location, target: Location) -> None:

@@ -9,7 +9,7 @@ from container_component_src.alarms.calibration import calibrate_rule
 from container_component_src.errors import InputError
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.bundle_info import BundleInfo, Calibration
-from container_component_src.model.scoring import SeriesScorer, finite_contributions
+from container_component_src.model.scoring import scored_frames
 from container_component_src.steps.calibration import AlarmSettings, Calibrate
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.smoothing import Smoother
@@ -34,8 +34,7 @@ def calibrate(arguments: Calibrate, target: str) -> BundleInfo:
             f"{arguments.bundle_path}: trained on values without scaling, so no channel has a centre to impute with",
             fix="scale the data, or use --impute-missing false",
         )
-    settings = AlarmSettings(**arguments.model_dump(include={*AlarmSettings.model_fields}))
-    calibration = _calibration(bundle, data, settings, arguments.subsystems)
+    calibration = _calibration(bundle, data, arguments.part(AlarmSettings), arguments.subsystems)
     info = bundle.info.model_copy(update={"calibration": calibration, "impute_missing": arguments.impute_missing})
     saved = Bundle(info, bundle.model).save(storage.resolve(target))
     rate = calibration.false_alarms_per_day
@@ -52,17 +51,15 @@ def calibrate(arguments: Calibrate, target: str) -> BundleInfo:
 def _calibration(bundle: Bundle, data: Dataset, settings: AlarmSettings, subsystems: dict[str, str]) -> Calibration:
     """Score the calibration set, of which one score of each row is kept in memory, and derive the rule."""
     rows, gap = data.manifest.rows, bundle.info.max_gap_ns
-    scorer, smoother = SeriesScorer(bundle.scorer), Smoother(settings.smoothing, settings.smoothing_window, gap)
+    smoother = Smoother(settings.smoothing, settings.smoothing_window, gap)
     timestamps, smoothed = np.empty(rows, dtype=np.int64), np.empty(rows, dtype=np.float64)
     channel_nats = np.zeros(len(data.channels), dtype=np.float64)
     position = 0
-    for frame in data.frames():
-        contributions = finite_contributions(scorer, data, frame)
-        channel_nats += contributions.sum(axis=0, dtype=np.float64)
-        piece = slice(position, position + len(frame))
-        timestamps[piece] = frame.timestamps
-        smoothed[piece] = smoother.push(frame.timestamps, contributions.sum(axis=1))
-        position += len(frame)
+    for scored in scored_frames(bundle.scorer, smoother, data):
+        channel_nats += scored.contributions.sum(axis=0, dtype=np.float64)
+        piece = slice(position, position + len(scored.frame))
+        timestamps[piece], smoothed[piece] = scored.frame.timestamps, scored.smoothed
+        position = piece.stop
     found = calibrate_rule(timestamps, smoothed, settings, gap)
     return Calibration(
         settings=settings,

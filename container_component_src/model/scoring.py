@@ -4,20 +4,21 @@ The channels that vary in the training data are scored by a network. The constan
 contributes by how far it departs from its constant.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from container_component_src.arrays import Float32Array, IntArray, Timestamps
+from container_component_src.arrays import Float32Array, Float64Array, IntArray, Timestamps
 from container_component_src.errors import InputError
 from container_component_src.model.network import Network
 from container_component_src.model.windows import Windowing
 from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.series import Context
+from container_component_src.telemetry.smoothing import Smoother
 from container_component_src.telemetry.timestamps import to_iso
 
 _BATCH_ROWS = 16_384  # keeps activations within a few megabytes
@@ -138,7 +139,29 @@ class SeriesScorer:
         return self._scorer.contributions(all_values, all_timestamps)[known:]
 
 
-def finite_contributions(scorer: SeriesScorer, dataset: Dataset, frame: Frame) -> Float32Array:
+class ScoredFrame(NamedTuple):
+    """Rows of a dataset with their scores."""
+
+    frame: Frame
+    contributions: Float32Array  # nats, [rows, channels]
+    scores: Float32Array  # nats, [rows]
+    smoothed: Float64Array  # nats, [rows]
+
+
+def scored_frames(scorer: RowScorer, smoother: Smoother, dataset: Dataset) -> Iterator[ScoredFrame]:
+    """Score a dataset, partition by partition.
+
+    Raises:
+        InputError: A contribution is not finite.
+    """
+    series = SeriesScorer(scorer)
+    for frame in dataset.frames():
+        contributions = _finite_contributions(series, dataset, frame)
+        scores = contributions.sum(axis=1)
+        yield ScoredFrame(frame, contributions, scores, smoother.push(frame.timestamps, scores))
+
+
+def _finite_contributions(scorer: SeriesScorer, dataset: Dataset, frame: Frame) -> Float32Array:
     """Return the contributions [rows, channels] in nats.
 
     Raises:

@@ -6,7 +6,7 @@ alone; the others also make an input or output of the pipeline's component.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, cast
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from pydantic.fields import FieldInfo
@@ -71,6 +71,9 @@ class OutputArtifact(Option):
     by: Literal["uri", "path"] = "path"
 
 
+A = TypeVar("A", bound="Arguments")
+
+
 class Arguments(Frozen):
     """Arguments of a command, checked when they are built.
 
@@ -91,6 +94,10 @@ class Arguments(Frozen):
     artifacts: ClassVar[dict[str, ArtifactKind]] = {}
     cache_keys: ClassVar[tuple[str, ...]] = ()
     checks_parameters: ClassVar[bool] = False
+
+    def part(self, kind: type[A]) -> A:
+        """Return the arguments of a class that this one is made of."""
+        return kind(**{name: getattr(self, name) for name in kind.model_fields})
 
     @classmethod
     def fields(cls) -> Iterator[tuple[str, FieldInfo, Option]]:

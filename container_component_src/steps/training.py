@@ -122,7 +122,7 @@ class TrainingArguments(FinalTraining, Hyperparameters):
     @property
     def hyperparameters(self) -> Hyperparameters:
         """The arguments that the tuning searches."""
-        return Hyperparameters(**self.model_dump(include={*Hyperparameters.model_fields}))
+        return self.part(Hyperparameters)
 
 
 class TrainingJob(Frozen):

@@ -31,6 +31,21 @@ def default_max_gap(timestamps: Timestamps) -> int | None:
     return None if step is None else GAP_FACTOR * step
 
 
+def row_durations(timestamps: Timestamps, max_gap_ns: int | None) -> IntArray:
+    """Return the nanoseconds from each row to the next, [rows]; a median time step before a gap and after the last row.
+
+    Args:
+        timestamps: Shape [rows], ascending.
+        max_gap_ns: Result of `default_max_gap`; None: there are no gaps, and nothing is known after the last row.
+    """
+    steps = np.diff(timestamps, append=timestamps[-1:])
+    if max_gap_ns is not None:
+        usual = max_gap_ns // GAP_FACTOR
+        steps[steps > max_gap_ns] = usual
+        steps[-1:] = usual
+    return steps
+
+
 class Smoother:
     """Smooths the scores of a dataset, which is given in consecutive pieces.
 

@@ -23,17 +23,12 @@ from container_component_src.telemetry.archive import (
     open_archive,
     warn_of_rounding,
 )
+from container_component_src.telemetry.arrow import values_of
 from container_component_src.telemetry.columns import check_same_channels, greatest_magnitudes
-from container_component_src.telemetry.dataset import (
-    Dataset,
-    Frame,
-    Partition,
-    check_content,
-    check_disjoint,
-    values_of,
-)
+from container_component_src.telemetry.dataset import Dataset, Frame, check_content
 from container_component_src.telemetry.dataset_writer import DatasetWriter, write_partition
 from container_component_src.telemetry.hashing import uniform
+from container_component_src.telemetry.manifest import Partition, check_disjoint
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,8 @@ from container_component_src.arrays import Float32Array
 from container_component_src.errors import InputError
 from container_component_src.model.windows import Windowing
 from container_component_src.steps.sizes import BLOCK_ROWS
-from container_component_src.telemetry.dataset import Dataset, Frame, Partition
+from container_component_src.telemetry.dataset import Dataset, Frame
+from container_component_src.telemetry.manifest import Partition
 
 # Consecutive rows that stay together: gathering single rows takes 1.5 times as long, see docs/results.md.
 GROUP_ROWS = 8

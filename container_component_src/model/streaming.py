@@ -12,7 +12,8 @@ from container_component_src.errors import InputError
 from container_component_src.model.datamodule import Block, Shard, block_sizes, read_frame
 from container_component_src.model.windows import Windowing
 from container_component_src.steps.sizes import BLOCK_ROWS
-from container_component_src.telemetry.dataset import Dataset, Frame, Partition
+from container_component_src.telemetry.dataset import Dataset, Frame
+from container_component_src.telemetry.manifest import Partition
 
 
 @dataclass(frozen=True)

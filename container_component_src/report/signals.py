@@ -9,7 +9,8 @@ from container_component_src.errors import InputError
 from container_component_src.evaluation.result import EvaluationResult
 from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.report.series import EVENT_LINES, Line, Window, WindowLine
-from container_component_src.telemetry.dataset import Dataset, Partition
+from container_component_src.telemetry.dataset import Dataset
+from container_component_src.telemetry.manifest import Partition
 
 _RANGE_LEVELS = ("0.01", "0.99")  # quantiles of the training values
 

@@ -212,6 +212,13 @@ class SplitRule(Seed):
         return {"train": train, "val": self.val_fraction, "calibration": self.calibration_fraction}
 
 
+class SplitStorage(StrEnum):
+    """How the sets of a split are stored."""
+
+    VIEW = "view"  # ranges of rows of the dataset
+    COPY = "copy"
+
+
 class CreateTrainValTestSplit(SplitRule, DataRoot):
     """Arguments of `create_train_val_test_split`."""
 
@@ -219,6 +226,11 @@ class CreateTrainValTestSplit(SplitRule, DataRoot):
 
     df_path: NonEmpty = wired("The dataset.")
     labels_path: NonEmpty = wired("Its label series.")
+    split_storage: SplitStorage = parameter(
+        "How the sets are stored: as views, which name rows of the dataset and need it as long as they are read, or as "
+        "copies of the rows.",
+        SplitStorage.VIEW,
+    )
     train_df_path: str = output_dataset("Folder of the training set, which is emptied first.", "train")
     val_df_path: str = output_dataset("Folder of the validation set, which is emptied first.", "val")
     calibration_df_path: str = output_dataset("Folder of the calibration set, which is emptied first.", "calibration")

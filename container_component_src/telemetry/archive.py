@@ -13,6 +13,7 @@ from container_component_src.arrays import Timestamps
 from container_component_src.errors import InputError
 from container_component_src.storage import Location
 from container_component_src.telemetry.archive_files import find_archives
+from container_component_src.telemetry.arrow import timestamps_of, values_of
 from container_component_src.telemetry.columns import (
     EXACT_IN_FLOAT32,
     Columns,
@@ -21,7 +22,8 @@ from container_component_src.telemetry.columns import (
     columns_of,
     names_and_reasons,
 )
-from container_component_src.telemetry.dataset import LABEL_COL, check_disjoint, timestamps_of, values_of
+from container_component_src.telemetry.dataset import LABEL_COL
+from container_component_src.telemetry.manifest import check_disjoint
 from container_component_src.telemetry.tables import Table, open_table
 from container_component_src.telemetry.timestamps import to_iso
 

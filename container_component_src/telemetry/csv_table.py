@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions, read_csv
 
 from container_component_src.errors import InputError
+from container_component_src.telemetry.arrow import TIMESTAMP_TYPE, timestamps_of
 from container_component_src.telemetry.columns import WHOLE
-from container_component_src.telemetry.dataset import TIMESTAMP_TYPE, timestamps_of
 
 DELIMITERS = ",;\t|"
 PART_BYTES = 2**24

@@ -17,20 +17,24 @@ import pyarrow.parquet as pq
 from container_component_src import storage
 from container_component_src.errors import InputError, PipelineError
 from container_component_src.storage import Location
-from container_component_src.telemetry.dataset import (
-    LABEL_COL,
+from container_component_src.telemetry.arrow import TIMESTAMP_TYPE
+from container_component_src.telemetry.dataset import LABEL_COL, Dataset, Frame
+from container_component_src.telemetry.manifest import (
     MANIFEST_NAME,
     PARTITION_FILE,
-    TIMESTAMP_TYPE,
-    Dataset,
-    Frame,
     Manifest,
     Partition,
     check_disjoint,
 )
 
-# Float telemetry rarely repeats values: dictionaries would cost time and save no space.
-WRITE_OPTIONS: Mapping[str, Any] = {"compression": "lz4", "use_dictionary": False, "write_statistics": False}
+# Telemetry is quantized: dictionaries halve the files and the time of reading them, see docs/results.md. The limit, in
+# bytes of distinct values of a column, keeps them from costing much where values do not repeat.
+WRITE_OPTIONS: Mapping[str, Any] = {
+    "compression": "lz4",
+    "use_dictionary": True,
+    "dictionary_pagesize_limit": 1 << 16,
+    "write_statistics": False,
+}
 # Files of any attempt, finished or not.
 _OWN_FILE = re.compile(rf"({PARTITION_FILE.pattern}|{re.escape(MANIFEST_NAME)})(\.\w+\.tmp)?")
 _OUTPUT_FIX = "name an empty or new folder as output"
@@ -52,7 +56,7 @@ def write_partition(file: Location, timestamp_col: str, channels: Sequence[str],
     return Partition(file=file.name, rows=len(frame), start=int(frame.timestamps[0]), end=int(frame.timestamps[-1]))
 
 
-def commit(location: Location, manifest: Manifest) -> Dataset:
+def commit(location: Location, manifest: Manifest, source: Dataset | None = None) -> Dataset:
     """Write the manifest of a dataset, which makes it complete.
 
     Raises:
@@ -64,7 +68,7 @@ def commit(location: Location, manifest: Manifest) -> Dataset:
         ((location / partition.file).uri, partition.start, partition.end) for partition in manifest.partitions
     )
     (location / MANIFEST_NAME).write_bytes(manifest.model_dump_json(indent=1).encode())
-    return Dataset(location, manifest)
+    return Dataset(location, manifest, source=source)
 
 
 class DatasetWriter:
@@ -155,6 +159,12 @@ class DatasetWriter:
             **fields,
         )
         dataset = commit(self.location, manifest)
+        self._committed = True
+        return dataset
+
+    def commit_view(self, view: Dataset) -> Dataset:
+        """Write the manifest of a view in the place of files, and return the view."""
+        dataset = commit(self.location, view.manifest, view.source)
         self._committed = True
         return dataset
 

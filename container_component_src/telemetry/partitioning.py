@@ -9,8 +9,9 @@ import pyarrow.parquet as pq
 from container_component_src import storage
 from container_component_src.telemetry.archive import OpenArchive, checked_timestamps, log_left_out, open_archive
 from container_component_src.telemetry.columns import EXCLUDED
-from container_component_src.telemetry.dataset import Dataset, Partition
+from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.dataset_writer import WRITE_OPTIONS, DatasetWriter
+from container_component_src.telemetry.manifest import Partition
 
 MAX_GROUP_ROWS = 65_536  # an archive may be a single large row group; later steps read whole files into memory
 
@@ -77,9 +78,8 @@ def _write(
     if first is None:
         return None
     file = target.next_file()
-    options = {**WRITE_OPTIONS, "use_dictionary": [name for name in schema.names if name not in channels]}
     rows, end = 0, 0
-    with file.open_output() as output, pq.ParquetWriter(output, schema, **options) as writer:
+    with file.open_output() as output, pq.ParquetWriter(output, schema, **WRITE_OPTIONS) as writer:
         for piece, _, last in chain([first], pieces):
             writer.write_batch(piece)
             rows, end = rows + piece.num_rows, last

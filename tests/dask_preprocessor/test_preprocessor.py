@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from container_component_src.dask_preprocessor import preprocessor
 from container_component_src.dask_preprocessor.preprocessor import PartitionTask, preprocess, preprocess_partition
 from container_component_src.errors import InputError
-from container_component_src.telemetry.dataset import Frame, Partition
+from container_component_src.telemetry.dataset import Frame
 from container_component_src.telemetry.dataset_writer import write_partition
+from container_component_src.telemetry.manifest import Partition
 from container_component_src.telemetry.partitioning import split_archive
 from tests.helpers import TIME, telemetry, write_archive
 

@@ -13,7 +13,8 @@ from container_component_src.model.bundle_info import BundleInfo, ChannelStatist
 from container_component_src.report.series import Window, event_windows
 from container_component_src.report.signals import Signal, read_signals
 from container_component_src.steps.data import ScalerType
-from container_component_src.telemetry.dataset import Dataset, Frame, Partition
+from container_component_src.telemetry.dataset import Dataset, Frame
+from container_component_src.telemetry.manifest import Partition
 from container_component_src.telemetry.scaler import Scaler
 from tests.evaluation.cases import CHANNELS, ROWS, SECOND, START, Case, anomalous_frame, write_case, write_dataset
 

@@ -169,6 +169,7 @@ class BaselineResult(Frozen):
     vus_roc: Fraction
     vus_pr: Fraction
     advantage: dict[str, Interval]  # model minus baseline in `roc_auc` and `pr_auc`; empty if there is one event
+    intervals: dict[str, Interval] = Field(default_factory=dict)  # by metric, as those of the model
     roc: RocCurve
     pr: PrCurve
 
@@ -202,6 +203,7 @@ class EvaluationResult(Frozen):
     upper bound for rules with one level, which no calibration can know.
     """
 
+    run_id: str = ""  # of the run that evaluated the model; empty if the step was run by hand
     bundle_digest: str  # version of the calibrated bundle
     scores_uri: str
     seed: int  # training seed

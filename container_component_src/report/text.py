@@ -1,6 +1,8 @@
 """Numbers, times and durations as texts for the reader of the report."""
 
+import json
 from collections.abc import Callable
+from datetime import datetime
 
 import pandas as pd
 
@@ -32,9 +34,12 @@ def interval_text(interval: Interval | None, sign: bool = False) -> str:
 
 def interval_texts(result: EvaluationResult) -> dict[str, str]:
     """Return the intervals of an evaluation by metric."""
-    return {
-        name: f"{_text_of(name)(found.low)} to {_text_of(name)(found.high)}" for name, found in result.intervals.items()
-    }
+    return {name: metric_interval(name, found) for name, found in result.intervals.items()}
+
+
+def metric_interval(metric: str, interval: Interval) -> str:
+    """Return both ends of the interval of a metric."""
+    return f"{_text_of(metric)(interval.low)} to {_text_of(metric)(interval.high)}"
 
 
 def _text_of(metric: str) -> Callable[[float | None], str]:
@@ -64,4 +69,16 @@ def duration(seconds: float | None) -> str:
 
 def utc(timestamp: int) -> str:
     """Return a timestamp in nanoseconds since 1970 UTC as date and time, to the second."""
-    return pd.Timestamp(timestamp, unit="ns", tz="UTC").strftime("%Y-%m-%d %H:%M:%S")
+    return moment(pd.Timestamp(timestamp, unit="ns", tz="UTC"))
+
+
+def moment(time: datetime) -> str:
+    """Return a time in UTC as date and time, to the second."""
+    return time.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def setting(value: object) -> str:
+    """Return the value of a parameter as it is given to a run; an object as its keys and values."""
+    if isinstance(value, dict):
+        return "; ".join(f"{key}: {setting(item)}" for key, item in value.items())
+    return value if isinstance(value, str) else json.dumps(value)

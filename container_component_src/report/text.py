@@ -1,7 +1,6 @@
 """Numbers, times and durations as texts for the reader of the report."""
 
 import json
-from collections.abc import Callable
 from datetime import datetime
 
 import pandas as pd
@@ -39,14 +38,14 @@ def interval_texts(result: EvaluationResult) -> dict[str, str]:
 
 def metric_interval(metric: str, interval: Interval) -> str:
     """Return both ends of the interval of a metric."""
-    return f"{_text_of(metric)(interval.low)} to {_text_of(metric)(interval.high)}"
+    return f"{metric_text(metric, interval.low)} to {metric_text(metric, interval.high)}"
 
 
-def _text_of(metric: str) -> Callable[[float | None], str]:
-    """Return the function that writes the values of a metric."""
+def metric_text(metric: str, value: float | None) -> str:
+    """Return the value of a metric as its kind is written."""
     if metric.endswith("_s"):
-        return duration
-    return rate if metric.endswith("_per_day") or metric == "redundancy" else fraction
+        return duration(value)
+    return rate(value) if metric.endswith("_per_day") or metric == "redundancy" else fraction(value)
 
 
 def integer(value: int) -> str:

@@ -231,11 +231,11 @@ def test_no_argument_mixes_text_and_placeholders(spec: dict[str, Any]) -> None:
             assert "{{" not in argument or re.fullmatch(r"\{\{[^{}]*\}\}", argument), argument
 
 
-def test_only_listing_deployment_and_cleanup_always_run(spec: dict[str, Any]) -> None:
+def test_only_listing_report_deployment_and_cleanup_always_run(spec: dict[str, Any]) -> None:
     uncached = {
         name for name, task in container_tasks(spec).items() if not task.get("cachingOptions", {}).get("enableCache")
     }
-    assert uncached == {"list-archives", "deploy-to-kserve", "cleanup"}
+    assert uncached == {"list-archives", "visualize-results", "deploy-to-kserve", "cleanup"}
 
 
 def test_credentials_come_from_the_secret_alone(documents: list[dict[str, Any]]) -> None:

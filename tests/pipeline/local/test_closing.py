@@ -10,7 +10,10 @@ from rich.console import Console
 from pipeline.local.closing import print_summary
 from pipeline.local.summary import RunStatus, RunSummary
 
-HEADLINE = ("composite F1: 0.794 (95 %: 0.660 to 0.894); best baseline, Mahalanobis distance: 0.838", "alarms a day: 1.4")
+HEADLINE = (
+    "composite F1: 0.794 (95 %: 0.660 to 0.894); best baseline, Mahalanobis distance: 0.838",
+    "alarms a day: 1.4",
+)
 GATE = {
     "passed": False,
     "conditions": [

@@ -243,16 +243,19 @@ class EvaluationResult(Frozen):
             values |= {f"{name}_{key}": value for key, value in metrics.model_dump().items()}
         for name, interval in self.intervals.items():
             metric = name if name in (*areas, *ALARM_METRICS) else f"calibrated_{name}"
-            values |= {f"{metric}_low": interval.low, f"{metric}_high": interval.high}
+            values |= _ends(metric, interval)
         for baseline in self.baselines:
             values |= {f"{baseline.name}_{name}": getattr(baseline, name) for name in areas}
+            name = f"{baseline.name}_composite_f1"
+            values[name] = baseline.calibrated.composite_f1
+            values |= _ends(name, baseline.intervals.get("composite_f1"))
         values |= self.root_cause.model_dump(exclude={"events"}) if self.root_cause else {}
         values["constant_channels"] = len(self.constant_channels)
         values["moved_constant_channels"] = len(self.moved_channels)
         values |= {name: getattr(self.calibrated, name) for name in ALARM_METRICS}
         if expected := self.expected_false_alarms_per_day:
             name = "expected_false_alarms_per_day"
-            values |= {name: expected.estimate, f"{name}_low": expected.low, f"{name}_high": expected.high}
+            values |= {name: expected.estimate, **_ends(name, expected)}
         return {key: float(value) for key, value in values.items() if value is not None}
 
     def write(self, uri: str) -> None:
@@ -271,3 +274,7 @@ class EvaluationResult(Frozen):
             return cls.model_validate_json(content)
         except ValidationError as error:
             raise InputError(f"{uri}: not an evaluation ({describe(error)})", fix="run run_evaluation again") from error
+
+
+def _ends(metric: str, interval: Interval | ExpectedRate | None) -> dict[str, float]:
+    return {} if interval is None else {f"{metric}_low": interval.low, f"{metric}_high": interval.high}

@@ -182,7 +182,14 @@ def test_baselines_are_evaluated_on_the_same_rows(tmp_path: Path) -> None:
         for metric, interval in baseline.advantage.items():
             gain = getattr(result, metric) - getattr(baseline, metric)
             assert interval.low - 1e-3 <= gain <= interval.high + 1e-3
-    assert result.scalars()["mahalanobis_pr_auc"] == result.baselines[1].pr_auc
+        assert baseline.intervals.keys() >= {"composite_f1", "event_recall", "alarms_per_day", "pr_auc"}
+        for metric in ("composite_f1", "event_recall", "alarms_per_day"):
+            interval, value = baseline.intervals[metric], getattr(baseline.calibrated, metric)
+            assert interval.low <= value <= interval.high
+    scalars, mahalanobis = result.scalars(), result.baselines[1]
+    assert scalars["mahalanobis_pr_auc"] == mahalanobis.pr_auc
+    assert scalars["mahalanobis_composite_f1"] == mahalanobis.calibrated.composite_f1
+    assert scalars["mahalanobis_composite_f1_high"] == mahalanobis.intervals["composite_f1"].high
 
 
 def test_baselines_get_their_rules_by_the_settings_of_the_model(tmp_path: Path) -> None:

@@ -377,7 +377,7 @@ def test_parameters_are_described_and_have_the_declared_defaults(spec: dict[str,
 
 def test_the_first_step_gets_all_parameters(spec: dict[str, Any]) -> None:
     inputs = spec["components"]["comp-list-archives"]["inputDefinitions"]["parameters"]
-    assert set(inputs) == {*pipeline_parameters(), "training_pods"}
+    assert set(inputs) == {*pipeline_parameters(), "training_pods", "origin"}
 
 
 def launch_options(spec: dict[str, Any], name: str) -> tuple[click.Command, dict[str, str]]:

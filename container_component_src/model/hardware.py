@@ -10,6 +10,7 @@ from torch import nn
 from container_component_src.limits import usable_cores
 from container_component_src.steps.sizes import AvailableMemory
 
+CPU = torch.device("cpu")
 MULTIPLICATIONS_PER_THREAD = 100_000_000  # of one step; measured on two cores, see docs/results.md
 
 
@@ -21,13 +22,23 @@ class Acceleration:
     much as the quietest channels vary, which worsens the likelihood (see docs/results.md).
     """
 
+    device: torch.device
     matmul_precision: Literal["highest", "high"]  # argument of torch.set_float32_matmul_precision
-    pin_memory: bool  # page-locked memory, from which the GPU copies a block while it works on another
 
     @classmethod
     def on(cls, cuda: bool) -> "Acceleration":
         """Return the settings for a machine with or without a CUDA device."""
-        return cls("high", pin_memory=True) if cuda else cls("highest", pin_memory=False)
+        return cls(torch.device("cuda", 0), "high") if cuda else cls(CPU, "highest")
+
+
+def best_device() -> torch.device:
+    """Return the GPU if there is one, otherwise the CPU."""
+    return Acceleration.on(cuda=torch.cuda.is_available()).device
+
+
+def free_memory(device: torch.device) -> int:
+    """Return the bytes that a device has free; 0 for the CPU, whose memory is no device's."""
+    return 0 if device.type == "cpu" else torch.cuda.mem_get_info(device)[0]
 
 
 def device_memory() -> AvailableMemory:

@@ -11,6 +11,7 @@ from container_component_src.limits import usable_cores
 from container_component_src.steps.sizes import AvailableMemory
 
 CPU = torch.device("cpu")
+MOST_COPYING_THREADS = 8  # more of them wait for the memory
 MULTIPLICATIONS_PER_THREAD = 100_000_000  # of one step; measured on two cores, see docs/results.md
 
 
@@ -48,18 +49,21 @@ def device_memory() -> AvailableMemory:
     return AvailableMemory(torch.cuda.get_device_properties(0).total_memory, "the GPU")
 
 
-def useful_threads(model: nn.Module, batch_size: int) -> int:
+def useful_threads(model: nn.Module, batch_size: int, device: torch.device = CPU) -> int:
     """Return the number of threads that an optimisation step can use, at most that of the usable cores.
 
     Small steps gain little from more threads, which wait for each other. While other processes are busy, such threads
-    make small steps much slower.
+    make small steps much slower. Beside a GPU, threads only put together the rows that are copied to it.
 
     Args:
         model: The network.
         batch_size: Rows of a step in this process.
+        device: What trains.
     """
     # It is set if several processes share the cores; OpenMP also knows a list, a number for each level of nesting.
     given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     allowed = int(given) if given.isdecimal() else usable_cores()
+    if device.type != "cpu":
+        return min(allowed, MOST_COPYING_THREADS)
     multiplications = batch_size * sum(weight.numel() for weight in model.parameters())
     return max(1, min(allowed, multiplications // MULTIPLICATIONS_PER_THREAD))

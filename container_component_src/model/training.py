@@ -212,7 +212,7 @@ def fit(model: Network, train_rows: RowSource, val_rows: RowSource, arguments: T
         "an epoch has %d optimization steps: %d x %d rows in batches of at most %d",
         regime.steps(train_rows.rows), regime.passes, train_rows.rows, regime.batch_size,
     )  # fmt: skip
-    torch.set_num_threads(useful_threads(model, regime.batch_size // nodes))
+    torch.set_num_threads(useful_threads(model, regime.batch_size // nodes, acceleration.device))
     torch.set_float32_matmul_precision(acceleration.matmul_precision)
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -6,6 +6,7 @@ import torch
 from container_component_src.model import hardware
 from container_component_src.model.hardware import (
     CPU,
+    MOST_COPYING_THREADS,
     MULTIPLICATIONS_PER_THREAD,
     Acceleration,
     best_device,
@@ -46,6 +47,9 @@ def test_threads_depend_on_the_size_of_a_step(monkeypatch: pytest.MonkeyPatch) -
     assert useful_threads(model, 1) == 1
     assert useful_threads(model, 2 * MULTIPLICATIONS_PER_THREAD // per_row + 1) == 2
     assert useful_threads(model, 100 * MULTIPLICATIONS_PER_THREAD // per_row) == 4
+    assert useful_threads(model, 1, torch.device("meta")) == 4
+    monkeypatch.setenv("OMP_NUM_THREADS", "64")
+    assert useful_threads(model, 1, torch.device("meta")) == MOST_COPYING_THREADS
 
 
 @pytest.mark.parametrize(("given", "threads"), [("", 3), ("  ", 3), ("many", 3), ("2,4", 2), (" 2 ", 2)])

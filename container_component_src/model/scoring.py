@@ -126,17 +126,21 @@ class SeriesScorer:
         self._scorer = scorer
         self._context: Context[np.float32] = Context(scorer.network.window_steps - 1)
 
-    def push(self, timestamps: Timestamps, values: Float32Array) -> Float32Array:
-        """Return the contributions of the next rows in nats, [rows, channels].
+    def push(self, timestamps: Timestamps, values: Float32Array) -> tuple[Float32Array, Float32Array]:
+        """Return the contributions of the next rows, and their reconstruction.
 
         Args:
             timestamps: Shape [rows].
             values: Scaled time steps, [rows, channels].
+
+        Returns:
+            Nats and scaled units, each [rows, channels].
         """
         if self._scorer.network.window_steps == 1:
-            return self._scorer.contributions(values)
+            return self._scorer.contributions_and_reconstruction(values)
         all_timestamps, all_values, known = self._context.extend(timestamps, values)
-        return self._scorer.contributions(all_values, all_timestamps)[known:]
+        contributions, expected = self._scorer.contributions_and_reconstruction(all_values, all_timestamps)
+        return contributions[known:], expected[known:]
 
 
 class ScoredFrame(NamedTuple):
@@ -144,6 +148,7 @@ class ScoredFrame(NamedTuple):
 
     frame: Frame
     contributions: Float32Array  # nats, [rows, channels]
+    expected: Float32Array  # reconstruction in scaled units, [rows, channels]
     scores: Float32Array  # nats, [rows]
     smoothed: Float64Array  # nats, [rows]
 
@@ -156,18 +161,18 @@ def scored_frames(scorer: RowScorer, smoother: Smoother, dataset: Dataset) -> It
     """
     series = SeriesScorer(scorer)
     for frame in dataset.frames():
-        contributions = _finite_contributions(series, dataset, frame)
+        contributions, expected = series.push(frame.timestamps, frame.values)
+        _check_finite(contributions, dataset, frame)
         scores = contributions.sum(axis=1)
-        yield ScoredFrame(frame, contributions, scores, smoother.push(frame.timestamps, scores))
+        yield ScoredFrame(frame, contributions, expected, scores, smoother.push(frame.timestamps, scores))
 
 
-def _finite_contributions(scorer: SeriesScorer, dataset: Dataset, frame: Frame) -> Float32Array:
-    """Return the contributions [rows, channels] in nats.
+def _check_finite(contributions: Float32Array, dataset: Dataset, frame: Frame) -> None:
+    """Check the contributions of a frame, [rows, channels].
 
     Raises:
         InputError: A contribution is not finite.
     """
-    contributions = scorer.push(frame.timestamps, frame.values)
     bad = np.flatnonzero(~np.isfinite(contributions).all(axis=1))
     if len(bad):
         row = int(bad[0])
@@ -180,4 +185,3 @@ def _finite_contributions(scorer: SeriesScorer, dataset: Dataset, frame: Frame) 
             f"channel '{dataset.channels[channel]}' is {values[channel]}",
             fix="scale the data, which fills missing values",
         )
-    return contributions

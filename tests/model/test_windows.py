@@ -77,8 +77,10 @@ def test_scores_do_not_depend_on_the_pieces(steps: int, cuts: list[int], gap: in
     whole = RowScorer(make_model(steps), dict.fromkeys(constant, 1.5), 10 * SECOND)
     scorer = SeriesScorer(whole)
     bounds = [0, *sorted(cuts), 40]
-    parts = [scorer.push(times[a:b], values[a:b]) for a, b in pairwise(bounds)]
-    np.testing.assert_allclose(np.concatenate(parts), whole.contributions(values, times), rtol=1e-5, atol=1e-5)
+    pieces = [scorer.push(times[a:b], values[a:b]) for a, b in pairwise(bounds)]
+    outputs = whole.contributions_and_reconstruction(values, times)
+    for parts, expected in zip(zip(*pieces, strict=True), outputs, strict=True):
+        np.testing.assert_allclose(np.concatenate(parts), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_scores_of_windows_by_hand() -> None:

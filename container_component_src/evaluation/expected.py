@@ -58,11 +58,12 @@ class MinMaxBuckets:
 
     Args:
         most: Maximum number of buckets.
+        bucket_rows: Rows of a bucket at first.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, bucket_rows: int = 1) -> None:
         self._most = most
-        self._bucket_rows = 1
+        self._bucket_rows = bucket_rows
         self._rows = 0
         self._kept: Buckets | None = None
 
@@ -102,7 +103,10 @@ class ExpectedValues:
         step = (info.max_gap_ns or 0) // GAP_FACTOR
         self._windows = {event: _widest_window(event, step) for event in events}
         most = max(1, min(MOST_BUCKETS, ALL_BUCKETS // max(len(events), 1)))
-        self._buckets = {event: MinMaxBuckets(most) for event in self._windows}
+        self._buckets = {
+            event: MinMaxBuckets(most, -(-(window.end - window.start) // (step * most)) if step else 1)
+            for event, window in self._windows.items()
+        }
 
     def add(self, timestamps: Timestamps, expected: Float32Array) -> None:
         """Add the next rows: timestamps [rows] and expected values [rows, channels] in scaled units."""

@@ -280,7 +280,7 @@ class EvaluationResult(Frozen):
 
     def write(self, uri: str) -> None:
         """Write the JSON file."""
-        storage.resolve(uri).write_bytes(self.model_dump_json(indent=1).encode())
+        storage.resolve(uri).write_bytes(self.model_dump_json().encode())  # indented, it would be twice as large
 
     @classmethod
     def read(cls, uri: str) -> "EvaluationResult":

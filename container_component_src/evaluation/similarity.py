@@ -8,6 +8,7 @@ from container_component_src.arrays import Float64Array
 from container_component_src.evaluation.result import ChannelExcess, SimilarEvent
 
 MOST_SIMILAR = 3  # events that are named for an event
+LEAST_SIMILARITY = 0.5
 
 
 def similar_events(rankings: Sequence[Sequence[ChannelExcess]]) -> list[tuple[SimilarEvent, ...]]:
@@ -15,7 +16,7 @@ def similar_events(rankings: Sequence[Sequence[ChannelExcess]]) -> list[tuple[Si
 
     The similarity is the cosine between the vectors of what the channels contribute beyond the usual; what they
     contribute less does not count. It is 1 if the same channels stand out in the same proportions, and 0 if no channel
-    stands out in both events. Similarities of 0 are left out.
+    stands out in both events. Events with less than `LEAST_SIMILARITY` are left out.
 
     Args:
         rankings: All channels of each event with their excess, in any order.
@@ -42,5 +43,5 @@ def _most_similar(vectors: Float64Array, position: int) -> tuple[SimilarEvent, .
     return tuple(
         SimilarEvent(position=int(other), similarity=float(similarity[other]))
         for other in nearest
-        if similarity[other] > 0
+        if similarity[other] >= LEAST_SIMILARITY
     )

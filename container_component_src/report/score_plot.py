@@ -10,7 +10,7 @@ from container_component_src.evaluation.result import EvaluationResult, EventRes
 from container_component_src.report.alarms import ShownAlarm
 from container_component_src.report.series import Line, Series, Window
 from container_component_src.report.signals import Signal
-from container_component_src.report.text import duration, fraction, scale_texts, short_number, utc
+from container_component_src.report.text import duration, fraction, scale_texts, short_number
 from container_component_src.report.traces import Figure, line, milliseconds, significant, threshold_lines
 from container_component_src.telemetry.smoothing import NANOSECONDS_PER_SECOND
 from container_component_src.telemetry.timestamps import to_iso
@@ -82,7 +82,7 @@ def event_views(
             "first_alarm": _first_alarm(event),
             "similar": [{"number": item.position, "similarity": fraction(item.similarity)} for item in event.similar],
             "detected": event.detected,
-            "name": " ".join(f"{event.id} {event.title} ({event.symbol}), {utc(event.start)} UTC".split()),
+            "symbol": event.symbol,
             "label": " ".join(f"Event {number} of {count}: {event.id} {event.title}".split()),
             "outcome": _outcome(event),
             "score": _columns(score, window.start, digits=5),

@@ -165,10 +165,11 @@
     document.getElementById("shown-event").textContent = `${label}. ${outcome}.`;
     const items = similar.map(({ number, similarity }) => {
       const button = document.createElement("button");
-      Object.assign(button, { type: "button", textContent: report.events[number].name });
+      Object.assign(button, { type: "button", textContent: report.events[number].label });
       button.addEventListener("click", () => show("events", number));
       const item = document.createElement("li");
-      item.append(button, ` · similarity ${similarity}`);
+      const { symbol, event: [start] } = report.events[number];
+      item.append(button, ` · ${symbol && symbol + " · "}${new Date(start).toISOString().slice(0, 10)} · similarity ${similarity}`);
       return item;
     });
     document.getElementById("similar").replaceChildren(...(items.length ? items : ["No other event is similar."]));

@@ -57,7 +57,7 @@ def test_hyperparameters_that_are_equal_in_all_trials_are_named_instead_of_shown
     assert layout["xaxis"]["ticktext"] == ["latent_dim", "val_loss"]
     assert [note["text"] for note in layout["annotations"][-5:]] == [
         "-44.90",
-        "-44.87",
+        "-44.88",
         "-44.85",
         "-44.82",
         "-44.80",

@@ -12,22 +12,24 @@ function escaped(text) {
 
 const timesOf = (view, line) => line.x.map((offset) => view.start + offset);
 
-function eventFigure(event, alarms, levels) {
+// A narrow figure has two lines where a wide one has one.
+function eventFigure(event, alarms, levels, narrow) {
   const near = alarms.filter(({ times }) => times[3] >= event.start && times[0] < event.end);
-  const panels = [{ title: "<b>Smoothed score</b> · nats" }, ...event.signals.map(signalPanel)];
-  const first = firstAlarm(event);
+  const panels = [{ title: "<b>Smoothed score</b> · nats" }, ...event.signals.map((signal) => signalPanel(signal, narrow))];
+  const first = firstAlarm(event, narrow);
   const layout = {
     xaxis: { type: "date", range: observed(event), anchor: panels.length > 1 ? "y" + panels.length : "y", title: { text: "Time (UTC)" } },
-    hovermode: "closest", shapes: [], annotations: [], margin: { l: 64, r: 16, t: first.length ? 52 : 24, b: 32 },
+    hovermode: "closest", shapes: [], annotations: [], margin: { l: 64, r: 16, t: !first.length ? 24 : narrow ? 76 : 52, b: 32 },
   };
   const shares = panels.map((_, number) => (number ? 1 : 1.7));
   const total = shares.reduce((sum, share) => sum + share);
+  const gap = narrow ? 0.065 : 0.045;
   let top = 1;
   panels.forEach(({ title, range }, number) => {
     const height = shares[number] / total;
-    layout["yaxis" + (number ? number + 1 : "")] = { domain: [top - height + 0.05, top - 0.045], nticks: 5, range };
+    layout["yaxis" + (number ? number + 1 : "")] = { domain: [top - height + 0.05, top - gap], nticks: 5, range };
     layout.annotations.push({
-      text: title, x: 0, xref: "paper", xanchor: "left", y: top - 0.045, yref: "paper", yanchor: "bottom", showarrow: false,
+      text: title, x: 0, xref: "paper", xanchor: "left", xshift: narrow ? -48 : 0, align: "left", y: top - gap, yref: "paper", yanchor: "bottom", showarrow: false,
     });
     top -= height;
   });
@@ -54,10 +56,10 @@ function scoreTrace(event) {
 }
 
 // When the score crosses the threshold, and when the alarm is raised; one mark if that is the same row.
-function firstAlarm({ first_alarm: times }) {
+function firstAlarm({ first_alarm: times }, narrow) {
   if (!times) return [];
   const [crossed, raised] = times;
-  if (crossed === raised) return [{ time: crossed, text: "Score crosses the threshold, first alarm raised" }];
+  if (crossed === raised) return [{ time: crossed, text: `Score crosses the threshold,${narrow ? "<br>" : " "}first alarm raised` }];
   return [{ time: crossed, text: "Score crosses the threshold" }, { time: raised, text: "First alarm raised" }];
 }
 
@@ -70,7 +72,7 @@ function markLine({ time }, number) {
 
 function markLabel({ time, text }, row, [start, end]) {
   return {
-    text, x: time, xref: "x", xanchor: (time - start) / (end - start) < 0.5 ? "left" : "right", y: 1, yref: "paper", yanchor: "bottom",
+    text, x: time, xref: "x", xanchor: ["left", "center", "right"][Math.floor((3 * (time - start)) / (end - start))], y: 1, yref: "paper", yanchor: "bottom",
     yshift: 16 * row - 12, showarrow: false,
   };
 }
@@ -109,10 +111,10 @@ function levelLines(levels) {
   }));
 }
 
-function signalPanel(signal) {
-  const range = signal.training_text ? ` · 98 % of the training values: ${signal.training_text}` : "";
+function signalPanel(signal, narrow) {
+  const range = signal.training_text ? ` · 98 % of ${narrow ? "training" : "the training values"}: ${signal.training_text}` : "";
   return {
-    title: `<b>${escaped(signal.channel)}</b> · ${signal.excess}${range}`,
+    title: `<b>${escaped(signal.channel)}</b>${narrow ? "<br>" : " · "}${signal.excess}${range}`,
     range: signalRange(signal),
   };
 }

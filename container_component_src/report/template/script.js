@@ -90,7 +90,7 @@
     const heights = ({ peak_score: peak }) => [raise, raise, peak, clear];
     const alarms = report.alarms.map((alarm) => ({ ...alarm, heights: heights(alarm) }));
     const levels = [{ name: "Alarm threshold", score: raise, dash: "solid" }, { name: "Clear threshold", score: clear, dash: "dot" }];
-    return eventFigure(event, alarms, clear < raise ? levels : levels.slice(0, 1));
+    return eventFigure(event, alarms, clear < raise ? levels : levels.slice(0, 1), plots.get("signals").clientWidth < 600);
   }
 
   function sourceOf(name) {

@@ -133,19 +133,25 @@ function signalTraces(event, signal, number) {
   return [expected, measured];
 }
 
-// Outline of the area between minimum and maximum: a polygon for each stretch without a gap.
-function band(event, expected) {
+// Outline of the area between minimum and maximum: a polygon for each stretch without a gap. Several rows in one point
+// have their extremes from its time until that of the next one.
+function band(event, { x: offsets, low, high }) {
   const [x, y] = [[], []];
-  const times = timesOf(event, expected);
+  const times = timesOf(event, { x: offsets });
+  const stepped = low.some((value, place) => value !== high[place]);
   const stretch = (from, to) => {
-    const places = Array.from({ length: to - from }, (_, offset) => from + offset);
-    const back = [...places].reverse();
-    x.push(...[...places, ...back].map((place) => times[place]), null);
-    y.push(...places.map((place) => expected.low[place]), ...back.map((place) => expected.high[place]), null);
+    const corners = [];
+    for (let place = from; place < to; place += 1) {
+      corners.push([times[place], place]);
+      if (stepped && place + 1 < to) corners.push([times[place + 1], place]);
+    }
+    const back = [...corners].reverse();
+    x.push(...[...corners, ...back].map(([time]) => time), null);
+    y.push(...corners.map(([, place]) => low[place]), ...back.map(([, place]) => high[place]), null);
   };
   let from = 0;
   for (let place = 0; place <= times.length; place += 1) {
-    if (place < times.length && expected.low[place] !== null) continue;
+    if (place < times.length && low[place] !== null) continue;
     if (place > from) stretch(from, place);
     from = place + 1;
   }

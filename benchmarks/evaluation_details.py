@@ -28,7 +28,7 @@ def evaluation(work: Workspace) -> list[Detail]:
     inference = Stopwatch()
 
     class Timed(SeriesScorer):
-        def push(self, timestamps: Timestamps, values: Float32Array) -> tuple[Float32Array, Float32Array]:
+        def push(self, timestamps: Timestamps, values: Float32Array) -> Float32Array:
             with inference.running():
                 return super().push(timestamps, values)
 

@@ -122,7 +122,8 @@ def score_test(
     moved: DepartureCount,
 ) -> Iterator[Frame]:
     """Yield the test rows with the columns `SCORE_CHANNELS` in place of the channels."""
-    for frame, contributions, expected, scores, smoothed in scored_frames(bundle.scorer, bundle.info.smoother(), test):
+    scored = scored_frames(bundle.scorer, bundle.info.smoother(), test, with_expected=True)
+    for frame, contributions, expected, scores, smoothed in scored:
         moved.add(frame)
         expected_values.add(frame.timestamps, expected)
         event_contributions.add(frame.timestamps, contributions)

@@ -156,21 +156,29 @@ class SeriesScorer:
         self._scorer = scorer
         self._context: Context[np.float32] = Context(scorer.network.window_steps - 1)
 
-    def push(self, timestamps: Timestamps, values: Float32Array) -> tuple[Float32Array, Float32Array]:
-        """Return the contributions of the next rows, and their reconstruction.
+    def push(self, timestamps: Timestamps, values: Float32Array) -> Float32Array:
+        """Return the contributions of the next rows in nats, [rows, channels].
 
         Args:
             timestamps: Shape [rows].
             values: Scaled time steps, [rows, channels].
-
-        Returns:
-            Nats and scaled units, each [rows, channels].
         """
-        if self._scorer.network.window_steps == 1:
-            return self._scorer.contributions_and_reconstruction(values)
-        all_timestamps, all_values, known = self._context.extend(timestamps, values)
+        all_timestamps, all_values, known = self._with_context(timestamps, values)
+        return self._scorer.contributions(all_values, all_timestamps)[known:]
+
+    def push_with_expected(self, timestamps: Timestamps, values: Float32Array) -> tuple[Float32Array, Float32Array]:
+        """Return what `push` returns, and the reconstruction of the values in scaled units, [rows, channels]."""
+        all_timestamps, all_values, known = self._with_context(timestamps, values)
         contributions, expected = self._scorer.contributions_and_reconstruction(all_values, all_timestamps)
         return contributions[known:], expected[known:]
+
+    def _with_context(
+        self, timestamps: Timestamps, values: Float32Array
+    ) -> tuple[Timestamps | None, Float32Array, int]:
+        """Return the rows with those before that their windows need, and how many these are."""
+        if self._scorer.network.window_steps == 1:
+            return None, values, 0
+        return self._context.extend(timestamps, values)
 
 
 class ScoredFrame(NamedTuple):
@@ -178,20 +186,32 @@ class ScoredFrame(NamedTuple):
 
     frame: Frame
     contributions: Float32Array  # nats, [rows, channels]
-    expected: Float32Array  # reconstruction in scaled units, [rows, channels]
+    expected: Float32Array  # reconstruction in scaled units, [rows, channels]; [rows, 0] if it was not asked for
     scores: Float32Array  # nats, [rows]
     smoothed: Float64Array  # nats, [rows]
 
 
-def scored_frames(scorer: RowScorer, smoother: Smoother, dataset: Dataset) -> Iterator[ScoredFrame]:
+def scored_frames(
+    scorer: RowScorer, smoother: Smoother, dataset: Dataset, with_expected: bool = False
+) -> Iterator[ScoredFrame]:
     """Score a dataset, partition by partition.
+
+    Args:
+        scorer: Scores the rows.
+        smoother: Smooths the scores.
+        dataset: Scaled dataset.
+        with_expected: Whether the reconstruction is asked for.
 
     Raises:
         InputError: A contribution is not finite.
     """
     series = SeriesScorer(scorer)
     for frame in dataset.frames():
-        contributions, expected = series.push(frame.timestamps, frame.values)
+        if with_expected:
+            contributions, expected = series.push_with_expected(frame.timestamps, frame.values)
+        else:
+            contributions = series.push(frame.timestamps, frame.values)
+            expected = contributions[:, :0]
         _check_finite(contributions, dataset, frame)
         scores = contributions.sum(axis=1)
         yield ScoredFrame(frame, contributions, expected, scores, smoother.push(frame.timestamps, scores))

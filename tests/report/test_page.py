@@ -50,6 +50,16 @@ def test_columns_that_are_no_channels_are_named(case: Case) -> None:
     )
 
 
+def test_numbers_of_the_tables_and_texts_have_three_significant_digits(case: Case) -> None:
+    write_alarms(str(case.out.parent / "alarms.ndjson"), [alarm(open_info(case.bundle), 98, 139, peak_score=1234.567)])
+    texts = [text for text in report(case).texts if not text.strip().startswith(":root")]  # the style sheet
+    numbers = [number for text in texts for number in re.findall(r"\d+\.\d+", text)]
+    assert len(numbers) > 50
+    assert [number for number in numbers if len(number.replace(".", "").lstrip("0")) > 3] == []
+    assert not re.search(r"\de[-+]\d", " ".join(texts))  # no exponents
+    assert "1\u202f230 nats" in texts
+
+
 def test_titles_are_escaped(case: Case) -> None:
     page = report(case)
     assert "Fan <b>& co</b>" in page.texts

@@ -47,7 +47,7 @@ def in_pieces(bundle: Bundle, timestamps: Timestamps, values: Float64Array, cuts
     channels, tracker, changes = PeakChannels(bundle.info, len(CHANNELS)), AlarmTracker(RULE), []
     for piece in np.split(np.arange(len(timestamps)), sorted(cuts)):
         times = timestamps[piece]
-        contributions, _ = scorer.push(times, SCALER.transform(values[piece].astype(np.float32)))
+        contributions = scorer.push(times, SCALER.transform(values[piece].astype(np.float32)))
         smoothed = smoother.push(times, contributions.sum(axis=1))
         changes += tracker.push(times, smoothed, channels.push(times, contributions)).changes
     changes += tracker.finish()

@@ -50,6 +50,15 @@ class Buckets(NamedTuple):
     low: Float32Array  # [buckets, channels]
     high: Float32Array  # [buckets, channels]
 
+    def before(self, other: "Buckets") -> "Buckets":
+        """Return these buckets and those after them."""
+        return Buckets(
+            np.concatenate([self.rows, other.rows]),
+            np.concatenate([self.timestamps, other.timestamps]),
+            np.concatenate([self.low, other.low]),
+            np.concatenate([self.high, other.high]),
+        )
+
 
 class MinMaxBuckets:
     """Keeps minimum and maximum of each channel in at most so many buckets, which double whenever there are too many.
@@ -74,9 +83,7 @@ class MinMaxBuckets:
         while self._rows > self._most * self._bucket_rows:
             self._bucket_rows *= 2
         found = self._grouped(Buckets(rows, timestamps, values, values))
-        if self._kept is not None:
-            found = self._grouped(Buckets(*map(np.concatenate, zip(self._kept, found, strict=True))))
-        self._kept = found
+        self._kept = found if self._kept is None else self._grouped(self._kept.before(found))
 
     def buckets(self) -> Buckets | None:
         """Return the buckets; None without a row."""

@@ -33,7 +33,7 @@ def _unit_vectors(rankings: Sequence[Sequence[ChannelExcess]]) -> Float64Array:
         row[[columns[item.channel] for item in ranking]] = [max(item.excess, 0.0) for item in ranking]
     excess /= np.maximum(excess.max(axis=1, keepdims=True, initial=0), np.finfo(float).tiny)  # squares are then finite
     lengths = np.linalg.norm(excess, axis=1, keepdims=True)
-    return np.divide(excess, lengths, out=np.zeros_like(excess), where=lengths > 0)
+    return np.asarray(np.divide(excess, lengths, out=np.zeros_like(excess), where=lengths > 0))
 
 
 def _most_similar(vectors: Float64Array, position: int) -> tuple[SimilarEvent, ...]:

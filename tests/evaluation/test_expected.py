@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from container_component_src.arrays import Float32Array
 from container_component_src.evaluation import expected
 from container_component_src.evaluation.expected import (
     ALL_BUCKETS,
@@ -37,7 +38,7 @@ def event(first: int, stop: int) -> Event:
 
 def seen(info: BundleInfo, events: list[Event], rows: int, cuts: list[int] | None = None) -> ExpectedValues:
     """Give values to a model's record of events that rise by 1 in each row and in each channel."""
-    values = np.arange(rows, dtype=np.float32)[:, np.newaxis] + np.arange(3, dtype=np.float32)
+    values: Float32Array = (np.arange(rows)[:, np.newaxis] + np.arange(3)).astype(np.float32)
     times = START + np.arange(rows, dtype=np.int64) * SECOND
     found = ExpectedValues(info, events)
     for piece in np.split(np.arange(rows), cuts or []):

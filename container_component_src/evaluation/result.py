@@ -100,10 +100,32 @@ class ThresholdCurve(Frozen):
 
 
 class ChannelExcess(Frozen):
-    """Mean contribution of a channel to the score during an event, minus its median on the calibration data."""
+    """Mean contribution of a channel to the score during an event, beyond its mean on the calibration data."""
 
     channel: str
     excess: Finite  # nats
+
+
+class ExpectedChannel(Frozen):
+    """Values of a channel that the model expected, in the units of the archives."""
+
+    channel: str
+    low: Floats  # minimum of each bucket of rows
+    high: Floats  # maximum
+
+
+class Expectation(Frozen):
+    """What the model expected around an event of the channels that moved, in buckets of consecutive rows."""
+
+    timestamps: tuple[int, ...] = ()  # of the first row of each bucket, nanoseconds since 1970 UTC
+    channels: tuple[ExpectedChannel, ...] = ()  # largest excess first
+
+
+class SimilarEvent(Frozen):
+    """An event in which the score comes from similar channels; see `similar_events`."""
+
+    position: int  # of the event in the result, from 0
+    similarity: Fraction
 
 
 class EventResult(Frozen):
@@ -118,9 +140,12 @@ class EventResult(Frozen):
     detected: bool  # whether it overlaps an alarm of the model
     delay_s: Finite | None  # from its start until its first alarm is raised; negative if that was before
     alarms: int  # that overlap it
+    alarm_start: int | None = None  # of the first of them: the row at which the score crosses the alarm threshold
     causes: tuple[str, ...] = ()  # channels that the report names
     peak_score: Finite  # largest smoothed score
     top_channels: tuple[ChannelExcess, ...]  # largest first
+    expected: Expectation = Expectation()
+    similar: tuple[SimilarEvent, ...] = ()  # most similar first
 
 
 class RootCause(Frozen):
@@ -260,7 +285,7 @@ class EvaluationResult(Frozen):
 
     def write(self, uri: str) -> None:
         """Write the JSON file."""
-        storage.resolve(uri).write_bytes(self.model_dump_json(indent=1).encode())
+        storage.resolve(uri).write_bytes(self.model_dump_json().encode())  # indented, it would be twice as large
 
     @classmethod
     def read(cls, uri: str) -> "EvaluationResult":

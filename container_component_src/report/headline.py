@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from container_component_src.evaluation.leads import Evaluated, baseline_name
 from container_component_src.evaluation.result import EvaluationResult
-from container_component_src.report.text import metric_interval, metric_text, rate
+from container_component_src.report.text import metric_interval, metric_text, short_number
 
 _NAMES = {"composite_f1": "composite F1", "event_recall": "events found", "alarms_per_day": "alarms a day"}
 
@@ -25,4 +25,5 @@ def _text(detector: Evaluated, metric: str, label: str = "") -> str:
     calibrated, interval = detector.calibrated, detector.intervals.get(metric)
     text = metric_text(metric, getattr(calibrated, metric))
     text += f" ({label}{metric_interval(metric, interval)})" if interval else ""
-    return text + (f", {rate(calibrated.false_alarms_per_day)} of them false" if metric == "alarms_per_day" else "")
+    false = f", {short_number(calibrated.false_alarms_per_day)} of them false"
+    return text + (false if metric == "alarms_per_day" else "")

@@ -16,7 +16,6 @@ _FILTERS = (
     text.integer,
     text.interval_text,
     text.moment,
-    text.rate,
     text.setting,
     text.share_of,
     text.short_number,

@@ -1,6 +1,8 @@
 """Numbers, times and durations as texts for the reader of the report."""
 
 import json
+import math
+from collections.abc import Sequence
 from datetime import datetime
 
 import pandas as pd
@@ -8,27 +10,40 @@ import pandas as pd
 from container_component_src.evaluation.result import EvaluationResult, Interval
 
 NONE = "\N{EN DASH}"
+_THIN_SPACE = "\N{NARROW NO-BREAK SPACE}"  # between thousands
+_LARGEST = 1e9  # number that is written without an exponent
 _UNITS = ((86_400.0, "d"), (3_600.0, "h"), (60.0, "min"))
 
 
-def short_number(value: float | None) -> str:
-    """Return four significant digits, or a dash."""
-    return NONE if value is None else f"{value:.4g}"
+def short_number(value: float | None, sign: bool = False) -> str:
+    """Return three significant digits, with a sign if requested, or a dash."""
+    if value is None:
+        return NONE
+    plus, rounded = "+" * sign, float(f"{value:.3g}")
+    if 1_000 <= abs(rounded) < _LARGEST:
+        return f"{rounded:{plus},.0f}".replace(",", _THIN_SPACE)
+    return f"{rounded:{plus}.3g}"
 
 
-def rate(value: float | None) -> str:
-    """Return two significant digits, all digits of 100 and above, or a dash."""
-    return NONE if value is None else f"{value:.2g}" if value < 100 else integer(round(value))
+def fraction(value: float | None, sign: bool = False) -> str:
+    """Return three significant digits, zeros at the end too, with a sign if requested, or a dash."""
+    return NONE if value is None else f"{round(value, 5) + 0.0:{'+' * sign}#.3g}"
 
 
-def fraction(value: float | None) -> str:
-    """Return three decimals, or a dash."""
-    return NONE if value is None else f"{value:.3f}"
+def scale_texts(values: Sequence[float]) -> list[str]:
+    """Return numbers of one scale: three significant digits of the largest, or more where these are nearly equal."""
+    decimals = max(_decimals(max(map(abs, values)), 3), _decimals(max(values) - min(values), 2), 0)
+    return [f"{value:,.{decimals}f}".replace(",", _THIN_SPACE) for value in values]
+
+
+def _decimals(value: float, digits: int) -> int:
+    """Return the decimals of a positive number with so many significant digits; below 0: zeros before the point."""
+    return digits - 1 - math.floor(math.log10(value)) if value > 0 else 0
 
 
 def interval_text(interval: Interval | None, sign: bool = False) -> str:
-    """Return both ends with three decimals, with signs if requested, or a dash."""
-    return NONE if interval is None else f"{interval.low:{'+' * sign}.3f} to {interval.high:{'+' * sign}.3f}"
+    """Return both ends as `fraction` does, or a dash."""
+    return NONE if interval is None else f"{fraction(interval.low, sign)} to {fraction(interval.high, sign)}"
 
 
 def interval_texts(result: EvaluationResult) -> dict[str, str]:
@@ -45,17 +60,17 @@ def metric_text(metric: str, value: float | None) -> str:
     """Return the value of a metric as its kind is written."""
     if metric.endswith("_s"):
         return duration(value)
-    return rate(value) if metric.endswith("_per_day") or metric == "redundancy" else fraction(value)
+    return short_number(value) if metric.endswith("_per_day") or metric == "redundancy" else fraction(value)
 
 
 def integer(value: int) -> str:
     """Return a number with thin spaces between thousands."""
-    return f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    return f"{value:,}".replace(",", _THIN_SPACE)
 
 
 def share_of(part: int, total: int) -> str:
     """Return a number and its percentage of a total."""
-    return f"{integer(part)} ({100 * part / total:.3g} %)"
+    return f"{integer(part)} ({short_number(100 * part / total)} %)"
 
 
 def duration(seconds: float | None) -> str:
@@ -63,7 +78,7 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return NONE
     size, unit = next((unit for unit in _UNITS if abs(seconds) >= 2 * unit[0]), (1.0, "s"))
-    return f"{seconds / size:.3g} {unit}"
+    return f"{short_number(seconds / size)} {unit}"
 
 
 def utc(timestamp: int) -> str:

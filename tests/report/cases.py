@@ -15,7 +15,7 @@ from container_component_src.steps.evaluation import VisualizeResults
 from tests.evaluation.cases import SECOND, START, Case
 
 TRIALS = 'trial,state,val_loss,latent_dim,hidden_dims\n0,succeeded,42.0,8,"64,32"\n1,succeeded,41.0,16,</script>\n'
-LARGEST = 8_000_000
+LARGEST = 8_500_000
 
 
 class Page(HTMLParser):

@@ -179,7 +179,7 @@ def test_a_running_task_does_not_recreate_its_partition_after_a_failure(
     monkeypatch.setattr(preprocessor, "write_partition", slowly)
     paths = [write_archive(tmp_path / f"{name}.parquet", telemetry(rows=10)) for name in ("a", "b")]
     monkeypatch.setattr(
-        preprocessor, "check_same_channels", lambda uri, *rest: after_start() if uri.endswith("b.parquet") else None
+        preprocessor, "check_columns", lambda uri, *rest: after_start() if uri.endswith("b.parquet") else None
     )
     with pytest.raises(InputError, match=r"b\.parquet"):
         _run(dask_client, paths, tmp_path / "out")

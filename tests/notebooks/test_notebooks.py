@@ -111,16 +111,17 @@ def test_the_query_notebook_opens_at_a_detected_event(
     (cell,) = [cell for cell in notebook.cells if cell.id == "event"]
     events = [SimpleNamespace(id=name, title="FAN") for name in "abc"]
     tested = [SimpleNamespace(id=name, detected=found) for name, found in zip("abc", detected or (), strict=False)]
+    markdown = Mock()
     names = {
         "json": json,
         "work_dir": tmp_path,
         "settings": Mock(),
         "read_reports": Mock(return_value=events),
         "EvaluationResult": Mock(**{"read.return_value.events": tested}),
-        "Markdown": Mock(),
+        "Markdown": markdown,
     }
     exec(cell.source, names)
-    names["Markdown"].assert_called_once_with(event)
+    markdown.assert_called_once_with(event)
 
 
 @pytest.mark.slow

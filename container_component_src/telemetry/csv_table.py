@@ -34,7 +34,7 @@ _NUMBER_WITH_COMMA = r"^\s*[+-]?[\d.,]*\d[\d.,]*([eE][+-]?\d+)?\s*$"
 _SHOWN = 40  # characters of a value in an error
 _PYARROW = re.compile(r"CSV conversion error to [^:]*(\[[^\]]*\])?: |\. If these timestamps are in local time.*")
 _TIME_FIX = "write times with their zone, like 2023-01-31T13:00:00Z"
-_VALUE_FIX = "correct the value, or exclude the column with exclude_channels"
+_VALUE_FIX = "correct the value, or leave the column of an archive out with exclude_channels"
 _ENCODING_FIX = "save it as CSV in UTF-8, with the names of the columns in the first line"
 
 
@@ -195,7 +195,7 @@ class CsvTable:
         alike = pc.or_(number, pc.match_substring_regex(values, _NUMBER_WITH_COMMA))
         if 2 * (pc.sum(alike).as_py() or 0) <= pc.sum(pc.invert(missing)).as_py():
             return None
-        row = pc.index(pc.or_(number, missing), False).as_py()
+        row = max(0, pc.index(pc.or_(number, missing), False).as_py())
         line = self._header.lines + _line(self._typed_content, self._header.line_end, row + 1)
         return {OTHER_VALUE: f"{values[row].as_py()[:_SHOWN]!r} in line {line}"}
 
@@ -258,4 +258,4 @@ class CsvTable:
 def _line(content: bytes, line_end: bytes, row: int) -> int:
     """Return the line of a row, both counted from 1; lines without text are no rows."""
     lines = (number for number, line in enumerate(content.split(line_end), start=1) if line.strip(b"\r\n"))
-    return next(islice(lines, row - 1, None))
+    return next(islice(lines, row - 1, None), row)

@@ -13,6 +13,7 @@ import pytest
 
 from container_component_src import storage
 from container_component_src.data_root import run_folders
+from container_component_src.evaluation.result import EvaluationResult
 from container_component_src.example_data import ExampleDataSpec, generate
 from container_component_src.model.bundle import Bundle
 from container_component_src.telemetry.dataset import Dataset
@@ -103,9 +104,11 @@ def test_the_results_notebook_shows_the_run(project: Project, first: dict[str, A
 
 
 def test_the_query_notebook_asks_the_model_of_the_run(project: Project, first: dict[str, Any]) -> None:
-    probe = "model.version, len(telemetry), len(answers), first['score'] < second['score'], refused.status_code"
+    probe = "EVENT, model.version, len(telemetry), len(answers), first['score'] < second['score'], refused.status_code"
     notebook = Executed("03_query_model.ipynb", {"NOTEBOOK_CONFIG": str(project.config)}, probe)
-    version, rows, answered, more_abnormal, status = notebook.found
+    event, version, rows, answered, more_abnormal, status = notebook.found
+    detected = [event.id for event in EvaluationResult.read(first["artifacts"]["evaluation"]).events if event.detected]
+    assert event == detected[-1]
     assert version == Bundle.load(first["model"]).info.version
     assert 0 < answered <= rows
     assert (more_abnormal, status) == (True, 400)

@@ -7,11 +7,11 @@ channels only, and not those that are constant in the training data.
 """
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from joblib import parallel_config
 from sklearn.ensemble import IsolationForest
 
 from container_component_src.arrays import Float32Array, Float64Array
@@ -28,7 +28,6 @@ FOREST_ROWS = 50_000  # evenly spaced training rows that the trees sample from
 TREES, TREE_ROWS = 100, 256  # defaults of Liu et al. 2008
 RELATIVE_RANK_TOLERANCE = 1e-6  # directions with less variance, relative to the largest, are float32 noise
 _BATCH_ROWS = 16_384
-_FOREST_BATCH_ROWS = 8_192  # of which the trees read little more than the processor's cache holds
 
 
 class Scorer(Protocol):
@@ -54,7 +53,7 @@ class QuadraticScorer:
         """Return a score [rows] for each time step of the values [rows, channels]."""
         mean, projection = self.mean.astype(np.float32), self.projection.astype(np.float32)
         scores = np.empty(len(values), dtype=np.float32)
-        for rows in _batches(len(values), _BATCH_ROWS):
+        for rows in _batches(len(values)):
             coordinates = (values[rows] - mean) @ projection
             scores[rows] = np.einsum("ij,ij->i", coordinates, coordinates)
         return scores
@@ -69,11 +68,8 @@ class ForestScorer:
 
     def scores(self, values: Float32Array) -> Float32Array:
         """Return a score [rows] for each time step of the values [rows, channels]."""
-        # The trees do not hold the global interpreter lock.
-        with ThreadPoolExecutor(usable_cores()) as threads:
-            batches = _batches(len(values), _FOREST_BATCH_ROWS)
-            scores = threads.map(lambda rows: -self.forest.score_samples(values[rows]), batches)
-            return np.concatenate([*scores], dtype=np.float32, casting="same_kind")
+        with parallel_config("threading", n_jobs=usable_cores()):  # which `n_jobs` of the forest does not change
+            return np.asarray(-self.forest.score_samples(values), dtype=np.float32)
 
 
 def fit_baselines(train: Dataset, seed: int, window_steps: int) -> dict[str, Scorer]:
@@ -133,7 +129,7 @@ class _Moments:
 
     def add(self, frame: Frame) -> None:
         """Take the next rows."""
-        for rows in _batches(len(frame), _BATCH_ROWS):
+        for rows in _batches(len(frame)):
             values = frame.values[rows].astype(np.float64)
             mean = values.mean(axis=0)
             values -= mean
@@ -148,5 +144,5 @@ class _Moments:
         return self._products / self._count
 
 
-def _batches(rows: int, most: int) -> Iterator[slice]:
-    return (slice(first, first + most) for first in range(0, rows, most))
+def _batches(rows: int) -> Iterator[slice]:
+    return (slice(first, first + _BATCH_ROWS) for first in range(0, rows, _BATCH_ROWS))

@@ -114,7 +114,7 @@ def test_a_predictor_with_too_much_to_do_is_answered_as_such(bundle: str) -> Non
     async def ask() -> httpx.Response:
         transformer = model_of(bundle, Role.TRANSFORMER)
         answer = httpx.MockTransport(lambda _: httpx.Response(429, json={"error": "…"}))
-        ask_in_process(transformer, httpx.AsyncClient(transport=answer))
+        ask_in_process(transformer, httpx.AsyncClient(transport=answer, base_url="http://predictor"))
         async with client(InferenceApp(transformer)) as http:
             return await http.post(V1, json={"instances": [ROW]})
 

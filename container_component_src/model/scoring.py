@@ -6,7 +6,7 @@ contributes by how far it departs from its constant.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ import torch
 
 from container_component_src.arrays import Float32Array, Float64Array, IntArray, Timestamps
 from container_component_src.errors import InputError
+from container_component_src.model.device_source import device_windows
 from container_component_src.model.network import Network
 from container_component_src.model.windows import Windowing
 from container_component_src.telemetry.dataset import Dataset, Frame
@@ -22,6 +23,7 @@ from container_component_src.telemetry.smoothing import Smoother
 from container_component_src.telemetry.timestamps import to_iso
 
 _BATCH_ROWS = 16_384  # keeps activations within a few megabytes
+_DEVICE_BATCH_ROWS = 65_536
 MOST_DEPARTURE = 1e6  # resolutions that count; its square is finite in float32
 DEGREES_OF_FREEDOM = 199  # chosen by measurement, see docs/results.md
 
@@ -79,21 +81,49 @@ class RowScorer:
     @torch.inference_mode()
     def _outputs(self, values: Float32Array, timestamps: Timestamps | None, count: int) -> list[Float32Array]:
         """Return the first outputs of the network, [rows, channels] each, completed by the constant channels."""
-        outputs = [np.zeros(values.shape, dtype=np.float32) for _ in range(count)]
-        device, first = next(self.network.parameters()).device, 0
         varying: Any = np.delete(np.arange(values.shape[1]), self._constant) if self.spreads else slice(None)
-        windowing = Windowing(self.network.window_steps, self.max_gap_ns)
-        for windows in windowing.batches(values[:, varying], timestamps, _BATCH_ROWS):
-            batch = self.network(torch.from_numpy(np.ascontiguousarray(windows)).to(device))
-            rows = slice(first, first + len(windows))
-            for output, found in zip(outputs, batch, strict=False):
-                output[rows, varying] = found.cpu().numpy()
-            first += len(windows)
+        device = next(self.network.parameters()).device
+        network_outputs = self._on_cpu if device.type == "cpu" else partial(self._on_device, device=device)
+        outputs = network_outputs(values, timestamps, varying, count)
         if self.spreads:
             departures = np.clip(values[:, self._constant], -MOST_DEPARTURE, MOST_DEPARTURE)
             spreads = np.array(list(self.spreads.values()), dtype=np.float32)
             outputs[0][:, self._constant] = departure_nats(departures / spreads)
         return outputs
+
+    def _on_cpu(
+        self, values: Float32Array, timestamps: Timestamps | None, varying: Any, count: int
+    ) -> list[Float32Array]:
+        """Return the first outputs of the network, with zeros for the channels that do not vary."""
+        outputs, first = [np.zeros(values.shape, dtype=np.float32) for _ in range(count)], 0
+        for windows in self._windowing.batches(values[:, varying], timestamps, _BATCH_ROWS):
+            rows = slice(first, first + len(windows))
+            found = self.network(torch.from_numpy(np.ascontiguousarray(windows)))
+            for output, part in zip(outputs, found, strict=False):
+                output[rows, varying] = part.numpy()
+            first += len(windows)
+        return outputs
+
+    def _on_device(
+        self, values: Float32Array, timestamps: Timestamps | None, varying: Any, count: int, device: torch.device
+    ) -> list[Float32Array]:
+        """Return what `_on_cpu` returns; the device puts the windows together, and waits for no copy of a result."""
+        columns = torch.arange(values.shape[1], device=device)[varying]
+        outputs = [torch.empty(values.shape, pin_memory=device.type == "cuda") for _ in range(count)]
+        first = 0
+        for windows in device_windows(self._windowing, values, timestamps, columns, _DEVICE_BATCH_ROWS):
+            rows = slice(first, first + len(windows))
+            for output, part in zip(outputs, self.network(windows), strict=False):
+                completed = torch.zeros_like(output[rows], device=device).index_copy_(1, columns, part)
+                output[rows].copy_(completed, non_blocking=True)
+            first += len(windows)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return [output.numpy() for output in outputs]
+
+    @property
+    def _windowing(self) -> Windowing:
+        return Windowing(self.network.window_steps, self.max_gap_ns)
 
     @cached_property
     def _constant(self) -> IntArray:
@@ -133,10 +163,22 @@ class SeriesScorer:
             timestamps: Shape [rows].
             values: Scaled time steps, [rows, channels].
         """
-        if self._scorer.network.window_steps == 1:
-            return self._scorer.contributions(values)
-        all_timestamps, all_values, known = self._context.extend(timestamps, values)
+        all_timestamps, all_values, known = self._with_context(timestamps, values)
         return self._scorer.contributions(all_values, all_timestamps)[known:]
+
+    def push_with_expected(self, timestamps: Timestamps, values: Float32Array) -> tuple[Float32Array, Float32Array]:
+        """Return what `push` returns, and the reconstruction of the values in scaled units, [rows, channels]."""
+        all_timestamps, all_values, known = self._with_context(timestamps, values)
+        contributions, expected = self._scorer.contributions_and_reconstruction(all_values, all_timestamps)
+        return contributions[known:], expected[known:]
+
+    def _with_context(
+        self, timestamps: Timestamps, values: Float32Array
+    ) -> tuple[Timestamps | None, Float32Array, int]:
+        """Return the rows with those before that their windows need, and how many these are."""
+        if self._scorer.network.window_steps == 1:
+            return None, values, 0
+        return self._context.extend(timestamps, values)
 
 
 class ScoredFrame(NamedTuple):
@@ -144,30 +186,43 @@ class ScoredFrame(NamedTuple):
 
     frame: Frame
     contributions: Float32Array  # nats, [rows, channels]
+    expected: Float32Array  # reconstruction in scaled units, [rows, channels]; [rows, 0] if it was not asked for
     scores: Float32Array  # nats, [rows]
     smoothed: Float64Array  # nats, [rows]
 
 
-def scored_frames(scorer: RowScorer, smoother: Smoother, dataset: Dataset) -> Iterator[ScoredFrame]:
+def scored_frames(
+    scorer: RowScorer, smoother: Smoother, dataset: Dataset, with_expected: bool = False
+) -> Iterator[ScoredFrame]:
     """Score a dataset, partition by partition.
+
+    Args:
+        scorer: Scores the rows.
+        smoother: Smooths the scores.
+        dataset: Scaled dataset.
+        with_expected: Whether the reconstruction is asked for.
 
     Raises:
         InputError: A contribution is not finite.
     """
     series = SeriesScorer(scorer)
     for frame in dataset.frames():
-        contributions = _finite_contributions(series, dataset, frame)
+        if with_expected:
+            contributions, expected = series.push_with_expected(frame.timestamps, frame.values)
+        else:
+            contributions = series.push(frame.timestamps, frame.values)
+            expected = contributions[:, :0]
+        _check_finite(contributions, dataset, frame)
         scores = contributions.sum(axis=1)
-        yield ScoredFrame(frame, contributions, scores, smoother.push(frame.timestamps, scores))
+        yield ScoredFrame(frame, contributions, expected, scores, smoother.push(frame.timestamps, scores))
 
 
-def _finite_contributions(scorer: SeriesScorer, dataset: Dataset, frame: Frame) -> Float32Array:
-    """Return the contributions [rows, channels] in nats.
+def _check_finite(contributions: Float32Array, dataset: Dataset, frame: Frame) -> None:
+    """Check the contributions of a frame, [rows, channels].
 
     Raises:
         InputError: A contribution is not finite.
     """
-    contributions = scorer.push(frame.timestamps, frame.values)
     bad = np.flatnonzero(~np.isfinite(contributions).all(axis=1))
     if len(bad):
         row = int(bad[0])
@@ -180,4 +235,3 @@ def _finite_contributions(scorer: SeriesScorer, dataset: Dataset, frame: Frame) 
             f"channel '{dataset.channels[channel]}' is {values[channel]}",
             fix="scale the data, which fills missing values",
         )
-    return contributions

@@ -10,6 +10,7 @@ import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -125,12 +126,16 @@ def thread_backend(monkeypatch: pytest.MonkeyPatch, dask_client: "Client") -> No
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
     """Host and port of an S3 server that speaks HTTP."""
+    from botocore.loaders import JSONFileLoader
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    yield f"{host}:{port}"
+    with pytest.MonkeyPatch.context() as patch:
+        # Otherwise every client reads the description of S3 again, most of the time that it takes to make one.
+        patch.setattr(JSONFileLoader, "load_file", staticmethod(cache(JSONFileLoader().load_file)))
+        yield f"{host}:{port}"
     server.stop()
 
 

@@ -16,6 +16,7 @@ from pipeline import local
 from pipeline.compile_and_run_pipeline import compile_and_run_pipeline, run_on_this_machine
 from pipeline.local import LocalRunOptions
 from pipeline.options import check_options, parse_parameters
+from tests.pipeline.remote.command import call
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -84,10 +85,16 @@ def test_malformed_parameter_is_named(text: str) -> None:
         (("--local", "--param", "window_hours=long"), "window_hours"),
     ],
 )
-def test_bad_use_is_one_line_and_exit_code_2(arguments: tuple[str, ...], message: str) -> None:
-    finished = run(*arguments)
-    assert finished.returncode == 2
-    (line,) = finished.stderr.splitlines()
+def test_bad_use_is_one_line_and_exit_code_2(
+    arguments: tuple[str, ...],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    finished = call(tmp_path, monkeypatch, capsys, *arguments, IMAGE_TAG="1.0")
+    assert finished.code == 2
+    (line,) = finished.error.splitlines()
     assert message in line
 
 

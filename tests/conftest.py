@@ -26,8 +26,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if TYPE_CHECKING:
     from distributed import Client
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadFileScheduling
 
 PROJECT = Path(__file__).resolve().parents[1]
+# They use the fixture `service`.
+SERVER_TESTS = {
+    f"tests/serving/server/test_{name}.py" for name in ("app", "fuzzed_requests", "grpc_server", "operation")
+}
 
 # The machine that runs the tests may be busy: slowness is no fault of an example.
 settings.register_profile("project", deadline=None, max_examples=15)
@@ -42,6 +48,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run files with slow tests first, so that no worker is left alone with one of them in the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.hookimpl(optionalhook=True)  # there may be no xdist
+def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "LoadFileScheduling":
+    """Let one worker run all tests of the servers, so that they start once and not in every worker."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file: str = super()._split_scope(nodeid)
+            return "servers" if file in SERVER_TESTS else file
+
+    return Scheduling(config, log)
 
 
 def pytest_collection_finish() -> None:

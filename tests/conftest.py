@@ -48,6 +48,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run files with slow tests first, so that no worker is left alone with one of them in the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+    for item in items:
+        if item.get_closest_marker("gpu") and not _has_gpu():
+            item.add_marker(pytest.mark.skip("there is no GPU"))
+
+
+@cache
+def _has_gpu() -> bool:
+    import torch  # slow, and only where a test asks for a GPU
+
+    return torch.cuda.is_available()
 
 
 @pytest.hookimpl(optionalhook=True)  # there may be no xdist

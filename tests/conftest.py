@@ -65,12 +65,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "Load
     """Let one worker run all tests of the servers, so that they start once and not in every worker."""
     from xdist.scheduler import LoadFileScheduling
 
-    class Scheduling(LoadFileScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            file: str = super()._split_scope(nodeid)
-            return "servers" if file in SERVER_TESTS else file
-
-    return Scheduling(config, log)
+    scheduling = LoadFileScheduling(config, log)
+    file_of = scheduling._split_scope
+    scheduling._split_scope = lambda nodeid: "servers" if (file := file_of(nodeid)) in SERVER_TESTS else file
+    return scheduling
 
 
 def pytest_collection_finish() -> None:

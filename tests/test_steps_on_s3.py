@@ -153,7 +153,7 @@ def test_no_step_needs_permission_to_delete(
     with s3_front() as front:
         monkeypatch.setenv("S3_ENDPOINT", f"http://{front.address}")
         front.answer = without_delete
-        for rows, size in ((600, 100), (300, 150)):
+        for rows, size in ((1200, 100), (600, 300)):
             archive = _upload(
                 write_archive(tmp_path / "a.parquet", telemetry(rows=rows), row_group_size=size), f"{bucket}/a.parquet"
             )
@@ -170,4 +170,4 @@ def test_no_step_needs_permission_to_delete(
             scaled = _outputs(invoke, *data_steps.scale(f"{bucket}/scaler.json", sources, bucket))
             assert len(Dataset.open(dataset).load()) == rows
             assert sum(len(Dataset.open(scaled[f"scaled_{name}_uri"]).load()) for name in SETS) == rows
-        assert len(Dataset.open(dataset).location.children()) == 1 + 6 + 2  # the manifest, and both attempts' files
+        assert len(Dataset.open(dataset).location.children()) == 1 + 12 + 2  # the manifest, and both attempts' files

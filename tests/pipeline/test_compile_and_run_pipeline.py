@@ -73,11 +73,6 @@ def test_malformed_parameter_is_named(text: str) -> None:
     [
         ((), "this is not a Kubeflow notebook"),
         (("--local", "--remote"), "exclude each other"),
-        (
-            ("--compile-only", "--output", "/dev/null/pipeline.yaml"),
-            "/dev/null/pipeline.yaml: a folder of this path is",
-        ),
-        (("--compile-only", "--output", "/dev/full"), "/dev/full: the output is a file, but this is a device"),
         (("--local", "--config", "absent.toml"), "absent.toml"),
         (("--local", "--config", "/dev/zero"), "/dev/zero: not a regular file"),
         (("--compile-only", "--param", "latent_dims=[100000000]"), "but a pod (memory 8Gi) has 8.0 GiB"),
@@ -95,6 +90,20 @@ def test_bad_use_is_one_line_and_exit_code_2(
     finished = call(tmp_path, monkeypatch, capsys, *arguments, IMAGE_TAG="1.0")
     assert finished.code == 2
     (line,) = finished.error.splitlines()
+    assert message in line
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("/dev/null/pipeline.yaml", "/dev/null/pipeline.yaml: a folder of this path is"),
+        ("/dev/full", "/dev/full: the output is a file, but this is a device"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_one_line_and_exit_code_2(output: str, message: str) -> None:
+    finished = run("--compile-only", "--output", output)
+    assert finished.returncode == 2
+    (line,) = finished.stderr.splitlines()
     assert message in line
 
 

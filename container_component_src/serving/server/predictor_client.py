@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import aiohttp
 import httpx
-from yarl import URL
 
 from container_component_src.serving.protocol.v2 import HEADER_LENGTH
 
@@ -52,7 +51,7 @@ class PredictorClient:
     """
 
     def __init__(self, url: str, timeout: float, retries: int) -> None:
-        self._url = URL(url, encoded=True)
+        self._url = url
         self._timeout = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT, connect=timeout, sock_read=timeout)
         self._retries = retries
         self._session: aiohttp.ClientSession | None = None

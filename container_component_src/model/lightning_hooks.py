@@ -1,8 +1,9 @@
-"""Lightning without what it imports for other models than ours: torch's compiler, and most of torchmetrics.
+"""Torch and Lightning without what they import for other models than ours: torch's compiler, most of torchmetrics.
 
-The two take half of the start of a training, which tuning pays for every trial. Lightning needs one class of
+They take more than half of the start of a training, which tuning pays for every trial. Lightning needs one class of
 torchmetrics, and the compiler only to recognize compiled models; torch's optimizers call the compiler only to keep it
-away from them. Packages that know so much take their place, and load the rest when anything else is asked.
+away from them. Packages that know so much take their place, and load the rest when anything else is asked. Exporting a
+model, and what computes the shapes of tensors without data (`_meta_registrations`), are parts of the compiler.
 """
 
 import logging
@@ -42,6 +43,8 @@ class Deferred(ModuleType):
     def load(self) -> None:
         """Run the code of the package."""
         spec: Any = self.__spec__
+        if spec.name == "torch._dynamo":
+            import_module("torch._meta_registrations").load()  # nothing asks for it, but the compiler relies on it
         # An ordinary module from here on, as importlib.util.LazyLoader does; mypy takes __class__ for fixed.
         self.__class__ = ModuleType  # type: ignore[assignment]
         self.__path__ = spec.submodule_search_locations
@@ -74,6 +77,7 @@ def _unchanged(function: Any = None, *_: object, **__: object) -> Any:
 
 
 OptimizedModule = _ByName("OptimizedModule", (), {"__module__": "torch._dynamo.eval_frame"})
+COMPILER_PARTS = ("torch.export", "torch._meta_registrations")
 COMPILER: Known = {
     "OptimizedModule": lambda: OptimizedModule,
     "disable": lambda: _unchanged,
@@ -87,10 +91,11 @@ METRICS: Known = {
 
 
 def install() -> None:
-    """Defer the two packages, unless they have been imported already."""
+    """Defer the packages, unless they have been imported already."""
     torch = find_spec("torch")  # the spec of torch._dynamo would import torch
-    locations = torch.submodule_search_locations if torch else None
-    _defer(PathFinder.find_spec("torch._dynamo", locations), COMPILER, [])
+    if torch and "torch" not in sys.modules:
+        for name, known in {"torch._dynamo": COMPILER, **dict.fromkeys(COMPILER_PARTS, {})}.items():
+            _defer(PathFinder.find_spec(name, torch.submodule_search_locations), known, [])
     metrics = find_spec("torchmetrics")
     _defer(metrics, METRICS, metrics.submodule_search_locations if metrics else None)
     sys.meta_path.insert(0, _Submodules())

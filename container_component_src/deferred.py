@@ -62,7 +62,7 @@ class _Submodules(MetaPathFinder, Loader):
 
 
 def defer(name: str, known: Known, *, relies_on: Sequence[str] = (), parts: bool = False) -> None:
-    """Defer a module, unless it or the package above it is imported already, or not installed.
+    """Defer a module, unless it is imported already, or not installed.
 
     Args:
         name: Full name of the module.
@@ -70,9 +70,7 @@ def defer(name: str, known: Known, *, relies_on: Sequence[str] = (), parts: bool
         relies_on: Deferred modules to load before this one, since it does not ask for what they register.
         parts: Whether submodules can be imported without the module.
     """
-    if name.partition(".")[0] in sys.modules:
-        return
-    spec = _find(name)
+    spec = None if name in sys.modules else _find(name)
     if spec is None:
         return
     stand_in = module_from_spec(spec)

@@ -9,7 +9,8 @@ from benchmarks.results import Detail, Growth, StageResult
 
 MEBIBYTE = 2**20
 STAGE_HEADERS = (
-    "stage", "rows", "seconds", "start-up", "goal", "rows/s", "floor", "ratio", "ratio without start-up", "peak MiB, all",
+    "stage", "rows", "seconds", "start-up", "goal", "rows/s",
+    "floor", "ratio", "ratio without start-up", "peak MiB, all",
     "peak MiB, largest", "foreign cores",
 )  # fmt: skip
 # Seconds of the start-up that a stage should take at most; of both commands in the case of the split.

@@ -138,6 +138,23 @@ def test_archives_may_be_given_in_any_order(dask_client: Client, tmp_path: Path)
     np.testing.assert_array_equal(first.values, second.values)
 
 
+def test_the_scheduler_knows_a_part_of_the_partitions_at_once(
+    dask_client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known: list[int] = []
+    mapped = dask_client.map
+    monkeypatch.setattr(preprocessor, "TASKS_AT_ONCE", 3)
+    monkeypatch.setattr(
+        dask_client, "map", lambda function, tasks, **rest: known.append(len(tasks)) or mapped(function, tasks, **rest)
+    )
+    paths = [
+        write_archive(tmp_path / f"{index}.parquet", telemetry(rows=3, start=f"2023-01-{index + 1:02}"))
+        for index in range(8)
+    ]
+    assert len(_run(dask_client, paths, tmp_path / "out")) == 24
+    assert known == [3, 3, 2]
+
+
 def test_files_without_sampled_rows_have_no_partition(dask_client: Client, tmp_path: Path) -> None:
     paths = [
         write_archive(tmp_path / f"{index}.parquet", telemetry(rows=3, start=f"2023-01-{index + 1:02}"))

@@ -118,7 +118,9 @@ def test_pods_with_gpus_have_the_image_that_is_named_for_them(
 def test_a_repository_for_gpus_that_no_registry_accepts(tmp_path: Path) -> None:
     changed = copy.deepcopy(VALUES)
     changed["image"]["gpu_repository"] = "Name With Blanks"
-    with pytest.raises(InputError, match=r"key 'image\.gpu_repository' is wrong: .* is not a valid repository of an image"):
+    with pytest.raises(
+        InputError, match=r"key 'image\.gpu_repository' is wrong: .* is not a valid repository of an image"
+    ):
         load_settings(write_toml(tmp_path / "c.toml", changed))
 
 

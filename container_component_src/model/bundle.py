@@ -85,6 +85,11 @@ class Bundle:
         check_calibrated(bundle.info, uri)
         return bundle
 
+    def on(self, device: torch.device) -> "Bundle":
+        """Move the model to a device, and return the bundle."""
+        self.model.to(device)
+        return self
+
     @property
     def scorer(self) -> RowScorer:
         """Scorer of all channels with this model."""

@@ -145,16 +145,14 @@ class TelemetryDataModule(LightningDataModule):
         val: Validation rows.
         regime: Batches and passes of an epoch.
         seed: Seed of the order of the training rows.
-        pin_memory: Whether to copy rows to page-locked memory for a GPU; requires a GPU.
     """
 
-    def __init__(self, train: RowSource, val: RowSource, regime: Regime, seed: int, pin_memory: bool = False) -> None:
+    def __init__(self, train: RowSource, val: RowSource, regime: Regime, seed: int) -> None:
         super().__init__()
         self._train = train
         self._val = val
         self._regime = regime
         self._seed = seed
-        self._pinned: Callable[[Tensor], Tensor] = Tensor.pin_memory if pin_memory else lambda rows: rows
 
     def train_dataloader(self) -> Iterable[Block]:
         """Return an iterable of blocks of training batches, in another order for each epoch."""
@@ -162,14 +160,13 @@ class TelemetryDataModule(LightningDataModule):
 
     def val_dataloader(self) -> Iterable[Tensor]:
         """Return an iterable of blocks of validation rows."""
-        return _Restartable(lambda: map(self._pinned, self._val.ordered(self._shard())))
+        return _Restartable(lambda: self._val.ordered(self._shard()))
 
     def _train_blocks(self) -> Iterator[Block]:
         """Yield the blocks of all passes of the epoch; passes are numbered on over epochs, so no order repeats."""
         first = self._epoch() * self._regime.passes
         for number in range(first, first + self._regime.passes):
-            for block in self._train.shuffled(self._regime.batch_size, self._seed, number, self._shard()):
-                yield [self._pinned(batch) for batch in block]
+            yield from self._train.shuffled(self._regime.batch_size, self._seed, number, self._shard())
 
     def _epoch(self) -> int:
         return self.trainer.current_epoch if self.trainer else 0

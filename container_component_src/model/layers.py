@@ -22,6 +22,8 @@ def output_layer(network: nn.Sequential) -> nn.Linear:
 
 def asinh(values: Tensor) -> Tensor:
     """Return the inverse hyperbolic sine, on a CPU in a fifth of the time of `torch.asinh`; the shape is kept."""
+    if values.is_cuda:
+        return torch.asinh(values)
     size = values.abs()
     return torch.log1p(size + size * (size / (size.hypot(size.new_ones(())) + 1))).copysign(values)
 

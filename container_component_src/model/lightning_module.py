@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor
 from container_component_src.errors import StepError
 from container_component_src.model.datamodule import Block
 from container_component_src.model.network import Network
+from container_component_src.model.recorded_steps import RecordedSteps, Step
 
 # Log-variances decrease by several units while weights change by fractions of one. At the same learning rate they lag
 # behind the reconstruction error for thousands of steps, and training stops early with a worse likelihood.
@@ -43,38 +45,55 @@ class TrainingModule(LightningModule):
         self._seed = seed
         self._max_epochs = max_epochs
         self._noise = torch.Generator()
-        self._train_losses: list[tuple[float, int]] = []  # sum and number of rows, by block
+        self._alone: Step = torch.sum  # a step without Lightning
+        self._recorded = False  # those are, on a GPU, unless processes average their gradients
+        self._train_losses: list[tuple[Tensor, int]] = []  # sum and number of rows, by block
         self._val_losses: list[Tensor] = []  # of each row, by block
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return Adam with a larger learning rate for log-variances than for weights, and the schedule of both."""
-        named = list(self.model.named_parameters())
+        named, cuda = list(self.model.named_parameters()), self.device.type == "cuda"
+
+        def rate(lr: float) -> float | Tensor:  # recorded steps find it in the memory of the GPU
+            return torch.tensor(lr, device=self.device) if cuda else lr
+
         groups: list[dict[str, Any]] = [
-            {"params": [parameter for name, parameter in named if not name.endswith("log_variance")]},
+            {
+                "params": [parameter for name, parameter in named if not name.endswith("log_variance")],
+                "lr": rate(self._lr),
+            },
             {
                 "params": [parameter for name, parameter in named if name.endswith("log_variance")],
-                "lr": self._lr * LOG_VARIANCE_LR_FACTOR,
+                "lr": rate(self._lr * LOG_VARIANCE_LR_FACTOR),
             },
         ]
-        optimizer = torch.optim.Adam(groups, lr=self._lr, fused=True)
+        optimizer = torch.optim.Adam(groups, fused=True, capturable=cuda)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self._max_epochs)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule}}
 
     def on_fit_start(self) -> None:
         """Seed the network's samples, differently in each process."""
         self._noise = torch.Generator(self.device).manual_seed(self._seed + self.global_rank)
+        optimizer: Any = self.optimizers()
+        self._alone = partial(self._step, backward=Tensor.backward, optimizer=optimizer.optimizer)
+        self._recorded = self.device.type == "cuda" and self.trainer.world_size == 1
+        if self._recorded:
+            self._alone = RecordedSteps(self._alone, self._noise)
 
     def training_step(self, block: Block, index: int) -> None:
         """Take one optimisation step per batch of the block.
 
         Only the last step goes through Lightning, which counts steps and averages gradients over processes: in a
         distributed run a block has one batch. Lightning's hooks for every step would make training 10 % slower.
+        Recorded steps do not go through it, except for one in an epoch, without which it saves no checkpoint.
         """
         optimizer: Any = self.optimizers()
-        *batches, last = block
-        losses = [self._step(batch, Tensor.backward, optimizer.optimizer) for batch in batches]
-        losses.append(self._step(last, self.manual_backward, optimizer))
-        total = _finite("train_loss", torch.stack(losses).sum())
+        counted = [] if self._recorded and index else block[-1:]
+        losses = [self._alone(batch) for batch in block[: len(block) - len(counted)]]
+        losses += [self._step(batch, self.manual_backward, optimizer) for batch in counted]
+        total = torch.stack(losses).sum()
+        if self.device.type == "cpu":  # a GPU would wait
+            _finite("train_loss", total)
         self._train_losses.append((total, sum(len(batch) for batch in block)))
 
     def _step(self, batch: Tensor, backward: Callable[[Tensor], None], optimizer: Any) -> Tensor:
@@ -92,16 +111,19 @@ class TrainingModule(LightningModule):
 
     def validation_step(self, rows: Tensor, index: int) -> None:
         """Keep the losses of rows, [rows, window_steps * channels], until the end of the epoch."""
-        losses = self.model.validation_loss(rows)
-        _finite("val_loss", losses.sum(dtype=torch.float64))
-        self._val_losses.append(losses.float().cpu())
+        self._val_losses.append(self.model.validation_loss(rows).float())
 
     def on_validation_epoch_end(self) -> None:
         """Log the mean training loss and the median validation loss over the rows of all processes."""
-        sums = torch.tensor(self._train_losses, dtype=torch.float64, device=self.device).sum(dim=0)
-        total, rows = self.trainer.strategy.reduce(sums, reduce_op="sum")
-        self.log("train_loss", (total / rows).float())
-        self.log("val_loss", self._median(torch.cat([torch.empty(0), *self._val_losses])))
+        totals, rows = zip(*self._train_losses, strict=True)
+        total = torch.stack(totals).sum(dtype=torch.float64)
+        losses = torch.cat([torch.empty(0, device=self.device), *self._val_losses])
+        _finite("train_loss", total)
+        _finite("val_loss", losses.sum(dtype=torch.float64))
+        sums = torch.stack([total, total.new_tensor(sum(rows))])
+        total, all_rows = self.trainer.strategy.reduce(sums, reduce_op="sum")
+        self.log("train_loss", (total / all_rows).float())
+        self.log("val_loss", self._median(losses))
         self._train_losses, self._val_losses = [], []
 
     def _median(self, losses: Tensor) -> Tensor:

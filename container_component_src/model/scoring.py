@@ -6,7 +6,7 @@ contributes by how far it departs from its constant.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ import torch
 
 from container_component_src.arrays import Float32Array, Float64Array, IntArray, Timestamps
 from container_component_src.errors import InputError
+from container_component_src.model.device_source import device_windows
 from container_component_src.model.network import Network
 from container_component_src.model.windows import Windowing
 from container_component_src.telemetry.dataset import Dataset, Frame
@@ -22,6 +23,7 @@ from container_component_src.telemetry.smoothing import Smoother
 from container_component_src.telemetry.timestamps import to_iso
 
 _BATCH_ROWS = 16_384  # keeps activations within a few megabytes
+_DEVICE_BATCH_ROWS = 65_536
 MOST_DEPARTURE = 1e6  # resolutions that count; its square is finite in float32
 DEGREES_OF_FREEDOM = 199  # chosen by measurement, see docs/results.md
 
@@ -79,21 +81,49 @@ class RowScorer:
     @torch.inference_mode()
     def _outputs(self, values: Float32Array, timestamps: Timestamps | None, count: int) -> list[Float32Array]:
         """Return the first outputs of the network, [rows, channels] each, completed by the constant channels."""
-        outputs = [np.zeros(values.shape, dtype=np.float32) for _ in range(count)]
-        device, first = next(self.network.parameters()).device, 0
         varying: Any = np.delete(np.arange(values.shape[1]), self._constant) if self.spreads else slice(None)
-        windowing = Windowing(self.network.window_steps, self.max_gap_ns)
-        for windows in windowing.batches(values[:, varying], timestamps, _BATCH_ROWS):
-            batch = self.network(torch.from_numpy(np.ascontiguousarray(windows)).to(device))
-            rows = slice(first, first + len(windows))
-            for output, found in zip(outputs, batch, strict=False):
-                output[rows, varying] = found.cpu().numpy()
-            first += len(windows)
+        device = next(self.network.parameters()).device
+        network_outputs = self._on_cpu if device.type == "cpu" else partial(self._on_device, device=device)
+        outputs = network_outputs(values, timestamps, varying, count)
         if self.spreads:
             departures = np.clip(values[:, self._constant], -MOST_DEPARTURE, MOST_DEPARTURE)
             spreads = np.array(list(self.spreads.values()), dtype=np.float32)
             outputs[0][:, self._constant] = departure_nats(departures / spreads)
         return outputs
+
+    def _on_cpu(
+        self, values: Float32Array, timestamps: Timestamps | None, varying: Any, count: int
+    ) -> list[Float32Array]:
+        """Return the first outputs of the network, with zeros for the channels that do not vary."""
+        outputs, first = [np.zeros(values.shape, dtype=np.float32) for _ in range(count)], 0
+        for windows in self._windowing.batches(values[:, varying], timestamps, _BATCH_ROWS):
+            rows = slice(first, first + len(windows))
+            found = self.network(torch.from_numpy(np.ascontiguousarray(windows)))
+            for output, part in zip(outputs, found, strict=False):
+                output[rows, varying] = part.numpy()
+            first += len(windows)
+        return outputs
+
+    def _on_device(
+        self, values: Float32Array, timestamps: Timestamps | None, varying: Any, count: int, device: torch.device
+    ) -> list[Float32Array]:
+        """Return what `_on_cpu` returns; the device puts the windows together, and waits for no copy of a result."""
+        columns = torch.arange(values.shape[1], device=device)[varying]
+        outputs = [torch.empty(values.shape, pin_memory=device.type == "cuda") for _ in range(count)]
+        first = 0
+        for windows in device_windows(self._windowing, values, timestamps, columns, _DEVICE_BATCH_ROWS):
+            rows = slice(first, first + len(windows))
+            for output, part in zip(outputs, self.network(windows), strict=False):
+                completed = torch.zeros_like(output[rows], device=device).index_copy_(1, columns, part)
+                output[rows].copy_(completed, non_blocking=True)
+            first += len(windows)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return [output.numpy() for output in outputs]
+
+    @property
+    def _windowing(self) -> Windowing:
+        return Windowing(self.network.window_steps, self.max_gap_ns)
 
     @cached_property
     def _constant(self) -> IntArray:

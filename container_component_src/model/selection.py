@@ -103,7 +103,7 @@ def _average_precision(
     from sklearn.metrics import average_precision_score  # noqa: PLC0415 - slow, and only where detectors are compared
 
     scores = member_scores(ensemble, Frame(frame.timestamps, injection.values), windowing)
-    weights, compared = ensemble.weights.numpy(), ~injection.left_out
+    weights, compared = ensemble.weights.cpu().numpy(), ~injection.left_out
     smoothed = (_smoother(windowing).push(frame.timestamps, row) for row in (weights @ scores, *scores))
     return [float(average_precision_score(injection.labels[compared], row[compared])) for row in smoothed]
 
@@ -119,15 +119,15 @@ def member_scores(ensemble: Ensemble, frame: Frame, windowing: Windowing) -> Flo
     """Return the score of each time step by each member in nats, [members, rows]; infinite ones become large numbers.
 
     Args:
-        ensemble: Trained ensemble, on the CPU.
+        ensemble: Trained ensemble.
         frame: Scaled rows of the channels that vary.
         windowing: Conversion of the rows to windows.
     """
     batches = []
     for windows in windowing.batches(frame.values, frame.timestamps, BLOCK_ROWS):
-        values = torch.from_numpy(np.ascontiguousarray(windows))
+        values = torch.from_numpy(np.ascontiguousarray(windows)).to(ensemble.weights.device)
         batches.append(torch.stack([member(values)[0].sum(dim=1) for member in ensemble.members().values()]))
-    return np.asarray(torch.cat(batches, dim=1).nan_to_num().numpy())
+    return np.asarray(torch.cat(batches, dim=1).nan_to_num().cpu().numpy())
 
 
 def first_rows(dataset: Dataset, rows: int) -> Frame:

@@ -1,7 +1,6 @@
 """Training rows that do not fit in memory: partitions are read one by one and mixed in a shuffle buffer."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,10 +8,11 @@ import torch
 from torch import Tensor
 
 from container_component_src.errors import InputError
+from container_component_src.model.ahead import ahead
 from container_component_src.model.datamodule import Block, Shard, block_sizes, read_frame
 from container_component_src.model.windows import Windowing
 from container_component_src.steps.sizes import BLOCK_ROWS
-from container_component_src.telemetry.dataset import Dataset, Frame, Partition
+from container_component_src.telemetry.dataset import Dataset, Partition
 
 
 @dataclass(frozen=True)
@@ -78,19 +78,8 @@ class StreamingSource:
 
     def _windows(self, partitions: Sequence[Partition]) -> Iterator[Tensor]:
         """Yield all rows of the partitions in order, at most `BLOCK_ROWS` at once."""
-        for frame in self._read_ahead(partitions):
+        for frame in ahead((read_frame(self.dataset, partition) for partition in partitions), 1):
             yield from map(torch.from_numpy, self.windowing.batches(frame.values, frame.timestamps, BLOCK_ROWS))
-
-    def _read_ahead(self, partitions: Sequence[Partition]) -> Iterator[Frame]:
-        """Yield the rows of each partition, and read the next one in the meantime."""
-        with ThreadPoolExecutor(max_workers=1) as reader:
-            upcoming: Future[Frame] | None = None
-            for partition in partitions:
-                current, upcoming = upcoming, reader.submit(read_frame, self.dataset, partition)
-                if current:
-                    yield current.result()
-            if upcoming:
-                yield upcoming.result()
 
 
 def _assigned(partitions: Sequence[Partition], shard: Shard) -> list[Partition]:

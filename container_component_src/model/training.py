@@ -30,8 +30,16 @@ from container_component_src.model.datamodule import (
     TensorSource,
     load_values,
 )
+from container_component_src.model.device_source import CopiedSource, DeviceSource
 from container_component_src.model.ensemble import Ensemble
-from container_component_src.model.hardware import Acceleration, device_memory, useful_threads
+from container_component_src.model.hardware import (
+    CPU,
+    Acceleration,
+    best_device,
+    device_memory,
+    free_memory,
+    useful_threads,
+)
 from container_component_src.model.lightning_module import TrainingModule
 from container_component_src.model.network import Network
 from container_component_src.model.sampling import sample_windows
@@ -70,10 +78,12 @@ def train(arguments: TrainingArguments) -> TrainingSummary:
     windowing = Windowing(arguments.window_steps, max_gap(val_set))
     model = _initial(architecture, train_set.varying(), windowing, arguments)
     share, seed = arguments.memory_share, arguments.seed
-    train_rows, val_rows = (row_source(data.varying(), share, seed, windowing) for data in (train_set, val_set))
+    device = best_device()
+    train_rows, val_rows = (row_source(data.varying(), share, seed, windowing, device) for data in (train_set, val_set))
     epochs = fit(model, train_rows, val_rows, arguments)
     summary = _summary(epochs, train_set, val_set, arguments, nodes)
     if rank == 0:
+        model.to(device)
         model, architecture, found = _settled(model, architecture, val_set.varying(), windowing, arguments)
         active = _active_latents(model, val_rows, arguments.latent_dim)
         summary = summary.model_copy(update={"active_latents": active, "candidates": found})
@@ -202,12 +212,12 @@ def fit(model: Network, train_rows: RowSource, val_rows: RowSource, arguments: T
         "an epoch has %d optimization steps: %d x %d rows in batches of at most %d",
         regime.steps(train_rows.rows), regime.passes, train_rows.rows, regime.batch_size,
     )  # fmt: skip
-    torch.set_num_threads(useful_threads(model, regime.batch_size // nodes))
+    torch.set_num_threads(useful_threads(model, regime.batch_size // nodes, acceleration.device))
     torch.set_float32_matmul_precision(acceleration.matmul_precision)
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     module = TrainingModule(model, arguments.lr, arguments.seed, arguments.max_epochs)
-    data = TelemetryDataModule(train_rows, val_rows, regime, arguments.seed, acceleration.pin_memory)
+    data = TelemetryDataModule(train_rows, val_rows, regime, arguments.seed)
     history = EpochHistory(arguments.max_epochs)
     with scratch_directory() as folder:
         checkpoint = ModelCheckpoint(folder, monitor="val_loss", save_weights_only=True)
@@ -224,11 +234,11 @@ def fit(model: Network, train_rows: RowSource, val_rows: RowSource, arguments: T
 
 def _trainer(arguments: TrainingArguments, nodes: int, callbacks: list[pl.Callback], folder: Path) -> pl.Trainer:
     return pl.Trainer(
-        accelerator="auto",
+        accelerator=best_device().type,
         devices=1,
         num_nodes=nodes,
-        strategy=DDPStrategy(gradient_as_bucket_view=True) if arguments.run_as_pytorchjob else "auto",
-        plugins=[SafetensorsIO(), *([KubeflowEnvironment()] if arguments.run_as_pytorchjob else [])],
+        strategy=DDPStrategy(gradient_as_bucket_view=True) if nodes > 1 else "auto",
+        plugins=[SafetensorsIO(), *([KubeflowEnvironment()] if nodes > 1 else [])],
         max_epochs=arguments.max_epochs,
         callbacks=callbacks,
         default_root_dir=folder,
@@ -239,15 +249,27 @@ def _trainer(arguments: TrainingArguments, nodes: int, callbacks: list[pl.Callba
     )
 
 
-def row_source(dataset: Dataset, memory_share: float, seed: int, windowing: Windowing) -> RowSource:
-    """Return the rows of a dataset, in memory if their windows fit into a share of it, otherwise streamed.
+def row_source(
+    dataset: Dataset, memory_share: float, seed: int, windowing: Windowing, device: torch.device = CPU
+) -> RowSource:
+    """Return the rows of a dataset, on a GPU or in memory if they fit into a share of it, otherwise streamed.
 
     Args:
         dataset: The rows.
-        memory_share: Share of the memory that the windows may use.
+        memory_share: Share of the memory that the rows may use: of the GPU's free memory, or the windows of this one.
         seed: Seed of the order of rows in memory.
         windowing: Conversion of rows to windows.
+        device: What trains.
     """
+    if DeviceSource.size(dataset) <= memory_share * free_memory(device):
+        logger.info("%s: in the memory of the GPU, %.0f MiB", dataset.location.uri, DeviceSource.size(dataset) / 2**20)
+        return DeviceSource.load(dataset, seed, windowing, device)
+    rows = _rows_of_host(dataset, memory_share, seed, windowing)
+    return rows if device.type == "cpu" else CopiedSource(rows, device)
+
+
+def _rows_of_host(dataset: Dataset, memory_share: float, seed: int, windowing: Windowing) -> RowSource:
+    """Return the rows of a dataset, in memory if their windows fit into a share of it, otherwise streamed."""
     size = dataset.manifest.rows * windowing.steps * len(dataset.channels) * np.dtype(np.float32).itemsize
     allowed = int(memory_share * usable_memory())
     place, uri = "in memory" if size <= allowed else "streamed", dataset.location.uri

@@ -187,7 +187,8 @@ class TimeStampVAE(Network):
             blocks: Windows of time steps, each [rows, window_steps * channels].
         """
         rows = 0
-        sums = torch.zeros(2, self.encoder_bypass.out_features, dtype=torch.float64)
+        weight = self.encoder_bypass.weight
+        sums = torch.zeros(2, len(weight), dtype=torch.float64, device=weight.device)
         for block in blocks:
             mean = self.encode(block)[0].double()
             rows += len(mean)

@@ -40,7 +40,7 @@ class _Strategy:
 def losses(own: list[list[float]], other: list[float]) -> dict[str, float]:
     """Return what is logged after validation blocks of this process, beside another process."""
     module, logged = TrainingModule(_Identity(), lr=0.1, seed=0, max_epochs=1), {}
-    module._train_losses = [(6.0, 2), (3.0, 1)]
+    module._train_losses = [(torch.tensor(6.0), 2), (torch.tensor(3.0), 1)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TrainingModule, "trainer", SimpleNamespace(strategy=_Strategy(other)))
         patch.setattr(module, "log", lambda name, value: logged.update({name: float(value)}))

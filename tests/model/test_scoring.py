@@ -1,3 +1,5 @@
+from functools import partialmethod
+
 import numpy as np
 import pytest
 import torch
@@ -8,10 +10,11 @@ from torch import Tensor, nn
 
 from container_component_src.arrays import Float32Array
 from container_component_src.model import scoring
+from container_component_src.model.hardware import CPU
 from container_component_src.model.network import Network
 from container_component_src.model.scoring import RowScorer
 from container_component_src.model.vae import TimeStampVAE
-from tests.model.datasets import make_values
+from tests.model.datasets import SECOND, make_values
 
 
 def test_contributions_do_not_depend_on_batches(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,6 +44,25 @@ def test_outlier_raises_the_contribution_of_its_channel() -> None:
     values[4, 2] += 50
     contributions = RowScorer(TimeStampVAE(5, 2, (8, 4)).eval()).contributions(values)
     assert contributions.argmax() == 4 * 5 + 2
+
+
+@pytest.mark.parametrize("device", [CPU, pytest.param(torch.device("cuda", 0), marks=pytest.mark.gpu)])
+@pytest.mark.parametrize("spreads", [{}, {1: 0.5, 4: 2.0}])
+@pytest.mark.parametrize("window_steps", [1, 3])
+def test_scores_do_not_depend_on_the_device(
+    window_steps: int, spreads: dict[int, float], device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoring, "_DEVICE_BATCH_ROWS", 30)
+    torch.manual_seed(0)
+    model = TimeStampVAE(5 - len(spreads), 2, (8, 4), window_steps=window_steps).eval()
+    values = make_values(100, seed=1)
+    timestamps = np.cumsum(np.where(np.arange(100) % 40 == 39, 9, 1)) * SECOND
+    scorer = RowScorer(model, spreads, max_gap_ns=SECOND)
+    expected = scorer.contributions_and_reconstruction(values, timestamps)
+    model.to(device)
+    monkeypatch.setattr(RowScorer, "_on_cpu", partialmethod(RowScorer._on_device, device=device))
+    for found, wanted in zip(scorer.contributions_and_reconstruction(values, timestamps), expected, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
 
 
 class Halves(Network):

@@ -9,10 +9,11 @@ import torch
 
 from container_component_src.backends.local.training import LocalTrainer
 from container_component_src.errors import InputError, StepError
-from container_component_src.model import training
+from container_component_src.model import recorded_steps, training
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.bundle_info import open_info
 from container_component_src.model.datamodule import TensorSource
+from container_component_src.model.device_source import CopiedSource, DeviceSource
 from container_component_src.model.streaming import StreamingSource
 from container_component_src.model.training import row_source, train
 from container_component_src.model.vae import TimeStampVAE
@@ -255,6 +256,56 @@ def test_streamed_rows_give_an_equally_good_model(tmp_path: Path, nodes: int) ->
     assert streamed.train_rows == in_memory.train_rows
     assert streamed.val_loss == pytest.approx(in_memory.val_loss, rel=0.15)
     assert streamed.val_loss < streamed.history[0].val_loss
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("window_steps", [1, 3])
+@pytest.mark.parametrize("memory_share", [0.0, 0.5])
+def test_gpu_trains_an_equally_good_model(
+    window_steps: int, memory_share: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its random numbers differ from those of the CPU, so the weights do; the losses are about equal."""
+    changes = {"max_epochs": 6, "min_epoch_steps": 50, "window_steps": window_steps, "memory_share": memory_share}
+    on_gpu = [train(make_arguments(tmp_path, **changes)) for _ in range(2)]
+    assert on_gpu[0] == on_gpu[1]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    on_cpu = train(make_arguments(tmp_path, **changes))
+    assert on_gpu[0].val_loss == pytest.approx(on_cpu.val_loss, rel=0.05)
+    assert (on_gpu[0].epochs, on_gpu[0].active_latents) == (on_cpu.epochs, on_cpu.active_latents)
+
+
+@pytest.mark.gpu
+def test_recorded_steps_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = make_arguments(tmp_path, max_epochs=4, min_epoch_steps=70, batch_size=47)  # of two sizes
+    recorded = train(arguments)
+    weights = Bundle.load(arguments.model_output_file).model.state_dict()
+    monkeypatch.setattr(recorded_steps, "WARM_UP_STEPS", -1)  # nothing is recorded
+    assert [epoch.val_loss for epoch in train(arguments).history] == pytest.approx(
+        [epoch.val_loss for epoch in recorded.history], rel=1e-4
+    )
+    for name, tensor in Bundle.load(arguments.model_output_file).model.state_dict().items():
+        torch.testing.assert_close(tensor, weights[name], rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.gpu
+def test_diverging_training_fails_on_a_gpu(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "train", 1e30 * make_values(300, seed=1))
+    with pytest.raises(StepError, match="train_loss is not a finite number"):
+        train(make_arguments(tmp_path))
+
+
+def test_rows_lie_on_the_gpu_if_they_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = Dataset.open(write_dataset(tmp_path / "data", make_values(100, seed=1)))
+    gpu = torch.device("meta")  # has no memory, and takes everything
+    monkeypatch.setattr(training, "free_memory", lambda device: 2 * DeviceSource.size(dataset))
+    assert isinstance(row_source(dataset, 0.5, 0, Windowing(2), gpu), DeviceSource)
+    copied = row_source(dataset, 0.49, 0, Windowing(2), gpu)
+    assert isinstance(copied, CopiedSource)
+    assert isinstance(copied.source, TensorSource)
+    monkeypatch.setattr(training, "usable_memory", lambda: 1)
+    copied = row_source(dataset, 0.49, 0, Windowing(2), gpu)
+    assert isinstance(copied, CopiedSource)
+    assert isinstance(copied.source, StreamingSource)
 
 
 def test_large_datasets_are_streamed(tmp_path: Path) -> None:

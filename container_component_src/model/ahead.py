@@ -1,0 +1,61 @@
+"""Work that is done ahead: the next items of an iterator, and their copies on a GPU."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+T = TypeVar("T")
+BLOCKS_AHEAD = 2  # one is copied while the one before it waits
+
+
+def ahead(items: Iterator[T], count: int) -> Iterator[T]:
+    """Yield all items; a thread prepares the next ones in the meantime.
+
+    Args:
+        items: What to yield; an error that it raises is raised here.
+        count: Most items that are prepared and not yet yielded.
+    """
+
+    def following() -> list[T]:
+        return list(islice(items, 1))  # none after the last one
+
+    thread = ThreadPoolExecutor(max_workers=1)
+    try:
+        upcoming = deque(thread.submit(following) for _ in range(count))
+        while item := upcoming.popleft().result():
+            upcoming.append(thread.submit(following))
+            yield item[0]
+    finally:
+        thread.shutdown(cancel_futures=True)
+
+
+def copied_ahead(blocks: Iterator[Sequence[Tensor]], device: torch.device) -> Iterator[list[Tensor]]:
+    """Yield blocks of rows on a GPU, which are copied there while it works on those before them.
+
+    Args:
+        blocks: Each of one or several float32 [rows, channels] with the same channels, on the CPU.
+        device: The GPU.
+    """
+    stream, used = torch.cuda.Stream(device), deque[torch.cuda.Event]()
+    for copy, copied, sizes in ahead((_copied(block, stream) for block in blocks), BLOCKS_AHEAD):
+        current = torch.cuda.current_stream(device)
+        current.wait_event(copied)
+        copy.record_stream(current)  # whose work it has to outlive
+        yield list(copy.split(sizes))
+        used.append(current.record_event())
+        if len(used) > BLOCKS_AHEAD:  # otherwise all blocks could lie on the GPU, and wait for it
+            used.popleft().synchronize()
+
+
+def _copied(block: Sequence[Tensor], stream: torch.cuda.Stream) -> tuple[Tensor, torch.cuda.Event, list[int]]:
+    """Start to copy a block, and return the copy in one piece, the event of its end and the rows of each part."""
+    sizes = [len(part) for part in block]
+    pinned = torch.empty((sum(sizes), *block[0].shape[1:]), pin_memory=True)
+    torch.cat(list(block), out=pinned)
+    with torch.cuda.stream(stream):
+        return pinned.to(stream.device, non_blocking=True), stream.record_event(), sizes

@@ -1,0 +1,88 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from container_component_src.errors import InputError
+from container_component_src.model import datamodule
+from container_component_src.model.datamodule import GROUP_ROWS, RowSource, Shard, TensorSource, load_values
+from container_component_src.model.device_source import CopiedSource, DeviceSource, device_windows
+from container_component_src.model.hardware import CPU, best_device
+from container_component_src.model.windows import Windowing
+from container_component_src.telemetry.dataset import Dataset
+from tests.model.datasets import CHANNELS, SECOND, make_values, write_dataset
+
+SEED, SHARDS = 3, (Shard(), Shard(0, 2), Shard(1, 2))
+
+
+def check_same_rows(found: RowSource, expected: RowSource, shard: Shard) -> None:
+    """Two sources yield equal batches in equal blocks."""
+    assert found.rows == expected.rows
+    for epoch in range(2):
+        pairs = zip(found.shuffled(20, 7, epoch, shard), expected.shuffled(20, 7, epoch, shard), strict=True)
+        for block, expected_block in pairs:
+            for batch, rows in zip(block, expected_block, strict=True):
+                torch.testing.assert_close(batch.cpu(), rows, rtol=0, atol=0)
+    for batch, rows in zip(found.ordered(shard), expected.ordered(shard), strict=True):
+        torch.testing.assert_close(batch.cpu(), rows, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("device", [CPU, pytest.param(torch.device("cuda", 0), marks=pytest.mark.gpu)])
+@pytest.mark.parametrize("shard", SHARDS)
+@pytest.mark.parametrize("steps", [1, 3])
+def test_windows_of_a_device_are_those_of_the_memory(
+    steps: int, shard: Shard, device: torch.device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datamodule, "_MIN_GROUPS", 10)
+    monkeypatch.setattr(datamodule, "BLOCK_ROWS", 50)
+    dataset = Dataset.open(write_dataset(tmp_path / "data", make_values(10 * GROUP_ROWS * 2 + 5, seed=1)))
+    windowing = Windowing(steps, SECOND)
+    in_memory = TensorSource(torch.from_numpy(load_values(dataset, SEED, windowing)))
+    check_same_rows(DeviceSource.load(dataset, SEED, windowing, device), in_memory, shard)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("shard", SHARDS)
+def test_copied_windows_are_those_of_the_memory(shard: Shard) -> None:
+    in_memory = TensorSource(torch.from_numpy(make_values(100, seed=1)))
+    check_same_rows(CopiedSource(in_memory, best_device()), in_memory, shard)
+
+
+def test_rows_of_a_device_must_be_finite(tmp_path: Path) -> None:
+    values = make_values(10, seed=1)
+    values[7, 2] = np.nan
+    dataset = Dataset.open(write_dataset(tmp_path / "data", values))
+    with pytest.raises(InputError, match="channel 'fan_speed' has missing or infinite values"):
+        DeviceSource.load(dataset, SEED, Windowing(), CPU)
+
+
+def test_memory_of_rows_on_a_device(tmp_path: Path) -> None:
+    dataset = Dataset.open(write_dataset(tmp_path / "data", make_values(10, seed=1)))
+    source = DeviceSource.load(dataset, SEED, Windowing(3), CPU)
+    held = [source.values, source.starts, source.places.values]
+    assert DeviceSource.size(dataset) == sum(tensor.nbytes for tensor in held)
+
+
+@given(
+    rows=st.integers(1, 40),
+    batch_rows=st.integers(1, 50),
+    steps=st.integers(1, 6),
+    gaps=st.sets(st.integers(0, 40)),
+    timestamped=st.booleans(),
+)
+def test_windows_do_not_depend_on_where_they_are_put_together(
+    rows: int, batch_rows: int, steps: int, gaps: set[int], timestamped: bool
+) -> None:
+    values, windowing = make_values(rows, seed=1), Windowing(steps, SECOND)
+    timestamps = None
+    if timestamped:
+        timestamps = np.cumsum([SECOND * (1 + 4 * (row in gaps)) for row in range(rows)], dtype=np.int64)
+    columns = [0, 1, 3]
+    expected = list(windowing.batches(values[:, columns], timestamps, batch_rows))
+    found = list(device_windows(windowing, values, timestamps, torch.tensor(columns), batch_rows))
+    for windows, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(windows.numpy(), other)
+    assert len(CHANNELS) > len(columns)

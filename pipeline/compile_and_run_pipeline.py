@@ -171,6 +171,7 @@ def run_on_platform(
         preflight=not options.skip_preflight,
         retries=settings.limits.retries,
         s3_secret=settings.platform.s3_secret,
+        images=settings.images,
     )
     values = read_environment(PROJECT_ROOT / ".env" if options.remote else None)
     login = remote_settings(values, Trust(options.ca_bundle, not options.insecure)) if options.remote else None

@@ -49,10 +49,11 @@ class EventContributions:
 
     def add(self, timestamps: Timestamps, contributions: Float32Array) -> None:
         """Add the next rows: timestamps [rows] and contributions [rows, channels] in nats."""
-        for position, (first, stop) in enumerate(row_bounds(timestamps, self.events)):
-            if first < stop:
-                self._sums[position] += contributions[first:stop].sum(axis=0, dtype=np.float64)
-                self._rows[position] += stop - first
+        bounds = row_bounds(timestamps, self.events)
+        for position in np.flatnonzero(bounds[:, 0] < bounds[:, 1]):  # few of many events
+            first, stop = bounds[position]
+            self._sums[position] += contributions[first:stop].sum(axis=0, dtype=np.float64)
+            self._rows[position] += stop - first
 
     def diagnose(self, info: BundleInfo, limit: Float64Array) -> dict[Event, Diagnosis]:
         """Return for each event with rows how much the mean contribution of each channel exceeds the usual one.

@@ -94,8 +94,8 @@ class TensorSource:
         yield from self.values.split(BLOCK_ROWS)[shard.rank :: shard.world_size]
 
 
-def block_sizes(rows: int, all_rows: int, batch_size: int, shard: Shard) -> list[list[int]]:
-    """Return the number of rows of each batch of an epoch, grouped by block.
+def block_sizes(rows: int, all_rows: int, batch_size: int, shard: Shard) -> Iterator[list[int]]:
+    """Yield the number of rows of each batch of an epoch, grouped by block.
 
     Args:
         rows: Rows of this process.
@@ -103,13 +103,14 @@ def block_sizes(rows: int, all_rows: int, batch_size: int, shard: Shard) -> list
         batch_size: Maximum rows of a batch, over all processes.
         shard: The process.
 
-    Returns:
+    Yields:
         Sizes that sum to `rows` and differ by at most one.
     """
     batches = -(-all_rows // batch_size)
-    sizes = [rows // batches + (index < rows % batches) for index in range(batches)]
     at_once = 1 if shard.world_size > 1 else max(1, BLOCK_ROWS // batch_size)
-    return [sizes[first : first + at_once] for first in range(0, batches, at_once)]
+    for first in range(0, batches, at_once):
+        block = range(first, min(first + at_once, batches))
+        yield [rows // batches + (index < rows % batches) for index in block]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Training rows that do not fit in memory: partitions are read one by one and mixed in a shuffle buffer."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -95,7 +95,7 @@ def _assigned(partitions: Sequence[Partition], shard: Shard) -> list[Partition]:
     return assigned
 
 
-def _blocks(rows: Iterator[Tensor], blocks: list[list[int]]) -> Iterator[Block]:
+def _blocks(rows: Iterator[Tensor], blocks: Iterable[list[int]]) -> Iterator[Block]:
     """Divide a stream of rows into batches of given sizes."""
     rest = torch.empty(0)
     for sizes in blocks:

@@ -1,9 +1,13 @@
-"""Columns of arrow tables as arrays, and their type of timestamps."""
+"""Columns of arrow tables as arrays and back, and their type of timestamps.
+
+The methods of pyarrow for numbers import pandas, which takes longer than all else that a step on few rows does.
+"""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from container_component_src.arrays import Float32Array, Timestamps
@@ -15,7 +19,7 @@ _TRANSPOSED_ROWS = 8_192  # at a time: a copy of a whole partition would set the
 
 def timestamps_of(column: pa.ChunkedArray) -> Timestamps:
     """Return a timestamp column as nanoseconds since 1970-01-01 UTC, shape [rows]."""
-    return np.asarray(column.cast(TIMESTAMP_TYPE).cast(pa.int64()).to_numpy(), dtype=np.int64)
+    return np.asarray(to_numpy(column.cast(TIMESTAMP_TYPE).cast(pa.int64())), dtype=np.int64)
 
 
 def values_of(table: pa.Table, channels: Sequence[str], order: Order = "C") -> Float32Array:
@@ -32,7 +36,7 @@ def values_of(table: pa.Table, channels: Sequence[str], order: Order = "C") -> F
     with np.errstate(over="ignore"):  # doubles out of the range of float32 become infinite, and count as missing
         for batch in table.select(channels).to_batches(max_chunksize=at_once) if channels and table.num_rows else ():
             rows = values[position : position + batch.num_rows]
-            columns = [_floats(column).to_numpy(zero_copy_only=False) for column in batch.columns]
+            columns = [to_numpy(_floats(column)) for column in batch.columns]
             np.stack(columns, axis=1, out=rows, casting="same_kind")
             position += batch.num_rows
     return values
@@ -45,3 +49,19 @@ def rows_of(table: pa.Table, ranges: Sequence[tuple[int, int]]) -> pa.Table:
 
 def _floats(column: pa.Array) -> pa.Array:
     return column if pa.types.is_floating(column.type) else column.cast(pa.float32(), safe=False)
+
+
+def to_arrow(values: npt.NDArray[Any]) -> pa.Array:
+    """Return numbers of shape [rows] as an array of pyarrow; one without gaps in memory is not copied."""
+    return pa.Array.from_buffers(
+        pa.from_numpy_dtype(values.dtype), len(values), [None, pa.py_buffer(np.ascontiguousarray(values))]
+    )
+
+
+def to_numpy(array: pa.Array | pa.ChunkedArray) -> npt.NDArray[Any]:
+    """Return numbers of shape [rows] without copying a single chunk; nulls, which only floats may have, become NaN."""
+    whole = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    return np.from_dlpack(whole.fill_null(_NAN.cast(whole.type)) if whole.null_count else whole)
+
+
+_NAN = to_arrow(np.array([np.nan]))[0]

@@ -22,7 +22,7 @@ from container_component_src.arrays import BoolArray, Float32Array, Int8Array, T
 from container_component_src.data_root import IF_DELETED
 from container_component_src.errors import InputError
 from container_component_src.storage import Location
-from container_component_src.telemetry.arrow import Order, rows_of, timestamps_of, values_of
+from container_component_src.telemetry.arrow import Order, rows_of, timestamps_of, to_numpy, values_of
 from container_component_src.telemetry.events import inside_any
 from container_component_src.telemetry.manifest import (
     MANIFEST_NAME,
@@ -190,7 +190,7 @@ class Dataset:
             return None
         if self.source:
             return inside_any(timestamps, self.manifest.events).astype(np.int8)
-        return np.asarray(rows.column(LABEL_COL).to_numpy())
+        return to_numpy(rows.column(LABEL_COL))
 
     @cached_property
     def _by_file(self) -> dict[str, Partition]:

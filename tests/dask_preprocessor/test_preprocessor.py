@@ -165,6 +165,23 @@ def test_monthly_files_that_are_written_in_different_ways(dask_client: Client, t
     np.testing.assert_allclose(found.load().values, expected[list(found.channels)], rtol=1e-6)
 
 
+def test_the_scheduler_knows_a_part_of_the_partitions_at_once(
+    dask_client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known: list[int] = []
+    mapped = dask_client.map
+    monkeypatch.setattr(preprocessor, "TASKS_AT_ONCE", 3)
+    monkeypatch.setattr(
+        dask_client, "map", lambda function, tasks, **rest: known.append(len(tasks)) or mapped(function, tasks, **rest)
+    )
+    paths = [
+        write_archive(tmp_path / f"{index}.parquet", telemetry(rows=3, start=f"2023-01-{index + 1:02}"))
+        for index in range(8)
+    ]
+    assert len(_run(dask_client, paths, tmp_path / "out")) == 24
+    assert known == [3, 3, 2]
+
+
 def test_files_without_sampled_rows_have_no_partition(dask_client: Client, tmp_path: Path) -> None:
     paths = [
         write_archive(tmp_path / f"{index}.parquet", telemetry(rows=3, start=f"2023-01-{index + 1:02}"))

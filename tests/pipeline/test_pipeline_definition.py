@@ -350,6 +350,27 @@ def test_launched_pods_are_as_the_configuration_says(name: str, tmp_path: Path) 
     assert given.get("job_timeout", 86_400) == 86_400
 
 
+@pytest.mark.parametrize(("gpus", "expected"), [(0, "plain:1.2"), (1, "registry/cuda:1.2")])
+def test_only_pods_with_gpus_run_the_image_that_is_named_for_them(gpus: int, expected: str, tmp_path: Path) -> None:
+    values = load_settings(ROOT / "config.toml").model_dump(by_alias=True)
+    values["image"] |= {"repository": "plain", "gpu_repository": "registry/cuda", "tag": "1.2"}
+    values["resources"]["training"]["gpus"] = gpus
+    output = tmp_path / "pipeline.yaml"
+    compile_pipeline(Settings.model_validate(values), output)
+    compiled = next(yaml.safe_load_all(output.read_text()))
+    assert {container["image"] for container in executors(compiled).values()} == {"plain:1.2"}
+    inputs = {name: task.get("inputs", {}).get("parameters", {}) for name, task in container_tasks(compiled).items()}
+    images = {
+        name: json.loads(given["runtimeValue"]["constant"])["image"]
+        for name, parameters in inputs.items()
+        for parameter, given in parameters.items()
+        if parameter in ("pods", "training_pods")
+    }
+    others = dict.fromkeys(("run-dask-preprocessing", "deploy-to-kserve"), "plain:1.2")
+    training = dict.fromkeys(("list-archives", "run-katib-experiment", "run-pytorchjob"), expected)
+    assert images == {**others, **training}
+
+
 @pytest.mark.parametrize(
     "name",
     ["run-dask-preprocessing", "run-katib-experiment", "run-pytorchjob"],

@@ -171,9 +171,9 @@ def test_the_scheduler_knows_a_part_of_the_partitions_at_once(
     mapped = dask_client.map
     monkeypatch.setattr(preprocessor, "TASKS_AT_ONCE", 3)
 
-    def counted(function: object, tasks: list[object], **rest: object) -> object:
+    def counted(function: Any, tasks: list[Any], **options: Any) -> Any:
         known.append(len(tasks))
-        return mapped(function, tasks, **rest)
+        return mapped(function, tasks, **options)
 
     monkeypatch.setattr(dask_client, "map", counted)
     paths = [

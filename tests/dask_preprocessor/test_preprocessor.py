@@ -171,9 +171,12 @@ def test_the_scheduler_knows_a_part_of_the_partitions_at_once(
     known: list[int] = []
     mapped = dask_client.map
     monkeypatch.setattr(preprocessor, "TASKS_AT_ONCE", 3)
-    monkeypatch.setattr(
-        dask_client, "map", lambda function, tasks, **rest: known.append(len(tasks)) or mapped(function, tasks, **rest)
-    )
+
+    def counted(function: Any, tasks: list[Any], **options: Any) -> Any:
+        known.append(len(tasks))
+        return mapped(function, tasks, **options)
+
+    monkeypatch.setattr(dask_client, "map", counted)
     paths = [
         write_archive(tmp_path / f"{index}.parquet", telemetry(rows=3, start=f"2023-01-{index + 1:02}"))
         for index in range(8)

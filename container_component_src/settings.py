@@ -19,7 +19,7 @@ from container_component_src.names import (
 from container_component_src.steps.calibration import Subsystems
 from container_component_src.steps.data import ReportColumns
 from container_component_src.steps.serving import Replicas, ServiceName
-from container_component_src.steps.shared import Gpus, PullPolicy
+from container_component_src.steps.shared import Gpus, PullPolicy, ReportSettings
 from container_component_src.values import (
     IMAGE_USER,
     LARGEST_ID,
@@ -120,6 +120,7 @@ class Settings(Frozen):
     image: Image = Image()
     resources: Resources = Resources()
     limits: Limits = Limits()
+    report: ReportSettings = ReportSettings()
     subsystems: Subsystems = Field(default_factory=dict)
     parameters: dict[str, bool | int | float | str | list[object]] = Field(default_factory=dict)  # of the pipeline
 

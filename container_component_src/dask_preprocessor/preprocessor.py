@@ -24,7 +24,7 @@ from container_component_src.telemetry.archive import (
     open_archive,
     warn_of_rounding,
 )
-from container_component_src.telemetry.columns import check_same_channels, greatest_magnitudes
+from container_component_src.telemetry.columns import check_columns, greatest_magnitudes
 from container_component_src.telemetry.dataset import (
     Dataset,
     Frame,
@@ -134,8 +134,8 @@ def preprocess_partition(task: PartitionTask) -> PartitionResult:
     """Create one partition; runs on a worker."""
     source = storage.resolve(task.source_uri, task.endpoint)
     with open_archive(source, task.timestamp_col) as archive:
-        channels, left_out = archive.channels, archive.columns.left_out
-        check_same_channels(source.uri, channels, task.channels, "the first file", left_out)
+        check_columns(source.uri, archive.columns, task.channels, "the first file")
+        channels = task.channels
         table = archive.table.read([task.timestamp_col, *channels])
         greatest = greatest_magnitudes(table, archive.columns.whole)
     timestamps = checked_timestamps(table.column(task.timestamp_col), f"{source.uri}: column '{task.timestamp_col}'")

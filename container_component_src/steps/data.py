@@ -18,6 +18,7 @@ from container_component_src.steps.shared import (
     MOST_HOURS,
     DataRoot,
     Launching,
+    Origin,
     Place,
     PodSettings,
     Seed,
@@ -102,6 +103,10 @@ class ListArchives(Reports, DataRoot, TimestampColumn, ExcludedChannels, Place):
         "Settings of the pods that train, as a JSON object: parameters that need more memory are refused.",
         PodSettings(),
     )
+    origin: Origin = wired(
+        "Title of the report, configuration file, commit and image of the run, as a JSON object.", Origin()
+    )
+    run_path: str = output_file("JSON file of what identifies the run. Empty: it is not written.", "run", default="")
 
 
 class SplitParquetFile(DataRoot, TimestampColumn, ExcludedChannels):

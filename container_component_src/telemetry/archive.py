@@ -16,8 +16,9 @@ from container_component_src.telemetry.archive_files import find_archives
 from container_component_src.telemetry.columns import (
     EXACT_IN_FLOAT32,
     Columns,
+    check_columns,
     check_excluded,
-    check_same_channels,
+    check_numbers,
     columns_of,
     names_and_reasons,
 )
@@ -99,8 +100,9 @@ def list_archives(uri: str, timestamp_col: str, reports_uri: str = "", exclude: 
         with open_archive(file, timestamp_col, exclude) as archive:
             columns, period = archive.columns, archive.period()
             ends = {name: archive.table.ends(name) for name in columns.whole}
+        check_numbers(file.uri, columns.left_out)
         expected = expected or columns.channels
-        check_same_channels(file.uri, columns.channels, expected, files[0].uri, columns.left_out)
+        check_columns(file.uri, columns, expected, files[0].uri)
         warn_of_rounding(file.uri, {name: max(map(abs, found)) for name, found in ends.items() if found})
         if period:
             periods.append((*period, file.uri))
@@ -208,11 +210,12 @@ def open_archive(file: Location, timestamp_col: str, exclude: Sequence[str] = ()
         raise InputError(
             f"{uri}: no timestamp column '{timestamp_col}', only {', '.join(map(repr, names[:_NAMES_SHOWN]))}"
             f"{' and others' if len(names) > _NAMES_SHOWN else ''}",
-            fix="name the right column with --timestamp-col",
+            fix="name the right column in [col-names] of config.toml, or with --timestamp-col",
         )
     _check_time_type(f"{uri}: column '{timestamp_col}'", schema.field(timestamp_col).type)
     columns = columns_of(schema, timestamp_col, exclude)
     if not columns.channels:
+        check_numbers(uri, columns.left_out)
         others = f" ({names_and_reasons(columns.left_out)})" if columns.left_out else ""
         raise InputError(f"{uri}: no channel{others}", fix="store the channels as numbers, and do not exclude all")
     if LABEL_COL in columns.channels:
@@ -222,9 +225,16 @@ def open_archive(file: Location, timestamp_col: str, exclude: Sequence[str] = ()
 
 def _check_time_type(column: str, kind: pa.DataType) -> None:
     if not pa.types.is_timestamp(kind):
-        raise InputError(f"{column} has type {kind}", fix="convert it to UTC timestamps")
+        unit = "unit='s' or 'ms', " if pa.types.is_integer(kind) or pa.types.is_floating(kind) else ""
+        raise InputError(
+            f"{column} has type {kind}",
+            fix=f"convert it to UTC timestamps, with pandas: pd.to_datetime(column, {unit}utc=True)",
+        )
     if kind.tz is None:
-        raise InputError(f"{column} has no time zone", fix="localise it to UTC")
+        raise InputError(
+            f"{column} has no time zone",
+            fix="localise it to UTC, with pandas: column.dt.tz_localize('UTC'); in CSV, times end in Z or +00:00",
+        )
     try:
         pd.DatetimeTZDtype(tz=kind.tz)
     except (TypeError, ValueError, KeyError) as error:  # the last one is the base of the errors of unknown zones

@@ -34,9 +34,10 @@ def find_archives(uri: str, reports_uri: str = "") -> list[Location]:
     files = [file for file in found if _is_archive(file)]
     others = [file.name for file in found if not _is_archive(file)]
     if not files:
+        packed = any(PurePosixPath(name).stem.lower().endswith(FORMATS) for name in others)  # such as a.csv.gz
         raise InputError(
             f"{uri}: no archives (*.parquet or *.csv) found{f', only {_listed(others)}' if others else ''}",
-            fix="put some there or change [paths] archives in config.toml",
+            fix=f"{'unpack these' if packed else 'put some there'}, or change [paths] archives in config.toml",
         )
     first = {_format(file): file.name for file in reversed(files)}
     if len(first) > 1:

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 
 from container_component_src import storage
 from container_component_src.telemetry.archive import OpenArchive, checked_timestamps, log_left_out, open_archive
-from container_component_src.telemetry.columns import EXCLUDED
+from container_component_src.telemetry.columns import EXCLUDED, check_numbers
 from container_component_src.telemetry.dataset import Dataset, Partition
 from container_component_src.telemetry.dataset_writer import WRITE_OPTIONS, DatasetWriter
 
@@ -37,6 +37,7 @@ def split_archive(
         InputError: The archive is invalid (see `archive.open_archive`), or its timestamps do not increase strictly.
     """
     with open_archive(storage.resolve(file_uri), timestamp_col, exclude) as archive:
+        check_numbers(archive.file.uri, archive.columns.left_out)
         parts = range(min(rowgroup_limit, archive.table.parts) if rowgroup_limit else archive.table.parts)
         log_left_out(archive.file.uri, archive.columns.left_out)
         with DatasetWriter(target_uri, timestamp_col, archive.channels) as target:

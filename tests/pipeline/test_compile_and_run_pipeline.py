@@ -12,6 +12,7 @@ import yaml
 
 from container_component_src.errors import InputError
 from container_component_src.settings import load_settings
+from container_component_src.steps.shared import Origin
 from pipeline import local
 from pipeline.compile_and_run_pipeline import compile_and_run_pipeline, run_on_this_machine
 from pipeline.local import LocalRunOptions
@@ -57,7 +58,7 @@ def test_a_local_run_gets_a_data_root_that_any_working_directory_finds(
     monkeypatch.setenv("HOME", str(tmp_path))
     settings = load_settings(ROOT / "config.toml")
     paths = settings.paths.model_copy(update={"work_dir": tmp_path})
-    run_on_this_machine(settings.model_copy(update={"paths": paths}), {"data_root": data_root}, cache=True)
+    run_on_this_machine(settings.model_copy(update={"paths": paths}), {"data_root": data_root}, Origin(), cache=True)
     assert given[0].arguments["data_root"] == folder.format(home=tmp_path)
 
 

@@ -144,10 +144,13 @@ def test_the_scheduler_knows_a_part_of_the_partitions_at_once(
 ) -> None:
     known: list[int] = []
     mapped = dask_client.map
+
+    def counted(function: Any, tasks: Any, **options: Any) -> Any:
+        known.append(len(tasks))
+        return mapped(function, tasks, **options)
+
     monkeypatch.setattr(preprocessor, "TASKS_AT_ONCE", 3)
-    monkeypatch.setattr(
-        dask_client, "map", lambda function, tasks, **rest: known.append(len(tasks)) or mapped(function, tasks, **rest)
-    )
+    monkeypatch.setattr(dask_client, "map", counted)
     paths = [
         write_archive(tmp_path / f"{index}.parquet", telemetry(rows=3, start=f"2023-01-{index + 1:02}"))
         for index in range(8)

@@ -8,7 +8,6 @@ from container_component_src.alarms.files import write_alarms
 from container_component_src.arrays import Float32Array
 from container_component_src.errors import InputError
 from container_component_src.evaluation.bootstrap import intervals, resample
-from container_component_src.evaluation.comparison import Comparison
 from container_component_src.evaluation.constants import DepartureCount, constant_channels
 from container_component_src.evaluation.curves import pr_curve, roc_curve, threshold_curve
 from container_component_src.evaluation.drift import drift, scores_shifted
@@ -92,6 +91,8 @@ def evaluate(
     resamples = resample(alarms.data, info.seed, alarms)
     baselines: tuple[BaselineResult, ...] = ()
     if train:
+        from container_component_src.evaluation.comparison import Comparison  # noqa: PLC0415 - scikit-learn is slow
+
         inputs = (train, calibration, normal.timestamps, test, alarms.data, resamples)
         baselines = Comparison(*inputs, info, info.seed, baseline_window_steps).run()
     return _result(

@@ -3,9 +3,9 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from container_component_src import storage
@@ -26,7 +26,10 @@ from container_component_src.telemetry.dataset import LABEL_COL, check_disjoint,
 from container_component_src.telemetry.tables import Table, open_table
 from container_component_src.telemetry.timestamps import to_iso
 
-_FIRST = pd.Timestamp.min.value  # of the times that nanoseconds since 1970-01-01 UTC can express
+if TYPE_CHECKING:
+    import pandas as pd
+
+_FIRST, _LAST = -(2**63) + 1, 2**63 - 1  # times in nanoseconds since 1970-01-01 UTC; the least number is numpy's NaT
 _NAMES_SHOWN = 5
 
 logger = logging.getLogger(__name__)
@@ -71,7 +74,7 @@ class OpenArchive:
             InputError: One is out of the range of nanoseconds.
         """
         found = self.table.ends(self.timestamp_col, part)
-        if found and not _FIRST <= found[0] <= found[1] <= pd.Timestamp.max.value:
+        if found and not _FIRST <= found[0] <= found[1] <= _LAST:
             raise _out_of_range(f"{self.file.uri}: column '{self.timestamp_col}'")
         return found
 
@@ -137,7 +140,7 @@ def warn_of_rounding(source: str, greatest: Mapping[str, float]) -> None:
         )
 
 
-def read_part(uri: str, part: int, timestamp_col: str, channels: Sequence[str]) -> pd.DataFrame:
+def read_part(uri: str, part: int, timestamp_col: str, channels: Sequence[str]) -> "pd.DataFrame":
     """Read one part of an archive: the timestamp column in UTC, and the channels as float32.
 
     Raises:
@@ -147,7 +150,9 @@ def read_part(uri: str, part: int, timestamp_col: str, channels: Sequence[str]) 
         return _frame(archive, part, channels)
 
 
-def read_period(uris: Sequence[str], timestamp_col: str, channels: Sequence[str], start: int, end: int) -> pd.DataFrame:
+def read_period(
+    uris: Sequence[str], timestamp_col: str, channels: Sequence[str], start: int, end: int
+) -> "pd.DataFrame":
     """Read the rows of archives from `start` to before `end`, in nanoseconds since 1970-01-01 UTC.
 
     Parts whose statistics are outside of the period are not read.
@@ -158,6 +163,8 @@ def read_period(uris: Sequence[str], timestamp_col: str, channels: Sequence[str]
     Raises:
         InputError: An archive is absent or damaged.
     """
+    import pandas as pd  # noqa: PLC0415 - slow, and only for notebooks
+
     frames = [pd.DataFrame(columns=[timestamp_col, *channels])]
     for file in map(storage.resolve, uris):
         with open_archive(file, timestamp_col) as archive:
@@ -170,7 +177,9 @@ def read_period(uris: Sequence[str], timestamp_col: str, channels: Sequence[str]
     return pd.concat([frame for frame in frames if len(frame)] or frames, ignore_index=True)
 
 
-def _frame(archive: OpenArchive, part: int, channels: Sequence[str]) -> pd.DataFrame:
+def _frame(archive: OpenArchive, part: int, channels: Sequence[str]) -> "pd.DataFrame":
+    import pandas as pd  # noqa: PLC0415 - slow, and only for notebooks
+
     table = archive.table.read([archive.timestamp_col, *channels], part)
     frame = pd.DataFrame(values_of(table, channels), columns=list(channels))
     times = timestamps_of(table[archive.timestamp_col])
@@ -236,8 +245,8 @@ def _check_time_type(column: str, kind: pa.DataType) -> None:
             fix="localise it to UTC, with pandas: column.dt.tz_localize('UTC'); in CSV, times end in Z or +00:00",
         )
     try:
-        pd.DatetimeTZDtype(tz=kind.tz)
-    except (TypeError, ValueError, KeyError) as error:  # the last one is the base of the errors of unknown zones
+        pa.lib.string_to_tzinfo(kind.tz)
+    except (ValueError, KeyError) as error:  # the latter is the base of the errors of unknown zones
         raise InputError(f"{column} has the unknown time zone '{kind.tz}'", fix="convert it to UTC") from error
 
 
@@ -260,7 +269,7 @@ def checked_timestamps(
             the range of nanoseconds.
     """
     if column.null_count:
-        row = first_row + int(np.argmax(column.is_null().to_numpy()))
+        row = first_row + int(column.is_null().index(True).as_py())
         raise InputError(f"{where}: row {row} has no timestamp", fix="remove the row")
     try:
         timestamps = timestamps_of(column)

@@ -22,6 +22,7 @@ from container_component_src.data_root import IF_DELETED
 from container_component_src.errors import InputError
 from container_component_src.repetition import first_repeated
 from container_component_src.storage import Location
+from container_component_src.telemetry.arrow import to_numpy
 from container_component_src.telemetry.events import Event
 from container_component_src.telemetry.parquet import open_parquet, readable
 from container_component_src.telemetry.scaler import Scaler
@@ -200,7 +201,7 @@ class Dataset:
         return Frame(
             timestamps=timestamps_of(table.column(self.manifest.timestamp_col)),
             values=values_of(table, names),
-            labels=table.column(LABEL_COL).to_numpy() if self.manifest.labelled else None,
+            labels=to_numpy(table.column(LABEL_COL)) if self.manifest.labelled else None,
         )
 
 
@@ -250,7 +251,7 @@ def _attempt(name: str) -> str:
 
 def timestamps_of(column: pa.ChunkedArray) -> Timestamps:
     """Return a timestamp column as nanoseconds since 1970-01-01 UTC, shape [rows]."""
-    return np.asarray(column.cast(TIMESTAMP_TYPE).cast(pa.int64()).to_numpy(), dtype=np.int64)
+    return np.asarray(to_numpy(column.cast(TIMESTAMP_TYPE).cast(pa.int64())), dtype=np.int64)
 
 
 def values_of(table: pa.Table, channels: Sequence[str]) -> Float32Array:
@@ -262,7 +263,7 @@ def values_of(table: pa.Table, channels: Sequence[str]) -> Float32Array:
     with np.errstate(over="ignore"):  # doubles out of the range of float32 become infinite, and count as missing
         for batch in table.select(channels).to_batches(max_chunksize=_TRANSPOSED_ROWS):
             rows = values[position : position + batch.num_rows]
-            columns = [_floats(column).to_numpy(zero_copy_only=False) for column in batch.columns]
+            columns = [to_numpy(_floats(column)) for column in batch.columns]
             np.stack(columns, axis=1, out=rows, casting="same_kind")
             position += batch.num_rows
     return values

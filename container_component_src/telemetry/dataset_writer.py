@@ -4,6 +4,7 @@ Every attempt to write a dataset uses new file names, and the manifest lists the
 an earlier attempt are never read, even if the store does not allow their deletion.
 """
 
+import json
 import logging
 import re
 import uuid
@@ -17,6 +18,7 @@ import pyarrow.parquet as pq
 from container_component_src import storage
 from container_component_src.errors import InputError, PipelineError
 from container_component_src.storage import Location
+from container_component_src.telemetry.arrow import to_arrow
 from container_component_src.telemetry.dataset import (
     LABEL_COL,
     MANIFEST_NAME,
@@ -40,11 +42,11 @@ logger = logging.getLogger(__name__)
 
 def write_partition(file: Location, timestamp_col: str, channels: Sequence[str], frame: Frame) -> Partition:
     """Write one partition of at least one row; several processes may write different files at the same time."""
-    columns: dict[str, Any] = {timestamp_col: pa.array(frame.timestamps).cast(TIMESTAMP_TYPE)}
+    columns: dict[str, Any] = {timestamp_col: to_arrow(frame.timestamps).cast(TIMESTAMP_TYPE)}
     by_channel = np.ascontiguousarray(frame.values.T)  # one transposition instead of one strided read per column
-    columns |= {name: pa.array(by_channel[position]) for position, name in enumerate(channels)}
+    columns |= {name: to_arrow(by_channel[position]) for position, name in enumerate(channels)}
     if frame.labels is not None:
-        columns[LABEL_COL] = pa.array(frame.labels)
+        columns[LABEL_COL] = to_arrow(frame.labels)
     table = pa.table(columns)
     schema = table.schema.with_metadata(_pandas_metadata(table.schema, timestamp_col))
     with file.open_output() as output:
@@ -202,5 +204,11 @@ def _remove(files: Sequence[Location]) -> None:
 
 def _pandas_metadata(schema: pa.Schema, timestamp_col: str) -> Mapping[bytes, bytes]:
     """Return schema metadata with which `pandas.read_parquet` makes the timestamp the index."""
-    empty = schema.empty_table().to_pandas().set_index(timestamp_col)
-    return dict(pa.Schema.from_pandas(empty).metadata)
+    columns = [
+        {"name": name, "field_name": name, "pandas_type": str(kind), "numpy_type": str(kind), "metadata": None}
+        for name, kind in zip(schema.names, schema.types, strict=True)
+    ]
+    time = {"pandas_type": "datetimetz", "numpy_type": "datetime64[ns]", "metadata": {"timezone": "UTC"}}
+    columns[schema.names.index(timestamp_col)] |= time
+    stored = {"index_columns": [timestamp_col], "column_indexes": [], "columns": columns}
+    return {b"pandas": json.dumps(stored).encode()}

@@ -23,11 +23,16 @@ from tests.evaluation.cases import Case, anomalous_frame, make_bundle, write_cas
 from tests.report.cases import Page, alarm, evaluated, report
 
 
-@pytest.fixture
-def case(tmp_path: Path) -> Case:
-    case = write_case(tmp_path)
+@pytest.fixture(scope="module")
+def evaluated_once(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    case = write_case(tmp_path_factory.mktemp("case"))
     evaluated(case)
     return case
+
+
+@pytest.fixture
+def case(evaluated_once: Case, tmp_path: Path) -> Case:
+    return evaluated_once.copy(tmp_path)
 
 
 def test_the_page_is_complete_and_needs_no_network(case: Case) -> None:

@@ -139,26 +139,6 @@ def test_archives_may_be_given_in_any_order(dask_client: Client, tmp_path: Path)
     np.testing.assert_array_equal(first.values, second.values)
 
 
-def test_the_scheduler_knows_a_part_of_the_partitions_at_once(
-    dask_client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    known: list[int] = []
-    mapped = dask_client.map
-
-    def counted(function: Any, tasks: Any, **options: Any) -> Any:
-        known.append(len(tasks))
-        return mapped(function, tasks, **options)
-
-    monkeypatch.setattr(preprocessor, "TASKS_AT_ONCE", 3)
-    monkeypatch.setattr(dask_client, "map", counted)
-    paths = [
-        write_archive(tmp_path / f"{index}.parquet", telemetry(rows=3, start=f"2023-01-{index + 1:02}"))
-        for index in range(8)
-    ]
-    assert len(_run(dask_client, paths, tmp_path / "out")) == 24
-    assert known == [3, 3, 2]
-
-
 def test_monthly_files_that_are_written_in_different_ways(dask_client: Client, tmp_path: Path) -> None:
     ways: dict[str, dict[str, Any]] = {
         "2023-01": {},
@@ -182,6 +162,26 @@ def test_monthly_files_that_are_written_in_different_ways(dask_client: Client, t
     assert found.manifest.missing == {"fan_speed": 90}
     assert found.load().timestamps.tolist() == expected[TIME].astype(np.int64).tolist()
     np.testing.assert_allclose(found.load().values, expected[list(found.channels)], rtol=1e-6)
+
+
+def test_the_scheduler_knows_a_part_of_the_partitions_at_once(
+    dask_client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known: list[int] = []
+    mapped = dask_client.map
+    monkeypatch.setattr(preprocessor, "TASKS_AT_ONCE", 3)
+
+    def counted(function: Any, tasks: list[Any], **options: Any) -> Any:
+        known.append(len(tasks))
+        return mapped(function, tasks, **options)
+
+    monkeypatch.setattr(dask_client, "map", counted)
+    paths = [
+        write_archive(tmp_path / f"{index}.parquet", telemetry(rows=3, start=f"2023-01-{index + 1:02}"))
+        for index in range(8)
+    ]
+    assert len(_run(dask_client, paths, tmp_path / "out")) == 24
+    assert known == [3, 3, 2]
 
 
 def test_files_without_sampled_rows_have_no_partition(dask_client: Client, tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ FITTED, TRAINED = 0.7, 0.75
 # Share of a partition in S3 that is read for its timestamps: the client reads 50 MiB ahead, of 192 MB.
 TIMES_READ = 0.28
 HOUR = 3600
+BEGIN, END = "<!-- computed -->", "<!-- end -->"  # of the tables in the page
 
 
 @dataclass(frozen=True)
@@ -244,9 +245,9 @@ def _rounded(number: float) -> str:
 
 def page(text: str, table: Table) -> str:
     """Return the text of the page with the tables of the measured rates."""
-    before, begin, rest = text.partition("<!-- computed -->\n")
-    _, end, after = rest.partition("\n<!-- end -->")
-    return f"{before}{begin}\n{tables(table)}\n{end}{after}"
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    return f"{before}{BEGIN}\n\n{tables(table)}\n\n{END}{after}"
 
 
 if __name__ == "__main__":

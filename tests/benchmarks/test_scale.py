@@ -3,7 +3,20 @@
 import pytest
 
 from benchmarks import scale
-from benchmarks.scale import HOUR, MEASURED_EPOCHS, PAGE, RESULTS, Measured, Size, costs, limits, page, read_table
+from benchmarks.scale import (
+    BEGIN,
+    END,
+    HOUR,
+    MEASURED_EPOCHS,
+    PAGE,
+    RESULTS,
+    Measured,
+    Size,
+    costs,
+    limits,
+    page,
+    read_table,
+)
 
 STAGES = (
     "split_parquet_file", "run_dask_preprocessing", "label_telemetry", "create_train_val_test_split", "fit_scaler",
@@ -16,6 +29,13 @@ TABLE = {stage: {rows: Measured(5 + rows / 1000, 5, 100 + rows * 2e-6) for rows 
 def test_the_page_has_the_costs_of_the_measured_rates() -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert text == page(text, read_table(RESULTS.read_text(encoding="utf-8"))), "run python -m benchmarks.scale"
+
+
+def test_tables_replace_what_is_between_the_marks_alone() -> None:
+    new = page(f"before\n{BEGIN}{END}\nafter\n", TABLE)
+    assert new.startswith(f"before\n{BEGIN}\n\n| what ends ")
+    assert new.endswith(f" |\n\n{END}\nafter\n")
+    assert page(new, TABLE) == new
 
 
 def test_the_table_of_the_results_is_found_by_its_headers() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,10 +85,10 @@ def test_all_baselines_are_fitted_in_one_pass_over_the_training_data(
     train = write_dataset(tmp_path, correlated(100), partition_rows=30)
     read, of_partition = [], Dataset.read
 
-    def counted(dataset: Dataset, partition: Partition, channels: Sequence[str] | None = None) -> Frame:
+    def counted(dataset: Dataset, partition: Partition, channels: Sequence[str] | None = None, *order: Any) -> Frame:
         if channels != ():  # more than the timestamps
             read.append(partition.file)
-        return of_partition(dataset, partition, channels)
+        return of_partition(dataset, partition, channels, *order)
 
     monkeypatch.setattr(Dataset, "read", counted)
     fit_baselines(train, seed=0, window_steps=3)

@@ -118,7 +118,7 @@ def _score_and_write(
     scores_out_uri: str,
 ) -> tuple[Dataset, FoundAlarms]:
     """Write the dataset of test scores; nothing is left behind if the labels are degenerate."""
-    sources, events = [calibration.location, test.location], test.manifest.events
+    sources, events = [*calibration.folders, *test.folders], test.manifest.events
     rule, finder = bundle.info.calibrated.rule, AlarmFinder(bundle.info)
     with DatasetWriter(scores_out_uri, test.manifest.timestamp_col, SCORE_CHANNELS, sources=sources) as writer:
         frames = score_test(bundle, test, contributions, expected, finder, moved)

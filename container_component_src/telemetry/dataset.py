@@ -71,25 +71,24 @@ class Dataset:
         Raises:
             InputError: There is no dataset, it is unfinished, or its manifest is damaged or does not list its files.
         """
+        return cls._open(uri, endpoint)
+
+    @classmethod
+    def _open(cls, uri: str, endpoint: str, views: tuple[str, ...] = ()) -> "Dataset":
+        """Open a dataset of which the last of these is a view, and each of them a view of the next."""
         location = storage.resolve(uri, endpoint)
-        manifest = location / MANIFEST_NAME
-        content = manifest.read_bytes(MAX_MANIFEST_BYTES) if manifest.exists() else b""
-        if not content:
-            state = "unfinished dataset" if location.exists() else "no such dataset"
-            state = "a file, not a dataset" if location.is_file() else state
-            raise InputError(
-                f"{uri}: {state} (no {MANIFEST_NAME}, or an empty one)",
-                fix=f"run the step that writes it to its end, {IF_DELETED}",
-            )
-        try:
-            described = Manifest.model_validate_json(content)
-        except ValidationError as error:
-            raise InputError(f"{manifest.uri}: damaged manifest ({describe(error)})", fix=_WRITE_AGAIN) from error
-        source = cls.open(described.source, endpoint) if described.source else None
-        problem = contradiction(described, location, source.manifest if source else None)
-        if problem:
+        if location.uri in views:
+            raise InputError(f"{views[-1]}: damaged manifest (the view refers to itself)", fix=_WRITE_AGAIN)
+        described = _manifest_at(location, f"{views[-1]} is a view of {uri}" if views else uri)
+        source = cls._open(described.source, endpoint, (*views, location.uri)) if described.source else None
+        if problem := contradiction(described, location, source.manifest if source else None):
             raise InputError(problem, fix=_WRITE_AGAIN)
         return cls(location, described, source=source)
+
+    @property
+    def folders(self) -> tuple[Location, ...]:
+        """The folder of the dataset and, for a view, those of the datasets that it needs."""
+        return (self.location, *(self.source.folders if self.source else ()))
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -145,7 +144,7 @@ class Dataset:
             InputError: The file is absent or damaged, or it is not the one that the manifest describes.
         """
         names = self.channels if channels is None else channels
-        return self._frame(self._table(partition.file, names), partition, names, order)
+        return self._frame((self.source or self)._table(partition.file, names), partition, names, order)
 
     def frames(self, channels: Sequence[str] | None = None, order: Order = "C") -> Iterator[Frame]:
         """Yield the rows of each partition, in order of time."""
@@ -171,18 +170,19 @@ class Dataset:
         return [self.manifest.timestamp_col, *channels, *([LABEL_COL] if self.manifest.labelled else [])]
 
     def _table(self, file: str, channels: Sequence[str]) -> pa.Table:
-        """Read all rows of a file with the timestamps, these channels and, if the files have it, the label column."""
+        """Read the rows of a file with the timestamps, these channels and, if the files have it, the label column."""
+        partition = self._by_file[file]
         if self.source:
-            return self.source._table(file, channels)
-        location, partition = self.location / file, self._by_file[file]
+            return rows_of(self.source._table(file, channels), partition.ranges)
+        location = self.location / file
         with readable(location, _WRITE_AGAIN), self.open_partition(partition) as opened:
             return opened.read(columns=self._columns(channels), use_threads=True)
 
     def _frame(self, table: pa.Table, partition: Partition, channels: Sequence[str], order: Order) -> Frame:
-        """Return the rows of a partition from all rows of its file."""
-        rows = rows_of(table, partition.ranges) if partition.ranges else table
+        """Return the rows of a partition from those that the dataset, or the one of which it is a view, has."""
+        rows = rows_of(table, partition.ranges) if self.source else table
         timestamps = timestamps_of(rows.column(self.manifest.timestamp_col))
-        check_content((self.source or self).location / partition.file, partition, timestamps)
+        check_content(self.folders[-1] / partition.file, partition, timestamps)
         return Frame(timestamps, values_of(rows, channels, order), self._labels(rows, timestamps))
 
     def _labels(self, rows: pa.Table, timestamps: Timestamps) -> Int8Array | None:
@@ -213,9 +213,26 @@ def read_together(datasets: Mapping[str, Dataset], channels: Sequence[str]) -> I
         sharing.setdefault((holder.location.uri, partition.file), []).append((name, partition))
     for users in sharing.values():
         name, partition = users[0]
-        table = datasets[name]._table(partition.file, channels)
+        table = (datasets[name].source or datasets[name])._table(partition.file, channels)
         for name, partition in users:
             yield name, datasets[name]._frame(table, partition, channels, "F")
+
+
+def _manifest_at(location: Location, named: str) -> Manifest:
+    """Read the manifest of a dataset that errors call by a name."""
+    manifest = location / MANIFEST_NAME
+    content = manifest.read_bytes(MAX_MANIFEST_BYTES) if manifest.exists() else b""
+    if not content:
+        state = "unfinished dataset" if location.exists() else "no such dataset"
+        state = "a file, not a dataset" if location.is_file() else state
+        raise InputError(
+            f"{named}: {state} (no {MANIFEST_NAME}, or an empty one)",
+            fix=f"run the step that writes it to its end, {IF_DELETED}",
+        )
+    try:
+        return Manifest.model_validate_json(content)
+    except ValidationError as error:
+        raise InputError(f"{manifest.uri}: damaged manifest ({describe(error)})", fix=_WRITE_AGAIN) from error
 
 
 def check_content(file: Location, partition: Partition, timestamps: Timestamps) -> None:

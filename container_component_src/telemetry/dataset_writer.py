@@ -22,6 +22,7 @@ from container_component_src.telemetry.arrow import TIMESTAMP_TYPE, to_arrow
 from container_component_src.telemetry.dataset import LABEL_COL, Dataset, Frame
 from container_component_src.telemetry.manifest import (
     MANIFEST_NAME,
+    MAX_MANIFEST_BYTES,
     PARTITION_FILE,
     Manifest,
     Partition,
@@ -61,14 +62,21 @@ def commit(location: Location, manifest: Manifest, source: Dataset | None = None
     """Write the manifest of a dataset, which makes it complete.
 
     Raises:
-        InputError: The dataset has no rows, or its partitions overlap in time.
+        InputError: The dataset has no rows, its partitions overlap in time, or no step could read the manifest.
     """
     if not manifest.partitions:
         raise InputError(f"{location.uri}: no rows are left to write", fix="select more rows in this step")
     check_disjoint(
         ((location / partition.file).uri, partition.start, partition.end) for partition in manifest.partitions
     )
-    (location / MANIFEST_NAME).write_bytes(manifest.model_dump_json(indent=1).encode())
+    content = manifest.model_dump_json(indent=1).encode()
+    if len(content) > MAX_MANIFEST_BYTES:
+        raise InputError(
+            f"{location.uri}: a manifest of {len(content) >> 20:,} MiB, but steps read at most "
+            f"{MAX_MANIFEST_BYTES >> 20}",
+            fix="make the parameter block_hours larger, set split_storage to copy, or raise rowgroups_per_file",
+        )
+    (location / MANIFEST_NAME).write_bytes(content)
     return Dataset(location, manifest, source=source)
 
 

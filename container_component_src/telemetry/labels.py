@@ -46,7 +46,7 @@ def label_dataset(
     if unknown := {name for event in reported for name in event.causes}.difference(dataset.channels):
         logger.warning("%s: causes that are no channels of the data: %s", reports_uri, ", ".join(sorted(unknown)))
     rows = np.zeros(len(reported), dtype=np.int64)
-    with DatasetWriter(target_uri, dataset.manifest.timestamp_col, (), sources=[dataset.location]) as target:
+    with DatasetWriter(target_uri, dataset.manifest.timestamp_col, (), sources=dataset.folders) as target:
         for frame in dataset.frames(channels=()):
             target.write(Frame(frame.timestamps, frame.values, inside_any(frame.timestamps, reported).astype(np.int8)))
             rows += np.diff(row_bounds(frame.timestamps, reported), axis=1)[:, 0]

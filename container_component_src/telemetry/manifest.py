@@ -82,14 +82,19 @@ def contradiction(manifest: Manifest, location: Location, source: Manifest | Non
     if not all(before.end < after.start for before, after in pairwise(manifest.partitions)):
         return f"{location.uri}: the files of the manifest overlap in time"
     if source:
-        rows = {partition.file: partition.rows for partition in source.partitions}
-        other = next((part.file for part in manifest.partitions if not _within(part, rows.get(part.file, 0))), "")
-        return (
-            f"{location.uri}: {manifest.source} does not have the rows that the manifest lists ({other})"
-            if other
-            else ""
-        )
+        return _not_within(manifest, location, source)
     return _other_files(listed, location)
+
+
+def _not_within(view: Manifest, location: Location, source: Manifest) -> str:
+    """Return what a view names that its source does not have, or ""."""
+    columns = {source.timestamp_col, *source.channels}
+    if other := next((name for name in (view.timestamp_col, *view.channels) if name not in columns), ""):
+        return f"{location.uri}: {view.source} does not have the column '{other}'"
+    rows = {partition.file: partition.rows for partition in source.partitions}
+    if other := next((part.file for part in view.partitions if not _within(part, rows.get(part.file, 0))), ""):
+        return f"{location.uri}: {view.source} does not have the rows that the manifest lists ({other})"
+    return ""
 
 
 def _other_files(listed: Sequence[str], location: Location) -> str:

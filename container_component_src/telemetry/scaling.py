@@ -176,7 +176,7 @@ def scale_datasets(datasets: Mapping[str, Dataset], scaler: Scaler, targets: Map
         fitted_on = sorted((*scaler.channels, *scaler.absent))
         check_same_channels(dataset.location.uri, sorted(dataset.channels), fitted_on, "the scaler")
     missing = {name: np.zeros(len(scaler.channels), dtype=np.int64) for name in datasets}
-    sources = [dataset.location for dataset in datasets.values()]
+    sources = [folder for dataset in datasets.values() for folder in dataset.folders]
     with ExitStack() as stack:
         writers = {
             name: stack.enter_context(

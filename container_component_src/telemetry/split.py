@@ -62,7 +62,7 @@ def split_dataset(
     with ExitStack() as stack:
         writers: dict[str, DatasetWriter] = {}
         for name, uri in targets.items():
-            taken = [dataset.location, labels.location, *(writer.location for writer in writers.values())]
+            taken = [*dataset.folders, *labels.folders, *(writer.location for writer in writers.values())]
             writer = DatasetWriter(uri, dataset.manifest.timestamp_col, dataset.channels, sources=taken)
             writers[name] = stack.enter_context(writer)
         parts = _divide(dataset, labels, draw)

@@ -13,6 +13,7 @@ from typing import Any
 
 from container_component_src.errors import InputError
 from container_component_src.scratch import RUN_ID_VARIABLE
+from container_component_src.telemetry.manifest import MANIFEST_NAME
 from container_component_src.values import IMAGE_USER
 from pipeline.local.processes import ProcessLauncher, ProcessResult
 
@@ -146,6 +147,8 @@ def run_options(mounts: Sequence[Mount], variables: Iterable[str]) -> list[str]:
 def mounts_of(command: Sequence[str], cwd: Path) -> list[Mount]:
     """Return the mounts of a step: the paths named by its inputs, its output folder, and a local data root.
 
+    The dataset that a view refers to is mounted with the view.
+
     Args:
         command: Command of the step with kfp's executor input as an argument; without it there are no mounts.
         cwd: Folder to which paths are relative.
@@ -161,12 +164,23 @@ def mounts_of(command: Sequence[str], cwd: Path) -> list[Mount]:
         root = Path(data_root)
         root.mkdir(parents=True, exist_ok=True)
         found[root] = Mount(root, root, writable=True)
-    for text in _texts(inputs):
+    texts = list(_texts(inputs))
+    while texts:
+        text = texts.pop()
         target = IMAGE_ROOT / text  # an absolute path is not changed
         source = cwd / target.relative_to(IMAGE_ROOT) if target.is_relative_to(IMAGE_ROOT) else target
-        if "/" in text and source.exists():
-            found.setdefault(target, Mount(source.resolve(), target, writable=False))
+        if "/" in text and source.exists() and target not in found:
+            found[target] = Mount(source.resolve(), target, writable=False)
+            texts += _needed_by(source)
     return sorted(found.values(), key=lambda mount: mount.target)
+
+
+def _needed_by(folder: Path) -> list[str]:
+    """Return the folder of the dataset that a view refers to; nothing for other folders and for files."""
+    try:
+        return [str(json.loads((folder / MANIFEST_NAME).read_text())["source"])]
+    except (OSError, ValueError, LookupError, TypeError):
+        return []
 
 
 def _texts(value: Any) -> Iterator[str]:

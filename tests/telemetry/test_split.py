@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from container_component_src.arrays import Timestamps
+from container_component_src.errors import InputError
 from container_component_src.steps.data import SETS, ReportColumns, SplitRule
 from container_component_src.telemetry.blocks import BlockDraw
 from container_component_src.telemetry.dataset import Dataset, Frame, read_together
 from container_component_src.telemetry.dataset_writer import DatasetWriter
-from container_component_src.telemetry.events import Event
+from container_component_src.telemetry.events import Event, inside_any
 from container_component_src.telemetry.labels import label_dataset
 from container_component_src.telemetry.manifest import Manifest
 from container_component_src.telemetry.split import assign, split_dataset
@@ -132,3 +133,43 @@ def test_rows_near_an_event_without_rows_are_in_the_test_set(tmp_path: Path) -> 
     parts = split_dataset(data, labels, targets, rule)
     minutes = (parts["test"].load().timestamps - nanoseconds("2023-01-01")) // MINUTE
     assert minutes.tolist() == [*range(10), *range(45, 85), *range(286, 316)]
+
+
+@given(rule=RULES, reported=events(0, 550), size=st.integers(1, 600), back=st.integers(-1, 1))
+def test_views_have_the_rows_and_labels_of_copies(
+    rule: SplitRule, reported: tuple[Event, ...], size: int, back: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Also where events begin or end at the first or last row of a file, or a nanosecond beside it."""
+    folder, rows = tmp_path_factory.mktemp("split"), 600
+    data, labels = str(folder / "data"), str(folder / "labels")
+    origin = nanoseconds("2023-01-01")
+    write_dataset(data, np.arange(2 * rows).reshape(rows, 2), partition_rows=max(size, 50))
+    edge = Event(id="edge", start=origin + min(size, 590) * MINUTE + back, end=origin + 595 * MINUTE + back)
+    shifted = [
+        event.model_copy(update={"start": event.start + origin, "end": event.end + origin}) for event in reported
+    ]
+    _label(data, labels, (*shifted, edge))
+    sets = {}
+    for name, copy in (("views", False), ("copies", True)):
+        targets = {of: str(folder / name / of) for of in SETS}
+        try:
+            parts = split_dataset(data, labels, targets, rule, copy)
+        except InputError as error:  # a set is empty
+            sets[name] = {"refused": str(error)}
+            continue
+        frames = {of: part.load() for of, part in parts.items()}
+        sets[name] = {of: [frame.timestamps, frame.values, frame.labels] for of, frame in frames.items()}
+        series = Dataset.open(labels).load()
+        assert series.labels is not None
+        chosen = np.isin(series.timestamps, frames["test"].timestamps)
+        np.testing.assert_array_equal(frames["test"].labels, series.labels[chosen])
+    np.testing.assert_equal(sets["views"], sets["copies"])
+
+
+def _label(data: str, target: str, reported: tuple[Event, ...]) -> None:
+    """Write the label series of events."""
+    with DatasetWriter(target, TIME, ()) as writer:
+        for frame in Dataset.open(data).frames(()):
+            labels = inside_any(frame.timestamps, reported).astype(np.int8)
+            writer.write(Frame(frame.timestamps, frame.values, labels))
+        writer.commit(events=reported)

@@ -56,6 +56,16 @@ def test_step_can_write_below_a_local_data_root(tmp_path: Path) -> None:
     assert len(mounts_of(step(tmp_path, data_root="s3://bucket/runs"), tmp_path)) == 1
 
 
+def test_step_reads_the_dataset_of_a_view(tmp_path: Path) -> None:
+    views = {"outputs/inner": tmp_path / "outputs/outer", "outputs/outer": "data/d", "data/d": "", "outputs/broken": 1}
+    for name, source in views.items():
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "_manifest.json").write_text(json.dumps({"source": str(source)} if source != 1 else [1]))
+    command = step(tmp_path, train_df_path=str(tmp_path / "outputs/inner"), other=str(tmp_path / "outputs/broken"))
+    found = {mount.source.relative_to(tmp_path).as_posix(): mount.writable for mount in mounts_of(command, tmp_path)}
+    assert found == {**dict.fromkeys(views, False), "outputs/a-step": True}
+
+
 def test_step_without_an_executor_input_has_no_mounts(tmp_path: Path) -> None:
     assert mounts_of(["python", "main.py", "cleanup", "--run-id", "id"], tmp_path) == []
 

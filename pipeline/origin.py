@@ -1,5 +1,6 @@
 """What the runs of a compiled pipeline say they were compiled from."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -17,7 +18,7 @@ def origin_of(settings: Settings, config_file: Path, root: Path, *, local: bool,
         local: Whether the pipeline runs on this machine; otherwise it has no path of this machine.
         containers: Whether it runs in containers here.
     """
-    config = config_file.expanduser().absolute()
+    config = Path(os.path.abspath(config_file.expanduser()))  # noqa: PTH100 - without "..", and links as they are named
     inside = config.is_relative_to(root)
     return Origin(
         **settings.report.model_dump(),
@@ -28,7 +29,14 @@ def origin_of(settings: Settings, config_file: Path, root: Path, *, local: bool,
 
 
 def git(root: Path, *arguments: str) -> str:
-    """Return the output of git; empty without git or outside of a checkout."""
+    """Return the output of git; empty without git or outside of a checkout.
+
+    A repository around a copy of the project, which has none of its files, says nothing of the copy.
+    """
+    return _output(root, *arguments) if _output(root, "ls-files") else ""
+
+
+def _output(root: Path, *arguments: str) -> str:
     try:
         done = subprocess.run(  # noqa: PLW1510 - a failure is an answer here
             ["git", "-C", str(root), *arguments],  # noqa: S607 - the user's git

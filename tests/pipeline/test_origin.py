@@ -7,6 +7,7 @@ import pytest
 
 from container_component_src.settings import Settings
 from pipeline.origin import origin_of
+from pipeline.remote.image_tag import resolve_image_tag
 
 SETTINGS = Settings.model_validate(
     {"paths": {"archives": "a", "reports": "r.csv"}, "report": {"title": "Loop"}, "image": {"tag": "1.0"}}
@@ -40,14 +41,28 @@ def test_commit_and_uncommitted_changes_are_told(checkout: Path) -> None:
     assert origin_of(SETTINGS, checkout / "config.toml", checkout.parent, local=True).commit == ""
 
 
+def test_the_repository_around_an_unpacked_copy_is_not_told(checkout: Path) -> None:
+    """Only a repository that has the files of the project can say which they are."""
+    copy = checkout / "copy"
+    copy.mkdir()
+    (copy / "config.toml").write_text("1")
+    assert origin_of(SETTINGS, copy / "config.toml", copy, local=True).commit == ""
+    assert resolve_image_tag("", {}, "configured", copy).tag == "configured"
+    git(checkout, "add", ".")
+    git(checkout, "commit", "-m", "two")
+    commit = git(checkout, "rev-parse", "HEAD").strip()
+    assert origin_of(SETTINGS, copy / "config.toml", copy, local=True).commit == commit
+    assert resolve_image_tag("", {}, "configured", copy).tag == commit[:8]
+
+
 def test_the_configuration_is_told_without_paths_of_this_machine_unless_it_runs_here(checkout: Path) -> None:
     own = checkout.parent / "own.toml"
     told = [
         origin_of(SETTINGS, path, checkout, local=local)
-        for path in (checkout / "config.toml", own)
+        for path in (checkout / "config.toml", checkout / "docs" / ".." / "config.toml", own, checkout / "../own.toml")
         for local in (True, False)
     ]
-    assert [origin.config for origin in told] == ["config.toml", "config.toml", str(own), "own.toml"]
+    assert [origin.config for origin in told] == [*["config.toml"] * 4, *[str(own), "own.toml"] * 2]
     assert {origin.title for origin in told} == {"Loop"}
 
 

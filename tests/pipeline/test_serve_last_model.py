@@ -11,7 +11,7 @@ import pytest
 
 from container_component_src.backends.local.processes import free_ports
 from container_component_src.command_line import run_command
-from pipeline.serve_last_model import serve_last_model
+from pipeline.serve_last_model import last_model, serve_last_model
 from tests.helpers import write_toml
 from tests.serving.bundles import make_bundle, write_test_dataset
 
@@ -77,6 +77,23 @@ def test_a_run_without_a_model_is_named(config: Path, capsys: pytest.CaptureFixt
     assert message.endswith(
         "summary.json: the last run failed without a model; run the pipeline to its end with `make run`"
     )
+
+
+@pytest.mark.parametrize(
+    ("run", "name"),
+    [
+        ({}, "configured"),
+        ({"parameters": {"service_name": "loop"}}, "loop"),
+        ({"parameters": {}}, "columbus-eclss-ad"),  # the run had the default, whatever the configuration says now
+    ],
+)
+def test_the_service_has_the_name_that_the_run_gave_it(config: Path, run: dict[str, object], name: str) -> None:
+    last_run = config.parent / "last_run"
+    summary = json.loads((last_run / "summary.json").read_text())
+    summarize(config.parent, {**summary, "run": run})
+    service, request = last_model(last_run, "configured")
+    assert service.name == name
+    assert len(request["instances"]) == 5
 
 
 def test_without_a_run_there_is_nothing_to_serve(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

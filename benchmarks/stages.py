@@ -196,8 +196,7 @@ STAGES = (
     Stage(
         "create_train_val_test_split",
         _train_val_test_split,
-        reads=lambda work: [work.files("dataset"), work.files("labels")],
-        writes=lambda work: [work.files(*SETS)],
+        reads=lambda work: [work.files("dataset", columns=[TIMESTAMP_COL]), work.files("labels")],
         obsolete=("labels",),
     ),
     Stage("fit_scaler", _fit_scaler, reads=lambda work: [work.files("train")]),

@@ -48,17 +48,14 @@ class Workspace:
         return [self.root / "split" / archive.stem for archive in self.archives]
 
     def files(self, *datasets: str, columns: Sequence[str] | None = None) -> Files:
-        """Return the partitions of datasets."""
-        folders = [Dataset.open(self.path(name)) for name in datasets]
-        paths = [self.root / name for name in datasets]
-        return Files(
-            [
-                path / partition.file
-                for path, dataset in zip(paths, folders, strict=True)
-                for partition in dataset.manifest.partitions
-            ],
-            columns,
-        )
+        """Return the partitions of datasets, and those of the dataset that a view names."""
+        opened = [Dataset.open(self.path(name)) for name in datasets]
+        paths = [
+            Path(dataset.folders[-1].path) / partition.file
+            for dataset in opened
+            for partition in dataset.manifest.partitions
+        ]
+        return Files([*dict.fromkeys(paths)], columns)  # views share files
 
     def split_files(self) -> Files:
         """Return the files of the split archives, with the columns that are read and the options of writing."""

@@ -12,7 +12,7 @@ from container_component_src.errors import InputError
 from container_component_src.evaluation.result import EventResult
 from container_component_src.report.text import utc
 from container_component_src.report.traces import Figure, line, milliseconds
-from container_component_src.telemetry.dataset import Dataset
+from container_component_src.telemetry.dataset import Dataset, read_together
 from container_component_src.telemetry.smoothing import NANOSECONDS_PER_SECOND
 
 SPANS_SHOWN = 3_000  # maximum per split: gaps shorter than this fraction of the time range are not drawn
@@ -56,7 +56,7 @@ class Overview:
 
 
 def read_overview(whole: Dataset, splits: Mapping[str, Dataset], max_gap_ns: int) -> Overview:
-    """Read the timestamps of all splits, partition by partition.
+    """Read the timestamps of all splits, file by file.
 
     Args:
         whole: Telemetry before the split; only its manifest is read.
@@ -72,7 +72,7 @@ def read_overview(whole: Dataset, splits: Mapping[str, Dataset], max_gap_ns: int
             f"{whole.location.uri}: {whole.manifest.rows} rows, but its splits have {sum(rows.values())}",
             fix="name the dataset that was split, and all of its splits before scaling",
         )
-    spans = {name: read_spans(split, max_gap_ns) for name, split in splits.items()}
+    spans = read_spans(splits, max_gap_ns)
     together = join_spans(list(spans.values()), max_gap_ns)
     shortest_gap = max(max_gap_ns, int(together[-1, 1] - together[0, 0]) // SPANS_SHOWN)
     return Overview(
@@ -87,14 +87,14 @@ def read_overview(whole: Dataset, splits: Mapping[str, Dataset], max_gap_ns: int
     )
 
 
-def read_spans(dataset: Dataset, longest_step: int) -> Spans:
-    """Return the stretches of a dataset without a time step longer than this many nanoseconds."""
-    found = []
-    for frame in dataset.frames(channels=()):
+def read_spans(datasets: Mapping[str, Dataset], longest_step: int) -> dict[str, Spans]:
+    """Return the stretches of datasets without a time step longer than this many nanoseconds, by name."""
+    found: dict[str, list[Spans]] = {name: [] for name in datasets}
+    for name, frame in read_together(datasets, ()):
         last = np.flatnonzero(np.diff(frame.timestamps) > longest_step)
         bounds = np.column_stack([np.append(0, last + 1), np.append(last, len(frame) - 1)])
-        found.append(frame.timestamps[bounds])
-    return join_spans(found, longest_step)
+        found[name].append(frame.timestamps[bounds])
+    return {name: join_spans(spans, longest_step) for name, spans in found.items()}
 
 
 def join_spans(spans: Sequence[Spans], longest_step: int) -> Spans:

@@ -11,7 +11,6 @@ from benchmarks.measure import PROJECT
 from benchmarks.stages import STAGES
 from benchmarks.workspace import Workspace
 
-
 NAMES, LAST = [stage.name for stage in STAGES], "scale_dataframes"
 
 

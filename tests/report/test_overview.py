@@ -36,7 +36,28 @@ def test_spans_end_at_gaps_but_not_at_partitions(tmp_path: Path, cuts: tuple[int
         for part in np.split(np.arange(6), cuts):
             writer.write(Frame(timestamps[part], np.zeros((len(part), len(CHANNELS)), dtype=np.float32)))
         dataset = writer.commit()
-    assert read_spans(dataset, 10 * SECOND).tolist() == [[0, 2 * SECOND], [50 * SECOND, 52 * SECOND]]
+    (spans,) = read_spans({"train": dataset}, 10 * SECOND).values()
+    assert spans.tolist() == [[0, 2 * SECOND], [50 * SECOND, 52 * SECOND]]
+
+
+def test_a_file_that_the_sets_share_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = Dataset.open(write_case(tmp_path).whole)
+    views = {}
+    for name, (first, stop) in {"train": (0, 200), "test": (200, 400)}.items():
+        times = dataset.read(dataset.manifest.partitions[0], ()).timestamps[first:stop]
+        part = dataset.manifest.partitions[0].model_copy(
+            update={"rows": 200, "start": times[0], "end": times[-1], "ranges": ((first, stop),)}
+        )
+        views[name] = dataset.view([part], {})
+    opened_files = []
+    opening = Dataset.open_partition
+    monkeypatch.setattr(Dataset, "open_partition", lambda of, part: opened_files.append(part) or opening(of, part))
+    spans = read_spans(views, 10 * SECOND)
+    assert {name: found.tolist() for name, found in spans.items()} == {
+        "train": [[START, START + 199 * SECOND]],
+        "test": [[START + 200 * SECOND, START + 399 * SECOND]],
+    }
+    assert len(opened_files) == 1
 
 
 def test_overview_of_the_whole_telemetry(tmp_path: Path) -> None:

@@ -14,7 +14,9 @@ from container_component_src.cluster.step import RUN_LABEL
 from container_component_src.data_root import RUN_MARKER, RunFolder, is_marked, run_folders
 from container_component_src.errors import InputError, PipelineError, StepError
 from container_component_src.maintenance.checks import one_line
+from container_component_src.steps.data import CreateTrainValTestSplit
 from container_component_src.storage import Location
+from container_component_src.telemetry.manifest import source_of
 
 _FINISHED = ("Succeeded", "Failed")  # phases of pods
 _UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -22,10 +24,10 @@ _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 @dataclass(frozen=True)
 class _Reader:
-    """An object on the cluster that may read the data of runs."""
+    """An object on the cluster, or a run with views, that may read the data of runs."""
 
     name: str
-    text: str  # JSON of the specification, which contains the URIs
+    text: str  # JSON of the specification, or other text, which contains the URIs
 
     def reads(self, folder: RunFolder) -> bool:
         """Return whether it names the folder, or belongs to the folder's run."""
@@ -38,7 +40,7 @@ def clean_up_data(
     """Delete the folders of old runs.
 
     Only folders with a run's marker are deleted, and of these only those of the cluster's namespace that no deployed
-    service or other pod reads. Without a cluster, only folders of local runs are deleted.
+    service, other pod or view of a run that stays reads. Without a cluster, only folders of local runs are deleted.
 
     Args:
         data_root: Folder with the marker of a data root.
@@ -60,7 +62,10 @@ def clean_up_data(
     readers = _readers(cluster) if cluster else []
     namespace = cluster.namespace if cluster else ""
     failures = []
-    for folder, what in _old_runs(root, datetime.now(UTC) - older_than):
+    old = dict(_old_runs(root, datetime.now(UTC) - older_than))
+    staying = (run for run in run_folders(root) if run not in old or _reason_to_keep(run, namespace, readers))
+    readers += [_Reader(f"run {run.marker.run_id}", source) for run in staying for source in _viewed(run)]
+    for folder, what in old.items():
         if reason := _reason_to_keep(folder, namespace, readers):
             yield f"kept {what}: {reason}"
         elif dry_run:
@@ -88,6 +93,11 @@ def _reason_to_keep(folder: RunFolder, namespace: str, readers: list[_Reader]) -
         namespace = folder.marker.namespace
         return f"data of namespace {namespace}; use --backend kubernetes --namespace {namespace}"
     return next((f"{reader.name} reads it" for reader in readers if reader.reads(folder)), "")
+
+
+def _viewed(run: RunFolder) -> set[str]:
+    """Return the URIs of the datasets, maybe in folders of earlier runs, of which the sets of a run are views."""
+    return {source_of(folder) for folder in (run.location / CreateTrainValTestSplit.command).children()} - {""}
 
 
 def _readers(cluster: Cluster) -> list[_Reader]:

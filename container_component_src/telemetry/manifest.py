@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from container_component_src.errors import InputError
 from container_component_src.repetition import first_repeated
@@ -63,6 +63,14 @@ class Manifest(Frozen):
             "missing_values": sum(self.missing.values()),
             **self.notes,
         }
+
+
+def source_of(folder: Location) -> str:
+    """Return the URI of the dataset with the files of a view; "" for other datasets, and if there is no manifest."""
+    try:
+        return Manifest.model_validate_json((folder / MANIFEST_NAME).read_bytes(MAX_MANIFEST_BYTES)).source
+    except (InputError, ValidationError):
+        return ""
 
 
 def contradiction(manifest: Manifest, location: Location, source: Manifest | None = None) -> str:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from container_component_src import storage
 from container_component_src.errors import InputError
 from container_component_src.scratch import RUN_ID_VARIABLE
-from container_component_src.telemetry.manifest import MANIFEST_NAME
+from container_component_src.telemetry.manifest import source_of
 from container_component_src.values import IMAGE_USER
 from pipeline.local.processes import ProcessLauncher, ProcessResult
 
@@ -171,16 +172,8 @@ def mounts_of(command: Sequence[str], cwd: Path) -> list[Mount]:
         source = cwd / target.relative_to(IMAGE_ROOT) if target.is_relative_to(IMAGE_ROOT) else target
         if "/" in text and source.exists() and target not in found:
             found[target] = Mount(source.resolve(), target, writable=False)
-            texts += _needed_by(source)
+            texts.append(source_of(storage.resolve(str(source))))
     return sorted(found.values(), key=lambda mount: mount.target)
-
-
-def _needed_by(folder: Path) -> list[str]:
-    """Return the folder of the dataset that a view refers to; nothing for other folders and for files."""
-    try:
-        return [str(json.loads((folder / MANIFEST_NAME).read_text())["source"])]
-    except (OSError, ValueError, LookupError, TypeError):
-        return []
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -9,6 +9,7 @@ import pytest
 from container_component_src import storage
 from container_component_src.cluster.kinds import INFERENCE_SERVICE
 from container_component_src.data_root import RUN_MARKER, RunMarker, begin_run
+from container_component_src.telemetry.manifest import MANIFEST_NAME, Manifest
 from tests.cluster.emulator import NAMESPACE, Emulator
 from tests.helpers import Invoke, assert_refused
 
@@ -52,6 +53,21 @@ def test_only_old_local_runs_are_removed(root: Path, invoke: Invoke) -> None:
     assert "removed run old: 1.0" in outcome.stdout
     assert {path.name for path in root.iterdir()} == {"_data_root.json", "new", "notes", "of-a-cluster"}
     assert "removed" not in invoke(*command(root)).stdout
+
+
+def test_a_run_whose_dataset_is_viewed_by_a_run_that_stays_is_kept(root: Path, invoke: Invoke) -> None:
+    for run_id, days in (("a", 40), ("b", 35), ("c", 35), ("d", 1)):
+        make_run(root, run_id, days=days)
+    for run_id, source in (("c", "b"), ("d", "a")):  # c is removed itself
+        view = root / run_id / "create_train_val_test_split" / "train" / MANIFEST_NAME
+        view.parent.mkdir(parents=True)
+        uri = str(root / source / "run_dask_preprocessing" / "dataset")
+        view.write_text(Manifest(timestamp_col="t", channels=(), partitions=(), source=uri).model_dump_json())
+        days = 35 if run_id == "c" else 1
+        os.utime(view, (time.time() - days * DAY,) * 2)
+    lines = invoke(*command(root)).stdout.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["kept run a", "removed run b", "removed run c"]
+    assert lines[0].endswith("run d reads it")
 
 
 def test_new_file_keeps_an_old_run(root: Path, invoke: Invoke) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from container_component_src.report.overview import Spans, join_spans, read_over
 from container_component_src.steps.data import SETS
 from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter
+from container_component_src.telemetry.manifest import Partition
 from tests.evaluation.cases import CHANNELS, ROWS, SECOND, START, Case, write_case
 
 HOUR = 3600 * SECOND
@@ -49,9 +51,14 @@ def test_a_file_that_the_sets_share_is_read_once(tmp_path: Path, monkeypatch: py
             update={"rows": 200, "start": times[0], "end": times[-1], "ranges": ((first, stop),)}
         )
         views[name] = dataset.view([part], {})
-    opened_files = []
+    opened_files: list[str] = []
     opening = Dataset.open_partition
-    monkeypatch.setattr(Dataset, "open_partition", lambda of, part: opened_files.append(part) or opening(of, part))
+
+    def counted(of: Dataset, part: Partition) -> pq.ParquetFile:
+        opened_files.append(part.file)
+        return opening(of, part)
+
+    monkeypatch.setattr(Dataset, "open_partition", counted)
     spans = read_spans(views, 10 * SECOND)
     assert {name: found.tolist() for name, found in spans.items()} == {
         "train": [[START, START + 199 * SECOND]],

@@ -149,7 +149,7 @@ def test_views_have_the_rows_and_labels_of_copies(
         event.model_copy(update={"start": event.start + origin, "end": event.end + origin}) for event in reported
     ]
     _label(data, labels, (*shifted, edge))
-    sets = {}
+    sets: dict[str, dict[str, object]] = {}
     for name, copy in (("views", False), ("copies", True)):
         targets = {of: str(folder / name / of) for of in SETS}
         try:

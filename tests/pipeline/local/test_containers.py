@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from container_component_src.errors import InputError
+from container_component_src.telemetry.manifest import MANIFEST_NAME, Manifest
 from pipeline.local.containers import ContainerLauncher, Mount, container_engine, mounts_of, run_options, user_options
 from pipeline.local.processes import RunInterruptedError
 
@@ -57,13 +58,15 @@ def test_step_can_write_below_a_local_data_root(tmp_path: Path) -> None:
 
 
 def test_step_reads_the_dataset_of_a_view(tmp_path: Path) -> None:
-    views = {"outputs/inner": tmp_path / "outputs/outer", "outputs/outer": "data/d", "data/d": "", "outputs/broken": 1}
+    views = {"outputs/inner": f"{tmp_path}/outputs/outer", "outputs/outer": f"{tmp_path}/data/d", "data/d": ""}
     for name, source in views.items():
         (tmp_path / name).mkdir(parents=True)
-        (tmp_path / name / "_manifest.json").write_text(json.dumps({"source": str(source)} if source != 1 else [1]))
-    command = step(tmp_path, train_df_path=str(tmp_path / "outputs/inner"), other=str(tmp_path / "outputs/broken"))
+        manifest = Manifest(timestamp_col="t", channels=("a",), partitions=(), source=source)
+        (tmp_path / name / MANIFEST_NAME).write_text(manifest.model_dump_json())
+    (tmp_path / "outputs/file").touch()
+    command = step(tmp_path, train_df_path=str(tmp_path / "outputs/inner"), other=str(tmp_path / "outputs/file"))
     found = {mount.source.relative_to(tmp_path).as_posix(): mount.writable for mount in mounts_of(command, tmp_path)}
-    assert found == {**dict.fromkeys(views, False), "outputs/a-step": True}
+    assert found == {**dict.fromkeys([*views, "outputs/file"], False), "outputs/a-step": True}
 
 
 def test_step_without_an_executor_input_has_no_mounts(tmp_path: Path) -> None:

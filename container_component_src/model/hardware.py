@@ -1,8 +1,6 @@
-"""Settings of PyTorch for the processor or GPU of a training."""
+"""The processor or GPU that trains and scores, with its memory and threads."""
 
 import os
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import nn
@@ -15,26 +13,13 @@ MOST_COPYING_THREADS = 8  # more of them wait for the memory
 MULTIPLICATIONS_PER_THREAD = 100_000_000  # of one step; measured on two cores, see docs/results.md
 
 
-@dataclass(frozen=True)
-class Acceleration:
-    """Settings of PyTorch.
-
-    Matrix products may be rounded to TensorFloat-32, but not to bfloat16: its three digits round a reconstruction by as
-    much as the quietest channels vary, which worsens the likelihood (see docs/results.md).
-    """
-
-    device: torch.device
-    matmul_precision: Literal["highest", "high"]  # argument of torch.set_float32_matmul_precision
-
-    @classmethod
-    def on(cls, cuda: bool) -> "Acceleration":
-        """Return the settings for a machine with or without a CUDA device."""
-        return cls(torch.device("cuda", 0), "high") if cuda else cls(CPU, "highest")
-
-
 def best_device() -> torch.device:
-    """Return the GPU if there is one, otherwise the CPU."""
-    return Acceleration.on(cuda=torch.cuda.is_available()).device
+    """Return the GPU if there is one, otherwise the CPU.
+
+    Both compute in float32: shorter formats round more and are no faster with networks of this size, see
+    docs/results.md.
+    """
+    return torch.device("cuda", 0) if torch.cuda.is_available() else CPU
 
 
 def free_memory(device: torch.device) -> int:

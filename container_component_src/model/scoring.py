@@ -22,7 +22,7 @@ from container_component_src.telemetry.series import Context
 from container_component_src.telemetry.smoothing import Smoother
 from container_component_src.telemetry.timestamps import to_iso
 
-_BATCH_ROWS = 16_384  # keeps activations within a few megabytes
+_BATCH_ROWS = 1_024  # activations stay in the processor's cache, see docs/results.md
 _DEVICE_BATCH_ROWS = 65_536
 MOST_DEPARTURE = 1e6  # resolutions that count; its square is finite in float32
 DEGREES_OF_FREEDOM = 199  # chosen by measurement, see docs/results.md

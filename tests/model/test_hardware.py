@@ -8,7 +8,6 @@ from container_component_src.model.hardware import (
     CPU,
     MOST_COPYING_THREADS,
     MULTIPLICATIONS_PER_THREAD,
-    Acceleration,
     best_device,
     device_memory,
     free_memory,
@@ -16,11 +15,6 @@ from container_component_src.model.hardware import (
 )
 from container_component_src.model.vae import TimeStampVAE
 from container_component_src.steps.sizes import AvailableMemory
-
-
-def test_gpu_uses_tensor_float_32() -> None:
-    assert Acceleration.on(cuda=True) == Acceleration(torch.device("cuda", 0), "high")
-    assert Acceleration.on(cuda=False) == Acceleration(CPU, "highest")
 
 
 def test_gpu_trains_and_scores_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:

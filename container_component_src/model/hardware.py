@@ -5,12 +5,13 @@ import os
 import torch
 from torch import nn
 
-from container_component_src.limits import usable_cores
+from container_component_src.limits import free_cores, usable_cores
 from container_component_src.steps.sizes import AvailableMemory
 
 CPU = torch.device("cpu")
 MOST_COPYING_THREADS = 8  # more of them wait for the memory
 MULTIPLICATIONS_PER_THREAD = 100_000_000  # of one step; measured on two cores, see docs/results.md
+TOLERATED_LOAD = 0.3  # cores that other processes may use before there is a thread less
 
 
 def best_device() -> torch.device:
@@ -35,20 +36,22 @@ def device_memory() -> AvailableMemory:
 
 
 def useful_threads(model: nn.Module, batch_size: int, device: torch.device = CPU) -> int:
-    """Return the number of threads that an optimisation step can use, at most that of the usable cores.
+    """Return the number of threads that a step gains from.
 
-    Small steps gain little from more threads, which wait for each other. While other processes are busy, such threads
-    make small steps much slower. Beside a GPU, threads only put together the rows that are copied to it.
+    Threads wait for each other within a step, so small steps gain little from more of them. One that shares its core
+    with another process makes all of them wait. So there are at most as many as the cores that other processes leave
+    free now, unless the environment names a number. Beside a GPU, threads only gather the rows that are copied to it.
 
     Args:
         model: The network.
         batch_size: Rows of a step in this process.
-        device: What trains.
+        device: What computes.
     """
+    multiplications = batch_size * sum(weight.numel() for weight in model.parameters())
+    most = MOST_COPYING_THREADS if device.type != "cpu" else multiplications // MULTIPLICATIONS_PER_THREAD
     # It is set if several processes share the cores; OpenMP also knows a list, a number for each level of nesting.
     given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    allowed = int(given) if given.isdecimal() else usable_cores()
-    if device.type != "cpu":
-        return min(allowed, MOST_COPYING_THREADS)
-    multiplications = batch_size * sum(weight.numel() for weight in model.parameters())
-    return max(1, min(allowed, multiplications // MULTIPLICATIONS_PER_THREAD))
+    if given.isdecimal():
+        return max(1, min(most, int(given)))
+    most = min(most, usable_cores())
+    return min(most, max(1, int(free_cores() + TOLERATED_LOAD))) if most > 1 else 1

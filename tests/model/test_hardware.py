@@ -49,5 +49,17 @@ def test_threads_depend_on_the_size_of_a_step(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(("given", "threads"), [("", 3), ("  ", 3), ("many", 3), ("2,4", 2), (" 2 ", 2)])
 def test_threads_that_the_environment_allows(given: str, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hardware, "usable_cores", lambda: 3)
+    monkeypatch.setattr(hardware, "free_cores", lambda: 8.0)
     monkeypatch.setenv("OMP_NUM_THREADS", given)
     assert useful_threads(TimeStampVAE(10, 2, (8, 4)), 10**9) == threads
+
+
+@pytest.mark.parametrize(("free", "threads"), [(0.0, 1), (0.9, 1), (1.4, 1), (1.8, 2), (2.5, 2), (3.9, 4), (60.0, 4)])
+def test_threads_leave_busy_cores_to_others(free: float, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(hardware, "usable_cores", lambda: 4)
+    monkeypatch.setattr(hardware, "free_cores", lambda: free)
+    assert useful_threads(TimeStampVAE(10, 2, (8, 4)), 10**9) == threads
+    assert useful_threads(TimeStampVAE(10, 2, (8, 4)), 1) == 1
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")  # for this process alone
+    assert useful_threads(TimeStampVAE(10, 2, (8, 4)), 10**9) == 3

@@ -6,14 +6,24 @@ ARG BASE_IMAGE=docker.io/library/python@sha256:9c900dea9e8fb7e16277c179b555cc72d
 FROM ${BASE_IMAGE} AS dependencies
 RUN python3 -m venv /opt/venv
 COPY requirements.txt requirements-torch.txt ./
+# The build of torch. cuda: what your package index has, which is the CUDA build on PyPI, with the libraries that it needs.
+# cpu: the CPU build from an index of its own, by its exact version; it needs nothing that is not locked.
+ARG TORCH=cuda
+ARG TORCH_CPU_INDEX=https://download.pytorch.org/whl/cpu
 # Optional secrets: a pip configuration (for your own package index), and certificate authorities.
 # Bytecode is compiled here: a pod's file system may be read-only, so that every start would compile it again.
 # Files that the image does not need are deleted: pip, tests of packages, C headers and torch's test programs.
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     --mount=type=secret,id=ca,target=/etc/ssl/certs/ca-certificates.crt \
     export PIP_CERT=/etc/ssl/certs/ca-certificates.crt PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    && case "$TORCH" in \
+        cuda) set -- -r requirements-torch.txt ;; \
+        cpu) sed 's/==[^ ;]*/&+cpu/' requirements-torch.txt > torch-cpu.txt \
+            && set -- --no-deps --index-url "$TORCH_CPU_INDEX" -r torch-cpu.txt ;; \
+        *) echo "TORCH is '$TORCH'; give cpu or cuda" >&2; exit 1 ;; \
+    esac \
     && /opt/venv/bin/pip install --require-hashes --no-deps -r requirements.txt \
-    && /opt/venv/bin/pip install -r requirements-torch.txt \
+    && /opt/venv/bin/pip install "$@" \
     && /opt/venv/bin/pip uninstall --yes --quiet pip \
     && cd /opt/venv/lib/python3*/site-packages \
     && find . -type d \( -name tests -o -name test -o -name include \) -prune -exec rm -r {} + \

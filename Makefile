@@ -8,11 +8,13 @@ ARGS ?=
 PROCESSES ?= logical
 PYTEST = $(PY) -m pytest --numprocesses $(PROCESSES) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-# Example: make image IMAGE=registry/name TAG=1.0 ENGINE="podman --runtime runc" BUILD_OPTIONS="--secret id=ca,src=…"
+# Example: make image TORCH=cpu IMAGE=registry/name TAG=1.0 ENGINE="podman --runtime runc" BUILD_OPTIONS="--secret id=ca,src=…"
 # The environment variable CONTAINER_OPTIONS adds options to `docker run` and its equivalents.
 IMAGE ?= columbus-eclss-ad
 TAG ?= $(shell git rev-parse --short=8 HEAD)
 BASE_IMAGE ?=
+TORCH ?= cuda
+TORCH_CPU_INDEX ?=
 BASE = $(or $(BASE_IMAGE),$(shell sed -n 's/^ARG BASE_IMAGE=//p' Dockerfile))
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 REVISION ?= $(shell git describe --always --exclude '*' --abbrev=40 --dirty)
@@ -89,8 +91,9 @@ clean: ## Delete the virtual environment and caches of tools; ALL=1: also exampl
 
 ##@ Image
 
-image: ## Build the container image with docker, podman or buildah
+image: ## Build the container image with docker, podman or buildah; TORCH=cpu: without CUDA
 	$(or $(ENGINE),$(NO_ENGINE)) build $(BUILD_OPTIONS) --build-arg BASE_IMAGE=$(BASE) \
+		--build-arg TORCH=$(TORCH) $(if $(TORCH_CPU_INDEX),--build-arg TORCH_CPU_INDEX=$(TORCH_CPU_INDEX)) \
 		--label $(OCI).version=$(VERSION) --label $(OCI).revision=$(REVISION) --label $(OCI).base.name=$(BASE) \
 		--tag $(IMAGE):$(TAG) --tag $(IMAGE):latest .
 

@@ -4,11 +4,13 @@ A pipe or an endless device in the place of such a file would make a program wai
 """
 
 import stat
+from itertools import islice
 from pathlib import Path
 
 from container_component_src.errors import InputError
 
 SMALL_BYTES = 64 * 2**20
+_PIECE = 2**20
 _OTHER = "name a new file or folder as output"
 
 
@@ -28,7 +30,9 @@ def read_regular(path: Path, limit: int | None = SMALL_BYTES) -> bytes:
         if not stat.S_ISREG(path.stat().st_mode):
             raise InputError(f"{path}: not a regular file", fix="name a file")
         with path.open("rb") as file:
-            content = file.read(-1 if limit is None else limit + 1)
+            # In pieces: one call would reserve memory for as many bytes as it may return.
+            pieces = iter(lambda: file.read(_PIECE), b"")
+            content = b"".join(pieces if limit is None else islice(pieces, limit // _PIECE + 1))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(f"{path}: no such file", fix="check the path") from error
     check_size(str(path), len(content), limit)

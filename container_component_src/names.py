@@ -98,6 +98,7 @@ _account = matching(_OBJECT, 253, "name of a service account", _OBJECT_RULE, opt
 _namespace = matching(_LABEL, 63, "namespace", "at most 63 lower-case letters, digits and hyphens", optional=True)
 _resource = matching(rf"{_OBJECT}/{_QUALIFIED}", 253, "name of an extended resource", "DOMAIN/NAME, as nvidia.com/gpu")
 _repository = matching(_REPOSITORY, 255, "repository of an image", _IMAGE_RULE)
+_optional_repository = matching(_REPOSITORY, 255, "repository of an image", _IMAGE_RULE, optional=True)
 _tag = matching(_TAG, 128, "image tag", _TAG_RULE)
 _reference = matching(
     rf"{_REPOSITORY}(:{_TAG})?(@{_DIGEST})?", 511, "reference of an image", _IMAGE_RULE, optional=True
@@ -108,5 +109,6 @@ AccountName = Annotated[str, AfterValidator(_account)]  # empty: the default one
 Namespace = Annotated[str, AfterValidator(_namespace)]  # empty: that of the pod
 ResourceName = Annotated[str, AfterValidator(_resource)]
 ImageRepository = Annotated[str, AfterValidator(_repository)]
+OptionalImageRepository = Annotated[str, AfterValidator(_optional_repository)]
 ImageTag = Annotated[str, AfterValidator(_tag)]
 ImageReference = Annotated[str, AfterValidator(_reference)]  # with a tag or a digest; empty: none is known

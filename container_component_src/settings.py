@@ -7,11 +7,19 @@ from pydantic import Field
 
 from container_component_src.errors import InputError
 from container_component_src.files import read_text
-from container_component_src.names import AccountName, ImageRepository, ImageTag, OptionalUri, SecretName, Uri
+from container_component_src.names import (
+    AccountName,
+    ImageRepository,
+    ImageTag,
+    OptionalImageRepository,
+    OptionalUri,
+    SecretName,
+    Uri,
+)
 from container_component_src.steps.calibration import Subsystems
 from container_component_src.steps.data import ReportColumns
 from container_component_src.steps.serving import Replicas, ServiceName
-from container_component_src.steps.shared import Gpus, PullPolicy
+from container_component_src.steps.shared import Gpus, PullPolicy, ReportSettings
 from container_component_src.values import (
     IMAGE_USER,
     LARGEST_ID,
@@ -59,9 +67,10 @@ class ColNames(ReportColumns):
 
 
 class Image(Frozen):
-    """The one container image that every step runs."""
+    """The container image of every step, and a second one if pods with GPUs have an image of their own."""
 
     repository: ImageRepository = "columbus-eclss-ad"
+    gpu_repository: OptionalImageRepository = ""  # of pods that request GPUs, with the same tag; empty: `repository`
     tag: ImageTag = "latest"  # of local containers; whoever submits a run takes that of the commit, or names one
     pull_policy: PullPolicy = "IfNotPresent"
 
@@ -111,8 +120,20 @@ class Settings(Frozen):
     image: Image = Image()
     resources: Resources = Resources()
     limits: Limits = Limits()
+    report: ReportSettings = ReportSettings()
     subsystems: Subsystems = Field(default_factory=dict)
     parameters: dict[str, bool | int | float | str | list[object]] = Field(default_factory=dict)  # of the pipeline
+
+    def image_for(self, resources: StepResources) -> str:
+        """Return the reference of the image for pods that request some resources."""
+        if self.image.gpu_repository and isinstance(resources, Gpus) and resources.gpus:
+            return f"{self.image.gpu_repository}:{self.image.tag}"
+        return self.image.reference
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """References of all images that the pods of a run need, each once."""
+        return tuple(dict.fromkeys(self.image_for(resources) for _, resources in self.resources))
 
 
 def load_settings(path: Path) -> Settings:

@@ -9,6 +9,7 @@ from kfp import compiler
 from container_component_src.errors import InputError
 from container_component_src.files import check_output
 from container_component_src.settings import Image, Settings
+from container_component_src.steps.shared import Origin
 from container_component_src.values import validated
 from pipeline.arguments import parse_arguments
 from pipeline.options import PIPELINE_FILE
@@ -26,7 +27,11 @@ def with_tag(settings: Settings, tag: str) -> Settings:
 
 
 def compile_pipeline(
-    settings: Settings, output: Path, cache: bool = True, parameters: Mapping[str, object] | None = None
+    settings: Settings,
+    output: Path,
+    cache: bool = True,
+    parameters: Mapping[str, object] | None = None,
+    origin: Origin | None = None,
 ) -> None:
     """Write the pipeline as YAML, without network access.
 
@@ -35,11 +40,12 @@ def compile_pipeline(
         output: The file.
         cache: Whether steps may be answered from earlier runs.
         parameters: Further defaults, which override those of the configuration.
+        origin: What the runs of the pipeline say they were compiled from.
 
     Raises:
         InputError: A parameter is unknown or has a value of another type, or the file cannot be written.
     """
-    pipeline = build_pipeline(settings, cache)
+    pipeline = build_pipeline(settings, cache, origin)
     defaults = parse_arguments(pipeline.pipeline_spec.root, {**settings.parameters, **(parameters or {})})
     try:
         check_output(output)

@@ -31,8 +31,10 @@ try:
     from container_component_src.names import S3_PREFIXES
     from container_component_src.settings import Settings, load_settings
     from container_component_src.steps.parameters import check_parameters
+    from container_component_src.steps.shared import Origin
     from container_component_src.values import in_home
     from pipeline.options import PIPELINE_FILE, HomePath, Options, check_options, parse_parameters
+    from pipeline.origin import origin_of
 except ModuleNotFoundError as missing:
     if __name__ != "__main__":
         raise
@@ -118,16 +120,18 @@ def run(options: Options) -> int:
 
     if options.local:
         settings = with_tag(settings, options.image_tag) if options.image_tag else settings
-        return run_on_this_machine(settings, given, cache=not options.no_cache, containers=options.containers)
+        origin = origin_of(settings, options.config_file, PROJECT_ROOT, local=True, containers=options.containers)
+        return run_on_this_machine(settings, given, origin, cache=not options.no_cache, containers=options.containers)
     from pipeline.remote.image_tag import resolve_image_tag
 
     image = resolve_image_tag(options.image_tag, os.environ, settings.image.tag, PROJECT_ROOT)
     settings = with_tag(settings, image.tag)
+    origin = origin_of(settings, options.config_file, PROJECT_ROOT, local=False)
     for warning in image.warnings if options.starts_a_run else ():
         click.echo(f"warning: {warning}", err=True)
     if not options.compile_only:
-        return run_on_platform(settings, given, options, image)
-    compile_pipeline(settings, options.output, not options.no_cache, given)
+        return run_on_platform(settings, given, origin, options, image)
+    compile_pipeline(settings, options.output, not options.no_cache, given, origin)
     click.echo(f"compiled: {options.output}")
     if local := _local_paths(settings, given):
         message = f"no cluster can read {local}, which this machine has; give s3:// addresses in [paths], or to the run"
@@ -142,12 +146,15 @@ def _local_paths(settings: Settings, parameters: dict[str, str]) -> str:
     return " and ".join(f"{name} {uri}" for name, uri in named.items() if not str(uri).startswith(S3_PREFIXES))
 
 
-def run_on_platform(settings: Settings, parameters: dict[str, str], options: Options, image: "ImageTag") -> int:
+def run_on_platform(
+    settings: Settings, parameters: dict[str, str], origin: Origin, options: Options, image: "ImageTag"
+) -> int:
     """Compile the pipeline and submit it, or do what else the options ask of the platform.
 
     Args:
         settings: The configuration.
         parameters: Pipeline parameters as text.
+        origin: What the run says it was compiled from.
         options: The options.
         image: Tag of the image.
 
@@ -164,13 +171,14 @@ def run_on_platform(settings: Settings, parameters: dict[str, str], options: Opt
         preflight=not options.skip_preflight,
         retries=settings.limits.retries,
         s3_secret=settings.platform.s3_secret,
+        images=settings.images,
     )
     values = read_environment(PROJECT_ROOT / ".env" if options.remote else None)
     login = remote_settings(values, Trust(options.ca_bundle, not options.insecure)) if options.remote else None
     with tempfile.TemporaryDirectory() as folder:
         package = Path(folder) / PIPELINE_FILE
         # An upload has the parameters as its defaults: whoever starts a run in the UI finds them there.
-        compile_pipeline(settings, package, not options.no_cache, parameters if options.upload else None)
+        compile_pipeline(settings, package, not options.no_cache, parameters if options.upload else None, origin)
         pipeline = CompiledPipeline(package, parameters)  # parameters are checked before a login is asked for
         workspace = open_remote(login) if login else open_from_notebook()
         if options.list_schedules:
@@ -184,12 +192,15 @@ def run_on_platform(settings: Settings, parameters: dict[str, str], options: Opt
     return 0
 
 
-def run_on_this_machine(settings: Settings, parameters: dict[str, str], cache: bool, containers: bool = False) -> int:
+def run_on_this_machine(
+    settings: Settings, parameters: dict[str, str], origin: Origin, cache: bool, containers: bool = False
+) -> int:
     """Compile and run the pipeline locally.
 
     Args:
         settings: The configuration; its `[parameters]` are overridden by `parameters`.
         parameters: Pipeline parameters as text.
+        origin: What the run says it was compiled from.
         cache: Whether steps with unchanged inputs are answered from earlier runs.
         containers: Whether every step runs in a container of the image, with a folder of its own for the outputs.
 
@@ -209,7 +220,7 @@ def run_on_this_machine(settings: Settings, parameters: dict[str, str], cache: b
         work_dir = PROJECT_ROOT / work_dir
     make_example_data(settings, parameters, work_dir / "example")
     yaml_path = work_dir / PIPELINE_FILE
-    compile_pipeline(settings, yaml_path)
+    compile_pipeline(settings, yaml_path, origin=origin)
     data_root = str(parameters.get("data_root", settings.parameters.get("data_root", settings.paths.data_root)))
     if data_root and "://" not in data_root:  # steps in containers have another working directory
         data_root = str(PROJECT_ROOT / in_home(data_root))

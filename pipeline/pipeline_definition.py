@@ -26,6 +26,7 @@ from container_component_src.steps.evaluation import CheckGate, RunEvaluation, V
 from container_component_src.steps.maintenance import Cleanup
 from container_component_src.steps.parameters import DEFAULT_BACKEND, PIPELINE_STEPS, pipeline_parameters
 from container_component_src.steps.serving import DeployToKserve, Replicas
+from container_component_src.steps.shared import Origin
 from container_component_src.steps.training import RunPyTorchJob
 from container_component_src.steps.tuning import RunKatibExperiment
 from pipeline.annotations import ArchiveList, JsonList
@@ -41,14 +42,18 @@ _LAUNCH_MARGIN = 1  # hours that a step outlives the training it waits for, to q
 Channels = Mapping[str, Any]  # KFP's placeholder for the value of every parameter, by name
 
 
-def build_pipeline(settings: Settings, cache: bool = True) -> base_component.BaseComponent:
+def build_pipeline(
+    settings: Settings, cache: bool = True, origin: Origin | None = None
+) -> base_component.BaseComponent:
     """Wire the pipeline for the names, paths and resources of some settings; everything else is a pipeline parameter.
 
     Args:
         settings: The configuration.
         cache: Whether steps may be answered from earlier runs. kfp's client, told to do without, passes that on to the
             outermost tasks only, so it is compiled into every task.
+        origin: What its runs say they were compiled from.
     """
+    origin = origin or Origin(**settings.report.model_dump())
     tasks = TaskBuilder(settings, cache)
     limits, resources = settings.limits, settings.resources
     split_archives = _build_split_archives(tasks)
@@ -64,6 +69,7 @@ def build_pipeline(settings: Settings, cache: bool = True) -> base_component.Bas
                 hours=_SHORT,
                 cached=False,
                 training_pods=tasks.pods(resources.training),
+                origin=origin.model_dump_json(),
             )
             partitions = split_archives(archives=listing.outputs["archives"], **_values(values, SplitParquetFile))
             dataset = run(
@@ -123,9 +129,13 @@ def build_pipeline(settings: Settings, cache: bool = True) -> base_component.Bas
                 **_datasets(scaled, "train", "calibration", "test", prefix="scaled_"),
             )
             gate = run(CheckGate, resources.light, evaluation=evaluation.outputs["evaluation"])
+            # The report names its run, so an earlier run's would be wrong. The record of the run is a new artifact in
+            # every run, so the cache would never have a report anyway. It costs minutes; a wrong name costs trust.
             run(
                 VisualizeResults,
                 resources.data,
+                cached=False,
+                run=listing.outputs["run"],
                 df_path=dataset.outputs["dataset_uri"],
                 **_datasets(splits, *SETS),
                 scores_path=evaluation.outputs["scores_uri"],
@@ -138,6 +148,7 @@ def build_pipeline(settings: Settings, cache: bool = True) -> base_component.Bas
             deploy_if_good(
                 passed=gate.outputs["passed"],
                 gate_reason=gate.outputs["reason"],
+                headline=evaluation.outputs["headline"],
                 model_uri=calibration.outputs["calibrated_model_uri"],
                 test_uri=scaled.outputs["scaled_test_uri"],
                 **_values(values, DeployToKserve),
@@ -223,8 +234,8 @@ def _build_split_archives(tasks: TaskBuilder) -> base_component.BaseComponent:
 def _build_deploy_if_good(tasks: TaskBuilder) -> base_component.BaseComponent:
     """Build the deployment as a pipeline of its own: locally, only a nested input can be a condition.
 
-    Nothing in it uses the reason of the gate: Kubeflow Pipelines logs the inputs of a nested pipeline, and `--wait`
-    reads it there.
+    Nothing in it uses the reason of the gate and the headline: Kubeflow Pipelines logs the inputs of a nested pipeline,
+    and `--wait` reads them there.
     """
     settings = tasks.settings
     hosting = {name: getattr(settings.platform, name) for name in Replicas.model_fields}
@@ -242,6 +253,6 @@ def _build_deploy_if_good(tasks: TaskBuilder) -> base_component.BaseComponent:
                 **hosting,
             )
 
-    inputs = {"passed": bool, "gate_reason": str, "model_uri": str, "test_uri": str}
+    inputs = {"passed": bool, "gate_reason": str, "headline": str, "model_uri": str, "test_uri": str}
     annotations = {**inputs, **_annotations(DeployToKserve)}
     return _pipeline(deploy_if_good, "deploy-if-good", "Deploy a model that passes the gate.", annotations)

@@ -1,7 +1,6 @@
 """Serve the model of the last local run on this machine, until Ctrl-C: `make serve`."""
 
 import json
-import os
 import shlex
 import signal
 import socket
@@ -26,6 +25,7 @@ from container_component_src.steps.serving import HTTP_PORT, Hosting
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.timestamps import to_iso
 from pipeline.options import HomePath
+from pipeline.outcome import from_here, query_command
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 _RUN_FIRST = "run the pipeline to its end with `make run`"
@@ -66,7 +66,7 @@ def last_model(last_run: Path, name: str) -> tuple[Service, dict[str, Any]]:
 
     Args:
         last_run: Folder of the run's `summary.json`.
-        name: Name of the service.
+        name: Name of the service, if the run had the configured one.
 
     Raises:
         InputError: There is no run, it has no model, or the model was deleted.
@@ -77,6 +77,7 @@ def last_model(last_run: Path, name: str) -> tuple[Service, dict[str, Any]]:
     summary = json.loads(summary_file.read_text(encoding="utf-8"))
     if not summary["model"]:
         raise InputError(f"{summary_file}: the last run {summary['status']} without a model", fix=_RUN_FIRST)
+    name = summary.get("run", {}).get("parameters", {}).get("service_name", name)
     test_set = summary["artifacts"].get("scaled_test", "")
     service = make_service(summary["model"], test_set, name, Hosting(combined=True))
     rows = list(service.smoke_request.instances)
@@ -96,19 +97,13 @@ def how_to_call(service: Service, url: str, request: Path) -> Iterator[str]:
         url: Its address.
         request: File with the body of a request.
     """
-    file = _from_here(request)
+    file = from_here(request)
     curl = ["curl", f"{url}{service.path}", "--header", "Content-Type: application/json", "--data", f"@{file}"]
-    program = [_from_here(Path(sys.executable)), _from_here(PROJECT_ROOT / "container_component_src" / "main.py")]
-    query = [*program, "query_model", "--url", url, "--model-name", service.name, "--input", file]
     yield f"serving model {service.model_version[:12]} at {url}"
     yield f"\nsend rows of the run's test set:\n  {shlex.join(curl)}"
-    yield f"\nsend them, or a parquet, CSV or JSON file of your own, and get a table:\n  {shlex.join(query)}"
+    query = query_command(url, service.name, file)
+    yield f"\nsend them, or a parquet, CSV or JSON file of your own, and get a table:\n  {query}"
     yield "\nCtrl-C stops the service"
-
-
-def _from_here(path: Path) -> str:
-    """Return a path as a command in this working directory can name it."""
-    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def _check_free(port: int) -> None:

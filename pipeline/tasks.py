@@ -74,7 +74,7 @@ class TaskBuilder:
         """
         gpus = resources.model_dump(include=set(Gpus.model_fields)) if isinstance(resources, TrainingResources) else {}
         return PodSettings(
-            image=self.settings.image.reference,
+            image=self.settings.image_for(resources),
             image_pull_policy=self.settings.image.pull_policy,
             s3_secret=self.settings.platform.s3_secret,
             service_account=self.settings.platform.service_account,
@@ -92,8 +92,8 @@ class TaskBuilder:
         start is named after the run, so that the next attempt adopts it. Only the deployment is not: a model that was
         rolled back would get traffic once more. CPU is not limited, because throttling slows more than it shares.
         """
-        image, limits = self.settings.image, self.settings.limits
-        task.set_container_image(image.reference)
+        limits = self.settings.limits
+        task.set_container_image(self.settings.image_for(resources))
         task.set_cpu_request(resources.cpu).set_memory_request(resources.memory).set_memory_limit(resources.memory)
         deadline = round((hours or limits.step_hours) * 3600)
         if repeatable and limits.retries:
@@ -103,7 +103,7 @@ class TaskBuilder:
                 backoff_factor=2.0,
                 backoff_max_duration=f"{_seconds_of_all_attempts(deadline, limits.retries)}s",
             )
-        kubernetes.set_image_pull_policy(task, image.pull_policy)
+        kubernetes.set_image_pull_policy(task, self.settings.image.pull_policy)
         kubernetes.set_timeout(task, deadline)
         kubernetes.add_pod_label(task, "app.kubernetes.io/part-of", "columbus-eclss-ad")
         for variable, field in _POD_FIELDS.items():

@@ -26,8 +26,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if TYPE_CHECKING:
     from distributed import Client
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadFileScheduling
 
 PROJECT = Path(__file__).resolve().parents[1]
+# They use the fixture `service`.
+SERVER_TESTS = {
+    f"tests/serving/server/test_{name}.py" for name in ("app", "fuzzed_requests", "grpc_server", "operation")
+}
 
 # The machine that runs the tests may be busy: slowness is no fault of an example.
 settings.register_profile("project", deadline=None, max_examples=15)
@@ -52,6 +58,17 @@ def _has_gpu() -> bool:
     import torch  # slow, and only where a test asks for a GPU
 
     return torch.cuda.is_available()
+
+
+@pytest.hookimpl(optionalhook=True)  # there may be no xdist
+def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "LoadFileScheduling":
+    """Let one worker run all tests of the servers, so that they start once and not in every worker."""
+    from xdist.scheduler import LoadFileScheduling
+
+    scheduling = LoadFileScheduling(config, log)
+    file_of = scheduling._split_scope
+    scheduling._split_scope = lambda nodeid: "servers" if (file := file_of(nodeid)) in SERVER_TESTS else file
+    return scheduling
 
 
 def pytest_collection_finish() -> None:
@@ -136,12 +153,16 @@ def thread_backend(monkeypatch: pytest.MonkeyPatch, dask_client: "Client") -> No
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
     """Host and port of an S3 server that speaks HTTP."""
+    from botocore.loaders import JSONFileLoader
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    yield f"{host}:{port}"
+    with pytest.MonkeyPatch.context() as patch:
+        # Otherwise every client reads the description of S3 again, most of the time that it takes to make one.
+        patch.setattr(JSONFileLoader, "load_file", staticmethod(cache(JSONFileLoader().load_file)))
+        yield f"{host}:{port}"
     server.stop()
 
 

@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from container_component_src.telemetry.dataset import MANIFEST_NAME, Dataset, Frame
+from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.events import Event
+from container_component_src.telemetry.manifest import MANIFEST_NAME
 
 TIME = "normalizedTime"
 START = "2023-01-01"  # a year of which day 001 is the first of January

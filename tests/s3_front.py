@@ -85,7 +85,7 @@ def s3_front(port: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[Front
     application = front.application(DomainDispatcherApplication(create_backend_app))
     server = make_server("127.0.0.1", port, application, threaded=True, ssl_context=tls)
     front.address = f"127.0.0.1:{server.server_port}"
-    thread = Thread(target=server.serve_forever, daemon=True)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
         yield front

@@ -16,7 +16,7 @@ from container_component_src.steps.data import SETS, ReportColumns, ScalerType, 
 from container_component_src.telemetry.dataset import Frame
 from container_component_src.telemetry.labels import label_dataset
 from container_component_src.telemetry.partitioning import split_archive
-from container_component_src.telemetry.scaling import fit_scaler, scale_dataset
+from container_component_src.telemetry.scaling import fit_scaler, scale_datasets
 from container_component_src.telemetry.split import split_dataset
 from tests.data_steps import list_archives, split
 from tests.helpers import TIME, Invoke, assert_refused, report, telemetry, write_archive, write_reports
@@ -32,7 +32,14 @@ def _more_channels(rows: int = 400) -> dict[str, Any]:
 
 
 def _run(
-    folder: Path, client: Client, kind: ScalerType, fraction: float, cuts: list[int], row_group_size: int, per_file: int
+    folder: Path,
+    client: Client,
+    kind: ScalerType,
+    fraction: float,
+    cuts: list[int],
+    row_group_size: int,
+    per_file: int,
+    copy: bool,
 ) -> dict[str, Frame]:
     """Return scaled sets of 400 rows in archives that are cut at these rows."""
     frame = telemetry(rows=400).assign(**_more_channels())
@@ -45,13 +52,11 @@ def _run(
     dataset = preprocess(splits, str(folder / "dataset"), TIME, fraction, "", client).location.uri
     reports = str(write_reports(folder / "reports.csv", report((150, 170), (300, 301))))
     labels = label_dataset(dataset, reports, str(folder / "labels"), ReportColumns()).location.uri
-    parts = split_dataset(dataset, labels, {name: str(folder / name) for name in SETS}, RULE)
+    parts = split_dataset(dataset, labels, {name: str(folder / name) for name in SETS}, RULE, copy)
     scaler = fit_scaler(parts["train"].location.uri, kind)
     assert scaler.constant == ("still",)
-    return {
-        name: scale_dataset(part.location.uri, scaler, str(folder / f"scaled_{name}")).load()
-        for name, part in parts.items()
-    }
+    scaled = scale_datasets(parts, scaler, {name: str(folder / f"scaled_{name}") for name in parts})
+    return {name: dataset.load() for name, dataset in scaled.items()}
 
 
 @given(
@@ -60,6 +65,7 @@ def _run(
     cuts=st.lists(st.integers(1, 399), max_size=3),
     row_group_size=st.integers(20, 400),
     per_file=st.integers(1, 6),
+    copy=st.booleans(),
 )
 @settings(max_examples=12)
 def test_results_do_not_depend_on_the_files(
@@ -68,11 +74,12 @@ def test_results_do_not_depend_on_the_files(
     cuts: list[int],
     row_group_size: int,
     per_file: int,
+    copy: bool,
     dask_client: Client,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    expected = _run(tmp_path_factory.mktemp("whole"), dask_client, kind, fraction, [], 400, 1)
-    found = _run(tmp_path_factory.mktemp("cut"), dask_client, kind, fraction, cuts, row_group_size, per_file)
+    expected = _run(tmp_path_factory.mktemp("whole"), dask_client, kind, fraction, [], 400, 1, False)
+    found = _run(tmp_path_factory.mktemp("cut"), dask_client, kind, fraction, cuts, row_group_size, per_file, copy)
     for name in SETS:
         np.testing.assert_array_equal(found[name].timestamps, expected[name].timestamps)
         tolerance = 0.0 if kind == ScalerType.MINMAX else 1e-6  # the others sum partition by partition

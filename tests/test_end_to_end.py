@@ -13,6 +13,7 @@ import pytest
 
 from container_component_src import storage
 from container_component_src.data_root import run_folders
+from container_component_src.evaluation.result import EvaluationResult
 from container_component_src.example_data import ExampleDataSpec, generate
 from container_component_src.model.bundle import Bundle
 from container_component_src.telemetry.dataset import Dataset
@@ -21,7 +22,7 @@ from tests.notebooks.test_notebooks import Executed
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[1]
-ALWAYS_RUN = {"list_archives", "deploy_to_kserve", "cleanup"}
+ALWAYS_RUN = {"list_archives", "visualize_results", "deploy_to_kserve", "cleanup"}
 PARAMETERS = {
     "num_dask_workers": 1,
     "window_hours": 0.25,
@@ -103,9 +104,11 @@ def test_the_results_notebook_shows_the_run(project: Project, first: dict[str, A
 
 
 def test_the_query_notebook_asks_the_model_of_the_run(project: Project, first: dict[str, Any]) -> None:
-    probe = "model.version, len(telemetry), len(answers), first['score'] < second['score'], refused.status_code"
+    probe = "EVENT, model.version, len(telemetry), len(answers), first['score'] < second['score'], refused.status_code"
     notebook = Executed("03_query_model.ipynb", {"NOTEBOOK_CONFIG": str(project.config)}, probe)
-    version, rows, answered, more_abnormal, status = notebook.found
+    event, version, rows, answered, more_abnormal, status = notebook.found
+    detected = [event.id for event in EvaluationResult.read(first["artifacts"]["evaluation"]).events if event.detected]
+    assert event == detected[-1]
     assert version == Bundle.load(first["model"]).info.version
     assert 0 < answered <= rows
     assert (more_abnormal, status) == (True, 400)
@@ -113,15 +116,20 @@ def test_the_query_notebook_asks_the_model_of_the_run(project: Project, first: d
 
 
 def test_unchanged_inputs_are_answered_from_the_cache(project: Project, first: dict[str, Any]) -> None:
-    second, _ = project.run()
+    second, printed = project.run()
     assert ran(second) == ALWAYS_RUN
+    assert second["run"]["id"] != first["run"]["id"]
+    assert f"Report of run {second['run']['id']}" in Path(second["report"]).read_text()
+    changed = second["run"]["parameters"]
+    assert (changed["max_trials"], changed["hidden_dims"], "seed" in changed) == (1, ["32,16"], False)
+    assert "best baseline" in printed
     assert second["metrics"] == first["metrics"]
     assert second["deployed"] is True
 
 
 def test_changed_parameter_runs_what_depends_on_it(project: Project, first: dict[str, Any]) -> None:
     changed, printed = project.run("--param", "min_composite_f1=1.1", "--param", "beat_baselines=true")
-    assert ran(changed) == ALWAYS_RUN | {"check_gate", "visualize_results"}
+    assert ran(changed) == ALWAYS_RUN | {"check_gate"}
     assert {step["name"]: step["status"] for step in changed["steps"]}["deploy_to_kserve"] == "skipped"
     assert changed["deployed"] is False
     assert (first["gate"]["passed"], changed["gate"]["passed"]) == (True, False)
@@ -139,7 +147,7 @@ def test_changed_settings_of_alarms_run_the_calibration_again_and_not_the_traini
     patterns = {"*FAN*": "ventilation", "*": "rest"}
     options = ("alarm_quantile=0.9", "smoothing=mean", "min_alarm_steps=2", f"subsystems={json.dumps(patterns)}")
     changed, _ = project.run(*(text for option in options for text in ("--param", option)))
-    assert ran(changed) == ALWAYS_RUN | {"calibrate", "run_evaluation", "check_gate", "visualize_results"}
+    assert ran(changed) == ALWAYS_RUN | {"calibrate", "run_evaluation", "check_gate"}
     before, after = (Bundle.load_calibrated(summary["model"]).info for summary in (first, changed))
     assert after.weights_sha256 == before.weights_sha256
     assert after.version != before.version

@@ -2,12 +2,15 @@
 
 import hashlib
 import json
+import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tomli
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -92,6 +95,47 @@ def test_images_and_actions_are_pinned_to_what_cannot_change(file: str) -> None:
         action for action in actions if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action)
     ] == []
     assert [image for image in images if not re.fullmatch(r"[\w./:-]+@sha256:[0-9a-f]{64}", image)] == []
+
+
+@pytest.mark.parametrize(
+    ("build", "expected"),
+    [
+        ("cuda", "-r requirements-torch.txt"),
+        ("cpu", "--no-deps --index-url https://index -r torch-cpu.txt"),
+        ("rocm", "TORCH is 'rocm'; give cpu or cuda"),
+    ],
+)
+def test_the_image_has_the_build_of_torch_that_is_asked_for(build: str, expected: str, tmp_path: Path) -> None:
+    """The CPU build has a version of its own, so that no index can give another build instead."""
+    found = re.search(r'case "\$TORCH" in.*?esac', (PROJECT / "Dockerfile").read_text(encoding="utf-8"), re.DOTALL)
+    assert found
+    (tmp_path / TORCH.name).write_text(TORCH.read_text(encoding="utf-8"), encoding="utf-8")
+    environment = {"PATH": os.environ["PATH"], "TORCH": build, "TORCH_CPU_INDEX": "https://index"}
+    command = ["sh", "-c", found[0].replace("\\\n", "") + ' && echo "$@"']
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, (done.stdout or done.stderr).strip()) == (int(build == "rocm"), expected)
+    if build == "cpu":
+        (locked,) = (version for name, version in _pinned("main") if name == "torch")
+        pinned = Requirement((tmp_path / "torch-cpu.txt").read_text(encoding="utf-8").strip())
+        assert str(pinned.specifier) == f"=={locked}+cpu"
+        assert pinned.marker == Requirement(TORCH.read_text(encoding="utf-8").strip()).marker
+
+
+@pytest.mark.parametrize("file", [".github/workflows/ci.yml", ".gitlab-ci.yml"])
+def test_both_images_are_built_and_checked(file: str) -> None:
+    jobs = yaml.safe_load((PROJECT / file).read_text(encoding="utf-8"))
+    if file == ".gitlab-ci.yml":
+        built = {jobs[name]["variables"]["TORCH"] for name in ("container-image", "container-image-cpu")}
+        images = {jobs[name]["variables"]["IMAGE"] for name in ("container-image", "container-image-cpu")}
+        checked = {jobs[name]["image"].rpartition(":")[0] for name in ("image-check", "image-check-cpu")}
+        assert checked == images
+    else:
+        job = jobs["jobs"]["container-image"]
+        variants = job["strategy"]["matrix"]["include"]
+        built, images = {each["torch"] for each in variants}, {each["name"] for each in variants}
+        assert any("make check-image" in step.get("run", "") for step in job["steps"])
+    assert built == {"cpu", "cuda"}
+    assert len(images) == 2  # a variant never replaces the other
 
 
 @pytest.mark.parametrize("group", FILES)

@@ -43,10 +43,17 @@ def test_an_image_is_built_by_the_first_engine_that_works(
     version = tomli.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     oci = "org.opencontainers.image"
     assert (tmp_path / "calls").read_text() == (
-        f"{chosen} build --layers --build-arg BASE_IMAGE=base@sha256:1 "
+        f"{chosen} build --layers --build-arg BASE_IMAGE=base@sha256:1 --build-arg TORCH=cuda "
         f"--label {oci}.version={version} --label {oci}.revision=abc --label {oci}.base.name=base@sha256:1 "
         "--tag registry/name:1.0 --tag registry/name:latest .\n"
     )
+
+
+def test_an_image_can_have_the_cpu_build_of_torch_from_an_index_of_your_own(tmp_path: Path) -> None:
+    index = "https://mirror/whl/cpu"
+    built = make(tmp_path, ENGINES, "image", "TORCH=cpu", f"TORCH_CPU_INDEX={index}")
+    assert built.returncode == 0, built.stderr
+    assert f"--build-arg TORCH=cpu --build-arg TORCH_CPU_INDEX={index} " in (tmp_path / "calls").read_text()
 
 
 @pytest.mark.parametrize("target", ["image", "check-image"])

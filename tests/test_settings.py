@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from container_component_src.errors import InputError
 from container_component_src.settings import Settings, load_settings
 from container_component_src.steps.data import ReportColumns
+from container_component_src.steps.shared import ReportSettings
 from container_component_src.values import validated
 from tests.helpers import write_toml
 
@@ -47,9 +48,16 @@ def test_settings_are_frozen() -> None:
 
 
 FREE = {"parameters", "subsystems"}  # sections whose keys are the user's
+NEUTRAL = {"report": ReportSettings()}  # sections whose defaults name no mission
 KEYS = [(section, key) for section in VALUES if section not in FREE for key in VALUES[section]]
 REQUIRED = {("paths", "archives"), ("paths", "reports")}
-ANYTHING = {("paths", "work_dir"), ("paths", "data_root"), ("platform", "service_account")}  # is text, or may be empty
+# Is text, or may be empty.
+ANYTHING = {("paths", "work_dir"), ("paths", "data_root"), ("platform", "service_account"), ("image", "gpu_repository")}
+
+
+def only(section: str) -> dict[str, Any]:
+    """Return the neutral defaults of one section."""
+    return {name: defaults for name, defaults in NEUTRAL.items() if name == section}
 
 
 @pytest.mark.parametrize("wrong", [[1], -3, ""])
@@ -67,7 +75,7 @@ def test_missing_keys(section: str, key: str, tmp_path: Path) -> None:
     del changed[section][key]
     path = write_toml(tmp_path / "c.toml", changed)
     if (section, key) not in REQUIRED:
-        assert load_settings(path) == load_settings(SHIPPED)
+        assert load_settings(path) == load_settings(SHIPPED).model_copy(update=only(section))
         return
     with pytest.raises(InputError, match=rf"c\.toml: key '{section}\.{key}' is missing"):
         load_settings(path)
@@ -76,13 +84,13 @@ def test_missing_keys(section: str, key: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("section", [section for section in VALUES if section not in {"paths", *FREE}])
 def test_missing_sections(section: str, tmp_path: Path) -> None:
     path = write_toml(tmp_path / "c.toml", {name: entries for name, entries in VALUES.items() if name != section})
-    assert load_settings(path) == load_settings(SHIPPED)
+    assert load_settings(path) == load_settings(SHIPPED).model_copy(update=only(section))
 
 
 def test_the_paths_of_the_data_are_enough(tmp_path: Path) -> None:
     paths = {key: VALUES["paths"][key] for section, key in REQUIRED}
     settings = load_settings(write_toml(tmp_path / "c.toml", {"paths": paths}))
-    assert settings == load_settings(SHIPPED).model_copy(update={"subsystems": {}})
+    assert settings == load_settings(SHIPPED).model_copy(update={"subsystems": {}, **NEUTRAL})
     with pytest.raises(InputError, match="key 'paths' is missing"):
         load_settings(write_toml(tmp_path / "c.toml", {"image": VALUES["image"]}))
 
@@ -96,6 +104,31 @@ def test_unknown_keys(section: str, key: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=rf"c\.toml: key '{section}.*' is not a known key") as caught:
         load_settings(write_toml(tmp_path / "c.toml", changed))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("gpu_repository", "gpus", "expected"),
+    [("", 0, ["name:1"]), ("", 2, ["name:1"]), ("cuda", 0, ["name:1"]), ("cuda", 2, ["name:1", "cuda:1"])],
+)
+def test_pods_with_gpus_have_the_image_that_is_named_for_them(
+    gpu_repository: str, gpus: int, expected: list[str]
+) -> None:
+    changed = copy.deepcopy(VALUES)
+    changed["image"] |= {"repository": "name", "gpu_repository": gpu_repository, "tag": "1"}
+    changed["resources"]["training"]["gpus"] = gpus
+    settings = Settings.model_validate(changed)
+    assert settings.image_for(settings.resources.training) == expected[-1]
+    assert settings.image_for(settings.resources.serving) == expected[0]
+    assert list(settings.images) == expected
+
+
+def test_a_repository_for_gpus_that_no_registry_accepts(tmp_path: Path) -> None:
+    changed = copy.deepcopy(VALUES)
+    changed["image"]["gpu_repository"] = "Name With Blanks"
+    with pytest.raises(
+        InputError, match=r"key 'image\.gpu_repository' is wrong: .* is not a valid repository of an image"
+    ):
+        load_settings(write_toml(tmp_path / "c.toml", changed))
 
 
 def test_several_faults_at_once(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from container_component_src.errors import InputError
 from container_component_src.example_data import ExampleDataSpec, generate
 from container_component_src.steps.data import ReportColumns
 from container_component_src.telemetry.archive_files import archive_name, find_archives
-from container_component_src.telemetry.dataset import MANIFEST_NAME, Dataset
+from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.labels import label_dataset
+from container_component_src.telemetry.manifest import MANIFEST_NAME
 from container_component_src.telemetry.partitioning import split_archive
 from container_component_src.telemetry.smoothing import median_step
 

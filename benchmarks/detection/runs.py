@@ -25,7 +25,8 @@ from container_component_src.steps.data import SETS, FitScaler, SplitRule
 from container_component_src.steps.declaration import Arguments
 from container_component_src.steps.evaluation import RunEvaluation
 from container_component_src.steps.training import TrainingArguments
-from container_component_src.telemetry.scaling import fit_scaler, scale_dataset
+from container_component_src.telemetry.dataset import Dataset
+from container_component_src.telemetry.scaling import fit_scaler, scale_datasets
 from container_component_src.telemetry.split import split_dataset
 from container_component_src.values import validated
 
@@ -81,7 +82,8 @@ def run(prepared: Prepared, seed: int, settings: Settings) -> Run:
         split_dataset(prepared.dataset, prepared.labels, targets, validated(SplitRule, rule))
         options = {"train_df_path": paths["train"], "scaler_path": str(folder), **settings.of(FitScaler)}
         scaler = fit_scaler(paths["train"], validated(FitScaler, options).scaler_type)
-        rows = {name: scale_dataset(paths[name], scaler, scaled[name]).manifest.rows for name in SETS}
+        written = scale_datasets({name: Dataset.open(paths[name]) for name in SETS}, scaler, scaled)
+        rows = {name: dataset.manifest.rows for name, dataset in written.items()}
         training = {"train_df_path": scaled["train"], "val_df_path": scaled["val"], "model_output_file": paths["model"]}
         arguments = validated(TrainingArguments, {**training, "seed": seed, **settings.of(TrainingArguments)})
         laps.append(time.process_time())

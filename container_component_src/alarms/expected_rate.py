@@ -1,7 +1,6 @@
 """Alarms a day that normal operation raises: an estimate with its uncertainty."""
 
 import numpy as np
-from scipy.special import gammaincinv
 
 from container_component_src.arrays import Float64Array
 from container_component_src.values import Frozen
@@ -45,6 +44,8 @@ def poisson_interval(count: int, days: float) -> tuple[float, float]:
     Source: Garwood 1936, "Fiducial Limits for the Poisson Distribution". It knows that no alarm in a short time does
     not mean that there will be none.
     """
+    from scipy.special import gammaincinv  # noqa: PLC0415 - slow, and results are read without it
+
     tail = (1 - CONFIDENCE) / 2
     low = float(gammaincinv(count, tail)) if count else 0.0
     return low / days, float(gammaincinv(count + 1, 1 - tail)) / days

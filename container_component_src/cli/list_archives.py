@@ -11,13 +11,15 @@ def list_archives(arguments: ListArchives, executor_input: str) -> None:
     This is the first step of a run, so it also finds what would otherwise fail after hours: it checks all parameters of
     the pipeline, and marks the data root and the folder of the run there.
     """
-    from container_component_src import outputs, storage
+    from container_component_src import outputs, run_record, storage
     from container_component_src.data_root import begin_run
     from container_component_src.steps.parameters import check_parameters
     from container_component_src.telemetry import archive
 
     given = outputs.given_parameters(executor_input)
-    check_parameters({name: given[name] for name in given if name != "training_pods"}, arguments.training_pods)
+    values = {name: given[name] for name in given if name not in ("training_pods", "origin")}
+    check_parameters(values, arguments.training_pods)
+    run = run_record.begin(arguments, values)
     # The first step of a run does not wait for a store: if none answers, the address is probably wrong.
     with storage.patience(storage.QUICK_SECONDS):
         if arguments.data_root:
@@ -33,4 +35,5 @@ def list_archives(arguments: ListArchives, executor_input: str) -> None:
             "left_out_columns": archive.left_out_columns(archives),
             "reports_fingerprint": reports_fingerprint,
         },
+        artifacts={"run": run.metadata()} if arguments.run_path else {},
     )

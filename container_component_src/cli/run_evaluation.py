@@ -1,6 +1,9 @@
 """`run_evaluation`: how well the scores of a model separate anomalies from normal operation."""
 
+import os
+
 from container_component_src.cli.declared import step_command
+from container_component_src.scratch import RUN_ID_VARIABLE
 from container_component_src.steps.evaluation import RunEvaluation
 
 
@@ -11,6 +14,7 @@ def run_evaluation(arguments: RunEvaluation, executor_input: str) -> None:
     from container_component_src.data_root import place
     from container_component_src.evaluation.evaluator import evaluate
     from container_component_src.evaluation.metadata import classification_metadata, evaluation_metadata
+    from container_component_src.report.headline import headline
     from container_component_src.telemetry.dataset import Dataset
 
     scores = place(arguments.scores_path, arguments.data_root, arguments.command, "scores")
@@ -23,10 +27,11 @@ def run_evaluation(arguments: RunEvaluation, executor_input: str) -> None:
         arguments.baseline_window_steps,
         arguments.alarms_path,
     )
+    result = result.model_copy(update={"run_id": os.environ.get(RUN_ID_VARIABLE, "")})
     result.write(arguments.evaluation_path)
     outputs.publish(
         executor_input,
-        parameters={"composite_f1": result.calibrated.composite_f1},
+        parameters={"composite_f1": result.calibrated.composite_f1, "headline": "\n".join(headline(result))},
         artifacts={
             "evaluation": evaluation_metadata(result),
             "alarms": {"alarms": result.calibrated.alarms, "false_alarms": result.calibrated.false_alarms},

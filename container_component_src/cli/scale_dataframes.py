@@ -10,11 +10,12 @@ def scale_dataframes(arguments: ScaleDataframes, executor_input: str) -> None:
     from container_component_src import outputs
     from container_component_src.data_root import place
     from container_component_src.telemetry import scaling
+    from container_component_src.telemetry.dataset import Dataset
 
     scaler = scaling.load_scaler(arguments.scaler_path)
-    scaled = {}
-    for part in SETS:
-        name = f"scaled_{part}"
-        target = place(getattr(arguments, f"{name}_df_path"), arguments.data_root, arguments.command, name)
-        scaled[name] = scaling.scale_dataset(getattr(arguments, f"{part}_df_path"), scaler, target)
-    outputs.publish(executor_input, datasets=scaled)
+    datasets = {f"scaled_{name}": Dataset.open(getattr(arguments, f"{name}_df_path")) for name in SETS}
+    targets = {
+        name: place(getattr(arguments, f"{name}_df_path"), arguments.data_root, arguments.command, name)
+        for name in datasets
+    }
+    outputs.publish(executor_input, datasets=scaling.scale_datasets(datasets, scaler, targets))

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 from distributed import Client, Worker, as_completed
@@ -23,21 +24,19 @@ from container_component_src.telemetry.archive import (
     open_archive,
     warn_of_rounding,
 )
-from container_component_src.telemetry.columns import check_same_channels, greatest_magnitudes
-from container_component_src.telemetry.dataset import (
-    Dataset,
-    Frame,
-    Partition,
-    check_content,
-    check_disjoint,
-    values_of,
-)
+from container_component_src.telemetry.arrow import values_of
+from container_component_src.telemetry.columns import check_columns, greatest_magnitudes
+from container_component_src.telemetry.dataset import Dataset, Frame, check_content
 from container_component_src.telemetry.dataset_writer import DatasetWriter, write_partition
 from container_component_src.telemetry.hashing import uniform
+from container_component_src.telemetry.manifest import Partition, check_disjoint
 
 logger = logging.getLogger(__name__)
 
 SAMPLING_SEED = 0  # fixed, so that every run draws the same sample
+# The scheduler knows this many partitions at once, so that its memory does not grow with their number. Workers are idle
+# for the last partition of each such part.
+TASKS_AT_ONCE = 10_000
 IDLE_SECONDS = 60.0  # time for which a failed step waits until workers finish their current partition
 
 
@@ -100,26 +99,29 @@ def preprocess(
         channels, left_out = first.channels, dict(first.columns.left_out)
     folders = [storage.resolve(path, endpoint) for path in paths]
     with DatasetWriter(target_uri, timestamp_col, channels, endpoint, sources=folders) as target:
-        tasks = [
+        tasks = (
             PartitionTask(
                 source.file.uri, target.file(index).uri, endpoint, timestamp_col, channels, sample_frac, source.expected
             )
             for index, source in enumerate(sources)
-        ]
-        results = _run(client, tasks)
+        )
+        created: list[tuple[Partition, str]] = []
+        missing: Counter[str] = Counter()
+        greatest: dict[str, float] = {}
+        for index, result in _run(client, tasks, len(sources)):
+            missing.update(result.missing)
+            greatest |= {name: max(value, greatest.get(name, 0)) for name, value in result.greatest.items()}
+            if result.partition:
+                created.append((result.partition, sources[index].archive))
         # Archives may be given in any order; the dataset is sorted by time.
-        pairs = zip(results, sources, strict=True)
-        created = [(result.partition, source.archive) for result, source in pairs if result.partition]
         created.sort(key=lambda item: item[0].start)
         check_disjoint((archive, partition.start, partition.end) for partition, archive in created)
         for partition, _ in created:
             target.add(partition)
-        missing = sum((Counter(result.missing) for result in results), Counter[str]())
         for source in sources:
             left_out |= source.left_out
         log_left_out(target_uri, left_out)
-        names = {name for result in results for name in result.greatest}
-        warn_of_rounding(target_uri, {name: max(each.greatest.get(name, 0) for each in results) for name in names})
+        warn_of_rounding(target_uri, greatest)
         return target.commit(missing=dict(missing), left_out=left_out, notes={"sample_frac": sample_frac})
 
 
@@ -127,8 +129,8 @@ def preprocess_partition(task: PartitionTask) -> PartitionResult:
     """Create one partition; runs on a worker."""
     source = storage.resolve(task.source_uri, task.endpoint)
     with open_archive(source, task.timestamp_col) as archive:
-        channels, left_out = archive.channels, archive.columns.left_out
-        check_same_channels(source.uri, channels, task.channels, "the first file", left_out)
+        check_columns(source.uri, archive.columns, task.channels, "the first file")
+        channels = task.channels
         table = archive.table.read([task.timestamp_col, *channels])
         greatest = greatest_magnitudes(table, archive.columns.whole)
     timestamps = checked_timestamps(table.column(task.timestamp_col), f"{source.uri}: column '{task.timestamp_col}'")
@@ -148,21 +150,20 @@ def preprocess_partition(task: PartitionTask) -> PartitionResult:
     return PartitionResult(write_partition(target, task.timestamp_col, channels, frame), missing, greatest)
 
 
-def _run(client: Client, tasks: Sequence[PartitionTask]) -> list[PartitionResult]:
-    """Return all results in the order of the tasks; the first error cancels the rest."""
-    futures = client.map(preprocess_partition, tasks, pure=False, retries=0)
-    try:
-        for done, future in enumerate(as_completed(futures), start=1):
-            if future.status == "error":
-                future.result()
-            if done == len(futures) or done % max(1, len(futures) // 10) == 0:
-                logger.info("%d of %d partitions done", done, len(futures))
-        results: list[PartitionResult] = client.gather(futures)
-    except BaseException:
-        client.cancel(futures)
-        _wait_until_idle(client)  # a cancelled task still writes its file, which must be removed too
-        raise
-    return results
+def _run(client: Client, tasks: Iterator[PartitionTask], count: int) -> Iterator[tuple[int, PartitionResult]]:
+    """Yield the index and the result of each of `count` tasks as they complete; the first error cancels the rest."""
+    for first in range(0, count, TASKS_AT_ONCE):
+        futures = client.map(preprocess_partition, list(islice(tasks, TASKS_AT_ONCE)), pure=False, retries=0)
+        indices = {future.key: index for index, future in enumerate(futures, start=first)}
+        try:
+            for done, (future, result) in enumerate(as_completed(futures, with_results=True), start=first + 1):
+                yield indices[future.key], result
+                if done == count or done % max(1, count // 10) == 0:
+                    logger.info("%d of %d partitions done", done, count)
+        except BaseException:
+            client.cancel(futures)
+            _wait_until_idle(client)  # a cancelled task still writes its file, which must be removed too
+            raise
 
 
 def _wait_until_idle(client: Client) -> None:

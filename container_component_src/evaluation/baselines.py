@@ -1,9 +1,9 @@
 """Classical scorers, fitted on the same training rows, that the model is compared with.
 
-Three of them are squared lengths of the centred time step after a linear map, so one pass over the training data, which
-gathers its mean and covariance, fits them all. The fourth is an isolation forest on a sample of the rows. Two others
-score windows of rows (`windowed_baselines`). Like the published methods, they see varying channels only, and not those
-that are constant in the training data.
+Three of them are squared lengths of the centred time step after a linear map, which follows from the mean and the
+covariance of the training data. The fourth is an isolation forest on a sample of the rows. Two others score windows of
+rows (`windowed_baselines`). One pass over the training data fits them all. Like the published methods, they see varying
+channels only, and not those that are constant in the training data.
 """
 
 from collections.abc import Iterator
@@ -11,12 +11,17 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from joblib import parallel_config
 from sklearn.ensemble import IsolationForest
 
 from container_component_src.arrays import Float32Array, Float64Array
-from container_component_src.evaluation.windowed_baselines import EXPLAINED_VARIANCE, fit_windowed_baselines
+from container_component_src.evaluation.windowed_baselines import (
+    EXPLAINED_VARIANCE,
+    WindowSample,
+    fit_windowed_baselines,
+)
 from container_component_src.limits import usable_cores
-from container_component_src.telemetry.dataset import Dataset
+from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.series import EvenSample
 
 FOREST_ROWS = 50_000  # evenly spaced training rows that the trees sample from
@@ -63,11 +68,12 @@ class ForestScorer:
 
     def scores(self, values: Float32Array) -> Float32Array:
         """Return a score [rows] for each time step of the values [rows, channels]."""
-        return np.asarray(-self.forest.score_samples(values), dtype=np.float32)
+        with parallel_config("threading", n_jobs=usable_cores()):  # which `n_jobs` of the forest does not change
+            return np.asarray(-self.forest.score_samples(values), dtype=np.float32)
 
 
 def fit_baselines(train: Dataset, seed: int, window_steps: int) -> dict[str, Scorer]:
-    """Fit all baselines on scaled training data, those of single rows in one pass.
+    """Fit all baselines on scaled training data, in one pass over it.
 
     - `z_score`: sum of the squared z-scores of the channels;
     - `mahalanobis`: squared Mahalanobis distance from the mean (Mahalanobis 1936);
@@ -81,7 +87,13 @@ def fit_baselines(train: Dataset, seed: int, window_steps: int) -> dict[str, Sco
         seed: Seed of the isolation forest and of the windowed baselines.
         window_steps: Rows of a window of the windowed baselines.
     """
-    mean, covariance, sample = _summarise(train)
+    moments, windows, sample = _Moments(len(train.channels)), WindowSample(train, window_steps), []
+    evenly = EvenSample(train.manifest.rows, FOREST_ROWS)
+    for frame in train.frames():
+        sample.append(frame.values[evenly.of(len(frame))].copy())
+        moments.add(frame)
+        windows.add(frame)
+    mean, covariance, rows = moments.mean, moments.covariance, np.concatenate(sample)
     variances, directions = np.linalg.eigh(covariance)  # ascending
     full_rank = variances > RELATIVE_RANK_TOLERANCE * variances[-1]
     explained = np.cumsum(variances[::-1]) / variances.sum()
@@ -89,38 +101,47 @@ def fit_baselines(train: Dataset, seed: int, window_steps: int) -> dict[str, Sco
     channel_variances = np.diag(covariance)
     varying = np.flatnonzero(channel_variances > RELATIVE_RANK_TOLERANCE * channel_variances.max())
     forest = IsolationForest(
-        n_estimators=TREES, max_samples=min(TREE_ROWS, len(sample)), random_state=seed, n_jobs=usable_cores()
+        n_estimators=TREES, max_samples=min(TREE_ROWS, len(rows)), random_state=seed, n_jobs=usable_cores()
     )
     z_scores = np.eye(len(mean))[:, varying] / np.sqrt(channel_variances[varying])
     return {
         "z_score": QuadraticScorer(mean, z_scores),
         "mahalanobis": QuadraticScorer(mean, directions[:, full_rank] / np.sqrt(variances[full_rank])),
         "pca_residual": QuadraticScorer(mean, directions[:, : max(residual, 1)]),
-        "isolation_forest": ForestScorer(forest.fit(sample)),
-        **fit_windowed_baselines(train, seed, window_steps),
+        "isolation_forest": ForestScorer(forest.fit(rows)),
+        **fit_windowed_baselines(windows.windows(), seed, window_steps),
     }
 
 
-def _summarise(train: Dataset) -> tuple[Float64Array, Float64Array, Float32Array]:
-    """Return the mean [channels], the covariance [channels, channels] and evenly spaced rows [rows, channels].
+class _Moments:
+    """Mean and covariance of rows that are given in pieces.
 
     Batches are merged by the pairwise update of Chan, Golub & LeVeque 1983, "Algorithms for Computing the Sample
     Variance".
+
+    Args:
+        channels: Number of channels.
     """
-    channels = len(train.channels)
-    mean, products, count, sample = np.zeros(channels), np.zeros((channels, channels)), 0, []
-    evenly = EvenSample(train.manifest.rows, FOREST_ROWS)
-    for frame in train.frames():
-        sample.append(frame.values[evenly.of(len(frame))].copy())
+
+    def __init__(self, channels: int) -> None:
+        self.mean = np.zeros(channels)
+        self._products, self._count = np.zeros((channels, channels)), 0
+
+    def add(self, frame: Frame) -> None:
+        """Take the next rows."""
         for rows in _batches(len(frame)):
             values = frame.values[rows].astype(np.float64)
-            shift = values.mean(axis=0) - mean
-            total = count + len(values)
-            deviations = values - values.mean(axis=0)
-            products += deviations.T @ deviations + np.outer(shift, shift) * (count * len(values) / total)
-            mean += shift * (len(values) / total)
-            count = total
-    return mean, products / count, np.concatenate(sample)
+            mean = values.mean(axis=0)
+            values -= mean
+            shift, total = mean - self.mean, self._count + len(values)
+            self._products += values.T @ values + np.outer(shift, shift) * (self._count * len(values) / total)
+            self.mean += shift * (len(values) / total)
+            self._count = total
+
+    @property
+    def covariance(self) -> Float64Array:
+        """Covariance of the rows so far, [channels, channels]."""
+        return self._products / self._count
 
 
 def _batches(rows: int) -> Iterator[slice]:

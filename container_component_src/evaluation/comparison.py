@@ -8,7 +8,7 @@ import numpy as np
 from container_component_src.alarms.calibration import calibrate_rule
 from container_component_src.arrays import Float32Array, Timestamps
 from container_component_src.evaluation.baselines import Scorer, fit_baselines
-from container_component_src.evaluation.bootstrap import Resamples, resample
+from container_component_src.evaluation.bootstrap import Resamples, intervals, resample
 from container_component_src.evaluation.curves import pr_curve, roc_curve
 from container_component_src.evaluation.found_alarms import FoundAlarms
 from container_component_src.evaluation.labelled_scores import LabelledScores
@@ -63,17 +63,19 @@ class Comparison:
         settings, scores = self.info.calibrated.settings, normal.astype(np.float64)
         rule = calibrate_rule(self.calibration_timestamps, scores, settings, self.info.max_gap_ns).rule
         curve = metric_curve(labelled)
-        resamples = resample(labelled, self.seed)
+        alarms = FoundAlarms.by(rule, labelled)
+        resamples = resample(labelled, self.seed, alarms)
         volume = volume_of(labelled)
         return BaselineResult(
             name=name,
-            calibrated=metrics_at(FoundAlarms.by(rule, labelled)),
+            calibrated=metrics_at(alarms),
             best=metrics_at(FoundAlarms.by(best_rule(curve, rule), labelled)),
             roc_auc=roc_auc(labelled),
             pr_auc=pr_auc(labelled),
             vus_roc=volume.roc,
             vus_pr=volume.pr,
             advantage=self.resamples.differences(resamples) if self.resamples and resamples else {},
+            intervals=intervals(alarms, resamples),
             roc=roc_curve(curve, float(test.max())),
             pr=pr_curve(curve),
         )

@@ -8,10 +8,10 @@ from container_component_src.alarms.files import write_alarms
 from container_component_src.arrays import Float32Array
 from container_component_src.errors import InputError
 from container_component_src.evaluation.bootstrap import intervals, resample
-from container_component_src.evaluation.comparison import Comparison
 from container_component_src.evaluation.constants import DepartureCount, constant_channels
 from container_component_src.evaluation.curves import pr_curve, roc_curve, threshold_curve
 from container_component_src.evaluation.drift import drift, scores_shifted
+from container_component_src.evaluation.expected import ExpectedValues, moved_channels
 from container_component_src.evaluation.found_alarms import FoundAlarms
 from container_component_src.evaluation.labelled_scores import LabelledScores, Scores
 from container_component_src.evaluation.metrics import best_rule, metric_curve, metrics_at, pr_auc, roc_auc
@@ -34,6 +34,7 @@ from container_component_src.evaluation.scores import (
     score_test,
     write_scores,
 )
+from container_component_src.evaluation.similarity import similar_events
 from container_component_src.evaluation.vus import median_event_rows, volume_of
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.bundle_info import BundleInfo
@@ -82,12 +83,15 @@ def evaluate(
     info, moved = bundle.info, tuple(DepartureCount(bundle.info.scaler) for _ in range(2))
     normal = score_calibration(bundle, calibration, moved[0])
     contributions = EventContributions(test.manifest.events, len(test.channels))
-    scores, alarms = _score_and_write(bundle, calibration, test, contributions, moved[1], scores_out_uri)
+    expected = ExpectedValues(info, test.manifest.events)
+    scores, alarms = _score_and_write(bundle, calibration, test, contributions, expected, moved[1], scores_out_uri)
     if alarms_out_uri:
         write_alarms(alarms_out_uri, alarms.records(info.alarm_source))
     resamples = resample(alarms.data, info.seed, alarms)
     baselines: tuple[BaselineResult, ...] = ()
     if train:
+        from container_component_src.evaluation.comparison import Comparison  # noqa: PLC0415 - scikit-learn is slow
+
         inputs = (train, calibration, normal.timestamps, test, alarms.data, resamples)
         baselines = Comparison(*inputs, info, info.seed, baseline_window_steps).run()
     return _result(
@@ -96,7 +100,8 @@ def evaluate(
         alarms,
         normal.smoothed,
         constants=constant_channels(*moved),
-        diagnoses=contributions.diagnose(test.channels, normal.usual),
+        diagnoses=contributions.diagnose(info, normal.limit),
+        expected=expected,
         intervals=intervals(alarms, resamples),
         baselines=baselines,
     )
@@ -107,6 +112,7 @@ def _score_and_write(
     calibration: Dataset,
     test: Dataset,
     contributions: EventContributions,
+    expected: ExpectedValues,
     moved: DepartureCount,
     scores_out_uri: str,
 ) -> tuple[Dataset, FoundAlarms]:
@@ -114,7 +120,7 @@ def _score_and_write(
     sources, events = [calibration.location, test.location], test.manifest.events
     rule, finder = bundle.info.calibrated.rule, AlarmFinder(bundle.info)
     with DatasetWriter(scores_out_uri, test.manifest.timestamp_col, SCORE_CHANNELS, sources=sources) as writer:
-        frames = score_test(bundle, test, contributions, finder, moved)
+        frames = score_test(bundle, test, contributions, expected, finder, moved)
         labelled = LabelledScores(*write_scores(writer, frames), events)
         scores = writer.commit(events=events, notes={"threshold": rule.raise_above})
     return scores, FoundAlarms(labelled, rule, *finder.finish())
@@ -128,6 +134,7 @@ def _result(
     *,
     constants: tuple[ConstantChannel, ...],
     diagnoses: dict[Event, Diagnosis],
+    expected: ExpectedValues,
     intervals: dict[str, Interval],
     baselines: tuple[BaselineResult, ...],
 ) -> EvaluationResult:
@@ -155,7 +162,7 @@ def _result(
         roc=roc_curve(curve, float(labelled.scores.max())),
         pr=pr_curve(curve),
         threshold_curve=threshold_curve(curve),
-        events=_events(alarms, diagnoses),
+        events=_events(alarms, diagnoses, expected),
         constant_channels=constants,
         root_cause=root_cause(diagnoses, {events[i] for i in np.flatnonzero(alarms.detected)}),
         intervals=intervals,
@@ -188,8 +195,11 @@ def _quantiles(labelled: LabelledScores, normal: Float32Array) -> Quantiles:
     )
 
 
-def _events(alarms: FoundAlarms, diagnoses: dict[Event, Diagnosis]) -> tuple[EventResult, ...]:
+def _events(
+    alarms: FoundAlarms, diagnoses: dict[Event, Diagnosis], expected: ExpectedValues
+) -> tuple[EventResult, ...]:
     labelled, delays = alarms.data, iter(alarms.delays_s.tolist())
+    rankings = [diagnoses[event].ranking for event in labelled.events_with_rows]
     return tuple(
         EventResult(
             **event.model_dump(),
@@ -197,14 +207,20 @@ def _events(alarms: FoundAlarms, diagnoses: dict[Event, Diagnosis]) -> tuple[Eve
             detected=count > 0,
             delay_s=next(delays) if count else None,
             alarms=count,
+            alarm_start=alarms.spans[first_alarm].start if count else None,
             peak_score=float(peak),
-            top_channels=diagnoses[event].ranking[:TOP_CHANNELS],
+            top_channels=ranking[:TOP_CHANNELS],
+            expected=expected.of(event, moved_channels(ranking)),
+            similar=similar,
         )
-        for event, (first, stop), count, peak in zip(
+        for event, (first, stop), count, first_alarm, peak, ranking, similar in zip(
             labelled.events_with_rows,
             labelled.event_bounds,
             alarms.alarms_per_event.tolist(),
+            alarms.of_event[:, 0].tolist(),
             labelled.event_peaks,
+            rankings,
+            similar_events(rankings),
             strict=True,
         )
     )

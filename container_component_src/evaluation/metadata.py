@@ -23,6 +23,7 @@ def evaluation_metadata(result: EvaluationResult) -> dict[str, Any]:
         "drift": result.drift.value,
         "scores_shifted": result.scores_shifted,
         "bundle_digest": result.bundle_digest,
+        "run_id": result.run_id,
     }
 
 

@@ -100,10 +100,32 @@ class ThresholdCurve(Frozen):
 
 
 class ChannelExcess(Frozen):
-    """Mean contribution of a channel to the score during an event, minus its median on the calibration data."""
+    """Mean contribution of a channel to the score during an event, beyond its mean on the calibration data."""
 
     channel: str
     excess: Finite  # nats
+
+
+class ExpectedChannel(Frozen):
+    """Values of a channel that the model expected, in the units of the archives."""
+
+    channel: str
+    low: Floats  # minimum of each bucket of rows
+    high: Floats  # maximum
+
+
+class Expectation(Frozen):
+    """What the model expected around an event of the channels that moved, in buckets of consecutive rows."""
+
+    timestamps: tuple[int, ...] = ()  # of the first row of each bucket, nanoseconds since 1970 UTC
+    channels: tuple[ExpectedChannel, ...] = ()  # largest excess first
+
+
+class SimilarEvent(Frozen):
+    """An event in which the score comes from similar channels; see `similar_events`."""
+
+    position: int  # of the event in the result, from 0
+    similarity: Fraction
 
 
 class EventResult(Frozen):
@@ -118,9 +140,12 @@ class EventResult(Frozen):
     detected: bool  # whether it overlaps an alarm of the model
     delay_s: Finite | None  # from its start until its first alarm is raised; negative if that was before
     alarms: int  # that overlap it
+    alarm_start: int | None = None  # of the first of them: the row at which the score crosses the alarm threshold
     causes: tuple[str, ...] = ()  # channels that the report names
     peak_score: Finite  # largest smoothed score
     top_channels: tuple[ChannelExcess, ...]  # largest first
+    expected: Expectation = Expectation()
+    similar: tuple[SimilarEvent, ...] = ()  # most similar first
 
 
 class RootCause(Frozen):
@@ -169,6 +194,7 @@ class BaselineResult(Frozen):
     vus_roc: Fraction
     vus_pr: Fraction
     advantage: dict[str, Interval]  # model minus baseline in `roc_auc` and `pr_auc`; empty if there is one event
+    intervals: dict[str, Interval] = Field(default_factory=dict)  # by metric, as those of the model
     roc: RocCurve
     pr: PrCurve
 
@@ -202,6 +228,7 @@ class EvaluationResult(Frozen):
     upper bound for rules with one level, which no calibration can know.
     """
 
+    run_id: str = ""  # of the run that evaluated the model; empty if the step was run by hand
     bundle_digest: str  # version of the calibrated bundle
     scores_uri: str
     seed: int  # training seed
@@ -241,21 +268,24 @@ class EvaluationResult(Frozen):
             values |= {f"{name}_{key}": value for key, value in metrics.model_dump().items()}
         for name, interval in self.intervals.items():
             metric = name if name in (*areas, *ALARM_METRICS) else f"calibrated_{name}"
-            values |= {f"{metric}_low": interval.low, f"{metric}_high": interval.high}
+            values |= _ends(metric, interval)
         for baseline in self.baselines:
             values |= {f"{baseline.name}_{name}": getattr(baseline, name) for name in areas}
+            name = f"{baseline.name}_composite_f1"
+            values[name] = baseline.calibrated.composite_f1
+            values |= _ends(name, baseline.intervals.get("composite_f1"))
         values |= self.root_cause.model_dump(exclude={"events"}) if self.root_cause else {}
         values["constant_channels"] = len(self.constant_channels)
         values["moved_constant_channels"] = len(self.moved_channels)
         values |= {name: getattr(self.calibrated, name) for name in ALARM_METRICS}
         if expected := self.expected_false_alarms_per_day:
             name = "expected_false_alarms_per_day"
-            values |= {name: expected.estimate, f"{name}_low": expected.low, f"{name}_high": expected.high}
+            values |= {name: expected.estimate, **_ends(name, expected)}
         return {key: float(value) for key, value in values.items() if value is not None}
 
     def write(self, uri: str) -> None:
         """Write the JSON file."""
-        storage.resolve(uri).write_bytes(self.model_dump_json(indent=1).encode())
+        storage.resolve(uri).write_bytes(self.model_dump_json().encode())  # indented, it would be twice as large
 
     @classmethod
     def read(cls, uri: str) -> "EvaluationResult":
@@ -269,3 +299,7 @@ class EvaluationResult(Frozen):
             return cls.model_validate_json(content)
         except ValidationError as error:
             raise InputError(f"{uri}: not an evaluation ({describe(error)})", fix="run run_evaluation again") from error
+
+
+def _ends(metric: str, interval: Interval | ExpectedRate | None) -> dict[str, float]:
+    return {} if interval is None else {f"{metric}_low": interval.low, f"{metric}_high": interval.high}

@@ -9,11 +9,12 @@ import numpy as np
 from container_component_src.alarms.tracker import AlarmTracker, Span, closed
 from container_component_src.arrays import BoolArray, Float32Array, Float64Array, Int8Array, IntArray, Timestamps
 from container_component_src.evaluation.constants import DepartureCount
+from container_component_src.evaluation.expected import ExpectedValues
 from container_component_src.evaluation.result import SCORE_CHANNELS, ChannelExcess
 from container_component_src.evaluation.root_cause import Diagnosis
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.bundle_info import BundleInfo
-from container_component_src.model.excess import PeakChannels
+from container_component_src.model.excess import PeakChannels, excess
 from container_component_src.model.scoring import scored_frames
 from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter
@@ -21,15 +22,8 @@ from container_component_src.telemetry.events import Event, row_bounds
 from container_component_src.telemetry.series import EvenSample
 
 TOP_CHANNELS = 5  # of an alarm or an event
-SAMPLE_ROWS = 20_000  # evenly spaced calibration rows that the usual contributions of each channel are taken from
+SAMPLE_ROWS = 20_000  # evenly spaced calibration rows that the limit of each channel is taken from
 CHANNEL_QUANTILE = 0.99  # of the calibration contributions of a channel, above which it is in alarm during an event
-
-
-class UsualContributions(NamedTuple):
-    """Contributions to the score on the calibration data, in nats, [channels] each."""
-
-    median: Float64Array
-    limit: Float64Array  # `CHANNEL_QUANTILE`
 
 
 class CalibrationScores(NamedTuple):
@@ -37,7 +31,7 @@ class CalibrationScores(NamedTuple):
 
     timestamps: Timestamps  # [rows]
     smoothed: Float32Array  # nats, [rows]
-    usual: UsualContributions
+    limit: Float64Array  # `CHANNEL_QUANTILE` of the contributions of each channel, nats, [channels]
 
 
 @dataclass
@@ -55,27 +49,30 @@ class EventContributions:
 
     def add(self, timestamps: Timestamps, contributions: Float32Array) -> None:
         """Add the next rows: timestamps [rows] and contributions [rows, channels] in nats."""
-        for position, (first, stop) in enumerate(row_bounds(timestamps, self.events)):
-            if first < stop:
-                self._sums[position] += contributions[first:stop].sum(axis=0, dtype=np.float64)
-                self._rows[position] += stop - first
+        bounds = row_bounds(timestamps, self.events)
+        for position in np.flatnonzero(bounds[:, 0] < bounds[:, 1]):  # few of many events
+            first, stop = bounds[position]
+            self._sums[position] += contributions[first:stop].sum(axis=0, dtype=np.float64)
+            self._rows[position] += stop - first
 
-    def diagnose(self, names: Sequence[str], usual: UsualContributions) -> dict[Event, Diagnosis]:
-        """Return for each event with rows how much the mean contribution of each channel exceeds the usual ones.
+    def diagnose(self, info: BundleInfo, limit: Float64Array) -> dict[Event, Diagnosis]:
+        """Return for each event with rows how much the mean contribution of each channel exceeds the usual one.
 
         Args:
-            names: Channel names in the order of the contributions.
-            usual: Contributions on the calibration data.
+            info: Description of the bundle that scores the rows.
+            limit: Contribution above which a channel is in alarm during an event, nats, [channels].
         """
         diagnoses: dict[Event, Diagnosis] = {}
+        names = info.channels
         for event, total, rows in zip(self.events, self._sums, self._rows, strict=True):
             if rows:
-                excess = total / rows - usual.median
+                mean = total / rows
+                beyond = excess(info, mean[np.newaxis].astype(np.float32), None)[0]
                 ranking = [
-                    ChannelExcess(channel=names[i], excess=float(excess[i]))
-                    for i in np.argsort(-excess, kind="stable").tolist()
+                    ChannelExcess(channel=names[i], excess=float(beyond[i]))
+                    for i in np.argsort(-beyond, kind="stable").tolist()
                 ]
-                in_alarm = frozenset(names[i] for i in np.flatnonzero(total / rows > usual.limit).tolist())
+                in_alarm = frozenset(names[i] for i in np.flatnonzero(mean > limit).tolist())
                 diagnoses[event] = Diagnosis(tuple(ranking), in_alarm)
         return diagnoses
 
@@ -113,17 +110,23 @@ def score_calibration(bundle: Bundle, calibration: Dataset, moved: DepartureCoun
         timestamps.append(scored.frame.timestamps)
         smoothed.append(scored.smoothed.astype(np.float32))
         sample.append(scored.contributions[evenly.of(len(scored.frame))].copy())
-    median, limit = np.quantile(np.concatenate(sample), [0.5, CHANNEL_QUANTILE], axis=0)
-    usual = UsualContributions(median.astype(np.float64), limit.astype(np.float64))
-    return CalibrationScores(np.concatenate(timestamps), np.concatenate(smoothed), usual)
+    limit = np.quantile(np.concatenate(sample), CHANNEL_QUANTILE, axis=0).astype(np.float64)
+    return CalibrationScores(np.concatenate(timestamps), np.concatenate(smoothed), limit)
 
 
 def score_test(
-    bundle: Bundle, test: Dataset, event_contributions: EventContributions, finder: AlarmFinder, moved: DepartureCount
+    bundle: Bundle,
+    test: Dataset,
+    event_contributions: EventContributions,
+    expected_values: ExpectedValues,
+    finder: AlarmFinder,
+    moved: DepartureCount,
 ) -> Iterator[Frame]:
     """Yield the test rows with the columns `SCORE_CHANNELS` in place of the channels."""
-    for frame, contributions, scores, smoothed in scored_frames(bundle.scorer, bundle.info.smoother(), test):
+    scored = scored_frames(bundle.scorer, bundle.info.smoother(), test, with_expected=True)
+    for frame, contributions, expected, scores, smoothed in scored:
         moved.add(frame)
+        expected_values.add(frame.timestamps, expected)
         event_contributions.add(frame.timestamps, contributions)
         finder.add(frame.timestamps, contributions, smoothed)  # before the scores are rounded
         yield Frame(frame.timestamps, np.stack([scores, smoothed], axis=1).astype(np.float32), frame.labels)

@@ -82,8 +82,34 @@ class ResidualScorer:
         return np.asarray(np.maximum(lengths, 0))
 
 
-def fit_windowed_baselines(train: Dataset, seed: int, window_steps: int) -> dict[str, KMeansScorer | ResidualScorer]:
-    """Fit both baselines on the same sample of training windows.
+class WindowSample:
+    """Evenly spaced windows of a dataset, of which there is a bounded number.
+
+    Args:
+        dataset: Dataset whose rows are given in consecutive pieces.
+        steps: Rows of a window, with the present one.
+    """
+
+    def __init__(self, dataset: Dataset, steps: int) -> None:
+        most = max(1, min(SAMPLE_WINDOWS, SAMPLE_VALUES // (steps * len(dataset.channels))))
+        self._evenly = EvenSample(dataset.manifest.rows, most)
+        self._series = WindowSeries(steps, max_gap(dataset))
+        self._found: list[Float32Array] = []
+
+    def add(self, frame: Frame) -> None:
+        """Take the windows of the next piece."""
+        rows = np.arange(len(frame))[self._evenly.of(len(frame))]
+        self._found += [windows for _, windows in self._series.push(frame, rows)]
+
+    def windows(self) -> Float32Array:
+        """Return the windows, [windows, steps * channels]."""
+        return np.concatenate(self._found)
+
+
+def fit_windowed_baselines(
+    sample: Float32Array, seed: int, window_steps: int
+) -> dict[str, KMeansScorer | ResidualScorer]:
+    """Fit both baselines on the same training windows.
 
     - `windowed_kmeans`: squared distance to the nearest of 20 centres (Yairi, Kato & Hori 2001, "Fault Detection by
       Mining Association Rules from House-keeping Data"), fitted by mini-batches (Sculley 2010, "Web-Scale K-Means
@@ -93,11 +119,10 @@ def fit_windowed_baselines(train: Dataset, seed: int, window_steps: int) -> dict
       Component Analysis").
 
     Args:
-        train: Scaled training dataset without missing values.
+        sample: Training windows without missing values, [windows, window_steps * channels].
         seed: Seed of the clusters and of the components.
         window_steps: Rows of a window, with the present one.
     """
-    sample = sample_windows(train, window_steps)
     kmeans = MiniBatchKMeans(min(CLUSTERS, len(sample)), n_init=3, random_state=seed).fit(sample)
     pca = PCA(min(MOST_COMPONENTS, *sample.shape), svd_solver="randomized", random_state=seed).fit(sample)
     explained = np.cumsum(pca.explained_variance_ratio_)
@@ -108,15 +133,3 @@ def fit_windowed_baselines(train: Dataset, seed: int, window_steps: int) -> dict
             window_steps, pca.mean_.astype(np.float32), pca.components_[:kept].astype(np.float32)
         ),
     }
-
-
-def sample_windows(train: Dataset, window_steps: int) -> Float32Array:
-    """Return evenly spaced windows of a dataset, [windows, window_steps * channels]."""
-    size = window_steps * len(train.channels)
-    most = max(1, min(SAMPLE_WINDOWS, SAMPLE_VALUES // size))
-    evenly = EvenSample(train.manifest.rows, most)
-    series, sample = WindowSeries(window_steps, max_gap(train)), []
-    for frame in train.frames():
-        rows = np.arange(len(frame))[evenly.of(len(frame))]
-        sample += [windows for _, windows in series.push(frame, rows)]
-    return np.concatenate(sample)

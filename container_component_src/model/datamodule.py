@@ -13,7 +13,8 @@ from container_component_src.arrays import Float32Array
 from container_component_src.errors import InputError
 from container_component_src.model.windows import Windowing
 from container_component_src.steps.sizes import BLOCK_ROWS
-from container_component_src.telemetry.dataset import Dataset, Frame, Partition
+from container_component_src.telemetry.dataset import Dataset, Frame
+from container_component_src.telemetry.manifest import Partition
 
 # Consecutive rows that stay together: gathering single rows takes 1.5 times as long, see docs/results.md.
 GROUP_ROWS = 8
@@ -106,8 +107,8 @@ class TensorSource:
         return GPU_BLOCK_ROWS if self.for_gpu else BLOCK_ROWS
 
 
-def block_sizes(rows: int, all_rows: int, batch_size: int, shard: Shard, block_rows: int) -> list[list[int]]:
-    """Return the number of rows of each batch of an epoch, grouped by block.
+def block_sizes(rows: int, all_rows: int, batch_size: int, shard: Shard, block_rows: int) -> Iterator[list[int]]:
+    """Yield the number of rows of each batch of an epoch, grouped by block.
 
     Args:
         rows: Rows of this process.
@@ -116,13 +117,14 @@ def block_sizes(rows: int, all_rows: int, batch_size: int, shard: Shard, block_r
         shard: The process.
         block_rows: Most rows of a block of several batches.
 
-    Returns:
+    Yields:
         Sizes that sum to `rows` and differ by at most one.
     """
     batches = -(-all_rows // batch_size)
-    sizes = [rows // batches + (index < rows % batches) for index in range(batches)]
     at_once = 1 if shard.world_size > 1 else max(1, block_rows // batch_size)
-    return [sizes[first : first + at_once] for first in range(0, batches, at_once)]
+    for first in range(0, batches, at_once):
+        block = range(first, min(first + at_once, batches))
+        yield [rows // batches + (index < rows % batches) for index in block]
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,16 @@
-"""Lightning without what it imports for other models than ours: torch's compiler, and most of torchmetrics.
+"""Torch and Lightning without what they import for other models than ours: torch's compiler, most of torchmetrics.
 
-The two take half of the start of a training, which tuning pays for every trial. Lightning needs one class of
+They take more than half of the start of a training, which tuning pays for every trial. Lightning needs one class of
 torchmetrics, and the compiler only to recognize compiled models; torch's optimizers call the compiler only to keep it
-away from them. Packages that know so much take their place, and load the rest when anything else is asked.
+away from them. Stand-ins know so much. Exporting a model, and what computes the shapes of tensors without data
+(`_meta_registrations`), serve the compiler.
 """
 
 import logging
-import sys
-from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder
-from importlib.util import find_spec, module_from_spec
-from types import ModuleType
 from typing import Any
 
-Known = Mapping[str, Callable[[], Any]]  # by name, how to get its value
+from container_component_src.deferred import Known, defer
 
 
 class _ByName(type):
@@ -24,48 +19,6 @@ class _ByName(type):
     def __instancecheck__(cls, instance: object) -> bool:
         names = (f"{base.__module__}.{base.__qualname__}" for base in type(instance).__mro__)
         return f"{cls.__module__}.{cls.__qualname__}" in names
-
-
-class Deferred(ModuleType):
-    """A package whose own code runs when a name is asked that is not in `known`."""
-
-    known: Known
-
-    def __getattr__(self, name: str) -> Any:
-        if name in self.known:
-            return self.known[name]()
-        if name.startswith("__"):  # the import system and `inspect` ask every module for these
-            raise AttributeError(name)
-        self.load()
-        return getattr(self, name)
-
-    def load(self) -> None:
-        """Run the code of the package."""
-        spec: Any = self.__spec__
-        # An ordinary module from here on, as importlib.util.LazyLoader does; mypy takes __class__ for fixed.
-        self.__class__ = ModuleType  # type: ignore[assignment]
-        self.__path__ = spec.submodule_search_locations
-        spec.loader.exec_module(self)
-
-
-class _Submodules(MetaPathFinder, Loader):
-    """Finder of the modules in a deferred package that can only be imported after the package."""
-
-    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        """Load the package of a module and the module; return None for all other modules."""
-        package = sys.modules.get(name.rpartition(".")[0])
-        if not isinstance(package, Deferred) or package.__path__:
-            return None
-        package.load()
-        import_module(name)
-        return ModuleSpec(name, self)
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """Return the imported module."""
-        return sys.modules[spec.name]
-
-    def exec_module(self, module: ModuleType) -> None:
-        """Leave the imported module as it is."""
 
 
 def _unchanged(function: Any = None, *_: object, **__: object) -> Any:
@@ -87,19 +40,8 @@ METRICS: Known = {
 
 
 def install() -> None:
-    """Defer the two packages, unless they have been imported already."""
-    torch = find_spec("torch")  # the spec of torch._dynamo would import torch
-    locations = torch.submodule_search_locations if torch else None
-    _defer(PathFinder.find_spec("torch._dynamo", locations), COMPILER, [])
-    metrics = find_spec("torchmetrics")
-    _defer(metrics, METRICS, metrics.submodule_search_locations if metrics else None)
-    sys.meta_path.insert(0, _Submodules())
-
-
-def _defer(spec: ModuleSpec | None, known: Known, path: list[str] | None) -> None:
-    if spec is None or spec.name in sys.modules:
-        return
-    package = module_from_spec(spec)
-    package.__class__ = Deferred
-    package.__dict__.update(known=known, __path__=path)
-    sys.modules[spec.name] = package
+    """Defer the packages, unless they have been imported already."""
+    defer("torch._dynamo", COMPILER, relies_on=["torch._meta_registrations"])
+    defer("torch._meta_registrations", {})
+    defer("torch.export", {})
+    defer("torchmetrics", METRICS, parts=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch._prims.rng_prims  # `torch.Generator` needs it, and `lightning_hooks` keeps torch from importing it
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor

@@ -14,7 +14,6 @@ import torch
 
 from container_component_src.arrays import Float32Array, Float64Array, IntArray, Timestamps
 from container_component_src.errors import InputError
-from container_component_src.model.device_source import device_windows
 from container_component_src.model.network import Network
 from container_component_src.model.windows import Windowing
 from container_component_src.telemetry.dataset import Dataset, Frame
@@ -108,6 +107,8 @@ class RowScorer:
         self, values: Float32Array, timestamps: Timestamps | None, varying: Any, count: int, device: torch.device
     ) -> list[Float32Array]:
         """Return what `_on_cpu` returns; the device puts the windows together, and waits for no copy of a result."""
+        from container_component_src.model.device_source import device_windows  # noqa: PLC0415 - imports Lightning
+
         columns = torch.arange(values.shape[1], device=device)[varying]
         outputs = [torch.empty(values.shape, pin_memory=device.type == "cuda") for _ in range(count)]
         first = 0
@@ -163,10 +164,22 @@ class SeriesScorer:
             timestamps: Shape [rows].
             values: Scaled time steps, [rows, channels].
         """
-        if self._scorer.network.window_steps == 1:
-            return self._scorer.contributions(values)
-        all_timestamps, all_values, known = self._context.extend(timestamps, values)
+        all_timestamps, all_values, known = self._with_context(timestamps, values)
         return self._scorer.contributions(all_values, all_timestamps)[known:]
+
+    def push_with_expected(self, timestamps: Timestamps, values: Float32Array) -> tuple[Float32Array, Float32Array]:
+        """Return what `push` returns, and the reconstruction of the values in scaled units, [rows, channels]."""
+        all_timestamps, all_values, known = self._with_context(timestamps, values)
+        contributions, expected = self._scorer.contributions_and_reconstruction(all_values, all_timestamps)
+        return contributions[known:], expected[known:]
+
+    def _with_context(
+        self, timestamps: Timestamps, values: Float32Array
+    ) -> tuple[Timestamps | None, Float32Array, int]:
+        """Return the rows with those before that their windows need, and how many these are."""
+        if self._scorer.network.window_steps == 1:
+            return None, values, 0
+        return self._context.extend(timestamps, values)
 
 
 class ScoredFrame(NamedTuple):
@@ -174,30 +187,43 @@ class ScoredFrame(NamedTuple):
 
     frame: Frame
     contributions: Float32Array  # nats, [rows, channels]
+    expected: Float32Array  # reconstruction in scaled units, [rows, channels]; [rows, 0] if it was not asked for
     scores: Float32Array  # nats, [rows]
     smoothed: Float64Array  # nats, [rows]
 
 
-def scored_frames(scorer: RowScorer, smoother: Smoother, dataset: Dataset) -> Iterator[ScoredFrame]:
+def scored_frames(
+    scorer: RowScorer, smoother: Smoother, dataset: Dataset, with_expected: bool = False
+) -> Iterator[ScoredFrame]:
     """Score a dataset, partition by partition.
+
+    Args:
+        scorer: Scores the rows.
+        smoother: Smooths the scores.
+        dataset: Scaled dataset.
+        with_expected: Whether the reconstruction is asked for.
 
     Raises:
         InputError: A contribution is not finite.
     """
     series = SeriesScorer(scorer)
     for frame in dataset.frames():
-        contributions = _finite_contributions(series, dataset, frame)
+        if with_expected:
+            contributions, expected = series.push_with_expected(frame.timestamps, frame.values)
+        else:
+            contributions = series.push(frame.timestamps, frame.values)
+            expected = contributions[:, :0]
+        _check_finite(contributions, dataset, frame)
         scores = contributions.sum(axis=1)
-        yield ScoredFrame(frame, contributions, scores, smoother.push(frame.timestamps, scores))
+        yield ScoredFrame(frame, contributions, expected, scores, smoother.push(frame.timestamps, scores))
 
 
-def _finite_contributions(scorer: SeriesScorer, dataset: Dataset, frame: Frame) -> Float32Array:
-    """Return the contributions [rows, channels] in nats.
+def _check_finite(contributions: Float32Array, dataset: Dataset, frame: Frame) -> None:
+    """Check the contributions of a frame, [rows, channels].
 
     Raises:
         InputError: A contribution is not finite.
     """
-    contributions = scorer.push(frame.timestamps, frame.values)
     bad = np.flatnonzero(~np.isfinite(contributions).all(axis=1))
     if len(bad):
         row = int(bad[0])
@@ -210,4 +236,3 @@ def _finite_contributions(scorer: SeriesScorer, dataset: Dataset, frame: Frame) 
             f"channel '{dataset.channels[channel]}' is {values[channel]}",
             fix="scale the data, which fills missing values",
         )
-    return contributions

@@ -1,6 +1,6 @@
 """Training rows that do not fit in memory: partitions are read one by one and mixed in a shuffle buffer."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,7 +12,8 @@ from container_component_src.model.ahead import ahead
 from container_component_src.model.datamodule import Block, Shard, block_sizes, read_frame
 from container_component_src.model.windows import Windowing
 from container_component_src.steps.sizes import BLOCK_ROWS
-from container_component_src.telemetry.dataset import Dataset, Partition
+from container_component_src.telemetry.dataset import Dataset
+from container_component_src.telemetry.manifest import Partition
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def _assigned(partitions: Sequence[Partition], shard: Shard) -> list[Partition]:
     return assigned
 
 
-def _blocks(rows: Iterator[Tensor], blocks: list[list[int]]) -> Iterator[Block]:
+def _blocks(rows: Iterator[Tensor], blocks: Iterable[list[int]]) -> Iterator[Block]:
     """Divide a stream of rows into batches of given sizes."""
     rest = torch.empty(0)
     for sizes in blocks:

@@ -218,7 +218,10 @@ def fit(model: Network, train_rows: RowSource, val_rows: RowSource, arguments: T
     history = EpochHistory(arguments.max_epochs)
     with scratch_directory() as folder:
         checkpoint = ModelCheckpoint(folder, monitor="val_loss", save_weights_only=True)
-        early_stopping = EarlyStopping("val_loss", patience=arguments.early_stopping_patience)
+        early_stopping = EarlyStopping(
+            monitor="val_loss",
+            patience=arguments.early_stopping_patience,
+        )
         trainer = _trainer(arguments, nodes, [history, early_stopping, checkpoint], folder)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="lightning")  # for developers

@@ -16,8 +16,8 @@ from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.report.alarms import ShownAlarm
 from container_component_src.report.score_plot import time_figure
 from container_component_src.report.series import Series
-from container_component_src.report.text import short_number
-from container_component_src.report.traces import Figure, count_axis, line, threshold_lines
+from container_component_src.report.text import fraction
+from container_component_src.report.traces import Figure, count_axis, line, significant, threshold_lines
 
 _BASELINE_LOOKS = {
     "z_score": ("@olive", "dot"),
@@ -58,7 +58,7 @@ def _thresholds(result: EvaluationResult, rule: AlarmRule) -> Figure:
                 **line(name, colour, dash, width),
                 "x": list(curve.threshold),
                 "y": list(values),
-                "hovertemplate": f"{name} %{{y:.3f}} at %{{customdata:.4~g}} nats<extra></extra>",
+                "hovertemplate": f"{name} %{{y:.3~r}} at %{{customdata:,.3~r}} nats<extra></extra>",
             }
             for name, values, colour, dash, width in columns
         ],
@@ -80,7 +80,7 @@ def _roc(result: EvaluationResult) -> Figure:
                 _baseline(item, item.roc_auc, item.roc.false_positive_rate, item.roc.recall)
                 for item in result.baselines
             ),
-            _curve(f"Model {result.roc_auc:.3f}", roc.false_positive_rate, roc.recall, roc.threshold),
+            _curve(f"Model {fraction(result.roc_auc)}", roc.false_positive_rate, roc.recall, roc.threshold),
             *_operating_points(
                 result, lambda at: (at.false_positives / (at.false_positives + at.true_negatives), at.recall)
             ),
@@ -99,7 +99,7 @@ def _pr(result: EvaluationResult) -> Figure:
         "data": [
             _chance(base, base),
             *(_baseline(item, item.pr_auc, item.pr.recall, item.pr.precision) for item in result.baselines),
-            _curve(f"Model {result.pr_auc:.3f}", pr.recall, pr.precision, pr.threshold),
+            _curve(f"Model {fraction(result.pr_auc)}", pr.recall, pr.precision, pr.threshold),
             *_operating_points(result, lambda at: (at.recall, at.precision)),
         ],
         "layout": {
@@ -127,7 +127,7 @@ def _curve(name: str, x: Sequence[float], y: Sequence[float], threshold: Sequenc
         "x": list(x),
         "y": list(y),
         "customdata": list(threshold),
-        "hovertemplate": "(%{x:.4f}, %{y:.4f}) at %{customdata:.4~g} nats<extra></extra>",
+        "hovertemplate": "(%{x:.3~r}, %{y:.3~r}) at %{customdata:,.3~r} nats<extra></extra>",
     }
 
 
@@ -135,10 +135,10 @@ def _baseline(item: BaselineResult, area: float, x: Sequence[float], y: Sequence
     name = baseline_name(item)
     colour, dash = _BASELINE_LOOKS.get(item.name, ("@muted", "solid"))
     return {
-        **line(f"{name} {area:.3f}", colour, dash, width=1.5),
+        **line(f"{name} {fraction(area)}", colour, dash, width=1.5),
         "x": list(x),
         "y": list(y),
-        "hovertemplate": f"{name} (%{{x:.4f}}, %{{y:.4f}})<extra></extra>",
+        "hovertemplate": f"{name} (%{{x:.3~r}}, %{{y:.3~r}})<extra></extra>",
     }
 
 
@@ -161,7 +161,7 @@ def _operating_points(
                     "x": [x],
                     "y": [y],
                     "marker": {"color": colour, "symbol": symbol, "size": 11},
-                    "hovertemplate": f"{name} threshold: (%{{x:.4f}}, %{{y:.4f}})<extra></extra>",
+                    "hovertemplate": f"{name} threshold: (%{{x:.3~r}}, %{{y:.3~r}})<extra></extra>",
                 }
             )
     return markers
@@ -197,12 +197,12 @@ def _histogram(series: Series, result: EvaluationResult, rule: AlarmRule) -> Fig
 def _steps(name: str, colour: str, dash: str, edges: Float64Array, heights: Float64Array) -> Figure:
     return {
         **line(name, colour, dash),
-        "x": [float(short_number(edge)) for edge in edges],
+        "x": [significant(edge, 4) for edge in edges],
         "y": [*heights.tolist(), float(heights[-1])],
         "line": {"color": colour, "width": 2, "dash": dash, "shape": "hv"},
         "fill": "tozeroy",
         "fillcolor": f"{colour}/0.15",
-        "hovertemplate": "%{y:.3~g} % of the rows from %{customdata:.4~g} nats<extra>" + name + "</extra>",
+        "hovertemplate": "%{y:,.3~r} % of the rows from %{customdata:,.3~r} nats<extra>" + name + "</extra>",
     }
 
 

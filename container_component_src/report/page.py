@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from container_component_src import storage
+from container_component_src import run_record, storage
 from container_component_src.alarms.files import to_csv
 from container_component_src.errors import InputError
 from container_component_src.evaluation.gate import GateResult, read_gate
@@ -38,8 +39,10 @@ from container_component_src.report.threshold import (
     shift_in_words,
 )
 from container_component_src.report.trials import read_trials, trial_figures, trial_summary
+from container_component_src.run_record import RunRecord
 from container_component_src.steps.data import SETS
 from container_component_src.steps.evaluation import VisualizeResults
+from container_component_src.steps.shared import ReportSettings
 from container_component_src.telemetry.dataset import Dataset
 
 
@@ -57,6 +60,7 @@ class Content:
     windows: Sequence[Window]  # by event, then by shown alarm
     axis: ScoreAxis
     trials: pd.DataFrame | None
+    run: RunRecord | None
 
 
 def write_report(paths: VisualizeResults) -> dict[str, Any]:
@@ -110,6 +114,7 @@ def read_content(paths: VisualizeResults) -> Content:
         windows=all_windows,
         axis=axis,
         trials=read_trials(paths.trials_path) if paths.trials_path else None,
+        run=run_record.read(paths.run_path) if paths.run_path else None,
     )
 
 
@@ -132,6 +137,9 @@ def render_page(content: Content) -> str:
         gate=content.gate,
         info=content.info,
         overview=content.overview,
+        title=(content.run.origin if content.run else ReportSettings()).title,
+        run=content.run,
+        written=datetime.now(UTC),
         verdict=baseline_verdict(result),
         intervals=interval_texts(result),
         threshold_words=(

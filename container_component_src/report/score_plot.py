@@ -10,14 +10,15 @@ from container_component_src.evaluation.result import EvaluationResult, EventRes
 from container_component_src.report.alarms import ShownAlarm
 from container_component_src.report.series import Line, Series, Window
 from container_component_src.report.signals import Signal
-from container_component_src.report.text import duration, short_number
-from container_component_src.report.traces import Figure, line, milliseconds, threshold_lines
+from container_component_src.report.text import duration, fraction, scale_texts, short_number
+from container_component_src.report.traces import Figure, line, milliseconds, significant, threshold_lines
+from container_component_src.telemetry.smoothing import NANOSECONDS_PER_SECOND
 from container_component_src.telemetry.timestamps import to_iso
 
 _SCORE_TOP = 0.84  # upper end of the score axis, as a fraction of the plot; the lanes are above
 _LANES = ("Alarms", "Events")  # from below
 _MOST_SHAPES = 300  # shaded events; more would slow the plot down, and every event has a marker
-_TIME_HOVER = "%{x|%Y-%m-%d %H:%M:%S} UTC<br>score %{customdata:.4~g} nats<extra></extra>"
+_TIME_HOVER = "%{x|%Y-%m-%d %H:%M:%S} UTC<br>score %{customdata:,.3~r} nats<extra></extra>"
 
 
 def time_figure(series: Series, result: EvaluationResult, rule: AlarmRule, alarms: Sequence[ShownAlarm]) -> Figure:
@@ -78,16 +79,21 @@ def event_views(
             "start": milliseconds(window.start),
             "end": milliseconds(window.end),
             "event": [milliseconds(event.start), milliseconds(event.end)],
+            "first_alarm": _first_alarm(event),
+            "similar": [{"number": item.position, "similarity": fraction(item.similarity)} for item in event.similar],
             "detected": event.detected,
+            "symbol": event.symbol,
             "label": " ".join(f"Event {number} of {count}: {event.id} {event.title}".split()),
             "outcome": _outcome(event),
             "score": _columns(score, window.start, digits=5),
             "signals": [
                 {
                     "channel": signal.channel,
-                    "excess": float(short_number(signal.excess)),
+                    "excess": f"{short_number(signal.excess, sign=True)} nats",
                     "training_range": signal.training_range,
+                    "training_text": signal.training_range and " to ".join(scale_texts(signal.training_range)),
                     **_columns(signal.line, window.start, digits=7),
+                    "expected": _expected_columns(signal.expected, window.start),
                 }
                 for signal in event_signals
             ],
@@ -105,7 +111,7 @@ def alarm_views(lines: Sequence[Line], windows: Sequence[Window], alarms: Sequen
             "start": milliseconds(window.start),
             "end": milliseconds(window.end),
             "times": [milliseconds(getattr(item.alarm, name)) for name in ("start", "raised", "peak", "end")],
-            "peak_score": float(short_number(item.alarm.peak_score)),
+            "peak_score": significant(item.alarm.peak_score, 5),
             "true": item.is_true,
             "label": f"Alarm {item.alarm.id}: {_alarm_kind(item)}, {item.event}",
             "score": _columns(score, window.start, digits=5),
@@ -126,11 +132,25 @@ def _outcome(event: EventResult) -> str:
     return f"Detected {when}, {peak}"
 
 
+def _first_alarm(event: EventResult) -> list[int] | None:
+    """Return when the score crosses the alarm threshold for the first alarm, and when it is raised, in milliseconds."""
+    if event.alarm_start is None or event.delay_s is None:
+        return None
+    raised = event.start + round(event.delay_s * NANOSECONDS_PER_SECOND)
+    return [milliseconds(event.alarm_start), milliseconds(raised)]
+
+
+def _expected_columns(points: Line, start: int) -> dict[str, list[float | None]]:
+    """Return `x`, `low` and `high` as `_columns` does."""
+    low, high = (_columns(Line(points.timestamps, values), start, digits=7) for values in points.values.T)
+    return {"x": low["x"], "low": low["y"], "high": high["y"]}
+
+
 def _columns(points: Line, start: int = 0, digits: int = 5) -> dict[str, list[float | None]]:
     """Return a line as `x` in milliseconds since the start and rounded `y`; null breaks the line."""
     return {
         "x": ((points.timestamps - start) // 1_000_000).tolist(),
-        "y": [None if np.isnan(value) else float(f"{value:.{digits}g}") for value in points.values.tolist()],
+        "y": [None if np.isnan(value) else significant(value, digits) for value in points.values.tolist()],
     }
 
 

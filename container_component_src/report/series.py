@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from container_component_src.alarms.alarm import Alarm
 from container_component_src.arrays import Float64Array, IntArray, Timestamps
+from container_component_src.evaluation.expected import MOST_CHANNELS, margin
 from container_component_src.evaluation.result import SCORE_CHANNELS, EvaluationResult
 from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.smoothing import GAP_FACTOR, NANOSECONDS_PER_DAY
@@ -15,9 +16,8 @@ from container_component_src.telemetry.smoothing import GAP_FACTOR, NANOSECONDS_
 OVERVIEW_BUCKETS = 1_500  # about one for each pixel of the plot
 BUCKETS = 300  # of the lines of a window
 EVENT_POINTS = 60_000  # of the lines of all events together, which keeps the report small
-EVENT_LINES = 4  # the score, and the signals of three channels
+EVENT_LINES = 1 + MOST_CHANNELS  # the score, and the signals of the channels that moved
 ALARM_POINTS = 30_000  # of the lines of all alarms together
-MARGIN_STEPS = 120  # minimum number of time steps shown before and after an event or alarm
 HISTOGRAM_BINS = 80
 MOST_GAPS = 150  # the longest gaps, which the time axis leaves out
 
@@ -27,7 +27,13 @@ class Line:
     """Points to draw; a NaN breaks the line."""
 
     timestamps: Timestamps  # [points]
-    values: Float64Array  # [points]
+    values: Float64Array  # [points], or [points, columns]
+
+    @classmethod
+    def broken(cls, timestamps: Timestamps, values: Float64Array, longest_step: int) -> "Line":
+        """Return the points with a break at each step longer than this many nanoseconds."""
+        gaps = np.flatnonzero(np.diff(timestamps) > longest_step) + 1
+        return cls(np.insert(timestamps, gaps, timestamps[gaps - 1]), np.insert(values, gaps, np.nan, axis=0))
 
 
 class MinMaxDownsampler:
@@ -55,8 +61,7 @@ class MinMaxDownsampler:
             self._rest = (timestamps[:0], values[:0])
         timestamps = np.concatenate([np.empty(0, dtype=np.int64), *self._timestamps])
         values = np.concatenate([np.empty(0), *self._values])
-        gaps = np.flatnonzero(np.diff(timestamps) > longest_step) + 1
-        return Line(np.insert(timestamps, gaps, timestamps[gaps - 1]), np.insert(values, gaps, np.nan))
+        return Line.broken(timestamps, values, longest_step)
 
     def _keep(self, timestamps: Timestamps, values: Float64Array) -> None:
         """Keep the extremes of buckets [buckets, rows] in order of time."""
@@ -133,24 +138,20 @@ def event_windows(result: EvaluationResult, alarms: Sequence[Alarm] = ()) -> tup
     step = _mean_step(result)
     windows = []
     for event in result.events:
-        margin = _margin(event.start, event.end, step)
+        beyond = margin(event.start, event.end, step)
         own = [alarm for alarm in alarms if event.id in (alarm.events or ())]
-        start = max(min([event.start, *(alarm.start for alarm in own)]), event.start - 2 * margin)
-        end = min(max([event.end, *(alarm.end for alarm in own)]), event.end + 2 * margin)
-        windows.append((start - margin, end + margin))
+        start = max(min([event.start, *(alarm.start for alarm in own)]), event.start - 2 * beyond)
+        end = min(max([event.end, *(alarm.end for alarm in own)]), event.end + 2 * beyond)
+        windows.append((start - beyond, end + beyond))
     return _windows(windows, step, EVENT_POINTS // EVENT_LINES)
 
 
 def alarm_windows(result: EvaluationResult, alarms: Sequence[Alarm]) -> tuple[Window, ...]:
     """Return the window of each alarm: the alarm, and at least half of its duration before and after it."""
     step = _mean_step(result)
-    margins = [_margin(alarm.start, alarm.end, step) for alarm in alarms]
-    spans = [(alarm.start - margin, alarm.end + margin) for alarm, margin in zip(alarms, margins, strict=True)]
+    margins = [margin(alarm.start, alarm.end, step) for alarm in alarms]
+    spans = [(alarm.start - beyond, alarm.end + beyond) for alarm, beyond in zip(alarms, margins, strict=True)]
     return _windows(spans, step, ALARM_POINTS)
-
-
-def _margin(start: int, end: int, step: int) -> int:
-    return max((end - start) // 2, MARGIN_STEPS * step)
 
 
 def _windows(spans: Sequence[tuple[int, int]], step: int, points: int) -> tuple[Window, ...]:

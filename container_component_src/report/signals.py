@@ -1,4 +1,4 @@
-"""Signals of the channels that contribute most to the score of an event, in the units of the archives."""
+"""Signals of the channels that moved in an event, measured and expected, in the units of the archives."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,10 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from container_component_src.errors import InputError
-from container_component_src.evaluation.result import EvaluationResult
+from container_component_src.evaluation.result import EvaluationResult, EventResult, Expectation
 from container_component_src.model.bundle_info import BundleInfo
-from container_component_src.report.series import EVENT_LINES, Line, Window, WindowLine
-from container_component_src.telemetry.dataset import Dataset, Partition
+from container_component_src.report.series import Line, Window, WindowLine
+from container_component_src.telemetry.dataset import Dataset
+from container_component_src.telemetry.manifest import Partition
+from container_component_src.telemetry.smoothing import GAP_FACTOR
 
 _RANGE_LEVELS = ("0.01", "0.99")  # quantiles of the training values
 
@@ -20,23 +22,24 @@ class Signal:
 
     channel: str
     excess: float  # contribution to the score during the event minus the usual one, nats
-    line: Line
+    line: Line  # measured values
+    expected: Line  # minimum and maximum of the values that the model expects, [points, 2]
     training_range: tuple[float, float] | None  # 1 % and 99 % quantile of the training values
 
 
 def read_signals(
     test: Dataset, result: EvaluationResult, windows: Sequence[Window], info: BundleInfo
 ) -> tuple[tuple[Signal, ...], ...]:
-    """Read the top channels of each event; partitions without an event are not read.
+    """Read the channels that moved in each event; partitions without an event are not read.
 
     Args:
         test: Test dataset before scaling.
-        result: Evaluation, which names the channels.
+        result: Evaluation, which has the channels and the values that were expected of them.
         windows: Window of each event.
         info: Description of the model, which holds the range of the training values.
 
     Returns:
-        The signals of each event, the top channel first.
+        The signals of each event, the one with the largest excess first.
 
     Raises:
         InputError: The test data is scaled, or lacks a channel.
@@ -45,10 +48,10 @@ def read_signals(
         raise InputError(
             f"{test.location.uri}: the test data is scaled", fix="name the test dataset of the split, before scaling"
         )
-    shown = [event.top_channels[: EVENT_LINES - 1] for event in result.events]
-    for channel in {item.channel for items in shown for item in items} - {*test.channels}:
+    shown = [_moved(event) for event in result.events]
+    for channel in {channel for of_event in shown for channel in of_event} - {*test.channels}:
         raise InputError(f"{test.location.uri}: no channel '{channel}'", fix="name the test data that was evaluated")
-    lines = [{item.channel: WindowLine(window) for item in items} for items, window in zip(shown, windows, strict=True)]
+    lines = [{name: WindowLine(window) for name in of_event} for of_event, window in zip(shown, windows, strict=True)]
     for partition in test.manifest.partitions:
         near = [each for each, window in zip(lines, windows, strict=True) if _overlaps(partition, window)]
         channels = sorted({channel for each in near for channel in each})
@@ -60,9 +63,27 @@ def read_signals(
                 line.push(frame.timestamps, frame.values[:, channels.index(channel)])
     ranges = _training_ranges(info)
     return tuple(
-        tuple(Signal(item.channel, item.excess, each[item.channel].line(), ranges.get(item.channel)) for item in items)
-        for items, each in zip(shown, lines, strict=True)
+        tuple(
+            Signal(name, excess, each[name].line(), _expected(event.expected, name, window), ranges.get(name))
+            for name, excess in of_event.items()
+        )
+        for event, of_event, each, window in zip(result.events, shown, lines, windows, strict=True)
     )
+
+
+def _moved(event: EventResult) -> dict[str, float]:
+    """Return the excess of the channels that moved, largest first."""
+    moved = {item.channel for item in event.expected.channels}
+    return {item.channel: item.excess for item in event.top_channels if item.channel in moved}
+
+
+def _expected(expectation: Expectation, channel: str, window: Window) -> Line:
+    """Return the expected values of a channel in a window."""
+    times = np.array(expectation.timestamps, dtype=np.int64)
+    values = next(np.array([item.low, item.high]).T for item in expectation.channels if item.channel == channel)
+    inside = (times >= window.start) & (times < window.end)
+    usual_step = int(np.median(np.diff(times))) if len(times) > 1 else 0
+    return Line.broken(times[inside], values[inside], GAP_FACTOR * usual_step)
 
 
 def _overlaps(partition: Partition, window: Window) -> bool:

@@ -3,7 +3,7 @@
 from container_component_src.alarms.expected_rate import ExpectedRate
 from container_component_src.evaluation.result import Drift, EvaluationResult, Interval
 from container_component_src.model.bundle_info import Calibration
-from container_component_src.report.text import duration, integer, rate, short_number
+from container_component_src.report.text import duration, integer, short_number
 from container_component_src.telemetry.smoothing import NANOSECONDS_PER_DAY, NANOSECONDS_PER_SECOND
 
 _SECONDS_PER_DAY = NANOSECONDS_PER_DAY // NANOSECONDS_PER_SECOND
@@ -68,4 +68,5 @@ def shift_in_words(result: EvaluationResult) -> str:
 
 def rate_text(value: float, interval: ExpectedRate | Interval | None) -> str:
     """Return a rate with its interval."""
-    return rate(value) + (f" (95 %: {rate(interval.low)} to {rate(interval.high)})" if interval else "")
+    ends = f" (95 %: {short_number(interval.low)} to {short_number(interval.high)})" if interval else ""
+    return short_number(value) + ends

@@ -25,6 +25,11 @@ def milliseconds(timestamp: int) -> int:
     return round(timestamp / _NANOSECONDS_PER_MILLISECOND)
 
 
+def significant(value: float, digits: int) -> float:
+    """Return a number rounded to so many significant digits, which keeps the page small."""
+    return float(f"{value:.{digits}g}")
+
+
 def count_axis(title: str, largest: int) -> Figure:
     """Return an axis of integers from 0 with about ten ticks at most."""
     return {"title": {"text": title}, "tickformat": "d", "dtick": max(1, -(-largest // 10))}

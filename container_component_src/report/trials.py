@@ -9,7 +9,7 @@ import pandas as pd
 from container_component_src import storage
 from container_component_src.arrays import Float64Array
 from container_component_src.errors import InputError
-from container_component_src.report.text import short_number
+from container_component_src.report.text import scale_texts, short_number
 from container_component_src.report.traces import Figure, count_axis
 
 Ticks = list[tuple[float, str]]  # position from 0 to 1, text
@@ -46,26 +46,51 @@ def read_trials(uri: str) -> pd.DataFrame:
 
 
 def trial_summary(trials: pd.DataFrame) -> str:
-    """Return the number of finished trials and the best one, in one or two sentences."""
+    """Return the number of finished trials, the best one, and the hyperparameters that are equal in all of them."""
     finished = trials[np.isfinite(trials[OBJECTIVE])]
     text = f"{len(finished)} of {len(trials)} trials finished."
     if finished.empty:
         return text
     best = finished.loc[finished[OBJECTIVE].idxmin()]
-    return f"{text} Trial {int(best['trial'])} has the smallest validation loss, {short_number(best[OBJECTIVE])}."
+    loss = f"{short_number(best[OBJECTIVE])} nats per time step"
+    constant = [f"{name} {_shown(best[name])}" for name in _tuned(trials) if name not in _varied(finished)]
+    same = f" The same in all of them: {', '.join(constant)}." if constant else ""
+    return f"{text} Trial {int(best['trial'])} has the smallest validation loss, {loss}.{same}"
 
 
 def trial_figures(trials: pd.DataFrame) -> dict[str, Figure]:
-    """Return the objective over the trials and the parallel coordinates; empty if no trial finished."""
+    """Return the objective over the trials, and the parallel coordinates of the hyperparameters that differ.
+
+    Only finished trials are shown; there is no figure without one, and no parallel coordinates if all are equal.
+    """
     finished = trials[np.isfinite(trials[OBJECTIVE])].reset_index(drop=True)
     if finished.empty:
         return {}
-    return {"objective": _objective(finished), "parallel": _parallel(finished)}
+    parallel = {"parallel": _parallel(finished)} if _varied(finished) else {}
+    return {"objective": _objective(finished), **parallel}
+
+
+def _tuned(trials: pd.DataFrame) -> list[str]:
+    """Return the names of the hyperparameters."""
+    return [column for column in trials.columns if column not in _NOT_TUNED]
+
+
+def _varied(trials: pd.DataFrame) -> list[str]:
+    """Return the names of the hyperparameters that differ between trials."""
+    return [name for name in _tuned(trials) if trials[name].nunique() > 1]
+
+
+def _shown(cell: str) -> str:
+    """Return a hyperparameter with three significant digits, unless it is an integer or no number."""
+    number = pd.to_numeric(pd.Series(cell), errors="coerce").item()
+    return cell if np.isnan(number) or float(number).is_integer() else short_number(number)
 
 
 def _objective(trials: pd.DataFrame) -> Figure:
-    names = [column for column in trials.columns if column not in _NOT_TUNED]
-    text = ["<br>".join(escape(f"{name} {row[name]}") for name in names) for _, row in trials[names].iterrows()]
+    text = [
+        "<br>".join(escape(f"{name} {_shown(cell)}") for name, cell in row.items())
+        for _, row in trials[_varied(trials)].iterrows()
+    ]
     return {
         "data": [
             {
@@ -76,7 +101,7 @@ def _objective(trials: pd.DataFrame) -> Figure:
                 "y": trials[OBJECTIVE].tolist(),
                 "text": text,
                 "marker": {"color": "@score", "size": 8},
-                "hovertemplate": "Trial %{x}: %{y:.5~g}<br>%{text}<extra></extra>",
+                "hovertemplate": "Trial %{x}: %{y:,.3~r} nats per time step<br>%{text}<extra></extra>",
             },
             {
                 "type": "scatter",
@@ -100,7 +125,7 @@ def _parallel(trials: pd.DataFrame) -> Figure:
 
     The trace type of plotly.js for parallel coordinates needs WebGL, which many remote desktops lack.
     """
-    names = [column for column in trials.columns if column not in _NOT_TUNED]
+    names = _varied(trials)
     axes = [*(_choice_axis(trials[name]) for name in names), _number_axis(trials[OBJECTIVE].to_numpy(np.float64))]
     labels = [*names, OBJECTIVE]
     data: list[Figure] = []
@@ -114,7 +139,7 @@ def _parallel(trials: pd.DataFrame) -> Figure:
                 "mode": "lines+markers",
                 "x": list(range(len(axes))),
                 "y": [float(positions[row]) for positions, _ in axes],
-                "text": [escape(f"{label} {trials.loc[row, label]}") for label in labels],
+                "text": [escape(f"{label} {_shown(str(trials.loc[row, label]))}") for label in labels],
                 "hovertemplate": f"Trial {int(trials.loc[row, 'trial'])}<br>%{{text}}<extra></extra>",
                 "name": name,
                 "legendgroup": name,
@@ -171,7 +196,7 @@ def _choice_axis(column: "pd.Series[str]") -> tuple[Float64Array, Ticks]:
     choices = list(dict.fromkeys(column[keys.sort_values(kind="stable").index]))
     places = np.linspace(0, 1, len(choices)) if len(choices) > 1 else np.array([0.5])
     position = dict(zip(choices, places.tolist(), strict=True))
-    return column.map(position).to_numpy(np.float64), [(place, choice) for choice, place in position.items()]
+    return column.map(position).to_numpy(np.float64), [(place, _shown(choice)) for choice, place in position.items()]
 
 
 def _number_axis(values: Float64Array) -> tuple[Float64Array, Ticks]:
@@ -179,5 +204,6 @@ def _number_axis(values: Float64Array) -> tuple[Float64Array, Ticks]:
     low, high = float(values.min()), float(values.max())
     if low == high:
         return np.full(len(values), 0.5), [(0.5, short_number(low))]
-    ticks = [(place, short_number(low + place * (high - low))) for place in (0.0, 0.25, 0.5, 0.75, 1.0)]
-    return (values - low) / (high - low), ticks
+    places = (0.0, 0.25, 0.5, 0.75, 1.0)
+    texts = scale_texts([low + place * (high - low) for place in places])
+    return (values - low) / (high - low), list(zip(places, texts, strict=True))

@@ -18,6 +18,7 @@ from container_component_src.steps.shared import (
     MOST_HOURS,
     DataRoot,
     Launching,
+    Origin,
     Place,
     PodSettings,
     Seed,
@@ -102,6 +103,10 @@ class ListArchives(Reports, DataRoot, TimestampColumn, ExcludedChannels, Place):
         "Settings of the pods that train, as a JSON object: parameters that need more memory are refused.",
         PodSettings(),
     )
+    origin: Origin = wired(
+        "Title of the report, configuration file, commit and image of the run, as a JSON object.", Origin()
+    )
+    run_path: str = output_file("JSON file of what identifies the run. Empty: it is not written.", "run", default="")
 
 
 class SplitParquetFile(DataRoot, TimestampColumn, ExcludedChannels):
@@ -212,6 +217,13 @@ class SplitRule(Seed):
         return {"train": train, "val": self.val_fraction, "calibration": self.calibration_fraction}
 
 
+class SplitStorage(StrEnum):
+    """How the sets of a split are stored."""
+
+    VIEW = "view"  # ranges of rows of the dataset
+    COPY = "copy"
+
+
 class CreateTrainValTestSplit(SplitRule, DataRoot):
     """Arguments of `create_train_val_test_split`."""
 
@@ -219,6 +231,11 @@ class CreateTrainValTestSplit(SplitRule, DataRoot):
 
     df_path: NonEmpty = wired("The dataset.")
     labels_path: NonEmpty = wired("Its label series.")
+    split_storage: SplitStorage = parameter(
+        "How the sets are stored: as views, which name rows of the dataset and need it as long as they are read, or as "
+        "copies of the rows.",
+        SplitStorage.VIEW,
+    )
     train_df_path: str = output_dataset("Folder of the training set, which is emptied first.", "train")
     val_df_path: str = output_dataset("Folder of the validation set, which is emptied first.", "val")
     calibration_df_path: str = output_dataset("Folder of the calibration set, which is emptied first.", "calibration")

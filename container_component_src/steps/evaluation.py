@@ -21,7 +21,7 @@ class RunEvaluation(DataRoot):
     """Arguments of `run_evaluation`."""
 
     command: ClassVar[str] = "run_evaluation"
-    results: ClassVar[dict[str, type]] = {"composite_f1": float}
+    results: ClassVar[dict[str, type]] = {"composite_f1": float, "headline": str}
     artifacts: ClassVar[dict[str, ArtifactKind]] = {
         "metrics": "Metrics",
         "classification": "ClassificationMetrics",
@@ -83,6 +83,9 @@ class VisualizeResults(Arguments):
     bundle_path: NonEmpty = input_artifact("The evaluated model bundle.", "calibrated_model", "Model")
     gate_path: str = input_artifact(
         "JSON file of the gate. Empty: the report does not say whether the model is deployed.", "gate", default=""
+    )
+    run_path: str = input_artifact(
+        "JSON file of what identifies the run. Empty: the report does not say of which run it is.", "run", default=""
     )
     trials_path: str = input_artifact("CSV table of the tuning trials. Empty: no tuning.", "trials", default="")
     report_path: NonEmpty = output_file("HTML file of the report.", "report", "HTML")

@@ -26,7 +26,7 @@ from container_component_src.steps.data import (
     SplitParquetFile,
 )
 from container_component_src.steps.declaration import Arguments, adapter
-from container_component_src.steps.description import parse_text
+from container_component_src.steps.description import list_of, parse_text
 from container_component_src.steps.evaluation import CheckGate, RunEvaluation, VisualizeResults
 from container_component_src.steps.maintenance import Cleanup
 from container_component_src.steps.serving import DeployToKserve
@@ -90,6 +90,24 @@ def check_parameters(
     if problems := problems or dict.fromkeys(_batches_feed_every_node(values)):
         raise InputError("; ".join(problems))
     _check_sizes(values, training)
+
+
+def changed_parameters(values: Mapping[str, object]) -> dict[str, Any]:
+    """Return the values that differ from the declared defaults, as JSON values by the name of the parameter.
+
+    Args:
+        values: Valid values by the name of the parameter, as text or as the parameter's type. Those of parameters that
+            have no default, and of which every value would differ, are left out.
+    """
+    found = {}
+    for name, field in pipeline_parameters().items():
+        if name in values and not field.is_required():
+            value = _value(field, values[name])
+            if value != (DEFAULT_BACKEND if name == "backend" else field.default):
+                found[name] = (
+                    list_of(value) if isinstance(value, tuple) else adapter(field).dump_python(value, mode="json")
+                )
+    return found
 
 
 def _named(parameter: str, sources: Mapping[str, str]) -> str:

@@ -45,6 +45,20 @@ class Place(Arguments):
     )
 
 
+class ReportSettings(Arguments):
+    """What the report says of itself."""
+
+    title: NonEmpty = option("Title of the report.", "Anomaly detection")
+
+
+class Origin(ReportSettings):
+    """What a run was compiled from."""
+
+    config: str = option("Configuration file.", "")
+    commit: str = option("Commit of the code, with `-dirty` behind it if changes were not committed.", "")
+    image: str = option("Image of the steps. Empty: they are processes of one machine.", "")
+
+
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
 
 

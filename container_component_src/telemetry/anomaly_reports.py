@@ -3,10 +3,10 @@
 import logging
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import chain, islice, pairwise
 
-import pandas as pd
 from openpyxl.cell.cell import ERROR_CODES
 
 from container_component_src.errors import InputError
@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 _Placed = tuple[Event, str]  # and its sheet and row
 
 REPORT_TIME_FORMAT = "%Y/%j/%H:%M:%S"
+FIRST_YEAR, LAST_YEAR = 1678, 2261  # that nanoseconds since 1970 can express as a whole
 _INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u2060\ufeff]")  # such as zero-width blanks of copied text
 SHOWN_HEADERS = 12  # most headers of the file that an error lists
 SHOWN_TEXT = 80  # most characters of a cell that an error shows
@@ -116,7 +117,7 @@ def _sheet_events(sheet: Sheet, top: list[Row], header: int, columns: ReportColu
             raise InputError(problem, fix="put quotes around texts with a delimiter")
     cells = {field: [row[at] if at < len(row) else "" for row in filled.values()] for field, at in positions.items()}
     starts, ends = (
-        _times(sheet.label, name, pd.Series(cells[field], index=list(filled), dtype=object))
+        _times(sheet.label, name, dict(zip(filled, cells[field], strict=True)))
         for field, name in (("start", columns.start), ("end", columns.end))
     )
     events = []
@@ -149,21 +150,27 @@ def _position(place: str, headers: Sequence[str], name: str) -> int:
     return found[0]
 
 
-def _times(place: str, name: str, column: "pd.Series[str]") -> list[int]:
-    """Return the times of a column in nanoseconds since 1970-01-01 UTC."""
-    times = pd.to_datetime(column, format=REPORT_TIME_FORMAT, utc=True, errors="coerce")
-    # pandas reads day 366 of a common year as another day, and second 61 as another minute.
-    year, second = (pd.to_numeric(text, errors="coerce") for text in (column.str[:4], column.str.rpartition(":")[2]))
-    times = times.where((times.dt.year == year) & (times.dt.second == second))
-    if times.isna().any():
-        row = times.isna().idxmax()
-        text = column.loc[row]
-        years = f"{pd.Timestamp.min.year + 1} to {pd.Timestamp.max.year - 1}"
-        form = f"in the format {REPORT_TIME_FORMAT}, in the years {years}"
-        problem = f"'{text[:SHOWN_TEXT]}' is not a time {form}" if text else "no time is given"
-        fix = "write it as text such as 2023/074/13:05:00, or remove the row"
-        raise InputError(f"{place}: row {row}, column '{name}': {problem}", fix=fix)
-    return [int(time) for time in times.astype("datetime64[ns, UTC]").astype("int64")]
+def _times(place: str, name: str, cells: Mapping[int, str]) -> list[int]:
+    """Return the times of a column, given by row, in nanoseconds since 1970-01-01 UTC."""
+    times = {row: _time(text) for row, text in cells.items()}
+    for row, time in times.items():
+        if time is None:
+            form = f"in the format {REPORT_TIME_FORMAT}, in the years {FIRST_YEAR} to {LAST_YEAR}"
+            problem = f"'{cells[row][:SHOWN_TEXT]}' is not a time {form}" if cells[row] else "no time is given"
+            fix = "write it as text such as 2023/074/13:05:00, or remove the row"
+            raise InputError(f"{place}: row {row}, column '{name}': {problem}", fix=fix)
+    return [time for time in times.values() if time is not None]
+
+
+def _time(text: str) -> int | None:
+    """Return a time in nanoseconds since 1970-01-01 UTC, or None if the text is none."""
+    try:
+        time = datetime.strptime(text, REPORT_TIME_FORMAT).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    # Python reads day 366 of a common year as the next year's first day.
+    is_time = f"{time.year}" == text[:4] and FIRST_YEAR <= time.year <= LAST_YEAR
+    return int(time.timestamp()) * 10**9 if is_time else None
 
 
 def _check_overlaps(uri: str, events: Sequence[_Placed]) -> None:

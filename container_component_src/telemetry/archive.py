@@ -3,9 +3,9 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from container_component_src import storage
@@ -13,19 +13,25 @@ from container_component_src.arrays import Timestamps
 from container_component_src.errors import InputError
 from container_component_src.storage import Location
 from container_component_src.telemetry.archive_files import find_archives
+from container_component_src.telemetry.arrow import timestamps_of, values_of
 from container_component_src.telemetry.columns import (
     EXACT_IN_FLOAT32,
     Columns,
+    check_columns,
     check_excluded,
-    check_same_channels,
+    check_numbers,
     columns_of,
     names_and_reasons,
 )
-from container_component_src.telemetry.dataset import LABEL_COL, check_disjoint, timestamps_of, values_of
+from container_component_src.telemetry.dataset import LABEL_COL
+from container_component_src.telemetry.manifest import check_disjoint
 from container_component_src.telemetry.tables import Table, open_table
 from container_component_src.telemetry.timestamps import to_iso
 
-_FIRST = pd.Timestamp.min.value  # of the times that nanoseconds since 1970-01-01 UTC can express
+if TYPE_CHECKING:
+    import pandas as pd
+
+_FIRST, _LAST = -(2**63) + 1, 2**63 - 1  # times in nanoseconds since 1970-01-01 UTC; the least number is numpy's NaT
 _NAMES_SHOWN = 5
 
 logger = logging.getLogger(__name__)
@@ -70,7 +76,7 @@ class OpenArchive:
             InputError: One is out of the range of nanoseconds.
         """
         found = self.table.ends(self.timestamp_col, part)
-        if found and not _FIRST <= found[0] <= found[1] <= pd.Timestamp.max.value:
+        if found and not _FIRST <= found[0] <= found[1] <= _LAST:
             raise _out_of_range(f"{self.file.uri}: column '{self.timestamp_col}'")
         return found
 
@@ -99,8 +105,9 @@ def list_archives(uri: str, timestamp_col: str, reports_uri: str = "", exclude: 
         with open_archive(file, timestamp_col, exclude) as archive:
             columns, period = archive.columns, archive.period()
             ends = {name: archive.table.ends(name) for name in columns.whole}
+        check_numbers(file.uri, columns.left_out)
         expected = expected or columns.channels
-        check_same_channels(file.uri, columns.channels, expected, files[0].uri, columns.left_out)
+        check_columns(file.uri, columns, expected, files[0].uri)
         warn_of_rounding(file.uri, {name: max(map(abs, found)) for name, found in ends.items() if found})
         if period:
             periods.append((*period, file.uri))
@@ -135,7 +142,7 @@ def warn_of_rounding(source: str, greatest: Mapping[str, float]) -> None:
         )
 
 
-def read_part(uri: str, part: int, timestamp_col: str, channels: Sequence[str]) -> pd.DataFrame:
+def read_part(uri: str, part: int, timestamp_col: str, channels: Sequence[str]) -> "pd.DataFrame":
     """Read one part of an archive: the timestamp column in UTC, and the channels as float32.
 
     Raises:
@@ -145,7 +152,9 @@ def read_part(uri: str, part: int, timestamp_col: str, channels: Sequence[str]) 
         return _frame(archive, part, channels)
 
 
-def read_period(uris: Sequence[str], timestamp_col: str, channels: Sequence[str], start: int, end: int) -> pd.DataFrame:
+def read_period(
+    uris: Sequence[str], timestamp_col: str, channels: Sequence[str], start: int, end: int
+) -> "pd.DataFrame":
     """Read the rows of archives from `start` to before `end`, in nanoseconds since 1970-01-01 UTC.
 
     Parts whose statistics are outside of the period are not read.
@@ -156,6 +165,8 @@ def read_period(uris: Sequence[str], timestamp_col: str, channels: Sequence[str]
     Raises:
         InputError: An archive is absent or damaged.
     """
+    import pandas as pd  # noqa: PLC0415 - slow, and only for notebooks
+
     frames = [pd.DataFrame(columns=[timestamp_col, *channels])]
     for file in map(storage.resolve, uris):
         with open_archive(file, timestamp_col) as archive:
@@ -168,7 +179,9 @@ def read_period(uris: Sequence[str], timestamp_col: str, channels: Sequence[str]
     return pd.concat([frame for frame in frames if len(frame)] or frames, ignore_index=True)
 
 
-def _frame(archive: OpenArchive, part: int, channels: Sequence[str]) -> pd.DataFrame:
+def _frame(archive: OpenArchive, part: int, channels: Sequence[str]) -> "pd.DataFrame":
+    import pandas as pd  # noqa: PLC0415 - slow, and only for notebooks
+
     table = archive.table.read([archive.timestamp_col, *channels], part)
     frame = pd.DataFrame(values_of(table, channels), columns=list(channels))
     times = timestamps_of(table[archive.timestamp_col])
@@ -208,11 +221,12 @@ def open_archive(file: Location, timestamp_col: str, exclude: Sequence[str] = ()
         raise InputError(
             f"{uri}: no timestamp column '{timestamp_col}', only {', '.join(map(repr, names[:_NAMES_SHOWN]))}"
             f"{' and others' if len(names) > _NAMES_SHOWN else ''}",
-            fix="name the right column with --timestamp-col",
+            fix="name the right column in [col-names] of config.toml, or with --timestamp-col",
         )
     _check_time_type(f"{uri}: column '{timestamp_col}'", schema.field(timestamp_col).type)
     columns = columns_of(schema, timestamp_col, exclude)
     if not columns.channels:
+        check_numbers(uri, columns.left_out)
         others = f" ({names_and_reasons(columns.left_out)})" if columns.left_out else ""
         raise InputError(f"{uri}: no channel{others}", fix="store the channels as numbers, and do not exclude all")
     if LABEL_COL in columns.channels:
@@ -222,12 +236,19 @@ def open_archive(file: Location, timestamp_col: str, exclude: Sequence[str] = ()
 
 def _check_time_type(column: str, kind: pa.DataType) -> None:
     if not pa.types.is_timestamp(kind):
-        raise InputError(f"{column} has type {kind}", fix="convert it to UTC timestamps")
+        unit = "unit='s' or 'ms', " if pa.types.is_integer(kind) or pa.types.is_floating(kind) else ""
+        raise InputError(
+            f"{column} has type {kind}",
+            fix=f"convert it to UTC timestamps, with pandas: pd.to_datetime(column, {unit}utc=True)",
+        )
     if kind.tz is None:
-        raise InputError(f"{column} has no time zone", fix="localise it to UTC")
+        raise InputError(
+            f"{column} has no time zone",
+            fix="localise it to UTC, with pandas: column.dt.tz_localize('UTC'); in CSV, times end in Z or +00:00",
+        )
     try:
-        pd.DatetimeTZDtype(tz=kind.tz)
-    except (TypeError, ValueError, KeyError) as error:  # the last one is the base of the errors of unknown zones
+        pa.lib.string_to_tzinfo(kind.tz)
+    except (ValueError, KeyError) as error:  # the latter is the base of the errors of unknown zones
         raise InputError(f"{column} has the unknown time zone '{kind.tz}'", fix="convert it to UTC") from error
 
 
@@ -250,7 +271,7 @@ def checked_timestamps(
             the range of nanoseconds.
     """
     if column.null_count:
-        row = first_row + int(np.argmax(column.is_null().to_numpy()))
+        row = first_row + int(column.is_null().index(True).as_py())
         raise InputError(f"{where}: row {row} has no timestamp", fix="remove the row")
     try:
         timestamps = timestamps_of(column)

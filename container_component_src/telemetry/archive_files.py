@@ -31,12 +31,13 @@ def find_archives(uri: str, reports_uri: str = "") -> list[Location]:
         return [location]
     reports = storage.resolve(reports_uri).path if reports_uri else ""
     found = [file for file in location.children() if file.path != reports]
-    files = [file for file in found if _format(file) and not _is_hidden(file.name)]
-    others = [file.name for file in found if file not in files]
+    files = [file for file in found if _is_archive(file)]
+    others = [file.name for file in found if not _is_archive(file)]
     if not files:
+        packed = any(PurePosixPath(name).stem.lower().endswith(FORMATS) for name in others)  # such as a.csv.gz
         raise InputError(
             f"{uri}: no archives (*.parquet or *.csv) found{f', only {_listed(others)}' if others else ''}",
-            fix="put some there or change [paths] archives in config.toml",
+            fix=f"{'unpack these' if packed else 'put some there'}, or change [paths] archives in config.toml",
         )
     first = {_format(file): file.name for file in reversed(files)}
     if len(first) > 1:
@@ -53,6 +54,10 @@ def find_archives(uri: str, reports_uri: str = "") -> list[Location]:
 def archive_name(file: Location) -> str:
     """Return the name of an archive without the ending that tells its format."""
     return file.name.removesuffix(".parquet").removesuffix(".csv")
+
+
+def _is_archive(file: Location) -> bool:
+    return bool(_format(file)) and not _is_hidden(file.name)
 
 
 def _format(file: Location) -> str:

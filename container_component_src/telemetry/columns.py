@@ -16,6 +16,8 @@ from container_component_src.repetition import first_repeated
 EXCLUDED = "excluded by exclude_channels"
 EXACT_IN_FLOAT32 = 2**24  # greatest number up to which float32 represents every whole number
 WHOLE = {b"whole_numbers": b"true"}  # metadata of a float column whose values are written as whole numbers
+OTHER_VALUE = b"other_value"  # metadata of a text column that is one of numbers but for some values: the first of them
+_NUMBERS_AND = "numbers and "
 _SIMILAR_SHOWN = 3
 # Names under which pandas and Dask store row numbers that have no name of their own; a CSV file leaves the name empty.
 _ROW_INDEX = re.compile(r"(__index_level_\d+__|__null_dask_index__|Unnamed: \d+|)")
@@ -60,12 +62,28 @@ def columns_of(schema: pa.Schema, timestamp_col: str, exclude: Sequence[str] = (
     index = _index_columns(schema)
     others = [field for field in schema if field.name != timestamp_col]
     reasons = {field.name: _reason(field, index) for field in others}
-    reasons |= dict.fromkeys((name for name in reasons if not reasons[name] and _matches(name, exclude)), EXCLUDED)
+    numbers = [name for name, reason in reasons.items() if not reason or reason.startswith(_NUMBERS_AND)]
+    reasons |= dict.fromkeys((name for name in numbers if _matches(name, exclude)), EXCLUDED)
     return Columns(
         channels=tuple(name for name, reason in reasons.items() if not reason),
         left_out={name: reason for name, reason in reasons.items() if reason},
         whole=tuple(field.name for field in others if not reasons[field.name] and _is_whole(field)),
     )
+
+
+def check_numbers(source: str, left_out: Mapping[str, str]) -> None:
+    """Check that no column is left out because it has numbers and some other values.
+
+    Raises:
+        InputError: One is.
+    """
+    for name, reason in left_out.items():
+        if reason.startswith(_NUMBERS_AND):
+            raise InputError(
+                f"{source}: column '{name}' has {reason}",
+                fix="write numbers with a decimal point and leave missing values empty, or exclude the column with "
+                "exclude_channels",
+            )
 
 
 def check_excluded(source: str, columns: Iterable[str], exclude: Sequence[str]) -> None:
@@ -100,7 +118,8 @@ def _reason(field: pa.Field, index: set[str]) -> str:
     if any(is_kind(kind) for is_kind in _CHANNEL_KINDS):
         return ""
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return "text"
+        other = (field.metadata or {}).get(OTHER_VALUE, b"").decode()
+        return f"{_NUMBERS_AND}{other}" if other else "text"
     if pa.types.is_dictionary(kind):
         return "categories"
     if pa.types.is_temporal(kind):
@@ -124,7 +143,12 @@ def names_and_reasons(left_out: Mapping[str, str]) -> str:
 
 
 def check_same_channels(
-    source: str, channels: Sequence[str], expected: Sequence[str], reference: str, left_out: Mapping[str, str] = {}
+    source: str,
+    channels: Sequence[str],
+    expected: Sequence[str],
+    reference: str,
+    fix: str = "use the same columns of numbers in the same order",
+    left_out: Mapping[str, str] = {},
 ) -> None:
     """Compare channel names and their order.
 
@@ -133,6 +157,7 @@ def check_same_channels(
         channels: Channel names.
         expected: Names that they must equal.
         reference: What has the expected names, for the error message.
+        fix: What the user can do if they differ.
         left_out: Why other columns of the source are not channels, by name.
 
     Raises:
@@ -150,7 +175,20 @@ def check_same_channels(
         difference = f"it lacks '{missing[0]}'{reason}"
     elif extra:
         difference = f"it also has '{extra[0]}'"
-    raise InputError(
-        f"{source}: channels differ from those of {reference}: {difference}",
-        fix="use the same columns of numbers in the same order",
-    )
+    raise InputError(f"{source}: channels differ from those of {reference}: {difference}", fix=fix)
+
+
+def check_columns(source: str, columns: Columns, expected: Sequence[str], reference: str) -> None:
+    """Check that the columns of an archive are the channels of another one, in any order.
+
+    Args:
+        source: Name of the archive, for the error message.
+        columns: Its columns.
+        expected: The channels of the other one.
+        reference: Name of the other one, for the error message.
+
+    Raises:
+        InputError: They are not; the message names the first difference.
+    """
+    fix = "give all archives the same channels (a column may be empty), or exclude the column with exclude_channels"
+    check_same_channels(source, sorted(columns.channels), sorted(expected), reference, fix, columns.left_out)

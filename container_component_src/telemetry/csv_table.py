@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions, read_csv
 
 from container_component_src.errors import InputError
-from container_component_src.telemetry.columns import WHOLE
-from container_component_src.telemetry.dataset import TIMESTAMP_TYPE, timestamps_of
+from container_component_src.telemetry.arrow import TIMESTAMP_TYPE, timestamps_of
+from container_component_src.telemetry.columns import OTHER_VALUE, WHOLE
 
 DELIMITERS = ",;\t|"
 PART_BYTES = 2**24
@@ -32,6 +32,9 @@ _HEADER = re.compile(rb"([\r\n]*)([^\r\n]+)(\r\n|\r|\n|$)")
 _NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 _NUMBER_WITH_COMMA = r"^\s*[+-]?[\d.,]*\d[\d.,]*([eE][+-]?\d+)?\s*$"
 _SHOWN = 40  # characters of a value in an error
+_PYARROW = re.compile(r"CSV conversion error to [^:]*(\[[^\]]*\])?: |\. If these timestamps are in local time.*")
+_TIME_FIX = "write times with their zone, like 2023-01-31T13:00:00Z"
+_VALUE_FIX = "correct the value, or leave the column of an archive out with exclude_channels"
 _ENCODING_FIX = "save it as CSV in UTF-8, with the names of the columns in the first line"
 
 
@@ -74,7 +77,7 @@ class CsvTable:
         Numbers are float64, and what is neither a number nor true or false nor the time with a zone is text.
 
         Raises:
-            InputError: The file is not CSV in UTF-8, repeats a name, or has decimal commas.
+            InputError: The file is not CSV in UTF-8, or has lines of different lengths.
         """
         columns = zip(self._header.names, self._first_rows.columns, strict=True)
         return pa.schema([self._field(name, values) for name, values in columns])
@@ -151,11 +154,20 @@ class CsvTable:
     @cached_property
     def _first_rows(self) -> pa.Table:
         """The rows from which the types of the columns follow; the columns have numbers as names."""
-        length, names = self._header.length, [str(position) for position in range(len(self._header.names))]
-        content = self._bytes(length, self._boundary(length + _TYPED_BYTES))
+        names = [str(position) for position in range(len(self._header.names))]
+        content = self._typed_content
         if not content.strip():
             return pa.table([pa.nulls(0)] * len(names), names)
-        return self._parse(content, 0, names, ConvertOptions())
+        rows = self._parse(content, 0, names, ConvertOptions())
+        if b"0x" in content.lower():  # hexadecimal numbers are found to be whole numbers, but cannot be read as floats
+            whole = {field.name: pa.float64() for field in rows.schema if pa.types.is_integer(field.type)}
+            self._parse(content, 0, names, ConvertOptions(column_types=whole))
+        return rows
+
+    @property
+    def _typed_content(self) -> bytes:
+        """The lines from which the types of the columns follow."""
+        return self._bytes(self._header.length, self._boundary(self._header.length + _TYPED_BYTES))
 
     def _names(self, text: str, delimiter: str) -> list[str]:
         return [name.strip() for name in next(csv.reader([text], delimiter=delimiter, skipinitialspace=True))]
@@ -172,25 +184,26 @@ class CsvTable:
             return pa.field(name, pa.float64())
         if pa.types.is_boolean(kind):
             return pa.field(name, kind)
-        if pa.types.is_string(kind):
-            self._check_text(name, values.filter(pc.not_equal(values, "")))
-        return pa.field(name, pa.string())
+        if pa.types.is_binary(kind):
+            raise InputError(f"{self.name}: column '{name}' is not in UTF-8", fix=_ENCODING_FIX)
+        return pa.field(name, pa.string(), metadata=self._other_value(values) if pa.types.is_string(kind) else None)
 
-    def _check_text(self, name: str, values: pa.ChunkedArray) -> None:
-        """Check that a column of text is not one of numbers with a few other values or with decimal commas."""
-        numbers = pc.match_substring_regex(values, _NUMBER)
-        alike = pc.sum(pc.or_(numbers, pc.match_substring_regex(values, _NUMBER_WITH_COMMA))).as_py() or 0
-        if 2 * alike > len(values):
-            other = values.filter(pc.invert(numbers))[0].as_py()
-            raise InputError(
-                f"{self.name}: column '{name}' has numbers and {other[:_SHOWN]!r}",
-                fix="write numbers with a decimal point, and leave missing values empty",
-            )
+    def _other_value(self, values: pa.ChunkedArray) -> dict[bytes, str] | None:
+        """Return metadata for a column of numbers with a few other values or decimal commas; None for one of text."""
+        missing = pc.is_in(values, pa.array(ConvertOptions().null_values))
+        number = pc.match_substring_regex(values, _NUMBER)
+        alike = pc.or_(number, pc.match_substring_regex(values, _NUMBER_WITH_COMMA))
+        if 2 * (pc.sum(alike).as_py() or 0) <= pc.sum(pc.invert(missing)).as_py():
+            return None
+        row = max(0, pc.index(pc.or_(number, missing), False).as_py())
+        line = self._header.lines + _line(self._typed_content, self._header.line_end, row + 1)
+        return {OTHER_VALUE: f"{values[row].as_py()[:_SHOWN]!r} in line {line}"}
 
     def _read(self, part: int, columns: Sequence[str]) -> pa.Table:
         first, end = (self._boundary(self._header.length + number * PART_BYTES) for number in (part, part + 1))
         schema = pa.schema([self.schema.field(name) for name in columns])
-        if not (content := self._bytes(first, end).strip(b"\r\n")):
+        content = self._bytes(first, end)
+        if not content.strip(b"\r\n"):
             return schema.empty_table()
         types = {field.name: field.type for field in self.schema}
         options = ConvertOptions(column_types=types, include_columns=schema.names)
@@ -201,19 +214,22 @@ class CsvTable:
         try:
             return read_csv(io.BytesIO(content), reading, ParseOptions(delimiter=self._header.delimiter), options)
         except pa.ArrowInvalid as error:
-            raise self._explain(str(error), part) from error
+            raise self._explain(str(error), content, part) from error
 
-    def _explain(self, message: str, part: int) -> InputError:
+    def _explain(self, message: str, content: bytes, part: int) -> InputError:
         """Return the error for one of pyarrow, with the line in the file and the name of the column."""
         column, row = (re.search(rf"{kind} #(\d+): ", message) for kind in ("column", "Row"))
-        where = f"line {int(row[1]) + self._lines_before(part)}" if row else f"part {part}"
+        line = _line(content, self._header.line_end, int(row[1])) + self._lines_before(part) if row else 0
+        where = f"line {line}" if row else f"part {part}"
         name = self._header.names[int(column[1])] if column else ""
-        text = message[max([found.end() for found in (column, row) if found], default=0) :]
-        fix = "give each line a value for each name in the first line"
+        text = _PYARROW.sub("", message[max([found.end() for found in (column, row) if found], default=0) :])
+        fix = (
+            f"write the names of the columns into line {self._header.lines}, and a value for each into the other lines"
+        )
         if name:
             where += f", column '{name}'"
-            fix = "write times like 2023-01-31T13:00:00Z" if name == self.timestamp_col else "correct the value"
-        return InputError(f"{self.name}: {where}: {text}", fix=fix)
+            fix = _TIME_FIX if name == self.timestamp_col else _VALUE_FIX
+        return InputError(f"{self.name}: {where}: {text}", fix=_ENCODING_FIX if "UTF8" in text else fix)
 
     def _lines_before(self, part: int) -> int:
         """Return the number of lines before a part; this reads all of them."""
@@ -237,3 +253,9 @@ class CsvTable:
         length = max(0, min(end, self._size) - first)
         self.file.seek(first)
         return self.file.read(length)
+
+
+def _line(content: bytes, line_end: bytes, row: int) -> int:
+    """Return the line of a row, both counted from 1; lines without text are no rows."""
+    lines = (number for number, line in enumerate(content.split(line_end), start=1) if line.strip(b"\r\n"))
+    return next(islice(lines, row - 1, None), row)

@@ -3,81 +3,40 @@
 Every partition has the timestamp (UTC, nanoseconds), the channels as float32 (NaN for missing values) and, in labelled
 datasets, the label column `Anomaly` (0 or 1). Datasets are read partition by partition, so memory does not grow with
 the number of rows. A folder without a manifest, or with an empty one, is an unfinished dataset, which is an error.
+
+A view is a dataset without files of its own: its manifest names ranges of rows of another dataset.
 """
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from container_component_src import storage
 from container_component_src.arrays import BoolArray, Float32Array, Int8Array, Timestamps
 from container_component_src.data_root import IF_DELETED
 from container_component_src.errors import InputError
-from container_component_src.repetition import first_repeated
 from container_component_src.storage import Location
-from container_component_src.telemetry.events import Event
+from container_component_src.telemetry.arrow import Order, rows_of, timestamps_of, to_numpy, values_of
+from container_component_src.telemetry.events import inside_any
+from container_component_src.telemetry.manifest import (
+    MANIFEST_NAME,
+    MAX_MANIFEST_BYTES,
+    Manifest,
+    Partition,
+    contradiction,
+)
 from container_component_src.telemetry.parquet import open_parquet, readable
-from container_component_src.telemetry.scaler import Scaler
 from container_component_src.telemetry.timestamps import to_iso
-from container_component_src.values import Frozen, describe
+from container_component_src.values import describe
 
 LABEL_COL = "Anomaly"
-MANIFEST_NAME = "_manifest.json"
-MAX_MANIFEST_BYTES = 256 * 2**20
 _WRITE_AGAIN = f"run the step that writes the dataset again, {IF_DELETED}"
-_TRANSPOSED_ROWS = 8_192  # at a time: a copy of a whole partition would set the peak memory of every reader
-TIMESTAMP_TYPE = pa.timestamp("ns", tz="UTC")
-PARTITION_FILE = re.compile(r"part-([0-9a-f]{8})-\d{5,}\.parquet")  # attempt that wrote it, and its number
-
-
-class Partition(Frozen):
-    """One parquet file of a dataset."""
-
-    file: str
-    rows: int = Field(ge=1)
-    start: int  # first timestamp, nanoseconds since 1970-01-01 UTC
-    end: int  # last timestamp, inclusive
-
-
-class Manifest(Frozen):
-    """Description of a dataset, written as its last file."""
-
-    timestamp_col: str
-    channels: tuple[str, ...]  # in the order of the columns
-    partitions: tuple[Partition, ...]
-    labelled: bool = False
-    missing: dict[str, int] = Field(
-        default_factory=dict
-    )  # number of NaN, infinite or null values, of channels that have any
-    events: tuple[Event, ...] = ()  # reported anomalies with rows in the dataset
-    events_without_rows: tuple[Event, ...] = ()  # in its gaps or outside it
-    scaler: Scaler | None = None  # with which the values were scaled
-    left_out: dict[str, str] = Field(default_factory=dict)  # why columns of the archives are not channels, by name
-    notes: dict[str, Any] = Field(default_factory=dict)  # how the dataset was made
-
-    @property
-    def rows(self) -> int:
-        """Number of rows of all partitions."""
-        return sum(partition.rows for partition in self.partitions)
-
-    def metadata(self) -> dict[str, Any]:
-        """Return the summary that the pipeline shows for the artifact."""
-        return {
-            "rows": self.rows,
-            "channels": len(self.channels),
-            "partitions": len(self.partitions),
-            "start": to_iso(self.partitions[0].start),
-            "end": to_iso(self.partitions[-1].end),
-            "missing_values": sum(self.missing.values()),
-            **self.notes,
-        }
 
 
 @dataclass(frozen=True)
@@ -103,6 +62,7 @@ class Dataset:
     location: Location
     manifest: Manifest
     selected: tuple[str, ...] | None = None  # the channels that are read; None: all
+    source: "Dataset | None" = None  # with the files of a view
 
     @classmethod
     def open(cls, uri: str, endpoint: str = "") -> "Dataset":
@@ -122,13 +82,14 @@ class Dataset:
                 fix=f"run the step that writes it to its end, {IF_DELETED}",
             )
         try:
-            dataset = cls(location, Manifest.model_validate_json(content))
+            described = Manifest.model_validate_json(content)
         except ValidationError as error:
             raise InputError(f"{manifest.uri}: damaged manifest ({describe(error)})", fix=_WRITE_AGAIN) from error
-        problem = _contradiction(dataset)
+        source = cls.open(described.source, endpoint) if described.source else None
+        problem = contradiction(described, location, source.manifest if source else None)
         if problem:
             raise InputError(problem, fix=_WRITE_AGAIN)
-        return dataset
+        return cls(location, described, source=source)
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -139,6 +100,24 @@ class Dataset:
         """Return the dataset without the channels that are constant in the training data, by its scaler."""
         scaler = self.manifest.scaler
         return replace(self, selected=scaler.varying) if scaler and scaler.constant else self
+
+    def view(self, parts: Sequence[Partition], notes: dict[str, Any], **fields: Any) -> "Dataset":
+        """Return a view of rows of this dataset.
+
+        Args:
+            parts: The rows, by file.
+            notes: How the view was made.
+            fields: Further fields of its manifest.
+        """
+        manifest = Manifest(
+            timestamp_col=self.manifest.timestamp_col,
+            channels=self.manifest.channels,
+            partitions=tuple(parts),
+            source=self.location.uri,
+            notes=notes,
+            **fields,
+        )
+        return Dataset(self.location, manifest, source=self)
 
     def open_partition(self, partition: Partition) -> pq.ParquetFile:
         """Open the parquet file of a partition.
@@ -159,22 +138,19 @@ class Dataset:
             raise _other_content(location, partition)
         return file
 
-    def read(self, partition: Partition, channels: Sequence[str] | None = None) -> Frame:
-        """Read one partition, with the channels of `channels` or those named.
+    def read(self, partition: Partition, channels: Sequence[str] | None = None, order: Order = "C") -> Frame:
+        """Read one partition, with the channels of `channels` or those named, in this order in memory.
 
         Raises:
             InputError: The file is absent or damaged, or it is not the one that the manifest describes.
         """
-        location = self.location / partition.file
-        with readable(location, _WRITE_AGAIN), self.open_partition(partition) as file:
-            frame = self._frame(file.read(columns=self._columns(channels), use_threads=True), channels)
-        check_content(location, partition, frame.timestamps)
-        return frame
+        names = self.channels if channels is None else channels
+        return self._frame(self._table(partition.file, names), partition, names, order)
 
-    def frames(self, channels: Sequence[str] | None = None) -> Iterator[Frame]:
+    def frames(self, channels: Sequence[str] | None = None, order: Order = "C") -> Iterator[Frame]:
         """Yield the rows of each partition, in order of time."""
         for partition in self.manifest.partitions:
-            yield self.read(partition, channels)
+            yield self.read(partition, channels, order)
 
     def load(self) -> Frame:
         """Read all rows into memory."""
@@ -191,17 +167,55 @@ class Dataset:
             position += len(frame)
         return Frame(timestamps, values, labels)
 
-    def _columns(self, channels: Sequence[str] | None) -> list[str]:
-        label = [LABEL_COL] if self.manifest.labelled else []
-        return [self.manifest.timestamp_col, *(self.channels if channels is None else channels), *label]
+    def _columns(self, channels: Sequence[str]) -> list[str]:
+        return [self.manifest.timestamp_col, *channels, *([LABEL_COL] if self.manifest.labelled else [])]
 
-    def _frame(self, table: pa.Table, channels: Sequence[str] | None) -> Frame:
-        names = self.channels if channels is None else channels
-        return Frame(
-            timestamps=timestamps_of(table.column(self.manifest.timestamp_col)),
-            values=values_of(table, names),
-            labels=table.column(LABEL_COL).to_numpy() if self.manifest.labelled else None,
-        )
+    def _table(self, file: str, channels: Sequence[str]) -> pa.Table:
+        """Read all rows of a file with the timestamps, these channels and, if the files have it, the label column."""
+        if self.source:
+            return self.source._table(file, channels)
+        location, partition = self.location / file, self._by_file[file]
+        with readable(location, _WRITE_AGAIN), self.open_partition(partition) as opened:
+            return opened.read(columns=self._columns(channels), use_threads=True)
+
+    def _frame(self, table: pa.Table, partition: Partition, channels: Sequence[str], order: Order) -> Frame:
+        """Return the rows of a partition from all rows of its file."""
+        rows = rows_of(table, partition.ranges) if partition.ranges else table
+        timestamps = timestamps_of(rows.column(self.manifest.timestamp_col))
+        check_content((self.source or self).location / partition.file, partition, timestamps)
+        return Frame(timestamps, values_of(rows, channels, order), self._labels(rows, timestamps))
+
+    def _labels(self, rows: pa.Table, timestamps: Timestamps) -> Int8Array | None:
+        if not self.manifest.labelled:
+            return None
+        if self.source:
+            return inside_any(timestamps, self.manifest.events).astype(np.int8)
+        return to_numpy(rows.column(LABEL_COL))
+
+    @cached_property
+    def _by_file(self) -> dict[str, Partition]:
+        return {partition.file: partition for partition in self.manifest.partitions}
+
+
+def read_together(datasets: Mapping[str, Dataset], channels: Sequence[str]) -> Iterator[tuple[str, Frame]]:
+    """Yield the rows of several datasets with their names, in order of time for each, and channel by channel in memory.
+
+    A file that several views share is read once.
+
+    Args:
+        datasets: The datasets, by name.
+        channels: The channels to read.
+    """
+    parts = [(name, partition) for name, dataset in datasets.items() for partition in dataset.manifest.partitions]
+    sharing: dict[tuple[str, str], list[tuple[str, Partition]]] = {}
+    for name, partition in sorted(parts, key=lambda part: part[1].start):
+        holder = datasets[name].source or datasets[name]
+        sharing.setdefault((holder.location.uri, partition.file), []).append((name, partition))
+    for users in sharing.values():
+        name, partition = users[0]
+        table = datasets[name]._table(partition.file, channels)
+        for name, partition in users:
+            yield name, datasets[name]._frame(table, partition, channels, "F")
 
 
 def check_content(file: Location, partition: Partition, timestamps: Timestamps) -> None:
@@ -218,73 +232,3 @@ def check_content(file: Location, partition: Partition, timestamps: Timestamps) 
 def _other_content(file: Location, partition: Partition) -> InputError:
     period = f"{partition.rows:,} rows from {to_iso(partition.start)} to {to_iso(partition.end)}"
     return InputError(f"{file.uri}: not the file that the manifest describes ({period})", fix=_WRITE_AGAIN)
-
-
-def _contradiction(dataset: Dataset) -> str:
-    """Return in what a manifest contradicts itself or the files in its folder, or ""."""
-    manifest, location = dataset.manifest, dataset.location
-    listed = [partition.file for partition in manifest.partitions]
-    for name in (first_repeated((manifest.timestamp_col, *manifest.channels)), first_repeated(listed)):
-        if name is not None:
-            return f"{location.uri}: the manifest lists '{name}' twice"
-    if not listed:
-        return f"{location.uri}: the manifest lists no files"
-    if not all(before.end < after.start for before, after in pairwise(manifest.partitions)):
-        return f"{location.uri}: the files of the manifest overlap in time"
-    names = {child.name for child in location.children()}
-    if missing := next((name for name in listed if name not in names), ""):
-        return f"{(location / missing).uri}: no such file, but the manifest lists it"
-    # Files of other attempts may be left where the store does not allow their deletion.
-    attempts = {_attempt(name) for name in listed}
-    others = [name for name in sorted(names - {*listed}) if name.endswith(".parquet")]
-    if other := next((name for name in others if _attempt(name) in {"", *attempts}), ""):
-        return f"{(location / other).uri}: the manifest does not list this file"
-    return ""
-
-
-def _attempt(name: str) -> str:
-    """Return the attempt that wrote a partition by the name of its file, or "" for another file."""
-    found = PARTITION_FILE.fullmatch(name)
-    return found[1] if found else ""
-
-
-def timestamps_of(column: pa.ChunkedArray) -> Timestamps:
-    """Return a timestamp column as nanoseconds since 1970-01-01 UTC, shape [rows]."""
-    return np.asarray(column.cast(TIMESTAMP_TYPE).cast(pa.int64()).to_numpy(), dtype=np.int64)
-
-
-def values_of(table: pa.Table, channels: Sequence[str]) -> Float32Array:
-    """Return channels as one array of shape [rows, channels]; nulls become NaN, true 1 and false 0."""
-    values = np.empty((table.num_rows, len(channels)), dtype=np.float32)
-    if not channels:
-        return values
-    position = 0
-    with np.errstate(over="ignore"):  # doubles out of the range of float32 become infinite, and count as missing
-        for batch in table.select(channels).to_batches(max_chunksize=_TRANSPOSED_ROWS):
-            rows = values[position : position + batch.num_rows]
-            columns = [_floats(column).to_numpy(zero_copy_only=False) for column in batch.columns]
-            np.stack(columns, axis=1, out=rows, casting="same_kind")
-            position += batch.num_rows
-    return values
-
-
-def _floats(column: pa.Array) -> pa.Array:
-    return column if pa.types.is_floating(column.type) else column.cast(pa.float32(), safe=False)
-
-
-def check_disjoint(periods: Iterable[tuple[str, int, int]]) -> None:
-    """Check that each file starts after the end of the previous one.
-
-    Args:
-        periods: Name, first and last timestamp of each file, nanoseconds since 1970-01-01 UTC.
-
-    Raises:
-        InputError: A file does not; the message names both files.
-    """
-    for (before, _, end), (after, start, _) in pairwise(periods):
-        if start <= end:
-            rows = "this row" if start == end else "the rows of this period"
-            raise InputError(
-                f"{after}: starts at {to_iso(start)}, but {before} ends at {to_iso(end)}",
-                fix=f"remove {rows} from one of the archives",
-            )

@@ -4,6 +4,7 @@ Every attempt to write a dataset uses new file names, and the manifest lists the
 an earlier attempt are never read, even if the store does not allow their deletion.
 """
 
+import json
 import logging
 import re
 import uuid
@@ -17,20 +18,24 @@ import pyarrow.parquet as pq
 from container_component_src import storage
 from container_component_src.errors import InputError, PipelineError
 from container_component_src.storage import Location
-from container_component_src.telemetry.dataset import (
-    LABEL_COL,
+from container_component_src.telemetry.arrow import TIMESTAMP_TYPE, to_arrow
+from container_component_src.telemetry.dataset import LABEL_COL, Dataset, Frame
+from container_component_src.telemetry.manifest import (
     MANIFEST_NAME,
     PARTITION_FILE,
-    TIMESTAMP_TYPE,
-    Dataset,
-    Frame,
     Manifest,
     Partition,
     check_disjoint,
 )
 
-# Float telemetry rarely repeats values: dictionaries would cost time and save no space.
-WRITE_OPTIONS: Mapping[str, Any] = {"compression": "lz4", "use_dictionary": False, "write_statistics": False}
+# Telemetry is quantized: dictionaries halve the files and the time of reading them, see docs/results.md. The limit, in
+# bytes of distinct values of a column, keeps them from costing much where values do not repeat.
+WRITE_OPTIONS: Mapping[str, Any] = {
+    "compression": "lz4",
+    "use_dictionary": True,
+    "dictionary_pagesize_limit": 1 << 16,
+    "write_statistics": False,
+}
 # Files of any attempt, finished or not.
 _OWN_FILE = re.compile(rf"({PARTITION_FILE.pattern}|{re.escape(MANIFEST_NAME)})(\.\w+\.tmp)?")
 _OUTPUT_FIX = "name an empty or new folder as output"
@@ -40,11 +45,11 @@ logger = logging.getLogger(__name__)
 
 def write_partition(file: Location, timestamp_col: str, channels: Sequence[str], frame: Frame) -> Partition:
     """Write one partition of at least one row; several processes may write different files at the same time."""
-    columns: dict[str, Any] = {timestamp_col: pa.array(frame.timestamps).cast(TIMESTAMP_TYPE)}
+    columns: dict[str, Any] = {timestamp_col: to_arrow(frame.timestamps).cast(TIMESTAMP_TYPE)}
     by_channel = np.ascontiguousarray(frame.values.T)  # one transposition instead of one strided read per column
-    columns |= {name: pa.array(by_channel[position]) for position, name in enumerate(channels)}
+    columns |= {name: to_arrow(by_channel[position]) for position, name in enumerate(channels)}
     if frame.labels is not None:
-        columns[LABEL_COL] = pa.array(frame.labels)
+        columns[LABEL_COL] = to_arrow(frame.labels)
     table = pa.table(columns)
     schema = table.schema.with_metadata(_pandas_metadata(table.schema, timestamp_col))
     with file.open_output() as output:
@@ -52,7 +57,7 @@ def write_partition(file: Location, timestamp_col: str, channels: Sequence[str],
     return Partition(file=file.name, rows=len(frame), start=int(frame.timestamps[0]), end=int(frame.timestamps[-1]))
 
 
-def commit(location: Location, manifest: Manifest) -> Dataset:
+def commit(location: Location, manifest: Manifest, source: Dataset | None = None) -> Dataset:
     """Write the manifest of a dataset, which makes it complete.
 
     Raises:
@@ -64,7 +69,7 @@ def commit(location: Location, manifest: Manifest) -> Dataset:
         ((location / partition.file).uri, partition.start, partition.end) for partition in manifest.partitions
     )
     (location / MANIFEST_NAME).write_bytes(manifest.model_dump_json(indent=1).encode())
-    return Dataset(location, manifest)
+    return Dataset(location, manifest, source=source)
 
 
 class DatasetWriter:
@@ -158,6 +163,12 @@ class DatasetWriter:
         self._committed = True
         return dataset
 
+    def commit_view(self, view: Dataset) -> Dataset:
+        """Write the manifest of a view in the place of files, and return the view."""
+        dataset = commit(self.location, view.manifest, view.source)
+        self._committed = True
+        return dataset
+
 
 def prepare_output(uri: str, endpoint: str = "", sources: Sequence[Location] = ()) -> Location:
     """Empty the folder of an output as far as the store allows deletion, and return it.
@@ -202,5 +213,11 @@ def _remove(files: Sequence[Location]) -> None:
 
 def _pandas_metadata(schema: pa.Schema, timestamp_col: str) -> Mapping[bytes, bytes]:
     """Return schema metadata with which `pandas.read_parquet` makes the timestamp the index."""
-    empty = schema.empty_table().to_pandas().set_index(timestamp_col)
-    return dict(pa.Schema.from_pandas(empty).metadata)
+    columns = [
+        {"name": name, "field_name": name, "pandas_type": str(kind), "numpy_type": str(kind), "metadata": None}
+        for name, kind in zip(schema.names, schema.types, strict=True)
+    ]
+    time = {"pandas_type": "datetimetz", "numpy_type": "datetime64[ns]", "metadata": {"timezone": "UTC"}}
+    columns[schema.names.index(timestamp_col)] |= time
+    stored = {"index_columns": [timestamp_col], "column_indexes": [], "columns": columns}
+    return {b"pandas": json.dumps(stored).encode()}

@@ -8,9 +8,10 @@ import pyarrow.parquet as pq
 
 from container_component_src import storage
 from container_component_src.telemetry.archive import OpenArchive, checked_timestamps, log_left_out, open_archive
-from container_component_src.telemetry.columns import EXCLUDED
-from container_component_src.telemetry.dataset import Dataset, Partition
+from container_component_src.telemetry.columns import EXCLUDED, check_numbers
+from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.dataset_writer import WRITE_OPTIONS, DatasetWriter
+from container_component_src.telemetry.manifest import Partition
 
 MAX_GROUP_ROWS = 65_536  # an archive may be a single large row group; later steps read whole files into memory
 
@@ -37,6 +38,7 @@ def split_archive(
         InputError: The archive is invalid (see `archive.open_archive`), or its timestamps do not increase strictly.
     """
     with open_archive(storage.resolve(file_uri), timestamp_col, exclude) as archive:
+        check_numbers(archive.file.uri, archive.columns.left_out)
         parts = range(min(rowgroup_limit, archive.table.parts) if rowgroup_limit else archive.table.parts)
         log_left_out(archive.file.uri, archive.columns.left_out)
         with DatasetWriter(target_uri, timestamp_col, archive.channels) as target:
@@ -77,9 +79,8 @@ def _write(
     if first is None:
         return None
     file = target.next_file()
-    options = {**WRITE_OPTIONS, "use_dictionary": [name for name in schema.names if name not in channels]}
     rows, end = 0, 0
-    with file.open_output() as output, pq.ParquetWriter(output, schema, **options) as writer:
+    with file.open_output() as output, pq.ParquetWriter(output, schema, **WRITE_OPTIONS) as writer:
         for piece, _, last in chain([first], pieces):
             writer.write_batch(piece)
             rows, end = rows + piece.num_rows, last

@@ -38,9 +38,14 @@ class Scaler(Frozen):
         constant = frozenset(self.constant)
         return tuple(name for name in self.channels if name not in constant)
 
-    def transform(self, values: Float32Array) -> Float32Array:
-        """Return scaled values, shape [rows, channels] as the input; NaN and infinite values become 0."""
-        scaled = values - np.asarray(self.centre, np.float32)
+    def transform(self, values: Float32Array, out: Float32Array | None = None) -> Float32Array:
+        """Return scaled values, shape [rows, channels] as the input; NaN and infinite values become 0.
+
+        Args:
+            values: Values in engineering units.
+            out: Where to write the scaled values, which may be `values`; a new array by default.
+        """
+        scaled = np.subtract(values, np.asarray(self.centre, np.float32), out=out)
         scaled /= np.asarray(self.scale, np.float32)
         finite = np.isfinite(scaled)
         if not finite.all():

@@ -6,6 +6,8 @@ see `resolution`. Channels without any value in the training data are dropped.
 """
 
 import logging
+from collections.abc import Mapping
+from contextlib import ExitStack
 
 import numpy as np
 from pydantic import ValidationError
@@ -15,7 +17,7 @@ from container_component_src.arrays import BoolArray, Float32Array, Float64Array
 from container_component_src.errors import InputError
 from container_component_src.steps.data import ScalerType
 from container_component_src.telemetry.columns import check_same_channels
-from container_component_src.telemetry.dataset import Dataset, Frame
+from container_component_src.telemetry.dataset import Dataset, read_together
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.scaler import Scaler
 from container_component_src.values import describe
@@ -55,21 +57,26 @@ class Moments:
             self._merge(values[first : first + BLOCK_ROWS])
 
     def _merge(self, values: Float32Array) -> None:
-        deviations, missing = values.astype(np.float64), ~np.isfinite(values)
-        deviations[missing] = 0
-        count = len(values) - missing.sum(axis=0)
+        minimum, maximum = values.min(axis=0), values.max(axis=0)
+        count = np.full(values.shape[1], len(values))
+        deviations = values.astype(np.float64)
+        missing = None
+        if not (np.isfinite(minimum) & np.isfinite(maximum)).all():  # one missing value makes one of them not finite
+            missing = ~np.isfinite(values)
+            count -= missing.sum(axis=0)
+            deviations[missing] = 0
+            known = np.where(missing, np.nan, values)
+            minimum, maximum = np.fmin.reduce(known, axis=0), np.fmax.reduce(known, axis=0)  # they ignore NaN
         mean = deviations.sum(axis=0) / np.maximum(count, 1)
         deviations -= mean
-        deviations[missing] = 0
+        if missing is not None:
+            deviations[missing] = 0
         total = np.maximum(self.count + count, 1)
         step = mean - self.mean
         self.squares += np.einsum("ij,ij->j", deviations, deviations) + step**2 * self.count * count / total
         self.mean += step * count / total
         self.count += count
-        # fmin and fmax ignore NaN.
-        known = np.where(missing, np.nan, values) if missing.any() else values
-        self.minimum = np.fmin(self.minimum, np.fmin.reduce(known, axis=0))
-        self.maximum = np.fmax(self.maximum, np.fmax.reduce(known, axis=0))
+        self.minimum, self.maximum = np.fmin(self.minimum, minimum), np.fmax(self.maximum, maximum)
 
     @property
     def std(self) -> Float64Array:
@@ -95,7 +102,7 @@ def fit_scaler(train_uri: str, kind: ScalerType) -> Scaler:
     """
     train = Dataset.open(train_uri)
     moments = Moments(len(train.channels))
-    for frame in train.frames():
+    for frame in train.frames(order="F"):
         moments.add(frame.values)
     known, constant = moments.count > 0, moments.constant
     if not (known & ~constant).any():
@@ -154,25 +161,46 @@ def load_scaler(uri: str) -> Scaler:
         raise InputError(f"{uri}: not a scaler ({describe(error)})", fix="fit it again") from error
 
 
-def scale_dataset(dataset_uri: str, scaler: Scaler, target_uri: str) -> Dataset:
-    """Write the scaled dataset, with the channels of the scaler in its order and without missing values.
+def scale_datasets(datasets: Mapping[str, Dataset], scaler: Scaler, targets: Mapping[str, str]) -> dict[str, Dataset]:
+    """Write scaled datasets, with the channels of the scaler in its order and without missing values.
+
+    Args:
+        datasets: The datasets, by name. Files that several of them share are read once.
+        scaler: The scaler.
+        targets: Folders of the scaled datasets, by the same names.
 
     Raises:
         InputError: The scaler was fitted on other channels.
     """
-    dataset = Dataset.open(dataset_uri)
-    fitted_on = (*scaler.channels, *scaler.absent)
-    check_same_channels(dataset_uri, sorted(dataset.channels), sorted(fitted_on), "the scaler")
-    missing = np.zeros(len(scaler.channels), dtype=np.int64)
-    timestamp_col = dataset.manifest.timestamp_col
-    with DatasetWriter(target_uri, timestamp_col, scaler.channels, sources=[dataset.location]) as target:
-        for frame in dataset.frames(channels=scaler.channels):
-            missing += (~np.isfinite(frame.values)).sum(axis=0)
-            target.write(Frame(frame.timestamps, scaler.transform(frame.values), frame.labels))
-        counts = {name: int(count) for name, count in zip(scaler.channels, missing, strict=True) if count}
-        return target.commit(
-            missing=counts, scaler=scaler, events=dataset.manifest.events, notes=dataset.manifest.notes
-        )
+    for dataset in datasets.values():
+        fitted_on = sorted((*scaler.channels, *scaler.absent))
+        check_same_channels(dataset.location.uri, sorted(dataset.channels), fitted_on, "the scaler")
+    missing = {name: np.zeros(len(scaler.channels), dtype=np.int64) for name in datasets}
+    sources = [dataset.location for dataset in datasets.values()]
+    with ExitStack() as stack:
+        writers = {
+            name: stack.enter_context(
+                DatasetWriter(targets[name], of.manifest.timestamp_col, scaler.channels, sources=sources)
+            )
+            for name, of in datasets.items()
+        }
+        for name, frame in read_together(datasets, scaler.channels):
+            for first in range(0, len(frame), BLOCK_ROWS):
+                values = frame.values[first : first + BLOCK_ROWS]
+                missing[name] += len(values) - np.isfinite(values).sum(axis=0)
+                scaler.transform(values, out=values)
+            writers[name].write(frame)
+        return {
+            name: writers[name].commit(
+                missing={
+                    channel: int(count) for channel, count in zip(scaler.channels, missing[name], strict=True) if count
+                },
+                scaler=scaler,
+                events=dataset.manifest.events,
+                notes=dataset.manifest.notes,
+            )
+            for name, dataset in datasets.items()
+        }
 
 
 def _centre_and_scale(train: Dataset, kind: ScalerType, moments: Moments) -> tuple[Float64Array, Float64Array]:

@@ -5,44 +5,52 @@ leak training data. Blocks of time are drawn instead (`blocks.py`).
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
+from typing import Any
 
 import numpy as np
 
+from container_component_src.arrays import BoolArray, IntArray, Timestamps
 from container_component_src.errors import InputError
-from container_component_src.steps.data import SplitRule
+from container_component_src.steps.data import SETS, SplitRule
 from container_component_src.telemetry.blocks import BlockDraw, nanoseconds
-from container_component_src.telemetry.dataset import Dataset, Frame
+from container_component_src.telemetry.dataset import Dataset, read_together
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.events import Event, inside_any
+from container_component_src.telemetry.manifest import Partition
+from container_component_src.telemetry.runs import runs_of
 
 logger = logging.getLogger(__name__)
 
 
-def assign(frame: Frame, events: tuple[Event, ...], draw: BlockDraw) -> dict[str, Frame]:
-    """Divide rows into the four sets, each in order; only the test set keeps its labels.
+def assign(timestamps: Timestamps, events: tuple[Event, ...], draw: BlockDraw) -> dict[str, BoolArray]:
+    """Divide rows into the four sets.
 
     Args:
-        frame: The rows.
+        timestamps: Shape [rows].
         events: All reported events. One without a row of its own, in a gap or just outside of the data, still has
             rows near it that are not nominal.
         draw: The sets of the other rows, and the length of the windows around events.
+
+    Returns:
+        Which rows are in each set, [rows], by the name of the set.
     """
-    test = inside_any(frame.timestamps, events, nanoseconds(draw.rule.window_hours))
-    unlabelled = Frame(frame.timestamps, frame.values)
-    nominal = {name: unlabelled.where(rows & ~test) for name, rows in draw.sets(frame.timestamps).items()}
-    return {**nominal, "test": frame.where(test)}
+    test = inside_any(timestamps, events, nanoseconds(draw.rule.window_hours))
+    return {**{name: rows & ~test for name, rows in draw.sets(timestamps).items()}, "test": test}
 
 
-def split_dataset(dataset_uri: str, labels_uri: str, targets: dict[str, str], rule: SplitRule) -> dict[str, Dataset]:
-    """Write the training, validation, calibration and test sets.
+def split_dataset(
+    dataset_uri: str, labels_uri: str, targets: dict[str, str], rule: SplitRule, copy: bool = False
+) -> dict[str, Dataset]:
+    """Write the training, validation, calibration and test sets; only the test set has labels.
 
     Args:
         dataset_uri: The telemetry.
         labels_uri: Label series of the telemetry.
         targets: Folder of each of the `SETS`.
         rule: Which rows go where.
+        copy: Whether to copy the rows, rather than to write views of the dataset.
 
     Raises:
         InputError: The labels are of other data, or one of the sets is empty.
@@ -57,33 +65,52 @@ def split_dataset(dataset_uri: str, labels_uri: str, targets: dict[str, str], ru
             taken = [dataset.location, labels.location, *(writer.location for writer in writers.values())]
             writer = DatasetWriter(uri, dataset.manifest.timestamp_col, dataset.channels, sources=taken)
             writers[name] = stack.enter_context(writer)
-        rows = dict.fromkeys(writers, 0)
-        for frame in _labelled(dataset, labels):
-            for name, subset in assign(frame, (*events, *rowless), draw).items():
-                writers[name].write(subset)
-                rows[name] += len(subset)
+        parts = _divide(dataset, labels, draw)
+        rows = {name: sum(part.rows for part in parts[name]) for name in targets}
         _check_none_empty(rows, dataset_uri)
-        nominal = sum(rows.values()) - rows["test"]
-        shares = {name: rows[name] / nominal for name in ("val", "calibration")}
-        _warn_of_shares(dataset_uri, shares, draw)
-        reached = {f"{name}_share": round(share, 4) for name, share in shares.items()}
-        notes = {**rule.model_dump(include={*SplitRule.model_fields}), **reached}
+        notes: dict[str, Any] = {
+            **rule.model_dump(include={*SplitRule.model_fields}),
+            **_reached_shares(rows, dataset_uri, draw),
+        }
+        views = {name: dataset.view(parts[name], notes) for name in targets}
+        views["test"] = dataset.view(parts["test"], notes, labelled=True, events=events)
+        if not copy:
+            return {name: writer.commit_view(views[name]) for name, writer in writers.items()}
+        for name, frame in read_together(views, dataset.channels):
+            writers[name].write(frame)
         return {
-            name: writer.commit(events=events if name == "test" else (), notes=notes)
-            for name, writer in writers.items()
+            name: writer.commit(events=views[name].manifest.events, notes=notes) for name, writer in writers.items()
         }
 
 
-def _labelled(dataset: Dataset, labels: Dataset) -> Iterator[Frame]:
-    """Yield the rows of a dataset with their labels."""
-    if dataset.manifest.partitions and len(dataset.manifest.partitions) == len(labels.manifest.partitions):
-        for frame, series in zip(dataset.frames(), labels.frames(), strict=True):
-            if not np.array_equal(frame.timestamps, series.timestamps):
-                break
-            yield Frame(frame.timestamps, frame.values, series.labels)
-        else:
-            return
-    raise InputError(
+def _divide(dataset: Dataset, labels: Dataset, draw: BlockDraw) -> dict[str, list[Partition]]:
+    """Return which rows of each file are in each set; this reads only timestamps.
+
+    Raises:
+        InputError: The labels are of other data.
+    """
+    events = (*labels.manifest.events, *labels.manifest.events_without_rows)
+    parts: dict[str, list[Partition]] = {name: [] for name in SETS}
+    files = dataset.manifest.partitions
+    if len(files) != len(labels.manifest.partitions):
+        raise _other_data(dataset, labels)
+    for file, frame, series in zip(files, dataset.frames(()), labels.frames(), strict=True):
+        if not np.array_equal(frame.timestamps, series.timestamps):
+            raise _other_data(dataset, labels)
+        for name, rows in assign(frame.timestamps, events, draw).items():
+            if rows.any():
+                parts[name].append(_part(file, frame.timestamps, runs_of(rows)))
+    return parts
+
+
+def _part(file: Partition, timestamps: Timestamps, runs: IntArray) -> Partition:
+    first, last = (int(timestamps[row]) for row in (runs[0, 0], runs[-1, 1] - 1))
+    ranges = tuple((start, stop) for start, stop in runs.tolist())
+    return Partition(file=file.file, rows=int(np.diff(runs).sum()), start=first, end=last, ranges=ranges)
+
+
+def _other_data(dataset: Dataset, labels: Dataset) -> InputError:
+    return InputError(
         f"{labels.location.uri}: labels of other data than {dataset.location.uri}", fix="label this dataset again"
     )
 
@@ -100,8 +127,13 @@ def _check_none_empty(rows: dict[str, int], uri: str) -> None:
             raise InputError(f"{uri}: the split leaves {name} empty ({rows})", fix=fixes[name])
 
 
-def _warn_of_shares(uri: str, shares: Mapping[str, float], draw: BlockDraw) -> None:
-    """Log if a set has too many or too few of the rows, or if blocks are much shorter than was asked for."""
+def _reached_shares(sizes: Mapping[str, int], uri: str, draw: BlockDraw) -> dict[str, float]:
+    """Return the shares of the nominal rows that sets have.
+
+    Log if a set has too many or too few of the rows, or if blocks are much shorter than was asked for.
+    """
+    nominal = sum(sizes.values()) - sizes["test"]
+    shares = {name: sizes[name] / nominal for name in ("val", "calibration")}
     rule, hours = draw.rule, draw.length / nanoseconds(1)
     for name, share in shares.items():
         wanted = rule.shares[name]
@@ -118,3 +150,4 @@ def _warn_of_shares(uri: str, shares: Mapping[str, float], draw: BlockDraw) -> N
             "and a calibration_fraction of %g",
             uri, hours, rule.block_hours, rule.val_fraction, rule.calibration_fraction,
         )  # fmt: skip
+    return {f"{name}_share": round(share, 4) for name, share in shares.items()}

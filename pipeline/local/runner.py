@@ -11,6 +11,7 @@ import threading
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -25,6 +26,7 @@ from container_component_src.scratch import RUN_ID_VARIABLE
 from container_component_src.storage import S3_ENVIRONMENT
 from pipeline.arguments import parse_arguments
 from pipeline.local import store
+from pipeline.local.closing import print_summary
 from pipeline.local.containers import ContainerLauncher
 from pipeline.local.kfp_hooks import StepRunner
 from pipeline.local.processes import ProcessLauncher
@@ -33,7 +35,6 @@ from pipeline.local.summary import (
     RunStatus,
     RunSummary,
     SummaryRules,
-    print_summary,
     summarize,
     write_summary,
 )
@@ -96,13 +97,15 @@ def run_locally(options: LocalRunOptions, console: Console | None = None) -> Run
     work_dir = options.work_dir.resolve()
     work_dir.mkdir(parents=True, exist_ok=True)
     with store.exclusive(work_dir):
-        last_run = _fresh_last_run(work_dir)
+        run_id, started, last_run = uuid.uuid4().hex[:8], datetime.now(UTC), _fresh_last_run(work_dir)
         with progress.showing(board.records):
-            status, message = _run(pipeline_spec, arguments, options, board, last_run)
+            status, message = _run(pipeline_spec, arguments, options, board, last_run, run_id)
             board.skip_pending()
         summary = summarize(
             status=status,
             pipeline=pipeline_spec.pipeline_info.name,
+            run_id=run_id,
+            started=started,
             records=board.records(),
             message=message,
             last_run=last_run,
@@ -121,10 +124,14 @@ def _try_once(pipeline_spec: Any) -> None:
 
 
 def _run(
-    pipeline_spec: Any, arguments: dict[str, object], options: LocalRunOptions, board: StepBoard, last_run: Path
+    pipeline_spec: Any,
+    arguments: dict[str, object],
+    options: LocalRunOptions,
+    board: StepBoard,
+    last_run: Path,
+    run_id: str,
 ) -> tuple[RunStatus, str]:
     """Run the graph, and return the status and the reason of a failure that no step explains."""
-    run_id = uuid.uuid4().hex[:8]
     launcher = _launcher(options, run_id)
     digest = store.source_digest(options.project_root, options.env, launcher.image_id)
     cache_root = last_run.parent / "cache" / digest

@@ -1,25 +1,20 @@
-"""Summary of a local run: summary.json, copies of the pages, and a summary on the terminal."""
+"""Summary of a local run: summary.json, and copies of the pages."""
 
 import json
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from kfp import dsl
-from rich.console import Console
-from rich.panel import Panel
-from rich.table import Table
-from rich.text import Text
 
-from pipeline.local.processes import last_lines
-from pipeline.progress import step_table
 from pipeline.steps import StepRecord, StepState
 
 PAGE_SUFFIX = ".html"  # by which a browser knows a page; kfp.local names artifacts without a suffix
+_EXTENT = ("start", "end", "rows", "channels")  # of the data, in the metadata of a dataset
 _RAN = {StepState.SUCCEEDED, StepState.CACHED}
 
 
@@ -45,6 +40,9 @@ class SummaryRules:
         gate: Name of the artifact with the conditions of the deployment.
         model_type: Type of the model artifact; the last one counts.
         deploy_step: Name of the step that deploys the model.
+        headline: Name of the output with the metrics for the terminal.
+        run: Name of the artifact with the identity of the run.
+        dataset: Name of the dataset whose metadata say how much data the run had.
     """
 
     metrics_type: str = dsl.Metrics.schema_title
@@ -53,6 +51,9 @@ class SummaryRules:
     gate: str = "gate"
     model_type: str = dsl.Model.schema_title
     deploy_step: str = "deploy_to_kserve"
+    headline: str = "headline"
+    run: str = "run"
+    dataset: str = "dataset"
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,10 @@ class RunSummary:
     Attributes:
         status: Final status.
         pipeline: Name of the pipeline.
+        run: Identity of the run: ID, start and end; from its first step also what it was compiled from, its parameters
+            and its data.
         steps: All steps and loop iterations.
+        headline: Metrics for the terminal, each as `name: text`.
         metrics: Metadata of the metrics artifacts by artifact name.
         report: Path of the report; None if this run has not written one.
         earlier_report: Path of the report of an earlier run; None if this run has one.
@@ -77,7 +81,9 @@ class RunSummary:
 
     status: RunStatus
     pipeline: str
+    run: dict[str, Any]
     steps: tuple[StepRecord, ...]
+    headline: tuple[str, ...]
     metrics: dict[str, dict[str, Any]]
     report: Path | None
     earlier_report: Path | None
@@ -99,6 +105,8 @@ def summarize(
     *,
     status: RunStatus,
     pipeline: str,
+    run_id: str,
+    started: datetime,
     records: Sequence[StepRecord],
     message: str,
     last_run: Path,
@@ -109,6 +117,8 @@ def summarize(
     Args:
         status: Final status of the run.
         pipeline: Name of the pipeline.
+        run_id: ID of the run, which ends now.
+        started: Its start.
         records: Steps of the run, which have all ended.
         message: Reason of a failure that no step explains.
         last_run: Folder for summary.json, the copies of the pages and the logs.
@@ -118,7 +128,9 @@ def summarize(
     paths: dict[str, str] = {}
     artifacts: dict[str, str] = {}
     pages: dict[str, Path] = {}
+    metadata: dict[str, dict[str, Any]] = {}
     for name, artifact in _artifacts(records):
+        metadata[name] = artifact.metadata
         artifacts[name] = artifact.uri
         if artifact.schema_title == rules.page_type:
             pages[name] = Path(artifact.uri)
@@ -131,11 +143,19 @@ def summarize(
     return RunSummary(
         status=status,
         pipeline=pipeline,
+        run={
+            "id": run_id,
+            "started": started.isoformat(timespec="seconds"),
+            "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+            **(_read(artifacts[rules.run]) if rules.run in artifacts else {}),
+            "data": _extent(metadata.get(rules.dataset, {})),
+        },
         steps=tuple(records),
+        headline=tuple(_output(records, rules.headline).splitlines()),
         metrics=metrics,
         report=report if rules.report in pages else None,
         earlier_report=report if rules.report not in pages and report.exists() else None,
-        gate=json.loads(Path(gate).read_text(encoding="utf-8")) if gate else None,
+        gate=_read(gate) if gate else None,
         model=paths.get(rules.model_type),
         artifacts=artifacts,
         pages=pages,
@@ -154,6 +174,7 @@ def write_summary(summary: RunSummary) -> None:
     document = {
         "status": summary.status,
         "pipeline": summary.pipeline,
+        "run": summary.run,
         "message": summary.message,
         "steps": [
             {
@@ -180,22 +201,6 @@ def write_summary(summary: RunSummary) -> None:
     temporary.replace(summary.last_run / "summary.json")
 
 
-def print_summary(summary: RunSummary, console: Console) -> None:
-    """Print the outcome of a run: steps, failures, metrics, paths and the next action."""
-    console.print(step_table(summary.steps))
-    for step in summary.steps:
-        if step.state is StepState.FAILED:
-            _print_failure(step, console)
-    if summary.metrics:
-        console.print(_metrics_table(summary.metrics))
-    style = "bold green" if summary.status is RunStatus.SUCCEEDED else "bold red"
-    console.print(Text(f"{summary.pipeline} {summary.status}", style=style))
-    if summary.message:
-        console.print(Text(summary.message, style="red"), soft_wrap=True)
-    for label, value in _paths(summary):
-        console.print(Text(f"{label:>10}  {value}"), soft_wrap=True)
-
-
 def _text(path: Path | None) -> str | None:
     return str(path) if path else None
 
@@ -210,53 +215,19 @@ def _artifacts(records: Sequence[StepRecord]) -> Iterator[tuple[str, dsl.Artifac
                     yield name, item
 
 
-def _print_failure(step: StepRecord, console: Console) -> None:
-    console.print(Text(f"{step.name} failed: {step.message}", style="bold red"), soft_wrap=True)
-    if step.log is not None:
-        tail = Text.from_ansi("\n".join(last_lines(step.log, 15)))
-        console.print(Panel(tail, title=f"last lines of {step.log.name}", title_align="left", border_style="red"))
-        console.print(Text(f"{'whole log':>10}  {step.log}"), soft_wrap=True)
+def _read(path: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+    return document
 
 
-def _metrics_table(metrics: dict[str, dict[str, Any]]) -> Table:
-    """Return a table with one row per metric; `x_low` and `x_high` become the interval of `x`.
-
-    An artifact that has intervals shows the metrics with one, which are the main ones; `summary.json` has all.
-    """
-    table = Table("metric", show_edge=False, pad_edge=False)
-    for column in ("value", "interval"):
-        table.add_column(column, justify="right")
-    for artifact, values in metrics.items():
-        bounds = {name: (f"{name}_low", f"{name}_high") for name in values}
-        intervals = {name: pair for name, pair in bounds.items() if {*pair} <= {*values}}
-        for name in sorted(intervals or values):
-            label = f"{artifact}: {name}" if len(metrics) > 1 else name
-            interval = " to ".join(_number(values[bound]) for bound in intervals.get(name, ()))
-            table.add_row(Text(label), _number(values[name]), interval)
-    return table
+def _extent(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return the period and the size of a dataset; kfp's metadata have numbers without a fraction as floats, too."""
+    found = {name: metadata[name] for name in _EXTENT if name in metadata}
+    return {name: int(value) if isinstance(value, float) else value for name, value in found.items()}
 
 
-def _number(value: object) -> str:
-    if not isinstance(value, int | float):
-        return str(value)
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.4g}"
-
-
-def _paths(summary: RunSummary) -> Iterator[tuple[str, object]]:
-    if summary.report is not None:
-        yield "report", summary.report
-    elif summary.earlier_report is not None:
-        written = datetime.fromtimestamp(summary.earlier_report.stat().st_mtime).astimezone()
-        yield "report", f"{summary.earlier_report} (of an earlier run, {written:%Y-%m-%d %H:%M})"
-    if summary.model is not None:
-        yield "model", f"{summary.model} ({'deployed' if summary.deployed else 'not deployed'})"
-    for condition in (summary.gate or {}).get("conditions", ()):
-        yield "gate", f"{'passed' if condition['passed'] else 'failed'}: {condition['text']}"
-    yield "logs", summary.last_run / "logs"
-    yield "summary", summary.last_run / "summary.json"
-    if summary.status is RunStatus.FAILED:
-        yield "next", "fix the cause and run again; with caching, steps that succeeded are not repeated"
-    elif summary.status is RunStatus.INTERRUPTED:
-        yield "next", "run again; with caching, steps that succeeded are not repeated"
-    elif summary.report is not None:
-        yield "next", "open the report in a browser, and call the model with `make serve`"
+def _output(records: Sequence[StepRecord], name: str) -> str:
+    """Return an output parameter of a step that ran, or an empty text."""
+    return next(
+        (str(record.outputs[name]) for record in records if record.state in _RAN and name in record.outputs), ""
+    )

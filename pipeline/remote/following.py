@@ -9,8 +9,8 @@ import click
 from container_component_src.errors import InputError
 from pipeline.login.errors import PlatformError
 from pipeline.remote.failures import describe_failure, interruptions
-from pipeline.remote.gate import not_deployed
 from pipeline.remote.request_retry import RequestRetrier
+from pipeline.remote.result import outcome_of
 from pipeline.remote.run_state import End, restarts_of
 from pipeline.remote.waiting import EndedRun, task_name, wait_for_run
 from pipeline.remote.workspace import Workspace
@@ -100,7 +100,7 @@ def _latest_runs(workspace: Workspace) -> str:
 def _report(workspace: Workspace, run_id: str, steps: Sequence[PlannedStep], ended: EndedRun) -> int:
     if ended.end is End.SUCCEEDED:
         click.echo(ended.end)
-        if line := not_deployed(workspace, run_id, ended.workflow):
+        for line in outcome_of(workspace, run_id, ended.workflow).lines():
             click.echo(line)
         return 0
     if ended.end is End.FAILED:

@@ -1,9 +1,10 @@
 """Image tag of a run: named by the user, or that of the commit as CI tags it."""
 
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from pipeline.origin import git
 
 IMAGE_TAG = "IMAGE_TAG"
 IMAGE_SOURCES = ("container_component_src", "requirements.txt", "requirements-torch.txt")  # what the image copies
@@ -41,26 +42,13 @@ def resolve_image_tag(option: str, environment: Mapping[str, str], configured: s
         return ImageTag(option, "--image-tag")
     if environment.get(IMAGE_TAG):
         return ImageTag(environment[IMAGE_TAG], IMAGE_TAG)
-    tag = _git(root, "rev-parse", f"--short={_HASH_LENGTH}", "HEAD")
+    tag = git(root, "rev-parse", f"--short={_HASH_LENGTH}", "HEAD")
     if not tag:
         return ImageTag(configured, "[image] of the configuration", chosen=False)
     warnings = []
-    if changed := _git(root, "status", "--porcelain", "--", *_IMAGE_FILES):
+    if changed := git(root, "status", "--porcelain", "--", *_IMAGE_FILES):
         first = changed.splitlines()[0].split(maxsplit=1)[-1]
         warnings.append(f"uncommitted changes ({first}) are not in the image; commit them, or name an --image-tag")
-    if not _git(root, "branch", "--remotes", "--contains", "HEAD"):
+    if not git(root, "branch", "--remotes", "--contains", "HEAD"):
         warnings.append(f"commit {tag} is not pushed, so CI has not built its image; push it, or name an --image-tag")
     return ImageTag(tag, "commit", tuple(warnings))
-
-
-def _git(root: Path, *arguments: str) -> str:
-    """Return the output of git; empty without git or outside of a checkout."""
-    try:
-        done = subprocess.run(  # noqa: PLW1510 - a failure is an answer here
-            ["git", "-C", str(root), *arguments],  # noqa: S607 - the user's git
-            capture_output=True,
-            text=True,
-        )
-    except OSError:
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""

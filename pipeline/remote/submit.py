@@ -40,9 +40,10 @@ class RunOptions:
         wait: Whether to wait for the end of the run.
         cron: Cron expression; runs start at these times instead of once now.
         upload: Whether to upload the pipeline instead of running it.
-        preflight: Whether to check image and inputs first.
+        preflight: Whether to check images and inputs first.
         retries: Maximum number of retries after the cluster interrupted a step, if the run is waited for.
         s3_secret: Name of the Secret with the steps' settings of the object storage, for the preflight.
+        images: References of the images of the run's pods, for the preflight.
 
     Raises:
         InputError: The cron expression or the name of a version is invalid.
@@ -56,6 +57,7 @@ class RunOptions:
     preflight: bool = True
     retries: int = 0
     s3_secret: str = ""
+    images: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.cron:
@@ -91,8 +93,6 @@ class CompiledPipeline:
         self.name = str(spec.pipeline_info.name)
         self.steps = plan_steps(spec)
         self.arguments = parse_arguments(spec.root, arguments)
-        executors = spec.deployment_spec["executors"].values()
-        self.image = str(next(executor["container"]["image"] for executor in executors))  # the same for all steps
 
 
 def submit(
@@ -126,7 +126,7 @@ def submit(
     cron = normalise_cron(options.cron) if options.cron else ""
     if options.preflight:
         checks = run_preflight(workspace, pipeline.root, pipeline.arguments, image, values, options.s3_secret, remote)
-        _report(checks + _check_pull(workspace, pipeline, checks))
+        _report(checks + _check_pull(workspace, pipeline, options.images, checks))
     submission = Submission(pipeline.package, pipeline.arguments, options.experiment, options.name(image))
     if cron:
         schedule_id = create_schedule(workspace, submission, cron)
@@ -166,11 +166,14 @@ def disable(workspace: Workspace, name: str) -> None:
     click.echo(f"disabled: {name}" if enabled else f"already disabled: {name}")
 
 
-def _check_pull(workspace: Workspace, pipeline: CompiledPipeline, checks: list[Check]) -> list[Check]:
-    """Check that the cluster can pull the image, which takes minutes, unless an earlier check failed."""
+def _check_pull(
+    workspace: Workspace, pipeline: CompiledPipeline, images: tuple[str, ...], checks: list[Check]
+) -> list[Check]:
+    """Check that the cluster can pull the images, which takes minutes, unless an earlier check failed."""
     if any(check.failed for check in checks):
         return []
-    return [check_pullable(pipeline.image, str(pipeline.arguments.get("namespace") or workspace.namespace))]
+    namespace = str(pipeline.arguments.get("namespace") or workspace.namespace)
+    return [check_pullable(image, namespace) for image in images]
 
 
 def _report(checks: list[Check]) -> None:

@@ -3,7 +3,8 @@ import io
 from rich.console import Console
 
 from benchmarks.results import Detail, Growth, StageResult
-from benchmarks.table import MEBIBYTE, STAGE_HEADERS, detail_row, growth_row, stage_row, stage_table
+from benchmarks.stages import STAGES
+from benchmarks.table import MEBIBYTE, STAGE_HEADERS, STARTUP_GOALS, detail_row, growth_row, stage_row, stage_table
 
 RESULT = StageResult(
     stage="split_parquet_file",
@@ -24,6 +25,7 @@ def test_a_stage_has_a_cell_for_every_header() -> None:
         "1,000,000",
         "4.00",
         "1.00",
+        "0.80",
         "250,000",
         "1.50",
         "2.67",
@@ -34,6 +36,10 @@ def test_a_stage_has_a_cell_for_every_header() -> None:
     )
     assert stage_row(RESULT) == cells
     assert len(cells) == len(STAGE_HEADERS)
+
+
+def test_goals_are_those_of_stages() -> None:
+    assert STARTUP_GOALS.keys() <= {stage.name for stage in STAGES}
 
 
 def test_what_is_unknown_is_a_dash() -> None:

@@ -11,10 +11,15 @@ from container_component_src.main import main
 from tests.evaluation.cases import write_case
 
 
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> EvaluationResult:
+    case = write_case(tmp_path_factory.mktemp("case"))
+    return evaluate(case.bundle, case.val, case.test, str(case.out), case.train)
+
+
 @pytest.fixture
-def command(tmp_path: Path) -> list[str]:
-    case = write_case(tmp_path)
-    evaluate(case.bundle, case.val, case.test, str(case.out), case.train).write(str(tmp_path / "evaluation.json"))
+def command(result: EvaluationResult, tmp_path: Path) -> list[str]:
+    result.write(str(tmp_path / "evaluation.json"))
     paths = ["--evaluation-path", str(tmp_path / "evaluation.json"), "--gate-path", str(tmp_path / "gate.json")]
     return ["check_gate", *paths]
 

@@ -23,7 +23,7 @@ def executor_input(tmp_path: Path) -> str:
 
 def deploy(bundle: Path, test_data: Path | str, executor_input: str) -> int:
     arguments = ["--bundle-path", str(bundle), "--test-df-path", str(test_data), "--service-name", "eclss"]
-    arguments += ["--executor-input", executor_input]
+    arguments += ["--executor-input", executor_input, "--combined"]  # one process
     return main(["deploy_to_kserve", *arguments, "--backend", "local"])
 
 

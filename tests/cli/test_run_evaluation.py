@@ -9,6 +9,8 @@ import pytest
 from container_component_src.alarms.files import read_alarms
 from container_component_src.evaluation.result import EvaluationResult
 from container_component_src.main import main
+from container_component_src.report.headline import headline
+from container_component_src.scratch import RUN_ID_VARIABLE
 from container_component_src.telemetry.dataset import Dataset
 from tests.evaluation.cases import Case, write_case
 
@@ -18,7 +20,7 @@ def executor_input(folder: Path) -> str:
         name: {"artifacts": [{"name": name, "type": {}, "uri": f"{folder}/{name}", "metadata": {}}]}
         for name in ("scores", "evaluation", "alarms", "metrics", "classification")
     }
-    parameters = {name: {"outputFile": f"{folder}/{name}.txt"} for name in ("composite_f1", "scores_uri")}
+    parameters = {name: {"outputFile": f"{folder}/{name}.txt"} for name in ("composite_f1", "headline", "scores_uri")}
     outputs = {"artifacts": artifacts, "parameters": parameters, "outputFile": f"{folder}/output.json"}
     return json.dumps({"outputs": outputs})
 
@@ -32,18 +34,21 @@ def command(case: Case, *more: str) -> list[str]:
     ]
 
 
-def test_hands_on_what_the_pipeline_expects(tmp_path: Path) -> None:
+def test_hands_on_what_the_pipeline_expects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(RUN_ID_VARIABLE, "run-1")
     case = write_case(tmp_path)
     assert main(command(case, "--executor-input", executor_input(tmp_path / "task"))) == 0
     result = EvaluationResult.read(str(tmp_path / "evaluation.json"))
     assert float((tmp_path / "task/composite_f1.txt").read_text()) == result.calibrated.composite_f1
+    assert (tmp_path / "task/headline.txt").read_text().splitlines() == list(headline(result))
+    assert result.run_id == "run-1"
     scores_uri = (tmp_path / "task/scores_uri.txt").read_text()
     assert Dataset.open(scores_uri).manifest.rows == result.counts.test_rows
     artifacts = json.loads((tmp_path / "task/output.json").read_text())["artifacts"]
     metadata = {name: entry["artifacts"][0]["metadata"] for name, entry in artifacts.items()}
     assert metadata["scores"]["rows"] == result.counts.test_rows
     assert metadata["metrics"] == result.scalars()
-    assert metadata["evaluation"]["events"] == 2
+    assert (metadata["evaluation"]["events"], metadata["evaluation"]["run_id"]) == (2, "run-1")
     alarms = read_alarms(str(tmp_path / "alarms"))
     assert metadata["alarms"] == {"alarms": len(alarms), "false_alarms": result.calibrated.false_alarms}
     assert metadata["classification"].keys() == {"confidenceMetrics", "confusionMatrix"}

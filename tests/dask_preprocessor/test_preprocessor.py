@@ -17,8 +17,10 @@ from hypothesis import strategies as st
 from container_component_src.dask_preprocessor import preprocessor
 from container_component_src.dask_preprocessor.preprocessor import PartitionTask, preprocess, preprocess_partition
 from container_component_src.errors import InputError
-from container_component_src.telemetry.dataset import Frame, Partition
+from container_component_src.telemetry.archive import list_archives
+from container_component_src.telemetry.dataset import Frame
 from container_component_src.telemetry.dataset_writer import write_partition
+from container_component_src.telemetry.manifest import Partition
 from container_component_src.telemetry.partitioning import split_archive
 from tests.helpers import TIME, telemetry, write_archive
 
@@ -138,6 +140,51 @@ def test_archives_may_be_given_in_any_order(dask_client: Client, tmp_path: Path)
     np.testing.assert_array_equal(first.values, second.values)
 
 
+def test_monthly_files_that_are_written_in_different_ways(dask_client: Client, tmp_path: Path) -> None:
+    ways: dict[str, dict[str, Any]] = {
+        "2023-01": {},
+        "2023-02": {"sep": ";", "encoding": "utf-8-sig", "lineterminator": "\r\n"},
+        "2023-08": {"quoting": 1, "columns": ["valve", "fan_speed", TIME, "cabin_pressure"]},  # months are missing
+        "2023-09": {"na_rep": "NaN", "sep": "\t"},
+    }
+    months = []
+    for seed, (month, way) in enumerate(ways.items()):
+        frame = telemetry(rows=80 * 60, start=f"{month}-01", seed=seed, valve=seed % 2).drop(columns=["mode", "status"])
+        frame = frame.sample(90, random_state=seed).sort_index()  # a row now and then
+        if month == "2023-09":
+            frame["fan_speed"] = np.full(90, np.nan, np.float32)
+        months.append(frame)
+        frame.to_csv(tmp_path / f"{month}.csv", index=False, **way)
+    archives = list_archives(str(tmp_path), TIME)
+    splits = [split_archive(item.uri, f"{item.uri}.split", TIME).location.uri for item in archives]
+    found = preprocess(splits, str(tmp_path / "out"), TIME, 1.0, "", dask_client)
+    expected = pd.concat(months, ignore_index=True)
+    assert found.channels == ("cabin_pressure", "fan_speed", "valve")
+    assert found.manifest.missing == {"fan_speed": 90}
+    assert found.load().timestamps.tolist() == expected[TIME].astype(np.int64).tolist()
+    np.testing.assert_allclose(found.load().values, expected[list(found.channels)], rtol=1e-6)
+
+
+def test_the_scheduler_knows_a_part_of_the_partitions_at_once(
+    dask_client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known: list[int] = []
+    mapped = dask_client.map
+    monkeypatch.setattr(preprocessor, "TASKS_AT_ONCE", 3)
+
+    def counted(function: Any, tasks: list[Any], **options: Any) -> Any:
+        known.append(len(tasks))
+        return mapped(function, tasks, **options)
+
+    monkeypatch.setattr(dask_client, "map", counted)
+    paths = [
+        write_archive(tmp_path / f"{index}.parquet", telemetry(rows=3, start=f"2023-01-{index + 1:02}"))
+        for index in range(8)
+    ]
+    assert len(_run(dask_client, paths, tmp_path / "out")) == 24
+    assert known == [3, 3, 2]
+
+
 def test_files_without_sampled_rows_have_no_partition(dask_client: Client, tmp_path: Path) -> None:
     paths = [
         write_archive(tmp_path / f"{index}.parquet", telemetry(rows=3, start=f"2023-01-{index + 1:02}"))
@@ -179,7 +226,7 @@ def test_a_running_task_does_not_recreate_its_partition_after_a_failure(
     monkeypatch.setattr(preprocessor, "write_partition", slowly)
     paths = [write_archive(tmp_path / f"{name}.parquet", telemetry(rows=10)) for name in ("a", "b")]
     monkeypatch.setattr(
-        preprocessor, "check_same_channels", lambda uri, *rest: after_start() if uri.endswith("b.parquet") else None
+        preprocessor, "check_columns", lambda uri, *rest: after_start() if uri.endswith("b.parquet") else None
     )
     with pytest.raises(InputError, match=r"b\.parquet"):
         _run(dask_client, paths, tmp_path / "out")

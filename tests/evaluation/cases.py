@@ -1,6 +1,7 @@
 """A small model bundle and the data to evaluate it on."""
 
 import math
+import shutil
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -38,6 +39,16 @@ class Case:
     test: str
     whole: str  # before the split
     out: Path
+
+    @classmethod
+    def below(cls, folder: Path) -> "Case":
+        """Return the case whose files are in a folder."""
+        return cls(**{name: str(folder / name) for name in ("bundle", "whole", *SETS)}, out=folder / "out")
+
+    def copy(self, folder: Path) -> "Case":
+        """Copy the files of the case, and what was written beside them, to a folder."""
+        shutil.copytree(self.out.parent, folder, dirs_exist_ok=True)
+        return Case.below(folder)
 
     @property
     def telemetry(self) -> dict[str, str]:
@@ -145,8 +156,7 @@ def write_case(folder: Path, cuts: tuple[int, ...] = (120, 305), window: int = 3
         writer.commit(
             missing={"fan": 3}, left_out={"mode": "text", "": "index of the rows"}, notes={"sample_frac": 0.5}
         )
-    uris = {name: str(folder / name) for name in ("bundle", "whole", *SETS)}
-    return Case(**uris, out=folder / "out")
+    return Case.below(folder)
 
 
 def later(frame: Frame, times: int) -> Frame:

@@ -1,6 +1,8 @@
 """Baselines against the definitions of their scores."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,9 +10,10 @@ from scipy.spatial import distance
 from sklearn.decomposition import PCA
 
 from container_component_src.arrays import Float32Array
-from container_component_src.evaluation.baselines import Scorer, fit_baselines
+from container_component_src.evaluation.baselines import ForestScorer, Scorer, fit_baselines
 from container_component_src.evaluation.windowed_baselines import EXPLAINED_VARIANCE
-from container_component_src.telemetry.dataset import Dataset
+from container_component_src.telemetry.dataset import Dataset, Frame
+from container_component_src.telemetry.manifest import Partition
 from tests.helpers import write_dataset
 
 CHANNELS = 5
@@ -54,6 +57,12 @@ def test_the_isolation_forest_scores_an_outlier_highest(tmp_path: Path) -> None:
     assert np.argmax(fitted(tmp_path, train)["isolation_forest"].scores(rows)) == 50
 
 
+def test_the_scores_of_the_isolation_forest_are_those_of_scikit_learn(tmp_path: Path) -> None:
+    scorer, rows = fitted(tmp_path, correlated(1000))["isolation_forest"], correlated(50, seed=1)
+    assert isinstance(scorer, ForestScorer)
+    np.testing.assert_allclose(scorer.scores(rows), -scorer.forest.score_samples(rows), rtol=1e-6)
+
+
 @pytest.mark.parametrize("partition_rows", [1, 7, 1000])
 def test_the_partitioning_does_not_matter(tmp_path: Path, partition_rows: int) -> None:
     train, rows = correlated(200), correlated(20, seed=1)
@@ -68,3 +77,19 @@ def test_a_duplicated_channel_does_not_change_the_mahalanobis_distance(tmp_path:
     expected = fitted(tmp_path / "once", train)["mahalanobis"].scores(rows)
     twice = fitted(tmp_path / "twice", np.hstack([train, train[:, :1]]))["mahalanobis"]
     np.testing.assert_allclose(twice.scores(np.hstack([rows, rows[:, :1]])), expected, rtol=1e-2)
+
+
+def test_all_baselines_are_fitted_in_one_pass_over_the_training_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = write_dataset(tmp_path, correlated(100), partition_rows=30)
+    read, of_partition = [], Dataset.read
+
+    def counted(dataset: Dataset, partition: Partition, channels: Sequence[str] | None = None, *order: Any) -> Frame:
+        if channels != ():  # more than the timestamps
+            read.append(partition.file)
+        return of_partition(dataset, partition, channels, *order)
+
+    monkeypatch.setattr(Dataset, "read", counted)
+    fit_baselines(train, seed=0, window_steps=3)
+    assert read == [partition.file for partition in train.manifest.partitions]

@@ -123,6 +123,7 @@ def test_resamples_equal_the_metrics_of_the_rows_drawn(data: LabelledScores, rul
     alarms = FoundAlarms.by(rule, data)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bootstrap, "RESAMPLES", 5)
+        patch.setattr(bootstrap, "_AT_ONCE", 2)
         resamples = bootstrap.resample(data, seed, alarms)
     starts = bootstrap.block_starts(data)
     assert (resamples is None) == (len(starts) < 2)

@@ -17,7 +17,7 @@ from container_component_src.steps.training import TrainingArguments
 from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.events import Event
-from container_component_src.telemetry.scaling import fit_scaler, scale_dataset
+from container_component_src.telemetry.scaling import fit_scaler, scale_datasets
 from tests.model.datasets import SECOND, make_values
 
 CHANNELS = ("pressure", "door", "temperature", "valve", "fan")  # the second and the fourth are constant
@@ -60,8 +60,7 @@ def run(folder: Path, frames: dict[str, Frame], channels: tuple[str, ...] = CHAN
             writer.commit(events=events)
     scaler = fit_scaler(str(folder / "train"), ScalerType.STANDARD)
     scaled = {name: str(folder / "scaled" / name) for name in frames}
-    for name, uri in scaled.items():
-        scale_dataset(str(folder / name), scaler, uri)
+    scale_datasets({name: Dataset.open(str(folder / name)) for name in frames}, scaler, scaled)
     arguments = TrainingArguments(
         train_df_path=scaled["train"], val_df_path=scaled["val"], model_output_file=str(folder / "model"),
         batch_size=50, max_epochs=2, min_epoch_steps=1, latent_dim=2, hidden_dims=(8, 4), lr=0.01,

@@ -100,11 +100,24 @@ def test_events_list_their_top_channels(tmp_path: Path) -> None:
     assert second.top_channels[0].channel == "pressure"
     assert len(first.top_channels) == len(CHANNELS)
     fan = anomalous_frame()[0].values[100:140, 2].astype(np.float64)
-    usual = np.median(normal_frame(5, labelled=False).values[:, 2].astype(np.float64) ** 2)
-    assert first.top_channels[0].excess == pytest.approx(0.5 * (np.mean(fan**2) - usual), rel=1e-4)
+    usual = open_info(case.bundle).calibrated.channel_nats[2]  # as in alarms
+    assert first.top_channels[0].excess == pytest.approx(0.5 * (np.mean(fan**2) + math.log(2 * math.pi)) - usual)
     assert first.detected
     assert first.delay_s == 1.0  # the median rises with the second anomalous row
     assert first.peak_score > 8.0
+
+
+def test_events_have_what_the_model_expected_and_their_first_alarm(tmp_path: Path) -> None:
+    case = write_case(tmp_path)
+    alarms = str(tmp_path / "alarms.ndjson")
+    result = evaluate(case.bundle, case.calibration, case.test, str(case.out), alarms_out_uri=alarms)
+    first, second = result.events
+    assert [item.channel for item in first.expected.channels] == ["fan"]  # the only one that moved
+    assert {*first.expected.channels[0].low, *first.expected.channels[0].high} == {0}  # all that this model expects
+    assert (first.expected.timestamps[0], second.expected.timestamps[0]) == (START, START)
+    in_first = [alarm for alarm in read_alarms(alarms) if first.id in (alarm.events or ())]
+    assert first.alarm_start == in_first[0].start == START + 101 * SECOND
+    assert first.similar == second.similar == ()  # the fan, and the pressure
 
 
 def test_root_causes_are_those_of_the_events_that_name_them(tmp_path: Path) -> None:
@@ -182,7 +195,14 @@ def test_baselines_are_evaluated_on_the_same_rows(tmp_path: Path) -> None:
         for metric, interval in baseline.advantage.items():
             gain = getattr(result, metric) - getattr(baseline, metric)
             assert interval.low - 1e-3 <= gain <= interval.high + 1e-3
-    assert result.scalars()["mahalanobis_pr_auc"] == result.baselines[1].pr_auc
+        assert baseline.intervals.keys() >= {"composite_f1", "event_recall", "alarms_per_day", "pr_auc"}
+        for metric in ("composite_f1", "event_recall", "alarms_per_day"):
+            interval, value = baseline.intervals[metric], getattr(baseline.calibrated, metric)
+            assert interval.low <= value <= interval.high
+    scalars, mahalanobis = result.scalars(), result.baselines[1]
+    assert scalars["mahalanobis_pr_auc"] == mahalanobis.pr_auc
+    assert scalars["mahalanobis_composite_f1"] == mahalanobis.calibrated.composite_f1
+    assert scalars["mahalanobis_composite_f1_high"] == mahalanobis.intervals["composite_f1"].high
 
 
 def test_baselines_get_their_rules_by_the_settings_of_the_model(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from container_component_src.evaluation.result import ALARM_METRICS, EvaluationR
 from tests.evaluation.cases import write_case
 
 
-@pytest.fixture
-def result(tmp_path: Path) -> EvaluationResult:
-    case = write_case(tmp_path)
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> EvaluationResult:
+    case = write_case(tmp_path_factory.mktemp("case"))
     return evaluate(case.bundle, case.calibration, case.test, str(case.out))
 
 

@@ -85,5 +85,5 @@ def test_the_limit_of_a_channel_is_a_quantile_of_its_contributions(tmp_path: Pat
     values = normal_frame(5, labelled=False).values.astype(np.float64)
     expected = 0.5 * (np.quantile(values**2, CHANNEL_QUANTILE, axis=0) + np.log(2 * np.pi))
     assert bundle.info.calibrated.settings.alarm_quantile != CHANNEL_QUANTILE
-    assert scores.usual.limit.shape == (len(CHANNELS),)
-    np.testing.assert_allclose(scores.usual.limit, expected, rtol=1e-4)
+    assert scores.limit.shape == (len(CHANNELS),)
+    np.testing.assert_allclose(scores.limit, expected, rtol=1e-4)

@@ -13,11 +13,11 @@ from container_component_src.evaluation.windowed_baselines import (
     EXPLAINED_VARIANCE,
     KMeansScorer,
     ResidualScorer,
+    WindowSample,
     WindowSeries,
     fit_windowed_baselines,
-    sample_windows,
 )
-from container_component_src.telemetry.dataset import Frame
+from container_component_src.telemetry.dataset import Dataset, Frame
 from tests.helpers import write_dataset
 
 SECOND = 10**9
@@ -29,6 +29,13 @@ def frame(seconds: list[int], values: Float32Array) -> Frame:
 
 def pushed(series: WindowSeries, piece: Frame, rows: IntArray | None = None) -> list[list[float]]:
     return [window for _, windows in series.push(piece, rows) for window in windows.tolist()]
+
+
+def sample_windows(train: Dataset, steps: int) -> Float32Array:
+    sample = WindowSample(train, steps)
+    for piece in train.frames():
+        sample.add(piece)
+    return sample.windows()
 
 
 def test_windows_look_back_only_and_never_across_a_gap() -> None:
@@ -80,7 +87,7 @@ def test_the_residual_by_hand() -> None:
 def test_two_clusters_of_windows_are_found(tmp_path: Path) -> None:
     values = np.repeat([[0.0, 0.0], [8.0, 0.0]], 300, axis=0)
     train = write_dataset(tmp_path, values)
-    kmeans = fit_windowed_baselines(train, seed=0, window_steps=2)["windowed_kmeans"]
+    kmeans = fit_windowed_baselines(sample_windows(train, 2), 0, 2)["windowed_kmeans"]
     windows = np.array([[0, 0, 0, 0], [8, 0, 8, 0], [8, 0, 0, 0], [0, 3, 0, 4]], dtype=np.float32)
     # A step down, which the training data does not have, and another channel are far from all centres.
     assert kmeans.scores(windows) == pytest.approx([0, 0, 64, 25], abs=0.5)
@@ -94,14 +101,14 @@ def test_the_residual_is_the_reconstruction_error_of_the_components(tmp_path: Pa
     windows = sample_windows(train, 4)
     pca = PCA(n_components=EXPLAINED_VARIANCE, svd_solver="full").fit(windows)
     expected = ((windows - pca.inverse_transform(pca.transform(windows))) ** 2).sum(axis=1)
-    found = fit_windowed_baselines(train, seed=0, window_steps=4)["windowed_pca"].scores(windows)
+    found = fit_windowed_baselines(sample_windows(train, 4), 0, 4)["windowed_pca"].scores(windows)
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
 
 
 def test_windows_of_equal_channels_leave_a_residual(tmp_path: Path) -> None:
     """With one channel and one step, a component would explain everything, and every score would be 0."""
     train = write_dataset(tmp_path, np.arange(50.0)[:, np.newaxis], ["a"])
-    pca = fit_windowed_baselines(train, seed=0, window_steps=1)["windowed_pca"]
+    pca = fit_windowed_baselines(sample_windows(train, 1), 0, 1)["windowed_pca"]
     assert pca.scores(np.array([[24.5], [34.5]], dtype=np.float32)).tolist() == [0, 100]
 
 
@@ -119,5 +126,5 @@ def test_the_sample_is_bounded_and_spaced_evenly(
 
 def test_fewer_rows_than_clusters_are_enough(tmp_path: Path) -> None:
     train = write_dataset(tmp_path, np.array([[0.0, 1.0], [2.0, 0.0], [1.0, 5.0]]))
-    for scorer in fit_windowed_baselines(train, seed=0, window_steps=2).values():
+    for scorer in fit_windowed_baselines(sample_windows(train, 2), 0, 2).values():
         assert np.isfinite(scorer.scores(sample_windows(train, 2))).all()

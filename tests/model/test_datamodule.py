@@ -14,6 +14,7 @@ from container_component_src.model.datamodule import (
     Shard,
     TelemetryDataModule,
     TensorSource,
+    block_sizes,
     load_values,
 )
 from container_component_src.telemetry.dataset import Dataset
@@ -130,6 +131,11 @@ def test_no_pass_of_a_training_repeats_an_order() -> None:
 def test_distributed_block_is_one_batch() -> None:
     assert {len(block) for block in numbered(100).shuffled(8, 0, 0, Shard(1, 2))} == {1}
     assert len(next(numbered(100).shuffled(8, 0, 0, Shard()))) == 13
+
+
+def test_batches_of_an_epoch_are_sized_while_they_are_drawn() -> None:
+    """A list of them would take more memory than the rows of a large training set."""
+    assert next(block_sizes(10**15, 10**15, 256, Shard(0, 2), 2_048)) == [256]
 
 
 def test_rows_are_loaded_in_a_seeded_order(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ found = [round(float(weights), 4), [name for name in heavy if name in sys.module
     assert run(code) == [0.5, []]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "first",
     ["from torch._dynamo.backends.registry import get_default_backend\nimport torchmetrics.classification", ""],

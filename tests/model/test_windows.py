@@ -75,10 +75,14 @@ def test_scores_do_not_depend_on_the_pieces(steps: int, cuts: list[int], gap: in
     values = np.random.default_rng(2).standard_normal((40, CHANNELS + 2)).astype(np.float32)
     times = SECOND * (np.arange(40, dtype=np.int64) + 60 * (np.arange(40) >= gap))
     whole = RowScorer(make_model(steps), dict.fromkeys(constant, 1.5), 10 * SECOND)
-    scorer = SeriesScorer(whole)
+    scorer, alone = SeriesScorer(whole), SeriesScorer(whole)
     bounds = [0, *sorted(cuts), 40]
-    parts = [scorer.push(times[a:b], values[a:b]) for a, b in pairwise(bounds)]
+    pieces = [scorer.push_with_expected(times[a:b], values[a:b]) for a, b in pairwise(bounds)]
+    parts = [alone.push(times[a:b], values[a:b]) for a, b in pairwise(bounds)]
     np.testing.assert_allclose(np.concatenate(parts), whole.contributions(values, times), rtol=1e-5, atol=1e-5)
+    outputs = whole.contributions_and_reconstruction(values, times)
+    for found, expected in zip(zip(*pieces, strict=True), outputs, strict=True):
+        np.testing.assert_allclose(np.concatenate(found), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_scores_of_windows_by_hand() -> None:

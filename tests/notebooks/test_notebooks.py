@@ -4,7 +4,9 @@ import ast
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import nbformat
 import pytest
@@ -88,6 +90,38 @@ def test_notebook_is_stripped(path: Path) -> None:
         assert cell["metadata"] == {}, cell["id"]
         assert (cell.get("outputs", []), cell.get("execution_count")) == ([], None), cell["id"]
     assert text == json.dumps(notebook, ensure_ascii=False, indent=1, sort_keys=True) + "\n"  # as Jupyter saves it
+
+
+@pytest.mark.parametrize(
+    ("detected", "event"),
+    [
+        ((True, True, False), "b: FAN (the last event that was detected)"),
+        ((False, False, False), "c: FAN (the last reported event, because none was detected)"),
+        (None, "c: FAN (the last reported event, because none was detected)"),
+    ],
+)
+def test_the_query_notebook_opens_at_a_detected_event(
+    detected: tuple[bool, ...] | None, event: str, tmp_path: Path
+) -> None:
+    """Without a run of its own, as with a service elsewhere, there is no evaluation."""
+    if detected:
+        (tmp_path / "last_run").mkdir()
+        (tmp_path / "last_run" / "summary.json").write_text('{"artifacts": {"evaluation": "there"}}')
+    notebook = nbformat.read(ROOT / "notebooks" / "03_query_model.ipynb", as_version=4)
+    (cell,) = [cell for cell in notebook.cells if cell.id == "event"]
+    events = [SimpleNamespace(id=name, title="FAN") for name in "abc"]
+    tested = [SimpleNamespace(id=name, detected=found) for name, found in zip("abc", detected or (), strict=False)]
+    markdown = Mock()
+    names = {
+        "json": json,
+        "work_dir": tmp_path,
+        "settings": Mock(),
+        "read_reports": Mock(return_value=events),
+        "EvaluationResult": Mock(**{"read.return_value.events": tested}),
+        "Markdown": markdown,
+    }
+    exec(cell.source, names)
+    markdown.assert_called_once_with(event)
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from container_component_src.settings import Settings
+from container_component_src.steps.shared import Origin
 from pipeline import steps
 from pipeline.compilation import compile_pipeline
 
@@ -15,10 +16,14 @@ _compile, _load = compile_pipeline, steps.load_pipeline_spec
 
 
 def compile_once(
-    settings: Settings, output: Path, cache: bool = True, parameters: Mapping[str, object] | None = None
+    settings: Settings,
+    output: Path,
+    cache: bool = True,
+    parameters: Mapping[str, object] | None = None,
+    origin: Origin | None = None,
 ) -> None:
     """Stand in for `compile_pipeline`."""
-    output.write_text(_compiled(settings.model_dump_json(), cache, json.dumps(parameters)))
+    output.write_text(_compiled(settings.model_dump_json(), cache, json.dumps(parameters), origin))
 
 
 def load_once(package: Path) -> Any:
@@ -27,10 +32,10 @@ def load_once(package: Path) -> Any:
 
 
 @functools.cache
-def _compiled(settings: str, cache: bool, parameters: str) -> str:
+def _compiled(settings: str, cache: bool, parameters: str, origin: Origin | None) -> str:
     with TemporaryDirectory() as folder:
         package = Path(folder) / "pipeline.yaml"
-        _compile(Settings.model_validate_json(settings), package, cache, json.loads(parameters))
+        _compile(Settings.model_validate_json(settings), package, cache, json.loads(parameters), origin)
         return package.read_text()
 
 

@@ -12,10 +12,12 @@ import yaml
 
 from container_component_src.errors import InputError
 from container_component_src.settings import load_settings
+from container_component_src.steps.shared import Origin
 from pipeline import local
 from pipeline.compile_and_run_pipeline import compile_and_run_pipeline, run_on_this_machine
 from pipeline.local import LocalRunOptions
 from pipeline.options import check_options, parse_parameters
+from tests.pipeline.remote.command import call
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -57,7 +59,7 @@ def test_a_local_run_gets_a_data_root_that_any_working_directory_finds(
     monkeypatch.setenv("HOME", str(tmp_path))
     settings = load_settings(ROOT / "config.toml")
     paths = settings.paths.model_copy(update={"work_dir": tmp_path})
-    run_on_this_machine(settings.model_copy(update={"paths": paths}), {"data_root": data_root}, cache=True)
+    run_on_this_machine(settings.model_copy(update={"paths": paths}), {"data_root": data_root}, Origin(), cache=True)
     assert given[0].arguments["data_root"] == folder.format(home=tmp_path)
 
 
@@ -72,11 +74,6 @@ def test_malformed_parameter_is_named(text: str) -> None:
     [
         ((), "this is not a Kubeflow notebook"),
         (("--local", "--remote"), "exclude each other"),
-        (
-            ("--compile-only", "--output", "/dev/null/pipeline.yaml"),
-            "/dev/null/pipeline.yaml: a folder of this path is",
-        ),
-        (("--compile-only", "--output", "/dev/full"), "/dev/full: the output is a file, but this is a device"),
         (("--local", "--config", "absent.toml"), "absent.toml"),
         (("--local", "--config", "/dev/zero"), "/dev/zero: not a regular file"),
         (("--compile-only", "--param", "latent_dims=[100000000]"), "but a pod (memory 8Gi) has 8.0 GiB"),
@@ -84,8 +81,28 @@ def test_malformed_parameter_is_named(text: str) -> None:
         (("--local", "--param", "window_hours=long"), "window_hours"),
     ],
 )
-def test_bad_use_is_one_line_and_exit_code_2(arguments: tuple[str, ...], message: str) -> None:
-    finished = run(*arguments)
+def test_bad_use_is_one_line_and_exit_code_2(
+    arguments: tuple[str, ...],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    finished = call(tmp_path, monkeypatch, capsys, *arguments, IMAGE_TAG="1.0")
+    assert finished.code == 2
+    (line,) = finished.error.splitlines()
+    assert message in line
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("/dev/null/pipeline.yaml", "/dev/null/pipeline.yaml: a folder of this path is"),
+        ("/dev/full", "/dev/full: the output is a file, but this is a device"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_one_line_and_exit_code_2(output: str, message: str) -> None:
+    finished = run("--compile-only", "--output", output)
     assert finished.returncode == 2
     (line,) = finished.stderr.splitlines()
     assert message in line

@@ -32,6 +32,7 @@ def test_inputs_and_outputs_follow_the_declaration() -> None:
         "metrics": "system.Metrics@0.0.1",
         "classification": "system.ClassificationMetrics@0.0.1",
         "composite_f1": "Float",
+        "headline": "String",
     }
 
 
@@ -60,7 +61,7 @@ def test_fingerprints_are_inputs_that_no_option_takes(step: Any, key: str) -> No
 
 
 def test_only_the_first_step_gets_all_parameters() -> None:
-    assert set(spec_of(ListArchives).inputs) == {*pipeline_parameters(), "training_pods"}
+    assert set(spec_of(ListArchives).inputs) == {*pipeline_parameters(), "training_pods", "origin"}
     assert set(spec_of(Cleanup).inputs) == {"namespace", "backend"}
 
 

@@ -24,6 +24,7 @@ from container_component_src.settings import Settings, load_settings
 from container_component_src.steps.calibration import AlarmSettings
 from container_component_src.steps.data import SETS
 from container_component_src.steps.parameters import pipeline_parameters
+from container_component_src.steps.shared import Origin
 from container_component_src.storage import S3_ENVIRONMENT
 from pipeline.compilation import compile_pipeline
 from pipeline.pipeline_definition import defaults
@@ -231,11 +232,11 @@ def test_no_argument_mixes_text_and_placeholders(spec: dict[str, Any]) -> None:
             assert "{{" not in argument or re.fullmatch(r"\{\{[^{}]*\}\}", argument), argument
 
 
-def test_only_listing_deployment_and_cleanup_always_run(spec: dict[str, Any]) -> None:
+def test_only_listing_report_deployment_and_cleanup_always_run(spec: dict[str, Any]) -> None:
     uncached = {
         name for name, task in container_tasks(spec).items() if not task.get("cachingOptions", {}).get("enableCache")
     }
-    assert uncached == {"list-archives", "deploy-to-kserve", "cleanup"}
+    assert uncached == {"list-archives", "visualize-results", "deploy-to-kserve", "cleanup"}
 
 
 def test_credentials_come_from_the_secret_alone(documents: list[dict[str, Any]]) -> None:
@@ -349,6 +350,27 @@ def test_launched_pods_are_as_the_configuration_says(name: str, tmp_path: Path) 
     assert given.get("job_timeout", 86_400) == 86_400
 
 
+@pytest.mark.parametrize(("gpus", "expected"), [(0, "plain:1.2"), (1, "registry/cuda:1.2")])
+def test_only_pods_with_gpus_run_the_image_that_is_named_for_them(gpus: int, expected: str, tmp_path: Path) -> None:
+    values = load_settings(ROOT / "config.toml").model_dump(by_alias=True)
+    values["image"] |= {"repository": "plain", "gpu_repository": "registry/cuda", "tag": "1.2"}
+    values["resources"]["training"]["gpus"] = gpus
+    output = tmp_path / "pipeline.yaml"
+    compile_pipeline(Settings.model_validate(values), output)
+    compiled = next(yaml.safe_load_all(output.read_text()))
+    assert {container["image"] for container in executors(compiled).values()} == {"plain:1.2"}
+    inputs = {name: task.get("inputs", {}).get("parameters", {}) for name, task in container_tasks(compiled).items()}
+    images = {
+        name: json.loads(given["runtimeValue"]["constant"])["image"]
+        for name, parameters in inputs.items()
+        for parameter, given in parameters.items()
+        if parameter in ("pods", "training_pods")
+    }
+    others = dict.fromkeys(("run-dask-preprocessing", "deploy-to-kserve"), "plain:1.2")
+    training = dict.fromkeys(("list-archives", "run-katib-experiment", "run-pytorchjob"), expected)
+    assert images == {**others, **training}
+
+
 @pytest.mark.parametrize(
     "name",
     ["run-dask-preprocessing", "run-katib-experiment", "run-pytorchjob"],
@@ -377,7 +399,7 @@ def test_parameters_are_described_and_have_the_declared_defaults(spec: dict[str,
 
 def test_the_first_step_gets_all_parameters(spec: dict[str, Any]) -> None:
     inputs = spec["components"]["comp-list-archives"]["inputDefinitions"]["parameters"]
-    assert set(inputs) == {*pipeline_parameters(), "training_pods"}
+    assert set(inputs) == {*pipeline_parameters(), "training_pods", "origin"}
 
 
 def launch_options(spec: dict[str, Any], name: str) -> tuple[click.Command, dict[str, str]]:
@@ -451,6 +473,18 @@ def test_compiled_file_loads_again(tmp_path: Path) -> None:
     loaded = kfp_components.load_component_from_file(str(output))
     assert loaded.pipeline_spec.pipeline_info.name == "columbus-eclss-ad-pipeline"
     assert list(tmp_path.iterdir()) == [output]
+
+
+def test_the_report_names_the_run_that_the_first_step_wrote_down(tmp_path: Path) -> None:
+    output, origin = tmp_path / "p.yaml", Origin(title="Loop", config="own.toml", commit="c0ffee", image="name:1.0")
+    compile_pipeline(load_settings(ROOT / "config.toml"), output, origin=origin)
+    spec, _ = yaml.safe_load_all(output.read_text())
+    tasks = spec["components"]["comp-exit-handler-1"]["dag"]["tasks"]
+    assert tasks["visualize-results"]["inputs"]["artifacts"]["run"] == {
+        "taskOutputArtifact": {"producerTask": "list-archives", "outputArtifactKey": "run"}
+    }
+    given = tasks["list-archives"]["inputs"]["parameters"]["origin"]["runtimeValue"]["constant"]
+    assert Origin.model_validate_json(given) == origin
 
 
 def test_only_a_model_that_passes_the_gate_is_deployed(spec: dict[str, Any]) -> None:

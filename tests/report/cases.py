@@ -15,7 +15,7 @@ from container_component_src.steps.evaluation import VisualizeResults
 from tests.evaluation.cases import SECOND, START, Case
 
 TRIALS = 'trial,state,val_loss,latent_dim,hidden_dims\n0,succeeded,42.0,8,"64,32"\n1,succeeded,41.0,16,</script>\n'
-LARGEST = 8_000_000
+LARGEST = 8_500_000
 
 
 class Page(HTMLParser):
@@ -62,7 +62,7 @@ def evaluated(case: Case, train_uri: str = "") -> EvaluationResult:
     return result
 
 
-def report(case: Case, trials: bool = True, gate: str = "") -> Page:
+def report(case: Case, trials: bool = True, gate: str = "", run: str = "") -> Page:
     """Write the report of the files of a case."""
     folder: Path = case.out.parent
     (folder / "trials.csv").write_text(TRIALS)
@@ -74,6 +74,7 @@ def report(case: Case, trials: bool = True, gate: str = "") -> Page:
             alarms_path=str(folder / "alarms.ndjson"),
             bundle_path=case.bundle,
             gate_path=gate,
+            run_path=run,
             trials_path=str(folder / "trials.csv") if trials else "",
             report_path=str(folder / "report.html"),
         )

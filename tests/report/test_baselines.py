@@ -24,7 +24,7 @@ WEAK = baseline("pca_residual", 0.3, 0.2, (0.2, 0.4))
         (
             baseline("mahalanobis", 0.7, 0.6, (0.01, -0.02)),
             "The model beats all 2 baselines (+0.1 in PR AUC over Mahalanobis distance, +0.1 in composite F1 over "
-            "Mahalanobis distance). This is uncertain: the 95 % interval of its lead includes zero (-0.020 to +0.080 "
+            "Mahalanobis distance). This is uncertain: the 95 % interval of its lead includes zero (-0.0200 to +0.0800 "
             "in PR AUC over Mahalanobis distance).",
         ),
         (

@@ -16,17 +16,23 @@ from container_component_src.evaluation.leads import NAMES
 from container_component_src.evaluation.result import EvaluationResult
 from container_component_src.model.bundle_info import open_info
 from container_component_src.report import alarms as report_alarms
+from container_component_src.report.text import fraction, interval_text
 from container_component_src.steps.calibration import Smoothing
 from container_component_src.steps.evaluation import GateLimits
 from tests.evaluation.cases import Case, anomalous_frame, make_bundle, write_case
 from tests.report.cases import Page, alarm, evaluated, report
 
 
-@pytest.fixture
-def case(tmp_path: Path) -> Case:
-    case = write_case(tmp_path)
+@pytest.fixture(scope="module")
+def evaluated_once(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    case = write_case(tmp_path_factory.mktemp("case"))
     evaluated(case)
     return case
+
+
+@pytest.fixture
+def case(evaluated_once: Case, tmp_path: Path) -> Case:
+    return evaluated_once.copy(tmp_path)
 
 
 def test_the_page_is_complete_and_needs_no_network(case: Case) -> None:
@@ -49,6 +55,16 @@ def test_columns_that_are_no_channels_are_named(case: Case) -> None:
     )
 
 
+def test_numbers_of_the_tables_and_texts_have_three_significant_digits(case: Case) -> None:
+    write_alarms(str(case.out.parent / "alarms.ndjson"), [alarm(open_info(case.bundle), 98, 139, peak_score=1234.567)])
+    texts = [text for text in report(case).texts if not text.strip().startswith(":root")]  # the style sheet
+    numbers = [number for text in texts for number in re.findall(r"\d+\.\d+", text)]
+    assert len(numbers) > 50
+    assert [number for number in numbers if len(number.replace(".", "").lstrip("0")) > 3] == []
+    assert not re.search(r"\de[-+]\d", " ".join(texts))  # no exponents
+    assert "1\u202f230 nats" in texts
+
+
 def test_titles_are_escaped(case: Case) -> None:
     page = report(case)
     assert "Fan <b>& co</b>" in page.texts
@@ -68,7 +84,10 @@ def test_the_table_of_alarms_has_all_alarms_with_escaped_texts(case: Case) -> No
     true, false = alarm(info, 98, 139, ("A-1",)), alarm(info, 200, 230).model_copy(update={"subsystem": "<u>air</u>"})
     page = with_alarms(case, true, false)
     text = " ".join(" ".join(page.texts).split())
-    assert f"{true.id} True alarm 2020-09-13 12:28:18 41 s 20 2020-09-13 12:28:59 fan fan 70 % <i>pressure</i>" in text
+    assert (
+        f"{true.id} True alarm 2020-09-13 12:28:18 41 s 20 nats 2020-09-13 12:28:59 fan fan 70 % <i>pressure</i>"
+        in text
+    )
     assert "<i>pressure</i> 30 % ventilation A-1 " in text
     assert f"{false.id} False alarm " in text
     assert "<u>air</u> 60 s after A-1 " in text
@@ -121,7 +140,7 @@ def test_metrics_of_rows_come_after_those_of_alarms(case: Case) -> None:
 def test_root_causes_are_shown_if_reports_name_them(case: Case) -> None:
     text = " ".join(report(case).texts)
     assert re.search(r"Means over the 1 of\s+2\s+events", text)
-    assert re.search(r"HitRate@150 %\s+1\.000", text)
+    assert re.search(r"HitRate@150 %\s+1\.00", text)
     assert "Reported cause: fan" in text
     result = EvaluationResult.read(str(case.out.parent / "evaluation.json"))
     events = tuple(event.model_copy(update={"causes": ()}) for event in result.events)
@@ -136,10 +155,10 @@ def test_alarm_metrics_are_shown_at_both_thresholds(case: Case) -> None:
     result = EvaluationResult.read(str(case.out.parent / "evaluation.json"))
     text = " ".join(report(case).texts)
     for name, metric in {"Event F0.5": "event_f05", "Precision of alarms": "alarm_precision"}.items():
-        both = [f"{getattr(metrics, metric):.3f}" for metrics in (result.calibrated, result.best)]
-        interval = f"{result.intervals[metric].low:.3f} to {result.intervals[metric].high:.3f}"
+        both = [fraction(getattr(metrics, metric)) for metrics in (result.calibrated, result.best)]
+        interval = interval_text(result.intervals[metric])
         assert re.search(rf"{name}\s+{both[0]}\s+{interval}\s+{both[1]}", text)
-    assert f"(VUS PR) is {result.vus_pr:.3f}" in text
+    assert f"(VUS PR) is {fraction(result.vus_pr)}" in text
 
 
 @pytest.mark.parametrize(
@@ -272,6 +291,6 @@ def test_rejects_an_evaluation_of_another_model(case: Case) -> None:
 def test_rejects_scores_of_another_evaluation(case: Case) -> None:
     with pytest.raises(InputError, match="400 rows, but the evaluation has"):
         folder = case.out.parent
-        text = (folder / "evaluation.json").read_text().replace('"test_rows": 400', '"test_rows": 399')
+        text = (folder / "evaluation.json").read_text().replace('"test_rows":400', '"test_rows":399')
         (folder / "evaluation.json").write_text(text)
         report(case)

@@ -11,13 +11,19 @@ from plotly.offline import get_plotlyjs
 from container_component_src.alarms.alarm import Alarm
 from container_component_src.alarms.files import to_csv
 from container_component_src.alarms.tracker import AlarmState, ChannelShare
-from container_component_src.evaluation.result import ChannelExcess, Counts, EvaluationResult, EventResult
+from container_component_src.evaluation.expected import ALL_BUCKETS, MOST_CHANNELS
+from container_component_src.evaluation.result import (
+    ChannelExcess,
+    Counts,
+    EvaluationResult,
+    EventResult,
+    SimilarEvent,
+)
 from container_component_src.report.alarms import MOST_ALARMS, ShownAlarm, ShownAlarms
 from container_component_src.report.overview import SPANS_SHOWN
 from container_component_src.report.rendering import render
 from container_component_src.report.score_plot import alarm_views, event_views, time_figure
 from container_component_src.report.series import (
-    EVENT_LINES,
     Line,
     ScoreAxis,
     Window,
@@ -92,6 +98,30 @@ def test_the_view_of_an_alarm_has_its_whole_score(tmp_path: Path) -> None:
     assert max(first["score"]["y"]) == pytest.approx(float(smoothed.max()), rel=1e-4)
 
 
+def test_the_view_of_an_event_has_its_first_alarm_what_was_expected_and_similar_events(tmp_path: Path) -> None:
+    result = evaluated(write_case(tmp_path))
+    windows = event_windows(result)
+    similar = (SimilarEvent(position=1, similarity=0.98765),)
+    events = (result.events[0].model_copy(update={"similar": similar}), result.events[1])
+    lines = [Line(np.array([window.start]), np.array([1.0])) for window in windows]
+    times = windows[0].start + np.array([0, SECOND, 2 * SECOND])
+    band = Line(times, np.array([[1000.00012, 1016.0], [np.nan, np.nan], [3.0, 3.0]]))
+    signals = [[Signal("fan", 1234.5, lines[0], band, (1005.31, 1016.52))], []]
+    first, _ = event_views(lines, signals, windows, result.model_copy(update={"events": events}))
+    start = START // 1_000_000
+    assert first["first_alarm"] == [start + 101_000, start + 101_000]
+    assert first["similar"] == [{"number": 1, "similarity": "0.988"}]
+    (fan,) = first["signals"]
+    assert fan["expected"] == {"x": [0, 1000, 2000], "low": [1000.0, None, 3.0], "high": [1016.0, None, 3.0]}
+    assert (fan["excess"], fan["training_text"]) == ("+1\u202f230 nats", "1\u202f005 to 1\u202f017")
+    missed = {"alarm_start": None, "delay_s": None, "detected": False}
+    update = {"events": tuple(event.model_copy(update=missed) for event in events)}
+    assert [view["first_alarm"] for view in event_views(lines, signals, windows, result.model_copy(update=update))] == [
+        None,
+        None,
+    ]
+
+
 def test_the_window_of_an_event_has_its_alarms_if_they_are_near(tmp_path: Path) -> None:
     case = write_case(tmp_path)
     result, info = evaluated(case), make_bundle(case.bundle)
@@ -108,7 +138,9 @@ def test_many_events_and_long_series_stay_small() -> None:
     """Maximum number of points, each with the maximum number of digits."""
     result = long_result()
     windows = event_windows(result)
-    signals = [[Signal(LONG_NAME, 1.0, longest(window), (0.0, 1.0))] * (EVENT_LINES - 1) for window in windows]
+    signals = [
+        [Signal(LONG_NAME, 1.0, longest(window), expected(window), (0.0, 1.0))] * MOST_CHANNELS for window in windows
+    ]
     views = event_views([longest(window) for window in windows], signals, windows, result)
     table = render("events.html.jinja", result=result, largest_excess=1.0)
     split = len(SETS) * SPANS_SHOWN * 40
@@ -140,6 +172,12 @@ def longest(window: Window) -> Line:
     return Line(times, np.full(len(times), -np.pi * 1e-4))
 
 
+def expected(window: Window) -> Line:
+    """Return as many points as an event has if there are many events."""
+    times = np.linspace(window.start, window.end, ALL_BUCKETS // 500).astype(np.int64)
+    return Line(times, np.full((len(times), 2), -np.pi * 1e-4))
+
+
 def long_event(number: int) -> EventResult:
     return EventResult(
         id=f"COL-AR-{number:04d}",
@@ -153,6 +191,7 @@ def long_event(number: int) -> EventResult:
         alarms=1,
         peak_score=4488.3623046875,
         top_channels=tuple(ChannelExcess(channel=LONG_NAME, excess=1.0) for _ in range(5)),
+        similar=tuple(SimilarEvent(position=position, similarity=0.987654) for position in range(3)),
     )
 
 

@@ -8,12 +8,13 @@ import pytest
 
 from container_component_src.errors import InputError
 from container_component_src.evaluation.evaluator import evaluate
-from container_component_src.evaluation.result import EvaluationResult
+from container_component_src.evaluation.result import EvaluationResult, Expectation, ExpectedChannel
 from container_component_src.model.bundle_info import BundleInfo, ChannelStatistics, open_info
 from container_component_src.report.series import Window, event_windows
 from container_component_src.report.signals import Signal, read_signals
 from container_component_src.steps.data import ScalerType
-from container_component_src.telemetry.dataset import Dataset, Frame, Partition
+from container_component_src.telemetry.dataset import Dataset, Frame
+from container_component_src.telemetry.manifest import Partition
 from container_component_src.telemetry.scaler import Scaler
 from tests.evaluation.cases import CHANNELS, ROWS, SECOND, START, Case, anomalous_frame, write_case, write_dataset
 
@@ -34,7 +35,7 @@ def test_values_match_the_test_data(tmp_path: Path, cuts: tuple[int, ...]) -> No
     case = write_case(tmp_path, cuts)
     result, info, windows = evaluated(case)
     signals = read_signals(Dataset.open(case.test), result, windows, info)
-    assert [len(of_event) for of_event in signals] == [3, 3]
+    assert [[signal.channel for signal in of_event] for of_event in signals] == [["fan"], ["pressure"]]
     fan = fan_of(signals[0])
     assert signals[0][0] == fan  # the most abnormal channel is first
     assert fan.excess == result.events[0].top_channels[0].excess
@@ -63,11 +64,26 @@ def test_training_ranges_are_in_the_units_of_the_archives(tmp_path: Path) -> Non
     statistics = ChannelStatistics(mean=0.0, std=1.0, quantiles={"0.01": -2.0, "0.99": 3.0})
     known = info.model_copy(update={"scaler": SCALER, "channel_statistics": {"fan": statistics}})
     first, _ = read_signals(Dataset.open(case.test), result, windows, known)
-    assert {signal.channel: signal.training_range for signal in first} == {
-        "fan": (4.0, 6.5),
-        "pressure": None,
-        "temperature": None,
-    }
+    assert [signal.training_range for signal in first] == [(4.0, 6.5)]
+
+
+def test_expected_values_are_those_of_the_window_with_breaks_at_gaps(tmp_path: Path) -> None:
+    result, info, _ = evaluated(write_case(tmp_path))
+    seconds = [0, 150, 151, 152, 200, 999]
+    fan = ExpectedChannel(channel="fan", low=(1, 2, 3, 4, 5, 6), high=(1, 2, 4, 4, 5, 6))
+    expectation = Expectation(timestamps=tuple(START + second * SECOND for second in seconds), channels=(fan,))
+    known = result.events[0].model_copy(update={"expected": expectation})
+    (shown,) = [Window(START + 100 * SECOND, START + 300 * SECOND, SECOND, 300)]
+    test = Dataset.open(str(tmp_path / "test"))
+    ((signal,),) = read_signals(test, result.model_copy(update={"events": (known,)}), [shown], info)
+    assert ((signal.expected.timestamps - START) // SECOND).tolist() == [150, 151, 152, 200]
+    np.testing.assert_array_equal(signal.expected.values, [[2, 2], [3, 4], [4, 4], [5, 5]])
+    dense = expectation.model_copy(
+        update={"timestamps": tuple(START + s * SECOND for s in (150, 151, 152, 153, 200, 201))}
+    )
+    known = known.model_copy(update={"expected": dense})
+    ((signal,),) = read_signals(test, result.model_copy(update={"events": (known,)}), [shown], info)
+    np.testing.assert_array_equal(signal.expected.values[3:6], [[4, 4], [np.nan, np.nan], [5, 5]])
 
 
 def test_partitions_without_an_event_are_not_read(tmp_path: Path) -> None:

@@ -24,7 +24,10 @@ def test_trials_are_ordered_and_unfinished_ones_are_only_counted(tmp_path: Path)
     trials = read_trials(write(tmp_path, TABLE))
     assert trials["trial"].tolist() == [0, 1, 2, 3]
     assert trials["hidden_dims"].tolist() == ["64,32", "128,64", "128,64", "64,32"]
-    assert trial_summary(trials) == "3 of 4 trials finished. Trial 2 has the smallest validation loss, 40.5."
+    assert (
+        trial_summary(trials)
+        == "3 of 4 trials finished. Trial 2 has the smallest validation loss, 40.5 nats per time step."
+    )
     figures = trial_figures(trials)
     points, best = figures["objective"]["data"]
     assert points["x"] == [0, 2, 3]
@@ -40,6 +43,33 @@ def test_parallel_coordinates_end_at_the_loss_with_the_best_on_top(tmp_path: Pat
     assert worst["y"] == [0.0, 1.0, 1.0, 1.0]
     assert middle["y"] == [1.0, 1.0, 0.0, pytest.approx(1 / 3)]
     assert [trace["showlegend"] for trace in figure["data"]] == [True, False, True]
+
+
+def test_hyperparameters_that_are_equal_in_all_trials_are_named_instead_of_shown(tmp_path: Path) -> None:
+    table = """trial,state,val_loss,latent_dim,beta,lr,batch_size
+0,succeeded,-44.9,8,1.0,0.00123456,1024
+1,succeeded,-44.8,16,1.0,0.00123456,1024
+2,failed,,16,2.0,0.00123456,1024
+"""
+    trials = read_trials(write(tmp_path, table))
+    figures = trial_figures(trials)
+    layout = figures["parallel"]["layout"]
+    assert layout["xaxis"]["ticktext"] == ["latent_dim", "val_loss"]
+    assert [note["text"] for note in layout["annotations"][-5:]] == [
+        "-44.90",
+        "-44.88",
+        "-44.85",
+        "-44.82",
+        "-44.80",
+    ]
+    assert figures["objective"]["data"][0]["text"] == ["latent_dim 8", "latent_dim 16"]
+    assert trial_summary(trials).endswith(" The same in all of them: beta 1.0, lr 0.00123, batch_size 1024.")
+
+
+def test_a_single_trial_has_no_parallel_coordinates(tmp_path: Path) -> None:
+    trials = read_trials(write(tmp_path, "trial,state,val_loss,lr,detector\n0,succeeded,1.0,0.1,auto\n"))
+    assert list(trial_figures(trials)) == ["objective"]
+    assert trial_summary(trials).endswith(" The same in all of them: lr 0.1, detector auto.")
 
 
 def test_a_table_without_a_finished_trial_has_no_figures(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ def test_the_page_is_self_contained(tmp_path: Path) -> None:
     summary = write_trials_page(write(tmp_path, TABLE), str(tmp_path / "page.html"))
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert summary == {"bytes": len(page.encode()), "trials": 4}
-    assert "3 of 4 trials finished. Trial 2 has the smallest validation loss, 40.5." in page
+    assert "3 of 4 trials finished. Trial 2 has the smallest validation loss, 40.5 nats per time step." in page
     assert page.count("Plotly.newPlot(") >= 2
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=", page)
     assert "rgba(0,114,178,1)" in page  # @score of the light theme

@@ -3,7 +3,14 @@ from typing import Any
 import pytest
 
 from container_component_src.errors import InputError
-from container_component_src.steps.parameters import PIPELINE_STEPS, check_parameters, pipeline_parameters
+from container_component_src.steps.description import default_of
+from container_component_src.steps.parameters import (
+    DEFAULT_BACKEND,
+    PIPELINE_STEPS,
+    changed_parameters,
+    check_parameters,
+    pipeline_parameters,
+)
 from container_component_src.steps.shared import PodSettings
 
 
@@ -25,6 +32,34 @@ def test_every_default_passes_the_check() -> None:
     defaults = {name: field.default for name, field in pipeline_parameters().items() if not field.is_required()}
     check_parameters(defaults)
     check_parameters({})
+
+
+def test_defaults_in_any_notation_are_no_changes() -> None:
+    declared = {name: field for name, field in pipeline_parameters().items() if not field.is_required()}
+    texts = {name: default_of(field) for name, field in declared.items()}
+    typed: dict[str, object] = {name: field.default for name, field in declared.items()}
+    assert changed_parameters({**texts, "backend": DEFAULT_BACKEND}) == {}
+    assert changed_parameters({**typed, "backend": DEFAULT_BACKEND}) == {}
+    assert changed_parameters({"archives_path": "/data"}) == {}  # has no default
+
+
+def test_changed_values_are_told_as_json_values() -> None:
+    changed = {
+        "latent_dims": [4.0, 8.0],  # as KFP passes whole numbers on
+        "hidden_dims": ["32,16"],
+        "subsystems": '{"*": "rest"}',
+        "smoothing": "mean",
+        "max_epochs": "3",
+        "beat_baselines": "true",
+    }
+    assert changed_parameters(changed) == {
+        "latent_dims": [4, 8],
+        "hidden_dims": ["32,16"],
+        "subsystems": {"*": "rest"},
+        "smoothing": "mean",
+        "max_epochs": 3,
+        "beat_baselines": True,
+    }
 
 
 @pytest.mark.parametrize(

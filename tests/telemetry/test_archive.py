@@ -2,7 +2,9 @@
 
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +24,7 @@ from container_component_src.telemetry.archive import (
     read_part,
     read_period,
 )
+from container_component_src.telemetry.partitioning import split_archive
 from tests.helpers import TIME, nanoseconds, telemetry, write_archive
 
 
@@ -229,3 +232,50 @@ def test_archives_may_differ_in_excluded_columns(tmp_path: Path) -> None:
         list_archives(str(tmp_path), TIME, exclude=["Anomaly", "counter", "counters"])
     with pytest.raises(InputError, match=r"no channel .*'fan_speed' .excluded by exclude_channels"):
         list_archives(str(tmp_path), TIME, exclude=["*"])
+
+
+def test_channels_in_another_order(tmp_path: Path) -> None:
+    for year, order in (("2022", 1), ("2023", -1)):
+        rows = telemetry(rows=10, start=f"{year}-01-01")
+        rows[rows.columns[::order]].to_csv(tmp_path / f"{year}.csv", index=False, sep=",;"[order])
+    first, second = list_archives(str(tmp_path), TIME)
+    rows = read_period([first.uri, second.uri], TIME, ["fan_speed", "cabin_pressure"], 0, nanoseconds("2024-01-01"))
+    assert rows["fan_speed"].between(3000, 5000).all()
+    assert len(rows) == 20
+
+
+def test_numbers_with_other_values_are_refused_unless_their_column_is_excluded(tmp_path: Path) -> None:
+    file = tmp_path / "2023.csv"
+    telemetry(rows=9, code=["7", "8", "A1"] * 3, note=["0,5"] * 9).to_csv(file, index=False)
+    for exclude, name, value in (((), "code", "'A1' in line 4"), (["code"], "note", "'0,5' in line 2")):
+        for call in (list_archives, lambda uri, *rest, **kw: split_archive(uri, str(tmp_path / "out"), TIME, **kw)):
+            with pytest.raises(InputError, match=f"column '{name}' has numbers and {value}"):
+                call(str(file), TIME, exclude=exclude)
+    (found,) = list_archives(str(file), TIME, exclude=["code", "note"])
+    assert found.left_out == {"status": "text", **dict.fromkeys(("code", "note"), "excluded by exclude_channels")}
+    split = split_archive(str(file), str(tmp_path / "out"), TIME, exclude=["code", "note"])
+    assert (split.manifest.rows, split.channels) == (9, ("cabin_pressure", "fan_speed", "mode"))
+    assert len(read_part(str(file), 0, TIME, ["fan_speed"])) == 9
+
+
+def test_decimal_commas_in_all_columns_are_named(tmp_path: Path) -> None:
+    telemetry(rows=9)[[TIME, "fan_speed"]].to_csv(tmp_path / "a.csv", index=False, sep=";", decimal=",")
+    with pytest.raises(
+        InputError, match=r"column 'fan_speed' has numbers and '\d+,\d+' in line 2; write numbers with a"
+    ):
+        list_archives(str(tmp_path), TIME)
+
+
+@pytest.mark.parametrize(
+    ("change", "fix"),
+    [
+        (lambda times: times.astype(np.int64) // 10**9, "unit='s' or 'ms', utc=True"),
+        (lambda times: times.astype(str), "to_datetime.column, utc=True"),
+        (lambda times: times.dt.tz_localize(None), "dt.tz_localize.'UTC'.; in CSV, times end in Z"),
+    ],
+)
+def test_how_to_convert_timestamps(change: Callable[["pd.Series[Any]"], Any], fix: str, tmp_path: Path) -> None:
+    rows = telemetry(rows=5)
+    write_archive(tmp_path / "a.parquet", rows.assign(**{TIME: change(rows[TIME])}))
+    with pytest.raises(InputError, match=f"column '{TIME}' has .*{fix}"):
+        list_archives(str(tmp_path), TIME)

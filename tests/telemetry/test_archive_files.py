@@ -64,8 +64,10 @@ def test_a_folder_that_spark_or_dask_wrote_is_read_under_its_name(tmp_path: Path
 def test_no_archives(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no archives .* found; put some"):
         _names(tmp_path)
-    with pytest.raises(InputError, match=r"found, only 2023.csv.gz, year=2023;"):
-        _names(tmp_path, "2023.csv.gz", "year=2023")
+    with pytest.raises(InputError, match=r"found, only notes.txt, year=2023; put some there"):
+        _names(tmp_path, "notes.txt", "year=2023")
+    with pytest.raises(InputError, match=r"found, only 2023.csv.gz, notes.txt, year=2023; unpack these, or"):
+        _names(tmp_path, "2023.csv.gz")
 
 
 def test_archive_name() -> None:

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from container_component_src.errors import InputError
+from container_component_src.telemetry.arrow import values_of
 from container_component_src.telemetry.columns import (
     WHOLE,
     check_excluded,
@@ -13,7 +14,6 @@ from container_component_src.telemetry.columns import (
     greatest_magnitudes,
     names_and_reasons,
 )
-from container_component_src.telemetry.dataset import values_of
 from tests.helpers import TIME
 
 NUMBERS: dict[str, tuple[pa.Array, list[float]]] = {

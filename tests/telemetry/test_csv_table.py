@@ -1,6 +1,7 @@
 """CSV files: any delimiter, line end and cut into parts give the same table; what cannot be read is explained."""
 
 import io
+from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from container_component_src.errors import InputError
 from container_component_src.telemetry import csv_table
-from container_component_src.telemetry.columns import columns_of
+from container_component_src.telemetry.columns import check_numbers, columns_of
 from container_component_src.telemetry.csv_table import CsvTable
 from tests.helpers import TIME, nanoseconds, telemetry
 
@@ -88,8 +89,28 @@ def test_types_of_later_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     table = _open(text + "2023-01-01T00:02:00Z,1.5,2\n")
     assert table.read(["a", "b"]).to_pydict() == {"a": [1, 1, 1.5], "b": [None, None, 2]}
     monkeypatch.setattr(csv_table, "PART_BYTES", 30)
-    with pytest.raises(InputError, match="line 4, column 'a': CSV conversion error to double: invalid value 'off'"):
+    with pytest.raises(InputError, match="line 4, column 'a': invalid value 'off'"):
         _open(text + "2023-01-01T00:02:00Z,off,2\n").read(["a"])
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        (["1", "0,5"], "numbers and '0,5' in line 3"),
+        (["1.234,5"], "numbers and '1.234,5' in line 2"),
+        (['"1,234.5"'], "numbers and '1,234.5' in line 2"),
+        (["1", "", "NA", "1", "ERR"], "numbers and 'ERR' in line 6"),
+        (["", "1", "2", "-"], "numbers and '-' in line 5"),
+        (["on", "1", "off"], "text"),
+    ],
+)
+def test_numbers_with_other_values(lines: list[str], found: str) -> None:
+    text = "".join(f"2023-01-01T00:{minute:02};{line};x\n" for minute, line in enumerate(lines))
+    assert columns_of(_open(f"{TIME};a;b\n{text}").schema, TIME).left_out == {"a": found, "b": "text"}
+    with (
+        pytest.raises(InputError, match=f"column 'a' has {found}; write numbers") if found != "text" else nullcontext()
+    ):
+        check_numbers("2023.csv", {"a": found})
 
 
 ROW = "2023-01-01T00:00:00Z,1\n"
@@ -99,13 +120,18 @@ FAULTS: dict[str, tuple[bytes | str, str]] = {
     "empty": ("", "empty"),
     "UTF-16": (f"{TIME},a\n{ROW}".encode("utf-16"), "not CSV in UTF-8"),
     "Latin-1": (f"{TIME},°\n{ROW}".encode("latin-1"), "not CSV in UTF-8"),
-    "decimal commas": (f"{TIME};a\n2023-01-01T00:00:00Z;1\n2023-01-01T00:01:00Z;0,5\n", "column 'a' has .* '0,5'"),
-    "thousands": (f'{TIME},a\n2023-01-01T00:00:00Z,"1,234.5"\n', "column 'a' has numbers and '1,234.5'"),
-    "a marker": (f"{TIME},a\n{ROW}{ROW}2023-01-01T00:00:00Z,ERR\n", "column 'a' has numbers and 'ERR'"),
-    "a marker among few values": (f"{TIME},a\n2023-01-01T00:00:00Z,\n{ROW}{ROW}2023-01-01T00:00:00Z,-\n", "'-'"),
-    "second 61": (f"{TIME},a\n2023-01-01T00:00:61Z,1\n", f"line 2, column '{TIME}': .*:61Z.*write times like"),
+    "Latin-1 below": (f"{TIME},a\n2023-01-01T00:00:00Z,°\n".encode("latin-1"), "column 'a' is not in UTF-8; save it"),
+    "hexadecimal": (f"{TIME},a\n{ROW}2023-01-01T00:00:00Z,0xF\n", "line 3, column 'a': .*'0xF'"),
+    "second 61": (
+        f"{TIME},a\n2023-01-01T00:00:61Z,1\n",
+        f"line 2, column '{TIME}': .*:61Z.*write times with their zone, like",
+    ),
     "a time without zone": (f"{TIME},a\n{ROW}2023-01-01T00:01:00,1\n", f"line 3, column '{TIME}': .*zone"),
     "another year": (f"{TIME},a\n2500-01-01T00:00:00Z,1\n", "line 2"),
+    "a time of a local clock": (f"{TIME},a\n{ROW}2023-01-01,1\n", "expected a zone offset in '2023-01-01'; write"),
+    "a day before a month": (f"{TIME},a\n31/01/2023 00:00,1\n", "'31/01/2023 00:00'; write times with their zone"),
+    "empty lines": (f"\n{TIME},a\n\n{ROW}\r\n\n{ROW}2023,1\n", f"line 8, column '{TIME}'"),
+    "a comment above": (f"# of the cabin\n{TIME},a\n{ROW}", "line 2: .*; write the names of the columns into line 1"),
     "more values": (f"{TIME},a\n{ROW}2023-01-01T00:01:00Z,1,2\n", "line 3: Expected 2 columns, got 3"),
     "cut off": (f"{TIME},a\n{ROW}2023-01-01T0", "line 3: Expected 2 columns, got 1"),
 }

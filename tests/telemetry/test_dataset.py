@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from container_component_src import storage
 from container_component_src.errors import InputError
 from container_component_src.steps.data import ScalerType
-from container_component_src.telemetry.dataset import Dataset, Frame, timestamps_of, values_of
+from container_component_src.telemetry.arrow import timestamps_of, values_of
+from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter, prepare_output
 from container_component_src.telemetry.events import Event
 from container_component_src.telemetry.scaler import Scaler

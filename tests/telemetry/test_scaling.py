@@ -17,7 +17,7 @@ from container_component_src.telemetry import scaling
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.events import Event
 from container_component_src.telemetry.scaler import Scaler
-from container_component_src.telemetry.scaling import Moments, fit_scaler, load_scaler, scale_dataset
+from container_component_src.telemetry.scaling import Moments, fit_scaler, load_scaler, scale_datasets
 from tests.helpers import write_dataset
 
 MEASURED = st.floats(-1e6, 1e6, width=32) | st.floats(101_300, 101_301, width=32)
@@ -39,6 +39,10 @@ BY_HAND = np.array(
     dtype=np.float32,
 )
 NAMES = ("ramp", "still", "rest", "gaps", "once", "absent")
+
+
+def _scale(uri: str, scaler: Scaler, target: str) -> Dataset:
+    return scale_datasets({"": Dataset.open(uri)}, scaler, {"": target})[""]
 
 
 def _span_in_steps(values: Float64Array) -> float:
@@ -143,7 +147,7 @@ def test_scaled_training_data_has_mean_zero_and_variance_one(tmp_path: Path) -> 
     values = np.random.default_rng(0).normal((1000, -3), (50, 0.1), (500, 2))
     write_dataset(tmp_path / "train", values, partition_rows=90)
     scaler = fit_scaler(str(tmp_path / "train"), ScalerType.STANDARD)
-    scaled = scale_dataset(str(tmp_path / "train"), scaler, str(tmp_path / "scaled")).load().values
+    scaled = _scale(str(tmp_path / "train"), scaler, str(tmp_path / "scaled")).load().values
     np.testing.assert_allclose(scaled.mean(axis=0), 0, atol=1e-3)
     np.testing.assert_allclose(scaled.std(axis=0), 1, atol=1e-3)
 
@@ -153,7 +157,7 @@ def test_channels_are_matched_by_name_and_labels_and_events_are_kept(tmp_path: P
     events = (Event(id="1", start=0, end=1),)
     labels = np.array([0, 1])
     write_dataset(tmp_path / "d", np.array([[1, 2, 9], [np.nan, 4, 9]]), ("a", "b", "c"), labels=labels, events=events)
-    scale_dataset(str(tmp_path / "d"), scaler, str(tmp_path / "scaled"))
+    _scale(str(tmp_path / "d"), scaler, str(tmp_path / "scaled"))
     scaled = Dataset.open(str(tmp_path / "scaled"))
     frame = scaled.load()
     assert scaled.channels == ("b", "a")
@@ -168,7 +172,7 @@ def test_scaler_of_other_channels(tmp_path: Path) -> None:
     scaler = Scaler(type=ScalerType.MINMAX, channels=("a",), centre=(0,), scale=(1,))
     write_dataset(tmp_path / "d", np.eye(2))
     with pytest.raises(InputError, match="it also has 'b'"):
-        scale_dataset(str(tmp_path / "d"), scaler, str(tmp_path / "scaled"))
+        _scale(str(tmp_path / "d"), scaler, str(tmp_path / "scaled"))
     assert not (tmp_path / "scaled").exists()
 
 
@@ -204,7 +208,7 @@ def test_a_channel_that_wanders_by_rounding_is_constant(kind: ScalerType, tmp_pa
     write_dataset(tmp_path / "train", values, ("ramp", "wanders", "small"))
     scaler = fit_scaler(str(tmp_path / "train"), kind)
     assert scaler.constant == ("wanders",)  # a small unit is no noise
-    scaled = scale_dataset(str(tmp_path / "train"), scaler, str(tmp_path / "scaled")).load().values
+    scaled = _scale(str(tmp_path / "train"), scaler, str(tmp_path / "scaled")).load().values
     assert np.abs(scaled[:, 1]).max() < 0.01
     assert scaler.scale[1] == pytest.approx(0.214, rel=1e-3)
 
@@ -226,7 +230,7 @@ def test_departures_are_in_resolutions_and_missing_values_are_none(tmp_path: Pat
     later[:, 1] = (5, 5.1, np.nan, 4, 5)
     later[:, 5] = 3  # nothing is known about this channel
     write_dataset(tmp_path / "later", later, NAMES)
-    scaled = scale_dataset(str(tmp_path / "later"), scaler, str(tmp_path / "scaled"))
+    scaled = _scale(str(tmp_path / "later"), scaler, str(tmp_path / "scaled"))
     assert scaled.channels == NAMES[:5]
     np.testing.assert_allclose(scaled.load().values[:, 1], [0, 2, 0, -20, 0], rtol=1e-4)
 

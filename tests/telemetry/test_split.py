@@ -8,32 +8,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from container_component_src.arrays import Timestamps
 from container_component_src.steps.data import SETS, ReportColumns, SplitRule
 from container_component_src.telemetry.blocks import BlockDraw
-from container_component_src.telemetry.dataset import Frame, Manifest
+from container_component_src.telemetry.dataset import Dataset, Frame, read_together
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.events import Event
 from container_component_src.telemetry.labels import label_dataset
-from container_component_src.telemetry.split import assign as assign_by_draw
-from container_component_src.telemetry.split import split_dataset
+from container_component_src.telemetry.manifest import Manifest
+from container_component_src.telemetry.split import assign, split_dataset
 from tests.helpers import MINUTE, TIME, nanoseconds, report, write_dataset, write_reports
 from tests.telemetry.splits import events, rules
 
 HOUR = 60 * MINUTE
 
 
-def _frame(timestamps: np.ndarray) -> Frame:
-    values = np.arange(len(timestamps), dtype=np.float32).reshape(-1, 1)
-    return Frame(timestamps.astype(np.int64), values, np.zeros(len(timestamps), np.int8))
+def _times(timestamps: Timestamps, events: tuple[Event, ...], draw: BlockDraw) -> dict[str, Timestamps]:
+    """Return the timestamps of each set."""
+    return {name: timestamps[rows] for name, rows in assign(timestamps, events, draw).items()}
 
 
-def assign(frame: Frame, events: tuple[Event, ...], rule: SplitRule) -> dict[str, Frame]:
-    """Divide all rows of some data."""
-    return assign_by_draw(frame, events, _draw(frame, events, rule))
-
-
-def _draw(frame: Frame, events: tuple[Event, ...], rule: SplitRule) -> BlockDraw:
-    return BlockDraw.over((int(frame.timestamps[0]), int(frame.timestamps[-1])), events, rule)
+def _draw(timestamps: Timestamps, events: tuple[Event, ...], rule: SplitRule) -> BlockDraw:
+    return BlockDraw.over((int(timestamps[0]), int(timestamps[-1])), events, rule)
 
 
 def _without_files(manifest: Manifest) -> Manifest:
@@ -46,10 +42,10 @@ def test_bounds_of_windows() -> None:
     event = Event(id="1", start=10 * HOUR, end=11 * HOUR)
     edges = np.array([8 * HOUR - 1, 8 * HOUR, 13 * HOUR - 1, 13 * HOUR])
     rule = SplitRule(window_hours=2, block_hours=6, val_fraction=0.2, seed=0)
-    assert assign(_frame(edges), (event,), rule)["test"].timestamps.tolist() == [8 * HOUR, 13 * HOUR - 1]
+    assert _times(edges, (event,), _draw(edges, (event,), rule))["test"].tolist() == [8 * HOUR, 13 * HOUR - 1]
     narrow = SplitRule(window_hours=0, block_hours=6, val_fraction=0.2, seed=0)
     edges = np.array([10 * HOUR - 1, 10 * HOUR, 11 * HOUR - 1, 11 * HOUR])
-    assert assign(_frame(edges), (event,), narrow)["test"].timestamps.tolist() == [10 * HOUR, 11 * HOUR - 1]
+    assert _times(edges, (event,), _draw(edges, (event,), narrow))["test"].tolist() == [10 * HOUR, 11 * HOUR - 1]
 
 
 RULES, EVENTS = rules(10), events(0, 3000)
@@ -58,15 +54,12 @@ RULES, EVENTS = rules(10), events(0, 3000)
 @given(rule=RULES, events=EVENTS, cut=st.integers(0, 2500))
 def test_every_row_is_in_one_set_for_any_partitions(rule: SplitRule, events: tuple[Event, ...], cut: int) -> None:
     timestamps = np.arange(-200, 2300, dtype=np.int64) * MINUTE
-    whole = assign(_frame(timestamps), events, rule)
-    together = np.concatenate([part.timestamps for part in whole.values()])
-    assert sorted(together.tolist()) == timestamps.tolist()
-    draw = _draw(_frame(timestamps), events, rule)
-    pieces = [assign_by_draw(_frame(part), events, draw) for part in (timestamps[:cut], timestamps[cut:])]
-    for name, part in whole.items():
-        assert (np.diff(part.timestamps) > 0).all()
-        np.testing.assert_array_equal(part.timestamps, np.concatenate([piece[name].timestamps for piece in pieces]))
-    assert [name for name in SETS if whole[name].labels is not None] == ["test"]
+    draw = _draw(timestamps, events, rule)
+    whole = _times(timestamps, events, draw)
+    assert sorted(np.concatenate([*whole.values()]).tolist()) == timestamps.tolist()
+    pieces = [_times(part, events, draw) for part in (timestamps[:cut], timestamps[cut:])]
+    for name, times in whole.items():
+        np.testing.assert_array_equal(times, np.concatenate([piece[name] for piece in pieces]))
 
 
 @pytest.mark.parametrize(
@@ -93,7 +86,8 @@ def test_a_share_or_a_block_length_that_is_missed_is_logged(
         assert {part.manifest.notes[f"{name}_share"] for part in parts.values()} == {share}
 
 
-def test_written_datasets(tmp_path: Path) -> None:
+@pytest.mark.parametrize("copy", [False, True])
+def test_written_datasets(copy: bool, tmp_path: Path) -> None:
     start, rows = nanoseconds("2023-01-01"), 600
     values = np.arange(2 * rows).reshape(rows, 2)
     write_dataset(tmp_path / "d", values, partition_rows=130)
@@ -101,7 +95,8 @@ def test_written_datasets(tmp_path: Path) -> None:
     labels = label_dataset(str(tmp_path / "d"), str(reports), str(tmp_path / "l"), ReportColumns())
     rule = SplitRule(window_hours=0.5, block_hours=0.25, val_fraction=0.3, seed=3)
     targets = {name: str(tmp_path / name) for name in SETS}
-    parts = split_dataset(str(tmp_path / "d"), str(tmp_path / "l"), targets, rule)
+    parts = split_dataset(str(tmp_path / "d"), str(tmp_path / "l"), targets, rule, copy)
+    assert parts == {name: Dataset.open(uri) for name, uri in targets.items()}
 
     frames = {name: part.load() for name, part in parts.items()}
     test = frames["test"]
@@ -113,7 +108,14 @@ def test_written_datasets(tmp_path: Path) -> None:
     for frame in frames.values():  # every row keeps its values
         np.testing.assert_array_equal(frame.values[:, 0], (frame.timestamps - start) // MINUTE * 2)
     assert sum(map(len, frames.values())) == rows
-    again = split_dataset(str(tmp_path / "d"), str(tmp_path / "l"), targets, rule)
+    assert [name for name, frame in frames.items() if frame.labels is not None] == ["test"]
+    assert any((tmp_path / "train").glob("*.parquet")) == copy
+    together = list(read_together(parts, ("b",)))
+    for name, frame in frames.items():
+        for column in (frame.timestamps, frame.values[:, 1:]):
+            pieces = [piece.timestamps if column.ndim == 1 else piece.values for of, piece in together if of == name]
+            np.testing.assert_array_equal(np.concatenate(pieces), column)
+    again = split_dataset(str(tmp_path / "d"), str(tmp_path / "l"), targets, rule, copy)
     for name, part in again.items():
         assert _without_files(part.manifest) == _without_files(parts[name].manifest)
         np.testing.assert_array_equal(part.load().timestamps, frames[name].timestamps)

@@ -47,14 +47,14 @@
 
   function axisLook(axis) {
     return {
-      gridcolor: "@grid", linecolor: "@grid", zerolinecolor: "@grid", zeroline: false, automargin: true, ...axis,
+      gridcolor: "@grid", linecolor: "@grid", zerolinecolor: "@grid", zeroline: false, automargin: true, separatethousands: true, ...axis,
       title: { standoff: 8, ...axis?.title },
     };
   }
 
   function laidOut(layout) {
     return {
-      paper_bgcolor: "@panel", plot_bgcolor: "@panel", hovermode: "x unified",
+      separators: ".\u202f", paper_bgcolor: "@panel", plot_bgcolor: "@panel", hovermode: "x unified",
       font: { color: "@ink", size: 12, family: getComputedStyle(document.body).fontFamily },
       margin: { l: 56, r: 16, t: 32, b: 40 },
       legend: { orientation: "h", x: 0, yref: "container", y: 0, yanchor: "bottom", bgcolor: "rgba(0,0,0,0)" },
@@ -90,7 +90,7 @@
     const heights = ({ peak_score: peak }) => [raise, raise, peak, clear];
     const alarms = report.alarms.map((alarm) => ({ ...alarm, heights: heights(alarm) }));
     const levels = [{ name: "Alarm threshold", score: raise, dash: "solid" }, { name: "Clear threshold", score: clear, dash: "dot" }];
-    return eventFigure(event, alarms, clear < raise ? levels : levels.slice(0, 1));
+    return eventFigure(event, alarms, clear < raise ? levels : levels.slice(0, 1), plots.get("signals").clientWidth < 600);
   }
 
   function sourceOf(name) {
@@ -119,7 +119,7 @@
     const ticks = roundScores(Math.min(...range), Math.max(...range), Math.floor(pixels));
     return Plotly.relayout(place, {
       [axis + "axis.tickvals"]: ticks.map(position),
-      [axis + "axis.ticktext"]: ticks.map((score) => score.toLocaleString("en", { maximumSignificantDigits: 6 })),
+      [axis + "axis.ticktext"]: ticks.map((score) => score.toLocaleString("en", { maximumSignificantDigits: 6 }).replace(/,/g, "\u202f")),
     });
   }
 
@@ -161,8 +161,18 @@
   }
 
   function describe() {
-    const { label, outcome } = report.events[detailedEvent];
+    const { label, outcome, similar } = report.events[detailedEvent];
     document.getElementById("shown-event").textContent = `${label}. ${outcome}.`;
+    const items = similar.map(({ number, similarity }) => {
+      const button = document.createElement("button");
+      Object.assign(button, { type: "button", textContent: report.events[number].label });
+      button.addEventListener("click", () => show("events", number));
+      const item = document.createElement("li");
+      const { symbol, event: [start] } = report.events[number];
+      item.append(button, ` · ${symbol && symbol + " · "}${new Date(start).toISOString().slice(0, 10)} · similarity ${similarity}`);
+      return item;
+    });
+    document.getElementById("similar").replaceChildren(...(items.length ? items : ["No other event is similar."]));
   }
 
   function step(direction) {

@@ -11,7 +11,8 @@ from container_component_src.arrays import Float32Array
 from container_component_src.errors import StepError
 from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.serving.deployment.service import Service
-from container_component_src.telemetry.dataset import Dataset, values_of
+from container_component_src.telemetry.arrow import values_of
+from container_component_src.telemetry.dataset import Dataset
 
 SAMPLE_ROWS = 5
 TOLERANCE = 1e-5  # times |score|, at least 1 nat: float32 results depend on the size of the batch

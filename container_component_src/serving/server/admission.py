@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager, contextmanager
 
 from container_component_src.serving.server.offload import INLINE_BYTES
 
-# An HTTP client keeps 20 connections to a predictor open; beyond that it connects anew for each request.
 SMALL_TURNS = 16
 LARGE_TURNS = 2  # one is read or answered while the predictor works on the other
 WAIT_SECONDS = 60.0
@@ -59,6 +58,10 @@ class Admission:
             yield hold
         finally:
             self._held -= counted
+
+    def admits_at_once(self, size: int) -> bool:
+        """Return whether it is the turn of a small request of so many bytes."""
+        return size <= INLINE_BYTES and not self._small.locked()
 
     @asynccontextmanager
     async def turn(self, size: int) -> AsyncIterator[None]:

@@ -7,7 +7,8 @@ requests, and spend more time around a row than the model does on it.
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, MutableMapping
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -24,6 +25,7 @@ from container_component_src.serving.server.refusals import (
     message_of,
     status_of,
 )
+from container_component_src.serving.server.scorers import RemoteScorer
 
 T = TypeVar("T")
 
@@ -59,8 +61,9 @@ class InferenceApp(FastAPI):
             docs_url=KSERVE_APP.docs_url,
             openapi_url=KSERVE_APP.openapi_url if KSERVE_APP.docs_url else None,
             redoc_url=None,
+            lifespan=_until_stopped,
         )
-        self._model = model
+        self.model = model
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -76,7 +79,7 @@ class InferenceApp(FastAPI):
         try:
             if found["metrics"]:
                 _check_method(scope["method"], "GET")
-                reply = Reply(self._model.metrics.exposition(), _TEXT, 0, 0)
+                reply = Reply(self.model.metrics.exposition(), _TEXT, 0, 0)
             elif found["loaded"]:
                 raise HttpError(400, FIXED_MODEL)
             elif verb in ("predict", "infer"):
@@ -94,7 +97,7 @@ class InferenceApp(FastAPI):
             await _send(send, status_of(error), content, answer_headers)
 
     async def _infer(self, method: str, found: dict[str, Any], headers: dict[str, str], receive: Receive) -> Reply:
-        model = self._model
+        model = self.model
         protocol, answer = ("v1", model.answer_v1) if found["v1_verb"] else ("v2", model.answer_v2)
         with model.log.request(protocol, headers) as entry, model.admission.holding() as hold:
             _check_method(method, "POST")
@@ -102,7 +105,8 @@ class InferenceApp(FastAPI):
             limits = model.service.limits
             limit = limits.body_bytes if protocol == "v2" and HEADER_LENGTH in headers else limits.json_bytes
             body = await _body(headers, receive, limit, model.service.options.arguments.read_timeout, hold)
-            reply = await _unless_gone(receive, answer(body, headers))
+            work = answer(body, headers)
+            reply = await (work if model.answers_at_once(len(body)) else _unless_gone(receive, work))
             entry.answered(reply.rows, reply.alarms)
             return reply
 
@@ -112,17 +116,25 @@ class InferenceApp(FastAPI):
         self._check_model(found)
         if verb == "explain":
             raise HttpError(404, "there is no explainer; every prediction names the channels that contribute most")
-        content = {"name": self._model.name, "ready": True} if verb == "ready" else self._model.metadata()
+        content = {"name": self.model.name, "ready": True} if verb == "ready" else self.model.metadata()
         return Reply(orjson.dumps(content), JSON, 0, 0)
 
     def _check_model(self, found: dict[str, Any]) -> None:
         name, version = found["v1_model"] or found["v2_model"], found["version"]
-        if name != self._model.name:
-            raise HttpError(404, f"Model with name {name} does not exist; this server has {self._model.name}.")
-        if version not in (None, self._model.version):
-            raise HttpError(404, f"version {version} of model {name} does not exist; it is {self._model.version}.")
-        if not self._model.ready:
+        if name != self.model.name:
+            raise HttpError(404, f"Model with name {name} does not exist; this server has {self.model.name}.")
+        if version not in (None, self.model.version):
+            raise HttpError(404, f"version {version} of model {name} does not exist; it is {self.model.version}.")
+        if not self.model.ready:
             raise HttpError(503, f"Model with name {name} is not ready.")
+
+
+@asynccontextmanager
+async def _until_stopped(app: FastAPI) -> AsyncIterator[None]:
+    """Close the connections to the predictor when the server stops."""
+    yield
+    if isinstance(app, InferenceApp) and isinstance(scorer := app.model.service.scorer, RemoteScorer):
+        await scorer.client.close()
 
 
 def _check_method(method: str, allowed: str) -> None:

@@ -8,6 +8,7 @@ KServe has no extension point for what the servers need:
 * A transformer whose predictor is away is not ready (503). KServe answers 500.
 * The model cannot be loaded or unloaded by requests.
 * HTTP and gRPC stop at the same time, and the process ends even if a thread does not.
+* A single process has the event loop that uvicorn prefers, uvloop, as worker processes do. KServe takes asyncio's.
 * The binary data of gRPC tensors are read as they are. KServe offers them as lists of Python numbers only.
 
 KServe parses `sys.argv` when it is imported, so its own arguments (`--workers`, ...) need no code here. Import this
@@ -26,6 +27,7 @@ from kserve import InferRequest, ModelServer, errors, model_server
 from kserve.protocol.dataplane import DataPlane
 from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 from kserve.protocol.rest.multiprocess import server as multiprocess_server
+from uvicorn import Config
 
 from container_component_src.errors import StepError
 from container_component_src.serving.protocol.process import GRACE_PERIOD
@@ -80,6 +82,15 @@ class ReadinessDataPlane(DataPlane):
             return False
 
 
+class UvicornLoopPolicy(asyncio.DefaultEventLoopPolicy):
+    """Makes the event loops that uvicorn would."""
+
+    def new_event_loop(self) -> asyncio.AbstractEventLoop:
+        """Return a new event loop."""
+        make = Config(KSERVE_APP, loop=ARGUMENTS.event_loop, log_config=None).get_loop_factory()
+        return super().new_event_loop() if make is None else make()
+
+
 class StoppableModelServer(ModelServer):
     """KServe's model server with the readiness and the repository of this module, which ends in time."""
 
@@ -124,6 +135,7 @@ def install(app: FastAPI, read_timeout: float, most_calls: int, most_fields: int
     """
     grpc_server = partial(LimitedGRPCServer, read_timeout=read_timeout, most_calls=most_calls, most_fields=most_fields)
     rest_server = partial(LimitedRESTServer, read_timeout=read_timeout)
+    asyncio.set_event_loop_policy(UvicornLoopPolicy())
     for owner, name, replacement in (
         (model_server, "app", app),
         (model_server, "RESTServer", rest_server),

@@ -23,9 +23,10 @@ from container_component_src.serving.server.admission import Admission
 from container_component_src.serving.server.kserve_hooks import raw_contents
 from container_component_src.serving.server.metrics import Metrics
 from container_component_src.serving.server.offload import offload
+from container_component_src.serving.server.predictor_client import PredictorError
 from container_component_src.serving.server.requests_log import RequestLog
 from container_component_src.serving.server.roles import Answer, Role, RowService, ServingOptions
-from container_component_src.serving.server.scorers import PredictorError, Preparation, Scored, T
+from container_component_src.serving.server.scorers import LocalScorer, Preparation, Scored, T
 
 JSON = {"content-type": "application/json"}
 ALARMS = "alarms"  # name of the alarms in answers: a list in V1, a parameter in V2
@@ -70,6 +71,10 @@ class AnomalyModel(Model):
     def load(self) -> bool:
         """Return whether the model is ready. It is loaded before the server starts; KServe may ask to load it."""
         return bool(self.ready)
+
+    def answers_at_once(self, size: int) -> bool:
+        """Return whether a request of so many bytes is answered without waiting for anything."""
+        return isinstance(self.service.scorer, LocalScorer) and self.admission.admits_at_once(size)
 
     async def answer_v1(self, body: bytes, headers: dict[str, str]) -> Reply:
         """Answer a V1 request.

@@ -7,7 +7,7 @@ from kserve import errors
 from container_component_src.serving.protocol.errors import RequestError
 from container_component_src.serving.protocol.limits import TooLargeError
 from container_component_src.serving.server.admission import OverloadedError
-from container_component_src.serving.server.scorers import PredictorError
+from container_component_src.serving.server.predictor_client import PredictorError
 from container_component_src.serving.server.texts import shortened
 
 CLIENT_GONE = 499  # of nginx; nobody gets the answer

@@ -1,13 +1,11 @@
 """Scoring of rows: by the model in this process, or by a predictor over HTTP."""
 
 import logging
-import os
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-import httpx
 import numpy as np
 import numpy.typing as npt
 
@@ -16,7 +14,6 @@ from container_component_src.model.bundle import Bundle
 from container_component_src.serving.protocol.errors import RequestError
 from container_component_src.serving.protocol.rows import refuse_value
 from container_component_src.serving.protocol.v2 import (
-    HEADER_LENGTH,
     ROWS_INPUT,
     TIMESTAMPS_INPUT,
     decode_response,
@@ -24,21 +21,12 @@ from container_component_src.serving.protocol.v2 import (
 )
 from container_component_src.serving.server.admission import OverloadedError
 from container_component_src.serving.server.offload import offload
+from container_component_src.serving.server.predictor_client import PredictorClient, PredictorError, PredictorReply
 
-# Seconds. A predictor on a machine that is gone does not even refuse the connection, but a busy machine takes its time.
-CONNECT_TIMEOUT = 5.0
-CA_VARIABLE = "REQUESTS_CA_BUNDLE"  # KServe's controller sets it if the connection to the predictor is encrypted
 FORWARDED_HEADERS = ("x-request-id", "x-b3-traceid", "authorization")
 _MESSAGE_LENGTH = 500
-# How a connection fails that the predictor has closed since its last use; it is safe to score once more.
-_STALE_CONNECTION = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
-
 
 logger = logging.getLogger(__name__)
-
-
-class PredictorError(Exception):
-    """The predictor does not answer, or its answer cannot be used."""
 
 
 class OtherVersionError(Exception):
@@ -119,18 +107,10 @@ class RemoteScorer:
 
     def __init__(self, url: str, model: str, bundle: Bundle, timeout: float, retries: int) -> None:
         self._version = bundle.info.version
-        self._url = f"{url}/v2/models/{model}/versions/{self._version}/infer"
+        self.client = PredictorClient(f"{url}/v2/models/{model}/versions/{self._version}/infer", timeout, retries)
         self._sends_timestamps = bundle.info.architecture.window_steps > 1
         self._local = LocalScorer(bundle)
         self._warned = False  # that this process scores
-        ca_file = os.environ.get(CA_VARIABLE)
-        self._settings: dict[str, Any] = {
-            "timeout": httpx.Timeout(timeout, connect=CONNECT_TIMEOUT),
-            "transport": httpx.AsyncHTTPTransport(
-                verify=ssl.create_default_context(cafile=ca_file) if ca_file else True, retries=retries
-            ),
-        }
-        self._client: httpx.AsyncClient | None = None
 
     async def score(self, prepare: Preparation[T], size: int, headers: dict[str, str]) -> T:
         """Answer a request with the scores of the predictor.
@@ -156,34 +136,19 @@ class RemoteScorer:
             inputs[TIMESTAMPS_INPUT] = timestamps
         body, content_headers = encode_request(inputs)
         forwarded = {name: headers[name] for name in FORWARDED_HEADERS if name in headers}
-        # As bytes, because header values may be other than ASCII.
-        encoded = [
-            (name.encode(), value.encode("latin-1", "replace")) for name, value in (forwarded | content_headers).items()
-        ]
-        return self._scored(await self._post(body, encoded), scaled.shape)
+        return self._scored(await self.client.post(body, forwarded | content_headers), scaled.shape)
 
-    async def _post(self, body: bytes, headers: list[tuple[bytes, bytes]]) -> httpx.Response:
-        if self._client is None:  # created in the event loop that uses it
-            self._client = httpx.AsyncClient(**self._settings)
-        try:
-            try:
-                return await self._client.post(self._url, content=body, headers=headers)
-            except _STALE_CONNECTION:
-                return await self._client.post(self._url, content=body, headers=headers)
-        except httpx.HTTPError as error:
-            raise PredictorError(f"The predictor does not answer ({type(error).__name__}: {error}).") from error
-
-    def _scored(self, answer: httpx.Response, shape: tuple[int, ...]) -> Scored:
-        if answer.status_code == httpx.codes.NOT_FOUND and self._version in answer.text:
+    def _scored(self, answer: PredictorReply, shape: tuple[int, ...]) -> Scored:
+        if answer.status == HTTPStatus.NOT_FOUND and self._version in answer.text:
             raise OtherVersionError(f"The predictor serves another model than {self._version}")
-        if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
+        if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
             raise OverloadedError("The predictor has too much to do; try again later.")
-        if answer.status_code != httpx.codes.OK:
-            reason = f"The predictor answers {answer.status_code} to the scaled rows: {answer.text[:_MESSAGE_LENGTH]}"
+        if answer.status != HTTPStatus.OK:
+            reason = f"The predictor answers {answer.status} to the scaled rows: {answer.text[:_MESSAGE_LENGTH]}"
             # Whoever sent the rows cannot fix any other status (no such model, access denied, ...).
-            raise (RequestError if answer.status_code == httpx.codes.BAD_REQUEST else PredictorError)(reason)
+            raise (RequestError if answer.status == HTTPStatus.BAD_REQUEST else PredictorError)(reason)
         try:
-            content, outputs = decode_response(answer.content, answer.headers.get(HEADER_LENGTH))
+            content, outputs = decode_response(answer.content, answer.json_length)
         except RequestError as error:
             raise PredictorError(f"The predictor's answer cannot be read: {error}") from error
         version = content.get("model_version")

@@ -116,6 +116,7 @@ def test_a_model_is_deployed_by_the_command_line(
     assert "secret" not in str(found["spec"]).replace("secretKeyRef", "")  # the credentials of the test's store
 
 
+@pytest.mark.slow
 def test_the_command_reports_what_failed(run_command: RunCommand, emulator: Emulator, bundle: str) -> None:
     emulator.fail("POST", "/inferenceservices$", 403, times=9)
     assert_refused(run_command(*options(bundle)), "not allowed to create InferenceService eclss", code=1)

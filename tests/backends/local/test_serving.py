@@ -60,6 +60,7 @@ def test_a_wrong_answer_fails_the_deployment(service: Service) -> None:
         deploy(replace(service, smoke_request=expecting_more, hosting=Hosting(combined=True)))
 
 
+@pytest.mark.slow
 def test_a_process_that_exits_fails_the_deployment_with_its_last_line(service: Service, tmp_path: Path) -> None:
     (tmp_path / "bundle" / INFO_NAME).write_text("{")
     with pytest.raises(StepError, match=rf"ended with code 2: error: .*{INFO_NAME}: damaged model bundle"):

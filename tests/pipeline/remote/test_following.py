@@ -235,17 +235,44 @@ def test_closed_deployment_gate_is_reported(platform: Platform, follow: Follow) 
         "I0102 03:04:05.678901       8 main.go:329] output ExecutorInput:{\n"
         '  "inputs":  {\n    "parameterValues":  {\n      "backend":  "kubernetes",\n'
         '      "gate_reason":  "composite F1 0.41 must be at least 0.99 (0.58 too low); of \\"a\\"",\n'
+        '      "headline":  "composite F1: 0.41 (95 %: 0.3 to 0.5)\\nalarms a day: 7",\n'
         '      "passed":  false\n    }\n  }\n}\n'
     )
     told = follow(Moment("SUCCEEDED", {"list-archives": Task()}, gate_closed=True))
     assert told.code == 0
-    reason = 'not deployed: composite F1 0.41 must be at least 0.99 (0.58 too low); of "a"'
-    assert told.out.splitlines()[-2:] == ["the run succeeded", reason]
+    lines = last_lines(told.out)
+    assert lines["composite F1"] == "0.41 (95 %: 0.3 to 0.5)"
+    assert lines["alarms a day"] == "7"
+    assert lines["gate"] == 'failed: composite F1 0.41 must be at least 0.99 (0.58 too low); of "a"'
+    assert lines["model"] == "not deployed (output of calibrate)"
+    assert lines["report"].startswith(f"{platform.endpoint}/_/pipeline/?ns={PROFILE}#")
+    assert "query" not in lines
     platform.api.pod_logs.clear()
-    told = follow(Moment("SUCCEEDED", {"list-archives": Task()}, gate_closed=True))
-    assert told.out.splitlines()[-1] == "not deployed: the gate did not pass; the report says why"
-    told = follow(Moment("SUCCEEDED", {"deploy-to-kserve": Task()}))
-    assert told.out.splitlines()[-1] == "the run succeeded"
+    lines = last_lines(follow(Moment("SUCCEEDED", {"list-archives": Task()}, gate_closed=True)).out)
+    assert (lines["gate"], "composite F1" in lines) == ("failed: the report says why", False)
+
+
+def test_deployed_model_is_told_with_the_way_to_query_it(platform: Platform, follow: Follow) -> None:
+    story = Moment("SUCCEEDED", {"deploy-to-kserve": Task()})
+    lines = last_lines(follow(story).out)  # the log of the gate's pod is gone
+    assert {name: lines[name] for name in ("gate", "model", "query")} == {
+        "gate": "passed: the report says why",
+        "model": "deployed (output of calibrate)",
+        "query": "docs/serving.md says how",
+    }
+    platform.api.pod_logs[gate_driver()] = (
+        '{"gate_reason": "composite F1 0.41 is at least 0.3", "service_name": "loop", "namespace": ""}'
+    )
+    lines = last_lines(follow(story).out)
+    assert lines["gate"] == "passed: composite F1 0.41 is at least 0.3"
+    assert lines["model"] == f"deployed as loop in namespace {PROFILE} (output of calibrate)"
+    assert f"query_model --url {platform.endpoint}/serving/{PROFILE}/loop --model-name loop --input" in lines["query"]
+
+
+def last_lines(text: str) -> dict[str, str]:
+    """Return the lines after the end of the run by their names."""
+    lines = text.partition("the run succeeded\n")[2].splitlines()
+    return {name: text for name, _, text in (line.strip().partition("  ") for line in lines)}
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:

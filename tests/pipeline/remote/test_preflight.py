@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from container_component_src.maintenance import pod_checks
+from container_component_src.maintenance.checks import Check
+from pipeline.remote import submit
 from tests.cluster.emulator import ADMINISTRATOR, NAMESPACE, STEPS, Emulator, running
 from tests.maintenance.kubelet import ENDS_WELL, playing_kubelet
 from tests.pipeline.remote.command import Command
@@ -42,6 +44,24 @@ def notebook(platform: Platform, cluster: Emulator, tmp_path: Path, monkeypatch:
 def put_secret(cluster: Emulator, values: dict[str, str]) -> None:
     data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
     cluster.put("Secret", {"metadata": {"name": "s3creds"}, "data": data})
+
+
+def test_every_image_of_the_run_is_pulled(
+    cluster: Emulator,
+    notebook: dict[str, str],
+    storage: dict[str, str],
+    command: Command,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    put_secret(cluster, {**storage, "S3_USE_HTTPS": "false", "S3_VERIFY_SSL": "true"})
+    monkeypatch.setattr(submit, "check_pullable", lambda image, namespace: Check("image pull", True, image))
+    config = tmp_path / "config.toml"
+    names = '[paths]\narchives = "a"\nreports = "r"\n[image]\ngpu_repository = "columbus-cuda"\n'
+    config.write_text(names + '[resources]\ntraining = { cpu = "4", memory = "8Gi", gpus = 1 }\n')
+    told = command(*ARGUMENTS, "--config", str(config), **notebook)
+    assert told.code == 0, told.error
+    assert "ok: image pull: columbus-eclss-ad:1.0\nok: image pull: columbus-cuda:1.0\n" in told.out
 
 
 def test_inputs_are_checked_with_the_keys_of_the_steps(

@@ -76,6 +76,7 @@ def test_paths_match_the_compiled_pipeline(tmp_path: Path) -> None:
                 parent, dag = dag, spec["components"][dag["tasks"][name]["componentRef"]["name"]]["dag"]
         assert task in (parent if "onExit" in names else dag)["tasks"]
     steps = spec["components"][spec["root"]["dag"]["tasks"]["exit-handler-1"]["componentRef"]["name"]]["dag"]["tasks"]
-    assert steps["deploy-if-good"]["inputs"]["parameters"]["gate_reason"] == {
-        "taskOutputParameter": {"producerTask": "check-gate", "outputParameterKey": "reason"}
-    }
+    given = steps["deploy-if-good"]["inputs"]["parameters"]
+    for name, producer, key in (("gate_reason", "check-gate", "reason"), ("headline", "run-evaluation", "headline")):
+        assert given[name] == {"taskOutputParameter": {"producerTask": producer, "outputParameterKey": key}}
+    assert {"service_name", "namespace"} <= given.keys()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from container_component_src.alarms.alarm import Alarm, AlarmSource
@@ -59,7 +59,8 @@ def by_query(model: AnomalyModel, arguments: QueryModel) -> list[Alarm]:
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(seed=st.sampled_from(SEEDS), cuts=st.sets(st.integers(0, ROWS), max_size=12), batch_rows=st.integers(1, ROWS))
+@given(seed=st.sampled_from(SEEDS), cuts=st.sets(st.integers(0, ROWS), max_size=12), batch_rows=st.integers(8, ROWS))
+@example(seed=0, cuts=set(range(ROWS)), batch_rows=1)
 def test_alarms_are_the_same_at_once_in_pieces_and_served_in_batches(
     served: tuple[Bundle, AnomalyModel], tmp_path: Path, seed: int, cuts: set[int], batch_rows: int
 ) -> None:

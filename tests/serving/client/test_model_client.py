@@ -47,7 +47,7 @@ def test_a_gateway_gets_host_and_token(
     monkeypatch.setenv("QUERY_MODEL_TOKEN", token)
     (tmp_path / "telemetry.csv").write_text("fan_speed\n1\n")
     with ThreadingHTTPServer((LOOPBACK, 0), Gateway) as gateway:
-        Thread(target=gateway.serve_forever, daemon=True).start()
+        Thread(target=gateway.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         url = f"http://{LOOPBACK}:{gateway.server_port}/serving/space/{MODEL}"
         outcome = invoke(
             "query_model", "--url", url, "--host", "eclss.space.example.com", "--input", tmp_path / "telemetry.csv"

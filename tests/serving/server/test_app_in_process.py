@@ -16,11 +16,13 @@ with mock.patch.object(sys, "argv", ["pytest"]):  # kserve would parse the argum
     from container_component_src.serving.server.admission import SMALL_TURNS, Admission
     from container_component_src.serving.server.app import InferenceApp
     from container_component_src.serving.server.model import AnomalyModel
+    from container_component_src.serving.server.predictor_client import PredictorReply
     from container_component_src.serving.server.roles import Role, ServingOptions, load
+    from container_component_src.serving.server.scorers import RemoteScorer
     from container_component_src.serving.server.server import build_model
 
 from container_component_src.serving.protocol.limits import Limits
-from container_component_src.serving.protocol.v2 import encode_request
+from container_component_src.serving.protocol.v2 import HEADER_LENGTH, encode_request
 from container_component_src.steps.serving import Server
 from tests.serving.bundles import CHANNELS, ROW, make_bundle
 
@@ -64,6 +66,18 @@ def client(app: App) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server", timeout=60)
 
 
+def ask_in_process(transformer: AnomalyModel, predictor: httpx.AsyncClient) -> None:
+    """Have a transformer ask its predictor without connections."""
+    scorer = transformer.service.scorer
+    assert isinstance(scorer, RemoteScorer)
+
+    async def post(body: bytes, headers: dict[str, str]) -> PredictorReply:
+        answer = await predictor.post(V2, content=body, headers=headers)
+        return PredictorReply(answer.status_code, answer.content, answer.headers.get(HEADER_LENGTH))
+
+    scorer.client.post = post  # type: ignore[method-assign, assignment]
+
+
 def run(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(asyncio.wait_for(work, 120))
 
@@ -79,7 +93,7 @@ def test_a_busy_predictor_is_not_reported_as_away(bundle: str, waiting: int) -> 
     async def ask() -> None:
         gate = Gate(InferenceApp(model_of(bundle, Role.PREDICTOR)))
         transformer = model_of(bundle, Role.TRANSFORMER, max_waiting=waiting)
-        transformer.service.scorer._client = client(gate)  # type: ignore[attr-defined]
+        ask_in_process(transformer, client(gate))
         async with client(InferenceApp(transformer)) as http:
             tasks = [asyncio.create_task(http.post(V1, json={"instances": [ROW] * 4})) for _ in range(CLIENTS)]
             await settle()
@@ -100,7 +114,7 @@ def test_a_predictor_with_too_much_to_do_is_answered_as_such(bundle: str) -> Non
     async def ask() -> httpx.Response:
         transformer = model_of(bundle, Role.TRANSFORMER)
         answer = httpx.MockTransport(lambda _: httpx.Response(429, json={"error": "…"}))
-        transformer.service.scorer._client = httpx.AsyncClient(transport=answer)  # type: ignore[attr-defined]
+        ask_in_process(transformer, httpx.AsyncClient(transport=answer, base_url="http://predictor"))
         async with client(InferenceApp(transformer)) as http:
             return await http.post(V1, json={"instances": [ROW]})
 
@@ -140,7 +154,7 @@ def test_the_work_for_a_client_that_has_gone_is_given_up(
     async def ask() -> None:
         predictor = Gate(InferenceApp(model_of(bundle, Role.PREDICTOR)))
         transformer = model_of(bundle, Role.TRANSFORMER)
-        transformer.service.scorer._client = client(predictor)  # type: ignore[attr-defined]
+        ask_in_process(transformer, client(predictor))
         body = json.dumps({"instances": [ROW]}).encode()
         parts = [{"type": "http.request", "body": body}, {"type": "http.disconnect"}]
         turns = [transformer.admission.turn(0) for _ in range(SMALL_TURNS if waits else 0)]

@@ -11,7 +11,7 @@ with mock.patch.object(sys, "argv", ["pytest"]):  # kserve would parse the argum
 
     from container_component_src.serving.server.admission import OverloadedError
     from container_component_src.serving.server.grpc_server import _answering, _reading
-    from container_component_src.serving.server.scorers import PredictorError
+    from container_component_src.serving.server.predictor_client import PredictorError
 
 from container_component_src.serving.protocol.errors import RequestError
 from container_component_src.serving.protocol.limits import TooLargeError

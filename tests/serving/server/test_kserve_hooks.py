@@ -122,3 +122,10 @@ def test_a_server_that_is_told_to_stop_ends_in_time(monkeypatch: pytest.MonkeyPa
     asyncio.run(stop_twice())
     timer.assert_called_once_with(GRACE_PERIOD, exit=True)
     assert 0 < server.grace_period < GRACE_PERIOD
+
+
+def test_a_single_process_has_the_event_loop_that_uvicorn_prefers() -> None:
+    loop = kserve_hooks.UvicornLoopPolicy().new_event_loop()
+    loop.close()
+    assert type(loop).__module__.startswith("uvloop")
+    assert "asyncio.run(" in inspect.getsource(ModelServer.start)

@@ -1,0 +1,61 @@
+"""The last lines of a run that has ended: how good its model is, where everything is, and how to go on."""
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+PROGRAM = Path(__file__).resolve().parents[1] / "container_component_src" / "main.py"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is known of a run that has ended; what is empty gets no line.
+
+    Attributes:
+        headline: Metrics of the model, each as `name: text`.
+        gate: Conditions of the deployment, each with its limit and whether the model meets it.
+        report: Where the report is.
+        model: Where the model is.
+        query: How to query it.
+        rest: Where the rest is.
+        next_step: What to do next.
+    """
+
+    headline: Sequence[str] = ()
+    gate: Sequence[str] = ()
+    report: str = ""
+    model: str = ""
+    query: str = ""
+    rest: str = ""
+    next_step: str = ""
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines for the terminal; their names are right-aligned."""
+        for line in self.headline:
+            name, _, text = line.partition(": ")
+            yield _aligned(name, text)
+        for condition in self.gate:
+            yield _aligned("gate", condition)
+        named = (
+            *(("report", self.report), ("model", self.model), ("query", self.query)),
+            *(("summary", self.rest), ("next", self.next_step)),
+        )
+        yield from (_aligned(name, text) for name, text in named if text)
+
+
+def query_command(url: str, model_name: str, file: str) -> str:
+    """Return a command for a shell in this working directory that has a served model score a file."""
+    program = [from_here(Path(sys.executable)), from_here(PROGRAM)]
+    return shlex.join([*program, "query_model", "--url", url, "--model-name", model_name, "--input", file])
+
+
+def from_here(path: Path) -> str:
+    """Return a path as a command in this working directory can name it."""
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _aligned(name: str, text: str) -> str:
+    return f"{name:>12}  {text}"

@@ -1,0 +1,61 @@
+"""Commands do not import libraries that they do not use; each import would be paid at every start.
+
+Some libraries are imported by calls of others, such as pandas by pyarrow, so the data steps run on a few rows.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from container_component_src.steps.data import SETS
+from tests import data_steps
+from tests.helpers import report, telemetry, write_archive, write_dataset, write_reports
+
+PROJECT = Path(__file__).resolve().parents[1]
+MODEL = {"distributed", "kserve", "kubernetes", "optuna", "plotly", "s3fs", "scipy.stats", "sklearn", "sympy"}
+COMPILER = {"torch._dynamo.eval_frame", "torch._inductor", "torch._decomp", "torch.export.exported_program"}
+NOT_IMPORTED = {
+    "evaluation.evaluator": MODEL | COMPILER | {"lightning"},
+    "evaluation.gate": MODEL | {"lightning", "pandas", "pyarrow", "scipy", "torch"},
+    "model.training": MODEL | COMPILER | {"torchmetrics.functional"},
+    "serving.server.server": (MODEL | COMPILER | {"lightning", "requests"}) - {"kserve"},
+    "backends.local.dask": (MODEL | {"lightning", "pandas", "scipy", "torch"}) - {"distributed"},
+}
+
+
+def imported(code: str, unwanted: set[str]) -> set[str]:
+    """Return which modules a process imports that runs code."""
+    code = f"import json, sys\n{code}\nprint(json.dumps([*sys.modules]))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    return unwanted & {*json.loads(done.stdout.splitlines()[-1])}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", NOT_IMPORTED)
+def test_libraries_of_others_are_not_imported(module: str) -> None:
+    # KServe parses the command line when it is imported.
+    code = f"sys.argv = ['main.py']\nimport container_component_src.{module}"
+    assert imported(code, NOT_IMPORTED[module]) == set()
+
+
+def test_data_steps_need_no_library_but_pyarrow(tmp_path: Path) -> None:
+    archive = write_archive(tmp_path / "2023.parquet", telemetry(rows=300))
+    reports = write_reports(tmp_path / "reports.csv", report((100, 110)))
+    dataset, labels, scaler = tmp_path / "dataset", tmp_path / "labels", tmp_path / "scaler.json"
+    write_dataset(dataset, np.random.default_rng(0).normal(size=(300, 2)))
+    sets = [tmp_path / name for name in SETS]
+    commands = [
+        data_steps.list_archives(archive, reports),
+        data_steps.split(archive, tmp_path / "split"),
+        data_steps.label(dataset, reports, labels),
+        [*data_steps.three_way(dataset, labels, tmp_path), "--window-hours", "0.2", "--block-hours", "0.2"],
+        data_steps.fit(sets[0], scaler),
+        data_steps.scale(scaler, sets, tmp_path),
+    ]
+    texts = [[str(part) for part in command] for command in commands]
+    code = f"from container_component_src.main import main\nassert [main(c) for c in {texts}] == [0] * {len(texts)}"
+    assert imported(code, MODEL | {"lightning", "pandas", "scipy", "torch"}) == set()

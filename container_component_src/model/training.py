@@ -206,11 +206,11 @@ def fit(model: Network, train_rows: RowSource, val_rows: RowSource, arguments: T
     """
     nodes, _ = _world(arguments)
     regime = Regime.of(train_rows.rows, arguments.batch_size, arguments.min_epoch_steps)
-    logger.info(
-        "an epoch has %d optimization steps: %d x %d rows in batches of at most %d",
-        regime.steps(train_rows.rows), regime.passes, train_rows.rows, regime.batch_size,
-    )  # fmt: skip
     torch.set_num_threads(useful_threads(model, regime.batch_size // nodes, best_device()))
+    logger.info(
+        "an epoch has %d optimization steps: %d x %d rows in batches of at most %d; threads: %d",
+        regime.steps(train_rows.rows), regime.passes, train_rows.rows, regime.batch_size, torch.get_num_threads(),
+    )  # fmt: skip
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     module = TrainingModule(model, arguments.lr, arguments.seed, arguments.max_epochs)

@@ -10,7 +10,7 @@ from container_component_src.steps.sizes import AvailableMemory
 
 CPU = torch.device("cpu")
 MOST_COPYING_THREADS = 8  # more of them wait for the memory
-MULTIPLICATIONS_PER_THREAD = 100_000_000  # of one step; measured on two cores, see docs/results.md
+MULTIPLICATIONS_PER_THREAD = 35_000_000  # of one step; measured on two cores, see docs/results.md
 TOLERATED_LOAD = 0.3  # cores that other processes may use before there is a thread less
 
 

@@ -9,6 +9,7 @@ import logging
 import re
 import uuid
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,8 @@ def commit(location: Location, manifest: Manifest, source: Dataset | None = None
 class DatasetWriter:
     """Writes a dataset partition by partition, and removes it if the `with` block raises.
 
+    A partition is written in a thread, while the caller reads and computes the next one.
+
     Correctness does not depend on permission to delete, see the module's docstring.
 
     Args:
@@ -102,6 +105,8 @@ class DatasetWriter:
         self._timestamp_col = timestamp_col
         self._channels = tuple(channels)
         self._partitions: list[Partition] = []
+        self._thread = ThreadPoolExecutor(1)
+        self._unfinished: Future[Partition] | None = None
         self._labelled = False
         self._committed = False
 
@@ -109,6 +114,7 @@ class DatasetWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._thread.shutdown(cancel_futures=True)
         if kind is None:
             return
         try:
@@ -126,10 +132,19 @@ class DatasetWriter:
             location.remove()
 
     def write(self, frame: Frame) -> None:
-        """Append a partition, unless the frame has no rows."""
+        """Append a partition, unless the frame has no rows; the arrays of the frame must not be changed later."""
         if len(frame):
             self._labelled = frame.labels is not None
-            self.add(write_partition(self.next_file(), self._timestamp_col, self._channels, frame))
+            self._finish()
+            self._unfinished = self._thread.submit(
+                write_partition, self.next_file(), self._timestamp_col, self._channels, frame
+            )
+
+    def _finish(self) -> None:
+        """Wait until the last partition is written."""
+        if self._unfinished:
+            self.add(self._unfinished.result())
+            self._unfinished = None
 
     def file(self, index: int) -> Location:
         """Return the file of the partition at an index, for callers that write it themselves."""
@@ -152,6 +167,7 @@ class DatasetWriter:
         Raises:
             InputError: The dataset has no rows, or its partitions overlap in time.
         """
+        self._finish()
         manifest = Manifest(
             timestamp_col=self._timestamp_col,
             channels=self._channels,

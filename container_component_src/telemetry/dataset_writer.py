@@ -76,8 +76,6 @@ def commit(location: Location, manifest: Manifest, source: Dataset | None = None
 class DatasetWriter:
     """Writes a dataset partition by partition, and removes it if the `with` block raises.
 
-    A partition is written in a thread, while the caller reads and computes the next one.
-
     Correctness does not depend on permission to delete, see the module's docstring.
 
     Args:
@@ -105,8 +103,6 @@ class DatasetWriter:
         self._timestamp_col = timestamp_col
         self._channels = tuple(channels)
         self._partitions: list[Partition] = []
-        self._thread = ThreadPoolExecutor(1)
-        self._unfinished: Future[Partition] | None = None
         self._labelled = False
         self._committed = False
 
@@ -114,7 +110,6 @@ class DatasetWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._thread.shutdown(cancel_futures=True)
         if kind is None:
             return
         try:
@@ -132,19 +127,10 @@ class DatasetWriter:
             location.remove()
 
     def write(self, frame: Frame) -> None:
-        """Append a partition, unless the frame has no rows; the arrays of the frame must not be changed later."""
+        """Append a partition, unless the frame has no rows."""
         if len(frame):
             self._labelled = frame.labels is not None
-            self._finish()
-            self._unfinished = self._thread.submit(
-                write_partition, self.next_file(), self._timestamp_col, self._channels, frame
-            )
-
-    def _finish(self) -> None:
-        """Wait until the last partition is written."""
-        if self._unfinished:
-            self.add(self._unfinished.result())
-            self._unfinished = None
+            self.add(write_partition(self.next_file(), self._timestamp_col, self._channels, frame))
 
     def file(self, index: int) -> Location:
         """Return the file of the partition at an index, for callers that write it themselves."""
@@ -167,7 +153,6 @@ class DatasetWriter:
         Raises:
             InputError: The dataset has no rows, or its partitions overlap in time.
         """
-        self._finish()
         manifest = Manifest(
             timestamp_col=self._timestamp_col,
             channels=self._channels,
@@ -184,6 +169,28 @@ class DatasetWriter:
         dataset = commit(self.location, view.manifest, view.source)
         self._committed = True
         return dataset
+
+
+class WriteBehind:
+    """Writes one frame at a time in a thread, while the caller reads and computes the next one."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1)
+        self._last: Future[None] | None = None
+
+    def __enter__(self) -> "WriteBehind":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._thread.shutdown()
+        if kind is None and self._last:
+            self._last.result()
+
+    def write(self, writer: DatasetWriter, frame: Frame) -> None:
+        """Append a partition after the previous one is written, whose error is raised here."""
+        if self._last:
+            self._last.result()
+        self._last = self._thread.submit(writer.write, frame)
 
 
 def prepare_output(uri: str, endpoint: str = "", sources: Sequence[Location] = ()) -> Location:

@@ -1,7 +1,7 @@
 """Cleanup of old runs below a data root; data that is still read is kept."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -59,12 +59,12 @@ def clean_up_data(
     root = storage.resolve(data_root)
     if not is_marked(root):
         raise InputError(f"{root.uri}: not a data root of this project", fix="name the data_root of the runs")
-    readers = _readers(cluster) if cluster else []
-    namespace = cluster.namespace if cluster else ""
+    readers, namespace = (_readers(cluster), cluster.namespace) if cluster else ([], "")
     failures = []
     old = dict(_old_runs(root, datetime.now(UTC) - older_than))
-    staying = (run for run in run_folders(root) if run not in old or _reason_to_keep(run, namespace, readers))
-    readers += [_Reader(f"run {run.marker.run_id}", source) for run in staying for source in _viewed(run)]
+    readers += _viewers(
+        [run for run in run_folders(root) if run not in old or _reason_to_keep(run, namespace, readers)]
+    )
     for folder, what in old.items():
         if reason := _reason_to_keep(folder, namespace, readers):
             yield f"kept {what}: {reason}"
@@ -95,9 +95,10 @@ def _reason_to_keep(folder: RunFolder, namespace: str, readers: list[_Reader]) -
     return next((f"{reader.name} reads it" for reader in readers if reader.reads(folder)), "")
 
 
-def _viewed(run: RunFolder) -> set[str]:
-    """Return the URIs of the datasets, maybe in folders of earlier runs, of which the sets of a run are views."""
-    return {source_of(folder) for folder in (run.location / CreateTrainValTestSplit.command).children()} - {""}
+def _viewers(runs: Sequence[RunFolder]) -> list[_Reader]:
+    """Return the runs whose sets are views, with the datasets that they need, maybe in folders of earlier runs."""
+    sets = [(run, folder) for run in runs for folder in (run.location / CreateTrainValTestSplit.command).children()]
+    return [_Reader(f"run {run.marker.run_id}", source) for run, folder in sets if (source := source_of(folder))]
 
 
 def _readers(cluster: Cluster) -> list[_Reader]:

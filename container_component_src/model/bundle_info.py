@@ -199,17 +199,6 @@ def open_info(uri: str) -> BundleInfo:
     return read_info(storage.resolve(uri))
 
 
-def open_calibrated(uri: str) -> BundleInfo:
-    """Read the description of a bundle that says when the model raises alarms.
-
-    Raises:
-        InputError: As for `read_info`; or the model is not calibrated.
-    """
-    info = open_info(uri)
-    check_calibrated(info, uri)
-    return info
-
-
 def check_calibrated(info: BundleInfo, uri: str) -> None:
     """Check that the bundle at a URI says when the model raises alarms.
 

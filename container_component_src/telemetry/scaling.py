@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from container_component_src import storage
-from container_component_src.arrays import BoolArray, Float32Array, Float64Array
+from container_component_src.arrays import BoolArray, Float32Array, Float64Array, IntArray
 from container_component_src.errors import InputError
 from container_component_src.steps.data import ScalerType
 from container_component_src.telemetry.columns import check_same_channels
@@ -186,10 +186,7 @@ def scale_datasets(datasets: Mapping[str, Dataset], scaler: Scaler, targets: Map
         }
         with WriteBehind() as behind:
             for name, frame in read_together(datasets, scaler.channels):
-                for first in range(0, len(frame), BLOCK_ROWS):
-                    values = frame.values[first : first + BLOCK_ROWS]
-                    missing[name] += len(values) - np.isfinite(values).sum(axis=0)
-                    scaler.transform(values, out=values)
+                missing[name] += _scale(frame.values, scaler)
                 behind.write(writers[name], frame)
         return {
             name: writers[name].commit(
@@ -202,6 +199,16 @@ def scale_datasets(datasets: Mapping[str, Dataset], scaler: Scaler, targets: Map
             )
             for name, dataset in datasets.items()
         }
+
+
+def _scale(values: Float32Array, scaler: Scaler) -> IntArray:
+    """Scale values of shape [rows, channels] in place, and return how many of each channel are missing."""
+    missing = np.zeros(values.shape[1], dtype=np.int64)
+    for first in range(0, len(values), BLOCK_ROWS):
+        block = values[first : first + BLOCK_ROWS]
+        missing += len(block) - np.isfinite(block).sum(axis=0)
+        scaler.transform(block, out=block)
+    return missing
 
 
 def _centre_and_scale(train: Dataset, kind: ScalerType, moments: Moments) -> tuple[Float64Array, Float64Array]:

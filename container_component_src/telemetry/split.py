@@ -7,7 +7,6 @@ leak training data. Blocks of time are drawn instead (`blocks.py`).
 import logging
 from collections.abc import Mapping
 from contextlib import ExitStack
-from typing import Any
 
 import numpy as np
 
@@ -60,18 +59,15 @@ def split_dataset(
     partitions = dataset.manifest.partitions
     draw = BlockDraw.over((partitions[0].start, partitions[-1].end), (*events, *rowless), rule)
     with ExitStack() as stack:
-        writers: dict[str, DatasetWriter] = {}
+        writers, taken = {}, [*dataset.folders, *labels.folders]
         for name, uri in targets.items():
-            taken = [*dataset.folders, *labels.folders, *(writer.location for writer in writers.values())]
             writer = DatasetWriter(uri, dataset.manifest.timestamp_col, dataset.channels, sources=taken)
             writers[name] = stack.enter_context(writer)
+            taken.append(writer.location)
         parts = _divide(dataset, labels, draw)
         rows = {name: sum(part.rows for part in parts[name]) for name in targets}
         _check_none_empty(rows, dataset_uri)
-        notes: dict[str, Any] = {
-            **rule.model_dump(include={*SplitRule.model_fields}),
-            **_reached_shares(rows, dataset_uri, draw),
-        }
+        notes = rule.model_dump(include={*SplitRule.model_fields}) | _reached_shares(rows, dataset_uri, draw)
         views = {name: dataset.view(parts[name], notes) for name in targets}
         views["test"] = dataset.view(parts["test"], notes, labelled=True, events=events)
         if not copy:

@@ -18,7 +18,6 @@ from container_component_src.model.bundle_info import (
     ChannelStatistics,
     Epoch,
     TrainingSummary,
-    open_calibrated,
     open_info,
 )
 from container_component_src.steps.calibration import AlarmSettings
@@ -173,9 +172,8 @@ def test_a_bundle_without_calibration_has_no_alarms(tmp_path: Path) -> None:
     info = Bundle.load(str(folder)).info
     assert "threshold" not in info.metadata()
     refusal = "the model is not calibrated, so it has no alarm threshold; run calibrate on it"
-    for use in (open_calibrated, Bundle.load_calibrated):
-        with pytest.raises(InputError, match=f"^{re.escape(str(folder))}: {refusal}"):
-            use(str(folder))
+    with pytest.raises(InputError, match=f"^{re.escape(str(folder))}: {refusal}"):
+        Bundle.load_calibrated(str(folder))
     for ask in (lambda: info.calibrated, lambda: info.alarm_source, info.smoother):
         with pytest.raises(InputError, match=f"^{refusal}"):
             ask()
@@ -183,7 +181,7 @@ def test_a_bundle_without_calibration_has_no_alarms(tmp_path: Path) -> None:
 
 def test_a_calibrated_bundle_knows_its_rule(folder: Path) -> None:
     bundle = Bundle.load_calibrated(str(folder))
-    assert bundle.info == open_calibrated(str(folder))
+    assert bundle.info == open_info(str(folder))
     assert bundle.info.metadata()["threshold"] == bundle.info.alarm_source.rule.raise_above == 9.5
     assert list(bundle.info.alarm_source.subsystems) == ["fan_*", "*"]
 

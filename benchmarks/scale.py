@@ -13,8 +13,9 @@ from container_component_src.steps.data import SETS, SplitParquetFile
 from container_component_src.steps.declaration import Arguments
 from container_component_src.steps.training import RunPyTorchJob
 from container_component_src.steps.tuning import RunKatibExperiment
-from container_component_src.telemetry.manifest import MAX_MANIFEST_BYTES, Partition
+from container_component_src.telemetry.manifest import Partition
 from container_component_src.telemetry.partitioning import MAX_GROUP_ROWS
+from container_component_src.telemetry.views import MAX_MANIFEST_BYTES
 from container_component_src.values import amount
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"

@@ -14,7 +14,7 @@ import pytest
 from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.events import Event
-from container_component_src.telemetry.manifest import MANIFEST_NAME
+from container_component_src.telemetry.views import MANIFEST_NAME
 
 TIME = "normalizedTime"
 START = "2023-01-01"  # a year of which day 001 is the first of January

@@ -42,6 +42,11 @@ def test_libraries_of_others_are_not_imported(module: str) -> None:
     assert imported(code, NOT_IMPORTED[module]) == set()
 
 
+@pytest.mark.slow
+def test_a_run_in_containers_needs_no_library_that_computes() -> None:
+    assert imported("import pipeline.local", {"lightning", "numpy", "pandas", "pyarrow", "scipy", "torch"}) == set()
+
+
 def test_data_steps_need_no_library_but_pyarrow(tmp_path: Path) -> None:
     archive = write_archive(tmp_path / "2023.parquet", telemetry(rows=300))
     reports = write_reports(tmp_path / "reports.csv", report((100, 110)))

@@ -14,9 +14,9 @@ from container_component_src.steps.data import ReportColumns
 from container_component_src.telemetry.archive_files import archive_name, find_archives
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.labels import label_dataset
-from container_component_src.telemetry.manifest import MANIFEST_NAME
 from container_component_src.telemetry.partitioning import split_archive
 from container_component_src.telemetry.smoothing import median_step
+from container_component_src.telemetry.views import MANIFEST_NAME
 
 EXAMPLE = "example"
 TIMESTAMP_COL = "normalizedTime"

@@ -16,7 +16,7 @@ from container_component_src.errors import InputError, PipelineError, StepError
 from container_component_src.maintenance.checks import one_line
 from container_component_src.steps.data import CreateTrainValTestSplit
 from container_component_src.storage import Location
-from container_component_src.telemetry.manifest import source_of
+from container_component_src.telemetry.views import source_of
 
 _FINISHED = ("Succeeded", "Failed")  # phases of pods
 _UNITS = ("B", "kB", "MB", "GB", "TB")

@@ -24,15 +24,10 @@ from container_component_src.errors import InputError
 from container_component_src.storage import Location
 from container_component_src.telemetry.arrow import Order, rows_of, timestamps_of, to_numpy, values_of
 from container_component_src.telemetry.events import inside_any
-from container_component_src.telemetry.manifest import (
-    MANIFEST_NAME,
-    MAX_MANIFEST_BYTES,
-    Manifest,
-    Partition,
-    contradiction,
-)
+from container_component_src.telemetry.manifest import Manifest, Partition, contradiction
 from container_component_src.telemetry.parquet import open_parquet, readable
 from container_component_src.telemetry.timestamps import to_iso
+from container_component_src.telemetry.views import MANIFEST_NAME, MAX_MANIFEST_BYTES
 from container_component_src.values import describe
 
 LABEL_COL = "Anomaly"

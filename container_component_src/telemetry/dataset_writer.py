@@ -21,14 +21,8 @@ from container_component_src.errors import InputError, PipelineError
 from container_component_src.storage import Location
 from container_component_src.telemetry.arrow import TIMESTAMP_TYPE, to_arrow
 from container_component_src.telemetry.dataset import LABEL_COL, Dataset, Frame
-from container_component_src.telemetry.manifest import (
-    MANIFEST_NAME,
-    MAX_MANIFEST_BYTES,
-    PARTITION_FILE,
-    Manifest,
-    Partition,
-    check_disjoint,
-)
+from container_component_src.telemetry.manifest import PARTITION_FILE, Manifest, Partition, check_disjoint
+from container_component_src.telemetry.views import MANIFEST_NAME, MAX_MANIFEST_BYTES
 
 # Telemetry is quantized: dictionaries halve the files and the time of reading them, see docs/results.md. The limit, in
 # bytes of distinct values of a column, keeps them from costing much where values do not repeat.

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from container_component_src.errors import InputError
 from container_component_src.repetition import first_repeated
@@ -15,8 +15,6 @@ from container_component_src.telemetry.scaler import Scaler
 from container_component_src.telemetry.timestamps import to_iso
 from container_component_src.values import Frozen
 
-MANIFEST_NAME = "_manifest.json"
-MAX_MANIFEST_BYTES = 256 * 2**20
 PARTITION_FILE = re.compile(r"part-([0-9a-f]{8})-\d{5,}\.parquet")  # attempt that wrote it, and its number
 
 
@@ -63,14 +61,6 @@ class Manifest(Frozen):
             "missing_values": sum(self.missing.values()),
             **self.notes,
         }
-
-
-def source_of(folder: Location) -> str:
-    """Return the URI of the dataset with the files of a view; "" for other datasets, and if there is no manifest."""
-    try:
-        return Manifest.model_validate_json((folder / MANIFEST_NAME).read_bytes(MAX_MANIFEST_BYTES)).source
-    except (InputError, ValidationError):
-        return ""
 
 
 def contradiction(manifest: Manifest, location: Location, source: Manifest | None = None) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from container_component_src import storage
 from container_component_src.errors import InputError
 from container_component_src.scratch import RUN_ID_VARIABLE
-from container_component_src.telemetry.manifest import source_of
+from container_component_src.telemetry.views import source_of
 from container_component_src.values import IMAGE_USER
 from pipeline.local.processes import ProcessLauncher, ProcessResult
 

@@ -9,7 +9,8 @@ import pytest
 from container_component_src import storage
 from container_component_src.cluster.kinds import INFERENCE_SERVICE
 from container_component_src.data_root import RUN_MARKER, RunMarker, begin_run
-from container_component_src.telemetry.manifest import MANIFEST_NAME, Manifest
+from container_component_src.telemetry.manifest import Manifest
+from container_component_src.telemetry.views import MANIFEST_NAME
 from tests.cluster.emulator import NAMESPACE, Emulator
 from tests.helpers import Invoke, assert_refused
 

@@ -16,8 +16,9 @@ from container_component_src.errors import InputError
 from container_component_src.telemetry import dataset_writer
 from container_component_src.telemetry.dataset import Dataset, read_together
 from container_component_src.telemetry.dataset_writer import DatasetWriter
-from container_component_src.telemetry.manifest import MANIFEST_NAME, Partition
+from container_component_src.telemetry.manifest import Partition
 from container_component_src.telemetry.runs import runs_of
+from container_component_src.telemetry.views import MANIFEST_NAME
 from tests.helpers import MINUTE, START, TIME, nanoseconds, write_dataset
 
 VALUES = np.arange(40, dtype=np.float32).reshape(20, 2)

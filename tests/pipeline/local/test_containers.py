@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from container_component_src.errors import InputError
-from container_component_src.telemetry.manifest import MANIFEST_NAME, Manifest
+from container_component_src.telemetry.manifest import Manifest
+from container_component_src.telemetry.views import MANIFEST_NAME
 from pipeline.local.containers import ContainerLauncher, Mount, container_engine, mounts_of, run_options, user_options
 from pipeline.local.processes import RunInterruptedError
 

@@ -102,7 +102,7 @@ def load_pipeline_spec(package: Path) -> Any:
     """
     try:
         # kfp itself parses the text twice, and without the C library.
-        document = next(yaml.load_all(package.read_bytes(), Loader=yaml.CSafeLoader), {})
+        document: Any = next(yaml.load_all(package.read_bytes(), Loader=yaml.CSafeLoader), {})
         spec = json_format.ParseDict(document, PipelineSpec())
     except OSError as error:
         raise InputError(f"cannot read {package} ({error.strerror})", fix="compile the pipeline first") from error

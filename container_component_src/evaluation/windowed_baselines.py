@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.decomposition import PCA
+from threadpoolctl import threadpool_limits
 
 from container_component_src.arrays import Float32Array, IntArray
 from container_component_src.model.statistics import max_gap
@@ -123,8 +124,11 @@ def fit_windowed_baselines(
         seed: Seed of the clusters and of the components.
         window_steps: Rows of a window, with the present one.
     """
-    kmeans = MiniBatchKMeans(min(CLUSTERS, len(sample)), n_init=3, random_state=seed).fit(sample)
-    pca = PCA(min(MOST_COMPONENTS, *sample.shape), svd_solver="randomized", random_state=seed).fit(sample)
+    kmeans = MiniBatchKMeans(min(CLUSTERS, len(sample)), n_init=3, random_state=seed)
+    pca = PCA(min(MOST_COMPONENTS, *sample.shape), svd_solver="randomized", random_state=seed)
+    with threadpool_limits(1):  # many small products of matrices: beside a busy process, threads wait for each other
+        kmeans.fit(sample)
+        pca.fit(sample)
     explained = np.cumsum(pca.explained_variance_ratio_)
     kept = min(int(np.searchsorted(explained, EXPLAINED_VARIANCE)) + 1, sample.shape[1] - 1)  # something is left
     return {

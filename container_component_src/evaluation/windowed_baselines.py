@@ -124,7 +124,7 @@ def fit_windowed_baselines(
         window_steps: Rows of a window, with the present one.
     """
     kmeans = MiniBatchKMeans(min(CLUSTERS, len(sample)), n_init=3, random_state=seed).fit(sample)
-    pca = PCA(min(MOST_COMPONENTS, *sample.shape), svd_solver="randomized", random_state=seed).fit(sample)
+    pca = PCA(min(MOST_COMPONENTS, *sample.shape), random_state=seed).fit(sample)
     explained = np.cumsum(pca.explained_variance_ratio_)
     kept = min(int(np.searchsorted(explained, EXPLAINED_VARIANCE)) + 1, sample.shape[1] - 1)  # something is left
     return {

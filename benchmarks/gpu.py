@@ -17,7 +17,7 @@ if not __package__:  # run as a script
 @click.option("--seconds", type=float, default=2.0, show_default=True, help="Least duration of a measurement.")
 @click.option("--results", type=click.Path(path_type=Path, dir_okay=False), help="JSON file for the results.")
 def gpu(rows: int, batch_sizes: str, seconds: float, results: Path | None) -> None:
-    """Print rows per second, the utilisation of the GPU and the share of a bare loop, and errors of short formats."""
+    """Print rows per second of training and scoring, the share of the GPU's time, and the ratio to bare loops."""
     import torch  # noqa: PLC0415 - slow
 
     if not torch.cuda.is_available():

@@ -45,7 +45,8 @@ def training_floor(train_uri: str, epochs: int) -> float:
     """Return the seconds of the bare loop over a training set, with the threads of the training."""
     values = Dataset.open(train_uri).load().values
     model = untrained(values.shape[1])
-    return seconds_of(lambda: train_bare(model, values, epochs, useful_threads(model, BATCH_SIZE)))
+    threads = useful_threads(model, BATCH_SIZE)
+    return seconds_of(lambda: train_bare(model, values, epochs, threads))
 
 
 def inference_floor(bundle_uri: str, *dataset_uris: str) -> float:

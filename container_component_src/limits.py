@@ -1,11 +1,14 @@
 """CPU cores and memory available to this process."""
 
 import os
+import time
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
 _CGROUP = Path("/sys/fs/cgroup")
+_MOMENT = 0.2  # seconds, of each core 20 ticks of the clock by which the kernel counts
 
 
 def usable_cores(cgroup: Path = _CGROUP) -> int:
@@ -14,9 +17,46 @@ def usable_cores(cgroup: Path = _CGROUP) -> int:
     Args:
         cgroup: Mount point of the control group, version 2 (`cpu.max`) or 1 (`cpu.cfs_quota_us`).
     """
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    limit = _cgroup_limit(cgroup)
+    allowed, limit = len(_cores()), _cgroup_limit(cgroup)
     return allowed if limit is None else max(1, min(allowed, int(limit)))
+
+
+class CpuTimes(NamedTuple):
+    """Seconds of cores, since some time in the past."""
+
+    total: float
+    idle: float
+    own: float  # that this process used
+
+    @classmethod
+    def now(cls) -> "CpuTimes":
+        """Return the sums over the cores that CPU affinity allows."""
+        allowed = _cores()
+        times = [core for number, core in enumerate(psutil.cpu_times(percpu=True)) if number in allowed]
+        idle = sum(core.idle + getattr(core, "iowait", 0.0) for core in times)
+        # Times of guests are part of the user's.
+        total = sum(sum(core) - getattr(core, "guest", 0.0) - getattr(core, "guest_nice", 0.0) for core in times)
+        return cls(total, idle, time.process_time())
+
+
+def free_cores() -> float:
+    """Return how many of the cores that CPU affinity allows other processes leave free, measured over a moment."""
+    before = CpuTimes.now()
+    time.sleep(_MOMENT)
+    return left_free(before, CpuTimes.now(), len(_cores()))
+
+
+def left_free(before: CpuTimes, after: CpuTimes, cores: int) -> float:
+    """Return the cores that other processes left free in the meantime; all of them if no time was counted."""
+    total = after.total - before.total
+    if total <= 0:  # some sandboxes count nothing
+        return float(cores)
+    return min(1.0, (after.idle - before.idle + after.own - before.own) / total) * cores
+
+
+def _cores() -> set[int]:
+    """Return the numbers of the cores that CPU affinity allows."""
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
 
 
 def usable_memory(cgroup: Path = _CGROUP) -> int:

@@ -1,10 +1,12 @@
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 import pytest
 
-from container_component_src.limits import usable_cores, usable_memory
+from container_component_src import limits
+from container_component_src.limits import CpuTimes, free_cores, left_free, usable_cores, usable_memory
 
 
 @pytest.mark.parametrize(
@@ -31,6 +33,38 @@ def test_cpu_quota_of_cgroup_version_1_limits_the_cores(
 def test_without_a_quota_cpu_affinity_limits_the_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {2, 5})
     assert usable_cores(tmp_path) == 2
+
+
+@pytest.mark.parametrize(
+    ("idle", "own", "free"),
+    [(8, 0, 4.0), (6, 2, 4.0), (6, 0, 3.0), (0, 2, 1.0), (0, 0, 0.0), (8, 1, 4.0)],
+)
+def test_cores_that_others_use_are_not_free(idle: float, own: float, free: float) -> None:
+    """Two seconds of four cores; the clocks of cores and processes differ a little."""
+    before = CpuTimes(total=1000, idle=500, own=7)
+    assert left_free(before, CpuTimes(total=1008, idle=500 + idle, own=7 + own), 4) == free
+
+
+def test_all_cores_are_free_if_no_time_is_counted() -> None:
+    assert left_free(CpuTimes(0, 0, 1), CpuTimes(0, 0, 2), 4) == 4
+
+
+class Core(NamedTuple):
+    """Times of a core, of which psutil gives some on Linux alone."""
+
+    user: float
+    idle: float
+    iowait: float
+    guest: float
+
+
+def test_times_are_those_of_the_cores_that_cpu_affinity_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    cores = [Core(100.0 + number, 10.0, 1.0, 50.0) for number in range(4)]
+    monkeypatch.setattr(psutil, "cpu_times", lambda percpu: cores)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {1, 3})
+    assert CpuTimes.now()[:2] == (2 * (100 + 2 + 11), 2 * 11)
+    monkeypatch.setattr(limits, "_MOMENT", 0.0)
+    assert free_cores() == 2
 
 
 @pytest.mark.parametrize("file", ["memory.max", "memory/memory.limit_in_bytes"])

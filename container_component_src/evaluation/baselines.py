@@ -27,7 +27,7 @@ from container_component_src.telemetry.series import EvenSample
 FOREST_ROWS = 50_000  # evenly spaced training rows that the trees sample from
 TREES, TREE_ROWS = 100, 256  # defaults of Liu et al. 2008
 RELATIVE_RANK_TOLERANCE = 1e-6  # directions with less variance, relative to the largest, are float32 noise
-_BATCH_ROWS = 16_384
+_BATCH_ROWS = 2_048  # what is made of them stays in the processor's cache, see docs/results.md
 
 
 class Scorer(Protocol):

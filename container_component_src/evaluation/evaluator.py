@@ -40,7 +40,6 @@ from container_component_src.evaluation.similarity import similar_events
 from container_component_src.evaluation.vus import median_event_rows, volume_of
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.bundle_info import BundleInfo
-from container_component_src.model.hardware import best_device
 from container_component_src.steps.evaluation import BASELINE_WINDOW_STEPS
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.dataset_writer import DatasetWriter
@@ -77,7 +76,7 @@ def evaluate(
         InputError: An input is missing or damaged, the model is not calibrated, channels or scaler of the data differ
             from the model's, or all rows have the same label.
     """
-    bundle = Bundle.load_calibrated(bundle_uri).on(best_device())
+    bundle = Bundle.load_calibrated(bundle_uri).for_many_rows()
     train = bundle.open_data(train_uri) if train_uri else None
     calibration, test = bundle.open_data(calibration_uri), bundle.open_data(test_uri)
     if not test.manifest.labelled:

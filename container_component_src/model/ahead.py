@@ -35,27 +35,26 @@ def ahead(items: Iterator[T], count: int) -> Iterator[T]:
 
 
 def copied_ahead(blocks: Iterator[Sequence[Tensor]], device: torch.device) -> Iterator[list[Tensor]]:
-    """Yield blocks of rows on a GPU, which are copied there while it works on those before them.
+    """Yield blocks of tensors on a GPU, which are copied there while it works on those before them.
 
     Args:
-        blocks: Each of one or several float32 [rows, channels] with the same channels, on the CPU.
+        blocks: Each of one or several tensors on the CPU.
         device: The GPU.
     """
     stream, used = torch.cuda.Stream(device), deque[torch.cuda.Event]()
-    for copy, copied, sizes in ahead((_copied(block, stream) for block in blocks), BLOCKS_AHEAD):
+    for copies, copied in ahead((_copied(block, stream) for block in blocks), BLOCKS_AHEAD):
         current = torch.cuda.current_stream(device)
         current.wait_event(copied)
-        copy.record_stream(current)  # whose work it has to outlive
-        yield list(copy.split(sizes))
+        for copy in copies:
+            copy.record_stream(current)  # whose work it has to outlive
+        yield copies
         used.append(current.record_event())
         if len(used) > BLOCKS_AHEAD:  # otherwise all blocks could lie on the GPU, and wait for it
             used.popleft().synchronize()
 
 
-def _copied(block: Sequence[Tensor], stream: torch.cuda.Stream) -> tuple[Tensor, torch.cuda.Event, list[int]]:
-    """Start to copy a block, and return the copy in one piece, the event of its end and the rows of each part."""
-    sizes = [len(part) for part in block]
-    pinned = torch.empty((sum(sizes), *block[0].shape[1:]), pin_memory=True)
-    torch.cat(list(block), out=pinned)
+def _copied(block: Sequence[Tensor], stream: torch.cuda.Stream) -> tuple[list[Tensor], torch.cuda.Event]:
+    """Start to copy a block, and return the copies and the event of their end."""
     with torch.cuda.stream(stream):
-        return pinned.to(stream.device, non_blocking=True), stream.record_event(), sizes
+        copies = [part.pin_memory().to(stream.device, non_blocking=True) for part in block]
+        return copies, stream.record_event()

@@ -19,8 +19,9 @@ from container_component_src.model.bundle_info import (
 )
 from container_component_src.model.ensemble import Ensemble
 from container_component_src.model.forecaster import Forecaster
+from container_component_src.model.hardware import best_device, useful_threads
 from container_component_src.model.network import Network
-from container_component_src.model.scoring import RowScorer
+from container_component_src.model.scoring import BATCH_ROWS, RowScorer
 from container_component_src.model.vae import TimeStampVAE
 from container_component_src.steps.training import Detector
 from container_component_src.storage import Location
@@ -85,8 +86,10 @@ class Bundle:
         check_calibrated(bundle.info, uri)
         return bundle
 
-    def on(self, device: torch.device) -> "Bundle":
-        """Move the model to a device, and return the bundle."""
+    def for_many_rows(self) -> "Bundle":
+        """Move the model to the GPU if there is one, use the threads that it gains from, and return the bundle."""
+        device = best_device()
+        torch.set_num_threads(useful_threads(self.model, BATCH_ROWS, device))
         self.model.to(device)
         return self
 

@@ -9,7 +9,6 @@ from container_component_src.alarms.calibration import calibrate_rule
 from container_component_src.errors import InputError
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.bundle_info import BundleInfo, Calibration
-from container_component_src.model.hardware import best_device
 from container_component_src.model.scoring import scored_frames
 from container_component_src.steps.calibration import AlarmSettings, Calibrate
 from container_component_src.telemetry.dataset import Dataset
@@ -28,7 +27,7 @@ def calibrate(arguments: Calibrate, target: str) -> BundleInfo:
     Raises:
         InputError: The bundle or the data is missing or damaged, or they do not fit together.
     """
-    bundle = Bundle.load(arguments.bundle_path).on(best_device())
+    bundle = Bundle.load(arguments.bundle_path).for_many_rows()
     data = bundle.open_data(arguments.calibration_df_path)
     if arguments.impute_missing and bundle.info.scaler is None:
         raise InputError(

@@ -19,6 +19,7 @@ from container_component_src.telemetry.manifest import Partition
 # Consecutive rows that stay together: gathering single rows takes 1.5 times as long, see docs/results.md.
 GROUP_ROWS = 8
 _MIN_GROUPS = 1_000  # per process; with fewer groups, single rows are gathered
+GPU_BLOCK_ROWS = 16_384  # a GPU gains more from large blocks, and the memory for copies to it is always used again
 SMALL_BATCH = 256  # rows; smaller batches gain nothing on small training sets, see docs/results.md
 _NO_WINDOWS = Windowing()
 
@@ -62,9 +63,15 @@ class TensorSource:
     """Rows in one contiguous tensor, in the random order of `load_values`.
 
     An epoch draws small groups of consecutive rows, which are random because the rows were loaded in a random order.
+
+    Attributes:
+        values: Shape [rows, channels].
+        for_gpu: Whether a GPU gets the rows. Then blocks are larger, and drawn ones lie in page-locked memory, from
+            which a GPU copies while the processor goes on.
     """
 
-    values: Tensor  # float32 [rows, channels]
+    values: Tensor
+    for_gpu: bool = False
 
     @property
     def rows(self) -> int:
@@ -80,9 +87,11 @@ class TensorSource:
         drawn = order[shard.rank :: shard.world_size]
         rest = self.values[rows - rows % size :] if shard.rank == 0 else self.values[:0]
         position = 0
-        for sizes in block_sizes(len(drawn) * size + len(rest), rows, batch_size, shard):
+        for sizes in block_sizes(len(drawn) * size + len(rest), rows, batch_size, shard, self._block_rows):
             end, first = position + sum(sizes), min(position // size, len(drawn))
-            block = groups.index_select(0, drawn[first : -(-end // size)]).view(-1, channels)
+            chosen = drawn[first : -(-end // size)]
+            block = torch.empty((len(chosen), size * channels), dtype=groups.dtype, pin_memory=self.for_gpu)
+            block = torch.index_select(groups, 0, chosen, out=block).view(-1, channels)
             if end > len(drawn) * size:
                 block = torch.cat([block, rest])
             block = block[position - first * size :][: end - position]
@@ -91,10 +100,14 @@ class TensorSource:
 
     def ordered(self, shard: Shard) -> Iterator[Tensor]:
         """Yield every `world_size`-th block of rows."""
-        yield from self.values.split(BLOCK_ROWS)[shard.rank :: shard.world_size]
+        yield from self.values.split(self._block_rows)[shard.rank :: shard.world_size]
+
+    @property
+    def _block_rows(self) -> int:
+        return GPU_BLOCK_ROWS if self.for_gpu else BLOCK_ROWS
 
 
-def block_sizes(rows: int, all_rows: int, batch_size: int, shard: Shard) -> Iterator[list[int]]:
+def block_sizes(rows: int, all_rows: int, batch_size: int, shard: Shard, block_rows: int) -> Iterator[list[int]]:
     """Yield the number of rows of each batch of an epoch, grouped by block.
 
     Args:
@@ -102,12 +115,13 @@ def block_sizes(rows: int, all_rows: int, batch_size: int, shard: Shard) -> Iter
         all_rows: Rows of all processes. Each process has ceil(all_rows / batch_size) batches.
         batch_size: Maximum rows of a batch, over all processes.
         shard: The process.
+        block_rows: Most rows of a block of several batches.
 
     Yields:
         Sizes that sum to `rows` and differ by at most one.
     """
     batches = -(-all_rows // batch_size)
-    at_once = 1 if shard.world_size > 1 else max(1, BLOCK_ROWS // batch_size)
+    at_once = 1 if shard.world_size > 1 else max(1, block_rows // batch_size)
     for first in range(0, batches, at_once):
         block = range(first, min(first + at_once, batches))
         yield [rows // batches + (index < rows % batches) for index in block]

@@ -13,8 +13,7 @@ from container_component_src.model.datamodule import Block, RowSource, Shard, Te
 from container_component_src.model.windows import Windowing
 from container_component_src.telemetry.dataset import Dataset
 
-_INDEX_BYTES = 8
-_INDICES = 2  # of each row: where its window starts, and which row is drawn in its place
+_FLOAT_BYTES, _INDEX_BYTES = 4, 8
 
 
 @dataclass(frozen=True)
@@ -53,12 +52,13 @@ class DeviceSource:
             starts[place] = torch.from_numpy(windowing.starts(frame.timestamps)).to(device) + first
             first += len(frame)
         places = np.argsort(np.random.default_rng(seed).permutation(rows))
-        return cls(values, starts, TensorSource(torch.from_numpy(places).unsqueeze(1)), windowing.steps)
+        order = TensorSource(torch.from_numpy(places).unsqueeze(1), for_gpu=device.type == "cuda")
+        return cls(values, starts, order, windowing.steps)
 
     @staticmethod
     def size(dataset: Dataset) -> int:
         """Return the bytes that the rows of a dataset take on a device."""
-        return dataset.manifest.rows * (4 * len(dataset.channels) + _INDICES * _INDEX_BYTES)
+        return dataset.manifest.rows * (_FLOAT_BYTES * len(dataset.channels) + _INDEX_BYTES)
 
     @property
     def rows(self) -> int:

@@ -1,40 +1,26 @@
-"""Settings of PyTorch for the processor or GPU of a training."""
+"""The processor or GPU that trains and scores, with its memory and threads."""
 
 import os
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import nn
 
-from container_component_src.limits import usable_cores
+from container_component_src.limits import free_cores, usable_cores
 from container_component_src.steps.sizes import AvailableMemory
 
 CPU = torch.device("cpu")
 MOST_COPYING_THREADS = 8  # more of them wait for the memory
-MULTIPLICATIONS_PER_THREAD = 100_000_000  # of one step; measured on two cores, see docs/results.md
-
-
-@dataclass(frozen=True)
-class Acceleration:
-    """Settings of PyTorch.
-
-    Matrix products may be rounded to TensorFloat-32, but not to bfloat16: its three digits round a reconstruction by as
-    much as the quietest channels vary, which worsens the likelihood (see docs/results.md).
-    """
-
-    device: torch.device
-    matmul_precision: Literal["highest", "high"]  # argument of torch.set_float32_matmul_precision
-
-    @classmethod
-    def on(cls, cuda: bool) -> "Acceleration":
-        """Return the settings for a machine with or without a CUDA device."""
-        return cls(torch.device("cuda", 0), "high") if cuda else cls(CPU, "highest")
+MULTIPLICATIONS_PER_THREAD = 35_000_000  # of one step; measured on two cores, see docs/results.md
+TOLERATED_LOAD = 0.3  # cores that other processes may use before there is a thread less
 
 
 def best_device() -> torch.device:
-    """Return the GPU if there is one, otherwise the CPU."""
-    return Acceleration.on(cuda=torch.cuda.is_available()).device
+    """Return the GPU if there is one, otherwise the CPU.
+
+    Both compute in float32: shorter formats round more and are no faster with networks of this size, see
+    docs/results.md.
+    """
+    return torch.device("cuda", 0) if torch.cuda.is_available() else CPU
 
 
 def free_memory(device: torch.device) -> int:
@@ -50,20 +36,22 @@ def device_memory() -> AvailableMemory:
 
 
 def useful_threads(model: nn.Module, batch_size: int, device: torch.device = CPU) -> int:
-    """Return the number of threads that an optimisation step can use, at most that of the usable cores.
+    """Return the number of threads that a step gains from.
 
-    Small steps gain little from more threads, which wait for each other. While other processes are busy, such threads
-    make small steps much slower. Beside a GPU, threads only put together the rows that are copied to it.
+    Threads wait for each other within a step, so small steps gain little from more of them. One that shares its core
+    with another process makes all of them wait. So there are at most as many as the cores that other processes leave
+    free now, unless the environment names a number. Beside a GPU, threads only gather the rows that are copied to it.
 
     Args:
         model: The network.
         batch_size: Rows of a step in this process.
-        device: What trains.
+        device: What computes.
     """
+    multiplications = batch_size * sum(weight.numel() for weight in model.parameters())
+    most = MOST_COPYING_THREADS if device.type != "cpu" else multiplications // MULTIPLICATIONS_PER_THREAD
     # It is set if several processes share the cores; OpenMP also knows a list, a number for each level of nesting.
     given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    allowed = int(given) if given.isdecimal() else usable_cores()
-    if device.type != "cpu":
-        return min(allowed, MOST_COPYING_THREADS)
-    multiplications = batch_size * sum(weight.numel() for weight in model.parameters())
-    return max(1, min(allowed, multiplications // MULTIPLICATIONS_PER_THREAD))
+    if given.isdecimal():
+        return max(1, min(most, int(given)))
+    most = min(most, usable_cores())
+    return min(most, max(1, int(free_cores() + TOLERATED_LOAD))) if most > 1 else 1

@@ -46,8 +46,8 @@ class TrainingModule(LightningModule):
         self._seed = seed
         self._max_epochs = max_epochs
         self._noise = torch.Generator()
-        self._alone: Step = torch.sum  # a step without Lightning
-        self._recorded = False  # those are, on a GPU, unless processes average their gradients
+        self._plain_step: Step = torch.sum  # without Lightning
+        self._recorded = False  # whether plain steps are: on a GPU, unless processes average their gradients
         self._train_losses: list[tuple[Tensor, int]] = []  # sum and number of rows, by block
         self._val_losses: list[Tensor] = []  # of each row, by block
 
@@ -76,10 +76,10 @@ class TrainingModule(LightningModule):
         """Seed the network's samples, differently in each process."""
         self._noise = torch.Generator(self.device).manual_seed(self._seed + self.global_rank)
         optimizer: Any = self.optimizers()
-        self._alone = partial(self._step, backward=Tensor.backward, optimizer=optimizer.optimizer)
+        self._plain_step = partial(self._step, backward=Tensor.backward, optimizer=optimizer.optimizer)
         self._recorded = self.device.type == "cuda" and self.trainer.world_size == 1
         if self._recorded:
-            self._alone = RecordedSteps(self._alone, self._noise)
+            self._plain_step = RecordedSteps(self._plain_step, self._noise)
 
     def training_step(self, block: Block, index: int) -> None:
         """Take one optimisation step per batch of the block.
@@ -88,12 +88,14 @@ class TrainingModule(LightningModule):
         distributed run a block has one batch. Lightning's hooks for every step would make training 10 % slower.
         Recorded steps do not go through it, except for one in an epoch, without which it saves no checkpoint.
         """
-        optimizer: Any = self.optimizers()
-        counted = [] if self._recorded and index else block[-1:]
-        losses = [self._alone(batch) for batch in block[: len(block) - len(counted)]]
-        losses += [self._step(batch, self.manual_backward, optimizer) for batch in counted]
+        *batches, last = block
+        losses = [self._plain_step(batch) for batch in batches]
+        if self._recorded and index:
+            losses.append(self._plain_step(last))
+        else:
+            losses.append(self._step(last, self.manual_backward, self.optimizers()))
         total = torch.stack(losses).sum()
-        if self.device.type == "cpu":  # a GPU would wait
+        if self.device.type == "cpu":  # a GPU would have to wait
             _finite("train_loss", total)
         self._train_losses.append((total, sum(len(batch) for batch in block)))
 

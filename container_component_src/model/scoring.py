@@ -21,7 +21,7 @@ from container_component_src.telemetry.series import Context
 from container_component_src.telemetry.smoothing import Smoother
 from container_component_src.telemetry.timestamps import to_iso
 
-_BATCH_ROWS = 16_384  # keeps activations within a few megabytes
+BATCH_ROWS = 1_024  # activations stay in the processor's cache, see docs/results.md
 _DEVICE_BATCH_ROWS = 65_536
 MOST_DEPARTURE = 1e6  # resolutions that count; its square is finite in float32
 DEGREES_OF_FREEDOM = 199  # chosen by measurement, see docs/results.md
@@ -95,7 +95,7 @@ class RowScorer:
     ) -> list[Float32Array]:
         """Return the first outputs of the network, with zeros for the channels that do not vary."""
         outputs, first = [np.zeros(values.shape, dtype=np.float32) for _ in range(count)], 0
-        for windows in self._windowing.batches(values[:, varying], timestamps, _BATCH_ROWS):
+        for windows in self._windowing.batches(values[:, varying], timestamps, BATCH_ROWS):
             rows = slice(first, first + len(windows))
             found = self.network(torch.from_numpy(np.ascontiguousarray(windows)))
             for output, part in zip(outputs, found, strict=False):

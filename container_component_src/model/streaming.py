@@ -54,7 +54,7 @@ class StreamingSource:
                 fix="write more and smaller ones, or train on fewer nodes",
             )
         mixed = self._mixed(partitions, np.random.default_rng([seed, epoch, shard.rank]))
-        return _blocks(mixed, block_sizes(rows, all_rows, batch_size, shard))
+        return _blocks(mixed, block_sizes(rows, all_rows, batch_size, shard, BLOCK_ROWS))
 
     def ordered(self, shard: Shard) -> Iterator[Tensor]:
         """Yield the rows of every `world_size`-th partition."""
@@ -71,11 +71,12 @@ class StreamingSource:
             if filled > self.buffer_rows:
                 order = torch.from_numpy(random.permutation(filled))
                 drawn, kept = order.tensor_split([filled - self.buffer_rows // 2])
-                yield buffer.index_select(0, drawn)
+                for rows in drawn.split(BLOCK_ROWS):
+                    yield buffer.index_select(0, rows)
                 buffer[: len(kept)] = buffer.index_select(0, kept)
                 filled = len(kept)
-        for drawn in torch.from_numpy(random.permutation(filled)).split(BLOCK_ROWS):
-            yield buffer.index_select(0, drawn)
+        for rows in torch.from_numpy(random.permutation(filled)).split(BLOCK_ROWS):
+            yield buffer.index_select(0, rows)
 
     def _windows(self, partitions: Sequence[Partition]) -> Iterator[Tensor]:
         """Yield all rows of the partitions in order, at most `BLOCK_ROWS` at once."""

@@ -34,7 +34,6 @@ from container_component_src.model.device_source import CopiedSource, DeviceSour
 from container_component_src.model.ensemble import Ensemble
 from container_component_src.model.hardware import (
     CPU,
-    Acceleration,
     best_device,
     device_memory,
     free_memory,
@@ -206,14 +205,12 @@ def fit(model: Network, train_rows: RowSource, val_rows: RowSource, arguments: T
         StepError: The loss is infinite or NaN.
     """
     nodes, _ = _world(arguments)
-    acceleration = Acceleration.on(cuda=torch.cuda.is_available())
     regime = Regime.of(train_rows.rows, arguments.batch_size, arguments.min_epoch_steps)
+    torch.set_num_threads(useful_threads(model, regime.batch_size // nodes, best_device()))
     logger.info(
-        "an epoch has %d optimization steps: %d x %d rows in batches of at most %d",
-        regime.steps(train_rows.rows), regime.passes, train_rows.rows, regime.batch_size,
+        "an epoch has %d optimization steps: %d x %d rows in batches of at most %d; threads: %d",
+        regime.steps(train_rows.rows), regime.passes, train_rows.rows, regime.batch_size, torch.get_num_threads(),
     )  # fmt: skip
-    torch.set_num_threads(useful_threads(model, regime.batch_size // nodes, acceleration.device))
-    torch.set_float32_matmul_precision(acceleration.matmul_precision)
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     module = TrainingModule(model, arguments.lr, arguments.seed, arguments.max_epochs)
@@ -267,18 +264,21 @@ def row_source(
     if DeviceSource.size(dataset) <= memory_share * free_memory(device):
         logger.info("%s: in the memory of the GPU, %.0f MiB", dataset.location.uri, DeviceSource.size(dataset) / 2**20)
         return DeviceSource.load(dataset, seed, windowing, device)
-    rows = _rows_of_host(dataset, memory_share, seed, windowing)
-    return rows if device.type == "cpu" else CopiedSource(rows, device)
+    if device.type == "cpu":
+        return _rows_of_host(dataset, memory_share, seed, windowing)
+    return CopiedSource(_rows_of_host(dataset, memory_share, seed, windowing, for_gpu=True), device)
 
 
-def _rows_of_host(dataset: Dataset, memory_share: float, seed: int, windowing: Windowing) -> RowSource:
+def _rows_of_host(
+    dataset: Dataset, memory_share: float, seed: int, windowing: Windowing, for_gpu: bool = False
+) -> RowSource:
     """Return the rows of a dataset, in memory if their windows fit into a share of it, otherwise streamed."""
     size = dataset.manifest.rows * windowing.steps * len(dataset.channels) * np.dtype(np.float32).itemsize
     allowed = int(memory_share * usable_memory())
     place, uri = "in memory" if size <= allowed else "streamed", dataset.location.uri
     logger.info("%s: %s, %.0f MiB of %.0f MiB allowed", uri, place, size / 2**20, allowed / 2**20)
     if size <= allowed:
-        return TensorSource(torch.from_numpy(load_values(dataset, seed, windowing)))
+        return TensorSource(torch.from_numpy(load_values(dataset, seed, windowing)), for_gpu)
     return StreamingSource(dataset, SHUFFLE_BUFFER_BYTES // (size // dataset.manifest.rows), windowing)
 
 

@@ -10,7 +10,7 @@ from container_component_src.steps.training import Detector, Hyperparameters
 from container_component_src.steps.tuning import SearchSpace
 from container_component_src.values import amount
 
-BLOCK_ROWS = 16_384  # rows gathered at once: enough for a cheap call, few enough for the processor's cache
+BLOCK_ROWS = 2_048  # rows handled at once: enough for a cheap call, few enough that their memory is used again
 _FLOAT = 4  # bytes
 _COPIES = 4  # of the weights: themselves, their gradients, and the two moments of Adam
 

@@ -9,6 +9,7 @@ import logging
 import re
 import uuid
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -168,6 +169,28 @@ class DatasetWriter:
         dataset = commit(self.location, view.manifest, view.source)
         self._committed = True
         return dataset
+
+
+class WriteBehind:
+    """Writes one frame at a time in a thread, while the caller reads and computes the next one."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1)
+        self._last: Future[None] | None = None
+
+    def __enter__(self) -> "WriteBehind":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._thread.shutdown()
+        if kind is None and self._last:
+            self._last.result()
+
+    def write(self, writer: DatasetWriter, frame: Frame) -> None:
+        """Append a partition after the previous one is written, whose error is raised here."""
+        if self._last:
+            self._last.result()
+        self._last = self._thread.submit(writer.write, frame)
 
 
 def prepare_output(uri: str, endpoint: str = "", sources: Sequence[Location] = ()) -> Location:

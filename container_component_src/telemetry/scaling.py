@@ -18,7 +18,7 @@ from container_component_src.errors import InputError
 from container_component_src.steps.data import ScalerType
 from container_component_src.telemetry.columns import check_same_channels
 from container_component_src.telemetry.dataset import Dataset, read_together
-from container_component_src.telemetry.dataset_writer import DatasetWriter
+from container_component_src.telemetry.dataset_writer import DatasetWriter, WriteBehind
 from container_component_src.telemetry.scaler import Scaler
 from container_component_src.values import describe
 
@@ -184,12 +184,13 @@ def scale_datasets(datasets: Mapping[str, Dataset], scaler: Scaler, targets: Map
             )
             for name, of in datasets.items()
         }
-        for name, frame in read_together(datasets, scaler.channels):
-            for first in range(0, len(frame), BLOCK_ROWS):
-                values = frame.values[first : first + BLOCK_ROWS]
-                missing[name] += len(values) - np.isfinite(values).sum(axis=0)
-                scaler.transform(values, out=values)
-            writers[name].write(frame)
+        with WriteBehind() as behind:
+            for name, frame in read_together(datasets, scaler.channels):
+                for first in range(0, len(frame), BLOCK_ROWS):
+                    values = frame.values[first : first + BLOCK_ROWS]
+                    missing[name] += len(values) - np.isfinite(values).sum(axis=0)
+                    scaler.transform(values, out=values)
+                behind.write(writers[name], frame)
         return {
             name: writers[name].commit(
                 missing={

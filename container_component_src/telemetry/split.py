@@ -16,7 +16,7 @@ from container_component_src.errors import InputError
 from container_component_src.steps.data import SETS, SplitRule
 from container_component_src.telemetry.blocks import BlockDraw, nanoseconds
 from container_component_src.telemetry.dataset import Dataset, read_together
-from container_component_src.telemetry.dataset_writer import DatasetWriter
+from container_component_src.telemetry.dataset_writer import DatasetWriter, WriteBehind
 from container_component_src.telemetry.events import Event, inside_any
 from container_component_src.telemetry.manifest import Partition
 from container_component_src.telemetry.runs import runs_of
@@ -76,8 +76,9 @@ def split_dataset(
         views["test"] = dataset.view(parts["test"], notes, labelled=True, events=events)
         if not copy:
             return {name: writer.commit_view(views[name]) for name, writer in writers.items()}
-        for name, frame in read_together(views, dataset.channels):
-            writers[name].write(frame)
+        with WriteBehind() as behind:
+            for name, frame in read_together(views, dataset.channels):
+                behind.write(writers[name], frame)
         return {
             name: writer.commit(events=views[name].manifest.events, notes=notes) for name, writer in writers.items()
         }

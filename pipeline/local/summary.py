@@ -183,11 +183,13 @@ def write_summary(summary: RunSummary) -> None:
                 "seconds": round(step.seconds, 3),
                 "cached": step.state is StepState.CACHED,
                 "peak_rss_mib": step.peak_rss_mib,
+                "written_bytes": _written_bytes(step),
                 "log": _text(step.log),
                 "message": step.message,
             }
             for step in summary.steps
         ],
+        "written_bytes": sum(map(_written_bytes, summary.steps)),
         "metrics": {name: dict(sorted(values.items())) for name, values in summary.metrics.items()},
         "report": _text(summary.report),
         "earlier_report": _text(summary.earlier_report),
@@ -199,6 +201,15 @@ def write_summary(summary: RunSummary) -> None:
     temporary = summary.last_run / "summary.json.tmp"
     temporary.write_text(json.dumps(document, indent=2), encoding="utf-8")
     temporary.replace(summary.last_run / "summary.json")
+
+
+def _written_bytes(step: StepRecord) -> int:
+    """Return the size of the artifacts that a step of this run wrote on this machine."""
+    if step.state is not StepState.SUCCEEDED:
+        return 0
+    written = [Path(artifact.uri) for _, artifact in _artifacts([step])]
+    files = [file for path in written for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file()]
+    return sum(file.stat().st_size for file in files)
 
 
 def _text(path: Path | None) -> str | None:

@@ -9,6 +9,7 @@ import torch
 from container_component_src import storage
 from container_component_src.alarms.rule import AlarmRule
 from container_component_src.errors import InputError
+from container_component_src.model import bundle
 from container_component_src.model.bundle import Bundle, build
 from container_component_src.model.bundle_info import (
     Architecture,
@@ -75,6 +76,18 @@ def test_round_trip(tmp_path: Path) -> None:
     values = make_values(40, seed=2)
     np.testing.assert_array_equal(loaded.scorer.scores(values), bundle.scorer.scores(values))
     assert {file.name for file in (tmp_path / "bundle").iterdir()} == {"bundle.json", "model.safetensors"}
+
+
+def test_many_rows_are_scored_by_the_best_device(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundle, "best_device", lambda: torch.device("meta"))
+    monkeypatch.setattr(bundle, "useful_threads", lambda model, rows, device: 3)
+    before = torch.get_num_threads()
+    try:
+        model = Bundle.load(str(folder)).for_many_rows().model
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert all(weight.is_meta for weight in model.parameters())
 
 
 def test_weights_of_another_model(folder: Path) -> None:

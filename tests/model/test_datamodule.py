@@ -135,7 +135,7 @@ def test_distributed_block_is_one_batch() -> None:
 
 def test_batches_of_an_epoch_are_sized_while_they_are_drawn() -> None:
     """A list of them would take more memory than the rows of a large training set."""
-    assert next(block_sizes(10**15, 10**15, 256, Shard(0, 2))) == [256]
+    assert next(block_sizes(10**15, 10**15, 256, Shard(0, 2), 2_048)) == [256]
 
 
 def test_rows_are_loaded_in_a_seeded_order(tmp_path: Path) -> None:

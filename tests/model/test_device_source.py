@@ -37,7 +37,8 @@ def test_windows_of_a_device_are_those_of_the_memory(
     steps: int, shard: Shard, device: torch.device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(datamodule, "_MIN_GROUPS", 10)
-    monkeypatch.setattr(datamodule, "BLOCK_ROWS", 50)
+    for name in ("BLOCK_ROWS", "GPU_BLOCK_ROWS"):
+        monkeypatch.setattr(datamodule, name, 50)
     dataset = Dataset.open(write_dataset(tmp_path / "data", make_values(10 * GROUP_ROWS * 2 + 5, seed=1)))
     windowing = Windowing(steps, SECOND)
     in_memory = TensorSource(torch.from_numpy(load_values(dataset, SEED, windowing)))
@@ -46,9 +47,10 @@ def test_windows_of_a_device_are_those_of_the_memory(
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("shard", SHARDS)
-def test_copied_windows_are_those_of_the_memory(shard: Shard) -> None:
-    in_memory = TensorSource(torch.from_numpy(make_values(100, seed=1)))
-    check_same_rows(CopiedSource(in_memory, best_device()), in_memory, shard)
+@pytest.mark.parametrize("for_gpu", [True, False])
+def test_copied_windows_are_those_of_the_memory(shard: Shard, for_gpu: bool) -> None:
+    values = torch.from_numpy(make_values(100, seed=1))
+    check_same_rows(CopiedSource(TensorSource(values, for_gpu), best_device()), TensorSource(values), shard)
 
 
 def test_rows_of_a_device_must_be_finite(tmp_path: Path) -> None:
@@ -62,8 +64,7 @@ def test_rows_of_a_device_must_be_finite(tmp_path: Path) -> None:
 def test_memory_of_rows_on_a_device(tmp_path: Path) -> None:
     dataset = Dataset.open(write_dataset(tmp_path / "data", make_values(10, seed=1)))
     source = DeviceSource.load(dataset, SEED, Windowing(3), CPU)
-    held = [source.values, source.starts, source.places.values]
-    assert DeviceSource.size(dataset) == sum(tensor.nbytes for tensor in held)
+    assert DeviceSource.size(dataset) == source.values.nbytes + source.starts.nbytes
 
 
 @given(

@@ -8,7 +8,6 @@ from container_component_src.model.hardware import (
     CPU,
     MOST_COPYING_THREADS,
     MULTIPLICATIONS_PER_THREAD,
-    Acceleration,
     best_device,
     device_memory,
     free_memory,
@@ -16,11 +15,6 @@ from container_component_src.model.hardware import (
 )
 from container_component_src.model.vae import TimeStampVAE
 from container_component_src.steps.sizes import AvailableMemory
-
-
-def test_gpu_uses_tensor_float_32() -> None:
-    assert Acceleration.on(cuda=True) == Acceleration(torch.device("cuda", 0), "high")
-    assert Acceleration.on(cuda=False) == Acceleration(CPU, "highest")
 
 
 def test_gpu_trains_and_scores_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,5 +49,17 @@ def test_threads_depend_on_the_size_of_a_step(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(("given", "threads"), [("", 3), ("  ", 3), ("many", 3), ("2,4", 2), (" 2 ", 2)])
 def test_threads_that_the_environment_allows(given: str, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hardware, "usable_cores", lambda: 3)
+    monkeypatch.setattr(hardware, "free_cores", lambda: 8.0)
     monkeypatch.setenv("OMP_NUM_THREADS", given)
     assert useful_threads(TimeStampVAE(10, 2, (8, 4)), 10**9) == threads
+
+
+@pytest.mark.parametrize(("free", "threads"), [(0.0, 1), (0.9, 1), (1.4, 1), (1.8, 2), (2.5, 2), (3.9, 4), (60.0, 4)])
+def test_threads_leave_busy_cores_to_others(free: float, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(hardware, "usable_cores", lambda: 4)
+    monkeypatch.setattr(hardware, "free_cores", lambda: free)
+    assert useful_threads(TimeStampVAE(10, 2, (8, 4)), 10**9) == threads
+    assert useful_threads(TimeStampVAE(10, 2, (8, 4)), 1) == 1
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")  # for this process alone
+    assert useful_threads(TimeStampVAE(10, 2, (8, 4)), 10**9) == 3

@@ -29,7 +29,7 @@ def test_contributions_do_not_depend_on_batches(monkeypatch: pytest.MonkeyPatch)
     assert contributions.dtype == np.float32
     np.testing.assert_allclose(contributions, expected[0], rtol=1e-5)
     np.testing.assert_allclose(scorer.scores(values), expected[0].sum(axis=1), rtol=1e-5)
-    monkeypatch.setattr(scoring, "_BATCH_ROWS", 7)
+    monkeypatch.setattr(scoring, "BATCH_ROWS", 7)
     for found, wanted in zip(scorer.contributions_and_reconstruction(values), expected, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
 

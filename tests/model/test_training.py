@@ -259,19 +259,30 @@ def test_streamed_rows_give_an_equally_good_model(tmp_path: Path, nodes: int) ->
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("window_steps", [1, 3])
+@pytest.mark.parametrize(
+    ("detector", "window_steps", "tolerance"), [("vae", 1, 0.05), ("vae", 3, 0.05), ("forecaster", 3, 1e-3)]
+)
 @pytest.mark.parametrize("memory_share", [0.0, 0.5])
 def test_gpu_trains_an_equally_good_model(
-    window_steps: int, memory_share: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    detector: str,
+    window_steps: int,
+    tolerance: float,
+    memory_share: float,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Its random numbers differ from those of the CPU, so the weights do; the losses are about equal."""
-    changes = {"max_epochs": 6, "min_epoch_steps": 50, "window_steps": window_steps, "memory_share": memory_share}
-    on_gpu = [train(make_arguments(tmp_path, **changes)) for _ in range(2)]
+    """The random numbers of a VAE differ from those of the CPU, so its losses are about equal; a forecaster has none.
+
+    All epochs are taken, because a small difference can change which one ends a training.
+    """
+    changes = {"detector": detector, "window_steps": window_steps, "memory_share": memory_share}
+    arguments = make_arguments(tmp_path, max_epochs=6, early_stopping_patience=6, min_epoch_steps=50, **changes)
+    on_gpu = [train(arguments) for _ in range(2)]
     assert on_gpu[0] == on_gpu[1]
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    on_cpu = train(make_arguments(tmp_path, **changes))
-    assert on_gpu[0].val_loss == pytest.approx(on_cpu.val_loss, rel=0.05)
-    assert (on_gpu[0].epochs, on_gpu[0].active_latents) == (on_cpu.epochs, on_cpu.active_latents)
+    on_cpu = train(arguments)
+    assert on_gpu[0].active_latents == on_cpu.active_latents
+    assert on_gpu[0].val_loss == pytest.approx(on_cpu.val_loss, rel=tolerance)
 
 
 @pytest.mark.gpu

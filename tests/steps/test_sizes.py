@@ -46,8 +46,8 @@ def test_windows_of_many_channels_are_refused() -> None:
     check_memory(AvailableMemory(GIB, "here"), LONG, channels=20)
     with pytest.raises(InputError, match="window_steps 10000 and 400 channels"):
         check_memory(AvailableMemory(GIB, "here"), LONG, channels=400)
-    with pytest.raises(InputError, match="window_steps 10000 and 1 channels"):
-        check_memory(AvailableMemory(GIB, "here"), LONG, rows=10 * BLOCK_ROWS)
+    with pytest.raises(InputError, match="window_steps 10000 and 7 channels"):
+        check_memory(AvailableMemory(GIB, "here"), LONG, channels=7, rows=10 * BLOCK_ROWS)
 
 
 def test_processes_share_memory_and_nodes_share_a_batch() -> None:

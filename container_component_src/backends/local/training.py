@@ -38,7 +38,8 @@ class LocalTrainer:
         arguments = absolute(job.arguments).model_copy(update={"run_as_pytorchjob": True})
         command = training_command(arguments)
         count, (port,) = arguments.num_gpu_nodes, free_ports(1)
-        threads = {"OMP_NUM_THREADS": str(max(1, usable_cores() // count))}  # the processes share the cores
+        # Several processes share the cores; a single one looks for itself how many are free.
+        threads = {"OMP_NUM_THREADS": str(max(1, usable_cores() // count))} if count > 1 else {}
         with process_groups() as processes:
             for rank in range(count):
                 start_process(processes, command, threads | operator_environment(rank, count, port))

@@ -100,6 +100,20 @@ def test_the_processes_have_the_environment_of_the_operator(
     }
 
 
+@pytest.mark.parametrize(("nodes", "threads"), [(1, None), (2, "3"), (4, "1")])
+def test_several_processes_share_the_cores(
+    arguments: TrainingArguments,
+    program: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+    nodes: int,
+    threads: str | None,
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(training, "usable_cores", lambda: 7)
+    program(f"assert os.environ.get('OMP_NUM_THREADS') == {threads!r}")
+    LocalTrainer().train(TrainingJob(arguments=arguments.model_copy(update={"num_gpu_nodes": nodes})))
+
+
 def test_a_failing_process_ends_the_others(
     arguments: TrainingArguments, program: Callable[[str], None], tmp_path: Path
 ) -> None:

@@ -67,3 +67,16 @@ def test_a_run_whose_first_step_failed_has_an_id_and_its_times(tmp_path: Path) -
         "data": {},
     }
     assert summary.headline == ()
+
+
+def test_bytes_that_a_run_wrote_are_counted_but_not_those_of_cached_steps(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    for name, content in {"train/part": "12345", "train/_manifest.json": "{}", "scaler": "123"}.items():
+        (tmp_path / name).write_text(content)
+    train = dsl.Dataset(name="train", uri=str(tmp_path / "train"))
+    split = record("split", train=train)
+    split.state = StepState.SUCCEEDED
+    fit = record("fit-scaler", scaler=dsl.Artifact(name="scaler", uri=str(tmp_path / "scaler")))
+    _, document = summarized(tmp_path, split, fit)
+    assert [step["written_bytes"] for step in document["steps"]] == [7, 0]
+    assert document["written_bytes"] == 7

@@ -67,7 +67,7 @@ class Comparison:
     def __init__(
         self, train: Dataset, calibration: Dataset, test: Dataset, info: BundleInfo, window_steps: int
     ) -> None:
-        scorers = fit_baselines(train.varying(), info.seed, window_steps)
+        scorers = fit_baselines(train.varying(), info.seed, window_steps, info.max_gap_ns)
         self.normal, self.test = (BaselineScores(scorers, info, dataset) for dataset in (calibration, test))
         self._info = info
 

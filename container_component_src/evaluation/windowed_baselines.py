@@ -11,7 +11,6 @@ from sklearn.cluster import MiniBatchKMeans
 from sklearn.decomposition import PCA
 
 from container_component_src.arrays import Float32Array, IntArray
-from container_component_src.model.statistics import max_gap
 from container_component_src.model.windows import Windowing
 from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.series import Context, EvenSample
@@ -88,12 +87,13 @@ class WindowSample:
     Args:
         dataset: Dataset whose rows are given in consecutive pieces.
         steps: Rows of a window, with the present one.
+        max_gap_ns: Longest time step that is not a gap; None: there are no gaps.
     """
 
-    def __init__(self, dataset: Dataset, steps: int) -> None:
+    def __init__(self, dataset: Dataset, steps: int, max_gap_ns: int | None) -> None:
         most = max(1, min(SAMPLE_WINDOWS, SAMPLE_VALUES // (steps * len(dataset.channels))))
         self._evenly = EvenSample(dataset.manifest.rows, most)
-        self._series = WindowSeries(steps, max_gap(dataset))
+        self._series = WindowSeries(steps, max_gap_ns)
         self._found: list[Float32Array] = []
 
     def add(self, frame: Frame) -> None:

@@ -35,7 +35,7 @@ def pushed(series: WindowSeries, piece: Frame, rows: IntArray | None = None) -> 
 
 
 def sample_windows(train: Dataset, steps: int) -> Float32Array:
-    sample = WindowSample(train, steps)
+    sample = WindowSample(train, steps, max_gap_ns=None)
     for piece in train.frames():
         sample.add(piece)
     return sample.windows()

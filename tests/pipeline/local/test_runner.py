@@ -272,7 +272,8 @@ def test_directory_in_use_is_refused(bench: Bench) -> None:
 
 def test_steps_see_the_given_environment_and_this_interpreter(bench: Bench) -> None:
     (bench.project / "container_component_src" / "step.py").write_text(
-        "import os, sys; print(*map(os.environ.get, ('EXTRA', 'PYTHONUNBUFFERED', 'GOMP_SPINCOUNT')), sys.prefix, os.getcwd())\n"
+        "import os, sys\n"
+        "print(*map(os.environ.get, ('EXTRA', 'PYTHONUNBUFFERED', 'GOMP_SPINCOUNT')), sys.prefix, os.getcwd())\n"
         "sys.exit(1)"
     )
     summary = bench.run(local_pipelines.forgetful, env={"EXTRA": "given"})

@@ -32,8 +32,10 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
 FROM ${BASE_IMAGE}
 RUN useradd --uid 1000 --home-dir /tmp --no-create-home --shell /bin/sh app
 # PYTHONPATH: Dask workers start with `dask worker`, not with this project's program.
+# GOMP_SPINCOUNT: see SPIN_DEFAULTS in limits.py.
 # HOME: the only writable place if the root file system is read-only. USER: the user that a cluster assigns has no name.
-ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp USER=app
+ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp USER=app \
+    GOMP_SPINCOUNT=1000
 WORKDIR /app
 USER 1000:1000
 # These labels stand before the large layer, because some builders copy that layer for every later instruction.

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from kfp import components
+from google.protobuf import json_format
 from kfp.dsl.utils import COMPONENT_NAME_PREFIX
 from kfp.local.graph_utils import topological_sort_tasks
+from kfp.pipeline_spec.pipeline_spec_pb2 import PipelineSpec
 
 from container_component_src.errors import InputError
 
@@ -100,11 +101,16 @@ def load_pipeline_spec(package: Path) -> Any:
         InputError: The file cannot be read or is not a compiled pipeline.
     """
     try:
-        return components.load_component_from_file(str(package)).pipeline_spec
+        # kfp itself parses the text twice, and without the C library.
+        document: Any = next(yaml.load_all(package.read_bytes(), Loader=yaml.CSafeLoader), {})
+        spec = json_format.ParseDict(document, PipelineSpec())
     except OSError as error:
         raise InputError(f"cannot read {package} ({error.strerror})", fix="compile the pipeline first") from error
-    except (ValueError, TypeError, LookupError, AttributeError, yaml.YAMLError) as error:
+    except (json_format.Error, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
         raise InputError(f"{package} is not a compiled pipeline", fix="compile it again") from error
+    if not spec.HasField("root"):
+        raise InputError(f"{package} is not a compiled pipeline", fix="compile it again")
+    return spec
 
 
 def plan_steps(pipeline_spec: Any) -> list[PlannedStep]:

@@ -19,9 +19,14 @@ PROJECT = Path(__file__).resolve().parents[1]
 MODEL = {"distributed", "kserve", "kubernetes", "optuna", "plotly", "s3fs", "scipy.stats", "sklearn", "sympy"}
 COMPILER = {"torch._dynamo.eval_frame", "torch._inductor", "torch._decomp", "torch.export.exported_program"}
 NOT_IMPORTED = {
-    "evaluation.evaluator": MODEL | COMPILER | {"lightning"},
+    "evaluation.evaluator": MODEL | COMPILER | {"lightning", "pandas", "scipy"},
     "evaluation.gate": MODEL | {"lightning", "pandas", "pyarrow", "scipy", "torch"},
+    "model.calibration": MODEL | COMPILER | {"lightning", "pandas", "scipy"},
     "model.training": MODEL | COMPILER | {"torchmetrics.functional"},
+    "report.headline": MODEL | {"lightning", "pandas", "pyarrow", "scipy", "torch"},
+    "report.page": (MODEL | {"lightning", "pandas", "scipy", "torch"}) - {"plotly"},
+    "report.trials": MODEL | {"lightning", "pandas", "pyarrow", "scipy", "torch"},
+    "serving.client.query": MODEL | {"lightning", "scipy", "torch"},
     "serving.server.server": (MODEL | COMPILER | {"lightning", "requests"}) - {"kserve"},
     "backends.local.dask": (MODEL | {"lightning", "pandas", "scipy", "torch"}) - {"distributed"},
 }

@@ -72,7 +72,7 @@ class ForestScorer:
             return np.asarray(-self.forest.score_samples(values), dtype=np.float32)
 
 
-def fit_baselines(train: Dataset, seed: int, window_steps: int) -> dict[str, Scorer]:
+def fit_baselines(train: Dataset, seed: int, window_steps: int, max_gap_ns: int | None) -> dict[str, Scorer]:
     """Fit all baselines on scaled training data, in one pass over it.
 
     - `z_score`: sum of the squared z-scores of the channels;
@@ -86,8 +86,10 @@ def fit_baselines(train: Dataset, seed: int, window_steps: int) -> dict[str, Sco
         train: Scaled training dataset without missing values.
         seed: Seed of the isolation forest and of the windowed baselines.
         window_steps: Rows of a window of the windowed baselines.
+        max_gap_ns: Longest time step that is not a gap; None: there are no gaps.
     """
-    moments, windows, sample = _Moments(len(train.channels)), WindowSample(train, window_steps), []
+    moments, sample = _Moments(len(train.channels)), []
+    windows = WindowSample(train, window_steps, max_gap_ns)
     evenly = EvenSample(train.manifest.rows, FOREST_ROWS)
     for frame in train.frames():
         sample.append(frame.values[evenly.of(len(frame))].copy())

@@ -97,11 +97,11 @@ def resample(data: LabelledScores, seed: int, alarms: FoundAlarms | None = None)
     if len(starts) < 2:
         return None
     drawn = np.random.default_rng(seed).multinomial(len(starts), np.full(len(starts), 1 / len(starts)), RESAMPLES)
-    areas = _areas(drawn, *_histograms(data, starts))
+    areas = _areas(drawn, *histograms(data, starts))
     return Resamples({**areas, **(_metrics_at(alarms, _Draws(drawn, starts)) if alarms else {})})
 
 
-def _histograms(data: LabelledScores, starts: IntArray) -> tuple[Float64Array, Float64Array]:
+def histograms(data: LabelledScores, starts: IntArray) -> tuple[Float64Array, Float64Array]:
     """Return the normal and the anomalous rows of each block by ascending rank of their score, [blocks, bins] each."""
     # Anomalous scores are few but decide the areas, so they set half of the edges.
     levels = np.linspace(0, 1, BINS // 2)
@@ -110,6 +110,7 @@ def _histograms(data: LabelledScores, starts: IntArray) -> tuple[Float64Array, F
     block = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(data.scores)))
     cells = np.ravel_multi_index((block, data.labels, np.searchsorted(edges, data.scores)), shape)
     counts = np.bincount(cells, minlength=np.prod(shape)).reshape(shape).astype(np.float64)
+    counts = counts[:, :, counts.any(axis=(0, 1))]  # few rows leave most bins empty
     return counts[:, 0], counts[:, 1]
 
 

@@ -1,7 +1,7 @@
 """Evaluation of the baselines on the model's data: same rows, same smoothing, same calibration of the alarms."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,51 +20,87 @@ from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.telemetry.dataset import Dataset, Frame
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Inputs and results of the model that the baselines are compared on."""
+class BaselineScores:
+    """Smoothed scores of each baseline for the rows of a dataset, which is given in consecutive pieces.
 
-    train: Dataset
-    calibration: Dataset
-    calibration_timestamps: Timestamps  # [rows]
-    test: Dataset
-    labelled: LabelledScores  # smoothed test scores of the model
-    resamples: Resamples | None  # of the model
-    info: BundleInfo  # of the model
-    seed: int
-    window_steps: int  # of the windowed baselines
+    Args:
+        scorers: Scorers by name.
+        info: Description of the model's bundle.
+        dataset: The dataset.
+    """
 
-    def run(self) -> tuple[BaselineResult, ...]:
-        """Fit, score and evaluate all baselines on the channels that vary in the training data.
-
-        Memory holds the calibration and test scores of each.
-        """
-        scorers = fit_baselines(self.train.varying(), self.seed, self.window_steps)
-        normal, test = (self._smoothed_scores(scorers, data.varying()) for data in (self.calibration, self.test))
-        return tuple(self._evaluate(name, normal.pop(name), test.pop(name)) for name in scorers)
-
-    def _smoothed_scores(self, scorers: Mapping[str, Scorer], dataset: Dataset) -> dict[str, Float32Array]:
-        """Return the smoothed scores [rows] of each scorer from one pass over the dataset."""
-        smoothers = {name: self.info.smoother() for name in scorers}
+    def __init__(self, scorers: Mapping[str, Scorer], info: BundleInfo, dataset: Dataset) -> None:
         lengths = dict.fromkeys(scorer.window_steps for scorer in scorers.values())
-        series = {steps: WindowSeries(steps, self.info.max_gap_ns) for steps in lengths}
-        smoothed = {name: np.empty(dataset.manifest.rows, dtype=np.float32) for name in scorers}
-        position = 0
-        for frame in dataset.frames():
-            rows = slice(position, position + len(frame))
-            for name, scores in _scores(scorers, series, frame).items():
-                smoothed[name][rows] = smoothers[name].push(frame.timestamps, scores)
-            position += len(frame)
-        return smoothed
+        self._scorers = scorers
+        self._series = {steps: WindowSeries(steps, info.max_gap_ns) for steps in lengths}
+        self._smoothers = {name: info.smoother() for name in scorers}
+        self._varying = [dataset.channels.index(name) for name in dataset.varying().channels]
+        self.smoothed = {name: np.empty(dataset.manifest.rows, dtype=np.float32) for name in scorers}
+        self._rows = 0
 
-    def _evaluate(self, name: str, normal: Float32Array, test: Float32Array) -> BaselineResult:
-        """Evaluate a baseline by its smoothed calibration and test scores, [rows] each."""
-        labelled = replace(self.labelled, scores=test)
-        settings, scores = self.info.calibrated.settings, normal.astype(np.float64)
-        rule = calibrate_rule(self.calibration_timestamps, scores, settings, self.info.max_gap_ns).rule
+    def add(self, frame: Frame) -> None:
+        """Score the next rows, which have all channels of the dataset."""
+        rows = slice(self._rows, self._rows + len(frame))
+        varying = Frame(frame.timestamps, frame.values.take(self._varying, axis=1))
+        for name, scores in _scores(self._scorers, self._series, varying).items():
+            self.smoothed[name][rows] = self._smoothers[name].push(frame.timestamps, scores)
+        self._rows = rows.stop
+
+
+class Comparison:
+    """Baselines on the channels that vary in the training data; the model's own passes over its data score them.
+
+    Memory holds the calibration and test scores of each.
+
+    Args:
+        train: Scaled training dataset.
+        calibration: Scaled calibration dataset.
+        test: Scaled test dataset.
+        info: Description of the model's bundle.
+        window_steps: Time steps of the windowed baselines.
+
+    Attributes:
+        normal: Takes the calibration rows.
+        test: Takes the test rows.
+    """
+
+    def __init__(
+        self, train: Dataset, calibration: Dataset, test: Dataset, info: BundleInfo, window_steps: int
+    ) -> None:
+        scorers = fit_baselines(train.varying(), info.seed, window_steps, info.max_gap_ns)
+        self.normal, self.test = (BaselineScores(scorers, info, dataset) for dataset in (calibration, test))
+        self._info = info
+
+    def results(
+        self, calibration_timestamps: Timestamps, labelled: LabelledScores, resamples: Resamples | None
+    ) -> tuple[BaselineResult, ...]:
+        """Evaluate all baselines on the rows that they have scored.
+
+        Args:
+            calibration_timestamps: Shape [rows].
+            labelled: Smoothed test scores of the model.
+            resamples: Resamples of the model.
+        """
+        normal, test = self.normal.smoothed, self.test.smoothed
+        return tuple(
+            self._evaluate(name, calibration_timestamps, normal[name], replace(labelled, scores=test[name]), resamples)
+            for name in test
+        )
+
+    def _evaluate(
+        self,
+        name: str,
+        calibration_timestamps: Timestamps,
+        normal: Float32Array,
+        labelled: LabelledScores,
+        model: Resamples | None,
+    ) -> BaselineResult:
+        """Evaluate a baseline by its smoothed calibration scores, [rows], and those of the labelled test data."""
+        settings, scores = self._info.calibrated.settings, normal.astype(np.float64)
+        rule = calibrate_rule(calibration_timestamps, scores, settings, self._info.max_gap_ns).rule
         curve = metric_curve(labelled)
         alarms = FoundAlarms.by(rule, labelled)
-        resamples = resample(labelled, self.seed, alarms)
+        resamples = resample(labelled, self._info.seed, alarms)
         volume = volume_of(labelled)
         return BaselineResult(
             name=name,
@@ -74,9 +110,9 @@ class Comparison:
             pr_auc=pr_auc(labelled),
             vus_roc=volume.roc,
             vus_pr=volume.pr,
-            advantage=self.resamples.differences(resamples) if self.resamples and resamples else {},
+            advantage=model.differences(resamples) if model and resamples else {},
             intervals=intervals(alarms, resamples),
-            roc=roc_curve(curve, float(test.max())),
+            roc=roc_curve(curve, float(labelled.scores.max())),
             pr=pr_curve(curve),
         )
 

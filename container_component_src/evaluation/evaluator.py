@@ -1,6 +1,7 @@
 """Evaluation of a calibrated model: scores and alarms of the test data, and metrics against the reported events."""
 
 import logging
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -30,6 +31,7 @@ from container_component_src.evaluation.scores import (
     TOP_CHANNELS,
     AlarmFinder,
     EventContributions,
+    FrameReader,
     score_calibration,
     score_test,
     write_scores,
@@ -81,19 +83,21 @@ def evaluate(
         raise InputError(f"{test_uri}: the test data has no labels", fix="name the test dataset of the split step")
     _log.info("scoring %d calibration and %d test rows", calibration.manifest.rows, test.manifest.rows)
     info, moved = bundle.info, tuple(DepartureCount(bundle.info.scaler) for _ in range(2))
-    normal = score_calibration(bundle, calibration, moved[0])
-    contributions = EventContributions(test.manifest.events, len(test.channels))
-    expected = ExpectedValues(info, test.manifest.events)
-    scores, alarms = _score_and_write(bundle, calibration, test, contributions, expected, moved[1], scores_out_uri)
-    if alarms_out_uri:
-        write_alarms(alarms_out_uri, alarms.records(info.alarm_source))
-    resamples = resample(alarms.data, info.seed, alarms)
-    baselines: tuple[BaselineResult, ...] = ()
+    readers: tuple[list[FrameReader], ...] = tuple([count] for count in moved)
+    comparison = None
     if train:
         from container_component_src.evaluation.comparison import Comparison  # noqa: PLC0415 - scikit-learn is slow
 
-        inputs = (train, calibration, normal.timestamps, test, alarms.data, resamples)
-        baselines = Comparison(*inputs, info, info.seed, baseline_window_steps).run()
+        comparison = Comparison(train, calibration, test, info, baseline_window_steps)
+        readers[0].append(comparison.normal)
+        readers[1].append(comparison.test)
+    normal = score_calibration(bundle, calibration, readers[0])
+    contributions = EventContributions(test.manifest.events, len(test.channels))
+    expected = ExpectedValues(info, test.manifest.events)
+    scores, alarms = _score_and_write(bundle, calibration, test, contributions, expected, readers[1], scores_out_uri)
+    if alarms_out_uri:
+        write_alarms(alarms_out_uri, alarms.records(info.alarm_source))
+    resamples = resample(alarms.data, info.seed, alarms)
     return _result(
         info,
         scores,
@@ -103,7 +107,7 @@ def evaluate(
         diagnoses=contributions.diagnose(info, normal.limit),
         expected=expected,
         intervals=intervals(alarms, resamples),
-        baselines=baselines,
+        baselines=comparison.results(normal.timestamps, alarms.data, resamples) if comparison else (),
     )
 
 
@@ -113,14 +117,14 @@ def _score_and_write(
     test: Dataset,
     contributions: EventContributions,
     expected: ExpectedValues,
-    moved: DepartureCount,
+    readers: Iterable[FrameReader],
     scores_out_uri: str,
 ) -> tuple[Dataset, FoundAlarms]:
     """Write the dataset of test scores; nothing is left behind if the labels are degenerate."""
     sources, events = [*calibration.folders, *test.folders], test.manifest.events
     rule, finder = bundle.info.calibrated.rule, AlarmFinder(bundle.info)
     with DatasetWriter(scores_out_uri, test.manifest.timestamp_col, SCORE_CHANNELS, sources=sources) as writer:
-        frames = score_test(bundle, test, contributions, expected, finder, moved)
+        frames = score_test(bundle, test, contributions, expected, finder, readers)
         labelled = LabelledScores(*write_scores(writer, frames), events)
         scores = writer.commit(events=events, notes={"threshold": rule.raise_above})
     return scores, FoundAlarms(labelled, rule, *finder.finish())

@@ -1,14 +1,13 @@
 """Scores of the calibration and test data by a model bundle, their alarms, and the channels that contribute most."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from container_component_src.alarms.tracker import AlarmTracker, Span, closed
 from container_component_src.arrays import BoolArray, Float32Array, Float64Array, Int8Array, IntArray, Timestamps
-from container_component_src.evaluation.constants import DepartureCount
 from container_component_src.evaluation.expected import ExpectedValues
 from container_component_src.evaluation.result import SCORE_CHANNELS, ChannelExcess
 from container_component_src.evaluation.root_cause import Diagnosis
@@ -24,6 +23,13 @@ from container_component_src.telemetry.series import EvenSample
 TOP_CHANNELS = 5  # of an alarm or an event
 SAMPLE_ROWS = 20_000  # evenly spaced calibration rows that the limit of each channel is taken from
 CHANNEL_QUANTILE = 0.99  # of the calibration contributions of a channel, above which it is in alarm during an event
+
+
+class FrameReader(Protocol):
+    """Reads a dataset while the model scores it."""
+
+    def add(self, frame: Frame, /) -> None:
+        """Read the next rows, which have all channels."""
 
 
 class CalibrationScores(NamedTuple):
@@ -101,12 +107,13 @@ class AlarmFinder:
         return [*self._closed, *closed(self._tracker.finish())], np.concatenate(self._rows)
 
 
-def score_calibration(bundle: Bundle, calibration: Dataset, moved: DepartureCount) -> CalibrationScores:
-    """Score the calibration set."""
+def score_calibration(bundle: Bundle, calibration: Dataset, readers: Iterable[FrameReader] = ()) -> CalibrationScores:
+    """Score the calibration set, whose rows the readers read in the same pass."""
     evenly = EvenSample(calibration.manifest.rows, SAMPLE_ROWS)
     timestamps, smoothed, sample = [], [], []
     for scored in scored_frames(bundle.scorer, bundle.info.smoother(), calibration):
-        moved.add(scored.frame)
+        for reader in readers:
+            reader.add(scored.frame)
         timestamps.append(scored.frame.timestamps)
         smoothed.append(scored.smoothed.astype(np.float32))
         sample.append(scored.contributions[evenly.of(len(scored.frame))].copy())
@@ -120,12 +127,13 @@ def score_test(
     event_contributions: EventContributions,
     expected_values: ExpectedValues,
     finder: AlarmFinder,
-    moved: DepartureCount,
+    readers: Iterable[FrameReader],
 ) -> Iterator[Frame]:
-    """Yield the test rows with the columns `SCORE_CHANNELS` in place of the channels."""
+    """Yield the test rows, which the readers read, with the columns `SCORE_CHANNELS` in place of the channels."""
     scored = scored_frames(bundle.scorer, bundle.info.smoother(), test, with_expected=True)
     for frame, contributions, expected, scores, smoothed in scored:
-        moved.add(frame)
+        for reader in readers:
+            reader.add(frame)
         expected_values.add(frame.timestamps, expected)
         event_contributions.add(frame.timestamps, contributions)
         finder.add(frame.timestamps, contributions, smoothed)  # before the scores are rounded

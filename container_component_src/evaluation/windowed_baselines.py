@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.decomposition import PCA
+from threadpoolctl import threadpool_limits
 
 from container_component_src.arrays import Float32Array, IntArray
-from container_component_src.model.statistics import max_gap
 from container_component_src.model.windows import Windowing
 from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.series import Context, EvenSample
@@ -88,12 +88,13 @@ class WindowSample:
     Args:
         dataset: Dataset whose rows are given in consecutive pieces.
         steps: Rows of a window, with the present one.
+        max_gap_ns: Longest time step that is not a gap; None: there are no gaps.
     """
 
-    def __init__(self, dataset: Dataset, steps: int) -> None:
+    def __init__(self, dataset: Dataset, steps: int, max_gap_ns: int | None) -> None:
         most = max(1, min(SAMPLE_WINDOWS, SAMPLE_VALUES // (steps * len(dataset.channels))))
         self._evenly = EvenSample(dataset.manifest.rows, most)
-        self._series = WindowSeries(steps, max_gap(dataset))
+        self._series = WindowSeries(steps, max_gap_ns)
         self._found: list[Float32Array] = []
 
     def add(self, frame: Frame) -> None:
@@ -123,8 +124,11 @@ def fit_windowed_baselines(
         seed: Seed of the clusters and of the components.
         window_steps: Rows of a window, with the present one.
     """
-    kmeans = MiniBatchKMeans(min(CLUSTERS, len(sample)), n_init=3, random_state=seed).fit(sample)
-    pca = PCA(min(MOST_COMPONENTS, *sample.shape), svd_solver="randomized", random_state=seed).fit(sample)
+    kmeans = MiniBatchKMeans(min(CLUSTERS, len(sample)), n_init=3, random_state=seed)
+    pca = PCA(min(MOST_COMPONENTS, *sample.shape), random_state=seed)
+    with threadpool_limits(1):  # many small products of matrices: beside a busy process, threads wait for each other
+        kmeans.fit(sample)
+        pca.fit(sample)
     explained = np.cumsum(pca.explained_variance_ratio_)
     kept = min(int(np.searchsorted(explained, EXPLAINED_VARIANCE)) + 1, sample.shape[1] - 1)  # something is left
     return {

@@ -211,7 +211,7 @@ def read_frame(dataset: Dataset, partition: Partition) -> Frame:
     if not finite.all():
         channel = dataset.channels[int(np.argmin(finite.all(axis=0)))]
         raise InputError(
-            f"{(dataset.location / partition.file).uri}: channel '{channel}' has missing or infinite values",
+            f"{dataset.location.uri}: channel '{channel}' has missing or infinite values ({partition.file})",
             fix="scale the dataset first (scale_dataframes replaces them)",
         )
     return frame

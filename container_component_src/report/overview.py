@@ -78,7 +78,7 @@ def read_overview(whole: Dataset, splits: Mapping[str, Dataset], max_gap_ns: int
     return Overview(
         rows=whole.manifest.rows,
         channels=len(whole.channels),
-        missing=whole.manifest.missing,
+        missing=whole.manifest.missing or {},
         left_out=whole.manifest.left_out,
         spans=together,
         splits={name: join_spans([found], shortest_gap) for name, found in spans.items()},

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import pandas as pd
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
@@ -38,7 +37,7 @@ from container_component_src.report.threshold import (
     rule_in_words,
     shift_in_words,
 )
-from container_component_src.report.trials import read_trials, trial_figures, trial_summary
+from container_component_src.report.trials import TrialRow, read_trials, trial_figures, trial_summary
 from container_component_src.run_record import RunRecord
 from container_component_src.steps.data import SETS
 from container_component_src.steps.evaluation import VisualizeResults
@@ -59,7 +58,7 @@ class Content:
     signals: Sequence[Sequence[Signal]]  # by event
     windows: Sequence[Window]  # by event, then by shown alarm
     axis: ScoreAxis
-    trials: pd.DataFrame | None
+    trials: Sequence[TrialRow] | None
     run: RunRecord | None
 
 

@@ -3,9 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
-from datetime import datetime
-
-import pandas as pd
+from datetime import UTC, datetime
 
 from container_component_src.evaluation.result import EvaluationResult, Interval
 
@@ -83,7 +81,7 @@ def duration(seconds: float | None) -> str:
 
 def utc(timestamp: int) -> str:
     """Return a timestamp in nanoseconds since 1970 UTC as date and time, to the second."""
-    return moment(pd.Timestamp(timestamp, unit="ns", tz="UTC"))
+    return moment(datetime.fromtimestamp(timestamp // 10**9, UTC))
 
 
 def moment(time: datetime) -> str:

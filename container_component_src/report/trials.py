@@ -1,10 +1,13 @@
 """Tuning trials of the report: their table and plots."""
 
+import csv
 import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 
 import numpy as np
-import pandas as pd
 
 from container_component_src import storage
 from container_component_src.arrays import Float64Array
@@ -21,7 +24,16 @@ _REQUIRED = ("trial", "state", OBJECTIVE)
 _MOST_CHOICES = 10  # an axis with more distinct values is a scale
 
 
-def read_trials(uri: str) -> pd.DataFrame:
+@dataclass(frozen=True)
+class TrialRow:
+    """Row of the trials table."""
+
+    number: int
+    loss: float  # NaN if the trial did not finish
+    tuned: Mapping[str, str]  # values of the hyperparameters as they are written
+
+
+def read_trials(uri: str) -> list[TrialRow]:
     """Read the trials table, with columns `trial`, `state`, `val_loss` and one for each hyperparameter, by trial.
 
     Raises:
@@ -29,76 +41,83 @@ def read_trials(uri: str) -> pd.DataFrame:
     """
     content = storage.resolve(uri).read_bytes()
     try:
-        trials = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        header, *lines = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+        table = [dict(zip(header, line, strict=True)) for line in lines if line]
+    except (csv.Error, ValueError) as error:
         raise InputError(f"{uri}: not a CSV table ({error})", fix=_FIX) from error
     for column in _REQUIRED:
-        if column not in trials.columns:
+        if column not in header:
             raise InputError(f"{uri}: column '{column}' is missing", fix=_FIX)
-    for column in ("trial", OBJECTIVE):
-        numbers = pd.to_numeric(trials[column], errors="coerce")
-        wrong = numbers.isna() & (trials[column] != "")
-        if wrong.any():
-            row = int(np.argmax(wrong)) + 1
+    return sorted((_trial(uri, row, cells) for row, cells in enumerate(table, start=1)), key=lambda trial: trial.number)
+
+
+def _trial(uri: str, row: int, cells: Mapping[str, str]) -> TrialRow:
+    number, loss = (_number(cells[column]) for column in ("trial", OBJECTIVE))
+    for column, wrong in (("trial", not math.isfinite(number)), (OBJECTIVE, math.isnan(loss) and cells[OBJECTIVE])):
+        if wrong:
             raise InputError(f"{uri}: column '{column}', row {row} is not a number", fix="correct the table")
-        trials[column] = numbers
-    return trials.sort_values("trial", kind="stable", ignore_index=True)
+    return TrialRow(int(number), loss, {name: cell for name, cell in cells.items() if name not in _NOT_TUNED})
 
 
-def trial_summary(trials: pd.DataFrame) -> str:
+def trial_summary(trials: Sequence[TrialRow]) -> str:
     """Return the number of finished trials, the best one, and the hyperparameters that are equal in all of them."""
-    finished = trials[np.isfinite(trials[OBJECTIVE])]
+    finished = _finished(trials)
     text = f"{len(finished)} of {len(trials)} trials finished."
-    if finished.empty:
+    if not finished:
         return text
-    best = finished.loc[finished[OBJECTIVE].idxmin()]
-    loss = f"{short_number(best[OBJECTIVE])} nats per time step"
-    constant = [f"{name} {_shown(best[name])}" for name in _tuned(trials) if name not in _varied(finished)]
+    best, varied = min(finished, key=lambda trial: trial.loss), _varied(finished)
+    loss = f"{short_number(best.loss)} nats per time step"
+    constant = [f"{name} {_shown(cell)}" for name, cell in best.tuned.items() if name not in varied]
     same = f" The same in all of them: {', '.join(constant)}." if constant else ""
-    return f"{text} Trial {int(best['trial'])} has the smallest validation loss, {loss}.{same}"
+    return f"{text} Trial {best.number} has the smallest validation loss, {loss}.{same}"
 
 
-def trial_figures(trials: pd.DataFrame) -> dict[str, Figure]:
+def trial_figures(trials: Sequence[TrialRow]) -> dict[str, Figure]:
     """Return the objective over the trials, and the parallel coordinates of the hyperparameters that differ.
 
     Only finished trials are shown; there is no figure without one, and no parallel coordinates if all are equal.
     """
-    finished = trials[np.isfinite(trials[OBJECTIVE])].reset_index(drop=True)
-    if finished.empty:
+    finished = _finished(trials)
+    if not finished:
         return {}
     parallel = {"parallel": _parallel(finished)} if _varied(finished) else {}
     return {"objective": _objective(finished), **parallel}
 
 
-def _tuned(trials: pd.DataFrame) -> list[str]:
-    """Return the names of the hyperparameters."""
-    return [column for column in trials.columns if column not in _NOT_TUNED]
+def _finished(trials: Sequence[TrialRow]) -> list[TrialRow]:
+    return [trial for trial in trials if math.isfinite(trial.loss)]
 
 
-def _varied(trials: pd.DataFrame) -> list[str]:
+def _varied(trials: Sequence[TrialRow]) -> list[str]:
     """Return the names of the hyperparameters that differ between trials."""
-    return [name for name in _tuned(trials) if trials[name].nunique() > 1]
+    return [name for name in trials[0].tuned if len({trial.tuned[name] for trial in trials}) > 1]
+
+
+def _number(cell: str) -> float:
+    """Return the value of a cell, or NaN if it is no number."""
+    try:
+        return float(cell)
+    except ValueError:
+        return math.nan
 
 
 def _shown(cell: str) -> str:
     """Return a hyperparameter with three significant digits, unless it is an integer or no number."""
-    number = pd.to_numeric(pd.Series(cell), errors="coerce").item()
-    return cell if np.isnan(number) or float(number).is_integer() else short_number(number)
+    number = _number(cell)
+    return cell if math.isnan(number) or number.is_integer() else short_number(number)
 
 
-def _objective(trials: pd.DataFrame) -> Figure:
-    text = [
-        "<br>".join(escape(f"{name} {_shown(cell)}") for name, cell in row.items())
-        for _, row in trials[_varied(trials)].iterrows()
-    ]
+def _objective(trials: Sequence[TrialRow]) -> Figure:
+    varied, numbers, losses = _varied(trials), [trial.number for trial in trials], [trial.loss for trial in trials]
+    text = ["<br>".join(escape(f"{name} {_shown(trial.tuned[name])}") for name in varied) for trial in trials]
     return {
         "data": [
             {
                 "type": "scatter",
                 "mode": "markers",
                 "name": "Trial",
-                "x": trials["trial"].tolist(),
-                "y": trials[OBJECTIVE].tolist(),
+                "x": numbers,
+                "y": losses,
                 "text": text,
                 "marker": {"color": "@score", "size": 8},
                 "hovertemplate": "Trial %{x}: %{y:,.3~r} nats per time step<br>%{text}<extra></extra>",
@@ -107,31 +126,34 @@ def _objective(trials: pd.DataFrame) -> Figure:
                 "type": "scatter",
                 "mode": "lines",
                 "name": "Best so far",
-                "x": trials["trial"].tolist(),
-                "y": trials[OBJECTIVE].cummin().tolist(),
+                "x": numbers,
+                "y": np.minimum.accumulate(losses).tolist(),
                 "line": {"color": "@calibrated", "width": 2, "shape": "hv"},
                 "hoverinfo": "skip",
             },
         ],
         "layout": {
-            "xaxis": count_axis("Trial", int(trials["trial"].max())),
+            "xaxis": count_axis("Trial", numbers[-1]),
             "yaxis": {"title": {"text": "Validation loss (nats per time step)"}},
         },
     }
 
 
-def _parallel(trials: pd.DataFrame) -> Figure:
+def _parallel(trials: Sequence[TrialRow]) -> Figure:
     """Return parallel coordinates drawn with plain lines; the best trial stands out.
 
     The trace type of plotly.js for parallel coordinates needs WebGL, which many remote desktops lack.
     """
     names = _varied(trials)
-    axes = [*(_choice_axis(trials[name]) for name in names), _number_axis(trials[OBJECTIVE].to_numpy(np.float64))]
+    losses = np.array([trial.loss for trial in trials])
+    axes = [*(_choice_axis([trial.tuned[name] for trial in trials]) for name in names), _number_axis(losses)]
     labels = [*names, OBJECTIVE]
     data: list[Figure] = []
-    order = trials[OBJECTIVE].rank(method="first").astype(int)
-    for row in order.sort_values(ascending=False).index:  # the best trial is drawn last, on top
-        name, colour, width = _rank_look(int(order[row]), len(trials))
+    for rank, row in reversed(
+        [*enumerate(np.argsort(losses, kind="stable"), start=1)]
+    ):  # the best is drawn last, on top
+        name, colour, width = _rank_look(rank, len(trials))
+        cells = [*(trials[row].tuned[label] for label in names), str(trials[row].loss)]
         shown = any(trace["name"] == name for trace in data)
         data.append(
             {
@@ -139,8 +161,8 @@ def _parallel(trials: pd.DataFrame) -> Figure:
                 "mode": "lines+markers",
                 "x": list(range(len(axes))),
                 "y": [float(positions[row]) for positions, _ in axes],
-                "text": [escape(f"{label} {_shown(str(trials.loc[row, label]))}") for label in labels],
-                "hovertemplate": f"Trial {int(trials.loc[row, 'trial'])}<br>%{{text}}<extra></extra>",
+                "text": [escape(f"{label} {_shown(cell)}") for label, cell in zip(labels, cells, strict=True)],
+                "hovertemplate": f"Trial {trials[row].number}<br>%{{text}}<extra></extra>",
                 "name": name,
                 "legendgroup": name,
                 "showlegend": not shown,
@@ -187,16 +209,16 @@ def _rank_look(rank: int, trials: int) -> tuple[str, str, int]:
     return "Other trials", "@muted/0.4", 1
 
 
-def _choice_axis(column: "pd.Series[str]") -> tuple[Float64Array, Ticks]:
+def _choice_axis(cells: Sequence[str]) -> tuple[Float64Array, Ticks]:
     """Return the positions [trials] of the values and the ticks; up to ten distinct values are evenly spaced."""
-    numbers = pd.to_numeric(column, errors="coerce")
-    if numbers.notna().all() and column.nunique() > _MOST_CHOICES:
-        return _number_axis(numbers.to_numpy(np.float64))
-    keys = numbers if numbers.notna().all() else column
-    choices = list(dict.fromkeys(column[keys.sort_values(kind="stable").index]))
+    numbers = np.array([_number(cell) for cell in cells])
+    numeric = not np.isnan(numbers).any()
+    if numeric and len(set(cells)) > _MOST_CHOICES:
+        return _number_axis(numbers)
+    choices = list(dict.fromkeys(sorted(cells, key=_number if numeric else None)))
     places = np.linspace(0, 1, len(choices)) if len(choices) > 1 else np.array([0.5])
     position = dict(zip(choices, places.tolist(), strict=True))
-    return column.map(position).to_numpy(np.float64), [(place, _shown(choice)) for choice, place in position.items()]
+    return np.array([position[cell] for cell in cells]), [(place, _shown(choice)) for choice, place in position.items()]
 
 
 def _number_axis(values: Float64Array) -> tuple[Float64Array, Ticks]:

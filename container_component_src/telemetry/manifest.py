@@ -36,9 +36,8 @@ class Manifest(Frozen):
     partitions: tuple[Partition, ...]
     source: str = ""  # URI of the dataset with the files of a view
     labelled: bool = False  # the labels of a view follow from its events
-    missing: dict[str, int] = Field(
-        default_factory=dict
-    )  # number of NaN, infinite or null values, of channels that have any
+    # Number of NaN, infinite or null values, of channels that have any; None if they were not counted.
+    missing: dict[str, int] | None = None
     events: tuple[Event, ...] = ()  # reported anomalies with rows in the dataset
     events_without_rows: tuple[Event, ...] = ()  # in its gaps or outside it
     scaler: Scaler | None = None  # with which the values were scaled
@@ -58,7 +57,7 @@ class Manifest(Frozen):
             "partitions": len(self.partitions),
             "start": to_iso(self.partitions[0].start),
             "end": to_iso(self.partitions[-1].end),
-            "missing_values": sum(self.missing.values()),
+            **({} if self.missing is None else {"missing_values": sum(self.missing.values())}),
             **self.notes,
         }
 

@@ -21,6 +21,7 @@ from kfp.local import config, pipeline_orchestrator
 from rich.console import Console
 
 from container_component_src.errors import PipelineError
+from container_component_src.limits import SPIN_DEFAULTS
 from container_component_src.maintenance.watchdog import watched
 from container_component_src.scratch import RUN_ID_VARIABLE
 from container_component_src.storage import S3_ENVIRONMENT
@@ -197,7 +198,7 @@ def _fresh_last_run(work_dir: Path) -> Path:
 
 def _environment(extra: Mapping[str, str]) -> dict[str, str]:
     """Return this process's environment with this interpreter's folder first on PATH."""
-    env = {**os.environ, **extra}
+    env = {**SPIN_DEFAULTS, **os.environ, **extra}
     env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env.get("PATH", os.defpath)])
     return env
 

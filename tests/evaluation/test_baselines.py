@@ -27,7 +27,7 @@ def correlated(rows: int, seed: int = 0) -> Float32Array:
 
 def fitted(folder: Path, values: Float32Array, partition_rows: int = 300) -> dict[str, Scorer]:
     write_dataset(folder, values, [f"channel {number}" for number in range(values.shape[1])], None, partition_rows)
-    return fit_baselines(Dataset.open(str(folder)), seed=0, window_steps=1)
+    return fit_baselines(Dataset.open(str(folder)), seed=0, window_steps=1, max_gap_ns=None)
 
 
 def test_the_z_score_is_a_sum_of_squares(tmp_path: Path) -> None:
@@ -86,10 +86,9 @@ def test_all_baselines_are_fitted_in_one_pass_over_the_training_data(
     read, of_partition = [], Dataset.read
 
     def counted(dataset: Dataset, partition: Partition, channels: Sequence[str] | None = None, *order: Any) -> Frame:
-        if channels != ():  # more than the timestamps
-            read.append(partition.file)
+        read.append(partition.file)
         return of_partition(dataset, partition, channels, *order)
 
     monkeypatch.setattr(Dataset, "read", counted)
-    fit_baselines(train, seed=0, window_steps=3)
+    fit_baselines(train, seed=0, window_steps=3, max_gap_ns=None)
     assert read == [partition.file for partition in train.manifest.partitions]

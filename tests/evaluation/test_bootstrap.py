@@ -178,3 +178,10 @@ def drawn_alarms(alarms: FoundAlarms, rows: npt.NDArray[np.int64]) -> dict[str, 
         "median_detection_delay_s": float(np.median(delay)) if delay else np.nan,
         "p90_detection_delay_s": float(np.quantile(delay, 0.9)) if delay else np.nan,
     }
+
+
+def test_bins_are_not_more_than_rows() -> None:
+    data = repeated(4)
+    normal, anomalous = bootstrap.histograms(data, bootstrap.block_starts(data))
+    assert normal.shape == anomalous.shape == (4, len(set(BLOCK_SCORES)))
+    assert [int(counts.sum()) for counts in (normal, anomalous)] == [28, 12]

@@ -11,7 +11,6 @@ from hypothesis.extra.numpy import arrays
 from container_component_src.alarms.rule import AlarmRule
 from container_component_src.alarms.tracker import find_alarms
 from container_component_src.arrays import Float32Array
-from container_component_src.evaluation.constants import DepartureCount
 from container_component_src.evaluation.scores import CHANNEL_QUANTILE, AlarmFinder, score_calibration
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.bundle_info import BundleInfo
@@ -81,7 +80,7 @@ def test_alarms_are_found_before_scores_are_rounded() -> None:
 def test_the_limit_of_a_channel_is_a_quantile_of_its_contributions(tmp_path: Path) -> None:
     case = write_case(tmp_path)
     bundle = Bundle.load(case.bundle)
-    scores = score_calibration(bundle, bundle.open_data(case.calibration), DepartureCount(None))
+    scores = score_calibration(bundle, bundle.open_data(case.calibration))
     values = normal_frame(5, labelled=False).values.astype(np.float64)
     expected = 0.5 * (np.quantile(values**2, CHANNEL_QUANTILE, axis=0) + np.log(2 * np.pi))
     assert bundle.info.calibrated.settings.alarm_quantile != CHANNEL_QUANTILE

@@ -1,11 +1,14 @@
 """Windowed baselines against values by hand, and against the definitions of their scores."""
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.cluster import MiniBatchKMeans
 from sklearn.decomposition import PCA
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from container_component_src.arrays import Float32Array, IntArray
 from container_component_src.evaluation import windowed_baselines
@@ -32,7 +35,7 @@ def pushed(series: WindowSeries, piece: Frame, rows: IntArray | None = None) -> 
 
 
 def sample_windows(train: Dataset, steps: int) -> Float32Array:
-    sample = WindowSample(train, steps)
+    sample = WindowSample(train, steps, max_gap_ns=None)
     for piece in train.frames():
         sample.add(piece)
     return sample.windows()
@@ -128,3 +131,21 @@ def test_fewer_rows_than_clusters_are_enough(tmp_path: Path) -> None:
     train = write_dataset(tmp_path, np.array([[0.0, 1.0], [2.0, 0.0], [1.0, 5.0]]))
     for scorer in fit_windowed_baselines(sample_windows(train, 2), 0, 2).values():
         assert np.isfinite(scorer.scores(sample_windows(train, 2))).all()
+
+
+def test_the_fit_takes_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[set[int]] = []
+
+    def recorded(fit: Callable[[object, Float32Array], object]) -> Callable[[object, Float32Array], object]:
+        def fit_and_record(estimator: object, sample: Float32Array) -> object:
+            used.append({pool["num_threads"] for pool in threadpool_info()})
+            return fit(estimator, sample)
+
+        return fit_and_record
+
+    for estimator in (MiniBatchKMeans, PCA):
+        monkeypatch.setattr(estimator, "fit", recorded(estimator.fit))
+    with threadpool_limits(2):
+        fit_windowed_baselines(np.random.default_rng(0).normal(size=(50, 6)).astype(np.float32), 0, 2)
+        assert {pool["num_threads"] for pool in threadpool_info()} == {2}
+    assert used == [{1}, {1}]

@@ -49,11 +49,18 @@ def test_iterations_of_nested_loops_have_two_indices() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(None, "compile the pipeline first"), ("a: [", "not a compiled pipeline")]
+    ("content", "message"),
+    [
+        (None, "compile the pipeline first"),
+        *(
+            (content, "not a compiled pipeline")
+            for content in ("a: [", "", "a: 1", "- root", "root: 1", "schemaVersion: 2.1.0", "\xff", "\0")
+        ),
+    ],
 )
 def test_unreadable_pipeline_is_refused(tmp_path: Path, content: str | None, message: str) -> None:
     path = tmp_path / "pipeline.yaml"
     if content is not None:
-        path.write_text(content)
+        path.write_text(content, encoding="latin-1")
     with pytest.raises(InputError, match=message):
         load_pipeline_spec(path)

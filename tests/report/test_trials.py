@@ -22,8 +22,8 @@ def write(folder: Path, text: str) -> str:
 
 def test_trials_are_ordered_and_unfinished_ones_are_only_counted(tmp_path: Path) -> None:
     trials = read_trials(write(tmp_path, TABLE))
-    assert trials["trial"].tolist() == [0, 1, 2, 3]
-    assert trials["hidden_dims"].tolist() == ["64,32", "128,64", "128,64", "64,32"]
+    assert [trial.number for trial in trials] == [0, 1, 2, 3]
+    assert [trial.tuned["hidden_dims"] for trial in trials] == ["64,32", "128,64", "128,64", "64,32"]
     assert (
         trial_summary(trials)
         == "3 of 4 trials finished. Trial 2 has the smallest validation loss, 40.5 nats per time step."
@@ -83,6 +83,9 @@ def test_a_table_without_a_finished_trial_has_no_figures(tmp_path: Path) -> None
     [
         ("trial,state\n0,failed\n", "column 'val_loss' is missing"),
         ("trial,state,val_loss\n0,succeeded,1.0\n1,succeeded,low\n", "column 'val_loss', row 2 is not a number"),
+        ("trial,state,val_loss\n,succeeded,1.0\n", "column 'trial', row 1 is not a number"),
+        ("trial,state,val_loss\n0,succeeded,1.0,2.0\n", "not a CSV table"),
+        ('trial,state,val_loss\n0,"succeeded,1.0\n', "not a CSV table"),
         ("", "not a CSV table"),
     ],
 )

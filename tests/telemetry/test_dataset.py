@@ -78,6 +78,12 @@ def test_metadata(tmp_path: Path) -> None:
     }
 
 
+def test_metadata_does_not_say_how_many_values_are_missing_if_nobody_counted(tmp_path: Path) -> None:
+    dataset = write_dataset(tmp_path / "d", np.array([[0, np.nan]]))
+    assert "missing_values" not in dataset.view(dataset.manifest.partitions, {}).manifest.metadata()
+    assert "missing_values" not in dataset.manifest.metadata()
+
+
 def test_pandas_reads_the_timestamp_as_index(tmp_path: Path) -> None:
     dataset = write_dataset(tmp_path / "d", VALUES, labels=np.array([0, 1, 0]))
     table = pd.read_parquet(tmp_path / "d" / dataset.manifest.partitions[0].file)

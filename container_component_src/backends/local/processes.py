@@ -11,6 +11,7 @@ from random import SystemRandom
 
 import psutil
 
+from container_component_src.limits import SPIN_DEFAULTS
 from container_component_src.processes import PROJECT_ROOT, group_members, stop
 from container_component_src.signals import ENDS_WITH_INPUT, signals_deferred
 
@@ -57,7 +58,7 @@ def start_process(
             psutil.Popen(
                 [sys.executable, *command[1:]],
                 cwd=PROJECT_ROOT,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", ENDS_WITH_INPUT: "1", **environment},
+                env={**SPIN_DEFAULTS, **os.environ, "PYTHONUNBUFFERED": "1", ENDS_WITH_INPUT: "1", **environment},
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -21,6 +21,8 @@ KEEP_SECONDS = 15.0  # of a connection without requests; the predictor keeps it 
 _RETRY_SECONDS = 0.5  # before the second retry; each later wait is twice as long as the one before
 # How a connection fails that the predictor has closed since its last use; it is safe to score once more.
 _STALE_CONNECTION = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
+# A node answers few of the connections for which there is no pod: others are not refused, they just get no answer.
+_NO_CONNECTION = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 
 class PredictorError(Exception):
@@ -47,7 +49,7 @@ class PredictorClient:
     Args:
         url: URL of the requests.
         timeout: Seconds to wait for an answer.
-        retries: Number of further attempts if the connection is refused.
+        retries: Number of further attempts if there is no connection.
     """
 
     def __init__(self, url: str, timeout: float, retries: int) -> None:
@@ -72,7 +74,7 @@ class PredictorClient:
         while True:
             try:
                 return await self._connected(body, sent)
-            except aiohttp.ClientConnectorError as error:
+            except _NO_CONNECTION as error:
                 if not retries:
                     raise _unanswered(error) from error
                 waits = self._retries - retries

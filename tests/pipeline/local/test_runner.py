@@ -272,11 +272,12 @@ def test_directory_in_use_is_refused(bench: Bench) -> None:
 
 def test_steps_see_the_given_environment_and_this_interpreter(bench: Bench) -> None:
     (bench.project / "container_component_src" / "step.py").write_text(
-        "import os, sys; print(os.environ['EXTRA'], os.environ['PYTHONUNBUFFERED'], sys.prefix, os.getcwd())\n"
+        "import os, sys\n"
+        "print(*map(os.environ.get, ('EXTRA', 'PYTHONUNBUFFERED', 'GOMP_SPINCOUNT')), sys.prefix, os.getcwd())\n"
         "sys.exit(1)"
     )
     summary = bench.run(local_pipelines.forgetful, env={"EXTRA": "given"})
-    assert summary.steps[0].message == f"given 1 {sys.prefix} {bench.project} (exit code 1)"
+    assert summary.steps[0].message == f"given 1 1000 {sys.prefix} {bench.project} (exit code 1)"
 
 
 def test_scratch_folders_of_killed_steps_are_removed(bench: Bench) -> None:

@@ -1,11 +1,13 @@
 """Requests to a predictor: connections that are reused, stale or refused, and what is sent."""
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
 
 import pytest
 
 from container_component_src.backends.local.processes import LOOPBACK, free_ports
+from container_component_src.serving.server import predictor_client
 from container_component_src.serving.server.predictor_client import PredictorClient, PredictorError, PredictorReply
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ninference-header-content-length: 2\r\n\r\n{}"
@@ -73,8 +75,21 @@ def test_headers_are_passed_on_byte_by_byte() -> None:
     assert b"accept" not in head.lower()  # a compressed answer would only cost time
 
 
+class SilentLoop(asyncio.SelectorEventLoop):
+    """An event loop in which no connection is ever made or refused."""
+
+    async def sock_connect(self, sock: socket.socket, address: object) -> None:
+        await self.create_future()
+
+
+LOOPS = pytest.mark.parametrize("loop", [asyncio.SelectorEventLoop, SilentLoop], ids=["refused", "unanswered"])
+
+
+@LOOPS
 @pytest.mark.parametrize(("retries", "waits"), [(0, []), (3, [0, 0.5, 1.0])])
-def test_a_refused_connection_is_tried_again(retries: int, waits: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_connection_it_is_tried_again(
+    retries: int, waits: list[float], loop: type[asyncio.SelectorEventLoop], monkeypatch: pytest.MonkeyPatch
+) -> None:
     slept: list[float] = []
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
@@ -91,8 +106,12 @@ def test_a_refused_connection_is_tried_again(retries: int, waits: list[float], m
         finally:
             await client.close()
 
-    with pytest.raises(PredictorError, match="The predictor does not answer"):
-        asyncio.run(ask())
+    monkeypatch.setattr(predictor_client, "CONNECT_TIMEOUT", 0.01)
+    with (
+        asyncio.Runner(loop_factory=loop) as runner,
+        pytest.raises(PredictorError, match="The predictor does not answer"),
+    ):
+        runner.run(ask())
     assert slept == waits
 
 

@@ -12,6 +12,7 @@ from container_component_src.evaluation.bootstrap import intervals, resample
 from container_component_src.evaluation.constants import DepartureCount, constant_channels
 from container_component_src.evaluation.curves import pr_curve, roc_curve, threshold_curve
 from container_component_src.evaluation.drift import drift, scores_shifted
+from container_component_src.evaluation.event_result import EventResult
 from container_component_src.evaluation.expected import ExpectedValues, moved_channels
 from container_component_src.evaluation.found_alarms import FoundAlarms
 from container_component_src.evaluation.labelled_scores import LabelledScores, Scores
@@ -22,7 +23,6 @@ from container_component_src.evaluation.result import (
     ConstantChannel,
     Counts,
     EvaluationResult,
-    EventResult,
     Interval,
     Quantiles,
 )

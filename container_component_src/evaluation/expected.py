@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from container_component_src.arrays import Float32Array, IntArray, Timestamps
-from container_component_src.evaluation.result import ChannelExcess, Expectation, ExpectedChannel
+from container_component_src.evaluation.event_result import ChannelExcess, Expectation, ExpectedChannel
 from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.telemetry.events import Event, row_bounds
 from container_component_src.telemetry.smoothing import GAP_FACTOR

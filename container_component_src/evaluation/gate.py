@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from container_component_src import storage
 from container_component_src.errors import InputError
 from container_component_src.evaluation.leads import baseline_name, comparable, leads
-from container_component_src.evaluation.result import EvaluationResult, Finite
+from container_component_src.evaluation.numbers import Finite
+from container_component_src.evaluation.result import EvaluationResult
 from container_component_src.steps.evaluation import GateLimits
 from container_component_src.values import Frozen, describe
 

@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from container_component_src.evaluation.event_result import ChannelExcess
 from container_component_src.evaluation.operator_metrics import f_beta
-from container_component_src.evaluation.result import ChannelExcess, RootCause
+from container_component_src.evaluation.result import RootCause
 from container_component_src.telemetry.events import Event
 
 

@@ -8,8 +8,9 @@ import numpy as np
 
 from container_component_src.alarms.tracker import AlarmTracker, Span, closed
 from container_component_src.arrays import BoolArray, Float32Array, Float64Array, Int8Array, IntArray, Timestamps
+from container_component_src.evaluation.event_result import ChannelExcess
 from container_component_src.evaluation.expected import ExpectedValues
-from container_component_src.evaluation.result import SCORE_CHANNELS, ChannelExcess
+from container_component_src.evaluation.result import SCORE_CHANNELS
 from container_component_src.evaluation.root_cause import Diagnosis
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.bundle_info import BundleInfo

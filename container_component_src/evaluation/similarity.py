@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from container_component_src.arrays import Float64Array
-from container_component_src.evaluation.result import ChannelExcess, SimilarEvent
+from container_component_src.evaluation.event_result import ChannelExcess, SimilarEvent
 
 MOST_SIMILAR = 3  # events that are named for an event
 LEAST_SIMILARITY = 0.5

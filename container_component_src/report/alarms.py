@@ -8,7 +8,7 @@ import numpy as np
 from container_component_src.alarms.alarm import Alarm
 from container_component_src.alarms.files import read_alarms
 from container_component_src.errors import InputError
-from container_component_src.evaluation.result import EventResult
+from container_component_src.evaluation.event_result import EventResult
 from container_component_src.report.text import duration
 from container_component_src.telemetry.smoothing import NANOSECONDS_PER_SECOND
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from container_component_src.arrays import Float64Array, Timestamps
 from container_component_src.errors import InputError
-from container_component_src.evaluation.result import EventResult
+from container_component_src.evaluation.event_result import EventResult
 from container_component_src.report.text import utc
 from container_component_src.report.traces import Figure, line, milliseconds
 from container_component_src.telemetry.dataset import Dataset, read_together

@@ -6,7 +6,8 @@ from html import escape
 import numpy as np
 
 from container_component_src.alarms.rule import AlarmRule
-from container_component_src.evaluation.result import EvaluationResult, EventResult
+from container_component_src.evaluation.event_result import EventResult
+from container_component_src.evaluation.result import EvaluationResult
 from container_component_src.report.alarms import ShownAlarm
 from container_component_src.report.series import Line, Series, Window
 from container_component_src.report.signals import Signal

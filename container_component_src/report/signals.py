@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from container_component_src.errors import InputError
-from container_component_src.evaluation.result import EvaluationResult, EventResult, Expectation
+from container_component_src.evaluation.event_result import EventResult, Expectation
+from container_component_src.evaluation.result import EvaluationResult
 from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.report.series import Line, Window, WindowLine
 from container_component_src.telemetry.dataset import Dataset

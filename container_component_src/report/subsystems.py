@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from container_component_src.alarms.alarm import subsystem_of
 from container_component_src.alarms.tracker import ChannelShare
-from container_component_src.evaluation.result import EventResult
+from container_component_src.evaluation.event_result import EventResult
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from container_component_src.arrays import Float32Array
 from container_component_src.evaluation import expected
+from container_component_src.evaluation.event_result import ChannelExcess, Expectation
 from container_component_src.evaluation.expected import (
     ALL_BUCKETS,
     MOST_BUCKETS,
@@ -17,7 +18,6 @@ from container_component_src.evaluation.expected import (
     margin,
     moved_channels,
 )
-from container_component_src.evaluation.result import ChannelExcess, Expectation
 from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.steps.data import ScalerType
 from container_component_src.telemetry.events import Event

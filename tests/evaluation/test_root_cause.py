@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from container_component_src.evaluation.result import ChannelExcess
+from container_component_src.evaluation.event_result import ChannelExcess
 from container_component_src.evaluation.root_cause import Diagnosis, channel_scores, hit_rate, root_cause
 from container_component_src.telemetry.events import Event
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from container_component_src.evaluation.result import ChannelExcess
+from container_component_src.evaluation.event_result import ChannelExcess
 from container_component_src.evaluation.similarity import LEAST_SIMILARITY, MOST_SIMILAR, similar_events
 
 

@@ -8,7 +8,7 @@ import pytest
 from container_component_src.alarms.alarm import Alarm
 from container_component_src.alarms.files import write_alarms
 from container_component_src.errors import InputError
-from container_component_src.evaluation.result import EventResult
+from container_component_src.evaluation.event_result import EventResult
 from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.report import alarms as report_alarms
 from container_component_src.report.alarms import ShownAlarms, read_shown_alarms

@@ -11,14 +11,9 @@ from plotly.offline import get_plotlyjs
 from container_component_src.alarms.alarm import Alarm
 from container_component_src.alarms.files import to_csv
 from container_component_src.alarms.tracker import AlarmState, ChannelShare
+from container_component_src.evaluation.event_result import ChannelExcess, EventResult, SimilarEvent
 from container_component_src.evaluation.expected import ALL_BUCKETS, MOST_CHANNELS
-from container_component_src.evaluation.result import (
-    ChannelExcess,
-    Counts,
-    EvaluationResult,
-    EventResult,
-    SimilarEvent,
-)
+from container_component_src.evaluation.result import Counts, EvaluationResult
 from container_component_src.report.alarms import MOST_ALARMS, ShownAlarm, ShownAlarms
 from container_component_src.report.overview import SPANS_SHOWN
 from container_component_src.report.rendering import render

@@ -8,7 +8,8 @@ import pytest
 
 from container_component_src.errors import InputError
 from container_component_src.evaluation.evaluator import evaluate
-from container_component_src.evaluation.result import EvaluationResult, Expectation, ExpectedChannel
+from container_component_src.evaluation.event_result import Expectation, ExpectedChannel
+from container_component_src.evaluation.result import EvaluationResult
 from container_component_src.model.bundle_info import BundleInfo, ChannelStatistics, open_info
 from container_component_src.report.series import Window, event_windows
 from container_component_src.report.signals import Signal, read_signals

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from container_component_src.evaluation.result import ChannelExcess, EventResult
+from container_component_src.evaluation.event_result import ChannelExcess, EventResult
 from container_component_src.report.subsystems import SubsystemEvents, events_by_subsystem
 
 SUBSYSTEMS = {"fan*": "ventilation", "loop*": "cooling"}

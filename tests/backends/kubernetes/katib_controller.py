@@ -27,6 +27,11 @@ def condition(name: str, message: str = "", status: str = "True") -> Manifest:
     }
 
 
+def has_ended(experiment: Manifest) -> bool:
+    """Return whether an experiment has ended, after which Katib runs no trial."""
+    return any(item["type"] in {"Succeeded", "Failed"} for item in experiment.get("status", {}).get("conditions", ()))
+
+
 @dataclass
 class Katib:
     """Controller; the fields set its behaviour."""
@@ -46,7 +51,7 @@ class Katib:
         """Reconcile all experiments until stopped."""
         while not self.stopped.wait(0.01):
             for name, experiment in self.emulator.objects("Experiment").items():
-                if experiment["metadata"]["uid"] not in self.handled:
+                if experiment["metadata"]["uid"] not in self.handled and not has_ended(experiment):
                     self.handled.add(experiment["metadata"]["uid"])
                     self.reconcile(name, experiment)
                     self.collect(name, experiment["metadata"]["uid"])

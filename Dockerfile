@@ -35,7 +35,7 @@ RUN useradd --uid 1000 --home-dir /tmp --no-create-home --shell /bin/sh app
 # GOMP_SPINCOUNT: see SPIN_DEFAULTS in limits.py.
 # HOME: the only writable place if the root file system is read-only. USER: the user that a cluster assigns has no name.
 ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp USER=app \
-    GOMP_SPINCOUNT=1000
+    GOMP_SPINCOUNT=10000
 WORKDIR /app
 USER 1000:1000
 # These labels stand before the large layer, because some builders copy that layer for every later instruction.

@@ -9,7 +9,7 @@ import psutil
 
 # How often a waiting thread of OpenMP spins before it sleeps. The default of 300,000 takes milliseconds: beside a busy
 # process, it keeps the core from the thread that all wait for. It is read when torch is loaded.
-SPIN_DEFAULTS = {"GOMP_SPINCOUNT": "1000"}
+SPIN_DEFAULTS = {"GOMP_SPINCOUNT": "10000"}
 _CGROUP = Path("/sys/fs/cgroup")
 _MOMENT = 0.2  # seconds, of each core 20 ticks of the clock by which the kernel counts
 

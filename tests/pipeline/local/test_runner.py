@@ -277,7 +277,7 @@ def test_steps_see_the_given_environment_and_this_interpreter(bench: Bench) -> N
         "sys.exit(1)"
     )
     summary = bench.run(local_pipelines.forgetful, env={"EXTRA": "given"})
-    assert summary.steps[0].message == f"given 1 1000 {sys.prefix} {bench.project} (exit code 1)"
+    assert summary.steps[0].message == f"given 1 10000 {sys.prefix} {bench.project} (exit code 1)"
 
 
 def test_scratch_folders_of_killed_steps_are_removed(bench: Bench) -> None:

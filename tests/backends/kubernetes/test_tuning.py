@@ -2,6 +2,7 @@
 
 import logging
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -278,7 +279,9 @@ def test_the_attempt_after_an_eviction_adopts_the_running_experiment(
 ) -> None:
     katib.idle = True
 
-    def evict(*_: Any) -> None:
+    def evict(_: Cluster, name: str, *__: Any) -> None:
+        while not conditions.is_true(emulator.objects("Experiment")[name], "Running"):
+            time.sleep(0.01)
         emulator.patch("Pod", of_workflow.pod_name, EVICTED)
         raise SystemExit(143)
 

@@ -10,14 +10,14 @@ import tempfile
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple, cast
 from unittest import mock
 
 import numpy as np
+from distributed import Client
 from rich.console import Console
 from rich.table import Table
 
@@ -162,34 +162,40 @@ def scale(folder: Path, _count: int) -> None:
     scale_datasets({"data": Dataset.open(str(folder / "data"))}, scaler, {"data": str(folder / "scaled")})
 
 
+class Finished(NamedTuple):
+    """Task that is done."""
+
+    key: str
+    result: PartitionResult
+
+
 class FinishedClient:
     """Client of a Dask cluster whose workers are done at once and write nothing."""
 
-    def map(self, _function: object, tasks: Sequence[PartitionTask], **_options: object) -> "list[Future[Any]]":
+    def map(self, _function: object, tasks: Sequence[PartitionTask], **_options: object) -> list[Finished]:
         """Return finished tasks."""
         return [self._finished(task) for task in tasks]
 
     @staticmethod
-    def _finished(task: PartitionTask) -> "Future[Any]":
-        future: Future[Any] = Future()
-        future.key = task.target_uri  # type: ignore[attr-defined]
+    def _finished(task: PartitionTask) -> Finished:
         file = task.target_uri.rpartition("/")[2]
         made = task.expected and task.expected.model_copy(update={"file": file})
-        future.set_result(PartitionResult(made, dict.fromkeys(CHANNELS, 1), dict.fromkeys(CHANNELS, 1.0)))
-        return future
+        return Finished(
+            task.target_uri, PartitionResult(made, dict.fromkeys(CHANNELS, 1), dict.fromkeys(CHANNELS, 1.0))
+        )
 
 
 def plan_preprocessing(folder: Path, _count: int) -> None:
     """Plan the tasks of the preprocessing, and write the manifest of what they report."""
 
-    def results(futures: "Sequence[Future[Any]]", with_results: bool) -> "Iterator[tuple[Future[Any], Any]]":
-        return ((future, future.result()) for future in futures)
+    def results(done: Sequence[Finished], with_results: bool) -> Iterator[tuple[Finished, PartitionResult]]:
+        return ((task, task.result) for task in done)
 
     first = mock.MagicMock()
     first.return_value.__enter__.return_value.channels = CHANNELS
     first.return_value.__enter__.return_value.columns.left_out = {}
     with mock.patch.multiple(preprocessor, as_completed=results, open_archive=first):
-        preprocess([str(folder)], str(folder / "out"), "time", 1.0, "", FinishedClient())  # type: ignore[arg-type]
+        preprocess([str(folder)], str(folder / "out"), "time", 1.0, "", cast(Client, FinishedClient()))
 
 
 def plan_epoch(folder: Path, _count: int) -> None:

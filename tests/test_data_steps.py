@@ -1,6 +1,7 @@
 """From archive to scaled data: rows, values and labels do not depend on the files."""
 
 import json
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -31,28 +32,29 @@ def _more_channels(rows: int = 400) -> dict[str, Any]:
     return {"rests": rests, "gaps": gaps, "still": 1.0}
 
 
-def _run(
-    folder: Path,
-    client: Client,
-    kind: ScalerType,
-    fraction: float,
-    cuts: list[int],
-    row_group_size: int,
-    per_file: int,
-    copy: bool,
-) -> dict[str, Frame]:
-    """Return scaled sets of 400 rows in archives that are cut at these rows."""
+@dataclass(frozen=True)
+class Files:
+    """How 400 rows lie in files."""
+
+    cuts: list[int] = field(default_factory=list)  # rows at which the archives are cut
+    row_group_size: int = 400
+    per_file: int = 1  # row groups
+    copy: bool = False  # whether the split copies the rows
+
+
+def _run(folder: Path, client: Client, kind: ScalerType, fraction: float, files: Files) -> dict[str, Frame]:
+    """Return scaled sets of 400 rows."""
     frame = telemetry(rows=400).assign(**_more_channels())
     splits = []
-    bounds = [0, *sorted({*cuts}), len(frame)]
+    bounds = [0, *sorted({*files.cuts}), len(frame)]
     for index, (first, last) in enumerate(pairwise(bounds)):
-        archive = write_archive(folder / f"{index}.parquet", frame.iloc[first:last], row_group_size)
-        split = split_archive(str(archive), str(folder / f"split{index}"), TIME, rowgroups_per_file=per_file)
+        archive = write_archive(folder / f"{index}.parquet", frame.iloc[first:last], files.row_group_size)
+        split = split_archive(str(archive), str(folder / f"split{index}"), TIME, rowgroups_per_file=files.per_file)
         splits.append(split.location.uri)
     dataset = preprocess(splits, str(folder / "dataset"), TIME, fraction, "", client).location.uri
     reports = str(write_reports(folder / "reports.csv", report((150, 170), (300, 301))))
     labels = label_dataset(dataset, reports, str(folder / "labels"), ReportColumns()).location.uri
-    parts = split_dataset(dataset, labels, {name: str(folder / name) for name in SETS}, RULE, copy)
+    parts = split_dataset(dataset, labels, {name: str(folder / name) for name in SETS}, RULE, files.copy)
     scaler = fit_scaler(parts["train"].location.uri, kind)
     assert scaler.constant == ("still",)
     scaled = scale_datasets(parts, scaler, {name: str(folder / f"scaled_{name}") for name in parts})
@@ -62,24 +64,24 @@ def _run(
 @given(
     kind=st.sampled_from(ScalerType),
     fraction=st.sampled_from([0.6, 1.0]),
-    cuts=st.lists(st.integers(1, 399), max_size=3),
-    row_group_size=st.integers(20, 400),
-    per_file=st.integers(1, 6),
-    copy=st.booleans(),
+    files=st.builds(
+        Files,
+        cuts=st.lists(st.integers(1, 399), max_size=3),
+        row_group_size=st.integers(20, 400),
+        per_file=st.integers(1, 6),
+        copy=st.booleans(),
+    ),
 )
 @settings(max_examples=12)
 def test_results_do_not_depend_on_the_files(
     kind: ScalerType,
     fraction: float,
-    cuts: list[int],
-    row_group_size: int,
-    per_file: int,
-    copy: bool,
+    files: Files,
     dask_client: Client,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    expected = _run(tmp_path_factory.mktemp("whole"), dask_client, kind, fraction, [], 400, 1, False)
-    found = _run(tmp_path_factory.mktemp("cut"), dask_client, kind, fraction, cuts, row_group_size, per_file, copy)
+    expected = _run(tmp_path_factory.mktemp("whole"), dask_client, kind, fraction, Files())
+    found = _run(tmp_path_factory.mktemp("cut"), dask_client, kind, fraction, files)
     for name in SETS:
         np.testing.assert_array_equal(found[name].timestamps, expected[name].timestamps)
         tolerance = 0.0 if kind == ScalerType.MINMAX else 1e-6  # the others sum partition by partition

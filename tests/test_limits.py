@@ -6,7 +6,8 @@ import psutil
 import pytest
 
 from container_component_src import limits
-from container_component_src.limits import CpuTimes, free_cores, left_free, usable_cores, usable_memory
+from container_component_src.limits import SPIN_DEFAULTS, CpuTimes, free_cores, left_free, usable_cores, usable_memory
+from container_component_src.processes import PROJECT_ROOT
 
 
 @pytest.mark.parametrize(
@@ -77,3 +78,8 @@ def test_container_limit_limits_the_memory(tmp_path: Path, file: str) -> None:
 def test_without_a_limit_all_memory_is_usable(tmp_path: Path) -> None:
     (tmp_path / "memory.max").write_text("max\n")
     assert usable_memory(tmp_path) == usable_memory(tmp_path / "elsewhere") == psutil.virtual_memory().total
+
+
+def test_the_image_has_the_defaults_of_spinning() -> None:
+    image = (PROJECT_ROOT / "Dockerfile").read_text(encoding="utf-8").split()
+    assert {f"{name}={value}" for name, value in SPIN_DEFAULTS.items()} <= {*image}

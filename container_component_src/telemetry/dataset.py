@@ -139,7 +139,7 @@ class Dataset:
             InputError: The file is absent or damaged, or it is not the one that the manifest describes.
         """
         names = self.channels if channels is None else channels
-        return self._frame((self.source or self)._table(partition.file, names), partition, names, order)
+        return self._frame(self._holder._table(partition.file, names), partition, names, order)
 
     def frames(self, channels: Sequence[str] | None = None, order: Order = "C") -> Iterator[Frame]:
         """Yield the rows of each partition, in order of time."""
@@ -160,6 +160,11 @@ class Dataset:
                 labels[rows_read] = frame.labels
             position += len(frame)
         return Frame(timestamps, values, labels)
+
+    @property
+    def _holder(self) -> "Dataset":
+        """The dataset of which this is a view, or itself."""
+        return self.source or self
 
     def _columns(self, channels: Sequence[str]) -> list[str]:
         return [self.manifest.timestamp_col, *channels, *([LABEL_COL] if self.manifest.labelled else [])]
@@ -204,11 +209,10 @@ def read_together(datasets: Mapping[str, Dataset], channels: Sequence[str]) -> I
     parts = [(name, partition) for name, dataset in datasets.items() for partition in dataset.manifest.partitions]
     sharing: dict[tuple[str, str], list[tuple[str, Partition]]] = {}
     for name, partition in sorted(parts, key=lambda part: part[1].start):
-        holder = datasets[name].source or datasets[name]
-        sharing.setdefault((holder.location.uri, partition.file), []).append((name, partition))
+        sharing.setdefault((datasets[name]._holder.location.uri, partition.file), []).append((name, partition))
     for users in sharing.values():
         name, partition = users[0]
-        table = (datasets[name].source or datasets[name])._table(partition.file, channels)
+        table = datasets[name]._holder._table(partition.file, channels)
         for name, partition in users:
             yield name, datasets[name]._frame(table, partition, channels, "F")
 

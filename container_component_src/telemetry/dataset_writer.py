@@ -8,8 +8,9 @@ import json
 import logging
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -171,6 +172,32 @@ class DatasetWriter:
         dataset = commit(self.location, view.manifest, view.source)
         self._committed = True
         return dataset
+
+
+@contextmanager
+def writing(
+    targets: Mapping[str, str], timestamp_cols: Mapping[str, str], channels: Sequence[str], sources: Sequence[Location]
+) -> Iterator[dict[str, DatasetWriter]]:
+    """Write several datasets at the same time, and remove all of them if the `with` block raises.
+
+    Args:
+        targets: Folders of the datasets, by name.
+        timestamp_cols: Names of the timestamp columns, by the same names.
+        channels: Channel names, in the order of the columns.
+        sources: Folders that the step reads.
+
+    Yields:
+        A writer for each dataset, by name.
+
+    Raises:
+        InputError: A folder cannot be used, see `prepare_output`, or two datasets have the same.
+    """
+    with ExitStack() as stack:
+        writers: dict[str, DatasetWriter] = {}
+        for name, uri in targets.items():
+            taken = [*sources, *(writer.location for writer in writers.values())]
+            writers[name] = stack.enter_context(DatasetWriter(uri, timestamp_cols[name], channels, sources=taken))
+        yield writers
 
 
 class WriteBehind:

@@ -7,7 +7,6 @@ see `resolution`. Channels without any value in the training data are dropped.
 
 import logging
 from collections.abc import Mapping
-from contextlib import ExitStack
 
 import numpy as np
 from pydantic import ValidationError
@@ -18,7 +17,7 @@ from container_component_src.errors import InputError
 from container_component_src.steps.data import ScalerType
 from container_component_src.telemetry.columns import check_same_channels
 from container_component_src.telemetry.dataset import Dataset, read_together
-from container_component_src.telemetry.dataset_writer import DatasetWriter, WriteBehind
+from container_component_src.telemetry.dataset_writer import WriteBehind, writing
 from container_component_src.telemetry.scaler import Scaler
 from container_component_src.values import describe
 
@@ -177,13 +176,8 @@ def scale_datasets(datasets: Mapping[str, Dataset], scaler: Scaler, targets: Map
         check_same_channels(dataset.location.uri, sorted(dataset.channels), fitted_on, "the scaler")
     missing = {name: np.zeros(len(scaler.channels), dtype=np.int64) for name in datasets}
     sources = [folder for dataset in datasets.values() for folder in dataset.folders]
-    with ExitStack() as stack:
-        writers = {
-            name: stack.enter_context(
-                DatasetWriter(targets[name], of.manifest.timestamp_col, scaler.channels, sources=sources)
-            )
-            for name, of in datasets.items()
-        }
+    timestamp_cols = {name: dataset.manifest.timestamp_col for name, dataset in datasets.items()}
+    with writing(targets, timestamp_cols, scaler.channels, sources) as writers:
         with WriteBehind() as behind:
             for name, frame in read_together(datasets, scaler.channels):
                 missing[name] += _scale(frame.values, scaler)

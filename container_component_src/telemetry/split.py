@@ -6,7 +6,6 @@ leak training data. Blocks of time are drawn instead (`blocks.py`).
 
 import logging
 from collections.abc import Mapping
-from contextlib import ExitStack
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from container_component_src.errors import InputError
 from container_component_src.steps.data import SETS, SplitRule
 from container_component_src.telemetry.blocks import BlockDraw, nanoseconds
 from container_component_src.telemetry.dataset import Dataset, read_together
-from container_component_src.telemetry.dataset_writer import DatasetWriter, WriteBehind
+from container_component_src.telemetry.dataset_writer import WriteBehind, writing
 from container_component_src.telemetry.events import Event, inside_any
 from container_component_src.telemetry.manifest import Partition
 from container_component_src.telemetry.runs import runs_of
@@ -58,12 +57,9 @@ def split_dataset(
     events, rowless = labels.manifest.events, labels.manifest.events_without_rows
     partitions = dataset.manifest.partitions
     draw = BlockDraw.over((partitions[0].start, partitions[-1].end), (*events, *rowless), rule)
-    with ExitStack() as stack:
-        writers, taken = {}, [*dataset.folders, *labels.folders]
-        for name, uri in targets.items():
-            writer = DatasetWriter(uri, dataset.manifest.timestamp_col, dataset.channels, sources=taken)
-            writers[name] = stack.enter_context(writer)
-            taken.append(writer.location)
+    folders = [*dataset.folders, *labels.folders]
+    timestamp_cols = dict.fromkeys(targets, dataset.manifest.timestamp_col)
+    with writing(targets, timestamp_cols, dataset.channels, folders) as writers:
         parts = _divide(dataset, labels, draw)
         rows = {name: sum(part.rows for part in parts[name]) for name in targets}
         _check_none_empty(rows, dataset_uri)

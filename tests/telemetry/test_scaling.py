@@ -176,6 +176,13 @@ def test_scaler_of_other_channels(tmp_path: Path) -> None:
     assert not (tmp_path / "scaled").exists()
 
 
+def test_two_scaled_datasets_have_different_folders(tmp_path: Path) -> None:
+    scaler = Scaler(type=ScalerType.MINMAX, channels=("a", "b"), centre=(0, 0), scale=(1, 1))
+    datasets = {name: write_dataset(tmp_path / name, np.eye(2)) for name in ("train", "val")}
+    with pytest.raises(InputError, match="the step uses this folder already"):
+        scale_datasets(datasets, scaler, dict.fromkeys(datasets, str(tmp_path / "scaled")))
+
+
 @pytest.mark.parametrize(
     ("constant", "expected"),
     [

@@ -3,9 +3,12 @@
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from container_component_src.steps.serving import DeployToKserve
 
 PROGRAM = Path(__file__).resolve().parents[1] / "container_component_src" / "main.py"
 
@@ -44,6 +47,11 @@ class Outcome:
             *(("summary", self.rest), ("next", self.next_step)),
         )
         yield from (_aligned(name, text) for name, text in named if text)
+
+
+def service_name(changed: Mapping[str, Any]) -> str:
+    """Return the name of a run's service, by the parameters of the run that differ from their defaults."""
+    return str(changed.get("service_name", DeployToKserve.model_fields["service_name"].default))
 
 
 def query_command(url: str, model_name: str, file: str) -> str:

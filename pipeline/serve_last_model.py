@@ -21,11 +21,11 @@ from container_component_src.errors import InputError, StepError
 from container_component_src.serving.deployment.preparation import make_service
 from container_component_src.serving.deployment.service import Service
 from container_component_src.settings import load_settings
-from container_component_src.steps.serving import HTTP_PORT, DeployToKserve, Hosting
+from container_component_src.steps.serving import HTTP_PORT, Hosting
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.timestamps import to_iso
 from pipeline.options import HomePath
-from pipeline.outcome import from_here, query_command
+from pipeline.outcome import from_here, query_command, service_name
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 _RUN_FIRST = "run the pipeline to its end with `make run`"
@@ -77,8 +77,8 @@ def last_model(last_run: Path, name: str) -> tuple[Service, dict[str, Any]]:
     summary = json.loads(summary_file.read_text(encoding="utf-8"))
     if not summary["model"]:
         raise InputError(f"{summary_file}: the last run {summary['status']} without a model", fix=_RUN_FIRST)
-    if (changed := summary.get("run", {}).get("parameters")) is not None:  # the record has what is not the default
-        name = changed.get("service_name", DeployToKserve.model_fields["service_name"].default)
+    if (changed := summary.get("run", {}).get("parameters")) is not None:
+        name = service_name(changed)
     test_set = summary["artifacts"].get("scaled_test", "")
     service = make_service(summary["model"], test_set, name, Hosting(combined=True))
     rows = list(service.smoke_request.instances)

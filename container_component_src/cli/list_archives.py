@@ -2,6 +2,7 @@
 
 from container_component_src.cli.declared import step_command
 from container_component_src.steps.data import ListArchives
+from container_component_src.steps.declaration import Wired
 
 
 @step_command(ListArchives)
@@ -17,7 +18,8 @@ def list_archives(arguments: ListArchives, executor_input: str) -> None:
     from container_component_src.telemetry import archive
 
     given = outputs.given_parameters(executor_input)
-    values = {name: given[name] for name in given if name not in ("training_pods", "origin")}
+    wired = {name for name, _, role in arguments.fields() if isinstance(role, Wired)}
+    values = {name: value for name, value in given.items() if name not in wired}
     check_parameters(values, arguments.training_pods)
     run = run_record.begin(arguments, values)
     # The first step of a run does not wait for a store: if none answers, the address is probably wrong.

@@ -9,10 +9,10 @@ from rich.panel import Panel
 from rich.text import Text
 
 from container_component_src.backends.local.processes import LOOPBACK
-from container_component_src.steps.serving import HTTP_PORT, DeployToKserve
+from container_component_src.steps.serving import HTTP_PORT
 from pipeline.local.processes import last_lines
 from pipeline.local.summary import RunStatus, RunSummary
-from pipeline.outcome import Outcome, from_here, query_command
+from pipeline.outcome import Outcome, from_here, query_command, service_name
 from pipeline.progress import step_table
 from pipeline.steps import StepRecord, StepState
 
@@ -63,7 +63,7 @@ def _query(summary: RunSummary) -> str:
         return ""
     options = shlex.join(["--config", origin.get("config", _DEFAULT_CONFIG)])
     serve = "make serve" + ("" if options == f"--config {_DEFAULT_CONFIG}" else f" ARGS={shlex.quote(options)}")
-    name = summary.run.get("parameters", {}).get("service_name", DeployToKserve.model_fields["service_name"].default)
+    name = service_name(summary.run.get("parameters", {}))
     query = query_command(f"http://{LOOPBACK}:{HTTP_PORT}", name, from_here(summary.last_run / "request.json"))
     return f"{serve}, and in another terminal: {query}"
 

@@ -171,6 +171,7 @@ def write_summary(summary: RunSummary) -> None:
         temporary = summary.last_run / f"{name}{PAGE_SUFFIX}.tmp"
         shutil.copyfile(page, temporary)
         temporary.replace(summary.artifacts[name])
+    written = [_written_bytes(step) for step in summary.steps]
     document = {
         "status": summary.status,
         "pipeline": summary.pipeline,
@@ -183,13 +184,13 @@ def write_summary(summary: RunSummary) -> None:
                 "seconds": round(step.seconds, 3),
                 "cached": step.state is StepState.CACHED,
                 "peak_rss_mib": step.peak_rss_mib,
-                "written_bytes": _written_bytes(step),
+                "written_bytes": size,
                 "log": _text(step.log),
                 "message": step.message,
             }
-            for step in summary.steps
+            for step, size in zip(summary.steps, written, strict=True)
         ],
-        "written_bytes": sum(map(_written_bytes, summary.steps)),
+        "written_bytes": sum(written),
         "metrics": {name: dict(sorted(values.items())) for name, values in summary.metrics.items()},
         "report": _text(summary.report),
         "earlier_report": _text(summary.earlier_report),

@@ -61,9 +61,9 @@ class InferenceApp(FastAPI):
             docs_url=KSERVE_APP.docs_url,
             openapi_url=KSERVE_APP.openapi_url if KSERVE_APP.docs_url else None,
             redoc_url=None,
-            lifespan=_until_stopped,
+            lifespan=lambda _: _until_stopped(model),
         )
-        self.model = model
+        self._model = model
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -79,7 +79,7 @@ class InferenceApp(FastAPI):
         try:
             if found["metrics"]:
                 _check_method(scope["method"], "GET")
-                reply = Reply(self.model.metrics.exposition(), _TEXT, 0, 0)
+                reply = Reply(self._model.metrics.exposition(), _TEXT, 0, 0)
             elif found["loaded"]:
                 raise HttpError(400, FIXED_MODEL)
             elif verb in ("predict", "infer"):
@@ -97,7 +97,7 @@ class InferenceApp(FastAPI):
             await _send(send, status_of(error), content, answer_headers)
 
     async def _infer(self, method: str, found: dict[str, Any], headers: dict[str, str], receive: Receive) -> Reply:
-        model = self.model
+        model = self._model
         protocol, answer = ("v1", model.answer_v1) if found["v1_verb"] else ("v2", model.answer_v2)
         with model.log.request(protocol, headers) as entry, model.admission.holding() as hold:
             _check_method(method, "POST")
@@ -116,24 +116,24 @@ class InferenceApp(FastAPI):
         self._check_model(found)
         if verb == "explain":
             raise HttpError(404, "there is no explainer; every prediction names the channels that contribute most")
-        content = {"name": self.model.name, "ready": True} if verb == "ready" else self.model.metadata()
+        content = {"name": self._model.name, "ready": True} if verb == "ready" else self._model.metadata()
         return Reply(orjson.dumps(content), JSON, 0, 0)
 
     def _check_model(self, found: dict[str, Any]) -> None:
         name, version = found["v1_model"] or found["v2_model"], found["version"]
-        if name != self.model.name:
-            raise HttpError(404, f"Model with name {name} does not exist; this server has {self.model.name}.")
-        if version not in (None, self.model.version):
-            raise HttpError(404, f"version {version} of model {name} does not exist; it is {self.model.version}.")
-        if not self.model.ready:
+        if name != self._model.name:
+            raise HttpError(404, f"Model with name {name} does not exist; this server has {self._model.name}.")
+        if version not in (None, self._model.version):
+            raise HttpError(404, f"version {version} of model {name} does not exist; it is {self._model.version}.")
+        if not self._model.ready:
             raise HttpError(503, f"Model with name {name} is not ready.")
 
 
 @asynccontextmanager
-async def _until_stopped(app: FastAPI) -> AsyncIterator[None]:
+async def _until_stopped(model: AnomalyModel) -> AsyncIterator[None]:
     """Close the connections to the predictor when the server stops."""
     yield
-    if isinstance(app, InferenceApp) and isinstance(scorer := app.model.service.scorer, RemoteScorer):
+    if isinstance(scorer := model.service.scorer, RemoteScorer):
         await scorer.client.close()
 
 

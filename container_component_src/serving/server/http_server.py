@@ -150,6 +150,7 @@ class LimitedRESTServer(rest_server.RESTServer):
         self.config.http = partial(LimitedConnection, read_timeout=read_timeout)
         self.config.ws = "none"
         self.config.access_log = self.config.proxy_headers = False  # the servers log requests, without the address
+        self.config.configure_logging()  # which has looked at `access_log` already
         self._server = StoppableServer(self.config)
 
     def on_stop(self, stop: Callable[[int], None]) -> None:

@@ -70,18 +70,17 @@ class PredictorClient:
         """
         # aiohttp encodes the values as UTF-8.
         sent = {name: value.encode("latin-1", "replace").decode(errors="replace") for name, value in headers.items()}
-        retries = self._retries
+        retried = 0
         while True:
             try:
                 return await self._connected(body, sent)
             except _NO_CONNECTION as error:
-                if not retries:
+                if retried == self._retries:
                     raise _unanswered(error) from error
-                waits = self._retries - retries
-                retries -= 1
-                await asyncio.sleep(_RETRY_SECONDS * 2 ** (waits - 1) if waits else 0)
             except (aiohttp.ClientError, TimeoutError) as error:
                 raise _unanswered(error) from error
+            await asyncio.sleep(_RETRY_SECONDS * 2 ** (retried - 1) if retried else 0)
+            retried += 1
 
     async def close(self) -> None:
         """Close the connections."""

@@ -19,7 +19,8 @@ from benchmarks.results import Detail
 from container_component_src.model.bundle import build
 from container_component_src.model.bundle_info import Architecture
 from container_component_src.model.datamodule import RowSource, TensorSource
-from container_component_src.model.device_source import CopiedSource, DeviceSource, windows_at
+from container_component_src.model.device_source import CopiedSource, DeviceSource
+from container_component_src.model.device_windows import windows_at
 from container_component_src.model.network import Network
 from container_component_src.model.scoring import RowScorer
 from container_component_src.model.training import fit

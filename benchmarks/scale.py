@@ -18,11 +18,16 @@ from container_component_src.telemetry.partitioning import MAX_GROUP_ROWS
 from container_component_src.telemetry.views import MAX_MANIFEST_BYTES
 from container_component_src.values import amount
 
+
+def _default(step: type[Arguments], name: str) -> int:
+    return int(step.model_fields[name].default)
+
+
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 RESULTS, PAGE = DOCS / "results.md", DOCS / "scale.md"
 CHANNELS = 181
 ROW_BYTES = 4 * CHANNELS + 8  # noise cannot be compressed
-PARTITION_ROWS = MAX_GROUP_ROWS * int(SplitParquetFile.model_fields["rowgroups_per_file"].default)
+PARTITION_ROWS = MAX_GROUP_ROWS * _default(SplitParquetFile, "rowgroups_per_file")
 ARCHIVE_ROWS = 31_557_600  # a year at one row a second
 MEASURED_EPOCHS = 2
 READ_REQUESTS, WRITE_REQUESTS = 8, 6  # of a partition, counted at an S3 server: 3 HEAD and 5 GET, a multipart upload
@@ -33,6 +38,9 @@ URI_BYTES = 160  # of an archive's partitions in the pipeline's store, with quot
 TRAINED = 0.75  # share of the data in the training and the validation set, as the benchmark splits it
 # Share of a partition in S3 that is read for its timestamps: the client reads 50 MiB ahead, of 192 MB.
 TIMES_READ = 0.28
+TRIALS, TRIALS_AT_ONCE = _default(RunKatibExperiment, "max_trials"), _default(RunKatibExperiment, "parallel_trials")
+TRIAL_EPOCHS = _default(RunKatibExperiment, "max_epochs")
+TRAINING_EPOCHS = _default(RunPyTorchJob, "max_epochs")
 HOUR = 3600
 BEGIN, END = "<!-- computed -->", "<!-- end -->"  # of the tables in the page
 
@@ -116,15 +124,6 @@ def row_bytes(table: Table, stage: str) -> float:
 def evaluation_bytes(table: Table) -> float:
     """Return the memory of an evaluation for each row of telemetry."""
     return max(row_bytes(table, stage) for stage in ("run_evaluation", "run_evaluation, baselines"))
-
-
-def _default(step: type[Arguments], name: str) -> int:
-    return int(step.model_fields[name].default)
-
-
-TRIALS, TRIALS_AT_ONCE = _default(RunKatibExperiment, "max_trials"), _default(RunKatibExperiment, "parallel_trials")
-TRIAL_EPOCHS = _default(RunKatibExperiment, "max_epochs")
-TRAINING_EPOCHS = _default(RunPyTorchJob, "max_epochs")
 
 
 def costs(table: Table, size: Size) -> list[Cost]:

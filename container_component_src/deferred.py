@@ -35,8 +35,8 @@ class Deferred(ModuleType):
         spec: Any = self.__spec__
         for name in self.relies_on:
             load(name)
-        # An ordinary module from here on, as importlib.util.LazyLoader does; mypy takes __class__ for fixed.
-        self.__class__ = ModuleType  # type: ignore[assignment]
+        module: Any = self
+        module.__class__ = ModuleType  # an ordinary module from here on, as importlib.util.LazyLoader does
         self.__path__ = spec.submodule_search_locations
         spec.loader.exec_module(self)
 

@@ -126,7 +126,7 @@ class ExpectedValues:
         """Return what was expected of some channels around an event."""
         found = self._buckets[event].buckets()
         if found is None:
-            return Expectation(timestamps=(), channels=())
+            return Expectation()
         scaler, columns = self._info.scaler, [self._info.channels.index(name) for name in channels]
         low, high = (scaler.inverse_transform(part) if scaler else part for part in (found.low, found.high))
         return Expectation(

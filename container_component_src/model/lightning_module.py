@@ -96,7 +96,7 @@ class TrainingModule(LightningModule):
             losses.append(self._step(last, self.manual_backward, self.optimizers()))
         total = torch.stack(losses).sum()
         if self.device.type == "cpu":  # a GPU would have to wait
-            _finite("train_loss", total)
+            _check_finite("train_loss", total)
         self._train_losses.append((total, sum(len(batch) for batch in block)))
 
     def _step(self, batch: Tensor, backward: Callable[[Tensor], None], optimizer: Any) -> Tensor:
@@ -121,8 +121,8 @@ class TrainingModule(LightningModule):
         totals, rows = zip(*self._train_losses, strict=True)
         total = torch.stack(totals).sum(dtype=torch.float64)
         losses = torch.cat([torch.empty(0, device=self.device), *self._val_losses])
-        _finite("train_loss", total)
-        _finite("val_loss", losses.sum(dtype=torch.float64))
+        _check_finite("train_loss", total)
+        _check_finite("val_loss", losses.sum(dtype=torch.float64))
         sums = torch.stack([total, total.new_tensor(sum(rows))])
         total, all_rows = self.trainer.strategy.reduce(sums, reduce_op="sum")
         self.log("train_loss", (total / all_rows).float())
@@ -138,16 +138,14 @@ class TrainingModule(LightningModule):
         return torch.tensor(np.nanmedian(strategy.all_gather(padded).cpu().numpy()))
 
 
-def _finite(name: str, loss: Tensor) -> float:
-    """Return a loss as a number.
+def _check_finite(name: str, loss: Tensor) -> None:
+    """Check that a loss is a number.
 
     Raises:
         StepError: It is infinite or NaN.
     """
-    value = float(loss)
-    if not math.isfinite(value):
+    if not math.isfinite(float(loss)):
         raise StepError(
             f"{name} is not a finite number: the training diverged",
             fix="lower --lr, or scale the data with the robust scaler",
         )
-    return value

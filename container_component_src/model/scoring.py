@@ -14,6 +14,7 @@ import torch
 
 from container_component_src.arrays import Float32Array, Float64Array, IntArray, Timestamps
 from container_component_src.errors import InputError
+from container_component_src.model.device_windows import device_windows
 from container_component_src.model.network import Network
 from container_component_src.model.windows import Windowing
 from container_component_src.telemetry.dataset import Dataset, Frame
@@ -107,8 +108,6 @@ class RowScorer:
         self, values: Float32Array, timestamps: Timestamps | None, varying: Any, count: int, device: torch.device
     ) -> list[Float32Array]:
         """Return what `_on_cpu` returns; the device puts the windows together, and waits for no copy of a result."""
-        from container_component_src.model.device_source import device_windows  # noqa: PLC0415 - imports Lightning
-
         columns = torch.arange(values.shape[1], device=device)[varying]
         outputs = [torch.empty(values.shape, pin_memory=device.type == "cuda") for _ in range(count)]
         first = 0

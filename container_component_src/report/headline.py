@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from container_component_src.evaluation.leads import Evaluated, baseline_name
+from container_component_src.evaluation.leads import Evaluated, baseline_name, leads
 from container_component_src.evaluation.result import EvaluationResult
 from container_component_src.report.text import metric_interval, metric_text, short_number
 
@@ -14,7 +14,7 @@ def headline(result: EvaluationResult) -> Iterator[str]:
 
     It is the baseline with the highest composite F1 at its calibrated threshold; the first line names it.
     """
-    best = max(result.baselines, key=lambda item: item.calibrated.composite_f1, default=None)
+    best = next((lead.baseline for lead in leads(result) if lead.metric == "composite_f1"), None)
     owner = f"best baseline, {baseline_name(best)}" if best else ""
     for metric, name in _NAMES.items():
         yield f"{name}: {_text(result, metric, '95 %: ')}" + (f"; {owner}: {_text(best, metric)}" if best else "")

@@ -12,7 +12,7 @@ from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.report.series import Line, Window, WindowLine
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.manifest import Partition
-from container_component_src.telemetry.smoothing import GAP_FACTOR
+from container_component_src.telemetry.smoothing import default_max_gap
 
 _RANGE_LEVELS = ("0.01", "0.99")  # quantiles of the training values
 
@@ -83,8 +83,7 @@ def _expected(expectation: Expectation, channel: str, window: Window) -> Line:
     times = np.array(expectation.timestamps, dtype=np.int64)
     values = next(np.array([item.low, item.high]).T for item in expectation.channels if item.channel == channel)
     inside = (times >= window.start) & (times < window.end)
-    usual_step = int(np.median(np.diff(times))) if len(times) > 1 else 0
-    return Line.broken(times[inside], values[inside], GAP_FACTOR * usual_step)
+    return Line.broken(times[inside], values[inside], default_max_gap(times) or 0)  # no gap in less than two points
 
 
 def _overlaps(partition: Partition, window: Window) -> bool:

@@ -20,6 +20,7 @@ from container_component_src.steps.calibration import Subsystems
 from container_component_src.steps.data import ReportColumns
 from container_component_src.steps.serving import Replicas, ServiceName
 from container_component_src.steps.shared import Gpus, PullPolicy, ReportSettings
+from container_component_src.steps.training import TrainingApi
 from container_component_src.values import (
     IMAGE_USER,
     LARGEST_ID,
@@ -53,6 +54,7 @@ class Platform(Replicas):
     service_account: AccountName = ""  # of the pods that steps start; the namespace's default one if empty
     # Of the pods of trials; 0 where the cluster assigns users.
     trial_user: int = Field(default=IMAGE_USER, ge=0, le=LARGEST_ID)
+    training_api: TrainingApi = TrainingApi.AUTO  # kind of the job that trains
 
 
 class ColNames(ReportColumns):

@@ -114,6 +114,7 @@ def build_pipeline(
                 hyperparameters=tuning.outputs["best_hyperparameters"],
                 pods=tasks.pods(resources.training),
                 job_timeout=limits.training_hours * 3600,
+                training_api=settings.platform.training_api,
             )
             calibration = run(
                 Calibrate,

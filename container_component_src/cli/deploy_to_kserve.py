@@ -1,7 +1,7 @@
 """`deploy_to_kserve`: a model bundle into a service."""
 
 from container_component_src.cli.declared import step_command
-from container_component_src.cli.manifests import print_manifest
+from container_component_src.cli.manifests import print_manifests
 from container_component_src.steps.serving import DeployToKserve
 
 _UNREAD_VERSION = "that of the bundle"  # in the manifest of a dry run
@@ -18,7 +18,7 @@ def deploy_to_kserve(arguments: DeployToKserve, executor_input: str) -> None:
     if arguments.dry_run:  # asks no store either, whose credentials may be those of the cluster alone
         name, uri = arguments.service_name, arguments.bundle_path
         unread = Service(name, uri, SmokeRequest((), ()), _UNREAD_VERSION, arguments)
-        print_manifest(arguments.pods, lambda backend: backend.service_manifest(unread))
+        print_manifests(arguments.pods, lambda backend: [backend.service_manifest(unread)])
         return
     service = make_service(
         arguments.bundle_path, arguments.test_df_path, arguments.service_name, arguments, arguments.ready_timeout

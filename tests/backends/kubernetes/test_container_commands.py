@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from container_component_src.backends.kubernetes import training_manifest, tuning_manifest
+from container_component_src.backends.kubernetes import pytorch_job_manifest, tuning_manifest
 from container_component_src.backends.local.processes import LOOPBACK, free_ports
 from container_component_src.cluster.step import Step
 from container_component_src.model.bundle import Bundle
@@ -20,7 +20,7 @@ from container_component_src.storage import S3_ENVIRONMENT
 from container_component_src.tuning.collector import OBJECTIVE, collect, objective
 from tests.backends.kubernetes.containers import environment_of
 from tests.backends.kubernetes.golden import PODS
-from tests.backends.kubernetes.test_training_manifest import job
+from tests.backends.kubernetes.test_pytorch_job_manifest import job
 from tests.backends.kubernetes.test_tuning_manifest import experiment
 from tests.helpers import write_dataset
 from tests.model.datasets import CHANNELS, make_values
@@ -77,7 +77,7 @@ def injected(manifest: Mapping[str, Any], rank: int, port: int) -> dict[str, str
 def test_the_replicas_of_a_job_write_the_bundle_to_object_storage(store: str, nodes: int) -> None:
     paths = {"train_df_path": f"{store}/train", "val_df_path": f"{store}/val", "model_output_file": f"{store}/model"}
     small = {"batch_size": 50, "latent_dim": 2, "hidden_dims": (8, 4), "max_epochs": 2, "min_epoch_steps": 1}
-    manifest = training_manifest.manifest(STEP, PODS, job(nodes, **paths, **small))
+    manifest = pytorch_job_manifest.manifest(STEP, PODS, job(nodes, **paths, **small))
     (port,) = free_ports(1)
     containers = [
         part["template"]["spec"]["containers"][0]

@@ -137,5 +137,5 @@ def _progress(found: Manifest) -> str:
     """Return the state of a job in words; it has no condition for running."""
     if is_true(found, "Suspended"):
         return "suspended by a queue"
-    counts = next(iter(found.get("status", {}).get("jobsStatus") or []), {})
+    counts: Manifest = next(iter(found.get("status", {}).get("jobsStatus") or []), {})
     return ", ".join(f"{counts[count]} {count}" for count in _COUNTS if counts.get(count))

@@ -2,13 +2,19 @@
 
 import logging
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from container_component_src.backends.base import Trainer
 from container_component_src.backends.kubernetes.context import JobContext
 from container_component_src.cluster.access import Cluster, Manifest
 from container_component_src.cluster.kinds import PYTORCH_JOB, TRAIN_JOB
 from container_component_src.errors import StepError
 from container_component_src.steps.training import TrainingApi, TrainingJob
+
+if TYPE_CHECKING:
+    from container_component_src.backends.kubernetes.pytorch_job import PyTorchJobTrainer
+    from container_component_src.backends.kubernetes.train_job import TrainJobTrainer
+
+# ruff: noqa: PLC0415 - a method imports its libraries when it is called
 
 KINDS = {TrainingApi.PYTORCH_JOB: PYTORCH_JOB, TrainingApi.TRAIN_JOB: TRAIN_JOB}  # the first one served is chosen
 
@@ -29,10 +35,10 @@ class KubernetesTrainer:
         """
         step, pods = self.context.step, self.context.pods
         if job.training_api is TrainingApi.TRAIN_JOB:
-            from container_component_src.backends.kubernetes import train_job_manifest  # noqa: PLC0415
+            from container_component_src.backends.kubernetes import train_job_manifest
 
             return [train_job_manifest.runtime(step, pods, job), train_job_manifest.manifest(step, pods, job)]
-        from container_component_src.backends.kubernetes import pytorch_job_manifest  # noqa: PLC0415
+        from container_component_src.backends.kubernetes import pytorch_job_manifest
 
         return [pytorch_job_manifest.manifest(step, pods, job)]
 
@@ -44,14 +50,14 @@ class KubernetesTrainer:
         """
         self._trainer(job.training_api).train(job)
 
-    def _trainer(self, api: TrainingApi) -> Trainer:
+    def _trainer(self, api: TrainingApi) -> "PyTorchJobTrainer | TrainJobTrainer":
         if api is TrainingApi.AUTO:
             api = choose(self.context.cluster)
         if api is TrainingApi.TRAIN_JOB:
-            from container_component_src.backends.kubernetes.train_job import TrainJobTrainer  # noqa: PLC0415
+            from container_component_src.backends.kubernetes.train_job import TrainJobTrainer
 
             return TrainJobTrainer(self.context)
-        from container_component_src.backends.kubernetes.pytorch_job import PyTorchJobTrainer  # noqa: PLC0415
+        from container_component_src.backends.kubernetes.pytorch_job import PyTorchJobTrainer
 
         return PyTorchJobTrainer(self.context)
 

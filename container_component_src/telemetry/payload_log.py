@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +25,8 @@ from container_component_src.storage import Location
 from container_component_src.telemetry.arrow import TIMESTAMP_TYPE, to_arrow, values_of
 from container_component_src.telemetry.parquet import ParquetTable, open_parquet
 
-RECEIVED, TIMESTAMP = "received", "timestamp"
+RECEIVED: Final = "received"
+TIMESTAMP: Final = "timestamp"
 VALUE, EXPECTED = "value.", "expected."  # prefixes of the columns of a channel
 FIELDS = pa.schema(
     [

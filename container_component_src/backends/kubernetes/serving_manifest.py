@@ -217,6 +217,8 @@ def _check_options(pods: PodSettings, service: Service) -> None:
             "--model-storage service-account needs --service-account",
             fix="give an account whose Secret opens the bucket",
         )
+    if service.hosting.payload_log:
+        reachable(service.hosting.payload_log)
     # Host names have service, component and namespace in one label.
     room = LONGEST_LABEL - len(f"-{TRANSFORMER}-{pods.namespace}")
     longest = min(INFERENCE_SERVICE.max_name, room)

@@ -143,6 +143,7 @@ def test_both_names_of_a_mode_have_the_same_digest() -> None:
         ({"pods": {"namespace": ""}}, "needs --namespace"),
         ({"pods": {"image": ""}}, "needs --image"),
         ({"bundle_uri": "/tmp/bundle"}, "/tmp/bundle: pods cannot reach"),
+        ({"hosting": Hosting(payload_log="/tmp/log")}, "/tmp/log: pods cannot reach"),
         ({"hosting": Hosting(model_storage="service-account")}, "needs --service-account"),
     ],
 )

@@ -109,6 +109,11 @@ class Hosting(Replicas, PayloadLogging, DeadAfter):
         ge=0,
         le=100,
     )
+    payload_logger: Literal["server", "kserve"] = option(
+        "Who writes the payload log: the servers, or with --combined the logger of KServe 0.18 or later. It stores the "
+        "bodies of all HTTP requests and answers in S3, with the credentials of the service account.",
+        "server",
+    )
     istio_sidecar: bool = flag(
         "Let Istio inject its proxy into the pods; the policy of a profile then separates transformer and predictor."
     )
@@ -129,6 +134,16 @@ class Hosting(Replicas, PayloadLogging, DeadAfter):
             raise ValueError(
                 "--canary-traffic-percent needs --combined: traffic is divided at each component, so a transformer "
                 "could ask the predictor of the other model"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _kserve_can_log(self) -> Self:
+        if self.payload_logger == "kserve" and not self.payload_log:
+            raise ValueError("--payload-logger kserve needs --payload-log, the place of the log")
+        if self.payload_logger == "kserve" and not self.combined:
+            raise ValueError(
+                "--payload-logger kserve needs --combined: KServe gives the storage of the log to the predictor only"
             )
         return self
 

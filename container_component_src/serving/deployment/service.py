@@ -9,8 +9,8 @@ from container_component_src.steps.serving import Hosting, PayloadLogging
 # glibc keeps the memory of large requests.
 SERVER_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "1048576"}
 
-# Attempts of a transformer after the first, while its predictor refuses the connection: half a minute, in which the only
-# pod of a predictor starts again.
+# Attempts of a transformer after the first, while its predictor refuses the connection: half a minute, in which the
+# only pod of a predictor starts again.
 PREDICTOR_RETRIES = 7
 
 
@@ -57,7 +57,7 @@ class Service:
 
     def _payload_log(self) -> list[str]:
         """Return the options of the payload log, of a server that sees engineering units."""
-        if not self.hosting.payload_log:
+        if not self.hosting.payload_log or self.hosting.payload_logger == "kserve":
             return []
         options = self.hosting.part(PayloadLogging).model_dump()
         return [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", text_of(value))]

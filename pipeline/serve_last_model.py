@@ -47,8 +47,7 @@ def serve_last_model(config_file: Path, port: int, debug: bool) -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     settings = load_settings(config_file)
     last_run = PROJECT_ROOT / settings.paths.work_dir / "last_run"
-    hosting = Hosting(combined=True, **_payload_log(settings.platform))
-    service, request = last_model(last_run, settings.platform.inference_service, hosting)
+    service, request = last_model(last_run, settings.platform.inference_service, hosting_of(settings.platform))
     _check_free(port)
     request_file = last_run / "request.json"
     storage.resolve(str(request_file)).write_bytes(json.dumps(request).encode())
@@ -93,12 +92,15 @@ def last_model(last_run: Path, name: str, hosting: Hosting | None = None) -> tup
     return service, request
 
 
-def _payload_log(platform: Platform) -> dict[str, Any]:
-    """Return the options of the payload log; a relative path begins at the project's folder."""
-    options = {name: getattr(platform, name) for name in PayloadLogging.model_fields}
+def hosting_of(platform: Platform) -> Hosting:
+    """Return how the service runs here: in one process, with the payload log of the configuration.
+
+    A relative path of the log begins at the project's folder.
+    """
+    options = platform.part(PayloadLogging).model_dump()
     if platform.payload_log and "://" not in platform.payload_log:
         options["payload_log"] = str(PROJECT_ROOT / in_home(platform.payload_log))
-    return options
+    return Hosting(combined=True, **options)
 
 
 def how_to_call(service: Service, url: str, request: Path) -> Iterator[str]:

@@ -66,7 +66,7 @@ class PayloadLogging(Arguments):
     )
     payload_log_fraction: float = wired("Share of the requests whose rows are logged.", 1.0, ge=0, le=1)
     payload_log_alarms: bool = wired("Whether to log also the rows of the other requests that are in alarm.", True)
-    payload_log_days: int = wired("Days after which servers delete logged rows; 0 keeps them.", 30, ge=0)
+    payload_log_days: int = wired("Days after which servers delete logged rows; 0 keeps them.", 30, ge=0, le=36_500)
 
 
 class Replicas(Arguments):

@@ -8,7 +8,8 @@ import base64
 import json
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,7 +20,6 @@ import pyarrow as pa
 from container_component_src import storage
 from container_component_src.arrays import Float64Array
 from container_component_src.errors import InputError
-from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.serving.protocol.errors import RequestError
 from container_component_src.serving.protocol.rows import Rows, json_of
 from container_component_src.serving.protocol.v1 import rows_of_json
@@ -56,24 +56,34 @@ class _Answer:
     expected: list[dict[str, float]]  # engineering units by channel, for each row
 
 
-def read_kserve_log(uri: str, info: BundleInfo, period: Period | None = None, component: str = "predictor") -> pa.Table:
+def read_kserve_log(
+    uri: str,
+    channels: Sequence[str],
+    absent: AbstractSet[str] = frozenset(),
+    period: Period | None = None,
+    component: str = "predictor",
+) -> pa.Table:
     """Return the rows of requests that KServe has logged, as those of a payload log.
 
     The expected values of a channel are known only in rows whose answer names it among its top channels.
 
     Args:
         uri: Folder to which the logger writes.
-        info: Description of the bundle that answered.
+        channels: Channels of the model that answered, in its order.
+        absent: Further channels that requests may have.
         period: Period of the requests; None for all.
         component: Part of the service whose events count: the one that gets telemetry in engineering units.
     """
-    payloads = list(kserve_payloads(uri, info, period, component))
-    table = payload_table(payloads, info.channels)
+    table = payload_table(kserve_payloads(uri, channels, absent, period, component), channels)
     return table.sort_by([(name, "ascending") for name in ("received", "request_id", "row")])
 
 
 def kserve_payloads(
-    uri: str, info: BundleInfo, period: Period | None = None, component: str = "predictor"
+    uri: str,
+    channels: Sequence[str],
+    absent: AbstractSet[str] = frozenset(),
+    period: Period | None = None,
+    component: str = "predictor",
 ) -> Iterator[Payload]:
     """Yield the requests that KServe has logged with their answers; see `read_kserve_log`.
 
@@ -91,7 +101,7 @@ def kserve_payloads(
         if period is not None and not period.start <= request.written < period.end:
             continue
         try:
-            yield _payload(request, answer.body, info)
+            yield _payload(request, answer.body, channels, absent)
         except (RequestError, ValueError, LookupError, TypeError) as error:
             logger.warning("KServe's log: request %s is left out: %s", request.id, error)
 
@@ -125,17 +135,17 @@ def _written(details: dict[str, Any]) -> int:
     return round(seconds * 1e9)
 
 
-def _payload(request: _Event, answer_body: bytes, info: BundleInfo) -> Payload:
+def _payload(request: _Event, answer_body: bytes, channels: Sequence[str], absent: AbstractSet[str]) -> Payload:
     """Return a request with its answer.
 
     Raises:
         RequestError: One of them cannot be read.
         ValueError: The answer has another number of rows.
     """
-    rows, answer = _rows(request.body, info), _answer(answer_body)
+    rows, answer = _rows(request.body, channels, absent), _answer(answer_body)
     if len(answer.scores) != len(rows.values):
         raise ValueError(f"{len(answer.scores)} answers to {len(rows.values)} rows")
-    expected = [[row.get(name, math.nan) for name in info.channels] for row in answer.expected]
+    expected = [[row.get(name, math.nan) for name in channels] for row in answer.expected]
     return Payload(
         received=request.written,
         request_id=request.id,
@@ -150,13 +160,12 @@ def _payload(request: _Event, answer_body: bytes, info: BundleInfo) -> Payload:
     )
 
 
-def _rows(body: bytes, info: BundleInfo) -> Rows:
+def _rows(body: bytes, channels: Sequence[str], absent: AbstractSet[str]) -> Rows:
+    """Return the rows of a request; it was answered, so what is missing was imputed."""
     length = _json_length(body)
-    ignored = frozenset(info.scaler.absent) if info.scaler else frozenset()
-    impute = info.impute_missing if info.scaler else None
     if length is None and "instances" in json_of(body):
-        return rows_of_json(body, info.channels, ignored, impute)
-    return decode_request(body, length, _MOST_INPUTS).rows(info.channels, ignored, impute)
+        return rows_of_json(body, channels, absent, impute=True)
+    return decode_request(body, length, _MOST_INPUTS).rows(channels, absent, impute=True)
 
 
 def _answer(body: bytes) -> _Answer:

@@ -26,6 +26,7 @@ TEXT, SECOND = pa.string(), 10**9
 # The names and types of different versions of KServe; other columns are not read.
 OLD = {"reqType": TEXT, "id": TEXT, "component": TEXT, "bytes": TEXT, "contentType": TEXT}
 NEW = {"req_type": TEXT, "id": TEXT, "component": TEXT, "bytes": pa.binary(), "content_type": TEXT}
+ABSENT = frozenset(SCALER.absent)
 EVENT = "org.kubeflow.serving.inference."
 
 
@@ -78,7 +79,7 @@ def test_the_rows_are_those_of_the_servers_own_log(
         write(f"{root}/ns/eclss/predictor/{name}-response.parquet", schema, [("response", name, answer, "predictor")])
     log.close()
 
-    own, found = read_payload_log(str(tmp_path / "log"), CHANNELS), read_kserve_log(root, info)
+    own, found = read_payload_log(str(tmp_path / "log"), CHANNELS), read_kserve_log(root, CHANNELS, ABSENT)
 
     order = [("request_id", "ascending"), ("row", "ascending")]
     own, found = own.sort_by(order), found.sort_by(order)
@@ -104,9 +105,9 @@ def test_events_in_one_file_are_joined_by_their_ids(tmp_path: Path) -> None:
         ("response", "d", answer, "transformer"),
     ]
     write(str(tmp_path / "log" / "batch.parquet"), NEW, events)
-    found = read_kserve_log(str(tmp_path / "log"), model.service.info)
+    found = read_kserve_log(str(tmp_path / "log"), CHANNELS, ABSENT)
     assert found.column("request_id").to_pylist() == ["a"] * 4 + ["b"] * 4
-    assert read_kserve_log(str(tmp_path / "log"), model.service.info, component="transformer").num_rows == 4
+    assert read_kserve_log(str(tmp_path / "log"), CHANNELS, ABSENT, component="transformer").num_rows == 4
 
 
 def test_a_period_has_the_requests_of_files_that_were_written_in_it(tmp_path: Path) -> None:
@@ -116,7 +117,7 @@ def test_a_period_has_the_requests_of_files_that_were_written_in_it(tmp_path: Pa
     write(str(tmp_path / "log" / "batch.parquet"), NEW, events)
     written = (tmp_path / "log" / "batch.parquet").stat().st_mtime_ns
     for period, rows in ((Period(written - SECOND, written + SECOND), 4), (Period(0, written - SECOND), 0)):
-        assert read_kserve_log(str(tmp_path / "log"), model.service.info, period).num_rows == rows
+        assert read_kserve_log(str(tmp_path / "log"), CHANNELS, ABSENT, period).num_rows == rows
 
 
 def test_what_cannot_be_read_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -133,7 +134,7 @@ def test_what_cannot_be_read_is_left_out(tmp_path: Path, caplog: pytest.LogCaptu
     pq.write_table(pa.table({"id": ["a"]}), tmp_path / "log" / "other.parquet")
     (tmp_path / "log" / "notes.txt").write_text("no log")
     with caplog.at_level(logging.WARNING):
-        found = read_kserve_log(str(tmp_path / "log"), model.service.info)
+        found = read_kserve_log(str(tmp_path / "log"), CHANNELS, ABSENT)
     assert found.column("request_id").to_pylist() == ["good"] * 4
     warned = [record.getMessage() for record in caplog.records]
     assert len(warned) == 6
@@ -142,5 +143,4 @@ def test_what_cannot_be_read_is_left_out(tmp_path: Path, caplog: pytest.LogCaptu
 
 
 def test_an_empty_log_has_no_rows(tmp_path: Path) -> None:
-    model = make_model(tmp_path / "bundle")
-    assert read_kserve_log(str(tmp_path / "none"), model.service.info).num_rows == 0
+    assert read_kserve_log(str(tmp_path / "none"), CHANNELS).num_rows == 0

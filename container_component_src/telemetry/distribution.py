@@ -102,8 +102,8 @@ def _edges(values: Float64Array) -> tuple[Float64Array, Float64Array]:
     above = np.searchsorted(values, np.quantile(values, LEVELS, method="inverted_cdf"), side="right")
     above = np.unique(above[above < rows])
     room = max(float(values[-1] - values[0]) * _ROOM, float(np.abs(values[[0, -1]]).max()) * _ROOM, _LEAST_ROOM)
-    edges = [[values[0] - room], (values[above - 1] + values[above]) / 2, [values[-1] + room]]
-    return np.concatenate(edges), np.concatenate([[0.0], above / rows, [1.0]])
+    between = (values[above - 1] + values[above]) / 2
+    return np.array([values[0] - room, *between, values[-1] + room]), np.array([0.0, *(above / rows), 1.0])
 
 
 def _variation(timestamps: Timestamps, bins: IntArray, count: int, length: int) -> tuple[list[float], list[float]]:

@@ -122,7 +122,9 @@ def segment_mean(values: Float64Array, starts: IntArray, window: int) -> Float64
     """Return the mean of each value and the previous ones of its segment, at most `window` values."""
     since_start = np.arange(len(values)) - starts
     counts = np.minimum(since_start + 1, window).astype(np.float64)
-    return _weighted_sums(values, since_start, window) / counts.reshape(-1, *(1,) * (values.ndim - 1))
+    total = _weighted_sums(values, since_start, window)
+    total /= counts.reshape(-1, *(1,) * (values.ndim - 1))
+    return total
 
 
 def segment_exponential(values: Float64Array, starts: IntArray, window: int) -> Float64Array:

@@ -87,6 +87,7 @@ class Stream:
             for part in parts:
                 await persist(partial(stack.enter_async_context, part), self._arguments.retry_seconds)
             await self._write(events)
+            await self._commit()  # from now on, it is known what was in the file of events before
             stack.enter_context(self._signals())
             reading = asyncio.create_task(self._read())
             try:
@@ -251,7 +252,7 @@ class Stream:
         """Write the state of what is processed, and tell the source."""
         if self._state_file:
             held = self._order.held
-            values = np.array([row.values for row in held]).reshape(len(held), -1)
+            values = np.array([row.values for row in held]).reshape(len(held), len(self._scorer.model.channels))
             state = StreamState(
                 options=dict(self._options),
                 held=StoredRows.of([row.timestamp for row in held], values),

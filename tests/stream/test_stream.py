@@ -1,9 +1,5 @@
 """A stream finds what a batch finds in the same rows, whatever happens to it on the way."""
 
-import asyncio
-import json
-import os
-import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,21 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from container_component_src.alarms.alarm import Alarm
-from container_component_src.alarms.files import read_alarms
-from container_component_src.alarms.tracker import AlarmState
-from container_component_src.errors import InputError, StepError
-from container_component_src.serving.client.model_client import RefusedRowsError
 from container_component_src.steps.calibration import Smoothing
 from container_component_src.steps.streaming import ScoreStream
 from container_component_src.stream.bundle_service import BundleService
-from container_component_src.stream.lines import LineSource
 from container_component_src.stream.source import Message, Source
 from tests.serving.local_client import LocalClient
 from tests.serving.models import DEAD_AFTER, make_model
 from tests.serving.protocols import AnomalyModel
-from tests.serving.reference_alarms import RULE, SECOND, telemetry
-from tests.stream.streams import assert_events_in_order, batch_alarms, last_events, line, lines, run, stream_of
+from tests.serving.reference_alarms import RULE, telemetry
+from tests.stream.streams import assert_events_in_order, batch_alarms, last_events, lines, run
 
 ROWS = 160
 

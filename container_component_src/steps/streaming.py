@@ -4,6 +4,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import model_validator
 
+from container_component_src.names import OptionalUri
 from container_component_src.steps.declaration import Arguments, flag, option
 from container_component_src.steps.serving import DeadAfter, ServiceAddress
 from container_component_src.steps.shared import TimestampColumn
@@ -86,6 +87,12 @@ class ScoreStream(TimestampColumn, ArrivalPolicy, BrokerLogin, DeadAfter, Servic
     retry_seconds: float = option(
         "Seconds for which the service, a broker or the webhook may be away before the command fails.", 300.0, ge=0
     )
+    payload_log: OptionalUri = option(
+        "Folder of the payload log, to which the rows and their answers are written as parquet files. Empty: none is "
+        "written. A bundle in this process logs the expected values of all channels, a service those of an alarm's.",
+        "",
+    )
+    payload_log_days: int = option("Days after which logged rows are deleted; 0 keeps them.", 30, ge=0, le=36_500)
     metrics_port: int | None = option("Port of the metrics for Prometheus; none by default.", None, ge=1, le=65535)
     metrics_host: NonEmpty = option("Address on which the metrics are served.", "127.0.0.1")
 

@@ -12,6 +12,7 @@ from container_component_src.serving.protocol.rows import Rows
 from container_component_src.serving.server.roles import Role, RowService, ServingOptions
 from container_component_src.serving.server.scorers import LocalScorer
 from container_component_src.steps.serving import ServePredictor
+from container_component_src.stream.payloads import EXPECTED
 
 
 class BundleService:
@@ -47,7 +48,7 @@ class BundleService:
     def score(
         self, values: Float64Array, timestamps: Timestamps | None = None, impute: bool = False
     ) -> tuple[dict[str, Any], Outputs]:
-        """Score rows; arguments and results are those of `ModelClient.score`.
+        """Score rows; arguments and results are those of `ModelClient.score`, and `EXPECTED` in addition.
 
         Raises:
             RefusedRowsError: A value is not finite, or its score.
@@ -57,4 +58,7 @@ class BundleService:
             scored = self._scorer.scored(self._service.scaled(rows), timestamps)
         except RequestError as error:
             raise RefusedRowsError(str(error)) from error
-        return {"model_version": self._service.info.version}, self._service.answer(rows, scored).tensors()
+        scaler = self._service.info.scaler
+        expected = scored.reconstruction if scaler is None else scaler.inverse_transform(scored.reconstruction)
+        outputs = self._service.answer(rows, scored).tensors() | {EXPECTED: expected}
+        return {"model_version": self._service.info.version}, outputs

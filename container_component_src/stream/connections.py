@@ -10,6 +10,7 @@ from container_component_src.serving.client.model_client import ModelClient
 from container_component_src.steps.streaming import STD, ScoreStream
 from container_component_src.stream.brokers import Login, topic_of
 from container_component_src.stream.lines import LineSource
+from container_component_src.stream.payloads import StreamPayloads
 from container_component_src.stream.scoring import StreamScorer
 from container_component_src.stream.sinks import FileSink, Sink, StdoutSink, WebhookSink
 from container_component_src.stream.source import Source
@@ -42,7 +43,10 @@ async def run(arguments: ScoreStream, environment: Mapping[str, str]) -> None:
     )
     state_file = storage.resolve(arguments.state_file) if arguments.state_file else None
     sinks = list(_sinks(arguments, login, environment))
-    await Stream(arguments, _source(arguments, login), scorer, sinks, state_file).run()
+    payloads = None
+    if arguments.payload_log:
+        payloads = StreamPayloads(arguments.payload_log, arguments.client_id, scorer.model, arguments.payload_log_days)
+    await Stream(arguments, _source(arguments, login), scorer, sinks, state_file, payloads).run()
 
 
 def service_of(arguments: ScoreStream, environment: Mapping[str, str]) -> ScoringService:

@@ -7,6 +7,7 @@ import numpy as np
 
 from container_component_src.alarms.alarm import Alarm
 from container_component_src.alarms.tracker import AlarmState
+from container_component_src.arrays import Float64Array, Timestamps
 from container_component_src.errors import InputError, StepError
 from container_component_src.serving.client.alarm_finder import AlarmFinder
 from container_component_src.serving.client.consecutive import (
@@ -24,7 +25,8 @@ from container_component_src.stream.state import StoredRows, StreamState
 class ScoredRows:
     """Rows with their answers, and the events that they cause."""
 
-    rows: Sequence[Row]
+    timestamps: Timestamps  # [rows]
+    values: Float64Array  # engineering units, [rows, channels]
     outputs: Outputs
     events: Sequence[Alarm]
 
@@ -98,7 +100,7 @@ class StreamScorer:
         if changes is None:
             raise InputError("the server is a predictor, which finds no alarms", fix="ask the transformer with --url")
         events += self._events(changes)
-        return ScoredRows(rows, outputs, events)
+        return ScoredRows(timestamps, values, outputs, events)
 
     def close(self) -> list[Alarm]:
         """Return the event that closes the open alarm, if there is one."""

@@ -18,6 +18,7 @@ from container_component_src.steps.streaming import ScoreStream
 from container_component_src.storage import Location
 from container_component_src.stream.counts import Counts
 from container_component_src.stream.ordering import ReorderBuffer
+from container_component_src.stream.payloads import StreamPayloads
 from container_component_src.stream.persistence import persist
 from container_component_src.stream.rows import MalformedRowError, Row, RowReader
 from container_component_src.stream.scoring import ScoredRows, StreamScorer
@@ -46,6 +47,7 @@ class Stream:
         scorer: Scores them.
         sinks: Where the events go.
         state_file: Where the state is kept; None: nowhere.
+        payloads: Log of the rows and their answers; None: they are not logged.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Stream:
         scorer: StreamScorer,
         sinks: Sequence[Sink],
         state_file: Location | None,
+        payloads: StreamPayloads | None = None,
     ) -> None:
         self._arguments = arguments
         self._source = source
@@ -62,6 +65,7 @@ class Stream:
         self._sinks = sinks
         self._file_sink = next((sink for sink in sinks if isinstance(sink, FileSink)), None)
         self._state_file = state_file
+        self._payloads = payloads
         self._options: Mapping[str, Any] = {name: getattr(arguments, name) for name in _STATE_OPTIONS}
         wait_ns = round(arguments.reorder_seconds * _NANOSECONDS)
         self._order = ReorderBuffer(wait_ns, arguments.reorder_rows)
@@ -82,6 +86,8 @@ class Stream:
         """
         events = self._resume()
         async with AsyncExitStack() as stack:
+            if self._payloads:
+                stack.callback(self._payloads.close)
             stack.enter_context(self.counts.served(self._arguments.metrics_host, self._arguments.metrics_port))
             parts: list[Sink | Source] = [*self._sinks, self._source]
             for part in parts:
@@ -235,6 +241,8 @@ class Stream:
             await self._score_batch(rows[half:])
             return
         await self._write(scored.events)
+        if self._payloads:
+            self._payloads.log(self._scorer.model.version, scored.timestamps, scored.values, scored.outputs)
         dead = int(scored.outputs["dead"][-1].sum()) if "dead" in scored.outputs else 0
         self.counts.scored(len(rows), rows[-1].timestamp, dead)
         now = time.monotonic()

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def assert_events_in_order(path: Path) -> None:
 def pieces(rows: Sequence[bytes], cuts: Sequence[int]) -> Iterator[list[bytes]]:
     """The rows between cuts."""
     bounds = [0, *sorted(cuts), len(rows)]
-    for first, stop in zip(bounds, bounds[1:], strict=False):
+    for first, stop in pairwise(bounds):
         yield list(rows[first:stop])
 
 

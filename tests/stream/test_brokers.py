@@ -41,5 +41,5 @@ def test_addresses_that_are_refused(address: str, reason: str) -> None:
 
 
 def test_a_missing_certificate() -> None:
-    with pytest.raises(InputError, match="ca.pem: no such file"):
+    with pytest.raises(InputError, match=r"ca\.pem: no such file"):
         Login("me", ca_file="ca.pem").tls()

@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from pipeline.history import Comparison, Pair, PastRun, difference, shared_parameters
 
-_UNKNOWN = "–"
+_UNKNOWN = "-"
 _COMMIT_DIGITS, _ID_DIGITS = 8, 8
 _DIRTY = "-dirty"
 _LONGEST = 30  # characters of a parameter's value
@@ -112,8 +113,8 @@ def _print(table: Table, console: Console) -> None:
         console.print()
 
 
-def _heading(run: PastRun) -> Text:
-    return Text(_short(run))
+def _heading(run: PastRun) -> str:
+    return escape(_short(run))
 
 
 def _short(run: PastRun) -> str:

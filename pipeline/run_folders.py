@@ -5,7 +5,7 @@ import json
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pipeline.history import PastRun, PastStep
 from pipeline.outcome import service_name
@@ -16,7 +16,6 @@ PAGE_SUFFIX = ".html"  # by which a browser knows a page; kfp.local names artifa
 LOCK = ".lock"
 KEPT_RUNS = 20
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
-_Value = TypeVar("_Value")
 
 
 def begin(work_dir: Path, run_id: str) -> Path:
@@ -46,21 +45,25 @@ def begin(work_dir: Path, run_id: str) -> Path:
 def _adopt(last_run: Path) -> None:
     """Give the folder that earlier releases used for all runs in turn the place of a run."""
     modified = datetime.fromtimestamp(last_run.stat().st_mtime, UTC)
-    run_id = _get(_get(_read(last_run / SUMMARY), "run", {}), "id", "") or f"{modified:%Y%m%d-%H%M%S}"
+    run_id = _text(_object(_read(last_run / SUMMARY), "run"), "id") or f"{modified:%Y%m%d-%H%M%S}"
     folder = last_run.parent / RUNS / run_id
     folder.parent.mkdir(exist_ok=True)
     last_run.rename(folder)
 
 
-def read_runs(work_dir: Path) -> list[PastRun]:
-    """Return the runs of a working directory, the last one first."""
+def read_runs(*work_dirs: Path) -> list[PastRun]:
+    """Return the runs of working directories, the last one first."""
+    runs = [run for work_dir in work_dirs for run in _runs(work_dir)]
+    return sorted(runs, key=lambda run: run.started or _EARLIEST, reverse=True)
+
+
+def _runs(work_dir: Path) -> list[PastRun]:
     folders = [folder for folder in work_dir.glob(f"{RUNS}/*") if folder.is_dir()]
     last_run = work_dir / LAST_RUN
     if last_run.is_dir() and not last_run.is_symlink():  # of an earlier release
         folders.append(last_run)
     under_way = last_run.resolve() if _in_use(work_dir) else None
-    runs = [read_run(folder, "running" if folder.resolve() == under_way else "killed") for folder in folders]
-    return sorted(runs, key=lambda run: run.started or _EARLIEST, reverse=True)
+    return [read_run(folder, "running" if folder.resolve() == under_way else "killed") for folder in folders]
 
 
 def read_run(folder: Path, otherwise: str = "killed") -> PastRun:
@@ -73,26 +76,26 @@ def read_run(folder: Path, otherwise: str = "killed") -> PastRun:
         otherwise: Status of the run if it has no summary.
     """
     summary = _read(folder / SUMMARY)
-    run = _get(summary, "run", {})
-    origin = _get(run, "origin", {})
+    run = _object(summary, "run")
+    origin = _object(run, "origin")
     report = folder / f"report{PAGE_SUFFIX}"
     started, ended = _time(run.get("started")), _time(run.get("ended"))
     parameters = run.get("parameters")
-    metrics = [values for values in _get(summary, "metrics", {}).values() if isinstance(values, dict)]
+    metrics = [_object(values, name) for values in [_object(summary, "metrics")] for name in values]
     return PastRun(
-        id=_get(run, "id", "") or folder.name,
-        status=_get(summary, "status", "") or otherwise,
+        id=_text(run, "id") or folder.name,
+        status=_text(summary, "status") or otherwise,
         started=started or datetime.fromtimestamp(folder.stat().st_mtime, UTC),
         seconds=(ended - started).total_seconds() if started and ended else None,
         parameters=parameters if isinstance(parameters, dict) else None,
-        metrics={name: value for values in metrics for name, value in values.items() if _is_number(value)},
+        metrics={name: value for values in metrics for name, value in values.items() if _number(value) is not None},
         deployed=summary.get("deployed") is True if summary else None,
-        service=service_name(_get(run, "parameters", {})),
-        commit=_get(origin, "commit", ""),
-        image=_get(origin, "image", ""),
-        data={**{name: run[name] for name in ("archives", "reports") if name in run}, **_get(run, "data", {})},
-        steps=[_step(step) for step in _get(summary, "steps", []) if isinstance(step, dict)],
-        model=_get(summary, "model", ""),
+        service=service_name(_object(run, "parameters")),
+        commit=_text(origin, "commit"),
+        image=_text(origin, "image"),
+        data={**{name: run[name] for name in ("archives", "reports") if name in run}, **_object(run, "data")},
+        steps=_steps(summary.get("steps")),
+        model=_text(summary, "model"),
         report=str(report) if summary.get("report") and report.is_file() else "",
         logs=str(folder / LOGS),
     )
@@ -145,15 +148,21 @@ def _read(path: Path) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _get(document: dict[str, Any], name: str, default: _Value) -> _Value:
-    """Return a value of a JSON object if it has the type of the default, otherwise the default."""
-    value = document.get(name, default)
-    return value if isinstance(value, type(default)) else default
+def _object(document: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return a JSON object in another one; an empty one if there is none."""
+    value = document.get(name)
+    return value if isinstance(value, dict) else {}
 
 
-def _step(step: dict[str, Any]) -> PastStep:
-    seconds = step.get("seconds")
-    return PastStep(_get(step, "name", ""), _get(step, "status", ""), seconds if _is_number(seconds) else 0.0)
+def _text(document: dict[str, Any], name: str) -> str:
+    """Return a text in a JSON object; an empty one if there is none."""
+    value = document.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _steps(steps: object) -> list[PastStep]:
+    found = [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
+    return [PastStep(_text(step, "name"), _text(step, "status"), _number(step.get("seconds")) or 0.0) for step in found]
 
 
 def _time(text: object) -> datetime | None:
@@ -165,5 +174,6 @@ def _time(text: object) -> datetime | None:
     return time if time.tzinfo else None
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _number(value: object) -> float | None:
+    """Return a number; None if the value is none."""
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None

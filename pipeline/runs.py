@@ -91,10 +91,10 @@ def runs(**options: Any) -> None:
 def _local_runs(options: Options) -> list[PastRun]:
     """Return the listed or the two compared runs of this machine, in processes and in containers."""
     work_dir = PROJECT_ROOT / load_settings(options.config_file).paths.work_dir
-    found = [*read_runs(work_dir), *read_runs(work_dir / "containers")]
+    found = read_runs(work_dir, work_dir / "containers")
     if options.compared:
         return [find_run(found, run_id) for run_id in options.compared]
-    return sorted(found, key=lambda run: run.started, reverse=True)[: options.limit]
+    return found[: options.limit]
 
 
 def _platform_runs(options: Options) -> list[PastRun]:

@@ -124,7 +124,7 @@ def _defaults(spec: Mapping[str, Any]) -> dict[str, Any]:
 def _origin(spec: Mapping[str, Any]) -> Origin:
     """Return what a compiled pipeline says it was compiled from: a constant argument of its first step."""
     tasks = [component.get("dag", {}).get("tasks", {}) for component in spec.get("components", {}).values()]
-    first = next((found[_FIRST_TASK] for found in tasks if _FIRST_TASK in found), {})
+    first: dict[str, Any] = next((found[_FIRST_TASK] for found in tasks if _FIRST_TASK in found), {})
     origin = first.get("inputs", {}).get("parameters", {}).get("origin", {})
     try:
         return Origin.model_validate_json(origin.get("runtimeValue", {}).get("constant", "{}"))

@@ -186,6 +186,13 @@ def _experiment_id(workspace: Workspace, name: str) -> str:
 
 
 def all_pages(fetch: Callable[..., Any], attribute: str, **options: Any) -> Iterator[Any]:
+    """Yield the items of a list of the API, which it returns in pages.
+
+    Args:
+        fetch: Method of kfp's client that lists.
+        attribute: Name of the items in its answer.
+        options: Other arguments of the method.
+    """
     token = ""
     while True:
         page = fetch(page_token=token, page_size=_PAGE_SIZE, **options)

@@ -22,6 +22,7 @@ from pipeline.remote.workflow import Workflow, find_workflow
 from pipeline.remote.workspace import Workspace
 from pipeline.steps import PlannedStep, StepRecord, StepState
 
+_LARGEST_PAGE = 20  # each run comes with its compiled pipeline
 _DATA = ("archives", "reports")
 _STEPS = [PlannedStep(COMPONENT_NAME_PREFIX + step.command.replace("_", "-"), in_loop=False) for step in PIPELINE_STEPS]
 _FIRST_TASK = "list-archives"
@@ -52,8 +53,8 @@ def list_runs(workspace: Workspace, experiment: str, limit: int) -> list[PastRun
     runs = all_pages(
         workspace.client.list_runs,
         "runs",
+        page_size=min(limit, _LARGEST_PAGE),
         experiment_id=found.experiment_id,
-        namespace=workspace.owner,
         sort_by="created_at desc",
     )
     return [_past_run(workspace, run) for run in islice(runs, limit)]

@@ -185,17 +185,18 @@ def _experiment_id(workspace: Workspace, name: str) -> str:
     return str(workspace.client.get_experiment(experiment_name=name, namespace=workspace.owner).experiment_id)
 
 
-def all_pages(fetch: Callable[..., Any], attribute: str, **options: Any) -> Iterator[Any]:
+def all_pages(fetch: Callable[..., Any], attribute: str, page_size: int = _PAGE_SIZE, **options: Any) -> Iterator[Any]:
     """Yield the items of a list of the API, which it returns in pages.
 
     Args:
         fetch: Method of kfp's client that lists.
         attribute: Name of the items in its answer.
+        page_size: Number of items of a page.
         options: Other arguments of the method.
     """
     token = ""
     while True:
-        page = fetch(page_token=token, page_size=_PAGE_SIZE, **options)
+        page = fetch(page_token=token, page_size=page_size, **options)
         yield from getattr(page, attribute) or []
         token = page.next_page_token
         if not token:

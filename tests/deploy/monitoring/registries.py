@@ -1,36 +1,30 @@
-"""Metrics of the programs that are not servers."""
+"""The metrics of the programs that are not servers, from what these programs register."""
 
+import time
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry
+
+from container_component_src.drift.detection import find_drift
+from container_component_src.drift.metrics import registry_of
+from container_component_src.stream.counts import REASONS, Counts
+from tests.drift.cases import info_with_references, normal_rows
 
 
-def other_programs() -> tuple[CollectorRegistry, Callable[[], None]]:
-    """Metrics of a stream and a check for drift, and what lets the stream go on."""
-    registry = CollectorRegistry()
-    counters = [Counter(f"anomaly_stream_{name}", "x", registry=registry) for name in ("rows", "alarms")]
-    counters += [
-        Counter(f"anomaly_payload_{name}rows", "x", ["inferenceservice"], registry=registry).labels("e")
-        for name in ("", "dropped_")
-    ]
-    dropped = Counter("anomaly_stream_dropped_rows", "x", ["reason"], registry=registry)
-    latency = Histogram("anomaly_stream_latency_seconds", "x", registry=registry)
-    for name in (
-        "stream_open_alarms",
-        "stream_buffered_rows",
-        "stream_last_row_timestamp_seconds",
-        "stream_dead_channels",
-        "drift_exceeded",
-        "drift_channels",
-        "drift_checked_timestamp_seconds",
-    ):
-        Gauge(f"anomaly_{name}", "x", registry=registry).set(1)
-    Gauge("anomaly_drift_psi", "x", ["channel"], registry=registry).labels("fan").set(0.5)
+def of_a_stream() -> tuple[CollectorRegistry, Callable[[], None]]:
+    """The metrics of `score_stream`, and a function that lets it score and drop a row."""
+    counts = Counts(buffered=lambda: 3)
 
     def go_on() -> None:
-        for counter in counters:
-            counter.inc()
-        dropped.labels("late").inc()
-        latency.observe(0.1)
+        counts.scored(1, last=time.time_ns(), dead=1)
+        counts.latency(0.02)
+        counts.alarms(1, goes_on=True)
+        for reason in REASONS:
+            counts.dropped(reason)
 
-    return registry, go_on
+    return counts.registry, go_on
+
+
+def of_a_check() -> CollectorRegistry:
+    """The metrics of `check_drift`."""
+    return registry_of(find_drift(info_with_references(), [normal_rows()]), time.time())

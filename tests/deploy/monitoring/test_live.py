@@ -10,12 +10,12 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from prometheus_client import start_http_server
+from prometheus_client import CollectorRegistry, start_http_server
 
 from container_component_src.backends.local.processes import LOOPBACK, free_ports
 from container_component_src.backends.local.serving import running, wait_until_ready
 from tests.deploy.monitoring.files import filled, panel_queries, rules
-from tests.deploy.monitoring.registries import other_programs
+from tests.deploy.monitoring.registries import of_a_check, of_a_stream
 from tests.programs import program
 from tests.serving.bundles import ROW, make_bundle
 
@@ -73,18 +73,30 @@ def prometheus(folder: Path, client: httpx.Client, targets: dict[int, dict[str, 
             process.terminate()
 
 
+@contextlib.contextmanager
+def exported(port: int, registry: CollectorRegistry) -> Iterator[None]:
+    """Let metrics be collected from a port."""
+    server, thread = start_http_server(port, LOOPBACK, registry)
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
 @pytest.fixture(scope="module")
 def collected(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     """A Prometheus that has collected until every panel of the dashboard has data."""
     folder = tmp_path_factory.mktemp("monitoring")
     make_bundle(folder / "bundle")
-    port, other = free_ports(2)
-    options = ("--model_dir", str(folder / "bundle"), "--model_name", MODEL, "--dead_after", "1")
-    registry, keep_going = other_programs()
-    exporter, thread = start_http_server(other, LOOPBACK, registry)
-    targets = {port: LABELS, other: {"namespace": "ns", "pod": "s-0"}}
+    port, stream_port, check_port = free_ports(3)
+    options = ("--model_dir", str(folder / "bundle"), "--model_name", MODEL, "--dead-after", "1")
+    stream, go_on = of_a_stream()
+    targets = {port: LABELS, stream_port: {"namespace": "ns", "pod": "s-0"}, check_port: {}}
     with (
-        contextlib.closing(exporter.socket),
+        exported(stream_port, stream),
+        exported(check_port, of_a_check()),
         running({port: ("serve_predictor", "--combined", *options)}) as servers,
         httpx.Client(trust_env=False, timeout=60) as client,
         prometheus(folder, client, targets) as found,
@@ -93,15 +105,13 @@ def collected(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
         until = time.monotonic() + SECONDS
         empty = [filled(query) for _, query in panel_queries()]
         while empty and time.monotonic() < until:
-            keep_going()
+            go_on()
             for request in REQUESTS:
                 client.post(f"http://{LOOPBACK}:{port}/v1/models/{MODEL}:predict", json=request)
             with contextlib.suppress(httpx.TransportError):  # it is not there yet
                 empty = [query for query in empty if found.is_empty(query)]
             time.sleep(0.2)
         yield found
-    exporter.shutdown()
-    thread.join()
 
 
 @pytest.mark.parametrize(("title", "query"), [*panel_queries()])

@@ -24,6 +24,7 @@ from container_component_src.errors import PipelineError
 from container_component_src.limits import SPIN_DEFAULTS
 from container_component_src.maintenance.watchdog import watched
 from container_component_src.scratch import RUN_ID_VARIABLE
+from container_component_src.steps.serving import DEPLOYMENTS_VARIABLE
 from container_component_src.storage import S3_ENVIRONMENT
 from pipeline.arguments import parse_arguments
 from pipeline.local import store
@@ -53,7 +54,7 @@ class LocalRunOptions:
     Attributes:
         yaml_path: File of the compiled pipeline.
         arguments: Values of pipeline parameters; text is parsed by the declared types.
-        work_dir: Folder for `outputs`, `cache` and `last_run`; only one run at a time can use it.
+        work_dir: Folder for `outputs`, `cache`, `deployments` and `last_run`; only one run at a time can use it.
         cache: Whether steps reuse the outputs of earlier runs with the same source, command and inputs.
         env: Variables of the steps, in addition to this process's environment.
         project_root: Working directory of the steps; its sources, lock and configuration are part of the cache key.
@@ -133,7 +134,7 @@ def _run(
     run_id: str,
 ) -> tuple[RunStatus, str]:
     """Run the graph, and return the status and the reason of a failure that no step explains."""
-    launcher = _launcher(options, run_id)
+    launcher = _launcher(options, run_id, last_run.parent / "deployments")
     digest = store.source_digest(options.project_root, options.env, launcher.image_id)
     cache_root = last_run.parent / "cache" / digest
     outputs = last_run.parent / "outputs"
@@ -172,8 +173,8 @@ def _run(
     return RunStatus.FAILED, "; ".join(steps.problems) or ("" if blamed else message)
 
 
-def _launcher(options: LocalRunOptions, run_id: str) -> ProcessLauncher:
-    own = {**options.env, "PYTHONUNBUFFERED": "1", RUN_ID_VARIABLE: run_id}
+def _launcher(options: LocalRunOptions, run_id: str, deployments: Path) -> ProcessLauncher:
+    own = {**options.env, "PYTHONUNBUFFERED": "1", RUN_ID_VARIABLE: run_id, DEPLOYMENTS_VARIABLE: str(deployments)}
     if options.image:
         store_access = {name: os.environ[name] for name in S3_ENVIRONMENT if name in os.environ}
         return ContainerLauncher(options.image, options.project_root, {**store_access, **own}, options.grace_seconds)

@@ -12,7 +12,10 @@ from container_component_src.steps.promotion import PromotionLimits
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.smoothing import NANOSECONDS_PER_DAY
 
-_GAINS = ("composite_f1", "event_recall", "precision", "false_alarms_per_day", "roc_auc", "pr_auc")
+_GAINS = (
+    *("composite_f1", "event_f05", "event_recall", "alarm_precision", "false_alarms_per_day", "alarms_per_day"),
+    *("roc_auc", "pr_auc"),
+)
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +56,7 @@ def compare_models(
             problem = str(error)
     decision = decide(
         Evidence(
-            failed_gate="" if gate is None or gate.passed else gate.reason,
+            failed_gate=None if gate is None or gate.passed else gate.reason,
             has_champion=bool(champion_uri),
             is_champion=version == challenger.info.version,
             problem=problem,

@@ -51,7 +51,6 @@ class BothModels(Frozen):
     drift: tuple[str, ...] = ()  # why the data of the champion counts as drifted; empty: it has not
 
 
-
 class Comparison(Frozen):
     """Result of `compare_models`."""
 

@@ -39,7 +39,7 @@ class Evidence:
     """What the decision rests on.
 
     Attributes:
-        failed_gate: Conditions of the gate that the challenger fails; empty: none, or the gate is not asked.
+        failed_gate: Conditions of the gate that the challenger fails; None: it passes, or the gate is not asked.
         has_champion: Whether there is a champion.
         is_champion: Whether the challenger is the champion itself.
         problem: Why the champion cannot be compared; empty: it can.
@@ -47,7 +47,7 @@ class Evidence:
         drift: Why the data of the champion counts as drifted; empty: it has not.
     """
 
-    failed_gate: str = ""
+    failed_gate: str | None = None
     has_champion: bool = True
     is_champion: bool = False
     problem: str = ""
@@ -71,7 +71,7 @@ def decide(evidence: Evidence, limits: PromotionLimits) -> Decision:
     has an interval that reaches zero. So both the estimate counts, which may be lower by `max_loss`, and the interval,
     which shows losses that are small but certain. A champion that cannot be compared is not replaced unseen.
     """
-    if evidence.failed_gate:
+    if evidence.failed_gate is not None:
         return Decision(False, f"the model does not pass the gate: {evidence.failed_gate}")
     if not evidence.has_champion:
         return Decision(True, "there is no deployed model to compare with")

@@ -93,10 +93,8 @@ def score_model(uri: str, bundle: Bundle, test: Dataset, since: int, seed: int) 
         more = f" and {len(lacking) - 1} more of its channels" if len(lacking) > 1 else ""
         raise InputError(f"{test.location.uri} lacks channel '{lacking[0]}'{more} of the model {uri}")
     rows = ModelRows(test, info.channels, info.scaler, since)
-    scored = list(
-        (item.frame.timestamps, item.smoothed, item.frame.labels)
-        for item in scored_frames(bundle.for_many_rows().scorer, info.smoother(), rows)
-    )
+    frames = scored_frames(bundle.for_many_rows().scorer, info.smoother(), rows)
+    scored = [(item.frame.timestamps, item.smoothed, item.frame.labels) for item in frames]
     timestamps, smoothed, labels = (np.concatenate(parts) for parts in zip(*scored, strict=True))
     data = LabelledScores(timestamps, smoothed, labels, test.manifest.events)
     alarms = FoundAlarms.by(info.calibrated.rule, data)

@@ -47,8 +47,8 @@ class CompareModels(PromotionLimits, ServiceIdentity, Place):
         "JSON file of the gate, which the new model must pass. Empty: it is not asked.", "gate", default=""
     )
     champion: Champion = parameter(
-        f"Bundle that the new model is compared with: `{DEPLOYED}` for that of the service, `{NONE}` for no comparison, "
-        "or a URI.",
+        f"Bundle that the new model is compared with: `{DEPLOYED}` for that of the service, `{NONE}` for no "
+        "comparison, or a URI.",
         DEPLOYED,
     )
     comparison_days: float = parameter(

@@ -14,15 +14,16 @@ _DEPLOYMENT_TASK = "deploy-to-kserve"
 _DRIVER = re.compile(r"\.deploy-if-good-driver$")
 # As the driver logs its inputs.
 _INPUT = re.compile(
-    r'"(gate_passed|gate_reason|promotion_reason|headline|service_name|namespace)":\s*(true|false|"(?:[^"\\]|\\.)*")'
+    r'"(gate_passed|gate_reason|promotion_reason|headline|service_name|namespace)":'
+    r'\s*(true|false|"(?:[^"\\]|\\.)*")'
 )
 
 
 def outcome_of(workspace: Workspace, run_id: str, workflow: Workflow | None) -> Outcome:
     """Return what is known of a run.
 
-    The API does not return the outputs of steps. Those of the evaluation, the gate and the comparison are in the log of the pod
-    that passes them on to the deployment, which runs even if both were cached.
+    The API does not return the outputs of steps. Those of the evaluation, the gate and the comparison are in the log of
+    the pod that passes them on to the deployment, which runs even if they were cached.
 
     Args:
         workspace: Namespace of the run.

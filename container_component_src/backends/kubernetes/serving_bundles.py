@@ -1,5 +1,7 @@
 """Which bundles an InferenceService tells: the one that it serves, and the one before."""
 
+from itertools import pairwise
+
 from container_component_src.backends.kubernetes.serving_manifest import PREDICTOR, STORAGE_VARIABLE
 from container_component_src.cluster.access import Cluster, Manifest, UnknownKindError
 from container_component_src.cluster.inference_services import (
@@ -36,7 +38,7 @@ def bundle_of(found: Manifest) -> str:
     (serving, *_) = found["spec"][PREDICTOR].get("containers") or [{}]
     variables = {item["name"]: item.get("value", "") for item in serving.get("env") or ()}
     arguments = [*(serving.get("command") or ()), *(serving.get("args") or ())]
-    options = dict(zip(arguments, arguments[1:], strict=False))
+    options = dict(pairwise(arguments))
     return str(variables.get(STORAGE_VARIABLE) or options.get(MODEL_DIR_OPTION, ""))
 
 

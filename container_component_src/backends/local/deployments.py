@@ -1,7 +1,7 @@
 """Record of what was deployed on this machine: which bundle a service has, and which one it had before.
 
-    DEPLOYMENTS/SERVICE.json             the record, written at last
-    DEPLOYMENTS/SERVICE/VERSION/         copies of the two bundles, because the outputs of runs are deleted in time
+The folder of the deployments has the record SERVICE.json, written last, and in SERVICE/VERSION/ copies of the two
+bundles, because the outputs of local runs are deleted in time.
 """
 
 import os

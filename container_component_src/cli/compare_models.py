@@ -1,6 +1,7 @@
 """`compare_models`: whether a new model replaces the deployed one."""
 
 from container_component_src.cli.declared import step_command
+from container_component_src.steps.drift import DriftLimits
 from container_component_src.steps.promotion import DEPLOYED, NONE, CompareModels, PromotionLimits
 from container_component_src.steps.shared import PodSettings
 
@@ -22,6 +23,7 @@ def compare_models(arguments: CompareModels, executor_input: str) -> None:
         champion,
         arguments.test_df_path,
         arguments.part(PromotionLimits),
+        arguments.part(DriftLimits),
         arguments.comparison_days,
         open_gate(arguments.gate_path) if arguments.gate_path else None,
     )

@@ -5,9 +5,11 @@ import logging
 from container_component_src.errors import InputError
 from container_component_src.evaluation.gate import GateResult
 from container_component_src.model.bundle import Bundle
+from container_component_src.promotion.champion_drift import drift_of
 from container_component_src.promotion.result import BothModels, ComparedEvent, ComparedRows, Comparison
 from container_component_src.promotion.rule import Evidence, Gain, decide
 from container_component_src.promotion.scoring import ScoredModel, score_model
+from container_component_src.steps.drift import DriftLimits
 from container_component_src.steps.promotion import PromotionLimits
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.smoothing import NANOSECONDS_PER_DAY
@@ -25,6 +27,7 @@ def compare_models(
     champion_uri: str,
     test_uri: str,
     limits: PromotionLimits,
+    drift_limits: DriftLimits,
     days: float = 0.0,
     gate: GateResult | None = None,
 ) -> Comparison:
@@ -35,6 +38,7 @@ def compare_models(
         champion_uri: Bundle of the deployed model; empty: there is none.
         test_uri: Labelled test dataset, not scaled.
         limits: Conditions of the promotion.
+        drift_limits: When the data of the champion counts as drifted.
         days: Last days of the dataset to compare on; 0: all of it.
         gate: Result of the gate, which the challenger must pass; None: it is not asked.
 
@@ -51,7 +55,7 @@ def compare_models(
             champion = Bundle.load_calibrated(champion_uri)
             version = champion.info.version
             if version != challenger.info.version:
-                both = _side_by_side((champion_uri, champion), (challenger_uri, challenger), test, days)
+                both = _side_by_side((champion_uri, champion), (challenger_uri, challenger), test, days, drift_limits)
         except InputError as error:
             problem = str(error)
     decision = decide(
@@ -84,7 +88,7 @@ def compare_models(
 
 
 def _side_by_side(
-    champion: tuple[str, Bundle], challenger: tuple[str, Bundle], test: Dataset, days: float
+    champion: tuple[str, Bundle], challenger: tuple[str, Bundle], test: Dataset, days: float, drift_limits: DriftLimits
 ) -> BothModels:
     """Score two bundles, each with its URI, on the last days of a test set."""
     last, seed = test.manifest.partitions[-1].end, challenger[1].info.seed
@@ -101,6 +105,7 @@ def _side_by_side(
             interval=gains.get("composite_f1"),
         ),
         gains=gains,
+        drift=drift_of(old, drift_limits),
     )
 
 

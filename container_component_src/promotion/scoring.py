@@ -58,6 +58,7 @@ class ScoredModel:
 
     uri: str
     bundle: Bundle
+    rows: ModelRows
     alarms: FoundAlarms
     resamples: Resamples | None  # None if there is a single block of events
 
@@ -98,4 +99,4 @@ def score_model(uri: str, bundle: Bundle, test: Dataset, since: int, seed: int) 
     timestamps, smoothed, labels = (np.concatenate(parts) for parts in zip(*scored, strict=True))
     data = LabelledScores(timestamps, smoothed, labels, test.manifest.events)
     alarms = FoundAlarms.by(info.calibrated.rule, data)
-    return ScoredModel(uri, bundle, alarms, resample(data, seed, alarms))
+    return ScoredModel(uri, bundle, rows, alarms, resample(data, seed, alarms))

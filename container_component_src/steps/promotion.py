@@ -6,6 +6,7 @@ from pydantic import AfterValidator
 
 from container_component_src.names import OptionalUri
 from container_component_src.steps.declaration import Arguments, input_artifact, output_file, parameter, wired
+from container_component_src.steps.drift import DriftLimits
 from container_component_src.steps.serving import ServiceIdentity
 from container_component_src.steps.shared import MOST_HOURS, Place
 from container_component_src.values import NonEmpty
@@ -35,7 +36,7 @@ class PromotionLimits(Arguments):
     )
 
 
-class CompareModels(PromotionLimits, ServiceIdentity, Place):
+class CompareModels(PromotionLimits, DriftLimits, ServiceIdentity, Place):
     """Arguments of `compare_models`."""
 
     command: ClassVar[str] = "compare_models"
@@ -53,5 +54,11 @@ class CompareModels(PromotionLimits, ServiceIdentity, Place):
     )
     comparison_days: float = parameter(
         "Compare on the last days of the test set only; 0: on all of it.", 0.0, ge=0, le=_MOST_DAYS
+    )
+    max_drifted_channels: int = parameter(
+        "Most channels that may have drifted since the training of the deployed model, before its data counts as "
+        "drifted.",
+        0,
+        ge=0,
     )
     comparison_path: NonEmpty = output_file("JSON file of the comparison.", "comparison")

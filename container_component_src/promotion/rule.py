@@ -27,11 +27,16 @@ class Gain(Frozen):
     def __str__(self) -> str:
         rates = (self.challenger_false_alarms_per_day, self.champion_false_alarms_per_day)
         shown = ["unknown" if rate is None else f"{rate:.3g}" for rate in rates]
-        interval = "unknown" if self.interval is None else f"{self.interval.low:+.3f} to {self.interval.high:+.3f}"
+        ends = [] if self.interval is None else [self.interval.low, self.interval.high]
+        interval = " to ".join(map(_signed, ends)) or "unknown"
         return (
             f"composite F1 {self.challenger:.3f} against {self.champion:.3f} of the deployed model, a gain of "
-            f"{self.estimate:+.3f} (95 % interval: {interval}); false alarms a day: {shown[0]} against {shown[1]}"
+            f"{_signed(self.estimate)} (95 % interval: {interval}); false alarms a day: {shown[0]} against {shown[1]}"
         )
+
+
+def _signed(value: float) -> str:
+    return f"{round(value, 3) + 0.0:+.3f}"  # and no -0.000
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,11 @@ def comparison_verdict(comparison: Comparison) -> str:
     return "The model replaces the deployed one." if comparison.models else "The model is the deployed one."
 
 
+def comparison_reason(comparison: Comparison) -> str:
+    """Return why, as a sentence."""
+    return f"{comparison.reason[:1].upper()}{comparison.reason[1:]}."
+
+
 def _value(model: ComparedModel, metric: str) -> float | None:
     found: float | None = getattr(model if metric in type(model).model_fields else model.metrics, metric)
     return found
@@ -56,7 +61,7 @@ def _gain(metric: str, old: float | None, new: float | None) -> str:
     if old is None or new is None:
         return NONE
     if metric.endswith("_s"):
-        return metric_text(metric, new - old)
+        return ("+" if new > old else "") + metric_text(metric, new - old)
     return _signed(metric, new - old)
 
 

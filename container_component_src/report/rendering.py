@@ -8,7 +8,7 @@ from markupsafe import Markup
 from container_component_src.evaluation.leads import baseline_name
 from container_component_src.report import text
 from container_component_src.report.baselines import detector_name
-from container_component_src.report.comparison import comparison_verdict, metric_rows
+from container_component_src.report.comparison import comparison_reason, comparison_verdict, metric_rows
 from container_component_src.report.threshold import rate_text
 
 _FILTERS = (
@@ -22,6 +22,7 @@ _FILTERS = (
     text.short_number,
     text.utc,
     baseline_name,
+    comparison_reason,
     comparison_verdict,
     detector_name,
     metric_rows,

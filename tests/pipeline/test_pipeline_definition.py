@@ -240,20 +240,6 @@ def test_only_listing_comparison_report_deployment_and_cleanup_always_run(spec: 
     assert uncached == {"list-archives", "compare-models", "visualize-results", "deploy-to-kserve", "cleanup"}
 
 
-def test_only_a_promoted_model_is_deployed(spec: dict[str, Any]) -> None:
-    tasks = spec["components"]["comp-deploy-if-good"]["dag"]["tasks"]
-    (condition,) = [task["triggerPolicy"]["condition"] for task in tasks.values()]
-    assert condition == "inputs.parameter_values['pipelinechannel--promoted'] == true"
-    (task,) = [
-        component["dag"]["tasks"]["deploy-if-good"]
-        for component in spec["components"].values()
-        if "deploy-if-good" in component.get("dag", {}).get("tasks", {})
-    ]
-    promoted = task["inputs"]["parameters"]["promoted"]["taskOutputParameter"]
-    assert promoted == {"producerTask": "compare-models", "outputParameterKey": "promoted"}
-    assert {"check-gate", "create-train-val-test-split"} <= ancestors(spec, "compare-models")
-
-
 def test_credentials_come_from_the_secret_alone(documents: list[dict[str, Any]]) -> None:
     for name, config in platform_configs(documents).items():
         (secret,) = config["secretAsEnv"]
@@ -502,15 +488,20 @@ def test_the_report_names_the_run_that_the_first_step_wrote_down(tmp_path: Path)
     assert Origin.model_validate_json(given) == origin
 
 
-def test_only_a_model_that_passes_the_gate_is_deployed(spec: dict[str, Any]) -> None:
+def test_only_a_model_that_passes_the_gate_and_is_promoted_is_deployed(spec: dict[str, Any]) -> None:
     outer = spec["components"]["comp-exit-handler-1"]["dag"]["tasks"]
-    assert outer["deploy-if-good"]["inputs"]["parameters"]["passed"] == {
-        "taskOutputParameter": {"producerTask": "check-gate", "outputParameterKey": "passed"}
+    assert outer["deploy-if-good"]["inputs"]["parameters"]["promoted"] == {
+        "taskOutputParameter": {"producerTask": "compare-models", "outputParameterKey": "promoted"}
     }
-    outputs = spec["components"]["comp-check-gate"]["outputDefinitions"]["parameters"]
-    assert outputs == {"passed": {"parameterType": "BOOLEAN"}, "reason": {"parameterType": "STRING"}}
-    (gate,) = spec["components"]["comp-deploy-if-good"]["dag"]["tasks"].values()
-    assert gate["inputs"]["parameters"]["pipelinechannel--passed"] == {"componentInputParameter": "passed"}
-    assert gate["triggerPolicy"] == {"condition": "inputs.parameter_values['pipelinechannel--passed'] == true"}
-    report = outer["visualize-results"]["inputs"]["artifacts"]["gate"]
-    assert report == {"taskOutputArtifact": {"producerTask": "check-gate", "outputArtifactKey": "gate"}}
+    outputs = spec["components"]["comp-compare-models"]["outputDefinitions"]["parameters"]
+    assert outputs == {"promoted": {"parameterType": "BOOLEAN"}, "promotion_reason": {"parameterType": "STRING"}}
+    (condition,) = spec["components"]["comp-deploy-if-good"]["dag"]["tasks"].values()
+    assert condition["inputs"]["parameters"]["pipelinechannel--promoted"] == {"componentInputParameter": "promoted"}
+    assert condition["triggerPolicy"] == {"condition": "inputs.parameter_values['pipelinechannel--promoted'] == true"}
+    gate = {"taskOutputArtifact": {"producerTask": "check-gate", "outputArtifactKey": "gate"}}
+    assert outer["compare-models"]["inputs"]["artifacts"]["gate"] == gate
+    report = outer["visualize-results"]["inputs"]["artifacts"]
+    assert report["gate"] == gate
+    assert report["comparison"] == {
+        "taskOutputArtifact": {"producerTask": "compare-models", "outputArtifactKey": "comparison"}
+    }

@@ -9,7 +9,7 @@ import numpy as np
 from container_component_src.arrays import Float32Array, Float64Array, IntArray, Timestamps
 from container_component_src.drift.judgement import Measured, judge
 from container_component_src.drift.measures import holm
-from container_component_src.drift.period import Period
+from container_component_src.drift.period import PeriodCounts
 from container_component_src.drift.result import DriftReport, ValueDrift
 from container_component_src.errors import InputError
 from container_component_src.model.bundle_info import BundleInfo
@@ -41,10 +41,10 @@ class Comparison:
     """
 
     references: dict[str, Distribution]
-    period: Period
+    period: PeriodCounts
 
     def series(self) -> Iterator[tuple[str, Distribution, IntArray]]:
-        """Yield the name, the reference and the counts of each series; see `Period.counts`."""
+        """Yield the name, the reference and the counts of each series; see `PeriodCounts.counts`."""
         for number, (name, reference) in enumerate(self.references.items()):
             yield name, reference, self.period.counts(number)
 
@@ -60,7 +60,7 @@ def find_drift(info: BundleInfo, rows: Iterable[Rows], limits: DriftLimits | Non
     Raises:
         InputError: The model does not know how its training data is distributed, or there are no rows.
     """
-    return report(info, count_rows(info, rows), limits or DriftLimits())
+    return make_report(info, count_rows(info, rows), limits or DriftLimits())
 
 
 def references_of(info: BundleInfo) -> dict[str, Distribution]:
@@ -85,7 +85,7 @@ def references_of(info: BundleInfo) -> dict[str, Distribution]:
 def count_rows(info: BundleInfo, rows: Iterable[Rows]) -> Comparison:
     """Count rows for a comparison; arguments and errors are those of `find_drift`."""
     references = references_of(info)
-    period = Period(tuple(references.values()))
+    period = PeriodCounts(tuple(references.values()))
     scored = SCORES in references
     for piece in rows:
         values = _scaled(info, piece.values)
@@ -99,7 +99,7 @@ def count_rows(info: BundleInfo, rows: Iterable[Rows]) -> Comparison:
     return Comparison(references, period)
 
 
-def report(info: BundleInfo, comparison: Comparison, limits: DriftLimits) -> DriftReport:
+def make_report(info: BundleInfo, comparison: Comparison, limits: DriftLimits) -> DriftReport:
     """Return which channels have drifted, and whether the limits are exceeded; a drift is logged as a warning."""
     period = comparison.period
     measured = {name: Measured.of(reference, counts, period) for name, reference, counts in comparison.series()}

@@ -7,7 +7,7 @@ import numpy as np
 
 from container_component_src.arrays import Float64Array, IntArray
 from container_component_src.drift.measures import decile_shares, ks, ks_p_value, psi, start_of_change
-from container_component_src.drift.period import Period
+from container_component_src.drift.period import PeriodCounts
 from container_component_src.drift.result import DriftReason, ValueDrift
 from container_component_src.steps.drift import DriftLimits
 from container_component_src.telemetry.distribution import Distribution
@@ -17,7 +17,7 @@ from container_component_src.telemetry.distribution import Distribution
 class Measured:
     """Distances of one series from its reference; None: there are no values, or it is unknown."""
 
-    counts: IntArray  # see `Period.counts`
+    counts: IntArray  # see `PeriodCounts.counts`
     psi: float | None
     ks: float | None
     p_value: float | None
@@ -26,7 +26,7 @@ class Measured:
     outside_share: float | None
 
     @classmethod
-    def of(cls, reference: Distribution, counts: IntArray, period: Period) -> Self:
+    def of(cls, reference: Distribution, counts: IntArray, period: PeriodCounts) -> Self:
         """Measure a series by its counts.
 
         The significance of the Kolmogorov-Smirnov statistic is that of the independent values that vary as much as
@@ -53,7 +53,7 @@ class Measured:
 
 
 def judge(
-    found: Measured, adjusted: float | None, reference: Distribution, period: Period, limits: DriftLimits
+    found: Measured, adjusted: float | None, reference: Distribution, period: PeriodCounts, limits: DriftLimits
 ) -> ValueDrift:
     """Return whether a series has drifted.
 
@@ -92,6 +92,6 @@ def judge(
 
 
 def _shares_of_bins(reference: Distribution) -> Float64Array:
-    """Return the shares of a reference in the bins of `Period.counts`."""
+    """Return the shares of a reference in the bins of `PeriodCounts.counts`."""
     values = np.diff(reference.shares, prepend=0, append=1) * (1 - reference.missing_share)
     return np.append(values, reference.missing_share)

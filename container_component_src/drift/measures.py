@@ -1,6 +1,7 @@
 """Distances between two distributions, and what they mean: pure functions of counts and shares."""
 
 from collections.abc import Mapping
+from itertools import accumulate
 
 import numpy as np
 from scipy.special import kolmogorov
@@ -72,9 +73,8 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     Sequentially Rejective Multiple Test Procedure", Scandinavian Journal of Statistics 6 (1979).
     """
     names = sorted(p_values, key=p_values.__getitem__)
-    factors = np.arange(len(names), 0, -1)
-    adjusted = np.maximum.accumulate(np.minimum(factors * [p_values[name] for name in names], 1)) if names else []
-    return dict(zip(names, map(float, adjusted), strict=True))
+    products = (min((len(names) - rank) * p_values[name], 1.0) for rank, name in enumerate(names))
+    return dict(zip(names, accumulate(products, max), strict=True))
 
 
 def start_of_change(expected: Float64Array, counts: IntArray) -> int:

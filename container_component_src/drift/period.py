@@ -12,7 +12,7 @@ MOST_PARTS = 512
 _SHORTEST = 1_000_000_000  # nanoseconds of a part
 
 
-class Period:
+class PeriodCounts:
     """Counts the values of several series.
 
     All parts have the same length, which grows with the period: it lasts at most `MOST_PARTS` parts.
@@ -28,6 +28,7 @@ class Period:
         self.length = _SHORTEST
         self.numbers: IntArray = np.empty(0, dtype=np.int64)  # of the parts with rows, [parts]; see `pair_up`
         self._counts: IntArray = np.empty((0, sum(self._widths)), dtype=np.int64)
+        self._sums: Float64Array = np.empty((0, len(references)))
         self.rows = 0
         self.first = np.iinfo(np.int64).max
         self.last = np.iinfo(np.int64).min
@@ -45,16 +46,25 @@ class Period:
         self.first, self.last = min(self.first, int(timestamps.min())), max(self.last, int(timestamps.max()))
         while self.last // self.length - self.first // self.length >= MOST_PARTS:
             self.length *= 2
+            self._sums = pair_up(self.numbers, self._sums)[1]
             self.numbers, self._counts = pair_up(self.numbers, self._counts)
         numbers, part = np.unique(timestamps // self.length, return_inverse=True)
-        counts = np.concatenate(
-            [self._count(part, len(numbers), values[:, series], series) for series in range(len(self._edges))], axis=1
-        )
+        self._make_room(numbers)
+        rows = np.searchsorted(self.numbers, numbers)
+        for series in range(len(self._edges)):
+            column = values[:, series]
+            self.counts(series)[rows] += self._count(part, len(numbers), column, series)
+            known = np.where(np.isfinite(column), column, 0)
+            self._sums[rows, series] += np.bincount(part, weights=known, minlength=len(numbers))
+
+    def _make_room(self, numbers: IntArray) -> None:
+        """Add parts without rows, unless they are known."""
         together = np.union1d(self.numbers, numbers)
-        merged = np.zeros((len(together), counts.shape[1]), dtype=np.int64)
-        merged[np.searchsorted(together, self.numbers)] = self._counts
-        merged[np.searchsorted(together, numbers)] += counts
-        self.numbers, self._counts = together, merged
+        if len(together) > len(self.numbers):
+            missing = np.searchsorted(self.numbers, np.setdiff1d(numbers, self.numbers))
+            self._counts = np.insert(self._counts, missing, 0, axis=0)
+            self._sums = np.insert(self._sums, missing, 0, axis=0)
+            self.numbers = together
 
     def _count(self, part: IntArray, parts: int, values: Float32Array | Float64Array, series: int) -> IntArray:
         """Return the counts of one series by part and bin."""
@@ -70,6 +80,11 @@ class Period:
         """
         end = int(self._ends[series])
         return self._counts[:, end - self._widths[series] : end]
+
+    def means(self, series: int) -> Float64Array:
+        """Return the mean of a series in each part, in the units of its reference, [parts]; NaN without a value."""
+        rows = self.counts(series)[:, :-1].sum(axis=1)
+        return np.where(rows > 0, self._sums[:, series] / np.maximum(rows, 1), np.nan)
 
     def start_of(self, part: int) -> int:
         """Return the start of a part in nanoseconds, at the earliest the first row."""

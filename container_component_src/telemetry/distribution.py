@@ -5,9 +5,10 @@ independent values. How much less is measured: the series is cut into parts of e
 part from all others is compared with that of independent values.
 """
 
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field, FiniteFloat, model_validator
 
 from container_component_src.arrays import Float64Array, IntArray, Timestamps
@@ -22,6 +23,7 @@ _LEAST_DISTANCE = 1e-9  # of a part, so that equal ones have a number of rows
 _ROOM = 1e-6  # around all values, as a share of their range and of their size, for rounding
 _LEAST_ROOM = 1e-30
 
+N = TypeVar("N", np.int64, np.float64)
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
@@ -79,12 +81,12 @@ class Distribution(Frozen):
         return float(1 / (1 / rows + 1 / own))
 
 
-def pair_up(index: IntArray, counts: IntArray) -> tuple[IntArray, IntArray]:
+def pair_up(index: IntArray, counts: npt.NDArray[N]) -> tuple[IntArray, npt.NDArray[N]]:
     """Merge neighbouring parts of time, which doubles their length.
 
     Args:
         index: Ascending numbers of the parts, [parts]; part 0 starts at the epoch.
-        counts: What is counted in each part, [parts, ...].
+        counts: Counts or sums of each part, [parts, ...].
     """
     index = index // 2
     starts = np.flatnonzero(np.diff(index, prepend=index[0] - 1)) if len(index) else index
@@ -100,8 +102,8 @@ def _edges(values: Float64Array) -> tuple[Float64Array, Float64Array]:
     above = np.searchsorted(values, np.quantile(values, LEVELS, method="inverted_cdf"), side="right")
     above = np.unique(above[above < rows])
     room = max(float(values[-1] - values[0]) * _ROOM, float(np.abs(values[[0, -1]]).max()) * _ROOM, _LEAST_ROOM)
-    edges = [[values[0] - room], (values[above - 1] + values[above]) / 2, [values[-1] + room]]
-    return np.concatenate(edges), np.concatenate([[0.0], above / rows, [1.0]])
+    between = (values[above - 1] + values[above]) / 2
+    return np.array([values[0] - room, *between, values[-1] + room]), np.array([0.0, *(above / rows), 1.0])
 
 
 def _variation(timestamps: Timestamps, bins: IntArray, count: int, length: int) -> tuple[list[float], list[float]]:

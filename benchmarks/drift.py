@@ -29,9 +29,10 @@ from container_component_src.telemetry.distribution import Distribution
 LIMITS = DriftLimits()
 MINUTE = 60 * 10**9
 DAY = 1_440 * MINUTE
-REFERENCE_ROWS = 5_000  # that the reference implementations compare with
+REFERENCE_ROWS = 3_000  # that the reference implementations compare with
+MOST_ROWS = 3_000  # of a window, evenly spaced, that they get
 CHANGED = 2  # channels that a shift changes
-WINDOWS, WINDOWS_OF_OTHERS, WINDOWS_WITH_SHIFT = 200, 25, 8
+WINDOWS, WINDOWS_OF_OTHERS, WINDOWS_WITH_SHIFT = 200, 20, 6
 Series = Float64Array  # [rows, channels]
 Shift = Callable[[Series, Float64Array, np.random.Generator], Series]  # of rows, by the standard deviations
 
@@ -102,7 +103,8 @@ class Detectors:
         own = {"check_drift": self._own(times, rows)}
         if not with_others:
             return own
-        psi, ks = self._stability(rows), self._kolmogorov_smirnov(rows)
+        some = rows[:: -(-len(rows) // MOST_ROWS)]
+        psi, ks = self._stability(some), self._kolmogorov_smirnov(some)
         return {**own, "PSI": psi, "KS": ks, "PSI and KS": psi & ks}
 
     def _own(self, times: Timestamps, rows: Series) -> set[int]:
@@ -120,9 +122,9 @@ class Detectors:
         """The channels whose index is above the limit, by feature-engine; it takes no missing values."""
         both = np.concatenate([self._sample, rows])
         table = pd.DataFrame(both, columns=[f"c{i}" for i in range(both.shape[1])])
-        table["part"] = np.repeat([0, 1], [len(self._sample), len(rows)])
+        table["part"] = np.repeat([1, 2], [len(self._sample), len(rows)])
         table = table.ffill().bfill()
-        selector = DropHighPSIFeatures(split_col="part", cut_off=0, threshold=LIMITS.psi_limit, bins=10)
+        selector = DropHighPSIFeatures(split_col="part", cut_off=1, threshold=LIMITS.psi_limit, bins=10)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             selector.fit(table)
@@ -131,7 +133,7 @@ class Detectors:
     def _kolmogorov_smirnov(self, rows: Series) -> set[int]:
         """The channels with a significant distance, by SciPy and statsmodels."""
         pairs = zip(self._sample.T, rows.T, strict=True)
-        p_values = [ks_2samp(*(part[~np.isnan(part)] for part in pair)).pvalue for pair in pairs]
+        p_values = [ks_2samp(*(part[~np.isnan(part)] for part in pair), method="asymp").pvalue for pair in pairs]
         rejected = multipletests(p_values, alpha=LIMITS.alpha, method="holm")[0]
         return {int(i) for i in np.flatnonzero(rejected)}
 

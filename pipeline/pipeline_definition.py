@@ -26,7 +26,7 @@ from container_component_src.steps.evaluation import CheckGate, RunEvaluation, V
 from container_component_src.steps.maintenance import Cleanup
 from container_component_src.steps.parameters import DEFAULT_BACKEND, PIPELINE_STEPS, pipeline_parameters
 from container_component_src.steps.promotion import CompareModels
-from container_component_src.steps.serving import DeployToKserve, Replicas
+from container_component_src.steps.serving import DeployToKserve, PayloadLogging, Replicas
 from container_component_src.steps.shared import Origin
 from container_component_src.steps.training import RunPyTorchJob
 from container_component_src.steps.tuning import RunKatibExperiment
@@ -137,6 +137,7 @@ def build_pipeline(
                 cached=False,
                 calibrated_model=model,
                 **_datasets(splits, "test"),
+                df_path=dataset.outputs["dataset_uri"],
                 gate=gate.outputs["gate"],
             )
             # The report names its run, so an earlier run's would be wrong. The record of the run is a new artifact in
@@ -251,7 +252,9 @@ def _build_deploy_if_good(tasks: TaskBuilder) -> base_component.BaseComponent:
     nested pipeline, and `--wait` reads them there.
     """
     settings = tasks.settings
-    hosting = {name: getattr(settings.platform, name) for name in Replicas.model_fields}
+    hosting = {
+        name: getattr(settings.platform, name) for name in (*Replicas.model_fields, *PayloadLogging.model_fields)
+    }
 
     def deploy_if_good(values: Channels) -> None:
         with dsl.If(values["promoted"] == True):  # noqa: E712 - the comparison is compiled

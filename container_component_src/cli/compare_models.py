@@ -13,6 +13,7 @@ def compare_models(arguments: CompareModels, executor_input: str) -> None:
     from container_component_src.backends.base import get_backend
     from container_component_src.evaluation.gate import open_gate
     from container_component_src.promotion import comparison
+    from container_component_src.promotion.champion_drift import DriftCheck
 
     champion = {DEPLOYED: "", NONE: ""}.get(arguments.champion, arguments.champion)
     if arguments.champion == DEPLOYED:
@@ -23,7 +24,7 @@ def compare_models(arguments: CompareModels, executor_input: str) -> None:
         champion,
         arguments.test_df_path,
         arguments.part(PromotionLimits),
-        arguments.part(DriftLimits),
+        DriftCheck(arguments.df_path, arguments.drift_days, arguments.part(DriftLimits)),
         arguments.comparison_days,
         open_gate(arguments.gate_path) if arguments.gate_path else None,
     )

@@ -5,14 +5,12 @@ import logging
 from container_component_src.errors import InputError
 from container_component_src.evaluation.gate import GateResult
 from container_component_src.model.bundle import Bundle
-from container_component_src.promotion.champion_drift import drift_of
+from container_component_src.promotion.champion_drift import DriftCheck
 from container_component_src.promotion.result import BothModels, ComparedEvent, ComparedRows, Comparison
 from container_component_src.promotion.rule import Evidence, Gain, decide
-from container_component_src.promotion.scoring import ScoredModel, score_model
-from container_component_src.steps.drift import DriftLimits
+from container_component_src.promotion.scoring import ScoredModel, last_days, score_model
 from container_component_src.steps.promotion import PromotionLimits
 from container_component_src.telemetry.dataset import Dataset
-from container_component_src.telemetry.smoothing import NANOSECONDS_PER_DAY
 
 _GAINS = (
     *("composite_f1", "event_f05", "event_recall", "alarm_precision", "false_alarms_per_day", "alarms_per_day"),
@@ -27,7 +25,7 @@ def compare_models(
     champion_uri: str,
     test_uri: str,
     limits: PromotionLimits,
-    drift_limits: DriftLimits,
+    drift: DriftCheck = DriftCheck(),  # noqa: B008 - frozen
     days: float = 0.0,
     gate: GateResult | None = None,
 ) -> Comparison:
@@ -38,7 +36,7 @@ def compare_models(
         champion_uri: Bundle of the deployed model; empty: there is none.
         test_uri: Labelled test dataset, not scaled.
         limits: Conditions of the promotion.
-        drift_limits: When the data of the champion counts as drifted.
+        drift: How it is found whether the data of the champion has drifted.
         days: Last days of the dataset to compare on; 0: all of it.
         gate: Result of the gate, which the challenger must pass; None: it is not asked.
 
@@ -55,7 +53,7 @@ def compare_models(
             champion = Bundle.load_calibrated(champion_uri)
             version = champion.info.version
             if version != challenger.info.version:
-                both = _side_by_side((champion_uri, champion), (challenger_uri, challenger), test, days, drift_limits)
+                both = _side_by_side((champion_uri, champion), (challenger_uri, challenger), test, days, drift)
         except InputError as error:
             problem = str(error)
     decision = decide(
@@ -65,7 +63,7 @@ def compare_models(
             is_champion=version == challenger.info.version,
             problem=problem,
             gain=both.gain if both else None,
-            drift=both.drift if both else (),
+            drift=(both.drift or ()) if both else (),
         ),
         limits,
     )
@@ -88,11 +86,10 @@ def compare_models(
 
 
 def _side_by_side(
-    champion: tuple[str, Bundle], challenger: tuple[str, Bundle], test: Dataset, days: float, drift_limits: DriftLimits
+    champion: tuple[str, Bundle], challenger: tuple[str, Bundle], test: Dataset, days: float, drift: DriftCheck
 ) -> BothModels:
     """Score two bundles, each with its URI, on the last days of a test set."""
-    last, seed = test.manifest.partitions[-1].end, challenger[1].info.seed
-    since = last - round(days * NANOSECONDS_PER_DAY) if days else test.manifest.partitions[0].start
+    since, seed = last_days(test, days), challenger[1].info.seed
     old, new = (score_model(*model, test, since, seed) for model in (champion, challenger))
     gains = new.resamples.differences(old.resamples, _GAINS) if new.resamples and old.resamples else {}
     models = {"champion": old.summary(), "challenger": new.summary()}
@@ -105,7 +102,7 @@ def _side_by_side(
             interval=gains.get("composite_f1"),
         ),
         gains=gains,
-        drift=drift_of(old, drift_limits),
+        drift=drift.reasons(champion[1], test.manifest.events),
     )
 
 

@@ -48,7 +48,9 @@ class BothModels(Frozen):
     rows: ComparedRows
     gain: Gain
     gains: dict[str, Interval] = Field(default_factory=dict)  # challenger minus champion on equal resamples, by metric
-    drift: tuple[str, ...] = ()  # why the data of the champion counts as drifted; empty: it has not
+    drift: tuple[str, ...] | None = (
+        None  # why the data of the champion counts as drifted; empty: no drift; None: unknown
+    )
 
 
 class Comparison(Frozen):

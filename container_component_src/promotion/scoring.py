@@ -16,6 +16,7 @@ from container_component_src.promotion.result import ComparedModel
 from container_component_src.storage import Location
 from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.scaler import Scaler
+from container_component_src.telemetry.smoothing import NANOSECONDS_PER_DAY
 
 
 @dataclass(frozen=True)
@@ -52,13 +53,18 @@ class ModelRows:
             yield frame
 
 
+def last_days(dataset: Dataset, days: float) -> int:
+    """Return when the last days of a dataset begin, nanoseconds since 1970 UTC; 0 days: its first row."""
+    partitions = dataset.manifest.partitions
+    return partitions[-1].end - round(days * NANOSECONDS_PER_DAY) if days else partitions[0].start
+
+
 @dataclass(frozen=True)
 class ScoredModel:
     """A model with its alarms on labelled rows."""
 
     uri: str
     bundle: Bundle
-    rows: ModelRows
     alarms: FoundAlarms
     resamples: Resamples | None  # None if there is a single block of events
 
@@ -99,4 +105,4 @@ def score_model(uri: str, bundle: Bundle, test: Dataset, since: int, seed: int) 
     timestamps, smoothed, labels = (np.concatenate(parts) for parts in zip(*scored, strict=True))
     data = LabelledScores(timestamps, smoothed, labels, test.manifest.events)
     alarms = FoundAlarms.by(info.calibrated.rule, data)
-    return ScoredModel(uri, bundle, rows, alarms, resample(data, seed, alarms))
+    return ScoredModel(uri, bundle, alarms, resample(data, seed, alarms))

@@ -44,6 +44,11 @@ class CompareModels(PromotionLimits, DriftLimits, ServiceIdentity, Place):
 
     bundle_path: NonEmpty = input_artifact("The new model bundle, calibrated.", "calibrated_model", "Model")
     test_df_path: NonEmpty = wired("The labelled test set, not scaled: each model scales it by its own scaler.")
+    df_path: str = wired(
+        "The dataset before the split, whose last rows show whether the data of the deployed model has drifted. Empty: "
+        "that is not checked.",
+        "",
+    )
     gate_path: str = input_artifact(
         "JSON file of the gate, which the new model must pass. Empty: it is not asked.", "gate", default=""
     )
@@ -54,6 +59,12 @@ class CompareModels(PromotionLimits, DriftLimits, ServiceIdentity, Place):
     )
     comparison_days: float = parameter(
         "Compare on the last days of the test set only; 0: on all of it.", 0.0, ge=0, le=_MOST_DAYS
+    )
+    drift_days: float = parameter(
+        "Last days of the telemetry that are compared with the training data of the deployed model.",
+        30.0,
+        gt=0,
+        le=_MOST_DAYS,
     )
     max_drifted_channels: int = parameter(
         "Most channels that may have drifted since the training of the deployed model, before its data counts as "

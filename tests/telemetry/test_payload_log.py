@@ -1,7 +1,9 @@
 """The payload log: what is written comes back, by period and channel, and old days are deleted."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,11 +16,11 @@ from hypothesis.extra import numpy as arrays
 from container_component_src import storage
 from container_component_src.telemetry import payload_log
 from container_component_src.telemetry.arrow import timestamps_of
+from container_component_src.telemetry.parquet import open_parquet
 from container_component_src.telemetry.payload_log import (
     FIELDS,
     Payload,
     Period,
-    delete_old_days,
     expected_in,
     newest_payloads,
     payload_files,
@@ -26,6 +28,7 @@ from container_component_src.telemetry.payload_log import (
     values_in,
     write_payloads,
 )
+from container_component_src.telemetry.payload_writer import delete_old_days
 from tests.telemetry.payloads import CHANNELS, DAY, NOON, SECOND, payload
 
 
@@ -43,7 +46,9 @@ def test_a_log_has_the_rows_that_were_written(
 ) -> None:
     root, rows = tmp_path_factory.mktemp("log"), len(values)
     scores, times = np.linspace(0, 1, rows), NOON + np.arange(rows)
-    optional = {"smoothed_scores": scores * 2, "timestamps": times, "alarms": scores > 0.5} if smoothed else {}
+    optional: dict[str, Any] = (
+        {"smoothed_scores": scores * 2, "timestamps": times, "alarms": scores > 0.5} if smoothed else {}
+    )
     write(root, Payload(NOON + 7, "id 1", "v1", np.arange(rows) + 5, values, -values, scores, **optional))
 
     found = read_payload_log(str(root), CHANNELS)
@@ -106,6 +111,16 @@ def test_rows_are_in_the_order_in_which_they_were_received(tmp_path: Path) -> No
     assert read_payload_log(str(tmp_path)).column("request_id").to_pylist() == [*"aaabbbccc"]
 
 
+def test_requests_with_and_without_timestamps_share_a_file(tmp_path: Path) -> None:
+    bare = replace(payload(NOON, rows=2), timestamps=None, smoothed_scores=None, alarms=None)
+    write(tmp_path, bare, payload(NOON + 1, rows=2, request_id="b"))
+    found = read_payload_log(str(tmp_path), CHANNELS)
+    assert timestamps_of(found.column("timestamp")[2:]).tolist() == [NOON + 1, NOON + 1 + SECOND]
+    for name in ("timestamp", "smoothed_score", "alarm"):
+        assert found.column(name).is_null().to_pylist() == [True, True, False, False]
+    assert values_in(found, CHANNELS).tolist() == [[0, 1], [2, 3]] * 2
+
+
 def test_each_day_has_a_folder(tmp_path: Path) -> None:
     write(tmp_path, payload(NOON), payload(NOON + DAY // 2))
     assert sorted(folder.name for folder in tmp_path.iterdir()) == ["date=2023-11-15", "date=2023-11-16"]
@@ -113,11 +128,10 @@ def test_each_day_has_a_folder(tmp_path: Path) -> None:
 
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
-    original = payload_log.open_parquet
 
     def counted(file: storage.Location, fix: str) -> pq.ParquetFile:
         names.append(file.path.rpartition("date=")[2][:17])
-        return original(file, fix)
+        return open_parquet(file, fix)
 
     monkeypatch.setattr(payload_log, "open_parquet", counted)
     return names
@@ -192,17 +206,6 @@ def test_a_file_that_is_deleted_meanwhile_is_left_out(tmp_path: Path) -> None:
     assert ids(next(tables)) == ["b"]
     delete_old_days(storage.resolve(str(tmp_path)), 0, NOON + 5 * DAY)
     assert list(tables) == []
-
-
-def test_old_days_are_deleted(tmp_path: Path) -> None:
-    for day in range(5):
-        write(tmp_path, payload(NOON + day * DAY))
-    (tmp_path / "date=2001-02-30").mkdir()
-    (tmp_path / "keep").write_text("not ours")
-    deleted = delete_old_days(storage.resolve(str(tmp_path)), 2, NOON + 4 * DAY)
-    assert deleted == ["date=2023-11-15", "date=2023-11-16"]
-    left = sorted(path.name for path in tmp_path.iterdir())
-    assert left == ["date=2001-02-30", "date=2023-11-17", "date=2023-11-18", "date=2023-11-19", "keep"]
 
 
 def test_a_log_on_s3(bucket: str) -> None:

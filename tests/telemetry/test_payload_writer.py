@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from container_component_src import storage
 from container_component_src.errors import InputError, StepError
 from container_component_src.storage import Location
 from container_component_src.telemetry import payload_writer
 from container_component_src.telemetry.payload_log import Payload, read_payload_log, write_payloads
-from container_component_src.telemetry.payload_writer import PayloadWriter
+from container_component_src.telemetry.payload_writer import PayloadWriter, delete_old_days
 from tests.telemetry.payloads import CHANNELS, DAY, NOON, payload
 
 NEVER = 3600.0
@@ -154,13 +155,24 @@ def test_closing_does_not_wait_for_a_store_for_ever(
     assert "may be lost" in caplog.text
 
 
+def test_old_days_are_deleted(tmp_path: Path) -> None:
+    for day in range(5):
+        write_payloads(storage.resolve(str(tmp_path)), CHANNELS, [payload(NOON + day * DAY)])
+    (tmp_path / "date=2001-02-30").mkdir()
+    (tmp_path / "keep").write_text("not ours")
+    deleted = delete_old_days(storage.resolve(str(tmp_path)), 2, NOON + 4 * DAY)
+    assert deleted == ["date=2023-11-15", "date=2023-11-16"]
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["date=2001-02-30", "date=2023-11-17", "date=2023-11-18", "date=2023-11-19", "keep"]
+
+
 def test_days_that_are_too_old_are_deleted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     now = NOON + 3 * DAY
-    monkeypatch.setattr(payload_writer.time, "time_ns", lambda: now)
+    monkeypatch.setattr("time.time_ns", lambda: now)
     for day in range(3):
-        write_payloads(payload_writer.storage.resolve(str(tmp_path)), CHANNELS, [payload(NOON + day * DAY)])
+        write_payloads(storage.resolve(str(tmp_path)), CHANNELS, [payload(NOON + day * DAY)])
     PayloadWriter(str(tmp_path), CHANNELS, days=1).close()
     assert [folder.name for folder in tmp_path.iterdir()] == ["date=2023-11-17"]
     PayloadWriter(str(tmp_path), CHANNELS, days=0).close()

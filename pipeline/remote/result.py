@@ -2,7 +2,9 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from pipeline.outcome import Outcome, promotion, query_command
@@ -19,8 +21,24 @@ _INPUT = re.compile(
 )
 
 
-def outcome_of(workspace: Workspace, run_id: str, workflow: Workflow | None) -> Outcome:
-    """Return what is known of a run.
+@dataclass(frozen=True)
+class RunResult:
+    """What is known of the model of a run.
+
+    Attributes:
+        decided: Whether the run got as far as deciding about the deployment.
+        deployed: Whether it deployed the model.
+        given: What the deployment was given: result and reason of the gate, reason of the promotion, headline, name and
+            namespace of the service.
+    """
+
+    decided: bool
+    deployed: bool
+    given: Mapping[str, Any]
+
+
+def result_of(workspace: Workspace, run_id: str, workflow: Workflow | None) -> RunResult:
+    """Return what is known of the model of a run.
 
     The API does not return the outputs of steps. Those of the evaluation, the gate and the comparison are in the log of
     the pod that passes them on to the deployment, which runs even if they were cached.
@@ -32,22 +50,30 @@ def outcome_of(workspace: Workspace, run_id: str, workflow: Workflow | None) -> 
     """
     nodes = workflow.nodes if workflow else ()
     driver = next((node for node in nodes if _DRIVER.search(node.name)), None)
-    deployed = any(node.task == _DEPLOYMENT_TASK for node in nodes)
-    given = {
-        name: json.loads(text) for name, text in _INPUT.findall(node_log(workspace, run_id, driver) if driver else "")
-    }
+    deployment = [node for node in nodes if node.task == _DEPLOYMENT_TASK]
+    log = node_log(workspace, run_id, driver) if driver else ""
+    return RunResult(
+        decided=bool(driver or deployment),
+        deployed=bool(deployment) and not any(node.failed for node in Workflow("", tuple(deployment)).pods()),
+        given={name: json.loads(text) for name, text in _INPUT.findall(log)},
+    )
+
+
+def outcome_of(workspace: Workspace, run_id: str, workflow: Workflow | None) -> Outcome:
+    """Return what is known of a run that succeeded; arguments are those of `result_of`."""
+    result = result_of(workspace, run_id, workflow)
+    given, deployed = result.given, result.deployed
     gate: Sequence[str] = ()
     if "gate_reason" in given:
         gate = [f"{'passed' if given.get('gate_passed', deployed) else 'failed'}: {given['gate_reason']}"]
-    decided = driver is not None or deployed
     name, namespace = given.get("service_name", ""), given.get("namespace") or workspace.namespace
     place = f"deployed as {name} in namespace {namespace}" if name else "deployed"
     return Outcome(
         headline=given.get("headline", "").splitlines(),
         gate=gate,
-        promotion=promotion(deployed, given.get("promotion_reason", "the report says why")) if decided else "",
+        promotion=promotion(deployed, given.get("promotion_reason", "the report says why")) if result.decided else "",
         report=f"{workspace.run_url(run_id)} (output of visualize-results)",
-        model=f"{place if deployed else 'not deployed'} (output of calibrate)" if decided else "",
+        model=f"{place if deployed else 'not deployed'} (output of calibrate)" if result.decided else "",
         query=_query(workspace, name, namespace) if deployed else "",
     )
 

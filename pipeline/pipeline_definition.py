@@ -25,6 +25,7 @@ from container_component_src.steps.description import described, list_of
 from container_component_src.steps.evaluation import CheckGate, RunEvaluation, VisualizeResults
 from container_component_src.steps.maintenance import Cleanup
 from container_component_src.steps.parameters import DEFAULT_BACKEND, PIPELINE_STEPS, pipeline_parameters
+from container_component_src.steps.promotion import CompareModels
 from container_component_src.steps.serving import DeployToKserve, PayloadLogging, Replicas
 from container_component_src.steps.shared import Origin
 from container_component_src.steps.training import RunPyTorchJob
@@ -130,6 +131,16 @@ def build_pipeline(
                 **_datasets(scaled, "train", "calibration", "test", prefix="scaled_"),
             )
             gate = run(CheckGate, resources.light, evaluation=evaluation.outputs["evaluation"])
+            # The deployed model may be another one in every run.
+            comparison = run(
+                CompareModels,
+                resources.data,
+                cached=False,
+                calibrated_model=model,
+                **_datasets(splits, "test"),
+                df_path=dataset.outputs["dataset_uri"],
+                gate=gate.outputs["gate"],
+            )
             # The report names its run, so an earlier run's would be wrong. The record of the run is a new artifact in
             # every run, so the cache would never have a report anyway. It costs minutes; a wrong name costs trust.
             run(
@@ -144,10 +155,13 @@ def build_pipeline(
                 alarms=evaluation.outputs["alarms"],
                 calibrated_model=model,
                 gate=gate.outputs["gate"],
+                comparison=comparison.outputs["comparison"],
                 trials=tuning.outputs["trials"],
             )
             deploy_if_good(
-                passed=gate.outputs["passed"],
+                promoted=comparison.outputs["promoted"],
+                promotion_reason=comparison.outputs["promotion_reason"],
+                gate_passed=gate.outputs["passed"],
                 gate_reason=gate.outputs["reason"],
                 headline=evaluation.outputs["headline"],
                 model_uri=calibration.outputs["calibrated_model_uri"],
@@ -235,8 +249,8 @@ def _build_split_archives(tasks: TaskBuilder) -> base_component.BaseComponent:
 def _build_deploy_if_good(tasks: TaskBuilder) -> base_component.BaseComponent:
     """Build the deployment as a pipeline of its own: locally, only a nested input can be a condition.
 
-    Nothing in it uses the reason of the gate and the headline: Kubeflow Pipelines logs the inputs of a nested pipeline,
-    and `--wait` reads them there.
+    Nothing in it uses the headline, the result of the gate and the reasons: Kubeflow Pipelines logs the inputs of a
+    nested pipeline, and `--wait` reads them there.
     """
     settings = tasks.settings
     hosting = {
@@ -244,7 +258,7 @@ def _build_deploy_if_good(tasks: TaskBuilder) -> base_component.BaseComponent:
     }
 
     def deploy_if_good(values: Channels) -> None:
-        with dsl.If(values["passed"] == True):  # noqa: E712 - the comparison is compiled
+        with dsl.If(values["promoted"] == True):  # noqa: E712 - the comparison is compiled
             tasks.with_parameters(values)(
                 DeployToKserve,
                 settings.resources.light,
@@ -256,6 +270,9 @@ def _build_deploy_if_good(tasks: TaskBuilder) -> base_component.BaseComponent:
                 **hosting,
             )
 
-    inputs = {"passed": bool, "gate_reason": str, "headline": str, "model_uri": str, "test_uri": str}
+    inputs = {
+        **{"promoted": bool, "promotion_reason": str, "gate_passed": bool, "gate_reason": str},
+        **{"headline": str, "model_uri": str, "test_uri": str},
+    }
     annotations = {**inputs, **_annotations(DeployToKserve)}
-    return _pipeline(deploy_if_good, "deploy-if-good", "Deploy a model that passes the gate.", annotations)
+    return _pipeline(deploy_if_good, "deploy-if-good", "Deploy a model that is promoted.", annotations)

@@ -13,15 +13,15 @@ def deploy_to_kserve(arguments: DeployToKserve, executor_input: str) -> None:
     from container_component_src import outputs
     from container_component_src.backends.base import get_backend
     from container_component_src.serving.deployment.preparation import make_service
-    from container_component_src.serving.deployment.service import Service, SmokeRequest
+    from container_component_src.serving.deployment.service import Service, SmokeRequest, bundle_to_deploy
 
+    name = arguments.service_name
+    backend = get_backend(arguments.backend, arguments.pods, arguments.deployments)
+    uri = bundle_to_deploy(arguments.bundle_path, name, lambda: backend.deployed(name))
     if arguments.dry_run:  # asks no store either, whose credentials may be those of the cluster alone
-        name, uri = arguments.service_name, arguments.bundle_path
         unread = Service(name, uri, SmokeRequest((), ()), _UNREAD_VERSION, arguments)
         print_manifests(arguments.pods, lambda backend: [backend.service_manifest(unread)])
         return
-    service = make_service(
-        arguments.bundle_path, arguments.test_df_path, arguments.service_name, arguments, arguments.ready_timeout
-    )
-    deployment = get_backend(arguments.backend, arguments.pods).deploy(service)
+    service = make_service(uri, arguments.test_df_path, name, arguments, arguments.ready_timeout)
+    deployment = backend.deploy(service)
     outputs.publish(executor_input, parameters={"endpoint": deployment.url})

@@ -14,6 +14,7 @@ from container_component_src.errors import InputError
 from container_component_src.evaluation.gate import GateResult, read_gate
 from container_component_src.evaluation.result import EvaluationResult
 from container_component_src.model.bundle_info import BundleInfo, open_info
+from container_component_src.promotion.result import Comparison, read_comparison
 from container_component_src.report.alarms import ShownAlarms, read_shown_alarms
 from container_component_src.report.baselines import baseline_verdict
 from container_component_src.report.figures import result_figures
@@ -52,6 +53,7 @@ class Content:
     result: EvaluationResult
     alarms: ShownAlarms
     gate: GateResult | None
+    comparison: Comparison | None
     info: BundleInfo
     overview: Overview
     series: Series
@@ -106,6 +108,7 @@ def read_content(paths: VisualizeResults) -> Content:
         result=result,
         alarms=shown,
         gate=read_gate(paths.gate_path, result) if paths.gate_path else None,
+        comparison=read_comparison(paths.comparison_path, info.version) if paths.comparison_path else None,
         info=info,
         overview=read_overview(whole, splits, info.max_gap_ns or 0),
         series=read_series(scores, result, axis, all_windows),
@@ -134,6 +137,7 @@ def render_page(content: Content) -> str:
         result=result,
         alarms=content.alarms,
         gate=content.gate,
+        comparison=content.comparison,
         info=content.info,
         overview=content.overview,
         title=(content.run.origin if content.run else ReportSettings()).title,

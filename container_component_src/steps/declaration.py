@@ -142,9 +142,9 @@ def parameter(description: str, default: Any = ..., name: str = "", envvar: str 
     return _declared(Parameter(envvar, name=name), description, default, bounds)
 
 
-def wired(description: str, default: Any = ..., **bounds: Any) -> Any:
+def wired(description: str, default: Any = ..., aliases: tuple[str, ...] = (), **bounds: Any) -> Any:
     """Declare an argument that comes from the configuration or from another step."""
-    return _declared(Wired(), description, default, bounds)
+    return _declared(Wired(aliases=aliases), description, default, bounds)
 
 
 def input_artifact(description: str, name: str, kind: ArtifactKind = "Artifact", default: Any = ...) -> Any:

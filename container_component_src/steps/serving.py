@@ -1,6 +1,7 @@
 """The deployment of a model, its servers, and their client."""
 
 import re
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, model_validator
@@ -8,7 +9,7 @@ from pydantic import AfterValidator, model_validator
 from container_component_src.names import OptionalUri
 from container_component_src.steps.declaration import Arguments, flag, option, parameter, wired
 from container_component_src.steps.shared import Launching, TimestampColumn
-from container_component_src.values import NonEmpty
+from container_component_src.values import LocalPath, NonEmpty
 
 LONGEST_LABEL = 63  # characters of a label of a host name
 LONGEST_NAME = LONGEST_LABEL - len("-transformer")
@@ -19,6 +20,8 @@ HTTP_PORT = 8080
 DEAD_AFTER = 300.0  # seconds
 ROW_SUFFIXES = (".parquet", ".csv", ".ndjson")  # of the files of answers
 ALARM_SUFFIXES = (".ndjson", ".csv")
+DEPLOYMENTS_VARIABLE = "PIPELINE_DEPLOYMENTS"
+PREVIOUS = "previous"  # names the bundle that was deployed before the present one
 _DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 
 
@@ -148,17 +151,29 @@ class Hosting(Replicas, PayloadLogging, DeadAfter):
         return self
 
 
-class DeployToKserve(Hosting, Launching):
+class ServiceIdentity(Arguments):
+    """Which service is meant, and where the local backend keeps what it has deployed."""
+
+    service_name: ServiceName = parameter("Name of the InferenceService.", "columbus-eclss-ad")
+    deployments: LocalPath = option(
+        "Folder where the local backend keeps the deployed bundle of each service and the one before.",
+        Path("local_data/deployments"),
+        envvar=DEPLOYMENTS_VARIABLE,
+    )
+
+
+class DeployToKserve(ServiceIdentity, Hosting, Launching):
     """Arguments of `deploy_to_kserve`."""
 
     command: ClassVar[str] = "deploy_to_kserve"
     results: ClassVar[dict[str, type]] = {"endpoint": str}
 
-    bundle_path: NonEmpty = wired("The model bundle.")
+    bundle_path: NonEmpty = wired(
+        f"The model bundle; `{PREVIOUS}`: the one that the service had before the present one.", aliases=("--bundle",)
+    )
     test_df_path: str = wired(
         "Scaled test set, whose first rows make the smoke request. Empty: a row at the centre of the scaler.", ""
     )
-    service_name: ServiceName = parameter("Name of the InferenceService.", "columbus-eclss-ad")
     ready_timeout: float = option("Seconds until the service must be ready.", 600.0, gt=0)
 
 

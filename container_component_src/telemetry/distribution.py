@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, FiniteFloat, model_validator
 
-from container_component_src.arrays import Float64Array, IntArray, Timestamps
+from container_component_src.arrays import BoolArray, Float64Array, IntArray, Timestamps
 from container_component_src.telemetry.smoothing import NANOSECONDS_PER_DAY
 from container_component_src.values import Frozen
 
@@ -36,10 +36,12 @@ class Distribution(Frozen):
     days: float = Field(0.0, ge=0)  # that the series covers, without gaps
     part_days: tuple[FiniteFloat, ...] = ()  # ascending lengths of parts; empty: the series is too short
     part_rows: tuple[FiniteFloat, ...] = ()  # independent values that vary as much as a part of each length
+    part_outside: tuple[Share, ...] = ()  # largest share of the values of one such part outside the range of all others
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if len(self.edges) != len(self.shares) or len(self.part_days) != len(self.part_rows):
+        lengths = {len(self.part_days), len(self.part_rows), len(self.part_outside)}
+        if len(self.edges) != len(self.shares) or len(lengths) > 1:
             raise ValueError("edges and shares, or lengths and rows, differ in number")
         if not (np.diff(self.edges) > 0).all() or not (np.diff(self.shares) >= 0).all():
             raise ValueError("edges or shares do not ascend")
@@ -56,7 +58,7 @@ class Distribution(Frozen):
         """
         edges, shares = _edges(np.sort(values))
         step = int(np.median(np.diff(timestamps))) if len(timestamps) > 1 else 0
-        days, rows = _variation(timestamps, np.searchsorted(edges, values), len(edges) + 1, LEAST_ROWS * step)
+        days, rows, outside = _variation(timestamps, values, np.searchsorted(edges, values), LEAST_ROWS * step)
         return cls(
             edges=tuple(edges.tolist()),
             shares=tuple(shares.tolist()),
@@ -64,6 +66,7 @@ class Distribution(Frozen):
             days=len(timestamps) * step / NANOSECONDS_PER_DAY,
             part_days=tuple(days),
             part_rows=tuple(rows),
+            part_outside=tuple(outside),
         )
 
     def independent_rows(self, days: float) -> float | None:
@@ -79,6 +82,15 @@ class Distribution(Frozen):
         rows = np.exp(np.interp(np.log(known), np.log(self.part_days), np.log(self.part_rows))) * days / known
         own = self.part_rows[-1] * max(self.days / self.part_days[-1], 1)
         return float(1 / (1 / rows + 1 / own))
+
+    def usual_outside(self, days: float) -> float:
+        """Return the largest share of the values of a part of a length in days outside the range of all others.
+
+        That of the longest known part which is not longer, or of the shortest one; 0 if none is known.
+        """
+        if not self.part_days:
+            return 0.0
+        return self.part_outside[max(int(np.searchsorted(self.part_days, days, side="right")) - 1, 0)]
 
 
 def pair_up(index: IntArray, counts: npt.NDArray[N]) -> tuple[IntArray, npt.NDArray[N]]:
@@ -106,20 +118,48 @@ def _edges(values: Float64Array) -> tuple[Float64Array, Float64Array]:
     return np.array([values[0] - room, *between, values[-1] + room]), np.array([0.0, *(above / rows), 1.0])
 
 
-def _variation(timestamps: Timestamps, bins: IntArray, count: int, length: int) -> tuple[list[float], list[float]]:
-    """Return lengths of parts in days, each twice the one before, and the independent rows of such a part."""
+def _variation(
+    timestamps: Timestamps, values: Float64Array, bins: IntArray, length: int
+) -> tuple[list[float], list[float], list[float]]:
+    """Return lengths of parts in days, each twice the one before, and what `Distribution` has of such a part.
+
+    Args:
+        timestamps: Shape [rows], ascending.
+        values: Shape [rows].
+        bins: Bins of the values, [rows].
+        length: The first length in nanoseconds; 0: unknown.
+    """
     days: list[float] = []
     rows: list[float] = []
-    if not length:
-        return days, rows
-    numbers, part = np.unique(timestamps // length, return_inverse=True)
-    counts = np.bincount(part * count + bins, minlength=len(numbers) * count).reshape(-1, count)
-    while len(numbers) >= LEAST_PARTS:
+    outside: list[float] = []
+    while length:
+        starts = np.flatnonzero(np.diff(timestamps // length, prepend=timestamps[0] // length - 1))
+        if len(starts) < LEAST_PARTS:
+            break
+        sizes = np.diff(starts, append=len(values))
+        part = np.repeat(np.arange(len(starts)), sizes)
+        whole = sizes >= np.median(sizes) / 2  # a part with a gap says little
+        count = int(bins.max()) + 1
+        counts = np.bincount(part * count + bins, minlength=len(starts) * count).reshape(-1, count)
         days.append(length / NANOSECONDS_PER_DAY)
-        rows.append(_independent_rows(counts))
+        rows.append(_independent_rows(counts[whole]))
+        outside.append(max(_share_above_others(sign * values, starts, whole) for sign in (1, -1)))
         length *= 2
-        numbers, counts = pair_up(numbers, counts)
-    return days, rows
+    return days, rows, outside
+
+
+def _share_above_others(values: Float64Array, starts: IntArray, whole: BoolArray) -> float:
+    """Return the share of the values of the part with the largest one that are above those of all others.
+
+    Args:
+        values: Shape [rows].
+        starts: First row of each part, [parts].
+        whole: Which parts are not left out; at least two.
+    """
+    largest = np.where(whole, np.maximum.reduceat(values, starts), -np.inf)
+    highest = int(largest.argmax())
+    rows = slice(starts[highest], starts[highest + 1] if highest + 1 < len(starts) else None)
+    return float((values[rows] > np.partition(largest, -2)[-2]).mean())
 
 
 def _independent_rows(counts: IntArray) -> float:
@@ -132,8 +172,6 @@ def _independent_rows(counts: IntArray) -> float:
     Args:
         counts: Values by part and bin, [parts, bins].
     """
-    sizes = counts.sum(axis=1)
-    counts = counts[sizes >= np.median(sizes) / 2]  # a part with a gap says little
     below, total = counts.cumsum(axis=1), counts.sum(axis=0).cumsum()
     own, others = below / below[:, -1:], (total - below) / np.maximum(total[-1] - below[:, -1:], 1)
     distances = np.abs(own - others).max(axis=1)

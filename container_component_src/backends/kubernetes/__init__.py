@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from container_component_src.backends.kubernetes.tuning import KatibTuner
     from container_component_src.maintenance.checks import Check
     from container_component_src.maintenance.input_checks import Inputs
-    from container_component_src.serving.deployment.service import Deployment, Service
+    from container_component_src.serving.deployment.service import DeployedBundles, Deployment, Service
     from container_component_src.steps.data import ClusterSpec
 
 # ruff: noqa: PLC0415 - a method imports its libraries when it is called
@@ -67,6 +67,12 @@ class KubernetesBackend:
         from container_component_src.backends.kubernetes.serving import deploy
 
         return deploy(self.context.cluster, self.context.step, self.context.pods, service)
+
+    def deployed(self, service_name: str) -> "DeployedBundles":
+        """Return the bundles that the InferenceService of a name tells."""
+        from container_component_src.backends.kubernetes.serving_bundles import deployed
+
+        return deployed(self.context.cluster, service_name)
 
     def service_manifest(self, service: "Service") -> Manifest:
         """Return the InferenceService that `deploy` creates."""

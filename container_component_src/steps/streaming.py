@@ -89,7 +89,8 @@ class ScoreStream(TimestampColumn, ArrivalPolicy, BrokerLogin, DeadAfter, Servic
     )
     payload_log: OptionalUri = option(
         "Folder of the payload log, to which the rows and their answers are written as parquet files. Empty: none is "
-        "written. A bundle in this process logs the expected values of all channels, a service those of an alarm's.",
+        "written. A bundle in this process logs the expected values of all channels, a service those of the channels "
+        "that contribute most.",
         "",
     )
     payload_log_days: int = option("Days after which logged rows are deleted; 0 keeps them.", 30, ge=0, le=36_500)

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import aiokafka
@@ -76,7 +76,7 @@ class KafkaSource(Source, aiokafka.ConsumerRebalanceListener):
             if partition.partition in self._read:
                 self._consumer.seek(partition, self._read[partition.partition])
 
-    async def messages(self) -> AsyncIterator[Sequence[Message]]:
+    async def messages(self) -> AsyncGenerator[Sequence[Message], None]:
         """Iterate over the messages; see `Source`."""
         while True:
             try:

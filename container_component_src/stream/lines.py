@@ -4,7 +4,7 @@ import asyncio
 import os
 import stat
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -101,7 +101,7 @@ class LineSource(Source):
         if self._file > 0:
             os.close(self._file)
 
-    async def messages(self) -> AsyncIterator[Sequence[Message]]:
+    async def messages(self) -> AsyncGenerator[Sequence[Message], None]:
         """Iterate over the messages; see `Source`."""
         splitter, number = LineSplitter(self._most_bytes, self._bytes), self._lines
         ended = False

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -43,7 +43,7 @@ class MqttSource(Source):
         self._retry_seconds = retry_seconds
         self._processed: list[tuple[Any, int]] = []
 
-    async def messages(self) -> AsyncIterator[Sequence[Message]]:
+    async def messages(self) -> AsyncGenerator[Sequence[Message], None]:
         """Iterate over the messages; see `Source`."""
         connected = time.monotonic()
         while True:

@@ -29,7 +29,11 @@ async def persist(attempt: Callable[[], Awaitable[T]], seconds: float) -> T:
         before_sleep=_warn,
         reraise=True,
     )
-    return await retrying(attempt)
+
+    async def awaited() -> T:  # tenacity awaits functions only that are declared so
+        return await attempt()
+
+    return await retrying(awaited)
 
 
 def _warn(state: RetryCallState) -> None:

@@ -1,7 +1,7 @@
 """Where the rows of a stream come from."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -29,7 +29,7 @@ class Source(ABC):
         """Go on after the messages that have these offsets; called before the source is entered."""
 
     @abstractmethod
-    def messages(self) -> AsyncIterator[Sequence[Message]]:
+    def messages(self) -> AsyncGenerator[Sequence[Message], None]:
         """Iterate over the messages, as many at a time as there are; it stops where the source ends.
 
         Nothing is read before the next ones are asked for.

@@ -5,7 +5,7 @@ import logging
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, aclosing, contextmanager
 from functools import partial
 from typing import Any
 
@@ -137,25 +137,31 @@ class Stream:
                 signal.signal(number, before[number])
 
     async def _read(self) -> None:
-        """Put the messages into the queue, which is full if they come faster than they are scored."""
-        stop = asyncio.create_task(self._stopped.wait())
-        messages = aiter(self._source.messages())
+        """Put all messages into the queue, and then its end."""
         try:
+            await self._fill()
+        except Exception:
+            await self._queue.put(_END)  # what has been read is scored before the error is reported
+            raise
+        await self._queue.put(_END)
+
+    async def _fill(self) -> None:
+        """Put messages into the queue, which is full if they come faster than they are scored, until a signal."""
+        stop = asyncio.create_task(self._stopped.wait())
+        async with aclosing(self._source.messages()) as messages:
             while not self._stopped.is_set():
                 following = asyncio.ensure_future(anext(messages, None))
-                await asyncio.wait({following, stop}, return_when=asyncio.FIRST_COMPLETED)
-                if not following.done():
-                    following.cancel()
-                    await asyncio.wait([following])
-                    return
-                found = following.result()
-                if found is None:
-                    return
+                try:
+                    await asyncio.wait({following, stop}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    if not following.done():
+                        following.cancel()
+                        await asyncio.wait([following])
+                if following.cancelled() or (found := following.result()) is None:
+                    break
                 for message in found:
                     await self._queue.put(message)
-        finally:
-            stop.cancel()
-            await self._queue.put(_END)
+        stop.cancel()
 
     async def _score_all(self) -> None:
         """Score the messages in the queue up to its end."""

@@ -1,6 +1,6 @@
 """A stream finds what a batch finds in the same rows, whatever happens to it on the way."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ class ListSource(Source):
     def resume(self, offsets: Mapping[str, int]) -> None:
         self._next = self._processed = offsets["next"]
 
-    async def messages(self) -> AsyncIterator[Sequence[Message]]:
+    async def messages(self) -> AsyncGenerator[Sequence[Message], None]:
         sizes = iter(self._sizes)
         while self._next < len(self._messages):
             piece = range(self._next, min(self._next + next(sizes, 7), len(self._messages)))

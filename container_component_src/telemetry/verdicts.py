@@ -117,8 +117,8 @@ def read_feedback(uri: str) -> list[Feedback]:
         The last verdict on each alarm, in the order in which the alarms first appear; empty if there are only headers.
 
     Raises:
-        InputError: There is no such file, a column is missing, or a cell is invalid. The message names the row, which is
-            the line of a file that `write_feedback` wrote.
+        InputError: There is no such file, a column is missing, or a cell is invalid. The message names the row, which
+            is the line of a file that `write_feedback` wrote.
     """
     tables = [table for sheet in read_sheets(uri, _is_header) if (table := _sheet_feedback(sheet)) is not None]
     if not tables:

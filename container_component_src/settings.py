@@ -41,6 +41,7 @@ class Paths(Frozen):
 
     archives: Uri  # prefix that holds the parquet archives
     reports: Uri  # the anomaly reports (.xls, .xlsx or .csv)
+    feedback: OptionalUri = ""  # operators' verdicts on alarms (.csv); empty: none
     work_dir: LocalPath = Path("local_data")  # outputs, cache and logs of local runs
     data_root: OptionalUri = ""  # folder of datasets in a store of your own; empty: where the pipeline keeps artifacts
 

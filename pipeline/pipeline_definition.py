@@ -83,6 +83,7 @@ def build_pipeline(
                 resources.data,
                 df_path=dataset.outputs["dataset_uri"],
                 reports_fingerprint=listing.outputs["reports_fingerprint"],
+                feedback_fingerprint=listing.outputs["feedback_fingerprint"],
             )
             splits = run(
                 CreateTrainValTestSplit,
@@ -162,6 +163,7 @@ def defaults(settings: Settings) -> dict[str, Any]:
     configured = {
         "archives_path": settings.paths.archives,
         "reports_path": settings.paths.reports,
+        "feedback_path": settings.paths.feedback,
         "data_root": settings.paths.data_root,
         "timestamp_col": settings.col_names.timestamp,
         "report_columns": settings.col_names.report.model_dump_json(),

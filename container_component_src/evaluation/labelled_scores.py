@@ -1,7 +1,7 @@
 """Anomaly scores of a test dataset, with its labels and events."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -67,10 +67,11 @@ class LabelledScores:
     @cached_property
     def compared(self) -> "LabelledScores":
         """The rows that metrics are taken from, without those of rare nominal events, which leave a gap."""
-        if not self.is_rare.any():
-            return self if not self.rare_nominal else replace(self, rare_nominal=())
         kept = ~self.is_rare
-        return LabelledScores(self.timestamps[kept], self.scores[kept], self.labels[kept], self.events)
+        if kept.all():
+            return self
+        rows = (column[kept] for column in (self.timestamps, self.scores, self.labels))
+        return _WithoutRareRows(*rows, self.events, scored=self, kept=kept)
 
     @cached_property
     def events_with_rows(self) -> tuple[Event, ...]:
@@ -153,3 +154,20 @@ class LabelledScores:
         max_gap = default_max_gap(self.timestamps)
         longer = np.diff(self.timestamps) > max_gap if max_gap is not None else np.empty(0, dtype=bool)
         return np.append(longer, True)
+
+
+@dataclass(frozen=True)
+class _WithoutRareRows(LabelledScores):
+    """The rows that are not of rare nominal events; the time of the others is not observed, however short it is."""
+
+    scored: LabelledScores = field(kw_only=True)  # all rows
+    kept: BoolArray = field(kw_only=True)  # which of them these are, [all rows]
+
+    @cached_property
+    def _durations(self) -> IntArray:
+        return self.scored._durations[self.kept]
+
+    @cached_property
+    def before_gap(self) -> BoolArray:
+        """Rows before a gap or a rare nominal event, and the last row, [rows]."""
+        return (self.scored.before_gap | ~np.append(self.kept[1:], True))[self.kept]

@@ -126,8 +126,8 @@ def test_the_listing_names_archives_and_left_out_columns(suffix: str, invoke: In
 def test_a_changed_table_of_verdicts_has_another_fingerprint(invoke: Invoke, tmp_path: Path) -> None:
     archives = tmp_path / "archives"
     reports = write_reports(tmp_path / "reports.csv", report((60, 90)))
-    telemetry(rows=20).to_csv(write_archive(archives / "2023.parquet").with_suffix(".csv"), index=False)
-    (archives / "2023.parquet").unlink()
+    archives.mkdir()
+    telemetry(rows=20).to_csv(archives / "2023.csv", index=False)
     table = archives / "feedback.csv"  # beside the archives
 
     def fingerprint(*feedback: Feedback) -> str:
@@ -141,5 +141,5 @@ def test_a_changed_table_of_verdicts_has_another_fingerprint(invoke: Invoke, tmp
     verdict = Feedback(alarm_id="A", start=0, end=1, verdict=Verdict.TRUE, at=2)
     empty, filled = fingerprint(), fingerprint(verdict)
     assert "" != empty != filled
-    missing = invoke(*list_archives(archives, reports), "--feedback-path", tmp_path / "none.csv")
-    assert_refused(missing, "none.csv: no such file")
+    table.unlink()
+    assert_refused(invoke(*list_archives(archives, reports), "--feedback-path", table), f"{table}: no such file")

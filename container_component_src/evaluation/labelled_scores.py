@@ -62,7 +62,7 @@ class LabelledScores:
     @cached_property
     def is_rare(self) -> BoolArray:
         """Rows of rare nominal events and of no anomaly, [rows]."""
-        return inside_any(self.timestamps, self.rare_nominal) & (self.labels == 0)
+        return np.asarray(inside_any(self.timestamps, self.rare_nominal) & (self.labels == 0))
 
     @cached_property
     def compared(self) -> "LabelledScores":
@@ -70,8 +70,9 @@ class LabelledScores:
         kept = ~self.is_rare
         if kept.all():
             return self
-        rows = (column[kept] for column in (self.timestamps, self.scores, self.labels))
-        return _WithoutRareRows(*rows, self.events, scored=self, kept=kept)
+        return _WithoutRareRows(
+            self.timestamps[kept], self.scores[kept], self.labels[kept], self.events, scored=self, kept=kept
+        )
 
     @cached_property
     def events_with_rows(self) -> tuple[Event, ...]:
@@ -170,4 +171,4 @@ class _WithoutRareRows(LabelledScores):
     @cached_property
     def before_gap(self) -> BoolArray:
         """Rows before a gap or a rare nominal event, and the last row, [rows]."""
-        return (self.scored.before_gap | ~np.append(self.kept[1:], True))[self.kept]
+        return np.asarray(self.scored.before_gap | ~np.append(self.kept[1:], True))[self.kept]

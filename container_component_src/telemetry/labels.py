@@ -76,7 +76,8 @@ def _write_labels(
     target: DatasetWriter, dataset: Dataset, anomalies: Sequence[Event], others: Sequence[Event]
 ) -> set[Event]:
     """Write the labels of a dataset, and return which of the anomalies and of other events have rows in it."""
-    known, present = (*anomalies, *others), set()
+    known = (*anomalies, *others)
+    present: set[Event] = set()
     for frame in dataset.frames(channels=()):
         labels = inside_any(frame.timestamps, anomalies).astype(np.int8)
         target.write(Frame(frame.timestamps, frame.values, labels))

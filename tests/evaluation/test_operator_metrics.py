@@ -71,11 +71,9 @@ def test_rare_nominal_events_by_hand() -> None:
     assert (metrics.true_positives, metrics.false_positives) == (3, 3)  # 7, 9 and 15; 0, 13 and 14
     assert (metrics.false_negatives, metrics.true_negatives) == (5, 10)
     assert metrics.precision == 3 / 6
-    assert alarms.data.before_gap.tolist() == [hour in (19, 23) for hour in hours_left(alarms)]
-
-
-def hours_left(alarms: FoundAlarms) -> list[int]:
-    return (alarms.data.timestamps // (HOUR_S * SECOND)).tolist()
+    left = (alarms.data.timestamps // (HOUR_S * SECOND)).tolist()
+    assert left == [*range(20), 23]
+    assert alarms.data.before_gap.tolist() == [hour in (19, 23) for hour in left]
 
 
 def test_an_alarm_in_a_rare_event_and_an_anomaly_counts_for_both() -> None:

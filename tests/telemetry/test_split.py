@@ -202,8 +202,8 @@ def test_what_operators_judged_goes_with_the_test_set(tmp_path: Path, caplog: py
             for name, at, v in said
         ],
     )
-    uris = [str(tmp_path / name) for name in ("d", "r.csv", "l")]
-    labels = label_dataset(*uris, ReportColumns(), feedback_uri=str(tmp_path / "f.csv"))
+    data, table, target, feedback = (str(tmp_path / name) for name in ("d", "r.csv", "l", "f.csv"))
+    labels = label_dataset(data, table, target, ReportColumns(), feedback_uri=feedback)
     rule = SplitRule(window_hours=0.5, block_hours=0.25, val_fraction=0.3, seed=3)
     targets = {name: str(tmp_path / name) for name in SETS}
     parts = split_dataset(str(tmp_path / "d"), str(tmp_path / "l"), targets, rule, copy=True)

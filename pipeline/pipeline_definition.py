@@ -57,7 +57,7 @@ def build_pipeline(
     tasks = TaskBuilder(settings, cache)
     limits, resources = settings.limits, settings.resources
     split_archives = _build_split_archives(tasks)
-    deploy_if_good = _build_deploy_if_good(tasks)
+    deploy_if_good = _build_deploy_if_good(tasks, origin)
 
     def steps(values: Channels) -> None:
         run = tasks.with_parameters(values)
@@ -233,7 +233,7 @@ def _build_split_archives(tasks: TaskBuilder) -> base_component.BaseComponent:
     return _pipeline(split_archives, "split-archives", "Split every archive.", annotations, returns=JsonList)
 
 
-def _build_deploy_if_good(tasks: TaskBuilder) -> base_component.BaseComponent:
+def _build_deploy_if_good(tasks: TaskBuilder, origin: Origin) -> base_component.BaseComponent:
     """Build the deployment as a pipeline of its own: locally, only a nested input can be a condition.
 
     Nothing in it uses the reason of the gate and the headline: Kubeflow Pipelines logs the inputs of a nested pipeline,
@@ -252,6 +252,8 @@ def _build_deploy_if_good(tasks: TaskBuilder) -> base_component.BaseComponent:
                 bundle_path=values["model_uri"],
                 test_df_path=values["test_uri"],
                 pods=tasks.pods(settings.resources.serving),
+                registry=settings.platform.model_registry,
+                commit=origin.commit,
                 **hosting,
             )
 

@@ -19,7 +19,7 @@ from container_component_src.names import (
 )
 from container_component_src.steps.calibration import Subsystems
 from container_component_src.steps.data import ReportColumns
-from container_component_src.steps.serving import Replicas, ServiceName
+from container_component_src.steps.serving import PayloadLogging, Replicas, ServiceName
 from container_component_src.steps.shared import Gpus, PullPolicy, ReportSettings
 from container_component_src.values import (
     IMAGE_USER,
@@ -44,10 +44,11 @@ class Paths(Frozen):
     reports: Uri  # the anomaly reports (.xls, .xlsx or .csv)
     feedback: OptionalUri = ""  # operators' verdicts on alarms (.csv); empty: none
     work_dir: LocalPath = Path("local_data")  # outputs, cache and logs of local runs
+    kept_runs: int = Field(default=20, ge=1)  # local runs whose reports and logs stay, beside deployed ones
     data_root: OptionalUri = ""  # folder of datasets in a store of your own; empty: where the pipeline keeps artifacts
 
 
-class Platform(Replicas):
+class Platform(Replicas, PayloadLogging):
     """Names that the cluster knows."""
 
     s3_secret: SecretName = "s3creds"  # noqa: S105 - the name of the Secret with the S3 credentials and endpoint

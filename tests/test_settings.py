@@ -54,7 +54,8 @@ REQUIRED = {("paths", "archives"), ("paths", "reports")}
 # Is text, or may be empty.
 ANYTHING = {
     *(("paths", key) for key in ("feedback", "work_dir", "data_root")),
-    *(("platform", "model_registry"), ("platform", "service_account"), ("image", "gpu_repository")),
+    *(("platform", key) for key in ("model_registry", "service_account", "payload_log")),
+    ("image", "gpu_repository"),
 }
 
 
@@ -189,6 +190,7 @@ def test_without_limits_the_defaults_are_numbers_of_the_declared_types() -> None
         ("paths", "feedback", "gs://bucket/feedback.csv"),
         ("platform", "model_registry", "registry:8080"),
         ("platform", "model_registry", "https://key:secret@registry"),
+        ("platform", "payload_log", "gs://bucket"),
     ],
 )
 def test_what_the_cluster_or_the_store_would_refuse(section: str, key: str, value: Any) -> None:

@@ -39,6 +39,7 @@ COMMANDS_BY_PURPOSE = {
     ),
     "Started by steps": ("run_training", "serve_predictor", "serve_transformer"),
     "Example data, client and checks": ("generate_telemetry", "query_model", "doctor"),
+    "Operation": ("console",),
 }
 COMMANDS = tuple(chain.from_iterable(COMMANDS_BY_PURPOSE.values()))
 

@@ -6,7 +6,7 @@ from container_component_src.steps.console import Console
 
 @step_command(Console)
 def console(arguments: Console) -> None:
-    """Serve the operator's console: live alarms, measured beside expected values, drift, and a verdict for each alarm."""
+    """Serve the operator's console: live alarms, measured beside expected values, drift, and buttons for verdicts."""
     from container_component_src.console.server import serve
 
     serve(arguments)

@@ -42,6 +42,7 @@ class Hub:
         self._number = 0
         self._kept: deque[Event] = deque(maxlen=KEPT)
         self._waiting: set[asyncio.Queue[Event | None]] = set()
+        self._closed = False
 
     @property
     def last_id(self) -> str:
@@ -59,11 +60,10 @@ class Hub:
         event = Event(self._number, name, orjson.dumps(content))
         self._kept.append(event)
         for queue in self._waiting:
-            if queue.full():  # it would have to keep ever more for a browser that does not read
-                while not queue.empty():
-                    queue.get_nowait()
-                event = Event(self._number, RESET)
-            queue.put_nowait(event)
+            late = queue.full()  # it would have to keep ever more for a browser that does not read
+            if late:
+                _empty(queue)
+            queue.put_nowait(Event(self._number, RESET) if late else event)
 
     async def stream(self, last_id: str) -> AsyncIterator[bytes]:
         """Yield the events after the one that a browser saw last, in the format of `text/event-stream`, until `close`.
@@ -71,11 +71,14 @@ class Hub:
         Args:
             last_id: ID of that event.
         """
+        if self._closed:
+            return
         queue: asyncio.Queue[Event | None] = asyncio.Queue(MOST_WAITING)
         self._waiting.add(queue)
         try:
+            missed = self._missed(last_id)
             yield b"retry: 2000\n\n"
-            for event in self._missed(last_id):
+            for event in missed:
                 yield self._encoded(event)
             while True:
                 try:
@@ -90,10 +93,10 @@ class Hub:
             self._waiting.discard(queue)
 
     def close(self) -> None:
-        """End all streams."""
+        """End all streams, and those that begin later."""
+        self._closed = True
         for queue in self._waiting:
-            while not queue.empty():
-                queue.get_nowait()
+            _empty(queue)
             queue.put_nowait(None)
 
     def _missed(self, last_id: str) -> list[Event]:
@@ -106,3 +109,8 @@ class Hub:
 
     def _encoded(self, event: Event) -> bytes:
         return f"id: {self._epoch}-{event.number}\nevent: {event.name}\ndata: ".encode() + event.data + b"\n\n"
+
+
+def _empty(queue: asyncio.Queue[Event | None]) -> None:
+    while not queue.empty():
+        queue.get_nowait()

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, model_validator
 from container_component_src.names import OptionalUri, check_uri
 from container_component_src.steps.declaration import Arguments, option
 from container_component_src.steps.serving import DEAD_AFTER
+from container_component_src.steps.shared import ReportSettings
 from container_component_src.values import NonEmpty
 
 CONSOLE_PORT = 8090
@@ -28,7 +29,7 @@ class Console(Arguments):
     )
     drift: OptionalUri = option("JSON file of check_drift. Empty: drift is not shown.", "")
     bundle: OptionalUri = option("Model bundle, for the usual range of the channels. Empty: it is not shown.", "")
-    title: NonEmpty = option("Title of the page.", "Operator console")
+    title: NonEmpty = option("Title of the page.", ReportSettings().title)
     host: NonEmpty = option(
         f"Address to listen on. Other addresses than those of loopback need a token: {TOKEN_VARIABLE} or --token-file.",
         "127.0.0.1",

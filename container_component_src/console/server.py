@@ -1,0 +1,60 @@
+"""The server of the console."""
+
+import logging
+import os
+import socket
+import time
+
+import uvicorn
+
+from container_component_src.console.access import Access, read_token
+from container_component_src.console.app import Live, create_app
+from container_component_src.console.sources import Sources
+from container_component_src.model.bundle_info import open_info
+from container_component_src.report.signals import training_ranges
+from container_component_src.steps.console import Console
+
+MOST_CONNECTIONS = 256
+_SHUTDOWN_SECONDS = 5
+
+logger = logging.getLogger(__name__)
+
+
+def serve(arguments: Console) -> None:
+    """Serve the console until the process is told to stop.
+
+    Raises:
+        InputError: There is no token although other machines reach the console, or the bundle is damaged.
+    """
+    access = Access(read_token(arguments, os.environ))
+    ranges = training_ranges(open_info(arguments.bundle)) if arguments.bundle else {}
+    live = Live(arguments, Sources.of(arguments), time.time_ns, ranges)
+    config = uvicorn.Config(
+        create_app(live, access),
+        host=arguments.host,
+        port=arguments.port,
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        ws="none",
+        limit_concurrency=MOST_CONNECTIONS,
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+    )
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
+    logger.info("operator's console at http://%s:%d%s", host, arguments.port, ", with a token" if access.needed else "")
+    _Server(config, live).run()
+
+
+class _Server(uvicorn.Server):
+    """A server that ends the streams of events when it stops; it would wait for them."""
+
+    def __init__(self, config: uvicorn.Config, live: Live) -> None:
+        super().__init__(config)
+        self._live = live
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop."""
+        self._live.hub.close()
+        await super().shutdown(sockets)

@@ -59,7 +59,7 @@ export class Detail {
       Duration: `${durationText(alarm.endTime - alarm.startTime)}, ${alarm.rows} rows`,
       "Largest score": `${numberText(alarm.peak_score)} at ${clockText(timeOf(alarm.peak))}, threshold ${numberText(alarm.threshold)}`,
       "Reported events": alarm.events === null ? "" : alarm.events.join(", ") || "none",
-      Model: alarm.model_version.slice(0, 12),
+      Model: alarm.model_version.slice(0, 8),
     };
     byId("facts").replaceChildren(...Object.entries(facts).filter(([, text]) => text).map(([name, text]) =>
       element("div", {}, element("dt", {}, name), element("dd", {}, text))));

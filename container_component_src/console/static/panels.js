@@ -2,7 +2,7 @@
 
 import { byId, element, momentText, numberText, timeOf } from "./text.js";
 
-const REASONS = { distribution: "distribution", missing: "missing values", outside: "outside the training range" };
+const REASONS = { distribution: "distribution", missing: "missing values", outside: "outside the usual range" };
 
 export function showDrift(drift) {
   const rows = drift ? Object.entries(drift.drifted) : [];

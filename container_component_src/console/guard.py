@@ -6,6 +6,7 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import urlsplit
 
+from fastapi import HTTPException
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -28,10 +29,6 @@ SECURITY_HEADERS = {
 logger = logging.getLogger(__name__)
 
 
-class TooLargeError(Exception):
-    """A body is larger than any that the console takes."""
-
-
 class Guard:
     """Refuses requests that must not reach the application, and adds headers to all answers.
 
@@ -52,24 +49,14 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers, started = Headers(scope=scope), False
 
         async def with_headers(message: Message) -> None:
-            nonlocal started
             if message["type"] == "http.response.start":
-                started = True
                 _add_headers(message)
             await send(message)
 
-        refusal = self._refusal(scope, headers)
-        if refusal is not None:
-            await refusal(scope, receive, with_headers)
-            return
-        try:
-            await self._app(scope, _limited(receive), with_headers)
-        except TooLargeError:
-            if not started:
-                await _problem(413, _too_large())(scope, receive, with_headers)
+        answer = self._refusal(scope, Headers(scope=scope)) or self._app
+        await answer(scope, _limited(receive), with_headers)
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         """Return the answer to a request that must not pass, otherwise None."""
@@ -147,7 +134,7 @@ def _limited(receive: Receive) -> Receive:
         message = await receive()
         total += len(message.get("body", b""))
         if total > MOST_BODY_BYTES:
-            raise TooLargeError
+            raise HTTPException(413, _too_large())
         return message
 
     return counted

@@ -139,7 +139,9 @@ class Running:
 
 
 @asynccontextmanager
-async def console(folder: Path, token: str = "", host: str = "localhost:8090", **options: Any) -> AsyncIterator[Running]:
+async def console(
+    folder: Path, token: str = "", host: str = "localhost:8090", **options: Any
+) -> AsyncIterator[Running]:
     """Run a console whose files are in a folder; it looks at them at the start, and in `live.refresh`."""
     settings = arguments(folder, **options)
     ticks = itertools.count(START)

@@ -31,7 +31,9 @@ def test_loopback_needs_no_token(tmp_path: Path) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.7", "example.org"])
 def test_other_addresses_need_a_token(host: str, tmp_path: Path) -> None:
     reachable = arguments(tmp_path, host=host)
-    with pytest.raises(InputError, match="other machines can reach this address, but there is no token; set CONSOLE_TO"):
+    with pytest.raises(
+        InputError, match="other machines can reach this address, but there is no token; set CONSOLE_TO"
+    ):
         read_token(reachable, {"CONSOLE_TOKEN": " "})
     assert read_token(reachable, {"CONSOLE_TOKEN": TOKEN}) == TOKEN
 

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +25,8 @@ from container_component_src.storage import Location
 from container_component_src.telemetry.arrow import TIMESTAMP_TYPE, to_arrow, values_of
 from container_component_src.telemetry.parquet import ParquetTable, open_parquet
 
-RECEIVED, TIMESTAMP = "received", "timestamp"
+RECEIVED: Final = "received"
+TIMESTAMP: Final = "timestamp"
 VALUE, EXPECTED = "value.", "expected."  # prefixes of the columns of a channel
 FIELDS = pa.schema(
     [
@@ -96,7 +97,7 @@ def write_payloads(root: Location, channels: Sequence[str], payloads: Sequence[P
     for day, found in days.items():
         name = "-".join(f"{_time_of_day(item.received):%H%M%S%f}" for item in (found[0], found[-1]))
         file = root / f"date={_date(day)}" / f"{name}-{uuid.uuid4().hex[:8]}.parquet"
-        table = pa.concat_tables([_table(payload, channels) for payload in found])
+        table = payload_table(found, channels)
         with file.open_output() as output:
             pq.write_table(table, output, compression="zstd", write_statistics=[RECEIVED, TIMESTAMP])
 
@@ -173,6 +174,11 @@ def payloads_of(
             table = table.filter(pc.and_(pc.greater_equal(times, period.start), pc.less(times, period.end)))
         if table.num_rows:
             yield table
+
+
+def payload_table(payloads: Iterable[Payload], channels: Sequence[str]) -> pa.Table:
+    """Return payloads as a table with the columns of the log, in their order."""
+    return pa.concat_tables([_schema(channels).empty_table(), *(_table(payload, channels) for payload in payloads)])
 
 
 def payload_files(root: Location, period: Period | None = None) -> Iterator[Location]:

@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ from hypothesis.extra import numpy as arrays
 from container_component_src import storage
 from container_component_src.telemetry import payload_log
 from container_component_src.telemetry.arrow import timestamps_of
+from container_component_src.telemetry.parquet import open_parquet
 from container_component_src.telemetry.payload_log import (
     FIELDS,
     Payload,
@@ -43,7 +45,9 @@ def test_a_log_has_the_rows_that_were_written(
 ) -> None:
     root, rows = tmp_path_factory.mktemp("log"), len(values)
     scores, times = np.linspace(0, 1, rows), NOON + np.arange(rows)
-    optional = {"smoothed_scores": scores * 2, "timestamps": times, "alarms": scores > 0.5} if smoothed else {}
+    optional: dict[str, Any] = (
+        {"smoothed_scores": scores * 2, "timestamps": times, "alarms": scores > 0.5} if smoothed else {}
+    )
     write(root, Payload(NOON + 7, "id 1", "v1", np.arange(rows) + 5, values, -values, scores, **optional))
 
     found = read_payload_log(str(root), CHANNELS)
@@ -113,11 +117,10 @@ def test_each_day_has_a_folder(tmp_path: Path) -> None:
 
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
-    original = payload_log.open_parquet
 
     def counted(file: storage.Location, fix: str) -> pq.ParquetFile:
         names.append(file.path.rpartition("date=")[2][:17])
-        return original(file, fix)
+        return open_parquet(file, fix)
 
     monkeypatch.setattr(payload_log, "open_parquet", counted)
     return names

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from container_component_src import storage
 from container_component_src.errors import InputError, StepError
 from container_component_src.storage import Location
 from container_component_src.telemetry import payload_writer
@@ -158,9 +159,9 @@ def test_days_that_are_too_old_are_deleted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     now = NOON + 3 * DAY
-    monkeypatch.setattr(payload_writer.time, "time_ns", lambda: now)
+    monkeypatch.setattr("time.time_ns", lambda: now)
     for day in range(3):
-        write_payloads(payload_writer.storage.resolve(str(tmp_path)), CHANNELS, [payload(NOON + day * DAY)])
+        write_payloads(storage.resolve(str(tmp_path)), CHANNELS, [payload(NOON + day * DAY)])
     PayloadWriter(str(tmp_path), CHANNELS, days=1).close()
     assert [folder.name for folder in tmp_path.iterdir()] == ["date=2023-11-17"]
     PayloadWriter(str(tmp_path), CHANNELS, days=0).close()

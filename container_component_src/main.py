@@ -38,7 +38,7 @@ COMMANDS_BY_PURPOSE = {
         "cleanup",
     ),
     "Started by steps": ("run_training", "serve_predictor", "serve_transformer"),
-    "Example data, client and checks": ("generate_telemetry", "query_model", "doctor"),
+    "Example data, client and checks": ("generate_telemetry", "query_model", "check_drift", "doctor"),
     "Operation": ("console",),
 }
 COMMANDS = tuple(chain.from_iterable(COMMANDS_BY_PURPOSE.values()))

@@ -1,13 +1,13 @@
 """Result of a check for drift, stored as a JSON file; undefined numbers are null, never NaN."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field, FiniteFloat, ValidationError
 
 from container_component_src import storage
+from container_component_src.alarms.alarm import Time
 from container_component_src.errors import InputError
 from container_component_src.steps.drift import DriftLimits
 from container_component_src.values import Frozen, describe
@@ -39,7 +39,7 @@ class ValueDrift(Frozen):
     outside_share: Share | None  # of the values, outside the range of the reference; None if there is no value
     drifted: bool
     reasons: tuple[DriftReason, ...]  # why it has drifted
-    since: datetime | None  # start of the time with drift; None: no drift
+    since: Time | None  # start of the time with drift; None: no drift
 
 
 class DriftReport(Frozen):
@@ -48,8 +48,8 @@ class DriftReport(Frozen):
     Channels that have drifted come first, then those with the largest population stability index.
     """
 
-    start: datetime  # time of the first row
-    end: datetime  # time of the last row
+    start: Time  # time of the first row
+    end: Time  # time of the last row
     rows: int = Field(ge=1)
     model_version: str
     limits: DriftLimits

@@ -207,7 +207,16 @@ class ServeTransformer(Server):
     predictor_host: NonEmpty = option("Host of the predictor, or host:port.", aliases=("--predictor_host",))
 
 
-class QueryModel(TimestampColumn):
+class TelemetryInput(TimestampColumn):
+    """Where the telemetry of a client comes from."""
+
+    input: NonEmpty = option("Telemetry in engineering units; - is stdin.", "-")
+    input_format: Literal["parquet", "csv", "json"] | None = option(
+        "Format of the input; detected from the content by default.", None
+    )
+
+
+class QueryModel(TelemetryInput):
     """Arguments of `query_model`."""
 
     command: ClassVar[str] = "query_model"
@@ -216,10 +225,6 @@ class QueryModel(TimestampColumn):
     model_name: NonEmpty = option("Name of the model.", "columbus-eclss-ad")
     host: str = option("Host header: the name of the service behind a gateway.", "")
     ca_file: str = option("Certificates to trust, as PEM. Empty: those of the system.", "")
-    input: NonEmpty = option("Telemetry in engineering units; - is stdin.", "-")
-    input_format: Literal["parquet", "csv", "json"] | None = option(
-        "Format of the input; detected from the content by default.", None
-    )
     output: str = option(
         "File for the answers to all rows, in the format of its suffix: .parquet, .csv or .ndjson. Empty: a table of "
         "the first rows is printed.",

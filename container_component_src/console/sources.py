@@ -89,7 +89,7 @@ class Sources:
         """Return what has changed; a file that cannot be read is a problem that the page shows."""
         alarms = self._look("alarms", self.alarms.poll, NewAlarms({}, False))
         if self.alarms.unreadable:
-            self._problems.setdefault("alarms", f"{self.alarms.unreadable} lines of the events are no alarms")
+            self._problems.setdefault("alarms", f"lines that are no alarms: {self.alarms.unreadable}")
         return Readings(
             alarms=alarms.alarms,
             all_alarms=alarms.restarted,

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 import orjson
@@ -51,12 +51,14 @@ class Live:
         sources: The files.
         now: Clock of the verdicts, nanoseconds since 1970-01-01 UTC.
         ranges: Usual values by channel, in engineering units.
+        given: Verdicts that were given here since the last look at the files began.
     """
 
     arguments: Console
     sources: Sources
     now: Callable[[], int]
     ranges: Ranges = field(default_factory=dict)
+    given: dict[str, Feedback] = field(default_factory=dict)
     watching: asyncio.Task[None] | None = None
     state: State = field(default_factory=State)
     hub: Hub = field(default_factory=Hub)
@@ -64,7 +66,11 @@ class Live:
 
     async def refresh(self) -> None:
         """Look at the files once, and tell the browsers what has changed."""
-        for name, content in self.state.apply(await asyncio.to_thread(self.sources.poll)):
+        self.given.clear()
+        found = await asyncio.to_thread(self.sources.poll)
+        if found.verdicts is not None:  # it may have been read before a verdict was written
+            found = replace(found, verdicts={**found.verdicts, **self.given})
+        for name, content in self.state.apply(found):
             self.hub.publish(name, content)
 
     async def watch(self) -> None:
@@ -87,6 +93,7 @@ class Live:
             subsystem=alarm.subsystem,
         )
         await asyncio.to_thread(self.sources.verdicts.add, verdict)
+        self.given[verdict.alarm_id] = verdict
         self.hub.publish(*self.state.give(verdict))
         return verdict
 

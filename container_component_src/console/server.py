@@ -6,6 +6,7 @@ import socket
 import time
 
 import uvicorn
+from fastapi import FastAPI
 
 from container_component_src.console.access import Access, read_token
 from container_component_src.console.app import Live, create_app
@@ -29,8 +30,17 @@ def serve(arguments: Console) -> None:
     access = Access(read_token(arguments, os.environ))
     ranges = training_ranges(open_info(arguments.bundle)) if arguments.bundle else {}
     live = Live(arguments, Sources.of(arguments), time.time_ns, ranges)
-    config = uvicorn.Config(
-        create_app(live, access),
+    config = server_config(create_app(live, access), arguments)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
+    logger.info("operator's console at http://%s:%d%s", host, arguments.port, ", with a token" if access.needed else "")
+    ConsoleServer(config, live).run()
+
+
+def server_config(app: FastAPI, arguments: Console) -> uvicorn.Config:
+    """Return the settings of the server."""
+    return uvicorn.Config(
+        app,
         host=arguments.host,
         port=arguments.port,
         log_config=None,
@@ -41,14 +51,15 @@ def serve(arguments: Console) -> None:
         limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
-    logger.info("operator's console at http://%s:%d%s", host, arguments.port, ", with a token" if access.needed else "")
-    _Server(config, live).run()
 
 
-class _Server(uvicorn.Server):
-    """A server that ends the streams of events when it stops; it would wait for them."""
+class ConsoleServer(uvicorn.Server):
+    """A server that ends the streams of events when it stops; it would wait for them.
+
+    Args:
+        config: Its settings.
+        live: What the routes work with.
+    """
 
     def __init__(self, config: uvicorn.Config, live: Live) -> None:
         super().__init__(config)

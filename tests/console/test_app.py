@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from container_component_src.alarms.tracker import AlarmState
-from container_component_src.console.app import LONGEST_COMMENT
+from container_component_src.console.app import LONGEST_COMMENT, GivenVerdict
 from container_component_src.telemetry.timestamps import to_iso
-from container_component_src.telemetry.verdicts import Verdict, read_feedback
+from container_component_src.telemetry.verdicts import Feedback, Verdict, read_feedback
 from tests.console.consoles import (
     CHANNELS,
     MODEL,
@@ -22,6 +22,8 @@ from tests.console.consoles import (
     payload,
     write_payload,
 )
+
+GIVEN = GivenVerdict(verdict=Verdict.TRUE, by="Ana")
 
 
 def run(work: Coroutine[object, object, None]) -> None:
@@ -99,6 +101,30 @@ def test_a_verdict_survives_a_restart_and_one_by_others_appears(tmp_path: Path) 
                 alarm(0).id: "true",
                 alarm(1).id: "false",
             }
+
+    run(work())
+
+
+def test_a_verdict_that_is_given_during_a_look_at_the_files_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(tmp_path / "alarms.ndjson", alarm(0), alarm(1))
+
+    async def work() -> None:
+        async with console(tmp_path) as running, console(tmp_path) as other:
+            await other.give(alarm(1).id)
+            read, loop = running.live.sources.verdicts.poll, asyncio.get_running_loop()
+
+            def slow() -> dict[str, Feedback] | None:
+                found = read()
+                asyncio.run_coroutine_threadsafe(
+                    running.live.give(running.live.alarm(alarm(0).id), GIVEN), loop
+                ).result()
+                return found
+
+            monkeypatch.setattr(running.live.sources.verdicts, "poll", slow)
+            await running.live.refresh()
+            assert {*running.live.state.verdicts} == {alarm(0).id, alarm(1).id}
 
     run(work())
 

@@ -6,6 +6,7 @@ import { VERDICTS, byId, clockText, dateText, durationText, element, momentText,
 
 const REMEMBERED = "console-operator";
 const AGAIN = 5000; // milliseconds between two readings of the series of an alarm that lasts
+const STAYS = 120; // milliseconds after which an alarm is not just one on the way to another
 
 export class Detail {
   constructor() {
@@ -127,19 +128,23 @@ export class Detail {
     }
     const reading = { abort: new AbortController(), timer: 0 };
     this.reading = reading;
-    readSeries(alarm.id, reading.abort.signal).then((series) => {
+    reading.timer = setTimeout(() => this.fetch(reading, alarm), other ? STAYS : 0);
+  }
+
+  async fetch(reading, alarm) {
+    try {
+      const series = await readSeries(alarm.id, reading.abort.signal);
       if (this.reading !== reading) return;
       this.series = series;
       this.draw();
-    }, (error) => {
+    } catch (error) {
       if (this.reading === reading) this.clear(`The payload log cannot be read: ${error.message}`);
-    }).finally(() => {
-      reading.timer = setTimeout(() => {
-        if (this.reading !== reading) return;
-        this.reading = null;
-        if (this.alarm?.id === alarm.id && this.alarm.end !== alarm.end) this.read(false);
-      }, AGAIN);
-    });
+    }
+    reading.timer = setTimeout(() => {
+      if (this.reading !== reading) return;
+      this.reading = null;
+      if (this.alarm.id === alarm.id && this.alarm.end !== alarm.end) this.read(false);
+    }, AGAIN);
   }
 
   clear(note) {

@@ -26,7 +26,7 @@ AUDIT_TOOLS := pip-audit==2.10.1 cyclonedx-bom==7.5.0
 JUPYTER := jupyterlab==4.6.6
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-containers serve console notebook test test-fast test-cluster lint format lock reference bench compile image check-image audit sbom clean
+.PHONY: help run run-containers runs serve console notebook test test-fast test-cluster lint format lock reference bench compile image check-image audit sbom clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s:\n", substr($$0, 5) } \
@@ -41,6 +41,9 @@ run-containers: $(VENV)/.run ## Run the pipeline with each step in a container o
 	@CONTAINER_ENGINE="$(filter-out buildah,$(ENGINE))" $(PY) pipeline/compile_and_run_pipeline.py --local --containers $(ARGS)
 
 ##@ Look
+
+runs: $(VENV)/.run ## List the runs of this machine; options: ARGS="--compare ID ID", ARGS="--remote" for a cluster
+	@$(PY) -m pipeline.runs $(ARGS)
 
 serve: $(VENV)/.run ## Serve the model of the last run on this machine until Ctrl-C; options: ARGS="--port 9090"
 	@$(PY) -m pipeline.serve_last_model $(ARGS)
@@ -90,7 +93,7 @@ bench: $(VENV)/.test ## Benchmark every stage; options: ARGS="--rows 100000"
 
 clean: ## Delete the virtual environment and caches of tools; ALL=1: also example data and results of runs
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis local_data/*.yaml sbom.json junit.xml
-	$(if $(filter 1,$(ALL)),rm -rf $(addprefix local_data/,example outputs cache last_run containers))
+	$(if $(filter 1,$(ALL)),rm -rf $(addprefix local_data/,example outputs cache runs last_run containers))
 
 ##@ Image
 

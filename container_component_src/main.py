@@ -38,8 +38,8 @@ COMMANDS_BY_PURPOSE = {
         "cleanup",
     ),
     "Started by steps": ("run_training", "serve_predictor", "serve_transformer"),
-    "Example data, client and checks": ("generate_telemetry", "query_model", "check_drift", "doctor"),
-    "Operation": ("console",),
+    "Example data and checks": ("generate_telemetry", "doctor"),
+    "Operation": ("query_model", "score_stream", "check_drift", "console"),
 }
 COMMANDS = tuple(chain.from_iterable(COMMANDS_BY_PURPOSE.values()))
 

@@ -42,6 +42,7 @@ class Paths(Frozen):
     archives: Uri  # prefix that holds the parquet archives
     reports: Uri  # the anomaly reports (.xls, .xlsx or .csv)
     work_dir: LocalPath = Path("local_data")  # outputs, cache and logs of local runs
+    kept_runs: int = Field(default=20, ge=1)  # local runs whose reports and logs stay, beside deployed ones
     data_root: OptionalUri = ""  # folder of datasets in a store of your own; empty: where the pipeline keeps artifacts
 
 

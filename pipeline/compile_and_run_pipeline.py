@@ -241,7 +241,10 @@ def run_on_this_machine(
     image = settings.image.reference if containers else ""
     if image:
         work_dir = work_dir / "containers"
-    return run_locally(LocalRunOptions(yaml_path, arguments, work_dir, cache=cache, image=image)).exit_code
+    kept = settings.paths.kept_runs
+    return run_locally(
+        LocalRunOptions(yaml_path, arguments, work_dir, cache=cache, image=image, kept_runs=kept)
+    ).exit_code
 
 
 def make_example_data(settings: Settings, parameters: dict[str, str], folder: Path) -> None:

@@ -13,6 +13,7 @@ def check_drift(arguments: CheckDrift) -> None:
     """Compare telemetry with the training data of a model. The exit code is 3 if the limits are exceeded."""
     import time
 
+    from container_component_src import storage
     from container_component_src.drift import metrics
     from container_component_src.drift.detection import count_rows, make_report
     from container_component_src.drift.summary import summary
@@ -20,6 +21,8 @@ def check_drift(arguments: CheckDrift) -> None:
     from container_component_src.report.drift_page import write_drift_page
     from container_component_src.serving.client.period import TelemetryOfPeriod
 
+    for target in filter(None, (arguments.output, arguments.page)):
+        storage.resolve(target).check_output()
     info = open_info(arguments.bundle_path)
     telemetry = TelemetryOfPeriod.of(arguments, info)
     rows = telemetry.pieces()

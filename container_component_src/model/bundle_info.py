@@ -148,6 +148,11 @@ class BundleInfo(Frozen):
         """What all alarms of the model have in common."""
         return AlarmSource(self.version, self.calibrated.rule, self.calibrated.subsystems)
 
+    @property
+    def context_rows(self) -> int:
+        """Number of earlier rows that the smoothed score of a row depends on."""
+        return self.smoother().context_rows + self.architecture.window_steps - 1
+
     def smoother(self) -> Smoother:
         """Return a new smoother for the scores that are compared with the threshold."""
         settings = self.calibrated.settings

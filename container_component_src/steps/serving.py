@@ -216,15 +216,22 @@ class TelemetryInput(TimestampColumn):
     )
 
 
-class QueryModel(TelemetryInput):
+class ServiceAddress(Arguments):
+    """Where a client finds a deployed model."""
+
+    url: str = option("Address of the service, or of the gateway with the path before /v2.")
+    model_name: NonEmpty = option("Name of the model.", "columbus-eclss-ad")
+    host: str = option("Host header: the name of the service behind a gateway.", "")
+    ca_file: str = option("Certificates to trust, as PEM. Empty: those of the system.", "")
+    timeout: float = option("Seconds to wait for an answer.", 60.0, gt=0)
+
+
+class QueryModel(TelemetryInput, ServiceAddress):
     """Arguments of `query_model`."""
 
     command: ClassVar[str] = "query_model"
 
     url: NonEmpty = option("Address of the service, or of the gateway with the path before /v2.")
-    model_name: NonEmpty = option("Name of the model.", "columbus-eclss-ad")
-    host: str = option("Host header: the name of the service behind a gateway.", "")
-    ca_file: str = option("Certificates to trust, as PEM. Empty: those of the system.", "")
     output: str = option(
         "File for the answers to all rows, in the format of its suffix: .parquet, .csv or .ndjson. Empty: a table of "
         "the first rows is printed.",
@@ -238,7 +245,6 @@ class QueryModel(TelemetryInput):
     )
     alarms_only: bool = flag("Print only rows above the alarm threshold or with a dead channel.")
     rows: int = option("Rows to print, and alarms.", 20, ge=1)
-    timeout: float = option("Seconds to wait for an answer.", 60.0, gt=0)
 
     @model_validator(mode="after")
     def _one_way_with_missing_values(self) -> Self:

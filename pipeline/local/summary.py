@@ -11,9 +11,9 @@ from typing import Any
 
 from kfp import dsl
 
+from pipeline.run_folders import PAGE_SUFFIX, SUMMARY
 from pipeline.steps import StepRecord, StepState
 
-PAGE_SUFFIX = ".html"  # by which a browser knows a page; kfp.local names artifacts without a suffix
 _EXTENT = ("start", "end", "rows", "channels")  # of the data, in the metadata of a dataset
 _RAN = {StepState.SUCCEEDED, StepState.CACHED}
 
@@ -69,14 +69,14 @@ class RunSummary:
         headline: Metrics for the terminal, each as `name: text`.
         metrics: Metadata of the metrics artifacts by artifact name.
         report: Path of the report; None if this run has not written one.
-        earlier_report: Path of the report of an earlier run; None if this run has one.
+        earlier_report: Path of the last report of an earlier run; None if this run has one.
         gate: Conditions of the deployment and whether the model meets them; None if they were not checked.
         model: Path of the model.
-        artifacts: Paths of the artifacts by name; in a loop, that of the last iteration. Pages are those in `last_run`.
-        pages: Files of the pages to copy to `last_run`, by the name of the artifact.
+        artifacts: Paths of the artifacts by name; in a loop, that of the last iteration. Pages are those in `folder`.
+        pages: Files of the pages to copy to `folder`, by the name of the artifact.
         deployed: Whether this run deployed the model.
         message: Reason of a failure that no step explains.
-        last_run: Folder with summary.json, the copies of the pages and the logs.
+        folder: Folder with summary.json, the copies of the pages and the logs.
     """
 
     status: RunStatus
@@ -93,7 +93,7 @@ class RunSummary:
     pages: dict[str, Path]
     deployed: bool
     message: str
-    last_run: Path
+    folder: Path
 
     @property
     def exit_code(self) -> int:
@@ -109,7 +109,8 @@ def summarize(
     started: datetime,
     records: Sequence[StepRecord],
     message: str,
-    last_run: Path,
+    folder: Path,
+    earlier_report: Path | None,
     rules: SummaryRules,
 ) -> RunSummary:
     """Return the outcome of a run, collected from the outputs of its steps.
@@ -121,7 +122,8 @@ def summarize(
         started: Its start.
         records: Steps of the run, which have all ended.
         message: Reason of a failure that no step explains.
-        last_run: Folder for summary.json, the copies of the pages and the logs.
+        folder: Folder for summary.json, the copies of the pages and the logs.
+        earlier_report: Path of the last report of an earlier run; None if there is none.
         rules: Names of the summary's values among the outputs.
     """
     metrics: dict[str, dict[str, Any]] = {}
@@ -134,11 +136,10 @@ def summarize(
         artifacts[name] = artifact.uri
         if artifact.schema_title == rules.page_type:
             pages[name] = Path(artifact.uri)
-            artifacts[name] = str(last_run / f"{name}{PAGE_SUFFIX}")
+            artifacts[name] = str(folder / f"{name}{PAGE_SUFFIX}")
         paths[artifact.schema_title] = artifact.uri
         if artifact.schema_title == rules.metrics_type:
             metrics.setdefault(name, {}).update(artifact.metadata)
-    report = last_run / f"{rules.report}{PAGE_SUFFIX}"
     gate = artifacts.get(rules.gate)
     return RunSummary(
         status=status,
@@ -153,22 +154,22 @@ def summarize(
         steps=tuple(records),
         headline=tuple(_output(records, rules.headline).splitlines()),
         metrics=metrics,
-        report=report if rules.report in pages else None,
-        earlier_report=report if rules.report not in pages and report.exists() else None,
+        report=Path(artifacts[rules.report]) if rules.report in pages else None,
+        earlier_report=None if rules.report in pages else earlier_report,
         gate=_read(gate) if gate else None,
         model=paths.get(rules.model_type),
         artifacts=artifacts,
         pages=pages,
         deployed=any(r.planned.name == rules.deploy_step and r.state is StepState.SUCCEEDED for r in records),
         message=message,
-        last_run=last_run,
+        folder=folder,
     )
 
 
 def write_summary(summary: RunSummary) -> None:
     """Write summary.json and the copies of the pages atomically."""
     for name, page in summary.pages.items():
-        temporary = summary.last_run / f"{name}{PAGE_SUFFIX}.tmp"
+        temporary = summary.folder / f"{name}{PAGE_SUFFIX}.tmp"
         shutil.copyfile(page, temporary)
         temporary.replace(summary.artifacts[name])
     written = [_written_bytes(step) for step in summary.steps]
@@ -199,9 +200,9 @@ def write_summary(summary: RunSummary) -> None:
         "artifacts": summary.artifacts,
         "deployed": summary.deployed,
     }
-    temporary = summary.last_run / "summary.json.tmp"
+    temporary = summary.folder / f"{SUMMARY}.tmp"
     temporary.write_text(json.dumps(document, indent=2), encoding="utf-8")
-    temporary.replace(summary.last_run / "summary.json")
+    temporary.replace(summary.folder / SUMMARY)
 
 
 def _written_bytes(step: StepRecord) -> int:

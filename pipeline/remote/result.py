@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from pipeline.outcome import Outcome, query_command
@@ -16,8 +17,23 @@ _DRIVER = re.compile(r"\.deploy-if-good-driver$")
 _INPUT = re.compile(r'"(gate_reason|headline|service_name|namespace)":\s*("(?:[^"\\]|\\.)*")')
 
 
-def outcome_of(workspace: Workspace, run_id: str, workflow: Workflow | None) -> Outcome:
-    """Return what is known of a run.
+@dataclass(frozen=True)
+class RunResult:
+    """What is known of the model of a run.
+
+    Attributes:
+        decided: Whether the run got as far as deciding about the deployment.
+        deployed: Whether it deployed the model.
+        given: What the deployment was given: reason of the gate, headline, name and namespace of the service.
+    """
+
+    decided: bool
+    deployed: bool
+    given: Mapping[str, str]
+
+
+def result_of(workspace: Workspace, run_id: str, workflow: Workflow | None) -> RunResult:
+    """Return what is known of the model of a run.
 
     The API does not return the outputs of steps. Those of the gate and the evaluation are in the log of the pod that
     passes them on to the deployment, which runs even if both were cached.
@@ -29,12 +45,21 @@ def outcome_of(workspace: Workspace, run_id: str, workflow: Workflow | None) -> 
     """
     nodes = workflow.nodes if workflow else ()
     driver = next((node for node in nodes if _DRIVER.search(node.name)), None)
-    deployed = any(node.task == _DEPLOYMENT_TASK for node in nodes)
-    given = {
-        name: json.loads(text) for name, text in _INPUT.findall(node_log(workspace, run_id, driver) if driver else "")
-    }
+    deployment = [node for node in nodes if node.task == _DEPLOYMENT_TASK]
+    log = node_log(workspace, run_id, driver) if driver else ""
+    return RunResult(
+        decided=bool(driver or deployment),
+        deployed=bool(deployment) and not any(node.failed for node in Workflow("", tuple(deployment)).pods()),
+        given={name: json.loads(text) for name, text in _INPUT.findall(log)},
+    )
+
+
+def outcome_of(workspace: Workspace, run_id: str, workflow: Workflow | None) -> Outcome:
+    """Return what is known of a run that succeeded; arguments are those of `result_of`."""
+    result = result_of(workspace, run_id, workflow)
+    given, deployed = result.given, result.deployed
     gate: Sequence[str] = ()
-    if driver or deployed:
+    if result.decided:
         reason = given.get("gate_reason", "the report says why")
         gate = [f"{'passed' if deployed else 'failed'}: {reason}"]
     name, namespace = given.get("service_name", ""), given.get("namespace") or workspace.namespace

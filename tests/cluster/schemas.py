@@ -31,6 +31,7 @@ MODELS = {
     "PyTorchJob": (training.models, "KubeflowOrgV1PyTorchJob"),
     "Experiment": (katib.models, "V1beta1Experiment"),
     "Job": (client, "V1Job"),
+    "CronJob": (client, "V1CronJob"),
     "Pod": (client, "V1Pod"),
     "InferenceService": (load_kserve(), "V1beta1InferenceService"),
 }

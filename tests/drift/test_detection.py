@@ -1,6 +1,7 @@
 """Drift is found, traced to its channels and dated, and normal telemetry shows none."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from tests.drift.cases import (
     reference,
     times,
 )
-from tests.serving.bundles import CHANNELS
+from tests.serving.bundles import CHANNELS, bundle_info
 
 HALF = ROWS // 2
 
@@ -92,7 +93,7 @@ def test_a_channel_without_any_value_is_missing(info: BundleInfo) -> None:
 
 def test_values_outside_the_known_range_are_a_drift_even_in_a_short_period(info: BundleInfo) -> None:
     rows = normal_rows()
-    short = Rows(rows.timestamps[:30], rows.values[:30] + [0, 0, 40 * 6])
+    short = Rows(rows.timestamps[:30], rows.values[:30] + np.array([0, 0, 40 * 6]))
     found = find_drift(info, [short]).channels["fan_speed"]
     assert found.reasons == (DriftReason.OUTSIDE,)
     assert found.outside_share == 1
@@ -156,9 +157,7 @@ def test_a_model_without_a_scaler_has_references_in_engineering_units(info: Bund
 
 
 def test_a_model_that_was_trained_before_is_refused() -> None:
-    from tests.serving.bundles import bundle_info
-
-    with pytest.raises(InputError, match="does not know how channel 'cabin_pressure' was distributed.*; train again"):
+    with pytest.raises(InputError, match=r"does not know how channel 'cabin_pressure' was distributed.*; train again"):
         find_drift(bundle_info(), [normal_rows()])
 
 
@@ -167,7 +166,7 @@ def test_a_period_without_rows_is_refused(info: BundleInfo) -> None:
         find_drift(info, [])
 
 
-def test_the_result_is_read_back(info: BundleInfo, tmp_path: object) -> None:
+def test_the_result_is_read_back(info: BundleInfo, tmp_path: Path) -> None:
     report = find_drift(info, [changed({"fan_speed": 2.0})])
     report.write(f"{tmp_path}/drift.json")
     assert DriftReport.read(f"{tmp_path}/drift.json") == report

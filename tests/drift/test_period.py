@@ -1,5 +1,7 @@
 """Counting the rows of a period: any pieces, any order, bounded memory."""
 
+from random import Random
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -40,7 +42,7 @@ def test_a_part_without_a_value_has_no_mean_and_no_length() -> None:
     st.lists(st.integers(0, 40), max_size=5),
     st.randoms(use_true_random=False),
 )
-def test_pieces_and_order_do_not_matter(rows: list[tuple[int, float]], cuts: list[int], random: st.randoms) -> None:
+def test_pieces_and_order_do_not_matter(rows: list[tuple[int, float]], cuts: list[int], random: Random) -> None:
     def counted(rows: list[tuple[int, float]], cuts: list[int]) -> PeriodCounts:
         period = PeriodCounts(REFERENCES)
         for piece in np.split(np.array(rows), sorted(cuts)):

@@ -167,7 +167,7 @@ class AnomalyModel(Model):
                 "window_steps": self.service.info.architecture.window_steps,
                 "smoothing": settings.smoothing.value,
                 "smoothing_window": settings.smoothing_window,
-                "context_rows": info.smoother().context_rows + info.architecture.window_steps - 1,
+                "context_rows": info.context_rows,
                 "impute_missing": self.service.info.impute_missing,
                 "dead_after": self.service.options.arguments.dead_after,
                 "max_body_bytes": self.service.options.max_body_bytes,

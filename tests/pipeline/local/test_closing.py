@@ -28,7 +28,7 @@ def told(folder: Path, **known: Any) -> list[str]:
     values: dict[str, Any] = {
         "status": RunStatus.SUCCEEDED, "pipeline": "p", "run": {}, "steps": (), "headline": HEADLINE, "metrics": {},
         "report": folder / "report.html", "earlier_report": None, "gate": None, "model": "/model", "artifacts": {},
-        "pages": {}, "deployed": False, "message": "", "last_run": folder,
+        "pages": {}, "deployed": False, "message": "", "folder": folder,
     }  # fmt: skip
     output = io.StringIO()
     print_summary(RunSummary(**{**values, **known}), Console(file=output, width=80))

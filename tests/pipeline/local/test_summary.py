@@ -28,7 +28,8 @@ def summarized(folder: Path, *records: StepRecord) -> tuple[RunSummary, dict[str
         started=STARTED,
         records=records,
         message="",
-        last_run=folder,
+        folder=folder,
+        earlier_report=None,
         rules=SummaryRules(),
     )
     write_summary(summary)

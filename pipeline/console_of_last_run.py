@@ -20,6 +20,7 @@ from container_component_src.steps.console import CONSOLE_PORT, Console
 from container_component_src.storage import resolve
 from container_component_src.telemetry.payload_log import Payload, write_payloads
 from pipeline.options import HomePath
+from pipeline.run_folders import LAST_RUN, SUMMARY
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 _RUN_FIRST = "run the pipeline to its end with `make run`"
@@ -67,7 +68,7 @@ def last_console(work_dir: Path, port: int) -> Console:
     return Console(
         alarms=artifacts["alarms"],
         bundle=artifacts["calibrated_model"],
-        payload_log=str(work_dir / "last_run" / "payload_log") if scored else "",
+        payload_log=str(work_dir / LAST_RUN / "payload_log") if scored else "",
         feedback=str(work_dir / "feedback.csv"),
         port=port,
         **({"title": title} if title else {}),
@@ -123,12 +124,12 @@ def _artifacts(work_dir: Path) -> dict[str, str]:
     """
     artifacts: dict[str, str] = _summary(work_dir)["artifacts"]
     if not {"alarms", "calibrated_model"} <= artifacts.keys():
-        raise InputError(f"{work_dir / 'last_run'}: the last run has no alarms", fix=_RUN_FIRST)
+        raise InputError(f"{work_dir / LAST_RUN}: the last run has no alarms", fix=_RUN_FIRST)
     return artifacts
 
 
 def _summary(work_dir: Path) -> dict[str, Any]:
-    file = work_dir / "last_run" / "summary.json"
+    file = work_dir / LAST_RUN / SUMMARY
     if not file.is_file():
         raise InputError(f"{file}: no such file", fix=_RUN_FIRST)
     summary: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from container_component_src.console.access import Access, read_token
 from container_component_src.console.app import Live, create_app
 from container_component_src.console.sources import Sources
+from container_component_src.errors import InputError
 from container_component_src.model.bundle_info import open_info
 from container_component_src.report.signals import training_ranges
 from container_component_src.steps.console import Console
@@ -25,16 +26,18 @@ def serve(arguments: Console) -> None:
     """Serve the console until the process is told to stop.
 
     Raises:
-        InputError: There is no token although other machines reach the console, or the bundle is damaged.
+        InputError: There is no token although other machines reach the console, the bundle is damaged, or the port is
+            taken.
     """
     access = Access(read_token(arguments, os.environ))
     ranges = training_ranges(open_info(arguments.bundle)) if arguments.bundle else {}
     live = Live(arguments, Sources.of(arguments), time.time_ns, ranges)
     config = server_config(create_app(live, access), arguments)
+    sock = _listening(arguments)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     host = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
     logger.info("operator's console at http://%s:%d%s", host, arguments.port, ", with a token" if access.needed else "")
-    ConsoleServer(config, live).run()
+    ConsoleServer(config, live).run([sock])
 
 
 def server_config(app: FastAPI, arguments: Console) -> uvicorn.Config:
@@ -51,6 +54,15 @@ def server_config(app: FastAPI, arguments: Console) -> uvicorn.Config:
         limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )
+
+
+def _listening(arguments: Console) -> socket.socket:
+    address = (arguments.host, arguments.port)
+    try:
+        return socket.create_server(address, family=socket.AF_INET6 if ":" in arguments.host else socket.AF_INET)
+    except OSError as error:
+        problem = f"--host {arguments.host} --port {arguments.port}: nothing can listen there ({error.strerror})"
+        raise InputError(problem, fix="choose another --port") from error
 
 
 class ConsoleServer(uvicorn.Server):

@@ -26,7 +26,7 @@ AUDIT_TOOLS := pip-audit==2.10.1 cyclonedx-bom==7.5.0
 JUPYTER := jupyterlab==4.6.6
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-containers runs serve notebook test test-fast test-cluster lint format lock reference bench compile image check-image audit sbom clean
+.PHONY: help run run-containers runs serve console notebook test test-fast test-cluster lint format lock reference bench compile image check-image audit sbom clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s:\n", substr($$0, 5) } \
@@ -47,6 +47,9 @@ runs: $(VENV)/.run ## List the runs of this machine; options: ARGS="--compare ID
 
 serve: $(VENV)/.run ## Serve the model of the last run on this machine until Ctrl-C; options: ARGS="--port 9090"
 	@$(PY) -m pipeline.serve_last_model $(ARGS)
+
+console: $(VENV)/.run ## Open the operator's console on the last run until Ctrl-C; options: ARGS="--port 9091"
+	@$(PY) -m pipeline.console_of_last_run $(ARGS)
 
 notebook: $(VENV)/.jupyter ## Install Jupyter and open the notebooks in a browser; options: ARGS="--no-browser"
 	$(VENV)/jupyter/bin/jupyter lab $(ARGS) notebooks

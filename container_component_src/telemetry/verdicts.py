@@ -89,22 +89,28 @@ REQUIRED = tuple(name for name, field in Feedback.model_fields.items() if field.
 
 
 def write_feedback(uri: str, feedback: Iterable[Feedback]) -> None:
-    """Write a table as CSV; an existing one is replaced in one step.
-
-    Texts that a spreadsheet would take for a formula get a quote before them, which `read_feedback` removes.
+    """Write a table as CSV, see `to_csv`; an existing one is replaced in one step.
 
     Raises:
         InputError: The name does not end in `.csv`.
     """
     if not uri.lower().endswith(".csv"):
         raise InputError(f"{uri}: the name of a table of verdicts does not end in .csv", fix="rename it")
+    storage.resolve(uri).write_bytes(to_csv(feedback).encode())
+
+
+def to_csv(feedback: Iterable[Feedback]) -> str:
+    """Return a table as CSV.
+
+    Texts that a spreadsheet would take for a formula get a quote before them, which `read_feedback` removes.
+    """
     stream = io.StringIO(newline="")
     writer = csv.DictWriter(stream, COLUMNS)
     writer.writeheader()
     for item in feedback:
         cells: dict[str, str] = item.model_dump(mode="json")
         writer.writerow({name: f"'{cell}" if _FORMULA.match(cell) else cell for name, cell in cells.items()})
-    storage.resolve(uri).write_bytes(stream.getvalue().encode())
+    return stream.getvalue()
 
 
 def read_feedback(uri: str) -> list[Feedback]:

@@ -35,6 +35,7 @@ MODELS = {
     "Experiment": (katib.models, "V1beta1Experiment"),
     "Job": (client, "V1Job"),
     "CronJob": (client, "V1CronJob"),
+    **{kind: (client, f"V1{kind}") for kind in ("Deployment", "PersistentVolumeClaim", "Service")},
     "Pod": (client, "V1Pod"),
     "InferenceService": (load_kserve(), "V1beta1InferenceService"),
 }

@@ -38,7 +38,8 @@ COMMANDS_BY_PURPOSE = {
         "cleanup",
     ),
     "Started by steps": ("run_training", "serve_predictor", "serve_transformer"),
-    "Example data, client and checks": ("generate_telemetry", "query_model", "doctor"),
+    "Example data and checks": ("generate_telemetry", "doctor"),
+    "Operation": ("query_model", "score_stream", "check_drift"),
 }
 COMMANDS = tuple(chain.from_iterable(COMMANDS_BY_PURPOSE.values()))
 

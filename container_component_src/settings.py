@@ -18,7 +18,7 @@ from container_component_src.names import (
 )
 from container_component_src.steps.calibration import Subsystems
 from container_component_src.steps.data import ReportColumns
-from container_component_src.steps.serving import Replicas, ServiceName
+from container_component_src.steps.serving import PayloadLogging, Replicas, ServiceName
 from container_component_src.steps.shared import Gpus, PullPolicy, ReportSettings
 from container_component_src.values import (
     IMAGE_USER,
@@ -45,7 +45,7 @@ class Paths(Frozen):
     data_root: OptionalUri = ""  # folder of datasets in a store of your own; empty: where the pipeline keeps artifacts
 
 
-class Platform(Replicas):
+class Platform(Replicas, PayloadLogging):
     """Names that the cluster knows."""
 
     s3_secret: SecretName = "s3creds"  # noqa: S105 - the name of the Secret with the S3 credentials and endpoint

@@ -129,6 +129,7 @@ def run(options: Options) -> int:
     origin = origin_of(settings, options.config_file, PROJECT_ROOT, local=False)
     for warning in image.warnings if options.starts_a_run else ():
         click.echo(f"warning: {warning}", err=True)
+    _check_payload_log(settings)
     if not options.compile_only:
         return run_on_platform(settings, given, origin, options, image)
     compile_pipeline(settings, options.output, not options.no_cache, given, origin)
@@ -137,6 +138,18 @@ def run(options: Options) -> int:
         message = f"no cluster can read {local}, which this machine has; give s3:// addresses in [paths], or to the run"
         click.echo(f"warning: {message}", err=True)
     return 0
+
+
+def _check_payload_log(settings: Settings) -> None:
+    """Check that the pods of a service can write the payload log.
+
+    Raises:
+        InputError: It is a path of this machine.
+    """
+    uri = settings.platform.payload_log
+    if uri and not uri.startswith(S3_PREFIXES):
+        problem = f"payload_log {uri}: the pods of a service cannot write to this machine"
+        raise InputError(problem, fix="give an s3:// address in [platform]")
 
 
 def _local_paths(settings: Settings, parameters: dict[str, str]) -> str:

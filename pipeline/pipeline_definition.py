@@ -25,7 +25,7 @@ from container_component_src.steps.description import described, list_of
 from container_component_src.steps.evaluation import CheckGate, RunEvaluation, VisualizeResults
 from container_component_src.steps.maintenance import Cleanup
 from container_component_src.steps.parameters import DEFAULT_BACKEND, PIPELINE_STEPS, pipeline_parameters
-from container_component_src.steps.serving import DeployToKserve, Replicas
+from container_component_src.steps.serving import DeployToKserve, PayloadLogging, Replicas
 from container_component_src.steps.shared import Origin
 from container_component_src.steps.training import RunPyTorchJob
 from container_component_src.steps.tuning import RunKatibExperiment
@@ -238,7 +238,9 @@ def _build_deploy_if_good(tasks: TaskBuilder) -> base_component.BaseComponent:
     and `--wait` reads them there.
     """
     settings = tasks.settings
-    hosting = {name: getattr(settings.platform, name) for name in Replicas.model_fields}
+    hosting = {
+        name: getattr(settings.platform, name) for name in (*Replicas.model_fields, *PayloadLogging.model_fields)
+    }
 
     def deploy_if_good(values: Channels) -> None:
         with dsl.If(values["passed"] == True):  # noqa: E712 - the comparison is compiled

@@ -20,10 +20,11 @@ from container_component_src.command_line import run_command
 from container_component_src.errors import InputError, StepError
 from container_component_src.serving.deployment.preparation import make_service
 from container_component_src.serving.deployment.service import Service
-from container_component_src.settings import load_settings
-from container_component_src.steps.serving import HTTP_PORT, Hosting
+from container_component_src.settings import Platform, load_settings
+from container_component_src.steps.serving import HTTP_PORT, Hosting, PayloadLogging
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.timestamps import to_iso
+from container_component_src.values import in_home
 from pipeline.options import HomePath
 from pipeline.outcome import from_here, query_command, service_name
 
@@ -46,7 +47,7 @@ def serve_last_model(config_file: Path, port: int, debug: bool) -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     settings = load_settings(config_file)
     last_run = PROJECT_ROOT / settings.paths.work_dir / "last_run"
-    service, request = last_model(last_run, settings.platform.inference_service)
+    service, request = last_model(last_run, settings.platform.inference_service, hosting_of(settings.platform))
     _check_free(port)
     request_file = last_run / "request.json"
     storage.resolve(str(request_file)).write_bytes(json.dumps(request).encode())
@@ -61,12 +62,13 @@ def serve_last_model(config_file: Path, port: int, debug: bool) -> None:
         click.echo("stopped")
 
 
-def last_model(last_run: Path, name: str) -> tuple[Service, dict[str, Any]]:
+def last_model(last_run: Path, name: str, hosting: Hosting | None = None) -> tuple[Service, dict[str, Any]]:
     """Return the service of a run's model, and the body of a V1 request for it: rows of the run's test set.
 
     Args:
         last_run: Folder of the run's `summary.json`.
         name: Name of the service, if the summary does not tell the parameters of the run.
+        hosting: Options of the service.
 
     Raises:
         InputError: There is no run, it has no model, or the model was deleted.
@@ -80,7 +82,7 @@ def last_model(last_run: Path, name: str) -> tuple[Service, dict[str, Any]]:
     if (changed := summary.get("run", {}).get("parameters")) is not None:
         name = service_name(changed)
     test_set = summary["artifacts"].get("scaled_test", "")
-    service = make_service(summary["model"], test_set, name, Hosting(combined=True))
+    service = make_service(summary["model"], test_set, name, hosting or Hosting(combined=True))
     rows = list(service.smoke_request.instances)
     request: dict[str, Any] = {"instances": rows}
     if test_set:
@@ -88,6 +90,17 @@ def last_model(last_run: Path, name: str) -> tuple[Service, dict[str, Any]]:
         timestamps = dataset.read(dataset.manifest.partitions[0], ()).timestamps[: len(rows)]
         request["timestamps"] = [to_iso(timestamp) for timestamp in timestamps.tolist()]
     return service, request
+
+
+def hosting_of(platform: Platform) -> Hosting:
+    """Return how the service runs here: in one process, with the payload log of the configuration.
+
+    A relative path of the log begins at the project's folder.
+    """
+    options = platform.part(PayloadLogging).model_dump()
+    if platform.payload_log and "://" not in platform.payload_log:
+        options["payload_log"] = str(PROJECT_ROOT / in_home(platform.payload_log))
+    return Hosting(combined=True, **options)
 
 
 def how_to_call(service: Service, url: str, request: Path) -> Iterator[str]:

@@ -77,7 +77,7 @@ def _row(name: str, field: FieldInfo, role: Option) -> str:
 
 
 def _declaration(command: str) -> type[Arguments]:
-    for name in ("calibration", "data", "evaluation", "maintenance", "serving", "training", "tuning"):
+    for name in ("calibration", "data", "drift", "evaluation", "maintenance", "serving", "training", "tuning"):
         for value in vars(import_module(f"container_component_src.steps.{name}")).values():
             if isinstance(value, type) and issubclass(value, Arguments) and vars(value).get("command") == command:
                 return value

@@ -19,6 +19,8 @@ PROJECT = Path(__file__).resolve().parents[1]
 MODEL = {"distributed", "kserve", "kubernetes", "optuna", "plotly", "s3fs", "scipy.stats", "sklearn", "sympy"}
 COMPILER = {"torch._dynamo.eval_frame", "torch._inductor", "torch._decomp", "torch.export.exported_program"}
 NOT_IMPORTED = {
+    "drift.detection": MODEL | {"lightning", "pandas", "plotly", "pyarrow", "torch"},
+    "drift.result": MODEL | {"lightning", "pandas", "pyarrow", "scipy", "torch"},
     "evaluation.comparison": COMPILER | {"lightning", "pandas", "scipy.stats._stats_py"},
     "evaluation.evaluator": MODEL | COMPILER | {"lightning", "pandas", "scipy"},
     "evaluation.gate": MODEL | {"lightning", "pandas", "pyarrow", "scipy", "torch"},

@@ -52,7 +52,10 @@ NEUTRAL = {"report": ReportSettings()}  # sections whose defaults name no missio
 KEYS = [(section, key) for section in VALUES if section not in FREE for key in VALUES[section]]
 REQUIRED = {("paths", "archives"), ("paths", "reports")}
 # Is text, or may be empty.
-ANYTHING = {("paths", "work_dir"), ("paths", "data_root"), ("platform", "service_account"), ("image", "gpu_repository")}
+ANYTHING = {
+    *(("paths", "work_dir"), ("paths", "data_root"), ("platform", "service_account"), ("platform", "payload_log")),
+    ("image", "gpu_repository"),
+}
 
 
 def only(section: str) -> dict[str, Any]:
@@ -183,6 +186,7 @@ def test_without_limits_the_defaults_are_numbers_of_the_declared_types() -> None
         ("image", "tag", "a b"),
         ("paths", "archives", "s3://key:secret@bucket/a"),
         ("paths", "data_root", "gs://bucket"),
+        ("platform", "payload_log", "gs://bucket"),
     ],
 )
 def test_what_the_cluster_or_the_store_would_refuse(section: str, key: str, value: Any) -> None:

@@ -65,6 +65,15 @@ class Tracked:
     in_alarm: BoolArray  # rows of an alarm that has been raised, [rows]
 
 
+@dataclass(frozen=True)
+class Memory:
+    """What a tracker remembers of the scores that it has read."""
+
+    alarm: Span | None = None  # that may go on, or become one with the next
+    lasts: bool = False  # whether the last row belongs to it
+    last: int | None = None  # timestamp of the last row
+
+
 def _no_channels(_: int) -> Channels:
     return ()
 
@@ -78,10 +87,20 @@ class AlarmTracker:
     """
 
     rule: AlarmRule
-    _alarm: Span | None = None  # that may go on, or become one with the next
-    _lasts: bool = False  # whether the last row belongs to it
-    _last: int | None = None  # timestamp of the last row
+    _alarm: Span | None = None
+    _lasts: bool = False
+    _last: int | None = None
     _changes: list[Change] = field(default_factory=list)
+
+    @classmethod
+    def resumed(cls, rule: AlarmRule, memory: Memory) -> "AlarmTracker":
+        """Return a tracker that goes on where another one stood."""
+        return cls(rule, memory.alarm, memory.lasts, memory.last)
+
+    @property
+    def memory(self) -> Memory:
+        """What the next scores need of those before."""
+        return Memory(self._alarm, self._lasts, self._last)
 
     def push(
         self,

@@ -15,6 +15,7 @@ from container_component_src.errors import InputError
 from container_component_src.steps.calibration import AlarmSettings, Subsystems
 from container_component_src.steps.training import Detector, Hyperparameters
 from container_component_src.storage import Location
+from container_component_src.telemetry.distribution import Distribution
 from container_component_src.telemetry.scaler import Scaler
 from container_component_src.telemetry.smoothing import Smoother
 from container_component_src.values import Frozen, describe
@@ -51,6 +52,7 @@ class Calibration(Frozen):
     highest_median: float  # of the calibration scores in a part, nats; a higher one is a sign of drift
     channel_nats: tuple[float, ...]  # mean contribution of each channel to the calibration scores
     subsystems: Subsystems = Field(default_factory=dict)
+    scores: Distribution | None = None  # smoothed, nats; None: calibrated before it was recorded
 
 
 class ChannelStatistics(Frozen):
@@ -59,6 +61,7 @@ class ChannelStatistics(Frozen):
     mean: float
     std: float
     quantiles: dict[str, float]  # by level, such as "0.01"
+    distribution: Distribution | None = None  # None: trained before it was recorded
 
 
 class Epoch(Frozen):
@@ -144,6 +147,11 @@ class BundleInfo(Frozen):
     def alarm_source(self) -> AlarmSource:
         """What all alarms of the model have in common."""
         return AlarmSource(self.version, self.calibrated.rule, self.calibrated.subsystems)
+
+    @property
+    def context_rows(self) -> int:
+        """Number of earlier rows that the smoothed score of a row depends on."""
+        return self.smoother().context_rows + self.architecture.window_steps - 1
 
     def smoother(self) -> Smoother:
         """Return a new smoother for the scores that are compared with the threshold."""

@@ -1,6 +1,7 @@
 """Several networks that score together."""
 
 from collections.abc import Iterable, Mapping
+from functools import reduce
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +40,10 @@ class Ensemble(Network):
             Contributions in nats and expected present time step in scaled units, each [rows, channels].
         """
         outputs = [member(values) for member in self.members().values()]
-        contributions, expected = (torch.stack(kind, dim=-1) @ self.weights for kind in zip(*outputs, strict=True))
+        # A matrix product would round the mean of a row as the number of rows and threads has it.
+        contributions, expected = (
+            reduce(torch.add, map(torch.mul, kind, self.weights)) for kind in zip(*outputs, strict=True)
+        )
         return contributions, expected
 
     def training_loss(self, values: Tensor, generator: torch.Generator) -> Tensor:

@@ -23,6 +23,7 @@ from container_component_src.telemetry.smoothing import Smoother
 from container_component_src.telemetry.timestamps import to_iso
 
 BATCH_ROWS = 1_024  # activations stay in the processor's cache, see docs/results.md
+_BLOCK_ROWS = 64  # the network gets multiples of it on a CPU; a divisor of BATCH_ROWS
 _DEVICE_BATCH_ROWS = 65_536
 MOST_DEPARTURE = 1e6  # resolutions that count; its square is finite in float32
 DEGREES_OF_FREEDOM = 199  # chosen by measurement, see docs/results.md
@@ -94,13 +95,19 @@ class RowScorer:
     def _on_cpu(
         self, values: Float32Array, timestamps: Timestamps | None, varying: Any, count: int
     ) -> list[Float32Array]:
-        """Return the first outputs of the network, with zeros for the channels that do not vary."""
+        """Return the first outputs of the network, with zeros for the channels that do not vary.
+
+        The outputs of a row do not depend on how many rows there are, to the last bit: so a row that comes alone has
+        the score that it has among a million. Matrix products treat the rows that do not fill a block of their kernels
+        in another way, which rounds differently; therefore the last block is filled.
+        """
         outputs, first = [np.zeros(values.shape, dtype=np.float32) for _ in range(count)], 0
         for windows in self._windowing.batches(values[:, varying], timestamps, BATCH_ROWS):
             rows = slice(first, first + len(windows))
-            found = self.network(torch.from_numpy(np.ascontiguousarray(windows)))
+            filled = np.pad(windows, ((0, -len(windows) % _BLOCK_ROWS), (0, 0)))
+            found = self.network(torch.from_numpy(np.ascontiguousarray(filled)))
             for output, part in zip(outputs, found, strict=False):
-                output[rows, varying] = part.numpy()
+                output[rows, varying] = part.numpy()[: len(windows)]
             first += len(windows)
         return outputs
 

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, model_validator
 
+from container_component_src.names import OptionalUri
 from container_component_src.steps.declaration import Arguments, flag, option, parameter, wired
 from container_component_src.steps.shared import Launching, TimestampColumn
 from container_component_src.values import NonEmpty
@@ -55,6 +56,19 @@ class DeadAfter(Arguments):
     )
 
 
+class PayloadLogging(Arguments):
+    """What servers log of the rows that they are asked to score, and of their answers."""
+
+    payload_log: OptionalUri = wired(
+        "Folder of the payload log, to which servers write the rows of requests and their answers as parquet files. "
+        "Empty: none is written.",
+        "",
+    )
+    payload_log_fraction: float = wired("Share of the requests whose rows are logged.", 1.0, ge=0, le=1)
+    payload_log_alarms: bool = wired("Whether to log also the rows of the other requests that are in alarm.", True)
+    payload_log_days: int = wired("Days after which servers delete logged rows; 0 keeps them.", 30, ge=0, le=36_500)
+
+
 class Replicas(Arguments):
     """How many pods serve, and how they are started."""
 
@@ -80,7 +94,7 @@ class Replicas(Arguments):
         return same_mode(self.deployment_mode) == KNATIVE
 
 
-class Hosting(Replicas, DeadAfter):
+class Hosting(Replicas, PayloadLogging, DeadAfter):
     """How a cluster runs a service; the local backend uses `combined` only."""
 
     model_storage: Literal["secret", "service-account"] = option(
@@ -94,6 +108,11 @@ class Hosting(Replicas, DeadAfter):
         None,
         ge=0,
         le=100,
+    )
+    payload_logger: Literal["server", "kserve"] = option(
+        "Who writes the payload log: the servers, or with --combined the logger of KServe 0.18 or later. It stores the "
+        "bodies of all HTTP requests and answers in S3, with the credentials of the service account.",
+        "server",
     )
     istio_sidecar: bool = flag(
         "Let Istio inject its proxy into the pods; the policy of a profile then separates transformer and predictor."
@@ -118,6 +137,16 @@ class Hosting(Replicas, DeadAfter):
             )
         return self
 
+    @model_validator(mode="after")
+    def _kserve_can_log(self) -> Self:
+        if self.payload_logger == "kserve" and not self.payload_log:
+            raise ValueError("--payload-logger kserve needs --payload-log, the place of the log")
+        if self.payload_logger == "kserve" and not self.combined:
+            raise ValueError(
+                "--payload-logger kserve needs --combined: KServe gives the storage of the log to the predictor only"
+            )
+        return self
+
 
 class DeployToKserve(Hosting, Launching):
     """Arguments of `deploy_to_kserve`."""
@@ -133,7 +162,7 @@ class DeployToKserve(Hosting, Launching):
     ready_timeout: float = option("Seconds until the service must be ready.", 600.0, gt=0)
 
 
-class Server(DeadAfter):
+class Server(PayloadLogging, DeadAfter):
     """What every server needs. KServe adds arguments of its own, written with underscores."""
 
     model_dir: NonEmpty = option("The model bundle: a folder or its URI.", "/mnt/models", aliases=("--model_dir",))
@@ -163,6 +192,12 @@ class ServePredictor(Server):
 
     combined: bool = flag("Also do what a transformer does, in this process.")
 
+    @model_validator(mode="after")
+    def _only_telemetry_is_logged(self) -> Self:
+        if self.payload_log and not self.combined:
+            raise ValueError("--payload-log needs --combined: the rows that come from a transformer are scaled")
+        return self
+
 
 class ServeTransformer(Server):
     """Arguments of `serve_transformer`."""
@@ -172,19 +207,31 @@ class ServeTransformer(Server):
     predictor_host: NonEmpty = option("Host of the predictor, or host:port.", aliases=("--predictor_host",))
 
 
-class QueryModel(TimestampColumn):
+class TelemetryInput(TimestampColumn):
+    """Where the telemetry of a client comes from."""
+
+    input: NonEmpty = option("Telemetry in engineering units; - is stdin.", "-")
+    input_format: Literal["parquet", "csv", "json"] | None = option(
+        "Format of the input; detected from the content by default.", None
+    )
+
+
+class ServiceAddress(Arguments):
+    """Where a client finds a deployed model."""
+
+    url: str = option("Address of the service, or of the gateway with the path before /v2.")
+    model_name: NonEmpty = option("Name of the model.", "columbus-eclss-ad")
+    host: str = option("Host header: the name of the service behind a gateway.", "")
+    ca_file: str = option("Certificates to trust, as PEM. Empty: those of the system.", "")
+    timeout: float = option("Seconds to wait for an answer.", 60.0, gt=0)
+
+
+class QueryModel(TelemetryInput, ServiceAddress):
     """Arguments of `query_model`."""
 
     command: ClassVar[str] = "query_model"
 
     url: NonEmpty = option("Address of the service, or of the gateway with the path before /v2.")
-    model_name: NonEmpty = option("Name of the model.", "columbus-eclss-ad")
-    host: str = option("Host header: the name of the service behind a gateway.", "")
-    ca_file: str = option("Certificates to trust, as PEM. Empty: those of the system.", "")
-    input: NonEmpty = option("Telemetry in engineering units; - is stdin.", "-")
-    input_format: Literal["parquet", "csv", "json"] | None = option(
-        "Format of the input; detected from the content by default.", None
-    )
     output: str = option(
         "File for the answers to all rows, in the format of its suffix: .parquet, .csv or .ndjson. Empty: a table of "
         "the first rows is printed.",
@@ -198,7 +245,6 @@ class QueryModel(TimestampColumn):
     )
     alarms_only: bool = flag("Print only rows above the alarm threshold or with a dead channel.")
     rows: int = option("Rows to print, and alarms.", 20, ge=1)
-    timeout: float = option("Seconds to wait for an answer.", 60.0, gt=0)
 
     @model_validator(mode="after")
     def _one_way_with_missing_values(self) -> Self:

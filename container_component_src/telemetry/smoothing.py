@@ -1,7 +1,6 @@
 """Smoothing of scores over time, which looks back only and restarts after every gap."""
 
 import math
-from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -52,7 +51,8 @@ class Smoother:
     The mean and the median are taken over each score and the previous ones, at most `window` rows and never across a
     gap. At the start of the data and after a gap there are fewer rows. The exponential smoothing starts there with the
     score itself, and then each score `x` changes the smoothed score `y` by `2 / (window + 1) * (x - y)` (Brown 1956,
-    "Exponential Smoothing for Predicting Demand"). The result does not depend on the pieces.
+    "Exponential Smoothing for Predicting Demand"). Scores whose weight is below the precision of float64 are left out.
+    The result does not depend on the pieces, to the last bit.
 
     Args:
         method: How the scores are combined; `none` does not change them, whatever the window.
@@ -72,14 +72,14 @@ class Smoother:
         self.window = 1 if method is Smoothing.NONE else window
         self._method = method
         self._max_gap_ns = max_gap_ns
-        self._context: Context[np.float64] = Context(1 if method is Smoothing.EXPONENTIAL else self.window - 1)
+        self._context: Context[np.float64] = Context(self.context_rows)
 
     @property
     def context_rows(self) -> int:
-        """Number of previous rows on which a smoothed score depends, to the precision of float64."""
+        """Number of previous rows on which a smoothed score depends."""
         if self._method is not Smoothing.EXPONENTIAL or self.window == 1:
             return self.window - 1
-        return math.ceil(math.log(np.finfo(np.float64).eps) / math.log((self.window - 1) / (self.window + 1)))
+        return _exponential_rows(self.window)
 
     def push(self, timestamps: Timestamps, scores: Scores) -> Float64Array:
         """Return the smoothed scores of the next rows, shape [rows].
@@ -97,8 +97,6 @@ class Smoother:
             return np.array(scores, dtype=np.float64)
         all_timestamps, all_scores, known = self._context.extend(timestamps, np.asarray(scores, np.float64))
         smoothed = smooth(all_scores, segment_starts(all_timestamps, self._max_gap_ns), self._method, self.window)
-        if self._method is Smoothing.EXPONENTIAL:
-            self._context.keep(all_timestamps, smoothed)  # the last smoothed score stands for all before it
         return smoothed[known:]
 
 
@@ -121,18 +119,46 @@ def smooth(values: Float64Array, starts: IntArray, method: Smoothing, window: in
 
 
 def segment_mean(values: Float64Array, starts: IntArray, window: int) -> Float64Array:
-    """Return the mean of each value and the previous ones of its segment, at most `window` values.
-
-    Each mean is the sum of its own values, in an order that depends on the window alone: differences of running sums
-    would lose the digits after a huge value. Sums over 1, 2, 4, ... rows make it quick.
-    """
+    """Return the mean of each value and the previous ones of its segment, at most `window` values."""
     since_start = np.arange(len(values)) - starts
+    counts = np.minimum(since_start + 1, window).astype(np.float64)
+    total = _weighted_sums(values, since_start, window)
+    total /= counts.reshape(-1, *(1,) * (values.ndim - 1))
+    return total
+
+
+def segment_exponential(values: Float64Array, starts: IntArray, window: int) -> Float64Array:
+    """Return values that are smoothed exponentially with the weight `2 / (window + 1)` of a new one."""
+    weight, since_start = 2 / (window + 1), np.arange(len(values)) - starts
+    weights = np.where(since_start, weight, 1.0)  # the first value of a segment stands for all before it
+    weighted = values * weights.reshape(-1, *(1,) * (values.ndim - 1))
+    return _weighted_sums(weighted, since_start, _exponential_rows(window), 1 - weight)
+
+
+def _exponential_rows(window: int) -> int:
+    """Return the age in rows at which an exponential weight is below the precision of float64."""
+    return math.ceil(math.log(np.finfo(np.float64).eps) / math.log((window - 1) / (window + 1)))
+
+
+def _weighted_sums(values: Float64Array, since_start: IntArray, window: int, decay: float = 1.0) -> Float64Array:
+    """Return the sums of each value and the previous ones of its segment, at most `window` values.
+
+    Each sum is that of its own values, in an order that depends on the window alone: differences of running sums would
+    lose the digits after a huge value. Sums over 1, 2, 4, ... rows make it quick.
+
+    Args:
+        values: Shape [rows] or [rows, columns].
+        since_start: Rows since the start of the segment, [rows].
+        window: Most values of a sum.
+        decay: Weight of a value, as a multiple of that of the next one.
+    """
 
     def add_earlier(target: Float64Array, sums: Float64Array, shift: int) -> None:
         """Add the sums that end `shift` rows before each row, where this is in its segment."""
         outside = np.flatnonzero(since_start < shift)
         unchanged = target[outside]
-        target[shift:] += sums[: max(0, len(sums) - shift)]
+        earlier = sums[: max(0, len(sums) - shift)]
+        target[shift:] += earlier if decay == 1 else decay**shift * earlier
         target[outside] = unchanged
 
     total, covered = np.zeros_like(values), 0
@@ -142,25 +168,11 @@ def segment_mean(values: Float64Array, starts: IntArray, window: int) -> Float64
             add_earlier(total, sums, covered)
             covered += size
         if covered == window:
-            counts = np.minimum(since_start + 1, window).astype(np.float64)
-            total /= counts.reshape(-1, *(1,) * (values.ndim - 1))
             return total
         shorter = sums
         sums = shorter.copy()
         add_earlier(sums, shorter, size)
         size *= 2
-
-
-def segment_exponential(values: Float64Array, starts: IntArray, window: int) -> Float64Array:
-    """Return values that are smoothed exponentially with the weight `2 / (window + 1)` of a new one."""
-    weight = 2 / (window + 1)
-    smoothed = np.empty_like(values)
-    bounds = [*np.flatnonzero(starts == np.arange(len(starts))).tolist(), len(values)]
-    for first, stop in pairwise(bounds):
-        segment = values[first:stop]
-        rows = segment.tolist() if values.ndim == 1 else segment  # Python's numbers are ten times as fast as NumPy's
-        smoothed[first:stop] = list(accumulate(rows, lambda y, x: y + weight * (x - y)))
-    return smoothed
 
 
 def segment_starts(timestamps: Timestamps, max_gap_ns: int | None) -> IntArray:

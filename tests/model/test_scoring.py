@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from container_component_src.arrays import Float32Array
 from container_component_src.model import scoring
+from container_component_src.model.ensemble import Ensemble
+from container_component_src.model.forecaster import Forecaster
 from container_component_src.model.hardware import CPU
 from container_component_src.model.network import Network
 from container_component_src.model.scoring import RowScorer
@@ -32,6 +34,39 @@ def test_contributions_do_not_depend_on_batches(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(scoring, "BATCH_ROWS", 7)
     for found, wanted in zip(scorer.contributions_and_reconstruction(values), expected, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+
+
+def networks() -> list[Network]:
+    torch.manual_seed(0)
+    found: list[Network] = [
+        TimeStampVAE(181, 24, (128, 64)),
+        TimeStampVAE(3, 2, (8, 5), window_steps=2),
+        Ensemble({"vae": TimeStampVAE(46, 5, (100, 33), window_steps=5), "next": Forecaster(46, (30, 20))}),
+    ]
+    for network in found:
+        for weight in network.parameters():
+            nn.init.normal_(weight, std=0.1)
+    return found
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("network", networks(), ids=["vae", "windows", "ensemble"])
+def test_a_row_has_the_same_bits_alone_and_among_many(network: Network, threads: int) -> None:
+    rows = 1_500
+    scorer, before = RowScorer(network.eval()), torch.get_num_threads()
+    channels = network.log_variance.numel() if isinstance(network, TimeStampVAE) else 46
+    values = make_values(rows, seed=1, channels=channels)
+    timestamps = np.arange(rows, dtype=np.int64) * SECOND
+    torch.set_num_threads(threads)
+    try:
+        expected = scorer.contributions_and_reconstruction(values, timestamps)
+        for first, stop in [(0, 1), (0, 70), (901, 902), (1023, 1026), (7, 1431)]:
+            begin = max(0, first - network.window_steps + 1)
+            found = scorer.contributions_and_reconstruction(values[begin:stop], timestamps[begin:stop])
+            for outputs, wanted in zip(found, expected, strict=True):
+                np.testing.assert_array_equal(outputs[first - begin :], wanted[first:stop])
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_no_rows() -> None:

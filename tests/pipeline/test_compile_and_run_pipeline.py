@@ -14,9 +14,10 @@ from container_component_src.errors import InputError
 from container_component_src.settings import load_settings
 from container_component_src.steps.shared import Origin
 from pipeline import local
-from pipeline.compile_and_run_pipeline import compile_and_run_pipeline, run_on_this_machine
+from pipeline.compile_and_run_pipeline import compile_and_run_pipeline, main, run_on_this_machine
 from pipeline.local import LocalRunOptions
 from pipeline.options import check_options, parse_parameters
+from tests.helpers import write_toml
 from tests.pipeline.remote.command import call
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -189,3 +190,15 @@ def test_parameters_of_the_configuration_and_of_the_command_are_the_defaults_of_
     wrong = run("--compile-only", "--config", str(config), "--output", str(output))
     assert wrong.returncode == 2
     assert "'windowhours'" in wrong.stderr.splitlines()[-1]
+
+
+def test_a_payload_log_on_this_machine_is_refused_for_a_cluster(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = {"archives": "s3://telemetry/archives", "reports": "s3://telemetry/reports.csv"}
+    config = write_toml(tmp_path / "config.toml", {"paths": paths, "platform": {"payload_log": "log"}})
+    options = ("--compile-only", "--config", str(config), "--image-tag", "7", "--output", str(tmp_path / "out.yaml"))
+    assert main(list(options)) == 2
+    told = "payload_log log: the pods of a service cannot write to this machine; give an s3:// address in [platform]"
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "out.yaml").exists()

@@ -324,6 +324,8 @@ def test_launched_pods_are_as_the_configuration_says(name: str, tmp_path: Path) 
     values["image"] |= {"tag": "1.2", "pull_policy": "Always"}
     values["platform"] |= {"s3_secret": "bucket", "service_account": "jobs", "deployment_mode": "Knative"}
     values["platform"] |= {"min_replicas": 0, "max_replicas": 3}
+    log = {"payload_log": "s3://logs/eclss", "payload_log_fraction": 0.1, "payload_log_alarms": False}
+    values["platform"] |= log
     values["resources"] |= {"dask_worker": {"cpu": "3", "memory": "3Gi"}, "serving": {"cpu": "5", "memory": "5Gi"}}
     special = {"gpus": 2, "gpu_resource": "amd.com/gpu", "shared_memory": "4Gi"}
     values["resources"]["training"] = {"cpu": "7", "memory": "7Gi", **special}
@@ -346,6 +348,8 @@ def test_launched_pods_are_as_the_configuration_says(name: str, tmp_path: Path) 
     assert given["namespace"] == ""
     assert given.get("deployment_mode", "Knative") == "Knative"
     assert (given.get("min_replicas", 0), given.get("max_replicas", 3)) == (0, 3)
+    if name == "deploy-to-kserve":
+        assert {option: given[option] for option in log} == log
     assert given.get("trial_timeout", 21_600) == 21_600
     assert given.get("job_timeout", 86_400) == 86_400
 

@@ -11,7 +11,8 @@ import pytest
 
 from container_component_src.backends.local.processes import free_ports
 from container_component_src.command_line import run_command
-from pipeline.serve_last_model import last_model, serve_last_model
+from container_component_src.settings import Platform
+from pipeline.serve_last_model import hosting_of, last_model, serve_last_model
 from tests.helpers import write_toml
 from tests.serving.bundles import make_bundle, write_test_dataset
 
@@ -113,3 +114,17 @@ def test_a_port_in_use_is_refused_with_the_way_to_choose_another(
         port = other.getsockname()[1]
         message = error_of("--config", config, "--port", port, capsys=capsys)
     assert message.startswith(f"error: port {port} cannot be used (Address already in use); choose another one: make")
+
+
+@pytest.mark.parametrize(
+    ("given", "used"), [("", ""), ("log", str(ROOT / "log")), ("/log", "/log"), ("s3://logs", "s3://logs")]
+)
+def test_the_service_writes_the_payload_log_of_the_configuration(config: Path, given: str, used: str) -> None:
+    hosting = hosting_of(Platform(payload_log=given, payload_log_fraction=0.5))
+    service, _ = last_model(config.parent / "last_run", "configured", hosting)
+    command = service.predictor_command("bundle")
+    assert "--combined" in command
+    if used:
+        assert command[command.index("--payload-log") :][:4] == ["--payload-log", used, "--payload-log-fraction", "0.5"]
+    else:
+        assert "--payload-log" not in command

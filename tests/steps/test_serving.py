@@ -3,7 +3,14 @@ from typing import Any
 import pytest
 
 from container_component_src.errors import InputError
-from container_component_src.steps.serving import DeployToKserve, Hosting, QueryModel, names_of_mode, same_mode
+from container_component_src.steps.serving import (
+    DeployToKserve,
+    Hosting,
+    QueryModel,
+    ServePredictor,
+    names_of_mode,
+    same_mode,
+)
 from container_component_src.values import validated
 
 
@@ -28,6 +35,10 @@ def test_other_names_are_accepted(name: str) -> None:
         ({"canary_traffic_percent": 10, "deployment_mode": "Knative"}, "--canary-traffic-percent needs --combined"),
         ({"canary_traffic_percent": 101, "deployment_mode": "Knative", "combined": True}, "canary_traffic_percent"),
         ({"deployment_mode": "ModelMesh"}, "deployment_mode"),
+        ({"payload_logger": "kserve", "combined": True}, "--payload-logger kserve needs --payload-log"),
+        ({"payload_logger": "kserve", "payload_log": "s3://logs"}, "--payload-logger kserve needs --combined"),
+        ({"payload_log": "gs://logs"}, "gs://logs: unknown scheme"),
+        ({"payload_log": "s3://logs", "payload_log_fraction": 1.1}, "payload_log_fraction"),
     ],
 )
 def test_hosting_that_kserve_does_not_support_is_refused(options: dict[str, Any], message: str) -> None:
@@ -52,3 +63,9 @@ def test_a_mode_has_two_names(mode: str) -> None:
     first, second = names_of_mode(mode)
     assert first == mode != second
     assert same_mode(first) == same_mode(second)
+
+
+def test_a_predictor_has_nothing_to_log_but_scaled_rows() -> None:
+    with pytest.raises(InputError, match="--payload-log needs --combined"):
+        validated(ServePredictor, {"payload_log": "log"})
+    assert validated(ServePredictor, {"payload_log": "log", "combined": True}).payload_log == "log"

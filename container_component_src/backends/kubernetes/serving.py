@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from container_component_src.backends.kubernetes.serving_events import Watch
-from container_component_src.backends.kubernetes.serving_manifest import LATEST_TAG, PREDICTOR, manifest
+from container_component_src.backends.kubernetes.serving_manifest import LATEST_TAG, PREDICTOR, check_kept, manifest
 from container_component_src.backends.kubernetes.serving_rollout import Rollout
 from container_component_src.backends.kubernetes.serving_status import (
     POLL_INTERVAL,
@@ -71,6 +71,7 @@ def _roll_out(rollout: Rollout, service: Service) -> tuple[str, str]:
         rollout.await_removal()
         with signals_deferred():  # a signal must not separate a change from its record
             applied = rollout.apply()
+        check_kept(rollout.desired, applied)
         try:
             ready = wait_until_ready(rollout.cluster, applied, rollout.before, service.ready_timeout, rollout.watch)
         except ModeError as error:

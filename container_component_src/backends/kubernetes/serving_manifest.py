@@ -36,6 +36,7 @@ _STORAGE_VARIABLE = "STORAGE_URI"  # a custom component has no field for it
 _MODEL_FOLDER = "/mnt/models"  # folder for which KServe's storage initializer downloads STORAGE_URI
 _ROUTES_PAUSE = 5  # seconds until no node sends requests to a pod that is ending
 _KSERVE_CPU_LIMIT = 1  # CPUs that KServe sets as the limit of a container without one, by default
+_LOG_FOLDER = "payloads"  # below NAMESPACE/SERVICE/COMPONENT; KServe writes nothing without one
 _MARGIN = 5  # seconds for the server to exit after its last answer
 _PROGRAM = ["python", "container_component_src/main.py"]
 
@@ -124,6 +125,7 @@ def _spec(pods: PodSettings, service: Service) -> Any:
     predictor = kserve.V1beta1PredictorSpec(
         **_component(pods, service, service.predictor_command(_model_dir(service)), pods.gpus),
         canary_traffic_percent=hosting.canary_traffic_percent,
+        logger=_logger(pods, service) if hosting.payload_logger == "kserve" else None,
     )
     transformer = None
     if not hosting.combined:
@@ -131,6 +133,34 @@ def _spec(pods: PodSettings, service: Service) -> Any:
             **_component(pods, service, service.transformer_command(_model_dir(service)), gpus=0)
         )
     return kserve.V1beta1InferenceServiceSpec(predictor=predictor, transformer=transformer)
+
+
+def _logger(pods: PodSettings, service: Service) -> Any:
+    """Return what KServe logs (`V1beta1LoggerSpec`): the bodies of requests and answers, and no headers."""
+    models = load_kserve().models
+    return models.V1beta1LoggerSpec(
+        mode="all",
+        url=reachable(service.hosting.payload_log),
+        storage=models.V1beta1LoggerStorageSpec(
+            path=_LOG_FOLDER,
+            parameters={"type": "s3", "format": "parquet"},
+            service_account_name=pods.service_account,
+        ),
+    )
+
+
+def check_kept(desired: Manifest, stored: Manifest) -> None:
+    """Check that the API server has stored the logger, because it leaves out what its KServe does not know.
+
+    Raises:
+        InputError: It has not.
+    """
+    wanted, found = (part["spec"][PREDICTOR].get("logger") or {} for part in (desired, stored))
+    if wanted.get("storage") and not found.get("storage"):
+        raise InputError(
+            "the KServe of this cluster cannot write a payload log to S3, which takes 0.18 or later",
+            fix="give --payload-logger server",
+        )
 
 
 def _component(pods: PodSettings, service: Service, command: list[str], gpus: int) -> dict[str, Any]:
@@ -216,6 +246,13 @@ def _check_options(pods: PodSettings, service: Service) -> None:
         raise InputError(
             "--model-storage service-account needs --service-account",
             fix="give an account whose Secret opens the bucket",
+        )
+    if service.hosting.payload_log:
+        reachable(service.hosting.payload_log)
+    if service.hosting.payload_logger == "kserve" and not pods.service_account:
+        raise InputError(
+            "--payload-logger kserve needs --service-account",
+            fix="give an account whose Secret opens the bucket, or --payload-logger server",
         )
     # Host names have service, component and namespace in one label.
     room = LONGEST_LABEL - len(f"-{TRANSFORMER}-{pods.namespace}")

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from container_component_src.alarms.alarm import Alarm, AlarmSource
-from container_component_src.alarms.tracker import AlarmState, AlarmTracker, Change, Channels, ChannelShare
+from container_component_src.alarms.tracker import AlarmState, AlarmTracker, Channels, ChannelShare, Memory
 from container_component_src.arrays import Timestamps
 
 _SMOOTHED = "smoothed_score"  # output that only answers to telemetry with timestamps have
@@ -18,14 +18,26 @@ class AlarmFinder:
 
     Args:
         source: The model's rule of alarms.
+        memory: What another finder remembered of the rows before; None: there are none.
     """
 
-    def __init__(self, source: AlarmSource) -> None:
+    def __init__(self, source: AlarmSource, memory: Memory | None = None) -> None:
         self._source = source
-        self._tracker: AlarmTracker | None = None  # none as long as no answer says what it needs
+        # None as long as no answer says what it needs.
+        self._tracker = None if memory is None else AlarmTracker.resumed(source.rule, memory)
+
+    @property
+    def memory(self) -> Memory | None:
+        """What the next rows need of those before; None if no alarms could be found yet."""
+        return None if self._tracker is None else self._tracker.memory
 
     def push(self, timestamps: Timestamps | None, answers: Mapping[str, npt.NDArray[Any]]) -> Sequence[Alarm] | None:
-        """Return the alarms that have ended before the end of a batch; None if alarms cannot be found in such answers.
+        """Return the alarms that have ended before the end of a batch; arguments and None as for `changes`."""
+        found = self.changes(timestamps, answers)
+        return None if found is None else tuple(alarm for alarm in found if alarm.state is AlarmState.CLOSED)
+
+    def changes(self, timestamps: Timestamps | None, answers: Mapping[str, npt.NDArray[Any]]) -> Sequence[Alarm] | None:
+        """Return the alarms that a batch changes, once for each change; None if there are no alarms in such answers.
 
         Args:
             timestamps: Those of the next rows, [rows].
@@ -40,11 +52,9 @@ class AlarmFinder:
 
         self._tracker = self._tracker or AlarmTracker(self._source.rule)
         forced = np.asarray(answers["dead"].any(axis=1)) if "dead" in answers else None
-        return self._closed(self._tracker.push(timestamps, answers[_SMOOTHED], channels_at, forced).changes)
+        found = self._tracker.push(timestamps, answers[_SMOOTHED], channels_at, forced).changes
+        return tuple(map(self._source.alarm, found))
 
     def finish(self) -> Sequence[Alarm] | None:
         """Return the alarm that lasts until the last row, if there is one; None if alarms could not be found."""
-        return None if self._tracker is None else self._closed(self._tracker.finish())
-
-    def _closed(self, changes: Sequence[Change]) -> Sequence[Alarm]:
-        return tuple(self._source.alarm(change) for change in changes if change.state is AlarmState.CLOSED)
+        return None if self._tracker is None else tuple(map(self._source.alarm, self._tracker.finish()))

@@ -23,7 +23,7 @@ from container_component_src.serving.protocol.v2 import (
     decode_response,
     encode_request,
 )
-from container_component_src.steps.serving import QueryModel
+from container_component_src.steps.serving import ServiceAddress
 from container_component_src.values import in_home
 
 _ATTEMPTS = 4
@@ -32,7 +32,12 @@ _MESSAGE_LENGTH = 500
 _ROOMY_VALUE_BYTES = 16  # twice the bytes of a value, so that timestamps and names fit as well
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _BUSY = {httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS}
+_REFUSED = {httpx.codes.BAD_REQUEST, httpx.codes.REQUEST_ENTITY_TOO_LARGE}
 _LOGIN_NEEDED = {301, 302, 303, 307, 401, 403}
+
+
+class RefusedRowsError(InputError):
+    """A model refuses the rows, not whoever sends them."""
 
 
 @dataclass(frozen=True)
@@ -51,30 +56,30 @@ class ModelClient:
     """A connection to a served model. Use it in a `with` statement.
 
     Args:
-        query: Arguments that name the server and the model.
+        address: Arguments that name the server and the model.
         token: Bearer token, or "".
 
     Raises:
         InputError: The URL or the file of certificates is invalid.
     """
 
-    def __init__(self, query: QueryModel, token: str = "") -> None:
-        url = _parsed_url(query.url)
+    def __init__(self, address: ServiceAddress, token: str = "") -> None:
+        url = _parsed_url(address.url)
         try:
-            if ca_file := in_home(query.ca_file):
+            if ca_file := in_home(address.ca_file):
                 read_regular(Path(ca_file))
             verify = ssl.create_default_context(cafile=ca_file) if ca_file else True
         except OSError as error:
-            raise InputError(f"{query.ca_file}: {error}", fix="check --ca-file") from error
-        headers = {"host": query.host} if query.host else {}
+            raise InputError(f"{address.ca_file}: {error}", fix="check --ca-file") from error
+        headers = {"host": address.host} if address.host else {}
         if token:
             headers["authorization"] = f"Bearer {token}"
         login = (url.username, url.password) if url.userinfo else None
-        self._url = f"{url.copy_with(userinfo=b'')}/v2/models/{query.model_name}"  # messages name it
+        self._url = f"{url.copy_with(userinfo=b'')}/v2/models/{address.model_name}"  # messages name it
         # The proxies in the environment do not lead to this machine.
         trust_environment = url.host not in _LOOPBACK
         self._http = httpx.Client(
-            headers=headers, auth=login, timeout=query.timeout, verify=verify, trust_env=trust_environment
+            headers=headers, auth=login, timeout=address.timeout, verify=verify, trust_env=trust_environment
         )
 
     def __enter__(self) -> "ModelClient":
@@ -152,6 +157,8 @@ class ModelClient:
             reason = _reason(answer)
             if answer.status_code in _LOGIN_NEEDED:
                 raise InputError(f"{url}: {reason}", fix="set a valid token in the environment, or check --host")
+            if answer.status_code in _REFUSED:
+                raise RefusedRowsError(f"{url}: {reason}")
             if answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR and answer.status_code not in _BUSY:
                 raise InputError(f"{url}: {reason}")
         raise StepError(f"{url}: {reason}", fix="check that the service is ready")

@@ -6,21 +6,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from container_component_src.alarms.alarm import Alarm
-from container_component_src.arrays import BoolArray, Float64Array, IntArray, Timestamps
+from container_component_src.arrays import Timestamps
 from container_component_src.errors import InputError, StepError
 from container_component_src.serving.client.alarm_finder import AlarmFinder
-from container_component_src.serving.client.model_client import ModelClient, ModelDescription
+from container_component_src.serving.client.consecutive import NAMES, ConsecutiveRows, Outputs, request_rows
+from container_component_src.serving.client.model_client import ModelClient
 from container_component_src.serving.client.source import Batch, Source
 from container_component_src.steps.serving import QueryModel
 
 logger = logging.getLogger(__name__)
 
-_NAMES = "imputed_channels"  # output with the names of the columns of the outputs below
 _CHANNEL_LISTS = {"imputed": "imputed_channels", "dead": "dead_channels"}  # output: column with the names in each row
 _SHOWN = 3  # channels that a message names
 
@@ -54,16 +52,16 @@ def ask(client: ModelClient, query: QueryModel) -> Iterator[Answered]:
     """
     model = client.describe()
     impute = query.impute_missing or (model.impute_missing and not query.skip_missing)
-    source = Source(query, model.channels, impute)
-    context, finder = _Context(model.context_rows), AlarmFinder(model.alarm_source)
+    source = Source(query, model.channels, impute, query.skip_missing)
+    rows, finder = ConsecutiveRows(client, model, impute), AlarmFinder(model.alarm_source)
     read = scored = 0
     missing: Counter[str] = Counter()  # values by channel
-    for batch in source.batches(_batch_rows(model, query.batch_rows)):
+    for batch in source.batches(request_rows(model, query.batch_rows)):
         if batch.timestamps is None and not batch.first:
             _warn_without_timestamps(source.name, query)
         table, version, alarms = pd.DataFrame(), "", None
         if len(batch.values):
-            answers, version = _send(client, batch, context, source.name, impute)
+            answers, version = _send(rows, batch, source.name)
             if version != model.version:
                 raise StepError(f"{source.name}: another model was deployed during the query", fix="run it again")
             alarms = finder.push(batch.timestamps, answers)
@@ -104,66 +102,20 @@ def counted(rows: Counter[str]) -> str:
     return shown + (f", and {len(rows) - _SHOWN} more channels" if len(rows) > _SHOWN else "")
 
 
-class _Context:
-    """The rows of the previous batches on which the answers to further rows depend, if they have timestamps.
-
-    These are the last rows, and for each channel that is missing in the last row the first row of this time and the row
-    before it, so that the server sees for how long it is missing.
-
-    Args:
-        size: Number of last rows to keep.
-    """
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self._timestamps: Timestamps | None = None
-        self._values: Float64Array | None = None
-
-    def extend(self, batch: Batch) -> tuple[Timestamps | None, Float64Array]:
-        """Return timestamps and values of the context and the batch, whose last rows are the next context."""
-        if batch.timestamps is None:
-            return None, batch.values
-        timestamps, values = batch.timestamps, batch.values
-        if self._timestamps is not None and self._values is not None:
-            timestamps = np.concatenate([self._timestamps, timestamps])
-            values = np.concatenate([self._values, values])
-        kept = self._kept(~np.isfinite(values))
-        self._timestamps, self._values = timestamps[kept], values[kept]
-        return timestamps, values
-
-    def _kept(self, missing: BoolArray) -> IntArray:
-        rows = len(missing)
-        ended = missing[:, missing[-1]]
-        last_values = np.where(ended, -1, np.arange(rows)[:, np.newaxis]).max(axis=0, initial=-1)
-        kept = np.concatenate([last_values, last_values + 1, np.arange(rows - max(1, self.size), rows)])
-        return np.unique(kept[kept >= 0])
-
-
-def _batch_rows(model: ModelDescription, requested: int) -> int:
-    """Return the number of rows per request, of which there may be only so many with the context."""
-    context_rows = model.context_rows + 2 * len(model.channels)  # the latter if all channels are missing
-    return min(requested, max(1, model.max_rows - context_rows))
-
-
-def _send(
-    client: ModelClient, batch: Batch, context: _Context, source: str, impute: bool
-) -> tuple[dict[str, npt.NDArray[Any]], str]:
+def _send(rows: ConsecutiveRows, batch: Batch, source: str) -> tuple[Outputs, str]:
     """Return the answers to the rows of a batch, and the version of the model."""
-    timestamps, values = context.extend(batch)
-    before = len(values) - len(batch.values)
+    before = 0 if batch.timestamps is None else len(rows.context.timestamps)
     try:
-        head, outputs = client.score(values, timestamps, impute)
+        return rows.push(batch.timestamps, batch.values)
     except InputError as error:
         raise InputError(f"{error} (row 0 of the request is row {batch.first - before} of {source})") from error
-    rows = {name: array if name == _NAMES else array[before:] for name, array in outputs.items()}
-    return rows, head["model_version"]
 
 
-def _table(query: QueryModel, timestamps: Timestamps | None, answers: dict[str, npt.NDArray[Any]]) -> pd.DataFrame:
+def _table(query: QueryModel, timestamps: Timestamps | None, answers: Outputs) -> pd.DataFrame:
     columns: dict[str, Any] = {}
     if timestamps is not None:
         columns[query.timestamp_col] = pd.to_datetime(timestamps, unit="ns", utc=True)
-    names = answers.pop(_NAMES, None)
+    names = answers.pop(NAMES, None)
     for name, array in answers.items():
         if names is not None and name in _CHANNEL_LISTS:
             columns[_CHANNEL_LISTS[name]] = [names[row].tolist() for row in array]

@@ -3,11 +3,15 @@
 from dataclasses import dataclass, field
 
 from container_component_src.steps.description import text_of
-from container_component_src.steps.serving import Hosting
+from container_component_src.steps.serving import Hosting, PayloadLogging
 
 # Variables of the server processes. Single rows are too little work to share among threads. Without a fixed threshold,
 # glibc keeps the memory of large requests.
 SERVER_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "1048576"}
+
+# Attempts of a transformer after the first, while its predictor refuses the connection: half a minute, in which the
+# only pod of a predictor starts again.
+PREDICTOR_RETRIES = 7
 
 
 @dataclass(frozen=True)
@@ -37,17 +41,26 @@ class Service:
 
     def predictor_command(self, model_dir: str) -> list[str]:
         """Return the command of the predictor, which is the only one of a combined service."""
-        return ["serve_predictor", *self._options(model_dir), *(["--combined"] if self.hosting.combined else [])]
+        combined = [*self._payload_log(), "--combined"] if self.hosting.combined else []
+        return ["serve_predictor", *self._options(model_dir), *combined]
 
     def transformer_command(self, model_dir: str) -> list[str]:
         """Return the command of the transformer, to which the caller adds the address of the predictor."""
-        return ["serve_transformer", *self._options(model_dir)]
+        retries = ("--predictor_request_retries", str(PREDICTOR_RETRIES))
+        return ["serve_transformer", *self._options(model_dir), *self._payload_log(), *retries]
 
     def _options(self, model_dir: str) -> list[str]:
         return [
             *("--model-dir", model_dir, "--model-name", self.name),
             *("--dead-after", text_of(self.hosting.dead_after)),
         ]
+
+    def _payload_log(self) -> list[str]:
+        """Return the options of the payload log, of a server that sees engineering units."""
+        if not self.hosting.payload_log or self.hosting.payload_logger == "kserve":
+            return []
+        options = self.hosting.part(PayloadLogging).model_dump()
+        return [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", text_of(value))]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The smoke test of a deployed service: one real request, whose scores must be those of the model itself."""
 
 import math
+import uuid
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ from container_component_src.arrays import Float32Array
 from container_component_src.errors import StepError
 from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.serving.deployment.service import Service
+from container_component_src.serving.protocol.process import SMOKE_TEST_ID
 from container_component_src.telemetry.arrow import values_of
 from container_component_src.telemetry.dataset import Dataset
 
@@ -88,7 +90,8 @@ def _post(service: Service, url: str, client: httpx.Client) -> dict[str, Any]:
     """Return the JSON object in the answer to the smoke request."""
     body = {"instances": service.smoke_request.instances}
     try:
-        response = client.post(url, json=body, timeout=service.request_timeout)
+        headers = {"x-request-id": f"{SMOKE_TEST_ID}{uuid.uuid4().hex}"}
+        response = client.post(url, json=body, headers=headers, timeout=service.request_timeout)
     except httpx.HTTPError as error:
         raise NotServingError(
             f"{url}: no answer to the smoke request ({error})", fix="see the logs of the service"

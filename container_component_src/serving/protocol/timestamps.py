@@ -1,7 +1,8 @@
-"""Timestamps in requests and in the files of the client."""
+"""Timestamps in requests, in the files of the client and in streams."""
 
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,8 @@ _ISO_8601 = re.compile(
     r"|\d{8}T\d{4}(\d\d(\.\d{1,9})?)?(Z|[+-]\d\d(\d\d)?)?",
     re.ASCII,
 )
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND = timedelta(seconds=1)
 
 
 def timestamps_of(times: Sequence[object], rows: int) -> Timestamps:
@@ -46,6 +49,38 @@ def timestamps_of(times: Sequence[object], rows: int) -> Timestamps:
         row = int(late[0]) + 1
         raise RequestError(f"row {row}, timestamp {times[row]}: not after that of row {row - 1}", fix="sort by time")
     return timestamps
+
+
+def timestamp_of(time: object) -> int:
+    """Return a single timestamp as nanoseconds since 1970-01-01 UTC: what `timestamps_of` returns, much quicker.
+
+    Raises:
+        RequestError: It is not a timestamp.
+    """
+    if type(time) is int and _EARLIEST <= time <= _LATEST:
+        return time
+    if type(time) is str and _ISO_8601.fullmatch(time):
+        whole, fraction, zone = _parts(time)
+        try:
+            found = datetime.fromisoformat(whole + zone)
+        except ValueError:
+            found = None
+        if found is not None:
+            found = found if found.tzinfo else found.replace(tzinfo=UTC)
+            nanoseconds = (found - _EPOCH) // _SECOND * 10**9 + int(fraction.ljust(9, "0"))
+            if -_LATEST <= nanoseconds <= _LATEST:
+                return nanoseconds
+    raise RequestError(
+        f"timestamp {str(time)[:40]!r}: neither ISO 8601 nor whole nanoseconds since 1970",
+        fix="write it as in 2024-03-01T12:00:00Z",
+    )
+
+
+def _parts(text: str) -> tuple[str, str, str]:
+    """Return what is before the fraction of a second in ISO 8601, the digits of the fraction, and what is behind."""
+    whole, _, rest = text.partition(".")
+    fraction = rest.rstrip("Z").partition("+")[0].partition("-")[0]
+    return whole, fraction, rest.removeprefix(fraction)
 
 
 def _parsed(times: Sequence[object]) -> Timestamps:

@@ -131,8 +131,9 @@ class InferenceApp(FastAPI):
 
 @asynccontextmanager
 async def _until_stopped(model: AnomalyModel) -> AsyncIterator[None]:
-    """Close the connections to the predictor when the server stops."""
+    """Close the connections to the predictor and the payload log when the server stops."""
     yield
+    await asyncio.to_thread(model.close_payload_log)
     if isinstance(scorer := model.service.scorer, RemoteScorer):
         await scorer.client.close()
 

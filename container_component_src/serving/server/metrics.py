@@ -109,6 +109,13 @@ class Metrics:
                 if missing.dead is not None:
                     own["dead"][0, missing.columns] += missing.dead.sum(axis=0)
 
+    def payloads(self, written: int, dropped: int) -> None:
+        """Count rows that were written to the payload log, and rows that should have been."""
+        own = self._counts.own
+        with self._lock:
+            own["payload_rows"] += written
+            own["payload_dropped_rows"] += dropped
+
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics of all processes together; `prometheus_client` calls this."""
         total = self._counts.total()
@@ -120,6 +127,10 @@ class Metrics:
                 "anomaly_alarms", "Rows above the alarm threshold, or with a dead channel.", float(total["alarms"])
             )
             yield self._per_channel("anomaly_imputed_values", "Missing values scored as the centre.", total["imputed"])
+            text = "Rows written to the payload log."
+            yield CounterMetricFamily("anomaly_payload_rows", text, float(total["payload_rows"]))
+            text = "Rows that the payload log lacks, because the store is slow or away."
+            yield CounterMetricFamily("anomaly_payload_dropped_rows", text, float(total["payload_dropped_rows"]))
             yield self._per_channel("anomaly_dead_rows", "Rows in which the channel was dead.", total["dead"])
         buckets = _cumulated(map("{:g}".format, self._edges.tolist()), total["buckets"])
         yield HistogramMetricFamily("anomaly_score", "Scores in nats.", buckets, float(total["score_sum"]))
@@ -165,6 +176,8 @@ class Counts:
         shapes: dict[str, tuple[int, ...]] = {
             "rows": (),
             "alarms": (),
+            "payload_rows": (),
+            "payload_dropped_rows": (),
             "score_sum": (),
             "buckets": (len(_SCORE_EDGES) + 1,),
             "drift_rows": (),

@@ -3,6 +3,7 @@
 KServe parses `sys.argv` when it is imported. Import this module only in a process that serves.
 """
 
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,9 +21,11 @@ from container_component_src.serving.protocol.errors import RequestError
 from container_component_src.serving.protocol.rows import Rows
 from container_component_src.serving.protocol.tensors import datatype_of
 from container_component_src.serving.server.admission import Admission
+from container_component_src.serving.server.answers import Assessment
 from container_component_src.serving.server.kserve_hooks import raw_contents
 from container_component_src.serving.server.metrics import Metrics
 from container_component_src.serving.server.offload import offload
+from container_component_src.serving.server.payloads import PayloadLog
 from container_component_src.serving.server.predictor_client import PredictorError
 from container_component_src.serving.server.requests_log import RequestLog
 from container_component_src.serving.server.roles import Answer, Role, RowService, ServingOptions
@@ -61,6 +64,7 @@ class AnomalyModel(Model):
         self.metrics = Metrics(service.info, self.name, service.options.role, service.options.metrics_folder)
         self.version = service.info.version
         self.log = RequestLog(self.name, self.version, self.metrics)
+        self.payloads: PayloadLog | None = None  # until the model is warm
         options = service.options
         self.admission = Admission(options.arguments.max_waiting, options.max_body_bytes)
 
@@ -163,7 +167,7 @@ class AnomalyModel(Model):
                 "window_steps": self.service.info.architecture.window_steps,
                 "smoothing": settings.smoothing.value,
                 "smoothing_window": settings.smoothing_window,
-                "context_rows": info.smoother().context_rows + info.architecture.window_steps - 1,
+                "context_rows": info.context_rows,
                 "impute_missing": self.service.info.impute_missing,
                 "dead_after": self.service.options.arguments.dead_after,
                 "max_body_bytes": self.service.options.max_body_bytes,
@@ -190,8 +194,23 @@ class AnomalyModel(Model):
         self.metrics.reset()
         self.ready = True
 
+    def log_payloads(self) -> None:
+        """Log the rows of requests from now on, if an option says so.
+
+        Raises:
+            InputError: The folder of the log cannot be used.
+        """
+        if self.service.options.arguments.payload_log:
+            self.payloads = PayloadLog(self.service.options.arguments, self.service.info, self.metrics.payloads)
+
+    def close_payload_log(self) -> None:
+        """Write the rows that wait; none is logged after that."""
+        if self.payloads is not None:
+            self.payloads.close()
+
     async def _reply(self, decode: Callable[[], tuple[Rows, Encoder]], size: int, headers: dict[str, str]) -> Reply:
         """Answer a request; `decode` returns its rows and the function that encodes their answer."""
+        received = time.time_ns()
 
         def prepare() -> tuple[Float32Array, Timestamps | None, Callable[[Scored], Reply]]:
             rows, encode = decode()
@@ -202,6 +221,8 @@ class AnomalyModel(Model):
                 content, content_headers = encode(answer)
                 alarms = int(answer.alarms.sum())
                 self.metrics.rows(scaled, answer.scores, alarms, answer.imputation)
+                if self.payloads is not None and isinstance(answer, Assessment):
+                    self.payloads.log(received, headers.get("x-request-id", ""), rows, scored, answer)
                 return Reply(content, content_headers, len(scaled), alarms)
 
             return scaled, rows.timestamps, finish

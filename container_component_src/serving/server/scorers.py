@@ -77,11 +77,12 @@ class LocalScorer:
 
         def work() -> T:
             scaled, timestamps, finish = prepare()
-            return finish(self._score(scaled, timestamps))
+            return finish(self.scored(scaled, timestamps))
 
         return await offload(size, work)
 
-    def _score(self, scaled: Float32Array, timestamps: Timestamps | None) -> Scored:
+    def scored(self, scaled: Float32Array, timestamps: Timestamps | None) -> Scored:
+        """Return the scores of scaled rows [rows, channels] at their times [rows]; raise the error of `score`."""
         with np.errstate(over="ignore", invalid="ignore"):
             contributions, reconstruction = self._scorer.contributions_and_reconstruction(scaled, timestamps)
             finite = np.isfinite(contributions.sum(axis=1)) & np.isfinite(reconstruction).all(axis=1)

@@ -26,7 +26,7 @@ def build_model(options: ServingOptions) -> AnomalyModel:
     """Load the model, warm it up and install the application that serves it. Every process does this once.
 
     Raises:
-        InputError: The bundle is missing or damaged, or the model computes no numbers.
+        InputError: The bundle is missing or damaged, the model computes no numbers, or the payload log cannot be used.
         StepError: The installed KServe is not the one that this code is written for.
     """
     logs.install()
@@ -43,6 +43,7 @@ def build_model(options: ServingOptions) -> AnomalyModel:
             f"{options.arguments.model_dir}: the model scores its own centre as NaN or infinite ({error})",
             fix="train it again",
         ) from error
+    model.log_payloads()
     context.set_predictor_config(predictor)
     kserve_hooks.install(
         InferenceApp(model),
@@ -87,6 +88,8 @@ def serve(options: ServingOptions) -> None:
         raise StepError(
             f"gRPC port {grpc_port}: cannot listen there", fix="free it or choose another --grpc-port"
         ) from error
+    finally:
+        model.close_payload_log()  # of gRPC, which this process serves even if others serve HTTP
 
 
 def _predictor(options: ServingOptions) -> PredictorConfig:

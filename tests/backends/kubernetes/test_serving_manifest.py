@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from container_component_src.backends.kubernetes.serving_manifest import digest_of, manifest
+from container_component_src.backends.kubernetes.serving_manifest import check_kept, digest_of, manifest
 from container_component_src.cluster.step import Step
 from container_component_src.errors import InputError
 from container_component_src.serving.deployment.service import Service, SmokeRequest
@@ -22,10 +22,12 @@ PODS = PodSettings(namespace="telemetry", image="registry.example.org/eclss:1.0"
 STEP = Step("5a0c0b5e-0000-4000-8000-000000000001", "step-pod", "00000000-0000-4000-8000-0000000000aa")
 SERVICE = Service("eclss", "minio://models/bundle", SmokeRequest(({"a": 1.0},), (1.0,)), "model-1")
 CANARY = Hosting(deployment_mode="Knative", min_replicas=0, max_replicas=2, canary_traffic_percent=10, combined=True)
+LOGGED = Hosting(combined=True, payload_log="s3://logs/eclss", payload_logger="kserve")
 READER = {"service_account": "models-reader"}
 VARIANTS: dict[str, tuple[dict[str, Any], Hosting]] = {
     "standard": ({"gpus": 1}, Hosting(max_replicas=3)),
     "knative_canary": ({}, CANARY),
+    "kserve_logger": (READER, LOGGED),
     "service_account": (
         READER,
         Hosting(model_storage="service-account", deployment_mode="RawDeployment", istio_sidecar=True),
@@ -143,6 +145,8 @@ def test_both_names_of_a_mode_have_the_same_digest() -> None:
         ({"pods": {"namespace": ""}}, "needs --namespace"),
         ({"pods": {"image": ""}}, "needs --image"),
         ({"bundle_uri": "/tmp/bundle"}, "/tmp/bundle: pods cannot reach"),
+        ({"hosting": LOGGED}, "--payload-logger kserve needs --service-account"),
+        ({"hosting": Hosting(payload_log="/tmp/log")}, "/tmp/log: pods cannot reach"),
         ({"hosting": Hosting(model_storage="service-account")}, "needs --service-account"),
     ],
 )
@@ -171,3 +175,13 @@ def test_the_sdk_leaves_the_command_line_alone(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(sys, "argv", arguments)
     assert built()["metadata"]["name"] == "eclss"
     assert sys.argv is arguments
+
+
+def test_a_cluster_that_does_not_know_the_logger_is_told_apart() -> None:
+    made = built(READER, hosting=LOGGED)
+    check_kept(made, made)
+    check_kept(built(), built())
+    for pruned in ({}, {"mode": "all", "url": "s3://logs/eclss"}):
+        stored = {"spec": {"predictor": {**made["spec"]["predictor"], "logger": pruned}}}
+        with pytest.raises(InputError, match="cannot write a payload log to S3"):
+            check_kept(made, stored)

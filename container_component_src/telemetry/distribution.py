@@ -1,0 +1,144 @@
+"""Distribution of a series, and how much that of a part of it varies: the reference of a check for drift.
+
+Neighbouring rows of telemetry are near copies, so a thousand of them say much less of a distribution than a thousand
+independent values. How much less is measured: the series is cut into parts of equal duration, and the distance of each
+part from all others is compared with that of independent values.
+"""
+
+from typing import Annotated, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, FiniteFloat, model_validator
+
+from container_component_src.arrays import Float64Array, IntArray, Timestamps
+from container_component_src.telemetry.smoothing import NANOSECONDS_PER_DAY
+from container_component_src.values import Frozen
+
+# Closer at both ends, where outliers are, and with the deciles.
+LEVELS = (0.005, 0.01, 0.025, *(step / 20 for step in range(1, 20)), 0.975, 0.99, 0.995)
+LEAST_PARTS = 8  # from which a variation is measured
+LEAST_ROWS = 32  # of a part on average
+_LEAST_DISTANCE = 1e-9  # of a part, so that equal ones have a number of rows
+_ROOM = 1e-6  # around all values, as a share of their range and of their size, for rounding
+_LEAST_ROOM = 1e-30
+
+N = TypeVar("N", np.int64, np.float64)
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class Distribution(Frozen):
+    """Cumulative distribution of a series at some values, its edges, which lie between values that occur."""
+
+    edges: tuple[FiniteFloat, ...] = Field(min_length=2)  # ascending; all values lie between the first and the last
+    shares: tuple[Share, ...]  # of the values below each edge, from 0 to 1
+    missing_share: Share = 0.0  # of the rows
+    days: float = Field(0.0, ge=0)  # that the series covers, without gaps
+    part_days: tuple[FiniteFloat, ...] = ()  # ascending lengths of parts; empty: the series is too short
+    part_rows: tuple[FiniteFloat, ...] = ()  # independent values that vary as much as a part of each length
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(self.edges) != len(self.shares) or len(self.part_days) != len(self.part_rows):
+            raise ValueError("edges and shares, or lengths and rows, differ in number")
+        if not (np.diff(self.edges) > 0).all() or not (np.diff(self.shares) >= 0).all():
+            raise ValueError("edges or shares do not ascend")
+        return self
+
+    @classmethod
+    def of(cls, timestamps: Timestamps, values: Float64Array, missing_share: float = 0.0) -> Self:
+        """Return the distribution of finite values.
+
+        Args:
+            timestamps: Shape [rows], ascending.
+            values: Shape [rows], at least one.
+            missing_share: Share of the rows of the series without a value, which are not among these.
+        """
+        edges, shares = _edges(np.sort(values))
+        step = int(np.median(np.diff(timestamps))) if len(timestamps) > 1 else 0
+        days, rows = _variation(timestamps, np.searchsorted(edges, values), len(edges) + 1, LEAST_ROWS * step)
+        return cls(
+            edges=tuple(edges.tolist()),
+            shares=tuple(shares.tolist()),
+            missing_share=missing_share,
+            days=len(timestamps) * step / NANOSECONDS_PER_DAY,
+            part_days=tuple(days),
+            part_rows=tuple(rows),
+        )
+
+    def independent_rows(self, days: float) -> float | None:
+        """Return how many independent values would be as far from the distribution as a part of a length in days.
+
+        Between two known lengths, the number is interpolated on logarithmic scales. Beyond them, it is proportional to
+        the length, and the distribution itself is known no better than from as many values as its own length has.
+        None: unknown.
+        """
+        if not self.part_days or days <= 0:
+            return None
+        known = np.clip(days, self.part_days[0], self.part_days[-1])
+        rows = np.exp(np.interp(np.log(known), np.log(self.part_days), np.log(self.part_rows))) * days / known
+        own = self.part_rows[-1] * max(self.days / self.part_days[-1], 1)
+        return float(1 / (1 / rows + 1 / own))
+
+
+def pair_up(index: IntArray, counts: npt.NDArray[N]) -> tuple[IntArray, npt.NDArray[N]]:
+    """Merge neighbouring parts of time, which doubles their length.
+
+    Args:
+        index: Ascending numbers of the parts, [parts]; part 0 starts at the epoch.
+        counts: Counts or sums of each part, [parts, ...].
+    """
+    index = index // 2
+    starts = np.flatnonzero(np.diff(index, prepend=index[0] - 1)) if len(index) else index
+    return index[starts], np.add.reduceat(counts, starts, axis=0) if len(index) else counts
+
+
+def _edges(values: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """Return edges around and between sorted values, and the share of the values below each.
+
+    An edge lies in the middle between two values that occur, so that rounding moves no value across it.
+    """
+    rows = len(values)
+    above = np.searchsorted(values, np.quantile(values, LEVELS, method="inverted_cdf"), side="right")
+    above = np.unique(above[above < rows])
+    room = max(float(values[-1] - values[0]) * _ROOM, float(np.abs(values[[0, -1]]).max()) * _ROOM, _LEAST_ROOM)
+    between = (values[above - 1] + values[above]) / 2
+    return np.array([values[0] - room, *between, values[-1] + room]), np.array([0.0, *(above / rows), 1.0])
+
+
+def _variation(timestamps: Timestamps, bins: IntArray, count: int, length: int) -> tuple[list[float], list[float]]:
+    """Return lengths of parts in days, each twice the one before, and the independent rows of such a part."""
+    days: list[float] = []
+    rows: list[float] = []
+    if not length:
+        return days, rows
+    numbers, part = np.unique(timestamps // length, return_inverse=True)
+    counts = np.bincount(part * count + bins, minlength=len(numbers) * count).reshape(-1, count)
+    while len(numbers) >= LEAST_PARTS:
+        days.append(length / NANOSECONDS_PER_DAY)
+        rows.append(_independent_rows(counts))
+        length *= 2
+        numbers, counts = pair_up(numbers, counts)
+    return days, rows
+
+
+def _independent_rows(counts: IntArray) -> float:
+    """Return how many independent values are as far from a distribution as a part is from all others.
+
+    The distances are Kolmogorov-Smirnov statistics. That of n independent values has a known distribution, divided by
+    the square root of n. The number is the smallest with which no quantile of the distances is above the known one:
+    their median, their 90th percentile, and their largest.
+
+    Args:
+        counts: Values by part and bin, [parts, bins].
+    """
+    sizes = counts.sum(axis=1)
+    counts = counts[sizes >= np.median(sizes) / 2]  # a part with a gap says little
+    below, total = counts.cumsum(axis=1), counts.sum(axis=0).cumsum()
+    own, others = below / below[:, -1:], (total - below) / np.maximum(total[-1] - below[:, -1:], 1)
+    distances = np.abs(own - others).max(axis=1)
+    levels = np.array([0.5, 0.9, 1.0])
+    above = np.array([0.5, 0.1, 1 / (len(counts) + 1)])  # probability that a distance is above its quantile
+    expected = np.sqrt(np.log(2 / above) / 2)  # the first term of the series of Kolmogorov's distribution
+    both = float(((expected / np.maximum(np.quantile(distances, levels), _LEAST_DISTANCE)) ** 2).min())
+    return both * len(counts) / (len(counts) - 1)  # without the variation of the others

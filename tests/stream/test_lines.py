@@ -1,0 +1,126 @@
+import asyncio
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from container_component_src.errors import InputError
+from container_component_src.stream.lines import LineSource, LineSplitter
+from container_component_src.stream.source import Message
+from tests.stream.streams import pieces
+
+MOST = 5
+
+
+@given(
+    st.lists(st.sampled_from([b"a", b"\n", b"bcdef", b"\r\n"]), max_size=30), st.lists(st.integers(0, 90), max_size=8)
+)
+def test_lines_do_not_depend_on_the_pieces(parts: list[bytes], cuts: list[int]) -> None:
+    content = b"".join(parts)
+    expected, position = [], 0
+    for text in content.splitlines(keepends=True) if b"\r" not in content else content.split(b"\n"):
+        if b"\r" in content:
+            ended = position + len(text) < len(content)
+            body, end = text, position + len(text) + ended
+            if not text and not ended:
+                continue
+        else:
+            body, end = text.rstrip(b"\n"), position + len(text)
+        expected.append((body if len(body) <= MOST else None, end))
+        position = end
+    splitter, found = LineSplitter(MOST), []
+    for piece in pieces([content[i : i + 1] for i in range(len(content))], [min(cut, len(content)) for cut in cuts]):
+        found += splitter.split(b"".join(piece))
+    assert found + list(splitter.last()) == expected
+
+
+def test_an_endless_line_takes_no_memory() -> None:
+    splitter = LineSplitter(MOST)
+    for _ in range(100):
+        assert list(splitter.split(b"x" * 1000)) == []
+        assert len(splitter._rest) <= MOST
+    assert list(splitter.split(b"\nok\n")) == [(None, 100_001), (b"ok", 100_004)]
+
+
+async def read(source: LineSource, count: int) -> list[Message]:
+    """The first messages of a source, which are processed."""
+    found: list[Message] = []
+    async with source:
+        async for messages in source.messages():
+            for message in messages:
+                source.processed(message)
+                found.append(message)
+                if len(found) == count:
+                    return found
+    return found
+
+
+def texts(messages: Sequence[Message]) -> list[tuple[bytes | None, str]]:
+    return [(message.text, message.place) for message in messages]
+
+
+def test_a_file_goes_on_behind_the_processed_lines(tmp_path: Path) -> None:
+    file = tmp_path / "rows"
+    file.write_bytes(b"one\n\ntwo\nthree")
+    source = LineSource(str(file), 100)
+    assert texts(asyncio.run(read(source, 2))) == [(b"one", "line 1"), (b"two", "line 3")]
+    following = LineSource(str(file), 100)
+    following.resume(source.offsets)
+    assert texts(asyncio.run(read(following, 9))) == [(b"three", "line 4")]
+
+
+def test_a_file_that_has_become_shorter_is_another_one(tmp_path: Path) -> None:
+    file = tmp_path / "rows"
+    file.write_bytes(b"one\n")
+    source = LineSource(str(file), 100)
+    source.resume({"lines": 3, "bytes": 30})
+    with pytest.raises(InputError, match="rows: shorter than the state says"):
+        asyncio.run(read(source, 1))
+
+
+def test_a_file_is_followed(tmp_path: Path) -> None:
+    file = tmp_path / "rows"
+    file.write_bytes(b"one\ntw")
+
+    async def follow() -> list[Message]:
+        source = LineSource(str(file), 100, follow=True)
+        reading = asyncio.create_task(read(source, 2))
+        while not dict(source.offsets)["lines"]:
+            await asyncio.sleep(0.01)
+        with file.open("ab") as more:
+            more.write(b"o\n")
+        return await reading
+
+    assert texts(asyncio.run(follow())) == [(b"one", "line 1"), (b"two", "line 2")]
+
+
+def test_a_pipe_is_read_as_it_is_written(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    async def talk() -> list[Message]:
+        opened = asyncio.to_thread(pipe.open, "wb", 0)
+        source = LineSource(str(pipe), 100)
+        writer, _ = await asyncio.gather(opened, asyncio.to_thread(_open_for_reading, source))
+        reading = asyncio.create_task(read(source, 9))
+        for text in (b"one\n", b"tw", b"o\n"):
+            writer.write(text)
+            await asyncio.sleep(0)
+        writer.close()
+        return await reading
+
+    assert [message.text for message in asyncio.run(talk())] == [b"one", b"two"]
+
+
+def _open_for_reading(source: LineSource) -> None:
+    """Let the other side open the pipe; the source opens it for itself."""
+    file = os.open(source._name, os.O_RDONLY)
+    source._held = file  # type: ignore[attr-defined]
+
+
+def test_a_missing_file() -> None:
+    with pytest.raises(InputError, match="nowhere: No such file"):
+        asyncio.run(read(LineSource("/nowhere", 100), 1))

@@ -30,7 +30,7 @@ NOT_IMPORTED = {
     "report.page": (MODEL | {"lightning", "pandas", "scipy", "torch"}) - {"plotly"},
     "report.trials": MODEL | {"lightning", "pandas", "pyarrow", "scipy", "torch"},
     "serving.client.query": MODEL | {"lightning", "scipy", "torch"},
-    "serving.server.server": (MODEL | COMPILER | {"lightning", "requests"}) - {"kserve"},
+    "serving.server.server": (MODEL | COMPILER | {"lightning", "pandas.core", "requests"}) - {"kserve"},
     "backends.local.dask": (MODEL | {"lightning", "pandas", "scipy", "torch"}) - {"distributed"},
 }
 

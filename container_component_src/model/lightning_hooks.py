@@ -10,15 +10,7 @@ import logging
 from importlib import import_module
 from typing import Any
 
-from container_component_src.deferred import Known, defer, load
-
-
-class _ByName(type):
-    """Metaclass of a stand-in for a class: instances of the class that it is named after are its instances too."""
-
-    def __instancecheck__(cls, instance: object) -> bool:
-        names = (f"{base.__module__}.{base.__qualname__}" for base in type(instance).__mro__)
-        return f"{cls.__module__}.{cls.__qualname__}" in names
+from container_component_src.deferred import Known, class_of, defer, load
 
 
 class _Part:
@@ -38,7 +30,7 @@ def _unchanged(function: Any = None, *_: object, **__: object) -> Any:
     return function or _unchanged
 
 
-OptimizedModule = _ByName("OptimizedModule", (), {"__module__": "torch._dynamo.eval_frame"})
+OptimizedModule = class_of("torch._dynamo.eval_frame", "OptimizedModule")
 COMPILER: Known = {
     "OptimizedModule": lambda: OptimizedModule,
     "disable": lambda: _unchanged,

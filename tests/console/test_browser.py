@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 from container_component_src.alarms.tracker import AlarmState
 from container_component_src.telemetry.verdicts import read_feedback
@@ -15,7 +16,7 @@ from tests.programs import program
 pytestmark = pytest.mark.slow
 
 HOSTILE = '<img src=x onerror="document.title=`hacked`"><script>document.title="hacked"</script>'
-PHONE = {"width": 390, "height": 844}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def page(browser: Browser) -> Iterator[Page]:
     assert problems == []
 
 
-def files(folder: Path) -> dict[str, str]:
+def files(folder: Path) -> dict[str, Any]:
     """Write a payload log and a check for drift, and return the options that name them."""
     write_payload(folder / "log", payload(START, 600, dead=CHANNELS[1:]))
     drift(CHANNELS[0]).write(str(folder / "drift.json"))

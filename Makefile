@@ -4,9 +4,11 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
 ARGS ?=
-# Tests run in as many processes as the machine has logical cores; PROCESSES=0 runs them in one, for a debugger.
-PROCESSES ?= logical
-PYTEST = $(PY) -m pytest --numprocesses $(PROCESSES) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+# Tests run in half as many processes again as the machine has cores, since many wait; PROCESSES=0 runs them in one, for
+# a debugger.
+PROCESSES ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2)
+# Without bytecode, each process would compile all modules again.
+PYTEST = env -u PYTHONDONTWRITEBYTECODE $(PY) -m pytest --numprocesses $(PROCESSES) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 # Example: make image TORCH=cpu IMAGE=registry/name TAG=1.0 ENGINE="podman --runtime runc" BUILD_OPTIONS="--secret id=ca,src=…"
 # The environment variable CONTAINER_OPTIONS adds options to `docker run` and its equivalents.

@@ -33,6 +33,7 @@ COMMANDS_BY_PURPOSE = {
         "calibrate",
         "run_evaluation",
         "check_gate",
+        "compare_models",
         "visualize_results",
         "deploy_to_kserve",
         "cleanup",

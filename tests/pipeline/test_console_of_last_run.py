@@ -28,6 +28,7 @@ def test_the_console_shows_what_the_last_run_has(tmp_path: Path) -> None:
     assert (found.alarms, found.bundle) == (str(tmp_path / "alarms"), str(tmp_path / "calibrated_model"))
     assert (found.title, found.port, found.on_loopback) == ("A title", 9091, True)
     assert found.feedback == str(tmp_path / "feedback.csv")
+    assert last_console(tmp_path, 9091, "s3://bucket/feedback.csv").feedback == "s3://bucket/feedback.csv"
     assert found.payload_log == str(tmp_path / "last_run" / "payload_log")
 
 

@@ -21,6 +21,7 @@ COMPILER = {"torch._dynamo.eval_frame", "torch._inductor", "torch._decomp", "tor
 NOT_IMPORTED = {
     "drift.detection": MODEL | {"lightning", "pandas", "plotly", "pyarrow", "torch"},
     "drift.result": MODEL | {"lightning", "pandas", "pyarrow", "scipy", "torch"},
+    "evaluation.comparison": COMPILER | {"lightning", "pandas", "scipy.stats._stats_py"},
     "evaluation.evaluator": MODEL | COMPILER | {"lightning", "pandas", "scipy"},
     "evaluation.gate": MODEL | {"lightning", "pandas", "pyarrow", "scipy", "torch"},
     "model.calibration": MODEL | COMPILER | {"lightning", "pandas", "scipy"},
@@ -29,7 +30,7 @@ NOT_IMPORTED = {
     "report.page": (MODEL | {"lightning", "pandas", "scipy", "torch"}) - {"plotly"},
     "report.trials": MODEL | {"lightning", "pandas", "pyarrow", "scipy", "torch"},
     "serving.client.query": MODEL | {"lightning", "scipy", "torch"},
-    "serving.server.server": (MODEL | COMPILER | {"lightning", "requests"}) - {"kserve"},
+    "serving.server.server": (MODEL | COMPILER | {"lightning", "pandas.core", "requests"}) - {"kserve"},
     "backends.local.dask": (MODEL | {"lightning", "pandas", "scipy", "torch"}) - {"distributed"},
 }
 

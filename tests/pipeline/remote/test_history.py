@@ -80,9 +80,7 @@ def test_runs_are_listed_with_what_they_were_compiled_from(
     assert [run.id for run in list_runs(workspace, NAME, 1)] == [second]
 
 
-def test_runs_come_in_pages(
-    workspace: Workspace, add_run: Callable[..., str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_runs_come_in_pages(workspace: Workspace, add_run: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "_LARGEST_PAGE", 2)
     added = [add_run() for _ in range(6)]
     assert [run.id for run in list_runs(workspace, NAME, 5)] == added[:0:-1]

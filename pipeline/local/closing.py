@@ -13,7 +13,7 @@ from container_component_src.backends.local.processes import LOOPBACK
 from container_component_src.steps.serving import HTTP_PORT
 from pipeline.local.processes import last_lines
 from pipeline.local.summary import RunStatus, RunSummary
-from pipeline.outcome import Outcome, from_here, query_command, service_name
+from pipeline.outcome import Outcome, from_here, promotion, query_command, service_name
 from pipeline.progress import step_table
 from pipeline.run_folders import LOGS, SUMMARY
 from pipeline.steps import StepRecord, StepState
@@ -59,6 +59,7 @@ def outcome_of(summary: RunSummary) -> Outcome:
     return Outcome(
         headline=summary.headline,
         gate=[f"{'passed' if condition['passed'] else 'failed'}: {condition['text']}" for condition in conditions],
+        promotion=promotion(summary.comparison["promoted"], summary.comparison["reason"]) if summary.comparison else "",
         report=_report(summary),
         model=f"{from_here(Path(summary.model))} ({deployed})" if summary.model else "",
         query=_query(summary),

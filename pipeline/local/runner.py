@@ -23,6 +23,7 @@ from container_component_src.errors import PipelineError
 from container_component_src.limits import SPIN_DEFAULTS
 from container_component_src.maintenance.watchdog import watched
 from container_component_src.scratch import RUN_ID_VARIABLE
+from container_component_src.steps.serving import DEPLOYMENTS_VARIABLE
 from container_component_src.storage import S3_ENVIRONMENT
 from pipeline import run_folders
 from pipeline.arguments import parse_arguments
@@ -46,7 +47,7 @@ class LocalRunOptions:
     Attributes:
         yaml_path: File of the compiled pipeline.
         arguments: Values of pipeline parameters; text is parsed by the declared types.
-        work_dir: Folder for `outputs`, `cache`, `runs` and `last_run`; only one run at a time can use it.
+        work_dir: Folder for `outputs`, `cache`, `deployments`, `runs` and `last_run`; only one run at a time uses it.
         cache: Whether steps reuse the outputs of earlier runs with the same source, command and inputs.
         env: Variables of the steps, in addition to this process's environment.
         project_root: Working directory of the steps; its sources, lock and configuration are part of the cache key.
@@ -132,7 +133,7 @@ def _run(
 ) -> tuple[RunStatus, str]:
     """Run the graph, and return the status and the reason of a failure that no step explains."""
     run_id, work_dir, logs = folder.name, options.work_dir.resolve(), folder / run_folders.LOGS
-    launcher = _launcher(options, run_id)
+    launcher = _launcher(options, run_id, work_dir / "deployments")
     digest = store.source_digest(options.project_root, options.env, launcher.image_id)
     cache_root, outputs = work_dir / "cache" / digest, work_dir / "outputs"
     outputs.mkdir(exist_ok=True)
@@ -170,8 +171,8 @@ def _run(
     return RunStatus.FAILED, "; ".join(steps.problems) or ("" if blamed else message)
 
 
-def _launcher(options: LocalRunOptions, run_id: str) -> ProcessLauncher:
-    own = {**options.env, "PYTHONUNBUFFERED": "1", RUN_ID_VARIABLE: run_id}
+def _launcher(options: LocalRunOptions, run_id: str, deployments: Path) -> ProcessLauncher:
+    own = {**options.env, "PYTHONUNBUFFERED": "1", RUN_ID_VARIABLE: run_id, DEPLOYMENTS_VARIABLE: str(deployments)}
     if options.image:
         store_access = {name: os.environ[name] for name in S3_ENVIRONMENT if name in os.environ}
         return ContainerLauncher(options.image, options.project_root, {**store_access, **own}, options.grace_seconds)

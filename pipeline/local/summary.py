@@ -38,6 +38,7 @@ class SummaryRules:
         report: Name of the report artifact, which is a page.
         page_type: Type of the artifacts that are pages for a browser.
         gate: Name of the artifact with the conditions of the deployment.
+        comparison: Name of the artifact with the comparison with the deployed model.
         model_type: Type of the model artifact; the last one counts.
         deploy_step: Name of the step that deploys the model.
         headline: Name of the output with the metrics for the terminal.
@@ -49,6 +50,7 @@ class SummaryRules:
     report: str = "report"
     page_type: str = dsl.HTML.schema_title
     gate: str = "gate"
+    comparison: str = "comparison"
     model_type: str = dsl.Model.schema_title
     deploy_step: str = "deploy_to_kserve"
     headline: str = "headline"
@@ -71,6 +73,7 @@ class RunSummary:
         report: Path of the report; None if this run has not written one.
         earlier_report: Path of the last report of an earlier run; None if this run has one.
         gate: Conditions of the deployment and whether the model meets them; None if they were not checked.
+        comparison: Comparison with the deployed model, and whether the model replaces it; None if there was none.
         model: Path of the model.
         artifacts: Paths of the artifacts by name; in a loop, that of the last iteration. Pages are those in `folder`.
         pages: Files of the pages to copy to `folder`, by the name of the artifact.
@@ -88,6 +91,7 @@ class RunSummary:
     report: Path | None
     earlier_report: Path | None
     gate: dict[str, Any] | None
+    comparison: dict[str, Any] | None
     model: str | None
     artifacts: dict[str, str]
     pages: dict[str, Path]
@@ -140,7 +144,7 @@ def summarize(
         paths[artifact.schema_title] = artifact.uri
         if artifact.schema_title == rules.metrics_type:
             metrics.setdefault(name, {}).update(artifact.metadata)
-    gate = artifacts.get(rules.gate)
+    gate, comparison = (artifacts.get(name) for name in (rules.gate, rules.comparison))
     return RunSummary(
         status=status,
         pipeline=pipeline,
@@ -157,6 +161,7 @@ def summarize(
         report=Path(artifacts[rules.report]) if rules.report in pages else None,
         earlier_report=None if rules.report in pages else earlier_report,
         gate=_read(gate) if gate else None,
+        comparison=_read(comparison) if comparison else None,
         model=paths.get(rules.model_type),
         artifacts=artifacts,
         pages=pages,
@@ -196,6 +201,7 @@ def write_summary(summary: RunSummary) -> None:
         "report": _text(summary.report),
         "earlier_report": _text(summary.earlier_report),
         "gate": summary.gate,
+        "comparison": summary.comparison,
         "model": summary.model,
         "artifacts": summary.artifacts,
         "deployed": summary.deployed,

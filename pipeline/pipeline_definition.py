@@ -58,7 +58,7 @@ def build_pipeline(
     tasks = TaskBuilder(settings, cache)
     limits, resources = settings.limits, settings.resources
     split_archives = _build_split_archives(tasks)
-    deploy_if_good = _build_deploy_if_good(tasks)
+    deploy_if_good = _build_deploy_if_good(tasks, origin)
 
     def steps(values: Channels) -> None:
         run = tasks.with_parameters(values)
@@ -84,6 +84,7 @@ def build_pipeline(
                 resources.data,
                 df_path=dataset.outputs["dataset_uri"],
                 reports_fingerprint=listing.outputs["reports_fingerprint"],
+                feedback_fingerprint=listing.outputs["feedback_fingerprint"],
             )
             splits = run(
                 CreateTrainValTestSplit,
@@ -115,6 +116,7 @@ def build_pipeline(
                 hyperparameters=tuning.outputs["best_hyperparameters"],
                 pods=tasks.pods(resources.training),
                 job_timeout=limits.training_hours * 3600,
+                training_api=settings.platform.training_api,
             )
             calibration = run(
                 Calibrate,
@@ -176,6 +178,7 @@ def defaults(settings: Settings) -> dict[str, Any]:
     configured = {
         "archives_path": settings.paths.archives,
         "reports_path": settings.paths.reports,
+        "feedback_path": settings.paths.feedback,
         "data_root": settings.paths.data_root,
         "timestamp_col": settings.col_names.timestamp,
         "report_columns": settings.col_names.report.model_dump_json(),
@@ -245,7 +248,7 @@ def _build_split_archives(tasks: TaskBuilder) -> base_component.BaseComponent:
     return _pipeline(split_archives, "split-archives", "Split every archive.", annotations, returns=JsonList)
 
 
-def _build_deploy_if_good(tasks: TaskBuilder) -> base_component.BaseComponent:
+def _build_deploy_if_good(tasks: TaskBuilder, origin: Origin) -> base_component.BaseComponent:
     """Build the deployment as a pipeline of its own: locally, only a nested input can be a condition.
 
     Nothing in it uses the headline, the result of the gate and the reasons: Kubeflow Pipelines logs the inputs of a
@@ -266,6 +269,8 @@ def _build_deploy_if_good(tasks: TaskBuilder) -> base_component.BaseComponent:
                 bundle_path=values["model_uri"],
                 test_df_path=values["test_uri"],
                 pods=tasks.pods(settings.resources.serving),
+                registry=settings.platform.model_registry,
+                commit=origin.commit,
                 **hosting,
             )
 

@@ -38,6 +38,7 @@ Commands that start pods on a cluster also have these options. The image of `run
 CONFIGURED = {
     "archives_path": "[paths] archives",
     "reports_path": "[paths] reports",
+    "feedback_path": "[paths] feedback",
     "data_root": "[paths] data_root",
     "timestamp_col": "[col-names] timestamp",
     "report_columns": "[col-names]",

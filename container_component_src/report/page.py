@@ -93,9 +93,10 @@ def read_content(paths: VisualizeResults) -> Content:
             f"{paths.evaluation_path}: not the evaluation of the model {paths.bundle_path}",
             fix="name the bundle that was evaluated",
         )
-    if scores.manifest.rows != result.counts.test_rows:
+    evaluated = result.counts.test_rows + result.counts.rare_nominal_rows
+    if scores.manifest.rows != evaluated:
         raise InputError(
-            f"{paths.scores_path}: {scores.manifest.rows} rows, but the evaluation has {result.counts.test_rows}",
+            f"{paths.scores_path}: {scores.manifest.rows} rows, but the evaluation has {evaluated}",
             fix="name the scores that the evaluation wrote",
         )
     whole = Dataset.open(paths.df_path)

@@ -84,6 +84,7 @@ class Arguments(Frozen):
         artifacts: Kinds of the artifacts that consist of metadata alone, by name.
         cache_keys: Inputs of the component that no option takes: they make the step run again when data behind the
             same URI has changed.
+        secret_keys: Keys of the Secret that the step's pod gets as variables, beside those of the S3 settings.
         checks_parameters: Whether the component gets all parameters of the pipeline, so that the step can check them.
     """
 
@@ -93,6 +94,7 @@ class Arguments(Frozen):
     results: ClassVar[dict[str, type]] = {}
     artifacts: ClassVar[dict[str, ArtifactKind]] = {}
     cache_keys: ClassVar[tuple[str, ...]] = ()
+    secret_keys: ClassVar[tuple[str, ...]] = ()
     checks_parameters: ClassVar[bool] = False
 
     def part(self, kind: type[A]) -> A:

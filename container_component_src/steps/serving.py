@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, model_validator
 
-from container_component_src.names import OptionalUri
+from container_component_src.names import OptionalUri, WebAddress
 from container_component_src.steps.declaration import Arguments, flag, option, parameter, wired
 from container_component_src.steps.shared import Launching, TimestampColumn
 from container_component_src.values import LocalPath, NonEmpty
@@ -18,6 +18,8 @@ STANDARD = "Standard"
 _OLD_MODES = {"RawDeployment": STANDARD, "Serverless": KNATIVE}  # names before KServe 0.16
 HTTP_PORT = 8080
 DEAD_AFTER = 300.0  # seconds
+REGISTRY_TOKEN = "MODEL_REGISTRY_TOKEN"  # noqa: S105 - the name of the variable
+REGISTRY_CA = "MODEL_REGISTRY_CA_BUNDLE"
 ROW_SUFFIXES = (".parquet", ".csv", ".ndjson")  # of the files of answers
 ALARM_SUFFIXES = (".ndjson", ".csv")
 DEPLOYMENTS_VARIABLE = "PIPELINE_DEPLOYMENTS"
@@ -167,6 +169,7 @@ class DeployToKserve(ServiceIdentity, Hosting, Launching):
 
     command: ClassVar[str] = "deploy_to_kserve"
     results: ClassVar[dict[str, type]] = {"endpoint": str}
+    secret_keys: ClassVar[tuple[str, ...]] = (REGISTRY_TOKEN, REGISTRY_CA)
 
     bundle_path: NonEmpty = wired(
         f"The model bundle; `{PREVIOUS}`: the one that the service had before the present one.", aliases=("--bundle",)
@@ -175,6 +178,12 @@ class DeployToKserve(ServiceIdentity, Hosting, Launching):
         "Scaled test set, whose first rows make the smoke request. Empty: a row at the centre of the scaler.", ""
     )
     ready_timeout: float = option("Seconds until the service must be ready.", 600.0, gt=0)
+    registry: WebAddress = wired(
+        "Address of Kubeflow's Model Registry, in which the deployed model is registered; its token is in the variable "
+        "MODEL_REGISTRY_TOKEN. Empty: it is not registered.",
+        "",
+    )
+    commit: str = wired("Commit of the code, which the registry stores. Empty: unknown.", "")
 
 
 class Server(PayloadLogging, DeadAfter):

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, FiniteFloat, model_validator
 
-from container_component_src.arrays import BoolArray, Float64Array, IntArray, Timestamps
+from container_component_src.arrays import Float64Array, IntArray, Timestamps
 from container_component_src.telemetry.smoothing import NANOSECONDS_PER_DAY
 from container_component_src.values import Frozen
 
@@ -111,7 +111,8 @@ def _edges(values: Float64Array) -> tuple[Float64Array, Float64Array]:
     An edge lies in the middle between two values that occur, so that rounding moves no value across it.
     """
     rows = len(values)
-    above = np.searchsorted(values, np.quantile(values, LEVELS, method="inverted_cdf"), side="right")
+    at_levels = values[np.ceil(np.array(LEVELS) * rows).astype(np.int64) - 1]  # the least values with these shares
+    above = np.searchsorted(values, at_levels, side="right")
     above = np.unique(above[above < rows])
     room = max(float(values[-1] - values[0]) * _ROOM, float(np.abs(values[[0, -1]]).max()) * _ROOM, _LEAST_ROOM)
     between = (values[above - 1] + values[above]) / 2
@@ -132,31 +133,42 @@ def _variation(
     days: list[float] = []
     rows: list[float] = []
     outside: list[float] = []
-    while length:
-        starts = np.flatnonzero(np.diff(timestamps // length, prepend=timestamps[0] // length - 1))
-        if len(starts) < LEAST_PARTS:
-            break
+    if not length:
+        return days, rows, outside
+    starts = _starts(timestamps, length)
+    count = int(bins.max()) + 1
+    part = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(values)))
+    counts = np.bincount(part * count + bins, minlength=len(starts) * count).reshape(-1, count)
+    highest, lowest = np.maximum.reduceat(values, starts), np.minimum.reduceat(values, starts)
+    while len(starts) >= LEAST_PARTS:
         sizes = np.diff(starts, append=len(values))
-        part = np.repeat(np.arange(len(starts)), sizes)
         whole = sizes >= np.median(sizes) / 2  # a part with a gap says little
-        count = int(bins.max()) + 1
-        counts = np.bincount(part * count + bins, minlength=len(starts) * count).reshape(-1, count)
         days.append(length / NANOSECONDS_PER_DAY)
         rows.append(_independent_rows(counts[whole]))
-        outside.append(max(_share_above_others(sign * values, starts, whole) for sign in (1, -1)))
+        above = _share_above_others(values, starts, np.where(whole, highest, -np.inf))
+        below = _share_above_others(-values, starts, np.where(whole, -lowest, -np.inf))
+        outside.append(max(above, below))
         length *= 2
+        first = _starts(timestamps[starts], length)  # of two parts each
+        starts, counts = starts[first], np.add.reduceat(counts, first, axis=0)
+        highest, lowest = np.maximum.reduceat(highest, first), np.minimum.reduceat(lowest, first)
     return days, rows, outside
 
 
-def _share_above_others(values: Float64Array, starts: IntArray, whole: BoolArray) -> float:
+def _starts(timestamps: Timestamps, length: int) -> IntArray:
+    """Return the positions of the first timestamps in parts of a length in nanoseconds; part 0 starts at the epoch."""
+    numbers = timestamps // length
+    return np.flatnonzero(np.diff(numbers, prepend=numbers[0] - 1))
+
+
+def _share_above_others(values: Float64Array, starts: IntArray, largest: Float64Array) -> float:
     """Return the share of the values of the part with the largest one that are above those of all others.
 
     Args:
         values: Shape [rows].
         starts: First row of each part, [parts].
-        whole: Which parts are not left out; at least two.
+        largest: Largest value of each part, [parts].
     """
-    largest = np.where(whole, np.maximum.reduceat(values, starts), -np.inf)
     highest = int(largest.argmax())
     rows = slice(starts[highest], starts[highest + 1] if highest + 1 < len(starts) else None)
     return float((values[rows] > np.partition(largest, -2)[-2]).mean())

@@ -24,6 +24,7 @@ from container_component_src.settings import Settings, load_settings
 from container_component_src.steps.calibration import AlarmSettings
 from container_component_src.steps.data import SETS
 from container_component_src.steps.parameters import pipeline_parameters
+from container_component_src.steps.serving import DeployToKserve
 from container_component_src.steps.shared import Origin
 from container_component_src.storage import S3_ENVIRONMENT
 from pipeline.compilation import compile_pipeline
@@ -124,6 +125,8 @@ def test_parameter_types_fit_the_options(spec: dict[str, Any]) -> None:
                 example = EXPRESSION_TYPES[inputs[match[1]]["parameterType"]]
                 if parameter.type.name.startswith("json"):  # objects are text, because the compiler shuffles their keys
                     example = str(parameter.default or "{}")
+                if option == "--registry":  # which takes addresses alone
+                    example = "http://registry"
                 parameter.type_cast_value(click.Context(command), example)
 
 
@@ -244,7 +247,8 @@ def test_credentials_come_from_the_secret_alone(documents: list[dict[str, Any]])
     for name, config in platform_configs(documents).items():
         (secret,) = config["secretAsEnv"]
         assert secret["secretName"] == "s3creds", name
-        assert secret["keyToEnv"] == [{"secretKey": key, "envVar": key} for key in S3_ENVIRONMENT], name
+        keys = (*S3_ENVIRONMENT, *(DeployToKserve.secret_keys if "deploy" in name else ()))
+        assert secret["keyToEnv"] == [{"secretKey": key, "envVar": key} for key in keys], name
     for container in executors(documents[0]).values():
         assert "env" not in container
 

@@ -13,7 +13,7 @@ from container_component_src.steps.shared import PodSettings
 if TYPE_CHECKING:
     from distributed import Client
 
-    from container_component_src.backends.kubernetes.training import PyTorchJobTrainer
+    from container_component_src.backends.kubernetes.training import KubernetesTrainer
     from container_component_src.backends.kubernetes.tuning import KatibTuner
     from container_component_src.maintenance.checks import Check
     from container_component_src.maintenance.input_checks import Inputs
@@ -44,11 +44,11 @@ class KubernetesBackend:
         return KatibTuner(self.context)
 
     @property
-    def trainer(self) -> "PyTorchJobTrainer":
-        """Trainer that creates PyTorchJobs."""
-        from container_component_src.backends.kubernetes.training import PyTorchJobTrainer
+    def trainer(self) -> "KubernetesTrainer":
+        """Trainer that creates PyTorchJobs or TrainJobs."""
+        from container_component_src.backends.kubernetes.training import KubernetesTrainer
 
-        return PyTorchJobTrainer(self.context)
+        return KubernetesTrainer(self.context)
 
     def dask_client(self, spec: "ClusterSpec") -> "AbstractContextManager[Client]":
         """Return a client of a Dask cluster that the operator runs."""

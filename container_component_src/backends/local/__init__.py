@@ -46,7 +46,7 @@ class LocalBackend:
         return LocalTrainer()
 
     def dask_client(self, spec: "ClusterSpec") -> "AbstractContextManager[Client]":
-        """Return a client of a Dask cluster of processes."""
+        """Return a client of a Dask cluster of threads."""
         from container_component_src.backends.local.dask import dask_client
 
         return dask_client(spec)

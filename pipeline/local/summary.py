@@ -150,7 +150,7 @@ def summarize(
         pipeline=pipeline,
         run={
             "id": run_id,
-            "started": started.isoformat(timespec="seconds"),
+            "started": started.isoformat(),  # orders the runs of a machine
             "ended": datetime.now(UTC).isoformat(timespec="seconds"),
             **(_read(artifacts[rules.run]) if rules.run in artifacts else {}),
             "data": _extent(metadata.get(rules.dataset, {})),

@@ -72,7 +72,7 @@ def test_a_run_whose_first_step_failed_has_an_id_and_its_times(tmp_path: Path) -
     summary, document = summarized(tmp_path)
     assert document["run"] == {
         "id": "1a2b",
-        "started": "2026-01-02T03:04:05+00:00",
+        "started": "2026-01-02T03:04:05.000006+00:00",
         "ended": summary.run["ended"],
         "data": {},
     }

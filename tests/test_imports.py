@@ -21,6 +21,7 @@ COMPILER = {"torch._dynamo.eval_frame", "torch._inductor", "torch._decomp", "tor
 NOT_IMPORTED = {
     "drift.detection": MODEL | {"lightning", "pandas", "plotly", "pyarrow", "torch"},
     "drift.result": MODEL | {"lightning", "pandas", "pyarrow", "scipy", "torch"},
+    "console.server": MODEL | COMPILER | {"lightning", "pandas.core", "scipy", "torch"},
     "evaluation.comparison": COMPILER | {"lightning", "pandas", "scipy.stats._stats_py"},
     "evaluation.evaluator": MODEL | COMPILER | {"lightning", "pandas", "scipy"},
     "evaluation.gate": MODEL | {"lightning", "pandas", "pyarrow", "scipy", "torch"},

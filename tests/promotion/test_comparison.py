@@ -85,7 +85,7 @@ def test_metrics_are_those_of_the_evaluation(case: Case, blind: str, result: Eva
     assert (models.rows.rows, [event.id for event in models.rows.events]) == (400, ["A-1", "A-2"])
 
 
-def test_rare_nominal_events_are_in_no_metric(case: Case, blind: str, tmp_path: Path) -> None:
+def test_rare_nominal_events_are_kept_apart_as_in_the_evaluation(case: Case, blind: str, tmp_path: Path) -> None:
     copy = case.copy(tmp_path)
     add_rare_event(copy)
     evaluated = evaluate(copy.bundle, copy.calibration, copy.test, str(tmp_path / "scores"))
@@ -94,6 +94,8 @@ def test_rare_nominal_events_are_in_no_metric(case: Case, blind: str, tmp_path: 
     assert models.challenger.metrics == evaluated.calibrated
     assert models.challenger.intervals["composite_f1"] == evaluated.intervals["composite_f1"]
     assert [event.id for event in models.rows.events] == ["A-1", "A-2"]
+    assert models.challenger.metrics.rare_nominal_events_alarmed == 1
+    assert models.rows.rows == ROWS - 20
 
 
 def test_resamples_are_paired(case: Case, tmp_path: Path) -> None:

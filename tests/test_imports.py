@@ -27,6 +27,8 @@ NOT_IMPORTED = {
     "evaluation.gate": MODEL | {"lightning", "pandas", "pyarrow", "scipy", "torch"},
     "model.calibration": MODEL | COMPILER | {"lightning", "pandas", "scipy"},
     "model.training": MODEL | COMPILER | {"torchmetrics.functional"},
+    "promotion.comparison": MODEL | COMPILER | {"lightning", "pandas"},
+    "promotion.result": MODEL | {"lightning", "pandas", "pyarrow", "scipy", "torch"},
     "report.headline": MODEL | {"lightning", "pandas", "pyarrow", "scipy", "torch"},
     "report.page": (MODEL | {"lightning", "pandas", "scipy", "torch"}) - {"plotly"},
     "report.trials": MODEL | {"lightning", "pandas", "pyarrow", "scipy", "torch"},

@@ -41,6 +41,18 @@ class Deferred(ModuleType):
         spec.loader.exec_module(self)
 
 
+class _ClassOf(type):
+    """Metaclass of a stand-in for a class: instances of the class that it is named after are its instances too."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        names = (f"{base.__module__}.{base.__qualname__}" for base in type(instance).__mro__)
+        return f"{cls.__module__}.{cls.__qualname__}" in names
+
+    def __call__(cls, *arguments: Any, **options: Any) -> Any:
+        """Return an instance of the class, whose module is loaded."""
+        return getattr(load(cls.__module__), cls.__qualname__)(*arguments, **options)
+
+
 class _Submodules(MetaPathFinder, Loader):
     """Finder of the modules in a deferred package that can only be imported after the package."""
 
@@ -80,6 +92,11 @@ def defer(name: str, known: Known, *, relies_on: Sequence[str] = (), parts: bool
     sys.modules[name] = stand_in
     if not any(isinstance(finder, _Submodules) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Submodules())
+
+
+def class_of(module: str, name: str) -> type:
+    """Return a stand-in for a class of a deferred module: for annotations, checks of types, and to make instances."""
+    return _ClassOf(name, (), {"__module__": module})
 
 
 def load(name: str) -> ModuleType:

@@ -33,7 +33,15 @@ try:
     from container_component_src.steps.parameters import check_parameters
     from container_component_src.steps.shared import Origin
     from container_component_src.values import in_home
-    from pipeline.options import PIPELINE_FILE, HomePath, Options, check_options, parse_parameters
+    from pipeline.options import (
+        PIPELINE_FILE,
+        HomePath,
+        Options,
+        check_options,
+        config_option,
+        parse_parameters,
+        trust_options,
+    )
     from pipeline.origin import origin_of
 except ModuleNotFoundError as missing:
     if __name__ != "__main__":
@@ -59,13 +67,7 @@ PROJECT_ROOT = Path(__file__).resolve().parents[1]
     show_default=True,
     help="Where --compile-only writes the YAML.",
 )
-@click.option(
-    "--config",
-    "config_file",
-    type=HomePath(path_type=Path, dir_okay=False),
-    default=PROJECT_ROOT / "config.toml",
-    help="Configuration file; config.toml of the project by default.",
-)
+@config_option
 @click.option("--param", "parameters", multiple=True, metavar="NAME=VALUE", help="Set a pipeline parameter.")
 @click.option("--no-cache", is_flag=True, help="Run every step, even if an earlier run has its result.")
 @click.option(
@@ -82,13 +84,7 @@ PROJECT_ROOT = Path(__file__).resolve().parents[1]
 @click.option("--list-schedules", is_flag=True, help="List the schedules of the namespace.")
 @click.option("--disable-schedule", default="", metavar="NAME", help="Disable the schedule of this name.")
 @click.option("--skip-preflight", is_flag=True, help="Submit without checking image and inputs.")
-@click.option(
-    "--ca-bundle",
-    type=HomePath(path_type=Path),
-    metavar="FILE",
-    help="With --remote: PEM file of the certificate authority to trust.",
-)
-@click.option("--insecure", is_flag=True, help="With --remote: trust any certificate.")
+@trust_options
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context
 def compile_and_run_pipeline(context: click.Context, /, **options: Any) -> int:
@@ -154,9 +150,10 @@ def _check_payload_log(settings: Settings) -> None:
 
 def _local_paths(settings: Settings, parameters: dict[str, str]) -> str:
     """Return the inputs of a run that are paths of this machine, as text."""
-    inputs = {"archives_path": settings.paths.archives, "reports_path": settings.paths.reports}
-    named = {name: {**inputs, **settings.parameters, **parameters}[name] for name in inputs}
-    return " and ".join(f"{name} {uri}" for name, uri in named.items() if not str(uri).startswith(S3_PREFIXES))
+    paths = settings.paths
+    inputs = {"archives_path": paths.archives, "reports_path": paths.reports, "feedback_path": paths.feedback}
+    named = {name: str({**inputs, **settings.parameters, **parameters}[name]) for name in inputs}
+    return " and ".join(f"{name} {uri}" for name, uri in named.items() if uri and not uri.startswith(S3_PREFIXES))
 
 
 def run_on_platform(
@@ -241,7 +238,10 @@ def run_on_this_machine(
     image = settings.image.reference if containers else ""
     if image:
         work_dir = work_dir / "containers"
-    return run_locally(LocalRunOptions(yaml_path, arguments, work_dir, cache=cache, image=image)).exit_code
+    kept = settings.paths.kept_runs
+    return run_locally(
+        LocalRunOptions(yaml_path, arguments, work_dir, cache=cache, image=image, kept_runs=kept)
+    ).exit_code
 
 
 def make_example_data(settings: Settings, parameters: dict[str, str], folder: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from container_component_src.main import COMMANDS
 from container_component_src.steps.declaration import Arguments, OutputArtifact
+from container_component_src.steps.drift import CheckDrift
 from container_component_src.steps.maintenance import Doctor, GenerateTelemetry
 from container_component_src.steps.parameters import PIPELINE_STEPS
 from container_component_src.steps.serving import QueryModel, ServePredictor
@@ -20,6 +21,8 @@ MODELS: tuple[type[Arguments], ...] = (*PIPELINE_STEPS, TrainingArguments)
 _OTHER_OUTPUTS: tuple[tuple[type[Arguments], str], ...] = (
     (GenerateTelemetry, "target_path"),
     (QueryModel, "output"),
+    (CheckDrift, "output"),
+    (CheckDrift, "page"),
     (ScoreStream, "alarms"),
     (ScoreStream, "state_file"),
     (ScoreStream, "payload_log"),
@@ -56,7 +59,7 @@ def _inputs(model: type[Arguments]) -> list[str]:
     ]
 
 
-_MORE_READERS: tuple[type[Arguments], ...] = (QueryModel, ServePredictor, Doctor)
+_MORE_READERS: tuple[type[Arguments], ...] = (QueryModel, CheckDrift, ServePredictor, Doctor)
 READERS: list[type[Arguments]] = [model for model in (*MODELS, *_MORE_READERS) if _inputs(model)]
 
 

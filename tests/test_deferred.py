@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from container_component_src.deferred import Deferred, defer, load
+from container_component_src.deferred import Deferred, class_of, defer, load
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     name = "deferred_example"
     (tmp_path / name).mkdir()
     (tmp_path / name / "__init__.py").write_text("value = 1\n")
-    (tmp_path / name / "part.py").write_text("from deferred_example import value\n")
+    (tmp_path / name / "part.py").write_text("from deferred_example import value\nclass Table(list): pass\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "modules", sys.modules.copy())
     monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
@@ -46,3 +46,13 @@ def test_modules_that_are_absent_or_imported_are_left_alone() -> None:
     defer("json", {})
     assert "no_such_package.part" not in sys.modules
     assert not isinstance(sys.modules["json"], Deferred)
+
+
+def test_a_class_of_a_deferred_module_checks_types_and_makes_instances(package: str) -> None:
+    defer(package, {})
+    table = class_of(f"{package}.part", "Table")
+    assert not isinstance([], table)
+    assert isinstance(sys.modules[package], Deferred)
+    found = table("ab")
+    assert (found, isinstance(found, table)) == (["a", "b"], True)
+    assert type(found) is sys.modules[f"{package}.part"].Table

@@ -19,15 +19,21 @@ PROJECT = Path(__file__).resolve().parents[1]
 MODEL = {"distributed", "kserve", "kubernetes", "optuna", "plotly", "s3fs", "scipy.stats", "sklearn", "sympy"}
 COMPILER = {"torch._dynamo.eval_frame", "torch._inductor", "torch._decomp", "torch.export.exported_program"}
 NOT_IMPORTED = {
+    "drift.detection": MODEL | {"lightning", "pandas", "plotly", "pyarrow", "torch"},
+    "drift.result": MODEL | {"lightning", "pandas", "pyarrow", "scipy", "torch"},
+    "console.server": MODEL | COMPILER | {"lightning", "pandas.core", "scipy", "torch"},
+    "evaluation.comparison": COMPILER | {"lightning", "pandas", "scipy.stats._stats_py"},
     "evaluation.evaluator": MODEL | COMPILER | {"lightning", "pandas", "scipy"},
     "evaluation.gate": MODEL | {"lightning", "pandas", "pyarrow", "scipy", "torch"},
     "model.calibration": MODEL | COMPILER | {"lightning", "pandas", "scipy"},
     "model.training": MODEL | COMPILER | {"torchmetrics.functional"},
+    "promotion.comparison": MODEL | COMPILER | {"lightning", "pandas"},
+    "promotion.result": MODEL | {"lightning", "pandas", "pyarrow", "scipy", "torch"},
     "report.headline": MODEL | {"lightning", "pandas", "pyarrow", "scipy", "torch"},
     "report.page": (MODEL | {"lightning", "pandas", "scipy", "torch"}) - {"plotly"},
     "report.trials": MODEL | {"lightning", "pandas", "pyarrow", "scipy", "torch"},
     "serving.client.query": MODEL | {"lightning", "scipy", "torch"},
-    "serving.server.server": (MODEL | COMPILER | {"lightning", "requests"}) - {"kserve"},
+    "serving.server.server": (MODEL | COMPILER | {"lightning", "pandas.core", "requests"}) - {"kserve"},
     "backends.local.dask": (MODEL | {"lightning", "pandas", "scipy", "torch"}) - {"distributed"},
 }
 
@@ -50,6 +56,12 @@ def test_libraries_of_others_are_not_imported(module: str) -> None:
 @pytest.mark.slow
 def test_a_run_in_containers_needs_no_library_that_computes() -> None:
     assert imported("import pipeline.local", {"lightning", "numpy", "pandas", "pyarrow", "scipy", "torch"}) == set()
+
+
+@pytest.mark.slow
+def test_the_list_of_runs_needs_neither_kfp_nor_a_library_that_computes() -> None:
+    assert imported("import pipeline.runs", {"kfp", "numpy", "pandas", "pyarrow", "scipy", "torch"}) == set()
+    assert imported("import pipeline.remote.history", {"numpy", "pandas", "pyarrow", "scipy", "torch"}) == set()
 
 
 def test_data_steps_need_no_library_but_pyarrow(tmp_path: Path) -> None:

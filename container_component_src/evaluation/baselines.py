@@ -12,9 +12,9 @@ from typing import Protocol
 
 import numpy as np
 from joblib import parallel_config
-from sklearn.ensemble import IsolationForest
 
 from container_component_src.arrays import Float32Array, Float64Array
+from container_component_src.evaluation.scikit_learn import IsolationForest
 from container_component_src.evaluation.windowed_baselines import (
     EXPLAINED_VARIANCE,
     WindowSample,

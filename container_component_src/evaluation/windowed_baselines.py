@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.cluster import MiniBatchKMeans
-from sklearn.decomposition import PCA
 from threadpoolctl import threadpool_limits
 
 from container_component_src.arrays import Float32Array, IntArray
+from container_component_src.evaluation.scikit_learn import PCA, MiniBatchKMeans
 from container_component_src.model.windows import Windowing
 from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.series import Context, EvenSample

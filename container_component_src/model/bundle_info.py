@@ -15,12 +15,15 @@ from container_component_src.errors import InputError
 from container_component_src.steps.calibration import AlarmSettings, Subsystems
 from container_component_src.steps.training import Detector, Hyperparameters
 from container_component_src.storage import Location
+from container_component_src.telemetry.distribution import Distribution
 from container_component_src.telemetry.scaler import Scaler
 from container_component_src.telemetry.smoothing import Smoother
 from container_component_src.values import Frozen, describe
 
 INFO_NAME = "bundle.json"
 WEIGHTS_NAME = "model.safetensors"
+CARD_JSON = "model_card.json"
+CARD_MARKDOWN = "MODEL_CARD.md"
 FORMAT_VERSION = 4  # version 1 had no linear maps, version 2 no constant channels, version 3 no calibration
 
 _CALIBRATE = "run calibrate on it, and use the bundle that it writes"
@@ -51,6 +54,7 @@ class Calibration(Frozen):
     highest_median: float  # of the calibration scores in a part, nats; a higher one is a sign of drift
     channel_nats: tuple[float, ...]  # mean contribution of each channel to the calibration scores
     subsystems: Subsystems = Field(default_factory=dict)
+    scores: Distribution | None = None  # smoothed, nats; None: calibrated before it was recorded
 
 
 class ChannelStatistics(Frozen):
@@ -59,6 +63,7 @@ class ChannelStatistics(Frozen):
     mean: float
     std: float
     quantiles: dict[str, float]  # by level, such as "0.01"
+    distribution: Distribution | None = None  # None: trained before it was recorded
 
 
 class Epoch(Frozen):
@@ -215,8 +220,9 @@ def check_calibrated(info: BundleInfo, uri: str) -> None:
 
 
 def copy_bundle(source: Location, target: Location) -> None:
-    """Copy a bundle; the description is the last file and makes the copy complete."""
-    for name in (WEIGHTS_NAME, INFO_NAME):
+    """Copy a bundle, and its model card if it has one; the description is the last file and makes the copy complete."""
+    cards = (name for name in (CARD_JSON, CARD_MARKDOWN) if (source / name).exists())
+    for name in (WEIGHTS_NAME, *cards, INFO_NAME):
         (target / name).write_bytes((source / name).read_bytes(limit=None))
 
 

@@ -12,6 +12,7 @@ from container_component_src.model.bundle_info import BundleInfo, Calibration
 from container_component_src.model.scoring import scored_frames
 from container_component_src.steps.calibration import AlarmSettings, Calibrate
 from container_component_src.telemetry.dataset import Dataset
+from container_component_src.telemetry.distribution import Distribution
 from container_component_src.telemetry.smoothing import Smoother
 
 _log = logging.getLogger(__name__)
@@ -71,4 +72,5 @@ def _calibration(bundle: Bundle, data: Dataset, settings: AlarmSettings, subsyst
         highest_median=found.highest_median,
         channel_nats=tuple((channel_nats / rows).tolist()),
         subsystems=subsystems,
+        scores=Distribution.of(timestamps, smoothed),
     )

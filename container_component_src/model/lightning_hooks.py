@@ -2,23 +2,27 @@
 
 They take more than half of the start of a training, which tuning pays for every trial. Lightning needs one class of
 torchmetrics, and the compiler only to recognize compiled models; torch's optimizers call the compiler only to keep it
-away from them. Stand-ins know so much. Exporting a model, and what computes the shapes of tensors without data
-(`_meta_registrations`), serve the compiler.
+away from them, and distributed training to ask for its mode and to clear its caches. Stand-ins know so much. Exporting
+a model, and what computes the shapes of tensors without data (`_meta_registrations`), serve the compiler.
 """
 
 import logging
 from importlib import import_module
 from typing import Any
 
-from container_component_src.deferred import Known, defer
+from container_component_src.deferred import Known, class_of, defer, load
 
 
-class _ByName(type):
-    """Metaclass of a stand-in for a class: instances of the class that it is named after are its instances too."""
+class _Part:
+    """Module of the compiler of which some functions are known; any other name loads the compiler."""
 
-    def __instancecheck__(cls, instance: object) -> bool:
-        names = (f"{base.__module__}.{base.__qualname__}" for base in type(instance).__mro__)
-        return f"{cls.__module__}.{cls.__qualname__}" in names
+    def __init__(self, name: str, **known: Any) -> None:
+        self._name = name
+        self.__dict__.update(known)
+
+    def __getattr__(self, name: str) -> Any:
+        load("torch._dynamo")
+        return getattr(import_module(self._name), name)
 
 
 def _unchanged(function: Any = None, *_: object, **__: object) -> Any:
@@ -26,11 +30,14 @@ def _unchanged(function: Any = None, *_: object, **__: object) -> Any:
     return function or _unchanged
 
 
-OptimizedModule = _ByName("OptimizedModule", (), {"__module__": "torch._dynamo.eval_frame"})
+OptimizedModule = class_of("torch._dynamo.eval_frame", "OptimizedModule")
 COMPILER: Known = {
     "OptimizedModule": lambda: OptimizedModule,
     "disable": lambda: _unchanged,
     "graph_break": lambda: _unchanged,
+    # Where nothing is compiled, the mode is without effect.
+    "utils": lambda: _Part("torch._dynamo.utils", get_optimize_ddp_mode=lambda: "no_optimization"),
+    "trace_rules": lambda: _Part("torch._dynamo.trace_rules", clear_lru_cache=lambda: None),
 }
 METRICS: Known = {
     "_logger": lambda: logging.getLogger("torchmetrics"),

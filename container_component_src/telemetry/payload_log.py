@@ -11,9 +11,10 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -22,7 +23,7 @@ from container_component_src import storage
 from container_component_src.arrays import BoolArray, Float32Array, Float64Array, IntArray, Timestamps
 from container_component_src.errors import InputError
 from container_component_src.storage import Location
-from container_component_src.telemetry.arrow import TIMESTAMP_TYPE, to_arrow, values_of
+from container_component_src.telemetry.arrow import TIMESTAMP_TYPE, values_of
 from container_component_src.telemetry.parquet import ParquetTable, open_parquet
 
 RECEIVED: Final = "received"
@@ -44,7 +45,7 @@ TimeColumn = Literal["received", "timestamp"]
 
 _FOLDER = re.compile(r"date=(\d{4}-\d\d-\d\d)")
 _FILE = re.compile(r"(\d{12})-(\d{12})-[0-9a-f]{8}\.parquet")
-_DAY = 86_400 * 10**9  # nanoseconds
+DAY = 86_400 * 10**9  # nanoseconds
 _FIX = "delete it, or move it out of the folder of the payload log"
 
 logger = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ def write_payloads(root: Location, channels: Sequence[str], payloads: Sequence[P
     """
     days: dict[int, list[Payload]] = {}
     for payload in sorted(payloads, key=lambda item: item.received):
-        days.setdefault(payload.received // _DAY, []).append(payload)
+        days.setdefault(payload.received // DAY, []).append(payload)
     for day, found in days.items():
         name = "-".join(f"{_time_of_day(item.received):%H%M%S%f}" for item in (found[0], found[-1]))
         file = root / f"date={_date(day)}" / f"{name}-{uuid.uuid4().hex[:8]}.parquet"
@@ -148,8 +149,21 @@ def newest_payloads(
 
     A file that cannot be read, or was deleted meanwhile, is left out with a warning.
     """
+    files = payload_files(storage.resolve(uri), period if by == RECEIVED else None)
+    yield from payloads_of(files, channels, period, by=by, expected=expected)
+
+
+def payloads_of(
+    files: Iterable[Location],
+    channels: Sequence[str] = (),
+    period: Period | None = None,
+    *,
+    by: TimeColumn = RECEIVED,
+    expected: bool = True,
+) -> Iterator[pa.Table]:
+    """Yield the rows of those of some files that have rows of a period; see `newest_payloads`."""
     schema = _schema(channels, expected)
-    for file in payload_files(storage.resolve(uri), period if by == RECEIVED else None):
+    for file in files:
         try:
             with ParquetTable(file, open_parquet(file, _FIX), _FIX) as parquet:
                 table = _selected(parquet, schema)
@@ -163,25 +177,59 @@ def newest_payloads(
             yield table
 
 
-def payload_table(payloads: Iterable[Payload], channels: Sequence[str]) -> pa.Table:
+def payload_table(payloads: Sequence[Payload], channels: Sequence[str]) -> pa.Table:
     """Return payloads as a table with the columns of the log, in their order."""
-    return pa.concat_tables([_schema(channels).empty_table(), *(_table(payload, channels) for payload in payloads)])
+    schema = _schema(channels)
+    if not payloads:
+        return schema.empty_table()
+    counts = [len(payload.rows) for payload in payloads]
+
+    def of_requests(values: Sequence[Any]) -> pa.Array:
+        return pa.array(np.repeat(np.array(values), counts))
+
+    def joined(parts: Sequence[npt.NDArray[Any] | None], kind: type[np.generic]) -> pa.Array:
+        present = np.repeat([part is not None for part in parts], counts)
+        filled = [np.zeros(n) if part is None else part for part, n in zip(parts, counts, strict=True)]
+        return pa.array(np.concatenate([part.astype(kind, copy=False) for part in filled]), mask=~present)
+
+    columns = [
+        of_requests([payload.received for payload in payloads]),
+        joined([payload.timestamps for payload in payloads], np.int64),
+        of_requests([payload.request_id for payload in payloads]),
+        of_requests([payload.model_version for payload in payloads]),
+        joined([payload.rows for payload in payloads], np.int32),
+        joined([payload.scores for payload in payloads], np.float64),
+        joined([payload.smoothed_scores for payload in payloads], np.float64),
+        joined([payload.alarms for payload in payloads], np.bool_),
+        *_per_channel([payload.values for payload in payloads]),
+        *_per_channel([payload.expected for payload in payloads]),
+    ]
+    return pa.table([column.cast(field.type) for column, field in zip(columns, schema, strict=True)], schema=schema)
 
 
 def payload_files(root: Location, period: Period | None = None) -> Iterator[Location]:
     """Yield the files of a log that may have rows received in a period, the newest first."""
     for folder in reversed(root.children()):
-        day = _day(folder)
-        if day is None or not _may_overlap(day * _DAY, (day + 1) * _DAY, period):
+        day = day_of(folder)
+        if day is None or not _may_overlap(day * DAY, (day + 1) * DAY, period):
             continue
         for file in reversed(folder.children()):
             times = _FILE.fullmatch(file.name)
             if times:
-                first, last = (day * _DAY + _nanoseconds(text) for text in times.groups())
+                first, last = (day * DAY + _nanoseconds(text) for text in times.groups())
                 if not _may_overlap(first, last + 1_000, period):
                     continue
             if file.name.endswith(".parquet"):
                 yield file
+
+
+def day_of(folder: Location) -> int | None:
+    """Return the days from 1970-01-01 to that of a folder; None if the folder is none of the log."""
+    match = _FOLDER.fullmatch(folder.name)
+    try:
+        return (date.fromisoformat(match[1]) - date(1970, 1, 1)).days if match else None
+    except ValueError:  # such as the 30th of February
+        return None
 
 
 def values_in(table: pa.Table, channels: Sequence[str]) -> Float32Array:
@@ -194,51 +242,12 @@ def expected_in(table: pa.Table, channels: Sequence[str]) -> Float32Array:
     return values_of(table, [f"{EXPECTED}{name}" for name in channels])
 
 
-def delete_old_days(root: Location, days: int, now: int) -> list[str]:
-    """Delete the folders of days that ended more than so many days ago; several processes may do so at a time.
-
-    Args:
-        root: Folder of the log.
-        days: Days to keep, beside the current one.
-        now: Nanoseconds since 1970-01-01 UTC.
-
-    Returns:
-        Names of the deleted folders.
-
-    Raises:
-        InputError: The key has no permission to delete.
-        OSError: The disk does not allow it.
-    """
-    oldest = now // _DAY - days
-    old = [folder for folder in root.children() if (day := _day(folder)) is not None and day < oldest]
-    for folder in old:
-        try:
-            folder.remove()
-        except FileNotFoundError:
-            logger.debug("%s: another process deletes it, too", folder.uri)
-    return [folder.name for folder in old]
-
-
-def _table(payload: Payload, channels: Sequence[str]) -> pa.Table:
-    rows = len(payload.rows)
-    times = [
-        None if times is None else to_arrow(times) for times in (np.full(rows, payload.received), payload.timestamps)
-    ]
-    columns = [
-        *(pa.nulls(rows, TIMESTAMP_TYPE) if column is None else column.cast(TIMESTAMP_TYPE) for column in times),
-        pa.repeat(payload.request_id, rows),
-        pa.repeat(payload.model_version, rows),
-        to_arrow(payload.rows.astype(np.int32)),
-        to_arrow(payload.scores.astype(np.float64)),
-        pa.nulls(rows) if payload.smoothed_scores is None else to_arrow(payload.smoothed_scores),
-        pa.nulls(rows) if payload.alarms is None else pa.array(payload.alarms),
-    ]
-    for values in (payload.values, payload.expected):
-        with np.errstate(over="ignore"):  # such a value becomes infinite, and counts as missing
-            by_channel = np.ascontiguousarray(values.T, dtype=np.float32)
-        columns += [pa.array(column, mask=~np.isfinite(column)) for column in by_channel]
-    schema = _schema(channels)
-    return pa.table([column.cast(field.type) for column, field in zip(columns, schema, strict=True)], schema=schema)
+def _per_channel(parts: Sequence[Float32Array | Float64Array]) -> Iterator[pa.Array]:
+    """Yield the values of each channel, which are null if they are not finite."""
+    with np.errstate(over="ignore"):  # a value beyond 32-bit floats becomes infinite
+        values = np.concatenate([part.astype(np.float32, copy=False) for part in parts])
+    for column in np.ascontiguousarray(values.T):
+        yield pa.array(column, mask=~np.isfinite(column))
 
 
 def _schema(channels: Sequence[str], expected: bool = True) -> pa.Schema:
@@ -270,15 +279,6 @@ def _selected(parquet: ParquetTable, schema: pa.Schema) -> pa.Table:
 
 def _may_overlap(start: int, end: int, period: Period | None) -> bool:
     return period is None or (start < period.end and end > period.start)
-
-
-def _day(folder: Location) -> int | None:
-    """Return the days from 1970-01-01 to that of a folder; None if the folder is none of the log."""
-    match = _FOLDER.fullmatch(folder.name)
-    try:
-        return (date.fromisoformat(match[1]) - date(1970, 1, 1)).days if match else None
-    except ValueError:  # such as the 30th of February
-        return None
 
 
 def _date(day: int) -> date:

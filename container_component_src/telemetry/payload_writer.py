@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 
 from container_component_src import storage
 from container_component_src.errors import PipelineError
-from container_component_src.telemetry.payload_log import Payload, delete_old_days, write_payloads
+from container_component_src.storage import Location
+from container_component_src.telemetry.payload_log import DAY, Payload, day_of, write_payloads
 
 FILE_ROWS = 10_000
 FILE_SECONDS = 60.0
 MOST_BYTES = 128 * 2**20  # of values that wait to be written
 _CLOSE_SECONDS = 10.0  # a pod has 30 to stop
-_DAY_SECONDS = 86_400
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ class PayloadWriter:
 
     def _delete_old(self) -> None:
         now = time.time_ns()
-        today = int(now // (_DAY_SECONDS * 10**9))
+        today = now // DAY
         if not self._days or self._cleaned == today:
             return
         self._cleaned = today
@@ -123,6 +123,31 @@ class PayloadWriter:
             _warn("old folders are not deleted", error)
         else:
             logger.info("payload log: deleted %d folders older than %d days", len(deleted), self._days)
+
+
+def delete_old_days(root: Location, days: int, now: int) -> list[str]:
+    """Delete the folders of days that ended more than so many days ago; several processes may do so at a time.
+
+    Args:
+        root: Folder of the log.
+        days: Days to keep, beside the current one.
+        now: Nanoseconds since 1970-01-01 UTC.
+
+    Returns:
+        Names of the deleted folders.
+
+    Raises:
+        InputError: The key has no permission to delete.
+        OSError: The disk does not allow it.
+    """
+    oldest = now // DAY - days
+    old = [folder for folder in root.children() if (day := day_of(folder)) is not None and day < oldest]
+    for folder in old:
+        try:
+            folder.remove()
+        except FileNotFoundError:
+            logger.debug("%s: another process deletes it, too", folder.uri)
+    return [folder.name for folder in old]
 
 
 def _warn(problem: str, error: Exception) -> None:

@@ -13,7 +13,7 @@ def run(code: str) -> object:
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
 
 
-def test_a_training_step_imports_neither_the_compiler_nor_all_metrics() -> None:
+def test_training_steps_of_one_and_of_several_nodes_import_neither_the_compiler_nor_all_metrics() -> None:
     code = """
 import sys
 import torch
@@ -22,6 +22,10 @@ weights = torch.nn.Parameter(torch.ones(1))
 optimizer = torch.optim.Adam([weights], lr=0.5)
 weights.sum().backward()
 optimizer.step()
+torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+nodes = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(3, 1))
+nodes(torch.ones(2, 3)).sum().backward()
+torch.distributed.destroy_process_group()
 heavy = ("torch._dynamo.eval_frame", "torch._inductor", "sympy", "torchmetrics.functional")
 found = [round(float(weights), 4), [name for name in heavy if name in sys.modules]]
 """
@@ -50,6 +54,7 @@ found = [
     [isinstance(value, OptimizedModule) for value in (compiled, layer)],
     [isinstance(value, Metric) for value in (metric, layer)],
     torch._dynamo.config is __import__("sys").modules["torch._dynamo.config"],
+    torch._dynamo.utils.get_optimize_ddp_mode(),
 ]
 """
-    assert run(code) == [[4, 2], [True, False], [True, False], True]
+    assert run(code) == [[4, 2], [True, False], [True, False], True, "ddp_optimizer"]

@@ -1,6 +1,7 @@
 """The payload log: what is written comes back, by period and channel, and old days are deleted."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ from container_component_src.telemetry.payload_log import (
     FIELDS,
     Payload,
     Period,
-    delete_old_days,
     expected_in,
     newest_payloads,
     payload_files,
@@ -28,6 +28,7 @@ from container_component_src.telemetry.payload_log import (
     values_in,
     write_payloads,
 )
+from container_component_src.telemetry.payload_writer import delete_old_days
 from tests.telemetry.payloads import CHANNELS, DAY, NOON, SECOND, payload
 
 
@@ -108,6 +109,16 @@ def test_rows_are_in_the_order_in_which_they_were_received(tmp_path: Path) -> No
     write(tmp_path, payload(NOON + 2, request_id="c"), payload(NOON, request_id="a"))
     write(tmp_path, payload(NOON + 1, request_id="b"))
     assert read_payload_log(str(tmp_path)).column("request_id").to_pylist() == [*"aaabbbccc"]
+
+
+def test_requests_with_and_without_timestamps_share_a_file(tmp_path: Path) -> None:
+    bare = replace(payload(NOON, rows=2), timestamps=None, smoothed_scores=None, alarms=None)
+    write(tmp_path, bare, payload(NOON + 1, rows=2, request_id="b"))
+    found = read_payload_log(str(tmp_path), CHANNELS)
+    assert timestamps_of(found.column("timestamp")[2:]).tolist() == [NOON + 1, NOON + 1 + SECOND]
+    for name in ("timestamp", "smoothed_score", "alarm"):
+        assert found.column(name).is_null().to_pylist() == [True, True, False, False]
+    assert values_in(found, CHANNELS).tolist() == [[0, 1], [2, 3]] * 2
 
 
 def test_each_day_has_a_folder(tmp_path: Path) -> None:
@@ -195,17 +206,6 @@ def test_a_file_that_is_deleted_meanwhile_is_left_out(tmp_path: Path) -> None:
     assert ids(next(tables)) == ["b"]
     delete_old_days(storage.resolve(str(tmp_path)), 0, NOON + 5 * DAY)
     assert list(tables) == []
-
-
-def test_old_days_are_deleted(tmp_path: Path) -> None:
-    for day in range(5):
-        write(tmp_path, payload(NOON + day * DAY))
-    (tmp_path / "date=2001-02-30").mkdir()
-    (tmp_path / "keep").write_text("not ours")
-    deleted = delete_old_days(storage.resolve(str(tmp_path)), 2, NOON + 4 * DAY)
-    assert deleted == ["date=2023-11-15", "date=2023-11-16"]
-    left = sorted(path.name for path in tmp_path.iterdir())
-    assert left == ["date=2001-02-30", "date=2023-11-17", "date=2023-11-18", "date=2023-11-19", "keep"]
 
 
 def test_a_log_on_s3(bucket: str) -> None:

@@ -13,7 +13,7 @@ from container_component_src.errors import InputError, StepError
 from container_component_src.storage import Location
 from container_component_src.telemetry import payload_writer
 from container_component_src.telemetry.payload_log import Payload, read_payload_log, write_payloads
-from container_component_src.telemetry.payload_writer import PayloadWriter
+from container_component_src.telemetry.payload_writer import PayloadWriter, delete_old_days
 from tests.telemetry.payloads import CHANNELS, DAY, NOON, payload
 
 NEVER = 3600.0
@@ -153,6 +153,17 @@ def test_closing_does_not_wait_for_a_store_for_ever(
         writer.close(timeout=0.01)
     go_on.set()
     assert "may be lost" in caplog.text
+
+
+def test_old_days_are_deleted(tmp_path: Path) -> None:
+    for day in range(5):
+        write_payloads(storage.resolve(str(tmp_path)), CHANNELS, [payload(NOON + day * DAY)])
+    (tmp_path / "date=2001-02-30").mkdir()
+    (tmp_path / "keep").write_text("not ours")
+    deleted = delete_old_days(storage.resolve(str(tmp_path)), 2, NOON + 4 * DAY)
+    assert deleted == ["date=2023-11-15", "date=2023-11-16"]
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["date=2001-02-30", "date=2023-11-17", "date=2023-11-18", "date=2023-11-19", "keep"]
 
 
 def test_days_that_are_too_old_are_deleted(

@@ -1,12 +1,11 @@
-"""Preprocessing on this machine: a Dask cluster of processes."""
+"""Preprocessing on this machine: a Dask cluster whose workers are threads of this process."""
 
 import logging
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import dask
-from distributed import Client, LocalCluster, Worker, WorkerPlugin
+from distributed import Client, LocalCluster
 
 from container_component_src.dask_preprocessor.cluster import DASK_SETTINGS
 from container_component_src.steps.data import ClusterSpec
@@ -15,30 +14,28 @@ from container_component_src.steps.data import ClusterSpec
 @contextmanager
 def dask_client(spec: ClusterSpec) -> Iterator[Client]:
     """Yield a client of a local cluster; both are stopped when the block ends."""
+    _log_to_stdout()
     with dask.config.set(DASK_SETTINGS), _cluster(spec) as cluster, Client(cluster) as client:
-        client.register_plugin(_LogToStdout())
         if spec.adaptive:
             cluster.adapt(minimum=spec.min_workers, maximum=spec.max_workers)
         yield client
 
 
 def _cluster(spec: ClusterSpec) -> LocalCluster:
+    """Return a cluster of threads: pyarrow and numpy release the lock of Python, and processes start slowly."""
     return LocalCluster(
         n_workers=spec.first_workers,
         threads_per_worker=1,
-        dashboard_address=":0",  # two runs on one machine cannot share a fixed port
+        processes=False,
+        memory_limit=None,  # each worker would take the memory of the process for its own
+        dashboard_address=None,
         silence_logs=logging.WARNING,
     )
 
 
-class _LogToStdout(WorkerPlugin):
-    """Makes workers log to stdout. The stderr of a step is reserved for its one-line error."""
-
-    def setup(self, worker: Worker) -> None:
-        """Redirect the logs and warnings of a worker process."""
-        logging.basicConfig(stream=sys.stdout, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
-        logging.captureWarnings(True)
-        library = logging.getLogger("distributed")
-        library.handlers.clear()
-        library.propagate = True
-        library.setLevel(logging.WARNING)
+def _log_to_stdout() -> None:
+    """Make Dask log to stdout, as the step does. The stderr of a step is reserved for its one-line error."""
+    library = logging.getLogger("distributed")
+    library.handlers.clear()
+    library.propagate = True
+    library.setLevel(logging.WARNING)

@@ -74,7 +74,7 @@ def read_kserve_log(
         period: Period of the requests; None for all.
         component: Part of the service whose events count: the one that gets telemetry in engineering units.
     """
-    table = payload_table(kserve_payloads(uri, channels, absent, period, component), channels)
+    table = payload_table(list(kserve_payloads(uri, channels, absent, period, component)), channels)
     return table.sort_by([(name, "ascending") for name in ("received", "request_id", "row")])
 
 

@@ -52,7 +52,7 @@ def ask(client: ModelClient, query: QueryModel) -> Iterator[Answered]:
     """
     model = client.describe()
     impute = query.impute_missing or (model.impute_missing and not query.skip_missing)
-    source = Source(query, model.channels, impute)
+    source = Source(query, model.channels, impute, query.skip_missing)
     rows, finder = ConsecutiveRows(client, model, impute), AlarmFinder(model.alarm_source)
     read = scored = 0
     missing: Counter[str] = Counter()  # values by channel

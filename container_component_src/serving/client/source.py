@@ -18,7 +18,7 @@ from container_component_src.arrays import BoolArray, Float64Array, Timestamps
 from container_component_src.errors import InputError
 from container_component_src.serving.protocol.errors import RequestError
 from container_component_src.serving.protocol.timestamps import timestamps_of
-from container_component_src.steps.serving import QueryModel
+from container_component_src.steps.serving import TelemetryInput
 from container_component_src.telemetry.columns import check_names
 from container_component_src.telemetry.csv_table import CsvTable
 from container_component_src.telemetry.parquet import ParquetTable, readable
@@ -45,14 +45,18 @@ class Source:
     Args:
         query: Arguments that name and describe the source.
         channels: Channels of the model.
-        impute: Whether rows with missing values are sent; otherwise they are left out, or an error.
+        impute: Whether rows with missing values are sent.
+        skip_missing: Whether they are left out if they are not sent; otherwise they are an error.
     """
 
-    def __init__(self, query: QueryModel, channels: tuple[str, ...], impute: bool = False) -> None:
+    def __init__(
+        self, query: TelemetryInput, channels: tuple[str, ...], impute: bool = False, skip_missing: bool = False
+    ) -> None:
         self.name = "stdin" if query.input == STDIN else query.input
         self._query = query
         self._channels = list(channels)
         self._impute = impute
+        self._skip_missing = skip_missing
 
     def batches(self, rows: int) -> Iterator[Batch]:
         """Iterate over the rows of the source, `rows` at a time.
@@ -129,7 +133,7 @@ class Source:
         """
         if self._impute:
             return np.ones(len(missing), dtype=np.bool_)
-        if missing.any() and not self._query.skip_missing:
+        if missing.any() and not self._skip_missing:
             row, column = np.argwhere(missing)[0]
             raise InputError(
                 f"{self.name}: row {first + row}, channel '{self._channels[column]}': not a finite number",

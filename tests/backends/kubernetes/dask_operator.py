@@ -1,5 +1,6 @@
 """The real Dask operator on the emulated cluster, and a helper that runs its Deployments as local processes."""
 
+import multiprocessing
 import os
 import random
 import socket
@@ -9,10 +10,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
-import psutil
+import dask
 import pytest
 
 from container_component_src.processes import PROJECT_ROOT
@@ -33,6 +35,27 @@ def _resolve(host, *arguments, **options):
     return _original(host, *arguments, **options)
 socket.getaddrinfo = _resolve
 """
+# A process that has imported Dask, from which the pods are forked: a scheduler or worker imports it for longer than it
+# works here.
+IMPORTED = multiprocessing.get_context("forkserver")
+IMPORTED.set_forkserver_preload(["distributed.cli.dask_scheduler", "distributed.cli.dask_worker", __name__])
+
+
+def run_dask(arguments: list[str], variables: dict[str, str], folder: Path, log: Path) -> None:
+    """Be the process of a container."""
+    os.chdir(folder)
+    with log.open("w") as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
+    os.environ.clear()
+    os.environ.update(variables)
+    exec((folder / "sitecustomize.py").read_text(), {})
+    dask.config.refresh()  # it has been read without these variables
+    program, *sys.argv[1:] = arguments
+    assert program == "dask"
+    from dask.__main__ import main
+
+    main()
 
 
 @dataclass
@@ -47,7 +70,7 @@ class Kubelet:
     waiting: dict[str, Manifest] = field(default_factory=dict)  # by component, status of pods that do not start
     refused: set[str] = field(default_factory=set)  # components whose pods a quota refuses
     address: str = field(default_factory=lambda: f"127.0.{random.randrange(1, 250)}.{random.randrange(1, 250)}")
-    processes: dict[str, psutil.Popen] = field(default_factory=dict)
+    processes: dict[str, ForkServerProcess] = field(default_factory=dict)
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -58,7 +81,8 @@ class Kubelet:
         """With which programs find services of the cluster."""
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         modules = os.pathsep.join([str(self.folder), str(PROJECT_ROOT)])
-        return {"PATH": path, "PYTHONPATH": modules, "SCHEDULER_ADDRESS": self.address}
+        nanny = {"DASK_DISTRIBUTED__WORKER__MULTIPROCESSING_METHOD": "fork"}  # it has imported what its worker needs
+        return {"PATH": path, "PYTHONPATH": modules, "SCHEDULER_ADDRESS": self.address, **nanny}
 
     def run(self) -> None:
         """Look at all Deployments again and again."""
@@ -95,10 +119,9 @@ class Kubelet:
             ]
             if component == "scheduler":
                 arguments += ["--dashboard-address", f"{self.address}:8787"]
-            with (self.folder / f"{name}.log").open("w") as log:
-                self.processes[name] = psutil.Popen(
-                    arguments, env=variables, cwd=self.folder, stdout=log, stderr=subprocess.STDOUT
-                )
+            log = self.folder / f"{name}.log"
+            self.processes[name] = IMPORTED.Process(target=run_dask, args=(arguments, variables, self.folder, log))
+            self.processes[name].start()
             ready = [{"type": kind, "status": "True"} for kind in ("Ready", "ContainersReady")]
             status = {"phase": "Running", "conditions": ready}
         self.emulator.put(
@@ -151,11 +174,9 @@ class Kubelet:
         process = self.processes.pop(name, None)
         if process is not None:
             process.terminate()
-            try:
-                process.wait(GRACE_SECONDS)
-            except psutil.TimeoutExpired:
-                process.kill()
-                process.wait()
+            process.join(GRACE_SECONDS)
+            process.kill()
+            process.join()
 
 
 @contextmanager

@@ -64,6 +64,7 @@ def test_requests_get_503_while_the_predictor_is_down(tmp_path: Path) -> None:
             while not over.is_set():
                 answer = client.post(url(port), json={"instances": [ROW]})
                 answers.append((answer.status_code, answer.text))
+                time.sleep(0.01)  # a server that starts meanwhile needs the cores
 
     def wait_for(status: int, since: int) -> None:
         deadline = time.monotonic() + TIMEOUT
@@ -111,6 +112,7 @@ def test_readiness_can_depend_on_the_predictor(tmp_path: Path) -> None:
                 break
             except httpx.ConnectError:
                 assert time.monotonic() < deadline
+                time.sleep(0.05)
         assert [client.get(root + path).status_code for path in paths] == [503] * 3
         with ready(predictor_port, "serve_predictor", *common):
             assert [client.get(root + path).status_code for path in paths] == [200] * 3

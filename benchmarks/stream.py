@@ -92,7 +92,8 @@ async def run(service: ScoringService, rows: Sequence[bytes], rate: float, folde
     state = storage.resolve(arguments.state_file)
     stream = Stream(arguments, Paced(rows, rate), scorer, [FileSink(arguments.alarms)], state)
     latencies: list[float] = []
-    stream.counts.latency = latencies.append  # type: ignore[method-assign] - the histogram has no quantiles
+    # The histogram has no quantiles.
+    stream.counts.latency = latencies.append  # type: ignore[method-assign, assignment]
     wall, used = time.monotonic(), _processor()
     await stream.run()
     return Run(len(rows), time.monotonic() - wall, _processor() - used, latencies)

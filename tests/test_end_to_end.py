@@ -145,8 +145,8 @@ def test_changed_settings_of_alarms_run_the_calibration_again_and_not_the_traini
     project: Project, first: dict[str, Any]
 ) -> None:
     patterns = {"*FAN*": "ventilation", "*": "rest"}
-    options = ("alarm_quantile=0.9", "smoothing=mean", "min_alarm_steps=2", f"subsystems={json.dumps(patterns)}")
-    options += ("min_composite_f1=1.1",)  # one deployment less to wait for
+    options = ["alarm_quantile=0.9", "smoothing=mean", "min_alarm_steps=2", f"subsystems={json.dumps(patterns)}"]
+    options.append("min_composite_f1=1.1")  # one deployment less to wait for
     changed, _ = project.run(*(text for option in options for text in ("--param", option)))
     assert ran(changed) == ALWAYS_RUN | {"calibrate", "run_evaluation", "check_gate"}
     before, after = (Bundle.load_calibrated(summary["model"]).info for summary in (first, changed))

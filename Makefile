@@ -28,7 +28,7 @@ AUDIT_TOOLS := pip-audit==2.10.1 cyclonedx-bom==7.5.0
 JUPYTER := jupyterlab==4.6.6
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-containers serve notebook test test-fast test-cluster lint format lock reference bench compile image check-image audit sbom clean
+.PHONY: help run run-containers runs serve console notebook test test-fast test-cluster lint format lock reference bench compile image check-image audit sbom clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s:\n", substr($$0, 5) } \
@@ -44,8 +44,14 @@ run-containers: $(VENV)/.run ## Run the pipeline with each step in a container o
 
 ##@ Look
 
+runs: $(VENV)/.run ## List the runs of this machine; options: ARGS="--compare ID ID", ARGS="--remote" for a cluster
+	@$(PY) -m pipeline.runs $(ARGS)
+
 serve: $(VENV)/.run ## Serve the model of the last run on this machine until Ctrl-C; options: ARGS="--port 9090"
 	@$(PY) -m pipeline.serve_last_model $(ARGS)
+
+console: $(VENV)/.run ## Open the operator's console on the last run until Ctrl-C; options: ARGS="--port 9091"
+	@$(PY) -m pipeline.console_of_last_run $(ARGS)
 
 notebook: $(VENV)/.jupyter ## Install Jupyter and open the notebooks in a browser; options: ARGS="--no-browser"
 	$(VENV)/jupyter/bin/jupyter lab $(ARGS) notebooks
@@ -89,7 +95,7 @@ bench: $(VENV)/.test ## Benchmark every stage; options: ARGS="--rows 100000"
 
 clean: ## Delete the virtual environment and caches of tools; ALL=1: also example data and results of runs
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis local_data/*.yaml sbom.json junit.xml
-	$(if $(filter 1,$(ALL)),rm -rf $(addprefix local_data/,example outputs cache last_run containers))
+	$(if $(filter 1,$(ALL)),rm -rf $(addprefix local_data/,example outputs cache runs last_run containers))
 
 ##@ Image
 

@@ -33,13 +33,14 @@ COMMANDS_BY_PURPOSE = {
         "calibrate",
         "run_evaluation",
         "check_gate",
+        "compare_models",
         "visualize_results",
         "deploy_to_kserve",
         "cleanup",
     ),
     "Started by steps": ("run_training", "serve_predictor", "serve_transformer"),
     "Example data and checks": ("generate_telemetry", "doctor"),
-    "Operation": ("query_model", "score_stream", "check_drift"),
+    "Operation": ("query_model", "score_stream", "check_drift", "console"),
 }
 COMMANDS = tuple(chain.from_iterable(COMMANDS_BY_PURPOSE.values()))
 

@@ -81,11 +81,20 @@ def _endpoint(text: str) -> str:
     return text
 
 
+def _web_address(text: str) -> str:
+    if "@" in text:
+        raise ValueError("the address contains a login; give the address only")
+    if text and not is_address(text):
+        raise ValueError(f"'{text}' is not a valid address; give http(s)://host:port")
+    return text
+
+
 def _optional_uri(uri: str) -> str:
     return check_uri(uri) if uri else uri
 
 
 Endpoint = Annotated[str, AfterValidator(_endpoint)]  # of an S3 store; empty: that of the environment
+WebAddress = Annotated[str, AfterValidator(_web_address)]  # empty: none
 Uri = Annotated[str, AfterValidator(check_uri)]
 OptionalUri = Annotated[str, AfterValidator(_optional_uri)]
 _OBJECT_RULE = "at most 253 lower-case letters, digits, hyphens and dots, starting and ending with a letter or digit"

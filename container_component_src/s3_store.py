@@ -34,6 +34,7 @@ WARNING_INTERVAL = 60.0  # seconds
 
 REQUEST_ERRORS = (OSError, BotoCoreError, *S3_RETRYABLE_ERRORS)
 _RETRYABLE_CODES = {"SlowDown", "RequestTimeout", "OperationAborted", "Throttling", "TooManyRequests"}
+_CHANGED_CODES = {"PreconditionFailed", "ConditionalRequestConflict", "412"}
 _DENIED_CODES = {"AccessDenied", "ExpiredToken", "InvalidToken", "TokenRefreshRequired"}  # with any HTTP status
 _REGION_CODES = {"AuthorizationHeaderMalformed", "PermanentRedirect", "301"}
 _NO_CREDENTIALS = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)
@@ -141,6 +142,33 @@ class S3Store(S3FileSystem):
             for fault in response.get("Errors", []):
                 error = ClientError({"Error": fault}, "DeleteObjects")
                 raise self._translated(error, error, {"Bucket": split[0][0], "Key": fault["Key"]})
+
+    def replace(self, path: str, content: bytes, version: str | None) -> bool:
+        """Write a small object if it is still the version that was read.
+
+        Args:
+            path: Bucket and key.
+            content: New content.
+            version: ETag of that version; None: there was no object.
+
+        Returns:
+            Whether it was written. A store that does not know such conditions always writes.
+
+        Raises:
+            InputError: A setting is wrong.
+            StepError: The store does not answer within the patience, or returns another error.
+        """
+        bucket, key = path.split("/", 1)
+        condition = {"IfNoneMatch": "*"} if version is None else {"IfMatch": version}
+        try:
+            self.call_s3("put_object", Bucket=bucket, Key=key, Body=content, **condition)
+        except FileNotFoundError:  # it has been deleted
+            return False
+        except StepError as error:
+            if isinstance(error.__cause__, ClientError) and _code(error.__cause__) in _CHANGED_CODES:
+                return False
+            raise
+        return True
 
     @property
     def endpoint(self) -> str:

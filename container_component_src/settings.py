@@ -15,11 +15,13 @@ from container_component_src.names import (
     OptionalUri,
     SecretName,
     Uri,
+    WebAddress,
 )
 from container_component_src.steps.calibration import Subsystems
 from container_component_src.steps.data import ReportColumns
 from container_component_src.steps.serving import PayloadLogging, Replicas, ServiceName
 from container_component_src.steps.shared import Gpus, PullPolicy, ReportSettings
+from container_component_src.steps.training import TrainingApi
 from container_component_src.values import (
     IMAGE_USER,
     LARGEST_ID,
@@ -41,7 +43,9 @@ class Paths(Frozen):
 
     archives: Uri  # prefix that holds the parquet archives
     reports: Uri  # the anomaly reports (.xls, .xlsx or .csv)
+    feedback: OptionalUri = ""  # operators' verdicts on alarms (.csv); empty: none
     work_dir: LocalPath = Path("local_data")  # outputs, cache and logs of local runs
+    kept_runs: int = Field(default=20, ge=1)  # local runs whose reports and logs stay, beside deployed ones
     data_root: OptionalUri = ""  # folder of datasets in a store of your own; empty: where the pipeline keeps artifacts
 
 
@@ -50,9 +54,11 @@ class Platform(Replicas, PayloadLogging):
 
     s3_secret: SecretName = "s3creds"  # noqa: S105 - the name of the Secret with the S3 credentials and endpoint
     inference_service: ServiceName = "columbus-eclss-ad"  # name of the deployed model
+    model_registry: WebAddress = ""  # address of Kubeflow's Model Registry; empty: deployed models are not registered
     service_account: AccountName = ""  # of the pods that steps start; the namespace's default one if empty
     # Of the pods of trials; 0 where the cluster assigns users.
     trial_user: int = Field(default=IMAGE_USER, ge=0, le=LARGEST_ID)
+    training_api: TrainingApi = TrainingApi.AUTO  # kind of the job that trains
 
 
 class ColNames(ReportColumns):

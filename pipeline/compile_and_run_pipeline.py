@@ -154,9 +154,10 @@ def _check_payload_log(settings: Settings) -> None:
 
 def _local_paths(settings: Settings, parameters: dict[str, str]) -> str:
     """Return the inputs of a run that are paths of this machine, as text."""
-    inputs = {"archives_path": settings.paths.archives, "reports_path": settings.paths.reports}
-    named = {name: {**inputs, **settings.parameters, **parameters}[name] for name in inputs}
-    return " and ".join(f"{name} {uri}" for name, uri in named.items() if not str(uri).startswith(S3_PREFIXES))
+    paths = settings.paths
+    inputs = {"archives_path": paths.archives, "reports_path": paths.reports, "feedback_path": paths.feedback}
+    named = {name: str({**inputs, **settings.parameters, **parameters}[name]) for name in inputs}
+    return " and ".join(f"{name} {uri}" for name, uri in named.items() if uri and not uri.startswith(S3_PREFIXES))
 
 
 def run_on_platform(
@@ -241,7 +242,10 @@ def run_on_this_machine(
     image = settings.image.reference if containers else ""
     if image:
         work_dir = work_dir / "containers"
-    return run_locally(LocalRunOptions(yaml_path, arguments, work_dir, cache=cache, image=image)).exit_code
+    kept = settings.paths.kept_runs
+    return run_locally(
+        LocalRunOptions(yaml_path, arguments, work_dir, cache=cache, image=image, kept_runs=kept)
+    ).exit_code
 
 
 def make_example_data(settings: Settings, parameters: dict[str, str], folder: Path) -> None:

@@ -20,6 +20,7 @@ class Outcome:
     Attributes:
         headline: Metrics of the model, each as `name: text`.
         gate: Conditions of the deployment, each with its limit and whether the model meets it.
+        promotion: Whether the model replaces the deployed one, and why.
         report: Where the report is.
         model: Where the model is.
         query: How to query it.
@@ -29,6 +30,7 @@ class Outcome:
 
     headline: Sequence[str] = ()
     gate: Sequence[str] = ()
+    promotion: str = ""
     report: str = ""
     model: str = ""
     query: str = ""
@@ -43,10 +45,15 @@ class Outcome:
         for condition in self.gate:
             yield _aligned("gate", condition)
         named = (
-            *(("report", self.report), ("model", self.model), ("query", self.query)),
-            *(("summary", self.rest), ("next", self.next_step)),
+            *(("promotion", self.promotion), ("report", self.report), ("model", self.model)),
+            *(("query", self.query), ("summary", self.rest), ("next", self.next_step)),
         )
         yield from (_aligned(name, text) for name, text in named if text)
+
+
+def promotion(promoted: bool, reason: str) -> str:
+    """Return whether a model replaces the deployed one, and why."""
+    return f"{'promoted' if promoted else 'refused'}: {reason}"
 
 
 def service_name(changed: Mapping[str, Any]) -> str:

@@ -25,6 +25,7 @@ from container_component_src.steps.description import described, list_of
 from container_component_src.steps.evaluation import CheckGate, RunEvaluation, VisualizeResults
 from container_component_src.steps.maintenance import Cleanup
 from container_component_src.steps.parameters import DEFAULT_BACKEND, PIPELINE_STEPS, pipeline_parameters
+from container_component_src.steps.promotion import CompareModels
 from container_component_src.steps.serving import DeployToKserve, PayloadLogging, Replicas
 from container_component_src.steps.shared import Origin
 from container_component_src.steps.training import RunPyTorchJob
@@ -57,7 +58,7 @@ def build_pipeline(
     tasks = TaskBuilder(settings, cache)
     limits, resources = settings.limits, settings.resources
     split_archives = _build_split_archives(tasks)
-    deploy_if_good = _build_deploy_if_good(tasks)
+    deploy_if_good = _build_deploy_if_good(tasks, origin)
 
     def steps(values: Channels) -> None:
         run = tasks.with_parameters(values)
@@ -83,6 +84,7 @@ def build_pipeline(
                 resources.data,
                 df_path=dataset.outputs["dataset_uri"],
                 reports_fingerprint=listing.outputs["reports_fingerprint"],
+                feedback_fingerprint=listing.outputs["feedback_fingerprint"],
             )
             splits = run(
                 CreateTrainValTestSplit,
@@ -114,6 +116,7 @@ def build_pipeline(
                 hyperparameters=tuning.outputs["best_hyperparameters"],
                 pods=tasks.pods(resources.training),
                 job_timeout=limits.training_hours * 3600,
+                training_api=settings.platform.training_api,
             )
             calibration = run(
                 Calibrate,
@@ -129,6 +132,16 @@ def build_pipeline(
                 **_datasets(scaled, "train", "calibration", "test", prefix="scaled_"),
             )
             gate = run(CheckGate, resources.light, evaluation=evaluation.outputs["evaluation"])
+            # The deployed model may be another one in every run.
+            comparison = run(
+                CompareModels,
+                resources.data,
+                cached=False,
+                calibrated_model=model,
+                **_datasets(splits, "test"),
+                df_path=dataset.outputs["dataset_uri"],
+                gate=gate.outputs["gate"],
+            )
             # The report names its run, so an earlier run's would be wrong. The record of the run is a new artifact in
             # every run, so the cache would never have a report anyway. It costs minutes; a wrong name costs trust.
             run(
@@ -143,10 +156,13 @@ def build_pipeline(
                 alarms=evaluation.outputs["alarms"],
                 calibrated_model=model,
                 gate=gate.outputs["gate"],
+                comparison=comparison.outputs["comparison"],
                 trials=tuning.outputs["trials"],
             )
             deploy_if_good(
-                passed=gate.outputs["passed"],
+                promoted=comparison.outputs["promoted"],
+                promotion_reason=comparison.outputs["promotion_reason"],
+                gate_passed=gate.outputs["passed"],
                 gate_reason=gate.outputs["reason"],
                 headline=evaluation.outputs["headline"],
                 model_uri=calibration.outputs["calibrated_model_uri"],
@@ -162,6 +178,7 @@ def defaults(settings: Settings) -> dict[str, Any]:
     configured = {
         "archives_path": settings.paths.archives,
         "reports_path": settings.paths.reports,
+        "feedback_path": settings.paths.feedback,
         "data_root": settings.paths.data_root,
         "timestamp_col": settings.col_names.timestamp,
         "report_columns": settings.col_names.report.model_dump_json(),
@@ -231,11 +248,11 @@ def _build_split_archives(tasks: TaskBuilder) -> base_component.BaseComponent:
     return _pipeline(split_archives, "split-archives", "Split every archive.", annotations, returns=JsonList)
 
 
-def _build_deploy_if_good(tasks: TaskBuilder) -> base_component.BaseComponent:
+def _build_deploy_if_good(tasks: TaskBuilder, origin: Origin) -> base_component.BaseComponent:
     """Build the deployment as a pipeline of its own: locally, only a nested input can be a condition.
 
-    Nothing in it uses the reason of the gate and the headline: Kubeflow Pipelines logs the inputs of a nested pipeline,
-    and `--wait` reads them there.
+    Nothing in it uses the headline, the result of the gate and the reasons: Kubeflow Pipelines logs the inputs of a
+    nested pipeline, and `--wait` reads them there.
     """
     settings = tasks.settings
     hosting = {
@@ -243,7 +260,7 @@ def _build_deploy_if_good(tasks: TaskBuilder) -> base_component.BaseComponent:
     }
 
     def deploy_if_good(values: Channels) -> None:
-        with dsl.If(values["passed"] == True):  # noqa: E712 - the comparison is compiled
+        with dsl.If(values["promoted"] == True):  # noqa: E712 - the comparison is compiled
             tasks.with_parameters(values)(
                 DeployToKserve,
                 settings.resources.light,
@@ -252,9 +269,14 @@ def _build_deploy_if_good(tasks: TaskBuilder) -> base_component.BaseComponent:
                 bundle_path=values["model_uri"],
                 test_df_path=values["test_uri"],
                 pods=tasks.pods(settings.resources.serving),
+                registry=settings.platform.model_registry,
+                commit=origin.commit,
                 **hosting,
             )
 
-    inputs = {"passed": bool, "gate_reason": str, "headline": str, "model_uri": str, "test_uri": str}
+    inputs = {
+        **{"promoted": bool, "promotion_reason": str, "gate_passed": bool, "gate_reason": str},
+        **{"headline": str, "model_uri": str, "test_uri": str},
+    }
     annotations = {**inputs, **_annotations(DeployToKserve)}
-    return _pipeline(deploy_if_good, "deploy-if-good", "Deploy a model that passes the gate.", annotations)
+    return _pipeline(deploy_if_good, "deploy-if-good", "Deploy a model that is promoted.", annotations)

@@ -27,6 +27,7 @@ from container_component_src.telemetry.timestamps import to_iso
 from container_component_src.values import in_home
 from pipeline.options import HomePath
 from pipeline.outcome import from_here, query_command, service_name
+from pipeline.run_folders import LAST_RUN, SUMMARY
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 _RUN_FIRST = "run the pipeline to its end with `make run`"
@@ -46,7 +47,7 @@ def serve_last_model(config_file: Path, port: int, debug: bool) -> None:
     """Serve the model of the last local run on this machine, and print how to call it; Ctrl-C stops it."""
     signal.signal(signal.SIGTERM, _interrupt)
     settings = load_settings(config_file)
-    last_run = PROJECT_ROOT / settings.paths.work_dir / "last_run"
+    last_run = PROJECT_ROOT / settings.paths.work_dir / LAST_RUN
     service, request = last_model(last_run, settings.platform.inference_service, hosting_of(settings.platform))
     _check_free(port)
     request_file = last_run / "request.json"
@@ -73,7 +74,7 @@ def last_model(last_run: Path, name: str, hosting: Hosting | None = None) -> tup
     Raises:
         InputError: There is no run, it has no model, or the model was deleted.
     """
-    summary_file = last_run / "summary.json"
+    summary_file = last_run / SUMMARY
     if not summary_file.is_file():
         raise InputError(f"{summary_file}: no such file", fix=_RUN_FIRST)
     summary = json.loads(summary_file.read_text(encoding="utf-8"))

@@ -61,7 +61,7 @@ class TaskBuilder:
             parameters = dict(values) if step.checks_parameters else {}
             parameters |= {name: values[parameter] for name, parameter in step.parameters().items()}
             task = component(step)(**parameters, **inputs)
-            self._configure(task, resources, hours, repeatable)
+            self._configure(task, resources, hours, repeatable, (*S3_ENVIRONMENT, *step.secret_keys))
             return task if cached and self.cache else task.set_caching_options(False)
 
         return run
@@ -84,9 +84,14 @@ class TaskBuilder:
         ).model_dump_json(exclude={"namespace"})
 
     def _configure(
-        self, task: dsl.PipelineTask, resources: StepResources, hours: float | None, repeatable: bool
+        self,
+        task: dsl.PipelineTask,
+        resources: StepResources,
+        hours: float | None,
+        repeatable: bool,
+        secret_keys: tuple[str, ...],
     ) -> None:
-        """Set a task's image, resources, limits and identity, and give it the S3 credentials from the Secret.
+        """Set a task's image, resources, limits and identity, and give it the credentials from the Secret.
 
         Steps are repeatable: they empty their outputs first, their results follow from their inputs, and what they
         start is named after the run, so that the next attempt adopts it. Only the deployment is not: a model that was
@@ -111,7 +116,7 @@ class TaskBuilder:
         kubernetes.use_secret_as_env(
             task,
             secret_name=self.settings.platform.s3_secret,
-            secret_key_to_env={name: name for name in S3_ENVIRONMENT},
+            secret_key_to_env={name: name for name in secret_keys},
             optional=True,
         )
 

@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 from pydantic.fields import FieldInfo
 
+from container_component_src import steps
 from container_component_src.main import COMMANDS
 from container_component_src.settings import load_settings
 from container_component_src.steps.declaration import Arguments, Option, Parameter
@@ -36,6 +38,7 @@ Commands that start pods on a cluster also have these options. The image of `run
 CONFIGURED = {
     "archives_path": "[paths] archives",
     "reports_path": "[paths] reports",
+    "feedback_path": "[paths] feedback",
     "data_root": "[paths] data_root",
     "timestamp_col": "[col-names] timestamp",
     "report_columns": "[col-names]",
@@ -77,8 +80,8 @@ def _row(name: str, field: FieldInfo, role: Option) -> str:
 
 
 def _declaration(command: str) -> type[Arguments]:
-    for name in ("calibration", "data", "drift", "evaluation", "maintenance", "serving", "training", "tuning"):
-        for value in vars(import_module(f"container_component_src.steps.{name}")).values():
+    for module in iter_modules(steps.__path__, f"{steps.__name__}."):
+        for value in vars(import_module(module.name)).values():
             if isinstance(value, type) and issubclass(value, Arguments) and vars(value).get("command") == command:
                 return value
     raise LookupError(f"no declaration of {command} in container_component_src/steps/")

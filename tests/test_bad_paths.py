@@ -13,6 +13,7 @@ from container_component_src.steps.drift import CheckDrift
 from container_component_src.steps.maintenance import Doctor, GenerateTelemetry
 from container_component_src.steps.parameters import PIPELINE_STEPS
 from container_component_src.steps.serving import QueryModel, ServePredictor
+from container_component_src.steps.streaming import ScoreStream
 from container_component_src.steps.training import TrainingArguments
 from tests.helpers import Invoke, assert_refused
 
@@ -22,6 +23,9 @@ _OTHER_OUTPUTS: tuple[tuple[type[Arguments], str], ...] = (
     (QueryModel, "output"),
     (CheckDrift, "output"),
     (CheckDrift, "page"),
+    (ScoreStream, "alarms"),
+    (ScoreStream, "state_file"),
+    (ScoreStream, "payload_log"),
 )
 
 
@@ -37,7 +41,7 @@ OUTPUTS = [pytest.param(*output, id=f"{output[0].command} {output[1]}") for outp
 
 def _command(model: type[Arguments], folder: Path, **given: object) -> list[str]:
     """Return a command line with these options, and paths below a folder for the others that are required."""
-    given = {"url": "http://127.0.0.1:9", **given} if model is QueryModel else given
+    given = {"url": "http://127.0.0.1:9", **given} if model in (QueryModel, ScoreStream) else given
     values = {name: folder / name for name, field in model.model_fields.items() if field.is_required()} | given
     return [
         model.command,

@@ -19,6 +19,7 @@ from container_component_src.telemetry.labels import label_dataset
 from container_component_src.telemetry.partitioning import split_archive
 from container_component_src.telemetry.scaling import fit_scaler, scale_datasets
 from container_component_src.telemetry.split import split_dataset
+from container_component_src.telemetry.verdicts import Feedback, Verdict, write_feedback
 from tests.data_steps import list_archives, split
 from tests.helpers import TIME, Invoke, assert_refused, report, telemetry, write_archive, write_reports
 
@@ -119,3 +120,26 @@ def test_the_listing_names_archives_and_left_out_columns(suffix: str, invoke: In
     assert all({*item} == {"uri", "fingerprint"} for item in published["archives"])
     assert published["left_out_columns"] == {"status": "text"}
     assert published["reports_fingerprint"]
+    assert published["feedback_fingerprint"] == ""
+
+
+def test_a_changed_table_of_verdicts_has_another_fingerprint(invoke: Invoke, tmp_path: Path) -> None:
+    archives = tmp_path / "archives"
+    reports = write_reports(tmp_path / "reports.csv", report((60, 90)))
+    archives.mkdir()
+    telemetry(rows=20).to_csv(archives / "2023.csv", index=False)
+    table = archives / "feedback.csv"  # beside the archives
+
+    def fingerprint(*feedback: Feedback) -> str:
+        write_feedback(str(table), feedback)
+        outcome = invoke(*list_archives(archives, reports), "--feedback-path", table)
+        assert outcome.code == 0, outcome
+        published = json.loads(outcome.stdout[outcome.stdout.index("{\n") :])
+        assert [Path(item["uri"]).name for item in published["archives"]] == ["2023.csv"]
+        return str(published["feedback_fingerprint"])
+
+    verdict = Feedback(alarm_id="A", start=0, end=1, verdict=Verdict.TRUE, at=2)
+    empty, filled = fingerprint(), fingerprint(verdict)
+    assert "" != empty != filled
+    table.unlink()
+    assert_refused(invoke(*list_archives(archives, reports), "--feedback-path", table), f"{table}: no such file")

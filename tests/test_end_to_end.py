@@ -22,7 +22,7 @@ from tests.notebooks.test_notebooks import Executed
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[1]
-ALWAYS_RUN = {"list_archives", "visualize_results", "deploy_to_kserve", "cleanup"}
+ALWAYS_RUN = {"list_archives", "compare_models", "visualize_results", "deploy_to_kserve", "cleanup"}
 PARAMETERS = {
     "num_dask_workers": 1,
     "window_hours": 0.25,
@@ -85,7 +85,8 @@ def test_pipeline_goes_from_archives_to_a_deployed_model(first: dict[str, Any]) 
     assert first["pipeline"] == "columbus-eclss-ad-pipeline"
     assert first["deployed"] is True
     assert {step["status"] for step in first["steps"]} == {"succeeded"}
-    assert len(first["steps"]) == 16
+    assert len(first["steps"]) == 17
+    assert first["comparison"]["reason"] == "there is no deployed model to compare with"
     assert "<html" in Path(first["report"]).read_text()
     assert (Path(first["model"]) / "model.safetensors").is_file()
     assert 0.5 < first["metrics"]["metrics"]["roc_auc"] <= 1
@@ -124,6 +125,7 @@ def test_unchanged_inputs_are_answered_from_the_cache(project: Project, first: d
     assert (changed["max_trials"], changed["hidden_dims"], "seed" in changed) == (1, ["32,16"], False)
     assert "best baseline" in printed
     assert second["metrics"] == first["metrics"]
+    assert second["comparison"]["reason"] == "this model is the deployed one"
     assert second["deployed"] is True
 
 
@@ -145,15 +147,19 @@ def test_changed_settings_of_alarms_run_the_calibration_again_and_not_the_traini
     project: Project, first: dict[str, Any]
 ) -> None:
     patterns = {"*FAN*": "ventilation", "*": "rest"}
-    options = ["alarm_quantile=0.9", "smoothing=mean", "min_alarm_steps=2", f"subsystems={json.dumps(patterns)}"]
-    options.append("min_composite_f1=1.1")  # one deployment less to wait for
-    changed, _ = project.run(*(text for option in options for text in ("--param", option)))
+    options = ("alarm_quantile=0.9", "smoothing=mean", "min_alarm_steps=100000", f"subsystems={json.dumps(patterns)}")
+    changed, printed = project.run(*(text for option in options for text in ("--param", option)))
     assert ran(changed) == ALWAYS_RUN | {"calibrate", "run_evaluation", "check_gate"}
     before, after = (Bundle.load_calibrated(summary["model"]).info for summary in (first, changed))
     assert after.weights_sha256 == before.weights_sha256
     assert after.version != before.version
     assert list(after.calibrated.subsystems.items()) == list(patterns.items())
     assert "ECLSS_*" in before.calibrated.subsystems  # of the configuration
+    # Its alarms would have to last longer than the data.
+    assert (changed["gate"]["passed"], changed["comparison"]["promoted"], changed["deployed"]) == (True, False, False)
+    assert changed["comparison"]["champion_version"] == before.version
+    assert f"promotion  refused: {changed['comparison']['reason']}" in printed
+    assert "The model does not replace the deployed one, which stays." in Path(changed["report"]).read_text()
 
 
 def test_changed_archive_is_noticed_and_a_failing_step_is_explained(project: Project, first: dict[str, Any]) -> None:
@@ -172,7 +178,7 @@ def test_with_a_data_root_the_datasets_and_the_deployed_model_lie_there_and_the_
     project: Project, first: dict[str, Any]
 ) -> None:
     root = project.folder / "runs"
-    summary, _ = project.run("--param", f"data_root={root}")
+    summary, _ = project.run("--param", f"data_root={root}", "--param", "champion=none")
     (folder,) = run_folders(storage.resolve(str(root)))
     run = Path(folder.location.path)
     assert {path.name for path in run.iterdir() if path.is_dir()} == {
@@ -188,6 +194,26 @@ def test_with_a_data_root_the_datasets_and_the_deployed_model_lie_there_and_the_
     assert ran(summary) == ran(first)
     for name, value in first["metrics"]["metrics"].items():
         assert summary["metrics"]["metrics"][name] == pytest.approx(value, rel=1e-6), name
+
+
+def test_a_run_with_a_new_archive_trains_again_and_compares_its_model_with_the_deployed_one(
+    project: Project, first: dict[str, Any]
+) -> None:
+    generate(project.folder / "grown", ExampleDataSpec(rows=3000, channels=20, anomalies=0, years=(2024,)))
+    (project.folder / "grown" / "telemetry" / "2024.parquet").rename(
+        project.folder / "data" / "telemetry" / "2024.parquet"
+    )
+    promoted, printed = project.run("--param", "min_gain=-1")
+    assert {"run_dask_preprocessing", "run_katib_experiment", "run_pytorchjob"} <= ran(promoted)
+    compared = promoted["comparison"]["models"]
+    assert (
+        compared["champion"]["version"]
+        != compared["challenger"]["version"]
+        == Bundle.load(promoted["model"]).info.version
+    )
+    assert compared["challenger"]["metrics"]["composite_f1"] == promoted["metrics"]["metrics"]["composite_f1"]
+    assert (promoted["comparison"]["promoted"], promoted["deployed"]) == (True, True)
+    assert f"promotion  promoted: {promoted['comparison']['reason']}" in printed
 
 
 def test_no_process_is_left_behind(project: Project, first: dict[str, Any]) -> None:

@@ -55,6 +55,12 @@ def test_a_run_in_containers_needs_no_library_that_computes() -> None:
     assert imported("import pipeline.local", {"lightning", "numpy", "pandas", "pyarrow", "scipy", "torch"}) == set()
 
 
+@pytest.mark.slow
+def test_the_list_of_runs_needs_neither_kfp_nor_a_library_that_computes() -> None:
+    assert imported("import pipeline.runs", {"kfp", "numpy", "pandas", "pyarrow", "scipy", "torch"}) == set()
+    assert imported("import pipeline.remote.history", {"numpy", "pandas", "pyarrow", "scipy", "torch"}) == set()
+
+
 def test_data_steps_need_no_library_but_pyarrow(tmp_path: Path) -> None:
     archive = write_archive(tmp_path / "2023.parquet", telemetry(rows=300))
     reports = write_reports(tmp_path / "reports.csv", report((100, 110)))

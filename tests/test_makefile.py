@@ -85,7 +85,8 @@ def test_help_lists_every_target_in_a_group(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("arguments", "kept"), [((), True), (("ALL=1",), False)])
 def test_clean_keeps_results_unless_all_is_to_go(arguments: tuple[str, ...], kept: bool, tmp_path: Path) -> None:
-    results = [tmp_path / "local_data" / name for name in ("example", "outputs", "cache", "last_run", "containers")]
+    names = ("example", "outputs", "cache", "runs", "last_run", "containers")
+    results = [tmp_path / "local_data" / name for name in names]
     own, venv = tmp_path / "local_data" / "own.parquet", tmp_path / ".venv"
     for folder in (*results, venv):
         folder.mkdir(parents=True)

@@ -40,5 +40,7 @@ def test_commands_by_hand_run_in_order(tmp_path: Path) -> None:
     )
     assert finished.returncode == 0, finished.stderr + finished.stdout[-2000:]
     out = tmp_path / "local_data" / "by_hand"
-    assert sorted(path.name for path in (out / "model").iterdir()) == ["bundle.json", "model.safetensors"]
+    assert sorted(path.name for path in (out / "model").iterdir()) == [
+        *("MODEL_CARD.md", "bundle.json", "model.safetensors", "model_card.json")
+    ]
     assert (out / "report.html").read_text(encoding="utf-8").count("<html") == 1

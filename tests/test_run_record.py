@@ -22,8 +22,11 @@ def test_the_first_step_writes_who_and_what_the_run_is(
     write_archive(tmp_path / "archives" / "2023.parquet")
     reports = write_reports(tmp_path / "r.csv", report((60, 90)))
     given = {"backend": "local", "max_epochs": 3, "seed": 42, "training_pods": "{}", "origin": json.dumps(ORIGIN)}
-    files = {name: {"outputFile": str(tmp_path / name)} for name in ("archives.json", "left.json", "fingerprint")}
-    parameters = dict(zip(("archives", "left_out_columns", "reports_fingerprint"), files.values(), strict=True))
+    files = {
+        name: {"outputFile": str(tmp_path / name)} for name in ("archives.json", "left.json", "reports", "feedback")
+    }
+    results = ("archives", "left_out_columns", "reports_fingerprint", "feedback_fingerprint")
+    parameters = dict(zip(results, files.values(), strict=True))
     entry = {"name": "run", "type": {}, "uri": str(tmp_path / "run.json"), "metadata": {}}
     task = {
         "inputs": {"parameterValues": given},

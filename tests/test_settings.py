@@ -53,7 +53,8 @@ KEYS = [(section, key) for section in VALUES if section not in FREE for key in V
 REQUIRED = {("paths", "archives"), ("paths", "reports")}
 # Is text, or may be empty.
 ANYTHING = {
-    *(("paths", "work_dir"), ("paths", "data_root"), ("platform", "service_account"), ("platform", "payload_log")),
+    *(("paths", key) for key in ("feedback", "work_dir", "data_root")),
+    *(("platform", key) for key in ("model_registry", "service_account", "payload_log")),
     ("image", "gpu_repository"),
 }
 
@@ -186,6 +187,9 @@ def test_without_limits_the_defaults_are_numbers_of_the_declared_types() -> None
         ("image", "tag", "a b"),
         ("paths", "archives", "s3://key:secret@bucket/a"),
         ("paths", "data_root", "gs://bucket"),
+        ("paths", "feedback", "gs://bucket/feedback.csv"),
+        ("platform", "model_registry", "registry:8080"),
+        ("platform", "model_registry", "https://key:secret@registry"),
         ("platform", "payload_log", "gs://bucket"),
     ],
 )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # a step imports only the libraries that it uses
 
     from container_component_src.maintenance.checks import Check
     from container_component_src.maintenance.input_checks import Inputs
-    from container_component_src.serving.deployment.service import Deployment, Service
+    from container_component_src.serving.deployment.service import DeployedBundles, Deployment, Service
     from container_component_src.steps.data import ClusterSpec
     from container_component_src.steps.training import TrainingJob
     from container_component_src.steps.tuning import Experiment
@@ -65,6 +65,13 @@ class Backend(Protocol):
             StepError: The service did not become ready or gave a wrong answer.
         """
 
+    def deployed(self, service_name: str) -> "DeployedBundles":
+        """Return the bundle that a service serves, and the one before; `deploy` keeps a record of both.
+
+        Raises:
+            StepError: The backend cannot tell.
+        """
+
     def clean_up(self, run_id: str) -> list[str]:
         """Delete what a run left behind, except data and tested services; may be repeated.
 
@@ -106,12 +113,13 @@ class Backend(Protocol):
         """
 
 
-def get_backend(name: str, pods: PodSettings | None = None) -> Backend:
+def get_backend(name: str, pods: PodSettings | None = None, deployments: Path | None = None) -> Backend:
     """Return a backend; the libraries of the other one are not imported.
 
     Args:
         name: `kubernetes` or `local`.
         pods: Settings of the pods; the local backend ignores them.
+        deployments: Folder in which the local backend keeps deployed bundles; None: it keeps none.
     """
     if name == "kubernetes":
         from container_component_src.backends.kubernetes import KubernetesBackend  # noqa: PLC0415
@@ -119,4 +127,4 @@ def get_backend(name: str, pods: PodSettings | None = None) -> Backend:
         return KubernetesBackend(pods or PodSettings())
     from container_component_src.backends.local import LocalBackend  # noqa: PLC0415
 
-    return LocalBackend()
+    return LocalBackend(deployments)

@@ -24,6 +24,7 @@ def doctor(arguments: Doctor) -> None:
         arguments.timestamp_col,
         arguments.report_columns,
         arguments.data_root,
+        feedback_path=arguments.feedback_path,
     )
     pods = PodSettings(
         namespace=arguments.namespace,

@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from container_component_src.cluster.access import Manifest
 
 
-def print_manifest(pods: PodSettings, build: "Callable[[KubernetesBackend], Manifest]") -> None:
-    """Print the object that a step would create on a cluster, as YAML.
+def print_manifests(pods: PodSettings, build: "Callable[[KubernetesBackend], list[Manifest]]") -> None:
+    """Print the objects that a step would create on a cluster, as YAML.
 
     Args:
         pods: Settings of the pods.
-        build: Returns the object, given the backend of a cluster.
+        build: Returns the objects, given the backend of a cluster.
     """
     import yaml
 
     from container_component_src.backends.kubernetes import KubernetesBackend
 
-    click.echo(yaml.safe_dump(build(KubernetesBackend(pods)), sort_keys=False), nl=False)
+    click.echo(yaml.safe_dump_all(build(KubernetesBackend(pods)), sort_keys=False), nl=False)

@@ -1,7 +1,7 @@
 """`run_dask_preprocessing`: raw partitions into one dataset, on a Dask cluster."""
 
 from container_component_src.cli.declared import step_command
-from container_component_src.cli.manifests import print_manifest
+from container_component_src.cli.manifests import print_manifests
 from container_component_src.steps.data import RunDaskPreprocessing
 
 
@@ -14,7 +14,7 @@ def run_dask_preprocessing(arguments: RunDaskPreprocessing, executor_input: str)
     from container_component_src.data_root import place
 
     if arguments.dry_run:
-        print_manifest(arguments.pods, lambda backend: backend.dask_manifest(arguments))
+        print_manifests(arguments.pods, lambda backend: [backend.dask_manifest(arguments)])
         return
     target = place(arguments.df_out_path, arguments.data_root, arguments.command, "dataset")
     with get_backend(arguments.backend, arguments.pods).dask_client(arguments) as client:

@@ -1,7 +1,7 @@
 """`run_katib_experiment`: scaled datasets and a search space into the best hyperparameters."""
 
 from container_component_src.cli.declared import step_command
-from container_component_src.cli.manifests import print_manifest
+from container_component_src.cli.manifests import print_manifests
 from container_component_src.steps.tuning import RunKatibExperiment, to_dict
 
 
@@ -14,7 +14,7 @@ def run_katib_experiment(arguments: RunKatibExperiment, executor_input: str) -> 
     from container_component_src.steps.sizes import AvailableMemory, largest
 
     if arguments.dry_run:
-        print_manifest(arguments.pods, lambda backend: backend.tuner.manifest(arguments))
+        print_manifests(arguments.pods, lambda backend: [backend.tuner.manifest(arguments)])
         return
     processes = arguments.parallel_count if arguments.backend == "local" else 1
     # What no trial could use is reported here, and not by every trial.

@@ -1,7 +1,7 @@
 """`run_pytorchjob`: the final training, distributed over nodes."""
 
 from container_component_src.cli.declared import step_command
-from container_component_src.cli.manifests import print_manifest
+from container_component_src.cli.manifests import print_manifests
 from container_component_src.steps.training import RunPyTorchJob
 
 
@@ -18,7 +18,7 @@ def run_pytorchjob(arguments: RunPyTorchJob, executor_input: str) -> None:
     target = place(arguments.model_output_file, arguments.data_root, arguments.command, "model")
     job = arguments.job(target)
     if arguments.dry_run:
-        print_manifest(arguments.pods, lambda backend: backend.trainer.manifest(job))
+        print_manifests(arguments.pods, lambda backend: backend.trainer.manifests(job))
         return
     nodes = arguments.num_gpu_nodes
     processes = nodes if arguments.backend == "local" else 1

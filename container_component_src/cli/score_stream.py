@@ -20,6 +20,6 @@ def score_stream(arguments: ScoreStream) -> None:
 
     if arguments.alarms == STD:
         for handler in logging.getLogger().handlers:
-            if isinstance(handler, logging.StreamHandler):
+            if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stdout:
                 handler.setStream(sys.stderr)
     asyncio.run(run(arguments, os.environ))

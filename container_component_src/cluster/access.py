@@ -87,6 +87,15 @@ class Cluster:
     def _custom(self) -> client.CustomObjectsApi:
         return client.CustomObjectsApi(self.api_client)
 
+    def serves(self, kind: Kind) -> bool:
+        """Return whether the API knows a kind in its version; its operator may still be missing."""
+        call = self._custom.get_api_resources
+        try:
+            found = self.request(call, "read", f"the resources of {kind.api_version}", kind.group, kind.version)
+        except NotFoundError:
+            return False
+        return any(resource.name == kind.plural for resource in found.resources)
+
     def get(self, kind: Kind, name: str) -> Manifest | None:
         """Return an object, or None if it does not exist."""
         try:

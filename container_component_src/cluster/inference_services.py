@@ -8,6 +8,7 @@ from container_component_src.waiting import polls
 MODE_ANNOTATION = "serving.kserve.io/deploymentMode"
 RUN_ANNOTATION = "columbus-eclss-ad/run-id"  # run that wrote the spec
 TEST_ANNOTATION = "columbus-eclss-ad/smoke-test"
+PREVIOUS_ANNOTATION = "columbus-eclss-ad/previous-bundle"  # URI of the bundle before the present one
 PENDING, PASSED = "pending", "passed"  # values of TEST_ANNOTATION, before and after the first smoke test of a service
 REMOVAL_TIMEOUT = 120.0  # seconds until a deleted service and its pods are gone
 _POLL_INTERVAL = 1.0  # seconds

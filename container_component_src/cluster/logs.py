@@ -71,16 +71,18 @@ def last_lines(
 
 
 @contextmanager
-def follow_log(cluster: Cluster, pod: str, container: str, write: Callable[[str], object]) -> Iterator[None]:
+def follow_log(
+    cluster: Cluster, find_pod: Callable[[], str], container: str, write: Callable[[str], object]
+) -> Iterator[None]:
     """Pass on the lines of a container's log while the block runs, and the remaining ones afterwards.
 
     Args:
         cluster: Cluster of the pod.
-        pod: Name of the pod, which need not exist yet.
+        find_pod: Returns the name of the pod, which need not exist yet; empty if it is not known yet.
         container: Name of the container.
         write: Called with each line once, in another thread.
     """
-    follower = _Follower(cluster, pod, container, write)
+    follower = _Follower(cluster, find_pod, container, write)
     thread = threading.Thread(target=follower.run, daemon=True)
     thread.start()
     try:
@@ -93,10 +95,12 @@ def follow_log(cluster: Cluster, pod: str, container: str, write: Callable[[str]
 class _Follower:
     """Reader of a log that reconnects when a connection breaks."""
 
-    def __init__(self, cluster: Cluster, pod: str, container: str, write: Callable[[str], object]) -> None:
+    def __init__(
+        self, cluster: Cluster, find_pod: Callable[[], str], container: str, write: Callable[[str], object]
+    ) -> None:
         self.ended = threading.Event()
         self._cluster = cluster
-        self._pod = pod
+        self._find_pod = find_pod
         self._container = container
         self._write = write
         self._last = ("", "")  # timestamp of the last line
@@ -115,8 +119,10 @@ class _Follower:
         """Read the log from its beginning and pass on new lines; return False if the connection broke."""
         self._replaying = True
         try:
+            if not (pod := self._find_pod()):
+                return False
             answer = self._cluster.core.read_namespaced_pod_log(
-                self._pod,
+                pod,
                 self._cluster.namespace,
                 container=self._container,
                 follow=True,
@@ -130,7 +136,7 @@ class _Follower:
                 for line in lines:
                     self._pass_on(line.decode(errors="replace"))
             self._pass_on(rest.decode(errors="replace"))
-        except (ApiException, urllib3.exceptions.HTTPError):  # not started yet, deleted or disconnected
+        except (ApiException, urllib3.exceptions.HTTPError, StepError):  # not started yet, deleted or disconnected
             return False
         return True
 

@@ -2,7 +2,16 @@
 
 from dataclasses import dataclass
 
-from container_component_src.cluster.kinds import DASK_CLUSTER, EXPERIMENT, INFERENCE_SERVICE, PYTORCH_JOB, TRIAL, Kind
+from container_component_src.cluster.kinds import (
+    DASK_CLUSTER,
+    EXPERIMENT,
+    INFERENCE_SERVICE,
+    PYTORCH_JOB,
+    TRAIN_JOB,
+    TRAINING_RUNTIME,
+    TRIAL,
+    Kind,
+)
 
 
 @dataclass(frozen=True)
@@ -18,12 +27,14 @@ def _right(kind: Kind, *verbs: str) -> Right:
     return Right(kind.group, kind.plural, verbs)
 
 
+TRAINING_KINDS = (PYTORCH_JOB, TRAIN_JOB, TRAINING_RUNTIME)  # of which a cluster has those of one operator, or both
+
 # Create, adopt and delete jobs, and find them for cleanup by the run's label.
 _OWNED_OBJECT = ("create", "delete", "get", "list", "patch")
 RIGHTS = (
     _right(EXPERIMENT, *_OWNED_OBJECT),
     _right(TRIAL, "list"),
-    _right(PYTORCH_JOB, *_OWNED_OBJECT),
+    *(_right(kind, *_OWNED_OBJECT) for kind in TRAINING_KINDS),
     _right(INFERENCE_SERVICE, *_OWNED_OBJECT, "update"),
     _right(DASK_CLUSTER, *_OWNED_OBJECT),
     # KubeCluster scales clusters through these.

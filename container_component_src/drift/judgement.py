@@ -67,12 +67,13 @@ def judge(
         period: The period.
         limits: When it is a drift.
     """
+    usual_outside = reference.usual_outside(period.days(found.counts))
     passed = {
         DriftReason.DISTRIBUTION: (found.psi or 0) > limits.psi_limit
         and adjusted is not None
         and adjusted < limits.alpha,
         DriftReason.MISSING: found.missing_share - reference.missing_share > limits.missing_limit,
-        DriftReason.OUTSIDE: (found.outside_share or 0) > limits.outside_limit,
+        DriftReason.OUTSIDE: (found.outside_share or 0) > max(limits.outside_limit, usual_outside),
     }
     reasons = tuple(reason for reason, is_passed in passed.items() if is_passed)
     start = start_of_change(_shares_of_bins(reference), found.counts) if reasons else None
@@ -85,6 +86,7 @@ def judge(
         missing_share=found.missing_share,
         missing_share_before=reference.missing_share,
         outside_share=found.outside_share,
+        outside_share_before=usual_outside,
         drifted=bool(reasons),
         reasons=reasons,
         since=None if start is None else period.start_of(start),

@@ -37,6 +37,7 @@ class ValueDrift(Frozen):
     missing_share: Share  # of the rows
     missing_share_before: Share  # in the reference
     outside_share: Share | None  # of the values, outside the range of the reference; None if there is no value
+    outside_share_before: Share = 0.0  # largest in the reference, of a part of the same length outside all others
     drifted: bool
     reasons: tuple[DriftReason, ...]  # why it has drifted
     since: Time | None  # start of the time with drift; None: no drift

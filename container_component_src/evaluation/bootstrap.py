@@ -5,7 +5,7 @@ Jackknife and the Bootstrap for General Stationary Observations"). A block is an
 it. Each resample draws as many blocks as there are, with replacement.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,9 +33,14 @@ class Resamples:
         """Return percentile intervals of the metrics that are defined for at least one resample."""
         return {name: percentile_interval(values) for name, values in self.values.items() if np.isfinite(values).any()}
 
-    def differences(self, other: "Resamples") -> dict[str, Interval]:
-        """Return percentile intervals of these areas minus those of another scorer on the same resamples."""
-        return {name: percentile_interval(self.values[name] - other.values[name]) for name in ("roc_auc", "pr_auc")}
+    def differences(self, other: "Resamples", names: Sequence[str] = ("roc_auc", "pr_auc")) -> dict[str, Interval]:
+        """Return percentile intervals of these metrics minus those of another scorer on the same resamples.
+
+        Args:
+            other: Resamples of the same rows with the same seed.
+            names: Names of the metrics; those that are undefined for all resamples are left out.
+        """
+        return Resamples({name: self.values[name] - other.values[name] for name in names}).intervals()
 
 
 def percentile_interval(values: Float64Array) -> Interval:

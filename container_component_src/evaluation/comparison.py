@@ -72,18 +72,18 @@ class Comparison:
         self._info = info
 
     def results(
-        self, calibration_timestamps: Timestamps, labelled: LabelledScores, resamples: Resamples | None
+        self, calibration_timestamps: Timestamps, scored: LabelledScores, resamples: Resamples | None
     ) -> tuple[BaselineResult, ...]:
         """Evaluate all baselines on the rows that they have scored.
 
         Args:
             calibration_timestamps: Shape [rows].
-            labelled: Smoothed test scores of the model.
+            scored: Smoothed scores of the model for all test rows.
             resamples: Resamples of the model.
         """
         normal, test = self.normal.smoothed, self.test.smoothed
         return tuple(
-            self._evaluate(name, calibration_timestamps, normal[name], replace(labelled, scores=test[name]), resamples)
+            self._evaluate(name, calibration_timestamps, normal[name], replace(scored, scores=test[name]), resamples)
             for name in test
         )
 
@@ -92,20 +92,21 @@ class Comparison:
         name: str,
         calibration_timestamps: Timestamps,
         normal: Float32Array,
-        labelled: LabelledScores,
+        scored: LabelledScores,
         model: Resamples | None,
     ) -> BaselineResult:
         """Evaluate a baseline by its smoothed calibration scores, [rows], and those of the labelled test data."""
         settings, scores = self._info.calibrated.settings, normal.astype(np.float64)
         rule = calibrate_rule(calibration_timestamps, scores, settings, self._info.max_gap_ns).rule
+        labelled = scored.compared
         curve = metric_curve(labelled)
-        alarms = FoundAlarms.by(rule, labelled)
+        alarms = FoundAlarms.by(rule, scored)
         resamples = resample(labelled, self._info.seed, alarms)
         volume = volume_of(labelled)
         return BaselineResult(
             name=name,
             calibrated=metrics_at(alarms),
-            best=metrics_at(FoundAlarms.by(best_rule(curve, rule), labelled)),
+            best=metrics_at(FoundAlarms.by(best_rule(curve, rule), scored)),
             roc_auc=roc_auc(labelled),
             pr_auc=pr_auc(labelled),
             vus_roc=volume.roc,

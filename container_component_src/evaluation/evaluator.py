@@ -12,7 +12,7 @@ from container_component_src.evaluation.bootstrap import intervals, resample
 from container_component_src.evaluation.constants import DepartureCount, constant_channels
 from container_component_src.evaluation.curves import pr_curve, roc_curve, threshold_curve
 from container_component_src.evaluation.drift import drift, scores_shifted
-from container_component_src.evaluation.event_result import EventResult
+from container_component_src.evaluation.event_result import EventResult, RareNominalEvent
 from container_component_src.evaluation.expected import ExpectedValues, moved_channels
 from container_component_src.evaluation.found_alarms import FoundAlarms
 from container_component_src.evaluation.labelled_scores import LabelledScores, Scores
@@ -43,7 +43,7 @@ from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.steps.evaluation import BASELINE_WINDOW_STEPS
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.dataset_writer import DatasetWriter
-from container_component_src.telemetry.events import Event
+from container_component_src.telemetry.events import Event, row_bounds
 
 QUANTILE_LEVELS = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999, 1.0)
 
@@ -107,7 +107,7 @@ def evaluate(
         diagnoses=contributions.diagnose(info, normal.limit),
         expected=expected,
         intervals=intervals(alarms, resamples),
-        baselines=comparison.results(normal.timestamps, alarms.data, resamples) if comparison else (),
+        baselines=comparison.results(normal.timestamps, alarms.scored, resamples) if comparison else (),
     )
 
 
@@ -121,13 +121,14 @@ def _score_and_write(
     scores_out_uri: str,
 ) -> tuple[Dataset, FoundAlarms]:
     """Write the dataset of test scores; nothing is left behind if the labels are degenerate."""
-    sources, events = [*calibration.folders, *test.folders], test.manifest.events
+    sources, known = [*calibration.folders, *test.folders], test.manifest
     rule, finder = bundle.info.calibrated.rule, AlarmFinder(bundle.info)
     with DatasetWriter(scores_out_uri, test.manifest.timestamp_col, SCORE_CHANNELS, sources=sources) as writer:
         frames = score_test(bundle, test, contributions, expected, finder, readers)
-        labelled = LabelledScores(*write_scores(writer, frames), events)
-        scores = writer.commit(events=events, notes={"threshold": rule.raise_above})
-    return scores, FoundAlarms(labelled, rule, *finder.finish())
+        scored = LabelledScores(*write_scores(writer, frames), known.events, known.rare_nominal)
+        alarms = FoundAlarms(scored, rule, *finder.finish())
+        notes = {"threshold": rule.raise_above}
+        return writer.commit(events=known.events, rare_nominal=known.rare_nominal, notes=notes), alarms
 
 
 def _result(
@@ -152,7 +153,7 @@ def _result(
         smoothing=calibration.settings.smoothing,
         smoothing_window=calibration.settings.smoothing_window,
         calibrated=metrics_at(alarms),
-        best=metrics_at(FoundAlarms.by(best_rule(curve, calibration.rule), labelled)),
+        best=metrics_at(FoundAlarms.by(best_rule(curve, calibration.rule), alarms.scored)),
         expected_false_alarms_per_day=calibration.false_alarms_per_day,
         drift=drift(calibration.false_alarms_per_day, intervals.get("false_alarms_per_day")),
         scores_shifted=scores_shifted(float(np.median(labelled.normal_scores)), calibration.highest_median),
@@ -161,12 +162,13 @@ def _result(
         vus_roc=volume.roc,
         vus_pr=volume.pr,
         vus_rows=median_event_rows(labelled),
-        counts=_counts(labelled, len(normal), len(info.channels)),
+        counts=_counts(alarms.scored, len(normal), len(info.channels)),
         quantiles=_quantiles(labelled, normal),
         roc=roc_curve(curve, float(labelled.scores.max())),
         pr=pr_curve(curve),
         threshold_curve=threshold_curve(curve),
         events=_events(alarms, diagnoses, expected),
+        rare_nominal=_rare_nominal(alarms),
         constant_channels=constants,
         root_cause=root_cause(diagnoses, {events[i] for i in np.flatnonzero(alarms.detected)}),
         intervals=intervals,
@@ -174,7 +176,8 @@ def _result(
     )
 
 
-def _counts(labelled: LabelledScores, calibration_rows: int, channels: int) -> Counts:
+def _counts(scored: LabelledScores, calibration_rows: int, channels: int) -> Counts:
+    labelled = scored.compared
     return Counts(
         calibration_rows=calibration_rows,
         test_rows=len(labelled.scores),
@@ -182,8 +185,9 @@ def _counts(labelled: LabelledScores, calibration_rows: int, channels: int) -> C
         events=len(labelled.events_with_rows),
         channels=channels,
         observed_days=labelled.observed_days,
-        start=int(labelled.timestamps[0]),
-        end=int(labelled.timestamps[-1]),
+        start=int(scored.timestamps[0]),
+        end=int(scored.timestamps[-1]),
+        rare_nominal_rows=int(np.count_nonzero(scored.is_rare)),
     )
 
 
@@ -225,6 +229,21 @@ def _events(
             labelled.event_peaks,
             rankings,
             similar_events(rankings),
+            strict=True,
+        )
+    )
+
+
+def _rare_nominal(alarms: FoundAlarms) -> tuple[RareNominalEvent, ...]:
+    events = alarms.scored.rare_with_rows
+    rows = np.diff(row_bounds(alarms.scored.timestamps, events), axis=1)[:, 0]
+    return tuple(
+        RareNominalEvent(**event.model_dump(exclude={"causes", "origin"}), rows=count, alarms=found, peak_score=peak)
+        for event, count, found, peak in zip(
+            events,
+            rows.tolist(),
+            alarms.alarms_per_rare_event.tolist(),
+            alarms.rare_peaks.tolist(),
             strict=True,
         )
     )

@@ -1,4 +1,6 @@
-"""What an evaluation knows of one reported anomaly."""
+"""What an evaluation knows of one event."""
+
+from typing import Literal
 
 from container_component_src.evaluation.numbers import Finite, Floats, Fraction
 from container_component_src.values import Frozen
@@ -34,7 +36,7 @@ class SimilarEvent(Frozen):
 
 
 class EventResult(Frozen):
-    """One reported anomaly with rows in the test data."""
+    """One anomaly with rows in the test data."""
 
     id: str
     symbol: str
@@ -47,7 +49,21 @@ class EventResult(Frozen):
     alarms: int  # that overlap it
     alarm_start: int | None = None  # of the first of them: the row at which the score crosses the alarm threshold
     causes: tuple[str, ...] = ()  # channels that the report names
+    origin: Literal["report", "verdict"] = "report"  # a row of the anomaly reports, or the verdict on an alarm
     peak_score: Finite  # largest smoothed score
     top_channels: tuple[ChannelExcess, ...]  # largest first
     expected: Expectation = Expectation()
     similar: tuple[SimilarEvent, ...] = ()  # most similar first
+
+
+class RareNominalEvent(Frozen):
+    """One event with rows in the test data that operators judged as normal, but rare."""
+
+    id: str
+    symbol: str
+    title: str
+    start: int  # nanoseconds since 1970 UTC
+    end: int  # exclusive
+    rows: int
+    alarms: int  # that overlap it
+    peak_score: Finite  # largest smoothed score

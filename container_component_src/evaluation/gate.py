@@ -98,23 +98,28 @@ def decide(result: EvaluationResult, limits: GateLimits) -> GateResult:
 
 
 def read_gate(uri: str, result: EvaluationResult) -> GateResult:
-    """Read the JSON file of the gate.
-
-    Args:
-        uri: JSON file that `check_gate` wrote.
-        result: The evaluation that it checked.
+    """Read the JSON file of the gate of an evaluation.
 
     Raises:
-        InputError: The file is missing, is not a result of the gate, or belongs to another evaluation.
+        InputError: As for `open_gate`; or the file belongs to another evaluation.
     """
-    content = storage.resolve(uri).read_bytes()
-    try:
-        gate = GateResult.model_validate_json(content)
-    except ValidationError as error:
-        raise InputError(f"{uri}: not a result of the gate ({describe(error)})", fix="run check_gate again") from error
+    gate = open_gate(uri)
     if gate != decide(result, gate.limits):
         raise InputError(f"{uri}: not the gate of this evaluation", fix="run check_gate on the evaluation")
     return gate
+
+
+def open_gate(uri: str) -> GateResult:
+    """Read the JSON file that `check_gate` wrote.
+
+    Raises:
+        InputError: The file is missing, or is not a result of the gate.
+    """
+    content = storage.resolve(uri).read_bytes()
+    try:
+        return GateResult.model_validate_json(content)
+    except ValidationError as error:
+        raise InputError(f"{uri}: not a result of the gate ({describe(error)})", fix="run check_gate again") from error
 
 
 def _condition(

@@ -17,6 +17,8 @@ def evaluation_metadata(result: EvaluationResult) -> dict[str, Any]:
         "best_composite_f1": result.best.composite_f1,
         "test_rows": result.counts.test_rows,
         "events": result.counts.events,
+        "rare_nominal_events": len(result.rare_nominal),
+        "rare_nominal_events_alarmed": result.calibrated.rare_nominal_events_alarmed,
         "constant_channels": [item.channel for item in result.constant_channels],
         "moved_constant_channels": list(result.moved_channels),
         "events_detected": result.calibrated.events_detected,

@@ -44,6 +44,8 @@ def operator_metrics(alarms: FoundAlarms) -> OperatorMetrics:
         timing_quality=_timing_quality(alarms) if detected else None,
         affiliation_precision=near.precision,
         affiliation_recall=near.recall,
+        rare_nominal_alarms=int(np.count_nonzero(alarms.apart)),
+        rare_nominal_events_alarmed=int(np.count_nonzero(alarms.alarms_per_rare_event)),
     )
 
 

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError
 from container_component_src import storage
 from container_component_src.alarms.expected_rate import ExpectedRate
 from container_component_src.errors import InputError
-from container_component_src.evaluation.event_result import EventResult
+from container_component_src.evaluation.event_result import EventResult, RareNominalEvent
 from container_component_src.evaluation.numbers import Finite, Floats, Fraction
 from container_component_src.steps.calibration import Smoothing
 from container_component_src.values import Frozen, describe
@@ -34,7 +34,8 @@ class Drift(StrEnum):
 class OperatorMetrics(Frozen):
     """Metrics of alarms as operators see them; see `operator_metrics` and `affiliation`.
 
-    An alarm is false if it overlaps no event. An event is detected if it overlaps at least one alarm.
+    An alarm is false if it overlaps no event. An event is detected if it overlaps at least one alarm. Rare nominal
+    events are kept apart: only the last two numbers count them, their rows and the alarms that overlap nothing else.
     """
 
     alarms: int
@@ -53,6 +54,8 @@ class OperatorMetrics(Frozen):
     timing_quality: Fraction | None  # over the detected events; None if there are none
     affiliation_precision: Fraction | None  # None if there is no alarm
     affiliation_recall: Fraction
+    rare_nominal_alarms: int = 0  # that overlap rare nominal events alone
+    rare_nominal_events_alarmed: int = 0  # that overlap an alarm of any kind
 
 
 class ThresholdMetrics(OperatorMetrics):
@@ -161,13 +164,14 @@ class Counts(Frozen):
     """Size and time range of the evaluated data."""
 
     calibration_rows: int
-    test_rows: int
+    test_rows: int  # that metrics are taken from
     anomalous_rows: int
     events: int
     channels: int
-    observed_days: Finite  # of test data, without gaps
+    observed_days: Finite  # of these rows, without gaps
     start: int  # first test row, nanoseconds since 1970 UTC
     end: int  # last test row
+    rare_nominal_rows: int = 0  # of the test data, beside `test_rows`
 
 
 class EvaluationResult(Frozen):
@@ -199,6 +203,7 @@ class EvaluationResult(Frozen):
     pr: PrCurve
     threshold_curve: ThresholdCurve
     events: tuple[EventResult, ...]  # by start
+    rare_nominal: tuple[RareNominalEvent, ...] = ()  # by start
     constant_channels: tuple[ConstantChannel, ...]  # in the order of the data
     root_cause: RootCause | None  # None if no report names causes
     intervals: dict[str, Interval]  # by metric, of the calibrated rule; those of rates alone if there is one event
@@ -226,6 +231,7 @@ class EvaluationResult(Frozen):
         values |= self.root_cause.model_dump(exclude={"events"}) if self.root_cause else {}
         values["constant_channels"] = len(self.constant_channels)
         values["moved_constant_channels"] = len(self.moved_channels)
+        values["rare_nominal_events"] = len(self.rare_nominal)
         values |= {name: getattr(self.calibrated, name) for name in ALARM_METRICS}
         if expected := self.expected_false_alarms_per_day:
             name = "expected_false_alarms_per_day"

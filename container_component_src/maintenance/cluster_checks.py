@@ -14,6 +14,7 @@ from container_component_src.cluster.kinds import (
     EXPERIMENT,
     INFERENCE_SERVICE,
     PYTORCH_JOB,
+    TRAIN_JOB,
     TRIAL,
     WORKFLOW,
     Kind,
@@ -49,7 +50,7 @@ def run_cluster_checks(
     api = check_api(cluster)
     if not api.ok:
         return [api]
-    kinds = (DASK_CLUSTER, EXPERIMENT, TRIAL, PYTORCH_JOB, INFERENCE_SERVICE)
+    kinds = (DASK_CLUSTER, EXPERIMENT, TRIAL, INFERENCE_SERVICE)
     secret, values = check_secret(cluster, pods.s3_secret)
     stores, data_root = check_launcher(cluster, inputs.data_root, secret.name)
     shared = not inputs.data_root
@@ -61,6 +62,7 @@ def run_cluster_checks(
     return [
         api,
         *(check_kind(cluster, kind) for kind in kinds),
+        *check_trainings(cluster),
         replace(check_kind(cluster, WORKFLOW), required=False),  # steps can run without it
         *check_namespace(cluster),
         *check_rights(cluster, pods.service_account),
@@ -84,15 +86,18 @@ def check_api(cluster: Cluster) -> Check:
 def check_kind(cluster: Cluster, kind: Kind) -> Check:
     """Check that the API serves a kind in the version of the manifests; its operator is not checked."""
     name, fix = f"{kind.name} {kind.api_version}", f"install {kind.operator} in a version that docs/cluster.md lists"
-    call = client.CustomObjectsApi(cluster.api_client).get_api_resources
     try:
-        found = cluster.request(call, "read", f"the resources of {kind.api_version}", kind.group, kind.version)
-    except NotFoundError:
-        return Check(name, False, "not served", fix)
+        served = cluster.serves(kind)
     except StepError as error:
         return failed_check(name, error)
-    served = any(resource.name == kind.plural for resource in found.resources)
     return Check(name, served, "served" if served else "not served", fix)
+
+
+def check_trainings(cluster: Cluster) -> list[Check]:
+    """Check that the API serves one of the kinds of job that train; the other one is not needed."""
+    checks = [check_kind(cluster, kind) for kind in (PYTORCH_JOB, TRAIN_JOB)]
+    served = any(check.ok for check in checks)
+    return [replace(check, required=not served) for check in checks]
 
 
 def check_namespace(cluster: Cluster) -> list[Check]:

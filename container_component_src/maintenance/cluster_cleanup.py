@@ -4,12 +4,13 @@ from functools import partial
 
 from container_component_src.cluster.access import Cluster, UnknownKindError
 from container_component_src.cluster.inference_services import remove, untested_services
-from container_component_src.cluster.kinds import DASK_CLUSTER, EXPERIMENT, INFERENCE_SERVICE, PYTORCH_JOB, Kind
+from container_component_src.cluster.kinds import DASK_CLUSTER, EXPERIMENT, INFERENCE_SERVICE, Kind
+from container_component_src.cluster.rights import TRAINING_KINDS
 from container_component_src.cluster.step import Step, label_selector
 from container_component_src.errors import StepError
 from container_component_src.scratch import checked_run_id
 
-KINDS = (DASK_CLUSTER, EXPERIMENT, PYTORCH_JOB)
+KINDS = (DASK_CLUSTER, EXPERIMENT, *TRAINING_KINDS)
 
 
 def clean_up_cluster(cluster: Cluster, run_id: str) -> list[str]:

@@ -29,11 +29,17 @@ class Inputs:
     report_columns: ReportColumns = field(default_factory=ReportColumns)
     data_root: str = ""  # written to
     exclude_channels: Sequence[str] = ()
+    feedback_path: str = ""
 
     @property
     def paths(self) -> list[str]:
         """Paths that the pipeline reads."""
-        return [path for path in (self.archives_path, self.reports_path) if path]
+        return [path for path in (self.archives_path, *self.tables) if path]
+
+    @property
+    def tables(self) -> tuple[str, str]:
+        """Paths of the tables, which may be empty."""
+        return self.reports_path, self.feedback_path
 
     @property
     def places(self) -> list[str]:
@@ -68,6 +74,8 @@ def _check_inputs(inputs: Inputs) -> list[Check]:
         checks.append(_check("archives", lambda: _count_archives(inputs)))
     if inputs.reports_path:
         checks.append(_check("reports", lambda: _count_reports(inputs)))
+    if inputs.feedback_path:
+        checks.append(_check("feedback", lambda: _count_verdicts(inputs.feedback_path)))
     return checks
 
 
@@ -97,7 +105,7 @@ def _count_entries(fs: AbstractFileSystem, bucket: str) -> str:
 
 def _count_archives(inputs: Inputs) -> str:
     if not _can_read_data():
-        found = find_archives(inputs.archives_path, inputs.reports_path)
+        found = find_archives(inputs.archives_path, inputs.tables)
         return f"{len(found)} archives; without pyarrow their columns are not checked"
     from container_component_src.telemetry.archive import (  # noqa: PLC0415 - needs pyarrow
         left_out_columns,
@@ -105,7 +113,7 @@ def _count_archives(inputs: Inputs) -> str:
     )
     from container_component_src.telemetry.columns import names_and_reasons  # noqa: PLC0415 - as above
 
-    archives = list_archives(inputs.archives_path, inputs.timestamp_col, inputs.reports_path, inputs.exclude_channels)
+    archives = list_archives(inputs.archives_path, inputs.timestamp_col, inputs.tables, inputs.exclude_channels)
     left_out = names_and_reasons(left_out_columns(archives))
     return f"{len(archives)} archives{f'; columns left out: {left_out}' if left_out else ''}"
 
@@ -118,6 +126,16 @@ def _count_reports(inputs: Inputs) -> str:
     from container_component_src.telemetry.anomaly_reports import read_reports  # noqa: PLC0415 - needs pandas
 
     return f"{len(read_reports(inputs.reports_path, inputs.report_columns))} reported anomalies"
+
+
+def _count_verdicts(uri: str) -> str:
+    if not _can_read_data():
+        location = storage.resolve(uri)
+        location.fs.info(location.path)
+        return "found; without pandas its columns are not checked"
+    from container_component_src.telemetry.verdicts import read_feedback  # noqa: PLC0415 - as above
+
+    return f"{len(read_feedback(uri))} verdicts on alarms"
 
 
 def _can_read_data() -> bool:

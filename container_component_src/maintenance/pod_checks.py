@@ -68,6 +68,7 @@ def doctor_pod(settings: PodSettings, inputs: Inputs) -> client.V1Pod:
     """Return a pod that runs `doctor` in the image, under the same network and security rules as the steps' pods."""
     command = ["python", "container_component_src/main.py", "doctor", "--backend", "local", "--work-dir", "/tmp"]  # noqa: S108 - of the pod
     command += ["--archives-path", inputs.archives_path, "--reports-path", inputs.reports_path]
+    command += ["--feedback-path", inputs.feedback_path]
     command += ["--timestamp-col", inputs.timestamp_col, "--report-columns", inputs.report_columns.model_dump_json()]
     command += ["--data-root", inputs.data_root]
     return _pod(settings, command)

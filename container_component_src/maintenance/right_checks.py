@@ -5,7 +5,7 @@ from contextlib import suppress
 from kubernetes import client
 
 from container_component_src.cluster.access import Cluster, ForbiddenError, NotFoundError
-from container_component_src.cluster.rights import RIGHTS, Right
+from container_component_src.cluster.rights import RIGHTS, TRAINING_KINDS, Right
 from container_component_src.errors import StepError
 from container_component_src.maintenance.checks import Check, failed_check
 
@@ -40,7 +40,7 @@ def check_rights(cluster: Cluster, service_account: str) -> list[Check]:
             with suppress(ForbiddenError):  # the next requests do not need this right
                 read = cluster.core.read_namespaced_service_account
                 cluster.request(read, "read", who, service_account, cluster.namespace)
-        rights = [_check_right(cluster, service_account, who, right) for right in RIGHTS]
+        rights = [_check_right(cluster, service_account, who, right) for right in RIGHTS if _is_of_use(cluster, right)]
         return [Check("account", True, who), *rights]
     except NotFoundError:
         return [Check("rights", False, f"there is no {who}", "name the steps' account with --service-account")]
@@ -83,6 +83,13 @@ def is_allowed(cluster: Cluster, right: Right, verb: str, service_account: str =
         call = api.create_namespaced_local_subject_access_review
         answer = cluster.request(call, "ask for", "rights", cluster.namespace, review)
     return bool(answer.status.allowed)
+
+
+def _is_of_use(cluster: Cluster, right: Right) -> bool:
+    """Return whether the cluster knows the resource, if it need not: one kind of job that trains is enough."""
+    return all(
+        cluster.serves(kind) for kind in TRAINING_KINDS if (kind.group, kind.plural) == (right.group, right.resource)
+    )
 
 
 def _described(user: str) -> str:

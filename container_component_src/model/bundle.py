@@ -17,6 +17,7 @@ from container_component_src.model.bundle_info import (
     check_calibrated,
     read_info,
 )
+from container_component_src.model.card import write_card
 from container_component_src.model.ensemble import Ensemble
 from container_component_src.model.forecaster import Forecaster
 from container_component_src.model.hardware import best_device, useful_threads
@@ -39,7 +40,7 @@ class Bundle:
     model: Network
 
     def save(self, location: Location) -> BundleInfo:
-        """Write the weights and then the description, which makes the bundle complete.
+        """Write the weights, the model card, and then the description, which makes the bundle complete.
 
         Returns:
             The written description, with the digest of the weights and the version.
@@ -49,6 +50,7 @@ class Bundle:
         )
         info = self.info.model_copy(update={"weights_sha256": hashlib.sha256(weights).hexdigest()}).with_version()
         (location / WEIGHTS_NAME).write_bytes(weights)
+        write_card(location, info)
         (location / INFO_NAME).write_bytes(info.model_dump_json(indent=1).encode())
         return info
 

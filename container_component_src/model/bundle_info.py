@@ -22,6 +22,8 @@ from container_component_src.values import Frozen, describe
 
 INFO_NAME = "bundle.json"
 WEIGHTS_NAME = "model.safetensors"
+CARD_JSON = "model_card.json"
+CARD_MARKDOWN = "MODEL_CARD.md"
 FORMAT_VERSION = 4  # version 1 had no linear maps, version 2 no constant channels, version 3 no calibration
 
 _CALIBRATE = "run calibrate on it, and use the bundle that it writes"
@@ -218,8 +220,9 @@ def check_calibrated(info: BundleInfo, uri: str) -> None:
 
 
 def copy_bundle(source: Location, target: Location) -> None:
-    """Copy a bundle; the description is the last file and makes the copy complete."""
-    for name in (WEIGHTS_NAME, INFO_NAME):
+    """Copy a bundle, and its model card if it has one; the description is the last file and makes the copy complete."""
+    cards = (name for name in (CARD_JSON, CARD_MARKDOWN) if (source / name).exists())
+    for name in (WEIGHTS_NAME, *cards, INFO_NAME):
         (target / name).write_bytes((source / name).read_bytes(limit=None))
 
 

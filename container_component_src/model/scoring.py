@@ -7,7 +7,7 @@ contributes by how far it departs from its constant.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -17,7 +17,8 @@ from container_component_src.errors import InputError
 from container_component_src.model.device_windows import device_windows
 from container_component_src.model.network import Network
 from container_component_src.model.windows import Windowing
-from container_component_src.telemetry.dataset import Dataset, Frame
+from container_component_src.storage import Location
+from container_component_src.telemetry.dataset import Frame
 from container_component_src.telemetry.series import Context
 from container_component_src.telemetry.smoothing import Smoother
 from container_component_src.telemetry.timestamps import to_iso
@@ -188,6 +189,21 @@ class SeriesScorer:
         return self._context.extend(timestamps, values)
 
 
+class Rows(Protocol):
+    """Scaled rows, such as those of a dataset."""
+
+    @property
+    def location(self) -> Location:
+        """Folder of the dataset, for messages."""
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the channels, in the order of the columns."""
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield consecutive pieces of the rows, in order of time."""
+
+
 class ScoredFrame(NamedTuple):
     """Rows of a dataset with their scores."""
 
@@ -199,14 +215,14 @@ class ScoredFrame(NamedTuple):
 
 
 def scored_frames(
-    scorer: RowScorer, smoother: Smoother, dataset: Dataset, with_expected: bool = False
+    scorer: RowScorer, smoother: Smoother, dataset: Rows, with_expected: bool = False
 ) -> Iterator[ScoredFrame]:
     """Score a dataset, partition by partition.
 
     Args:
         scorer: Scores the rows.
         smoother: Smooths the scores.
-        dataset: Scaled dataset.
+        dataset: Scaled rows.
         with_expected: Whether the reconstruction is asked for.
 
     Raises:
@@ -224,7 +240,7 @@ def scored_frames(
         yield ScoredFrame(frame, contributions, expected, scores, smoother.push(frame.timestamps, scores))
 
 
-def _check_finite(contributions: Float32Array, dataset: Dataset, frame: Frame) -> None:
+def _check_finite(contributions: Float32Array, dataset: Rows, frame: Frame) -> None:
     """Check the contributions of a frame, [rows, channels].
 
     Raises:

@@ -46,14 +46,18 @@ def channel_statistics(train: Dataset) -> dict[str, ChannelStatistics]:
         times.append(frame.timestamps[sampled].copy())
         sample.append(frame.values[sampled].copy())
     timestamps, values = np.concatenate(times), np.concatenate(sample)
-    quantiles = np.quantile(values, QUANTILES, axis=0)
     missing = train.manifest.missing or {}
+    distributions = [
+        _distribution(timestamps, values[:, column], missing.get(name, 0) / train.manifest.rows)
+        for column, name in enumerate(train.channels)
+    ]
+    quantiles = np.quantile(values, QUANTILES, axis=0, overwrite_input=True)
     return {
         name: ChannelStatistics(
             mean=float(moments.mean[column]),
             std=float(moments.std[column]),
             quantiles={str(level): float(quantiles[row, column]) for row, level in enumerate(QUANTILES)},
-            distribution=_distribution(timestamps, values[:, column], missing.get(name, 0) / train.manifest.rows),
+            distribution=distributions[column],
         )
         for column, name in enumerate(train.channels)
     }

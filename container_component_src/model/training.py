@@ -1,7 +1,6 @@
 """Training of a detector on a dataset, which writes the model bundle."""
 
 import logging
-import os
 import platform
 import warnings
 from importlib.metadata import version
@@ -11,7 +10,6 @@ import lightning.pytorch as pl
 import numpy as np
 import safetensors.torch
 import torch
-from lightning.fabric.plugins.environments.kubeflow import KubeflowEnvironment
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.strategies import DDPStrategy
 
@@ -46,6 +44,7 @@ from container_component_src.model.selection import balance, select
 from container_component_src.model.statistics import channel_statistics, max_gap, usual_departures
 from container_component_src.model.streaming import StreamingSource
 from container_component_src.model.windows import Windowing
+from container_component_src.model.world import World, WorldEnvironment
 from container_component_src.scratch import scratch_directory
 from container_component_src.steps.training import Detector, TrainingArguments, least_batch_size
 from container_component_src.telemetry.columns import check_same_channels
@@ -54,7 +53,6 @@ from container_component_src.telemetry.dataset import Dataset
 _VARIANCE_FLOOR = 3e-3  # of a scaled channel; chosen by measurement, see docs/results.md
 MIN_ACTIVE_SHARE = 0.25  # of the latents; with fewer, the training logs a warning
 SHUFFLE_BUFFER_BYTES = 256 * 2**20
-_OPERATOR_VARIABLES = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "RANK")
 _LIBRARIES = ("torch", "lightning", "safetensors", "numpy")
 
 logger = logging.getLogger(__name__)
@@ -72,7 +70,7 @@ def train(arguments: TrainingArguments) -> TrainingSummary:
     train_set, val_set = Dataset.open(arguments.train_df_path), Dataset.open(arguments.val_df_path)
     check_datasets(train_set, val_set, arguments.num_gpu_nodes)
     check_data(arguments, device_memory(), arguments.hyperparameters, nodes=arguments.num_gpu_nodes)
-    nodes, rank = _world(arguments)
+    world = _world(arguments)
     architecture = _architecture(arguments)
     windowing = Windowing(arguments.window_steps, max_gap(val_set))
     model = _initial(architecture, train_set.varying(), windowing, arguments)
@@ -80,8 +78,8 @@ def train(arguments: TrainingArguments) -> TrainingSummary:
     device = best_device()
     train_rows, val_rows = (row_source(data.varying(), share, seed, windowing, device) for data in (train_set, val_set))
     epochs = fit(model, train_rows, val_rows, arguments)
-    summary = _summary(epochs, train_set, val_set, arguments, nodes)
-    if rank == 0:
+    summary = _summary(epochs, train_set, val_set, arguments, world.size)
+    if world.rank == 0:
         model.to(device)
         model, architecture, found = _settled(model, architecture, val_set.varying(), windowing, arguments)
         active = _active_latents(model, val_rows, arguments.latent_dim)
@@ -204,9 +202,9 @@ def fit(model: Network, train_rows: RowSource, val_rows: RowSource, arguments: T
     Raises:
         StepError: The loss is infinite or NaN.
     """
-    nodes, _ = _world(arguments)
+    world = _world(arguments)
     regime = Regime.of(train_rows.rows, arguments.batch_size, arguments.min_epoch_steps)
-    torch.set_num_threads(useful_threads(model, regime.batch_size // nodes, best_device()))
+    torch.set_num_threads(useful_threads(model, regime.batch_size // world.size, best_device()))
     logger.info(
         "an epoch has %d optimization steps: %d x %d rows in batches of at most %d; threads: %d",
         regime.steps(train_rows.rows), regime.passes, train_rows.rows, regime.batch_size, torch.get_num_threads(),
@@ -222,7 +220,7 @@ def fit(model: Network, train_rows: RowSource, val_rows: RowSource, arguments: T
             monitor="val_loss",
             patience=arguments.early_stopping_patience,
         )
-        trainer = _trainer(arguments, nodes, [history, early_stopping, checkpoint], folder)
+        trainer = _trainer(arguments, world, [history, early_stopping, checkpoint], folder)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="lightning")  # for developers
             trainer.fit(module, data)
@@ -232,13 +230,13 @@ def fit(model: Network, train_rows: RowSource, val_rows: RowSource, arguments: T
     return history.epochs
 
 
-def _trainer(arguments: TrainingArguments, nodes: int, callbacks: list[pl.Callback], folder: Path) -> pl.Trainer:
+def _trainer(arguments: TrainingArguments, world: World, callbacks: list[pl.Callback], folder: Path) -> pl.Trainer:
     return pl.Trainer(
         accelerator=best_device().type,
         devices=1,
-        num_nodes=nodes,
-        strategy=DDPStrategy(gradient_as_bucket_view=True) if nodes > 1 else "auto",
-        plugins=[SafetensorsIO(), *([KubeflowEnvironment()] if nodes > 1 else [])],
+        num_nodes=world.size,
+        strategy=DDPStrategy(gradient_as_bucket_view=True) if world.size > 1 else "auto",
+        plugins=[SafetensorsIO(), *([WorldEnvironment(world)] if world.size > 1 else [])],
         max_epochs=arguments.max_epochs,
         callbacks=callbacks,
         default_root_dir=folder,
@@ -282,14 +280,5 @@ def _rows_of_host(
     return StreamingSource(dataset, SHUFFLE_BUFFER_BYTES // (size // dataset.manifest.rows), windowing)
 
 
-def _world(arguments: TrainingArguments) -> tuple[int, int]:
-    """Return the number of processes and the rank of this one, from the variables of the training operator."""
-    if not arguments.run_as_pytorchjob:
-        return 1, 0
-    missing = [name for name in _OPERATOR_VARIABLES if name not in os.environ]
-    if missing:
-        raise InputError(
-            f"environment variable {missing[0]} is missing, which the training operator and run_pytorchjob set",
-            fix="use --run-as-pytorchjob false",
-        )
-    return int(os.environ["WORLD_SIZE"]), int(os.environ["RANK"])
+def _world(arguments: TrainingArguments) -> World:
+    return World.from_environment() if arguments.run_as_pytorchjob else World()

@@ -1,7 +1,8 @@
-"""Alarms of the report: which it shows, and which reported events they belong to."""
+"""Alarms of the report: which it shows, and which events they belong to."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -14,21 +15,26 @@ from container_component_src.telemetry.smoothing import NANOSECONDS_PER_SECOND
 
 MOST_ALARMS = 1_000  # that the page shows, which keeps it small
 
+AlarmKind = Literal["true", "false", "rare nominal"]
+
 _FIX = "name the alarms that run_evaluation wrote with this model"
 
 
 @dataclass(frozen=True)
 class ShownAlarm:
-    """An alarm, and the reported event that is nearest to it."""
+    """An alarm, and the event that is nearest to it."""
 
     alarm: Alarm
-    event: str  # the events that it overlaps, or the nearest one and the time to it
+    event: str  # the events that it overlaps, or the nearest anomaly and the time to it
     distance_s: float  # to the nearest event, 0 in an event
+    is_rare: bool = False  # whether it overlaps rare nominal events and no anomaly
 
     @property
-    def is_true(self) -> bool:
-        """Whether the alarm overlaps a reported event."""
-        return bool(self.alarm.events)
+    def kind(self) -> AlarmKind:
+        """Whether the alarm overlaps an anomaly, nothing, or rare nominal events alone."""
+        if self.is_rare:
+            return "rare nominal"
+        return "true" if self.alarm.events else "false"
 
     @property
     def seconds(self) -> float:
@@ -60,7 +66,7 @@ def read_shown_alarms(uri: str, model_version: str, events: Sequence[EventResult
     Args:
         uri: File of alarms.
         model_version: Version of the evaluated bundle.
-        events: Reported events.
+        events: Anomalies.
 
     Raises:
         InputError: The file is missing or damaged, is of another model, or does not say which events its alarms
@@ -82,10 +88,11 @@ def read_shown_alarms(uri: str, model_version: str, events: Sequence[EventResult
 
 def _beside_events(alarms: Sequence[Alarm], events: Sequence[EventResult]) -> list[ShownAlarm]:
     starts, ends = (np.array([getattr(event, name) for event in events], dtype=np.int64) for name in ("start", "end"))
+    anomalies = {event.id for event in events}
     found = []
     for alarm in alarms:
         if alarm.events:
-            found.append(ShownAlarm(alarm, ", ".join(alarm.events), 0.0))
+            found.append(ShownAlarm(alarm, ", ".join(alarm.events), 0.0, anomalies.isdisjoint(alarm.events)))
             continue
         before, after = starts - alarm.end, alarm.start - ends
         distances = np.maximum(before, after)

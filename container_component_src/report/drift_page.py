@@ -17,9 +17,9 @@ MOST_BARS = 40  # channels in the plot of the stability indices
 MOST_PLOTS = 12  # channels with a plot of their values
 _USUAL = (0.05, 0.95)  # shares between which usual values lie
 REASONS = {
-    DriftReason.DISTRIBUTION: "values are distributed in another way",
-    DriftReason.MISSING: "values are missing",
-    DriftReason.OUTSIDE: "values are outside the range of the training data",
+    DriftReason.DISTRIBUTION: "distribution",
+    DriftReason.MISSING: "missing values",
+    DriftReason.OUTSIDE: "outside the range",
 }
 
 

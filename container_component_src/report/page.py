@@ -14,6 +14,7 @@ from container_component_src.errors import InputError
 from container_component_src.evaluation.gate import GateResult, read_gate
 from container_component_src.evaluation.result import EvaluationResult
 from container_component_src.model.bundle_info import BundleInfo, open_info
+from container_component_src.promotion.result import Comparison, read_comparison
 from container_component_src.report.alarms import ShownAlarms, read_shown_alarms
 from container_component_src.report.baselines import baseline_verdict
 from container_component_src.report.figures import result_figures
@@ -52,6 +53,7 @@ class Content:
     result: EvaluationResult
     alarms: ShownAlarms
     gate: GateResult | None
+    comparison: Comparison | None
     info: BundleInfo
     overview: Overview
     series: Series
@@ -91,9 +93,10 @@ def read_content(paths: VisualizeResults) -> Content:
             f"{paths.evaluation_path}: not the evaluation of the model {paths.bundle_path}",
             fix="name the bundle that was evaluated",
         )
-    if scores.manifest.rows != result.counts.test_rows:
+    evaluated = result.counts.test_rows + result.counts.rare_nominal_rows
+    if scores.manifest.rows != evaluated:
         raise InputError(
-            f"{paths.scores_path}: {scores.manifest.rows} rows, but the evaluation has {result.counts.test_rows}",
+            f"{paths.scores_path}: {scores.manifest.rows} rows, but the evaluation has {evaluated}",
             fix="name the scores that the evaluation wrote",
         )
     whole = Dataset.open(paths.df_path)
@@ -106,6 +109,7 @@ def read_content(paths: VisualizeResults) -> Content:
         result=result,
         alarms=shown,
         gate=read_gate(paths.gate_path, result) if paths.gate_path else None,
+        comparison=read_comparison(paths.comparison_path, info.version) if paths.comparison_path else None,
         info=info,
         overview=read_overview(whole, splits, info.max_gap_ns or 0),
         series=read_series(scores, result, axis, all_windows),
@@ -134,6 +138,7 @@ def render_page(content: Content) -> str:
         result=result,
         alarms=content.alarms,
         gate=content.gate,
+        comparison=content.comparison,
         info=content.info,
         overview=content.overview,
         title=(content.run.origin if content.run else ReportSettings()).title,

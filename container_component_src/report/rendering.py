@@ -8,6 +8,7 @@ from markupsafe import Markup
 from container_component_src.evaluation.leads import baseline_name
 from container_component_src.report import text
 from container_component_src.report.baselines import detector_name
+from container_component_src.report.comparison import comparison_reason, comparison_verdict, metric_rows
 from container_component_src.report.threshold import rate_text
 
 _FILTERS = (
@@ -21,7 +22,10 @@ _FILTERS = (
     text.short_number,
     text.utc,
     baseline_name,
+    comparison_reason,
+    comparison_verdict,
     detector_name,
+    metric_rows,
     rate_text,
 )
 

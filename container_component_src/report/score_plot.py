@@ -1,6 +1,6 @@
 """Plot of the score over time, with lanes of the reported events and the alarms."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from container_component_src.alarms.rule import AlarmRule
 from container_component_src.evaluation.event_result import EventResult
 from container_component_src.evaluation.result import EvaluationResult
-from container_component_src.report.alarms import ShownAlarm
+from container_component_src.report.alarms import AlarmKind, ShownAlarm
 from container_component_src.report.series import Line, Series, Window
 from container_component_src.report.signals import Signal
 from container_component_src.report.text import duration, fraction, scale_texts, short_number
@@ -18,6 +18,7 @@ from container_component_src.telemetry.timestamps import to_iso
 
 _SCORE_TOP = 0.84  # upper end of the score axis, as a fraction of the plot; the lanes are above
 _LANES = ("Alarms", "Events")  # from below
+_ALARM_COLOURS: Mapping[AlarmKind, str] = {"true": "@detected", "false": "@false", "rare nominal": "@slate"}
 _MOST_SHAPES = 300  # shaded events; more would slow the plot down, and every event has a marker
 _TIME_HOVER = "%{x|%Y-%m-%d %H:%M:%S} UTC<br>score %{customdata:,.3~r} nats<extra></extra>"
 
@@ -34,7 +35,7 @@ def time_figure(series: Series, result: EvaluationResult, rule: AlarmRule, alarm
         "data": [
             score,
             *(_event_markers(result.events, detected) for detected in (True, False)),
-            *(_alarm_bars(alarms, is_true) for is_true in (True, False)),
+            *(_alarm_bars(alarms, kind) for kind in _ALARM_COLOURS if kind in _kinds(alarms)),
         ],
         "layout": {
             "xaxis": {
@@ -56,6 +57,7 @@ def time_figure(series: Series, result: EvaluationResult, rule: AlarmRule, alarm
             "shapes": [
                 *_window_shapes(series, result),
                 *_event_shapes(result.events),
+                *(_area(event.start, event.end, "@slate/0.16") for event in result.rare_nominal[:_MOST_SHAPES]),
                 *threshold_lines(result, "y", rule),
             ],
             "hovermode": "closest",
@@ -113,16 +115,17 @@ def alarm_views(lines: Sequence[Line], windows: Sequence[Window], alarms: Sequen
             "end": milliseconds(window.end),
             "times": [milliseconds(getattr(item.alarm, name)) for name in ("start", "raised", "peak", "end")],
             "peak_score": significant(item.alarm.peak_score, 5),
-            "true": item.is_true,
-            "label": f"Alarm {item.alarm.id}: {_alarm_kind(item)}, {item.event}",
+            "kind": item.kind,
+            "label": f"Alarm {item.alarm.id}: {item.kind} alarm, {item.event}",
             "score": _columns(score, window.start, digits=5),
         }
         for item, window, score in zip(alarms, windows, lines, strict=True)
     ]
 
 
-def _alarm_kind(item: ShownAlarm) -> str:
-    return "true alarm" if item.is_true else "false alarm"
+def _kinds(alarms: Sequence[ShownAlarm]) -> set[AlarmKind]:
+    """Return the kinds of alarms that have a place in the legend."""
+    return {"true", "false", *(item.kind for item in alarms)}
 
 
 def _outcome(event: EventResult) -> str:
@@ -174,10 +177,10 @@ def _event_markers(events: Sequence[EventResult], detected: bool) -> Figure:
     }
 
 
-def _alarm_bars(alarms: Sequence[ShownAlarm], is_true: bool) -> Figure:
+def _alarm_bars(alarms: Sequence[ShownAlarm], kind: AlarmKind) -> Figure:
     """Return a bar for each alarm with marks at its start, peak and end; a click on it zooms to the alarm."""
-    rows = [(number, item.alarm) for number, item in enumerate(alarms) if item.is_true is is_true]
-    name, colour = ("True alarm", "@detected") if is_true else ("False alarm", "@false")
+    rows = [(number, item.alarm) for number, item in enumerate(alarms) if item.kind == kind]
+    name, colour = f"{kind.capitalize()} alarm", _ALARM_COLOURS[kind]
     x: list[int | None] = []
     for _, alarm in rows:
         x += [milliseconds(alarm.start), milliseconds(alarm.peak), milliseconds(alarm.end), None]

@@ -11,6 +11,7 @@ from container_component_src.arrays import Float64Array, IntArray, Timestamps
 from container_component_src.evaluation.expected import MOST_CHANNELS, margin
 from container_component_src.evaluation.result import SCORE_CHANNELS, EvaluationResult
 from container_component_src.telemetry.dataset import Dataset, Frame
+from container_component_src.telemetry.events import inside_any
 from container_component_src.telemetry.smoothing import GAP_FACTOR, NANOSECONDS_PER_DAY
 
 OVERVIEW_BUCKETS = 1_500  # about one for each pixel of the plot
@@ -188,7 +189,8 @@ def read_series(scores: Dataset, result: EvaluationResult, axis: ScoreAxis, wind
         overview.push(frame.timestamps, smoothed)
         for line in lines:
             line.push(frame.timestamps, smoothed)
-        counts += _histograms(frame, axis.position(smoothed), axis.position(edges))
+        compared = ~inside_any(frame.timestamps, scores.manifest.rare_nominal) | (frame.labels == 1)
+        counts += _histograms(frame.where(compared), axis.position(smoothed[compared]), axis.position(edges))
         gaps = _longest_gaps(gaps, np.concatenate([before, frame.timestamps]), longest_step)
         before = frame.timestamps[-1:]
     return Series(

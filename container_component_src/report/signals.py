@@ -62,7 +62,7 @@ def read_signals(
         for each in near:
             for channel, line in each.items():
                 line.push(frame.timestamps, frame.values[:, channels.index(channel)])
-    ranges = _training_ranges(info)
+    ranges = training_ranges(info)
     return tuple(
         tuple(
             Signal(name, excess, each[name].line(), _expected(event.expected, name, window), ranges.get(name))
@@ -90,7 +90,7 @@ def _overlaps(partition: Partition, window: Window) -> bool:
     return partition.start < window.end and partition.end >= window.start
 
 
-def _training_ranges(info: BundleInfo) -> dict[str, tuple[float, float]]:
+def training_ranges(info: BundleInfo) -> dict[str, tuple[float, float]]:
     """Return the range of 98 % of the training values by channel, in the units of the archives."""
     names = [name for name in info.channels if name in info.channel_statistics]
     scaled = np.array([[info.channel_statistics[name].quantiles[level] for level in _RANGE_LEVELS] for name in names])

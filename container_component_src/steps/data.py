@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from container_component_src.names import Endpoint, Uri
+from container_component_src.names import Endpoint, OptionalUri, Uri
 from container_component_src.steps.declaration import (
     Arguments,
     input_artifact,
@@ -87,7 +87,13 @@ class ExcludedChannels(Arguments):
     )
 
 
-class ListArchives(Reports, DataRoot, TimestampColumn, ExcludedChannels, Place):
+class VerdictTable(Arguments):
+    """Where the verdicts of operators are."""
+
+    feedback_path: OptionalUri = parameter("Table of operators' verdicts on alarms (.csv). Empty: there are none.", "")
+
+
+class ListArchives(Reports, VerdictTable, DataRoot, TimestampColumn, ExcludedChannels, Place):
     """Arguments of `list_archives`."""
 
     command: ClassVar[str] = "list_archives"
@@ -95,6 +101,7 @@ class ListArchives(Reports, DataRoot, TimestampColumn, ExcludedChannels, Place):
         "archives": list[dict[str, str]],
         "left_out_columns": dict[str, str],  # why columns are not channels, by name
         "reports_fingerprint": str,
+        "feedback_fingerprint": str,  # empty if there are no verdicts
     }
     checks_parameters: ClassVar[bool] = True
 
@@ -168,11 +175,11 @@ class RunDaskPreprocessing(DataRoot, TimestampColumn, ClusterSpec, Launching):
     minio_endpoint: Endpoint = parameter("S3 endpoint, with or without scheme. Empty: that of the environment.", "")
 
 
-class LabelTelemetry(Reports, ReportTable, DataRoot):
+class LabelTelemetry(Reports, VerdictTable, ReportTable, DataRoot):
     """Arguments of `label_telemetry`."""
 
     command: ClassVar[str] = "label_telemetry"
-    cache_keys: ClassVar[tuple[str, ...]] = ("reports_fingerprint",)
+    cache_keys: ClassVar[tuple[str, ...]] = ("reports_fingerprint", "feedback_fingerprint")
 
     df_path: NonEmpty = wired("The dataset.")
     labels_path: str = output_dataset("Folder of the label series, which is emptied first.", "labels")

@@ -84,6 +84,7 @@ class Arguments(Frozen):
         artifacts: Kinds of the artifacts that consist of metadata alone, by name.
         cache_keys: Inputs of the component that no option takes: they make the step run again when data behind the
             same URI has changed.
+        secret_keys: Keys of the Secret that the step's pod gets as variables, beside those of the S3 settings.
         checks_parameters: Whether the component gets all parameters of the pipeline, so that the step can check them.
     """
 
@@ -93,6 +94,7 @@ class Arguments(Frozen):
     results: ClassVar[dict[str, type]] = {}
     artifacts: ClassVar[dict[str, ArtifactKind]] = {}
     cache_keys: ClassVar[tuple[str, ...]] = ()
+    secret_keys: ClassVar[tuple[str, ...]] = ()
     checks_parameters: ClassVar[bool] = False
 
     def part(self, kind: type[A]) -> A:
@@ -142,9 +144,9 @@ def parameter(description: str, default: Any = ..., name: str = "", envvar: str 
     return _declared(Parameter(envvar, name=name), description, default, bounds)
 
 
-def wired(description: str, default: Any = ..., **bounds: Any) -> Any:
+def wired(description: str, default: Any = ..., aliases: tuple[str, ...] = (), **bounds: Any) -> Any:
     """Declare an argument that comes from the configuration or from another step."""
-    return _declared(Wired(), description, default, bounds)
+    return _declared(Wired(aliases=aliases), description, default, bounds)
 
 
 def input_artifact(description: str, name: str, kind: ArtifactKind = "Artifact", default: Any = ...) -> Any:

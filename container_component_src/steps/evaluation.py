@@ -84,6 +84,11 @@ class VisualizeResults(Arguments):
     gate_path: str = input_artifact(
         "JSON file of the gate. Empty: the report does not say whether the model is deployed.", "gate", default=""
     )
+    comparison_path: str = input_artifact(
+        "JSON file of the comparison with the deployed model. Empty: the report does not compare them.",
+        "comparison",
+        default="",
+    )
     run_path: str = input_artifact(
         "JSON file of what identifies the run. Empty: the report does not say of which run it is.", "run", default=""
     )

@@ -48,6 +48,7 @@ class Doctor(ReportTable, TimestampColumn, Place):
 
     archives_path: str = option("Folder or prefix with the parquet archives. Empty: not checked.", "")
     reports_path: str = option("The anomaly reports. Empty: not checked.", "")
+    feedback_path: str = option("The verdicts on alarms. Empty: not checked.", "")
     work_dir: LocalPath = option("Where local runs write.", Path("local_data"))
     image: str = option("Image of the steps, on a cluster. Empty: no pod is tried.", "")
     s3_secret: SecretName = option("Secret of the steps, on a cluster.", PodSettings().s3_secret)

@@ -29,6 +29,7 @@ from container_component_src.steps.declaration import Arguments, adapter
 from container_component_src.steps.description import list_of, parse_text
 from container_component_src.steps.evaluation import CheckGate, RunEvaluation, VisualizeResults
 from container_component_src.steps.maintenance import Cleanup
+from container_component_src.steps.promotion import CompareModels
 from container_component_src.steps.serving import DeployToKserve
 from container_component_src.steps.sizes import AvailableMemory, PodSize, check_memory, largest
 from container_component_src.steps.training import RunPyTorchJob, least_batch_size
@@ -50,6 +51,7 @@ PIPELINE_STEPS: tuple[type[Arguments], ...] = (
     Calibrate,
     RunEvaluation,
     CheckGate,
+    CompareModels,
     VisualizeResults,
     DeployToKserve,
     Cleanup,

@@ -1,14 +1,15 @@
 """The deployment of a model, its servers, and their client."""
 
 import re
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, model_validator
 
-from container_component_src.names import OptionalUri
+from container_component_src.names import OptionalUri, WebAddress
 from container_component_src.steps.declaration import Arguments, flag, option, parameter, wired
 from container_component_src.steps.shared import Launching, TimestampColumn
-from container_component_src.values import NonEmpty
+from container_component_src.values import LocalPath, NonEmpty
 
 LONGEST_LABEL = 63  # characters of a label of a host name
 LONGEST_NAME = LONGEST_LABEL - len("-transformer")
@@ -17,8 +18,12 @@ STANDARD = "Standard"
 _OLD_MODES = {"RawDeployment": STANDARD, "Serverless": KNATIVE}  # names before KServe 0.16
 HTTP_PORT = 8080
 DEAD_AFTER = 300.0  # seconds
+REGISTRY_TOKEN = "MODEL_REGISTRY_TOKEN"  # noqa: S105 - the name of the variable
+REGISTRY_CA = "MODEL_REGISTRY_CA_BUNDLE"
 ROW_SUFFIXES = (".parquet", ".csv", ".ndjson")  # of the files of answers
 ALARM_SUFFIXES = (".ndjson", ".csv")
+DEPLOYMENTS_VARIABLE = "PIPELINE_DEPLOYMENTS"
+PREVIOUS = "previous"  # names the bundle that was deployed before the present one
 _DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 
 
@@ -148,18 +153,37 @@ class Hosting(Replicas, PayloadLogging, DeadAfter):
         return self
 
 
-class DeployToKserve(Hosting, Launching):
+class ServiceIdentity(Arguments):
+    """Which service is meant, and where the local backend keeps what it has deployed."""
+
+    service_name: ServiceName = parameter("Name of the InferenceService.", "columbus-eclss-ad")
+    deployments: LocalPath = option(
+        "Folder where the local backend keeps the deployed bundle of each service and the one before.",
+        Path("local_data/deployments"),
+        envvar=DEPLOYMENTS_VARIABLE,
+    )
+
+
+class DeployToKserve(ServiceIdentity, Hosting, Launching):
     """Arguments of `deploy_to_kserve`."""
 
     command: ClassVar[str] = "deploy_to_kserve"
     results: ClassVar[dict[str, type]] = {"endpoint": str}
+    secret_keys: ClassVar[tuple[str, ...]] = (REGISTRY_TOKEN, REGISTRY_CA)
 
-    bundle_path: NonEmpty = wired("The model bundle.")
+    bundle_path: NonEmpty = wired(
+        f"The model bundle; `{PREVIOUS}`: the one that the service had before the present one.", aliases=("--bundle",)
+    )
     test_df_path: str = wired(
         "Scaled test set, whose first rows make the smoke request. Empty: a row at the centre of the scaler.", ""
     )
-    service_name: ServiceName = parameter("Name of the InferenceService.", "columbus-eclss-ad")
     ready_timeout: float = option("Seconds until the service must be ready.", 600.0, gt=0)
+    registry: WebAddress = wired(
+        "Address of Kubeflow's Model Registry, in which the deployed model is registered; its token is in the variable "
+        "MODEL_REGISTRY_TOKEN. Empty: it is not registered.",
+        "",
+    )
+    commit: str = wired("Commit of the code, which the registry stores. Empty: unknown.", "")
 
 
 class Server(PayloadLogging, DeadAfter):

@@ -99,7 +99,8 @@ class TrainingArguments(FinalTraining, Hyperparameters):
     command: ClassVar[str] = "run_training"
 
     run_as_pytorchjob: bool = option(
-        "Whether to take part in a distributed training as the environment of the training operator says.", False
+        "Whether to take part in a distributed training as the environment says, which the operator sets.",
+        False,
     )
     memory_share: float = option(
         "Share of the memory that a dataset may take; a larger one is streamed.", 0.25, ge=0, le=1
@@ -125,11 +126,20 @@ class TrainingArguments(FinalTraining, Hyperparameters):
         return self.part(Hyperparameters)
 
 
+class TrainingApi(StrEnum):
+    """Kind of the job that trains on a cluster."""
+
+    AUTO = "auto"  # whichever the cluster serves
+    PYTORCH_JOB = "PyTorchJob"
+    TRAIN_JOB = "TrainJob"
+
+
 class TrainingJob(Frozen):
     """A distributed run of the training program on `arguments.num_gpu_nodes` nodes."""
 
     arguments: TrainingArguments
     timeout: float = DAY  # seconds
+    training_api: TrainingApi = TrainingApi.AUTO  # clusters only
 
 
 class RunPyTorchJob(FinalTraining, DataRoot, Launching):
@@ -146,6 +156,11 @@ class RunPyTorchJob(FinalTraining, DataRoot, Launching):
     job_timeout: float = wired(
         "Seconds that the training may take, including the time until its pods have nodes.", DAY, gt=0
     )
+    training_api: TrainingApi = wired(
+        "Job that trains on a cluster: of the training operator (PyTorchJob), or of Kubeflow Trainer (TrainJob); auto "
+        "takes what the cluster serves, and a PyTorchJob if it serves both.",
+        TrainingApi.AUTO,
+    )
 
     def job(self, model_output_file: str) -> TrainingJob:
         """Return the training to run.
@@ -158,7 +173,9 @@ class RunPyTorchJob(FinalTraining, DataRoot, Launching):
         """
         own = {name: getattr(self, name) for name in FinalTraining.model_fields}
         values = {**self.hyperparameters.model_dump(), **own, "model_output_file": model_output_file}
-        return TrainingJob(arguments=TrainingArguments.model_validate(values), timeout=self.job_timeout)
+        return TrainingJob(
+            arguments=TrainingArguments.model_validate(values), timeout=self.job_timeout, training_api=self.training_api
+        )
 
 
 def training_command(arguments: TrainingArguments, placeholders: Mapping[str, str] | None = None) -> list[str]:

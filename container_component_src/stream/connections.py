@@ -1,10 +1,12 @@
 """The parts of a stream that its options name."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from container_component_src import storage
 from container_component_src.credentials import header_value
 from container_component_src.errors import InputError
+from container_component_src.files import check_output
 from container_component_src.serving.client.consecutive import ScoringService
 from container_component_src.serving.client.model_client import ModelClient
 from container_component_src.steps.streaming import STD, ScoreStream
@@ -15,6 +17,7 @@ from container_component_src.stream.scoring import StreamScorer
 from container_component_src.stream.sinks import FileSink, Sink, StdoutSink, WebhookSink
 from container_component_src.stream.source import Source
 from container_component_src.stream.stream import Stream
+from container_component_src.values import in_home
 
 TOKEN = "SCORE_STREAM_TOKEN"  # noqa: S105 - (and the others) names of variables, not secrets
 WEBHOOK_TOKEN = "SCORE_STREAM_WEBHOOK_TOKEN"  # noqa: S105
@@ -29,6 +32,7 @@ async def run(arguments: ScoreStream, environment: Mapping[str, str]) -> None:
         arguments: Options of the command.
         environment: Variables with the credentials.
     """
+    _check_outputs(arguments)
     service = service_of(arguments, environment)
     update_ns = round(arguments.update_seconds * _NANOSECONDS)
     scorer = StreamScorer(service, arguments.skip_missing, arguments.impute_missing, update_ns)
@@ -47,6 +51,20 @@ async def run(arguments: ScoreStream, environment: Mapping[str, str]) -> None:
     if arguments.payload_log:
         payloads = StreamPayloads(arguments.payload_log, arguments.client_id, scorer.model, arguments.payload_log_days)
     await Stream(arguments, _source(arguments, login), scorer, sinks, state_file, payloads).run()
+
+
+def _check_outputs(arguments: ScoreStream) -> None:
+    """Check that the outputs can be written, before the service is asked.
+
+    Raises:
+        InputError: Something else, such as a device, has the path of a file or folder.
+    """
+    if arguments.alarms not in ("", STD) and topic_of(arguments.alarms, "--alarms") is None:
+        check_output(Path(in_home(arguments.alarms)))
+    if arguments.state_file:
+        storage.resolve(arguments.state_file).check_output()
+    if arguments.payload_log:
+        storage.resolve(arguments.payload_log).check_output(folder=True)
 
 
 def service_of(arguments: ScoreStream, environment: Mapping[str, str]) -> ScoringService:

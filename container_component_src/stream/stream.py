@@ -201,6 +201,7 @@ class Stream:
 
     async def _take(self, messages: Sequence[Message]) -> None:
         """Score the rows of messages that need not wait for others."""
+        ready: list[Row] = []
         for message in messages:
             try:
                 row = self._reader.read(message.text, message.received)
@@ -209,7 +210,8 @@ class Stream:
                 continue
             if dropped := self._order.push(row):
                 self.counts.dropped(dropped)
-        await self._score(self._order.ready())
+            ready += self._order.ready()  # at once, so that it does not matter which rows come together
+        await self._score(ready)
         for message in messages:
             self._source.processed(message)
 

@@ -81,13 +81,15 @@ class OpenArchive:
         return found
 
 
-def list_archives(uri: str, timestamp_col: str, reports_uri: str = "", exclude: Sequence[str] = ()) -> list[Archive]:
+def list_archives(
+    uri: str, timestamp_col: str, tables: Sequence[str] = (), exclude: Sequence[str] = ()
+) -> list[Archive]:
     """Find the archives below a prefix and compare their columns and periods without reading all rows.
 
     Args:
         uri: A folder or prefix with `*.parquet` or `*.csv` files directly below it, or one such file.
         timestamp_col: Name of the timestamp column.
-        reports_uri: The anomaly reports; a file in the same folder that is not an archive.
+        tables: The anomaly reports and others; files in the same folder that are no archives. An empty one is ignored.
         exclude: Names or patterns of columns that are not channels (see `columns.columns_of`).
 
     Returns:
@@ -97,7 +99,7 @@ def list_archives(uri: str, timestamp_col: str, reports_uri: str = "", exclude: 
         InputError: There is none, their formats or channels differ, one is unreadable or has no timestamp column,
             periods overlap, or a column to exclude is in none.
     """
-    files = find_archives(uri, reports_uri)
+    files = find_archives(uri, tables)
     archives: list[Archive] = []
     expected: tuple[str, ...] = ()
     periods: list[tuple[int, int, str]] = []

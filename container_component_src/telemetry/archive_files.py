@@ -14,14 +14,14 @@ _NAMES_SHOWN = 10
 logger = logging.getLogger(__name__)
 
 
-def find_archives(uri: str, reports_uri: str = "") -> list[Location]:
+def find_archives(uri: str, tables: Sequence[str] = ()) -> list[Location]:
     """Return the archives directly below a folder or prefix, sorted by name, or the one that the URI names.
 
     Hidden files (`.name`, `_name`) and files of other formats are left out and named in the log.
 
     Args:
         uri: The folder, prefix or file.
-        reports_uri: The anomaly reports, which may be a CSV file in the same folder.
+        tables: The anomaly reports and others, which may be CSV files in the same folder; an empty one is ignored.
 
     Raises:
         InputError: There is no archive, or the formats of archives differ.
@@ -29,8 +29,8 @@ def find_archives(uri: str, reports_uri: str = "") -> list[Location]:
     location = storage.resolve(uri)
     if _format(location) and location.is_file():
         return [location]
-    reports = storage.resolve(reports_uri).path if reports_uri else ""
-    found = [file for file in location.children() if file.path != reports]
+    excluded = {storage.resolve(table).path for table in tables if table}
+    found = [file for file in location.children() if file.path not in excluded]
     files = [file for file in found if _is_archive(file)]
     others = [file.name for file in found if not _is_archive(file)]
     if not files:

@@ -36,10 +36,12 @@ class Distribution(Frozen):
     days: float = Field(0.0, ge=0)  # that the series covers, without gaps
     part_days: tuple[FiniteFloat, ...] = ()  # ascending lengths of parts; empty: the series is too short
     part_rows: tuple[FiniteFloat, ...] = ()  # independent values that vary as much as a part of each length
+    part_outside: tuple[Share, ...] = ()  # largest share of the values of one such part outside the range of all others
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if len(self.edges) != len(self.shares) or len(self.part_days) != len(self.part_rows):
+        lengths = {len(self.part_days), len(self.part_rows), len(self.part_outside)}
+        if len(self.edges) != len(self.shares) or len(lengths) > 1:
             raise ValueError("edges and shares, or lengths and rows, differ in number")
         if not (np.diff(self.edges) > 0).all() or not (np.diff(self.shares) >= 0).all():
             raise ValueError("edges or shares do not ascend")
@@ -56,7 +58,7 @@ class Distribution(Frozen):
         """
         edges, shares = _edges(np.sort(values))
         step = int(np.median(np.diff(timestamps))) if len(timestamps) > 1 else 0
-        days, rows = _variation(timestamps, np.searchsorted(edges, values), len(edges) + 1, LEAST_ROWS * step)
+        days, rows, outside = _variation(timestamps, values, np.searchsorted(edges, values), LEAST_ROWS * step)
         return cls(
             edges=tuple(edges.tolist()),
             shares=tuple(shares.tolist()),
@@ -64,6 +66,7 @@ class Distribution(Frozen):
             days=len(timestamps) * step / NANOSECONDS_PER_DAY,
             part_days=tuple(days),
             part_rows=tuple(rows),
+            part_outside=tuple(outside),
         )
 
     def independent_rows(self, days: float) -> float | None:
@@ -79,6 +82,15 @@ class Distribution(Frozen):
         rows = np.exp(np.interp(np.log(known), np.log(self.part_days), np.log(self.part_rows))) * days / known
         own = self.part_rows[-1] * max(self.days / self.part_days[-1], 1)
         return float(1 / (1 / rows + 1 / own))
+
+    def usual_outside(self, days: float) -> float:
+        """Return the largest share of the values of a part of a length in days outside the range of all others.
+
+        That of the longest known part which is not longer, or of the shortest one; 0 if none is known.
+        """
+        if not self.part_days:
+            return 0.0
+        return self.part_outside[max(int(np.searchsorted(self.part_days, days, side="right")) - 1, 0)]
 
 
 def pair_up(index: IntArray, counts: npt.NDArray[N]) -> tuple[IntArray, npt.NDArray[N]]:
@@ -99,27 +111,67 @@ def _edges(values: Float64Array) -> tuple[Float64Array, Float64Array]:
     An edge lies in the middle between two values that occur, so that rounding moves no value across it.
     """
     rows = len(values)
-    above = np.searchsorted(values, np.quantile(values, LEVELS, method="inverted_cdf"), side="right")
+    at_levels = values[np.ceil(np.array(LEVELS) * rows).astype(np.int64) - 1]  # the least values with these shares
+    above = np.searchsorted(values, at_levels, side="right")
     above = np.unique(above[above < rows])
     room = max(float(values[-1] - values[0]) * _ROOM, float(np.abs(values[[0, -1]]).max()) * _ROOM, _LEAST_ROOM)
     between = (values[above - 1] + values[above]) / 2
     return np.array([values[0] - room, *between, values[-1] + room]), np.array([0.0, *(above / rows), 1.0])
 
 
-def _variation(timestamps: Timestamps, bins: IntArray, count: int, length: int) -> tuple[list[float], list[float]]:
-    """Return lengths of parts in days, each twice the one before, and the independent rows of such a part."""
+def _variation(
+    timestamps: Timestamps, values: Float64Array, bins: IntArray, length: int
+) -> tuple[list[float], list[float], list[float]]:
+    """Return lengths of parts in days, each twice the one before, and what `Distribution` has of such a part.
+
+    Args:
+        timestamps: Shape [rows], ascending.
+        values: Shape [rows].
+        bins: Bins of the values, [rows].
+        length: The first length in nanoseconds; 0: unknown.
+    """
     days: list[float] = []
     rows: list[float] = []
+    outside: list[float] = []
     if not length:
-        return days, rows
-    numbers, part = np.unique(timestamps // length, return_inverse=True)
-    counts = np.bincount(part * count + bins, minlength=len(numbers) * count).reshape(-1, count)
-    while len(numbers) >= LEAST_PARTS:
+        return days, rows, outside
+    starts = _starts(timestamps, length)
+    count = int(bins.max()) + 1
+    part = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(values)))
+    counts = np.bincount(part * count + bins, minlength=len(starts) * count).reshape(-1, count)
+    highest, lowest = np.maximum.reduceat(values, starts), np.minimum.reduceat(values, starts)
+    while len(starts) >= LEAST_PARTS:
+        sizes = np.diff(starts, append=len(values))
+        whole = sizes >= np.median(sizes) / 2  # a part with a gap says little
         days.append(length / NANOSECONDS_PER_DAY)
-        rows.append(_independent_rows(counts))
+        rows.append(_independent_rows(counts[whole]))
+        above = _share_above_others(values, starts, np.where(whole, highest, -np.inf))
+        below = _share_above_others(-values, starts, np.where(whole, -lowest, -np.inf))
+        outside.append(max(above, below))
         length *= 2
-        numbers, counts = pair_up(numbers, counts)
-    return days, rows
+        first = _starts(timestamps[starts], length)  # of two parts each
+        starts, counts = starts[first], np.add.reduceat(counts, first, axis=0)
+        highest, lowest = np.maximum.reduceat(highest, first), np.minimum.reduceat(lowest, first)
+    return days, rows, outside
+
+
+def _starts(timestamps: Timestamps, length: int) -> IntArray:
+    """Return the positions of the first timestamps in parts of a length in nanoseconds; part 0 starts at the epoch."""
+    numbers = timestamps // length
+    return np.flatnonzero(np.diff(numbers, prepend=numbers[0] - 1))
+
+
+def _share_above_others(values: Float64Array, starts: IntArray, largest: Float64Array) -> float:
+    """Return the share of the values of the part with the largest one that are above those of all others.
+
+    Args:
+        values: Shape [rows].
+        starts: First row of each part, [parts].
+        largest: Largest value of each part, [parts].
+    """
+    highest = int(largest.argmax())
+    rows = slice(starts[highest], starts[highest + 1] if highest + 1 < len(starts) else None)
+    return float((values[rows] > np.partition(largest, -2)[-2]).mean())
 
 
 def _independent_rows(counts: IntArray) -> float:
@@ -132,8 +184,6 @@ def _independent_rows(counts: IntArray) -> float:
     Args:
         counts: Values by part and bin, [parts, bins].
     """
-    sizes = counts.sum(axis=1)
-    counts = counts[sizes >= np.median(sizes) / 2]  # a part with a gap says little
     below, total = counts.cumsum(axis=1), counts.sum(axis=0).cumsum()
     own, others = below / below[:, -1:], (total - below) / np.maximum(total[-1] - below[:, -1:], 1)
     distances = np.abs(own - others).max(axis=1)

@@ -1,15 +1,18 @@
-"""Reported anomalies as half-open intervals of time, and the rows in them."""
+"""Anomalies and other events as half-open intervals of time, and the rows in them."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
 from container_component_src.arrays import BoolArray, IntArray, Timestamps
 from container_component_src.values import Frozen
 
+_SHOWN = 5  # events that a message names
+
 
 class Event(Frozen):
-    """One reported anomaly: [start, end) in nanoseconds since 1970-01-01 UTC."""
+    """One anomaly, or a time that operators have judged: [start, end) in nanoseconds since 1970-01-01 UTC."""
 
     id: str
     symbol: str = ""
@@ -17,6 +20,7 @@ class Event(Frozen):
     start: int
     end: int
     causes: tuple[str, ...] = ()  # channels that the report names
+    origin: Literal["report", "verdict"] = "report"  # a row of the anomaly reports, or the verdict on an alarm
 
 
 def inside_any(timestamps: Timestamps, events: Sequence[Event], margin: int = 0) -> BoolArray:
@@ -49,3 +53,9 @@ def row_bounds(timestamps: Timestamps, events: Sequence[Event]) -> IntArray:
     """
     intervals = np.array([(event.start, event.end) for event in events], dtype=np.int64).reshape(-1, 2)
     return np.searchsorted(timestamps, intervals)
+
+
+def shown_names(names: Sequence[str]) -> str:
+    """Return the IDs of events as a message lists them: the first ones, and how many more there are."""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

@@ -38,8 +38,10 @@ class Manifest(Frozen):
     labelled: bool = False  # the labels of a view follow from its events
     # Number of NaN, infinite or null values, of channels that have any; None if they were not counted.
     missing: dict[str, int] | None = None
-    events: tuple[Event, ...] = ()  # reported anomalies with rows in the dataset
-    events_without_rows: tuple[Event, ...] = ()  # in its gaps or outside it
+    events: tuple[Event, ...] = ()  # anomalies with rows in the dataset
+    events_without_rows: tuple[Event, ...] = ()  # anomalies in its gaps or outside it
+    rare_nominal: tuple[Event, ...] = ()  # normal, but too rare to train on; they overlap no anomaly
+    false_alarms: tuple[Event, ...] = ()  # judged as normal operation; of a label series
     scaler: Scaler | None = None  # with which the values were scaled
     left_out: dict[str, str] = Field(default_factory=dict)  # why columns of the archives are not channels, by name
     notes: dict[str, Any] = Field(default_factory=dict)  # how the dataset was made

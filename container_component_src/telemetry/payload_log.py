@@ -8,7 +8,7 @@ microseconds, at which its first and last rows were received. Files of a period 
 import logging
 import re
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, Literal
@@ -149,8 +149,21 @@ def newest_payloads(
 
     A file that cannot be read, or was deleted meanwhile, is left out with a warning.
     """
+    files = payload_files(storage.resolve(uri), period if by == RECEIVED else None)
+    yield from payloads_of(files, channels, period, by=by, expected=expected)
+
+
+def payloads_of(
+    files: Iterable[Location],
+    channels: Sequence[str] = (),
+    period: Period | None = None,
+    *,
+    by: TimeColumn = RECEIVED,
+    expected: bool = True,
+) -> Iterator[pa.Table]:
+    """Yield the rows of those of some files that have rows of a period; see `newest_payloads`."""
     schema = _schema(channels, expected)
-    for file in payload_files(storage.resolve(uri), period if by == RECEIVED else None):
+    for file in files:
         try:
             with ParquetTable(file, open_parquet(file, _FIX), _FIX) as parquet:
                 table = _selected(parquet, schema)

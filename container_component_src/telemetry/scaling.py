@@ -189,6 +189,7 @@ def scale_datasets(datasets: Mapping[str, Dataset], scaler: Scaler, targets: Map
                 },
                 scaler=scaler,
                 events=dataset.manifest.events,
+                rare_nominal=dataset.manifest.rare_nominal,
                 notes=dataset.manifest.notes,
             )
             for name, dataset in datasets.items()

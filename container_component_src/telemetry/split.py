@@ -1,11 +1,13 @@
 """The four sets of a split: time around anomalies is tested; blocks of other time train, validate and calibrate.
 
+Rare nominal events are tested, too, without time around them.
+
 Consecutive rows of telemetry are nearly equal, so rows that are drawn one by one for validation or calibration would
 leak training data. Blocks of time are drawn instead (`blocks.py`).
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -15,26 +17,29 @@ from container_component_src.steps.data import SETS, SplitRule
 from container_component_src.telemetry.blocks import BlockDraw, nanoseconds
 from container_component_src.telemetry.dataset import Dataset, read_together
 from container_component_src.telemetry.dataset_writer import WriteBehind, writing
-from container_component_src.telemetry.events import Event, inside_any
+from container_component_src.telemetry.events import Event, inside_any, shown_names
 from container_component_src.telemetry.manifest import Partition
 from container_component_src.telemetry.runs import runs_of
 
 logger = logging.getLogger(__name__)
 
 
-def assign(timestamps: Timestamps, events: tuple[Event, ...], draw: BlockDraw) -> dict[str, BoolArray]:
+def assign(
+    timestamps: Timestamps, events: tuple[Event, ...], draw: BlockDraw, rare_nominal: tuple[Event, ...] = ()
+) -> dict[str, BoolArray]:
     """Divide rows into the four sets.
 
     Args:
         timestamps: Shape [rows].
-        events: All reported events. One without a row of its own, in a gap or just outside of the data, still has
-            rows near it that are not nominal.
-        draw: The sets of the other rows, and the length of the windows around events.
+        events: All anomalies. One without a row of its own, in a gap or just outside of the data, still has rows near
+            it that are not nominal.
+        draw: The sets of the other rows, and the length of the windows around anomalies.
+        rare_nominal: Events that are normal but no training data; blocks are cut as if there were none.
 
     Returns:
         Which rows are in each set, [rows], by the name of the set.
     """
-    test = inside_any(timestamps, events, nanoseconds(draw.rule.window_hours))
+    test = inside_any(timestamps, events, nanoseconds(draw.rule.window_hours)) | inside_any(timestamps, rare_nominal)
     return {**{name: rows & ~test for name, rows in draw.sets(timestamps).items()}, "test": test}
 
 
@@ -45,7 +50,8 @@ def split_dataset(
 
     Args:
         dataset_uri: The telemetry.
-        labels_uri: Label series of the telemetry.
+        labels_uri: Label series of the telemetry. Alarms that it lists as false are training data like other rows,
+            unless they lie near an anomaly.
         targets: Folder of each of the `SETS`.
         rule: Which rows go where.
         copy: Whether to copy the rows, rather than to write views of the dataset.
@@ -54,25 +60,30 @@ def split_dataset(
         InputError: The labels are of other data, or one of the sets is empty.
     """
     dataset, labels = Dataset.open(dataset_uri), Dataset.open(labels_uri)
-    events, rowless = labels.manifest.events, labels.manifest.events_without_rows
-    partitions = dataset.manifest.partitions
-    draw = BlockDraw.over((partitions[0].start, partitions[-1].end), (*events, *rowless), rule)
+    known, partitions = labels.manifest, dataset.manifest.partitions
+    anomalies = (*known.events, *known.events_without_rows)
+    draw = BlockDraw.over((partitions[0].start, partitions[-1].end), anomalies, rule)
     folders = [*dataset.folders, *labels.folders]
     timestamp_cols = dict.fromkeys(targets, dataset.manifest.timestamp_col)
     with writing(targets, timestamp_cols, dataset.channels, folders) as writers:
         parts = _divide(dataset, labels, draw)
         rows = {name: sum(part.rows for part in parts[name]) for name in targets}
         _check_none_empty(rows, dataset_uri)
-        notes = rule.model_dump(include={*SplitRule.model_fields}) | _reached_shares(rows, dataset_uri, draw)
+        notes = {
+            **rule.model_dump(include={*SplitRule.model_fields}),
+            **_reached_shares(rows, dataset_uri, draw),
+            **_tested_false_alarms(known.false_alarms, anomalies, rule),
+        }
         views = {name: dataset.view(parts[name], notes) for name in targets}
-        views["test"] = dataset.view(parts["test"], notes, labelled=True, events=events)
+        tested = {"events": known.events, "rare_nominal": known.rare_nominal}
+        views["test"] = dataset.view(parts["test"], notes, labelled=True, **tested)
         if not copy:
             return {name: writer.commit_view(views[name]) for name, writer in writers.items()}
         with WriteBehind() as behind:
             for name, frame in read_together(views, dataset.channels):
                 behind.write(writers[name], frame)
         return {
-            name: writer.commit(events=views[name].manifest.events, notes=notes) for name, writer in writers.items()
+            name: writer.commit(notes=notes, **(tested if name == "test" else {})) for name, writer in writers.items()
         }
 
 
@@ -82,7 +93,8 @@ def _divide(dataset: Dataset, labels: Dataset, draw: BlockDraw) -> dict[str, lis
     Raises:
         InputError: The labels are of other data.
     """
-    events = (*labels.manifest.events, *labels.manifest.events_without_rows)
+    known = labels.manifest
+    events = (*known.events, *known.events_without_rows)
     parts: dict[str, list[Partition]] = {name: [] for name in SETS}
     files = dataset.manifest.partitions
     if len(files) != len(labels.manifest.partitions):
@@ -90,10 +102,32 @@ def _divide(dataset: Dataset, labels: Dataset, draw: BlockDraw) -> dict[str, lis
     for file, frame, series in zip(files, dataset.frames(()), labels.frames(), strict=True):
         if not np.array_equal(frame.timestamps, series.timestamps):
             raise _other_data(dataset, labels)
-        for name, rows in assign(frame.timestamps, events, draw).items():
+        for name, rows in assign(frame.timestamps, events, draw, known.rare_nominal).items():
             if rows.any():
                 parts[name].append(_part(file, frame.timestamps, runs_of(rows)))
     return parts
+
+
+def _tested_false_alarms(false_alarms: Sequence[Event], anomalies: Sequence[Event], rule: SplitRule) -> dict[str, int]:
+    """Return how many false alarms there are, and how many of them stay in the test set; log these.
+
+    Time near an anomaly may show its beginning or its end, so an anomaly outweighs the verdict on an alarm near it.
+    """
+    if not false_alarms:
+        return {}
+    margin = nanoseconds(rule.window_hours)
+    tested = [
+        alarm.id
+        for alarm in false_alarms
+        if any(alarm.start < event.end + margin and event.start - margin < alarm.end for event in anomalies)
+    ]
+    if tested:
+        logger.warning(
+            "%d of %d false alarms lie at least in part within %g hours of an anomaly, where rows stay in the test "
+            "set: %s",
+            len(tested), len(false_alarms), rule.window_hours, shown_names(tested),
+        )  # fmt: skip
+    return {"false_alarms": len(false_alarms), "false_alarms_in_test": len(tested)}
 
 
 def _part(file: Partition, timestamps: Timestamps, runs: IntArray) -> Partition:

@@ -1,6 +1,7 @@
 """What a local run prints when it has ended."""
 
 import shlex
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -12,15 +13,22 @@ from container_component_src.backends.local.processes import LOOPBACK
 from container_component_src.steps.serving import HTTP_PORT
 from pipeline.local.processes import last_lines
 from pipeline.local.summary import RunStatus, RunSummary
-from pipeline.outcome import Outcome, from_here, query_command, service_name
+from pipeline.outcome import Outcome, from_here, promotion, query_command, service_name
 from pipeline.progress import step_table
+from pipeline.run_folders import LOGS, SUMMARY
 from pipeline.steps import StepRecord, StepState
 
 _DEFAULT_CONFIG = "config.toml"
 
 
-def print_summary(summary: RunSummary, console: Console) -> None:
-    """Print the outcome of a run: steps, failures, and its last lines."""
+def print_summary(summary: RunSummary, console: Console, removed: Sequence[str] = ()) -> None:
+    """Print the outcome of a run: steps, failures, and its last lines.
+
+    Args:
+        summary: The outcome.
+        console: Where to print.
+        removed: IDs of earlier runs whose reports and logs were removed.
+    """
     console.print(step_table(summary.steps))
     for step in summary.steps:
         if step.state is StepState.FAILED:
@@ -31,6 +39,9 @@ def print_summary(summary: RunSummary, console: Console) -> None:
         console.print(Text(summary.message, style="red"), soft_wrap=True)
     for line in outcome_of(summary).lines():
         console.print(Text(line), soft_wrap=True)
+    if removed:
+        message = f"report and logs of {', '.join(removed)} ([paths] kept_runs of the configuration)"
+        console.print(Text(f"{'removed':>12}  {message}"), soft_wrap=True)
 
 
 def _print_failure(step: StepRecord, console: Console) -> None:
@@ -48,10 +59,11 @@ def outcome_of(summary: RunSummary) -> Outcome:
     return Outcome(
         headline=summary.headline,
         gate=[f"{'passed' if condition['passed'] else 'failed'}: {condition['text']}" for condition in conditions],
+        promotion=promotion(summary.comparison["promoted"], summary.comparison["reason"]) if summary.comparison else "",
         report=_report(summary),
         model=f"{from_here(Path(summary.model))} ({deployed})" if summary.model else "",
         query=_query(summary),
-        rest=f"{from_here(summary.last_run / 'summary.json')}; logs in {from_here(summary.last_run / 'logs')}",
+        rest=f"{from_here(summary.folder / SUMMARY)}; logs in {from_here(summary.folder / LOGS)}",
         next_step=_next(summary),
     )
 
@@ -64,7 +76,7 @@ def _query(summary: RunSummary) -> str:
     options = shlex.join(["--config", origin.get("config", _DEFAULT_CONFIG)])
     serve = "make serve" + ("" if options == f"--config {_DEFAULT_CONFIG}" else f" ARGS={shlex.quote(options)}")
     name = service_name(summary.run.get("parameters", {}))
-    query = query_command(f"http://{LOOPBACK}:{HTTP_PORT}", name, from_here(summary.last_run / "request.json"))
+    query = query_command(f"http://{LOOPBACK}:{HTTP_PORT}", name, from_here(summary.folder / "request.json"))
     return f"{serve}, and in another terminal: {query}"
 
 

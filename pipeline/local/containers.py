@@ -14,6 +14,7 @@ from typing import Any
 from container_component_src import storage
 from container_component_src.errors import InputError
 from container_component_src.scratch import RUN_ID_VARIABLE
+from container_component_src.steps.serving import DEPLOYMENTS_VARIABLE
 from container_component_src.telemetry.views import source_of
 from container_component_src.values import IMAGE_USER
 from pipeline.local.processes import ProcessLauncher, ProcessResult
@@ -79,7 +80,7 @@ class ContainerLauncher(ProcessLauncher):
     ) -> ProcessResult:
         """Run a command in a container and wait for its end; its memory is not measured."""
         name = f"columbus-eclss-ad-{uuid.uuid4().hex[:12]}"
-        mounts = mounts_of(command, self.cwd)
+        mounts = mounts_of(command, self.cwd, self._env.get(DEPLOYMENTS_VARIABLE, ""))
         for mount in mounts:
             if mount.writable and os.getuid() == 0:  # the container never runs as root
                 os.chown(mount.source, IMAGE_USER, IMAGE_USER)
@@ -145,14 +146,17 @@ def run_options(mounts: Sequence[Mount], variables: Iterable[str]) -> list[str]:
     return [*hardening, "--shm-size", "1g", *named, *volumes]
 
 
-def mounts_of(command: Sequence[str], cwd: Path) -> list[Mount]:
+def mounts_of(command: Sequence[str], cwd: Path, deployments: str = "") -> list[Mount]:
     """Return the mounts of a step: the paths named by its inputs, its output folder, and a local data root.
+
+    A step that names the service also gets the folder of the deployed bundles.
 
     The dataset that a view refers to is mounted with the view.
 
     Args:
         command: Command of the step with kfp's executor input as an argument; without it there are no mounts.
         cwd: Folder to which paths are relative.
+        deployments: Folder of the deployed bundles; empty: there is none.
     """
     if "--executor-input" not in command:
         return []
@@ -161,8 +165,9 @@ def mounts_of(command: Sequence[str], cwd: Path) -> list[Mount]:
     found = {output: Mount(output, output, writable=True)}
     inputs = executor_input.get("inputs", {})
     data_root = inputs.get("parameterValues", {}).get("data_root", "").removeprefix("file://")
-    if data_root and "://" not in data_root:
-        root = Path(data_root)
+    shared = [data_root] if data_root and "://" not in data_root else []
+    shared += [deployments] if deployments and "--service-name" in command else []
+    for root in map(Path, shared):
         root.mkdir(parents=True, exist_ok=True)
         found[root] = Mount(root, root, writable=True)
     texts = list(_texts(inputs))

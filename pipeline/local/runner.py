@@ -4,12 +4,11 @@ import contextlib
 import logging
 import os
 import re
-import shutil
 import signal
 import sys
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,21 +23,16 @@ from container_component_src.errors import PipelineError
 from container_component_src.limits import SPIN_DEFAULTS
 from container_component_src.maintenance.watchdog import watched
 from container_component_src.scratch import RUN_ID_VARIABLE
+from container_component_src.steps.serving import DEPLOYMENTS_VARIABLE
 from container_component_src.storage import S3_ENVIRONMENT
+from pipeline import run_folders
 from pipeline.arguments import parse_arguments
 from pipeline.local import store
 from pipeline.local.closing import print_summary
 from pipeline.local.containers import ContainerLauncher
 from pipeline.local.kfp_hooks import StepRunner
 from pipeline.local.processes import ProcessLauncher
-from pipeline.local.summary import (
-    PAGE_SUFFIX,
-    RunStatus,
-    RunSummary,
-    SummaryRules,
-    summarize,
-    write_summary,
-)
+from pipeline.local.summary import RunStatus, RunSummary, SummaryRules, summarize, write_summary
 from pipeline.progress import Progress
 from pipeline.steps import StepBoard, StepState, load_pipeline_spec, plan_steps
 
@@ -53,13 +47,14 @@ class LocalRunOptions:
     Attributes:
         yaml_path: File of the compiled pipeline.
         arguments: Values of pipeline parameters; text is parsed by the declared types.
-        work_dir: Folder for `outputs`, `cache` and `last_run`; only one run at a time can use it.
+        work_dir: Folder for `outputs`, `cache`, `deployments`, `runs` and `last_run`; only one run at a time uses it.
         cache: Whether steps reuse the outputs of earlier runs with the same source, command and inputs.
         env: Variables of the steps, in addition to this process's environment.
         project_root: Working directory of the steps; its sources, lock and configuration are part of the cache key.
         grace_seconds: Time between SIGTERM and SIGKILL when the run is interrupted.
         rules: Names of the summary's values among the outputs.
         image: Container image of the steps; if empty, steps are processes of this machine.
+        kept_runs: Number of the last runs whose reports and logs stay in `runs`.
     """
 
     yaml_path: Path
@@ -71,10 +66,11 @@ class LocalRunOptions:
     grace_seconds: float = 5.0
     rules: SummaryRules = field(default_factory=SummaryRules)
     image: str = ""
+    kept_runs: int = run_folders.KEPT_RUNS
 
 
 def run_locally(options: LocalRunOptions, console: Console | None = None) -> RunSummary:
-    """Run a compiled pipeline, and write its outcome to the console and to `work_dir/last_run`.
+    """Run a compiled pipeline, and write its outcome to the console and to `work_dir/runs/ID`, which `last_run` links.
 
     SIGINT, SIGTERM and SIGHUP stop the processes of all steps and end the run as interrupted.
 
@@ -98,9 +94,10 @@ def run_locally(options: LocalRunOptions, console: Console | None = None) -> Run
     work_dir = options.work_dir.resolve()
     work_dir.mkdir(parents=True, exist_ok=True)
     with store.exclusive(work_dir):
-        run_id, started, last_run = uuid.uuid4().hex[:8], datetime.now(UTC), _fresh_last_run(work_dir)
+        run_id, started, earlier = uuid.uuid4().hex[:8], datetime.now(UTC), run_folders.read_runs(work_dir)
+        folder = run_folders.begin(work_dir, run_id)
         with progress.showing(board.records):
-            status, message = _run(pipeline_spec, arguments, options, board, last_run, run_id)
+            status, message = _run(pipeline_spec, arguments, options, board, folder, [run.model for run in earlier])
             board.skip_pending()
         summary = summarize(
             status=status,
@@ -109,11 +106,13 @@ def run_locally(options: LocalRunOptions, console: Console | None = None) -> Run
             started=started,
             records=board.records(),
             message=message,
-            last_run=last_run,
+            folder=folder,
+            earlier_report=next((Path(run.report) for run in earlier if run.report), None),
             rules=options.rules,
         )
         write_summary(summary)
-    print_summary(summary, console)
+        removed = run_folders.prune(work_dir, options.kept_runs)
+    print_summary(summary, console, removed)
     return summary
 
 
@@ -129,21 +128,21 @@ def _run(
     arguments: dict[str, object],
     options: LocalRunOptions,
     board: StepBoard,
-    last_run: Path,
-    run_id: str,
+    folder: Path,
+    kept: Iterable[str],
 ) -> tuple[RunStatus, str]:
     """Run the graph, and return the status and the reason of a failure that no step explains."""
-    launcher = _launcher(options, run_id)
+    run_id, work_dir, logs = folder.name, options.work_dir.resolve(), folder / run_folders.LOGS
+    launcher = _launcher(options, run_id, work_dir / "deployments")
     digest = store.source_digest(options.project_root, options.env, launcher.image_id)
-    cache_root = last_run.parent / "cache" / digest
-    outputs = last_run.parent / "outputs"
+    cache_root, outputs = work_dir / "cache" / digest, work_dir / "outputs"
     outputs.mkdir(exist_ok=True)
-    store.prune(cache_root.parent, outputs, digest)
-    steps = StepRunner(board, launcher, last_run / "logs")
-    started = (last_run / "logs").stat().st_mtime  # the clock of the file system, as in the cache entries
+    store.prune(cache_root.parent, outputs, digest, kept)
+    steps = StepRunner(board, launcher, logs)
+    started = logs.stat().st_mtime  # the clock of the file system, as in the cache entries
     completed, message = False, ""
     with (
-        _logging_to(last_run / "logs" / "kfp.log"),
+        _logging_to(logs / "kfp.log"),
         _stop_signals(launcher),
         steps.installed(),
         _local_execution(),
@@ -152,7 +151,7 @@ def _run(
         local.init(
             runner=local.SubprocessRunner(use_venv=False),
             pipeline_root=str(outputs),
-            workspace_root=str(last_run / "workspace"),
+            workspace_root=str(folder / "workspace"),
             enable_caching=options.cache,
             cache_root=str(cache_root),
         )
@@ -172,28 +171,12 @@ def _run(
     return RunStatus.FAILED, "; ".join(steps.problems) or ("" if blamed else message)
 
 
-def _launcher(options: LocalRunOptions, run_id: str) -> ProcessLauncher:
-    own = {**options.env, "PYTHONUNBUFFERED": "1", RUN_ID_VARIABLE: run_id}
+def _launcher(options: LocalRunOptions, run_id: str, deployments: Path) -> ProcessLauncher:
+    own = {**options.env, "PYTHONUNBUFFERED": "1", RUN_ID_VARIABLE: run_id, DEPLOYMENTS_VARIABLE: str(deployments)}
     if options.image:
         store_access = {name: os.environ[name] for name in S3_ENVIRONMENT if name in os.environ}
         return ContainerLauncher(options.image, options.project_root, {**store_access, **own}, options.grace_seconds)
     return ProcessLauncher(options.project_root, _environment(own), options.grace_seconds)
-
-
-def _fresh_last_run(work_dir: Path) -> Path:
-    """Return `last_run` with nothing but the pages of earlier runs, which stay until a run has new ones.
-
-    The old summary is removed first, so that it cannot be mistaken for the new one.
-    """
-    last_run = work_dir / "last_run"
-    (last_run / "summary.json").unlink(missing_ok=True)
-    for path in last_run.glob("*"):
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path.suffix != PAGE_SUFFIX:
-            path.unlink()
-    (last_run / "logs").mkdir(parents=True)
-    return last_run
 
 
 def _environment(extra: Mapping[str, str]) -> dict[str, str]:

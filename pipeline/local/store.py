@@ -8,10 +8,11 @@ import platform
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from container_component_src.errors import InputError
+from pipeline.run_folders import LOCK
 
 SOURCE = ("container_component_src", "poetry.lock", "requirements.txt")  # steps get what config.toml says as arguments
 KEPT_RUNS = 3
@@ -47,7 +48,7 @@ def exclusive(work_dir: Path) -> Iterator[None]:
     Raises:
         InputError: Another run holds the lock.
     """
-    with (work_dir / ".lock").open("w") as lock:
+    with (work_dir / LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -81,18 +82,19 @@ def forget_unused_entries(cache_root: Path, run_started: float) -> None:
                 _forget(entry)
 
 
-def prune(caches: Path, outputs: Path, digest: str) -> None:
+def prune(caches: Path, outputs: Path, digest: str, kept: Iterable[str] = ()) -> None:
     """Remove the caches of other sources, and all outputs without a cache entry.
 
     Args:
         caches: Folder with one cache per digest.
         outputs: Folder with the outputs of all runs.
         digest: Digest of the cache to keep.
+        kept: Paths of outputs that stay in any case.
     """
     for other in caches.glob("*"):
         if other.name != digest:
             shutil.rmtree(other)
-    named: set[Path] = set()
+    named = {path for text in kept for path in _paths_in(text, outputs)}
     for entry in (caches / digest).glob("*.json"):
         try:
             named.update(_paths_in(json.loads(entry.read_text()), outputs))

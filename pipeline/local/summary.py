@@ -11,9 +11,9 @@ from typing import Any
 
 from kfp import dsl
 
+from pipeline.run_folders import PAGE_SUFFIX, SUMMARY
 from pipeline.steps import StepRecord, StepState
 
-PAGE_SUFFIX = ".html"  # by which a browser knows a page; kfp.local names artifacts without a suffix
 _EXTENT = ("start", "end", "rows", "channels")  # of the data, in the metadata of a dataset
 _RAN = {StepState.SUCCEEDED, StepState.CACHED}
 
@@ -38,6 +38,7 @@ class SummaryRules:
         report: Name of the report artifact, which is a page.
         page_type: Type of the artifacts that are pages for a browser.
         gate: Name of the artifact with the conditions of the deployment.
+        comparison: Name of the artifact with the comparison with the deployed model.
         model_type: Type of the model artifact; the last one counts.
         deploy_step: Name of the step that deploys the model.
         headline: Name of the output with the metrics for the terminal.
@@ -49,6 +50,7 @@ class SummaryRules:
     report: str = "report"
     page_type: str = dsl.HTML.schema_title
     gate: str = "gate"
+    comparison: str = "comparison"
     model_type: str = dsl.Model.schema_title
     deploy_step: str = "deploy_to_kserve"
     headline: str = "headline"
@@ -69,14 +71,15 @@ class RunSummary:
         headline: Metrics for the terminal, each as `name: text`.
         metrics: Metadata of the metrics artifacts by artifact name.
         report: Path of the report; None if this run has not written one.
-        earlier_report: Path of the report of an earlier run; None if this run has one.
+        earlier_report: Path of the last report of an earlier run; None if this run has one.
         gate: Conditions of the deployment and whether the model meets them; None if they were not checked.
+        comparison: Comparison with the deployed model, and whether the model replaces it; None if there was none.
         model: Path of the model.
-        artifacts: Paths of the artifacts by name; in a loop, that of the last iteration. Pages are those in `last_run`.
-        pages: Files of the pages to copy to `last_run`, by the name of the artifact.
+        artifacts: Paths of the artifacts by name; in a loop, that of the last iteration. Pages are those in `folder`.
+        pages: Files of the pages to copy to `folder`, by the name of the artifact.
         deployed: Whether this run deployed the model.
         message: Reason of a failure that no step explains.
-        last_run: Folder with summary.json, the copies of the pages and the logs.
+        folder: Folder with summary.json, the copies of the pages and the logs.
     """
 
     status: RunStatus
@@ -88,12 +91,13 @@ class RunSummary:
     report: Path | None
     earlier_report: Path | None
     gate: dict[str, Any] | None
+    comparison: dict[str, Any] | None
     model: str | None
     artifacts: dict[str, str]
     pages: dict[str, Path]
     deployed: bool
     message: str
-    last_run: Path
+    folder: Path
 
     @property
     def exit_code(self) -> int:
@@ -109,7 +113,8 @@ def summarize(
     started: datetime,
     records: Sequence[StepRecord],
     message: str,
-    last_run: Path,
+    folder: Path,
+    earlier_report: Path | None,
     rules: SummaryRules,
 ) -> RunSummary:
     """Return the outcome of a run, collected from the outputs of its steps.
@@ -121,7 +126,8 @@ def summarize(
         started: Its start.
         records: Steps of the run, which have all ended.
         message: Reason of a failure that no step explains.
-        last_run: Folder for summary.json, the copies of the pages and the logs.
+        folder: Folder for summary.json, the copies of the pages and the logs.
+        earlier_report: Path of the last report of an earlier run; None if there is none.
         rules: Names of the summary's values among the outputs.
     """
     metrics: dict[str, dict[str, Any]] = {}
@@ -134,12 +140,11 @@ def summarize(
         artifacts[name] = artifact.uri
         if artifact.schema_title == rules.page_type:
             pages[name] = Path(artifact.uri)
-            artifacts[name] = str(last_run / f"{name}{PAGE_SUFFIX}")
+            artifacts[name] = str(folder / f"{name}{PAGE_SUFFIX}")
         paths[artifact.schema_title] = artifact.uri
         if artifact.schema_title == rules.metrics_type:
             metrics.setdefault(name, {}).update(artifact.metadata)
-    report = last_run / f"{rules.report}{PAGE_SUFFIX}"
-    gate = artifacts.get(rules.gate)
+    gate, comparison = (artifacts.get(name) for name in (rules.gate, rules.comparison))
     return RunSummary(
         status=status,
         pipeline=pipeline,
@@ -153,22 +158,23 @@ def summarize(
         steps=tuple(records),
         headline=tuple(_output(records, rules.headline).splitlines()),
         metrics=metrics,
-        report=report if rules.report in pages else None,
-        earlier_report=report if rules.report not in pages and report.exists() else None,
+        report=Path(artifacts[rules.report]) if rules.report in pages else None,
+        earlier_report=None if rules.report in pages else earlier_report,
         gate=_read(gate) if gate else None,
+        comparison=_read(comparison) if comparison else None,
         model=paths.get(rules.model_type),
         artifacts=artifacts,
         pages=pages,
         deployed=any(r.planned.name == rules.deploy_step and r.state is StepState.SUCCEEDED for r in records),
         message=message,
-        last_run=last_run,
+        folder=folder,
     )
 
 
 def write_summary(summary: RunSummary) -> None:
     """Write summary.json and the copies of the pages atomically."""
     for name, page in summary.pages.items():
-        temporary = summary.last_run / f"{name}{PAGE_SUFFIX}.tmp"
+        temporary = summary.folder / f"{name}{PAGE_SUFFIX}.tmp"
         shutil.copyfile(page, temporary)
         temporary.replace(summary.artifacts[name])
     written = [_written_bytes(step) for step in summary.steps]
@@ -195,13 +201,14 @@ def write_summary(summary: RunSummary) -> None:
         "report": _text(summary.report),
         "earlier_report": _text(summary.earlier_report),
         "gate": summary.gate,
+        "comparison": summary.comparison,
         "model": summary.model,
         "artifacts": summary.artifacts,
         "deployed": summary.deployed,
     }
-    temporary = summary.last_run / "summary.json.tmp"
+    temporary = summary.folder / f"{SUMMARY}.tmp"
     temporary.write_text(json.dumps(document, indent=2), encoding="utf-8")
-    temporary.replace(summary.last_run / "summary.json")
+    temporary.replace(summary.folder / SUMMARY)
 
 
 def _written_bytes(step: StepRecord) -> int:

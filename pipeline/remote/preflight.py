@@ -160,4 +160,5 @@ def _inputs(arguments: Mapping[str, Any]) -> Inputs:
         arguments["timestamp_col"],
         ReportColumns.model_validate_json(arguments["report_columns"]),
         exclude_channels=arguments["exclude_channels"],
+        feedback_path=arguments["feedback_path"],
     )

@@ -98,7 +98,7 @@ def create_schedule(workspace: Workspace, submission: Submission, cron: str) -> 
 
 def list_schedules(workspace: Workspace) -> list[Schedule]:
     """Return all recurring runs of the namespace."""
-    found = _all_pages(workspace.client.list_recurring_runs, "recurring_runs", namespace=workspace.owner)
+    found = all_pages(workspace.client.list_recurring_runs, "recurring_runs", namespace=workspace.owner)
     return [
         Schedule(
             item.recurring_run_id,
@@ -160,7 +160,7 @@ def upload(workspace: Workspace, package: Path, pipeline_name: str, version_name
         PlatformError: The platform refuses the request, or cannot be reached.
     """
     client, owner = workspace.client, workspace.owner
-    pipelines = _all_pages(client.list_pipelines, "pipelines", namespace=owner)
+    pipelines = all_pages(client.list_pipelines, "pipelines", namespace=owner)
     existing = next((item for item in pipelines if pipeline_name in {item.display_name, item.name}), None)
     with _without_links():
         if existing is None:  # the platform gives the first version the name of the pipeline
@@ -185,10 +185,18 @@ def _experiment_id(workspace: Workspace, name: str) -> str:
     return str(workspace.client.get_experiment(experiment_name=name, namespace=workspace.owner).experiment_id)
 
 
-def _all_pages(fetch: Callable[..., Any], attribute: str, **options: Any) -> Iterator[Any]:
+def all_pages(fetch: Callable[..., Any], attribute: str, page_size: int = _PAGE_SIZE, **options: Any) -> Iterator[Any]:
+    """Yield the items of a list of the API, which it returns in pages.
+
+    Args:
+        fetch: Method of kfp's client that lists.
+        attribute: Name of the items in its answer.
+        page_size: Number of items of a page.
+        options: Other arguments of the method.
+    """
     token = ""
     while True:
-        page = fetch(page_token=token, page_size=_PAGE_SIZE, **options)
+        page = fetch(page_token=token, page_size=page_size, **options)
         yield from getattr(page, attribute) or []
         token = page.next_page_token
         if not token:

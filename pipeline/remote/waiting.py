@@ -124,8 +124,8 @@ def update_records(
         state = min((_STEP_STATES.get(task.state, StepState.PENDING) for task in same), key=_STATE_PRIORITY.index)
         if state is StepState.SUCCEEDED and name in cached:
             state = StepState.CACHED
-        begun = min((task.start_time for task in same if _is_known(task.start_time)), default=None)
-        ended = max((task.end_time for task in same if _is_known(task.end_time)), default=None)
+        begun = min((task.start_time for task in same if is_known(task.start_time)), default=None)
+        ended = max((task.end_time for task in same if is_known(task.end_time)), default=None)
         if begun is not None:
             until = ended if ended and state is not StepState.RUNNING else datetime.now(UTC)
             record.seconds = (until - begun).total_seconds()
@@ -152,7 +152,7 @@ def _get_run(workspace: Workspace, run_id: str, retrier: RequestRetrier) -> Any:
     return None
 
 
-def _is_known(moment: datetime | None) -> bool:
+def is_known(moment: datetime | None) -> bool:
     """Return whether a time is set: the API returns the year 1 or 1970 for events that have not happened yet."""
     return moment is not None and moment.timestamp() > 0
 

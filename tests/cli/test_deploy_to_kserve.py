@@ -4,9 +4,19 @@ from pathlib import Path
 import pytest
 import yaml
 
+from container_component_src.backends.kubernetes.serving_bundles import bundle_of
+from container_component_src.backends.local import LocalBackend
+from container_component_src.cluster.access import Cluster
+from container_component_src.cluster.step import Step
 from container_component_src.main import main
-from tests.helpers import Invoke
+from container_component_src.model.bundle_info import open_info
+from tests.backends.kubernetes.deployments import deploy as deploy_on_cluster
+from tests.backends.kubernetes.deployments import service
+from tests.backends.kubernetes.kserve_controller import KServe
+from tests.cluster.emulator import NAMESPACE, Emulator
+from tests.helpers import Invoke, assert_refused
 from tests.serving.bundles import make_bundle, write_test_dataset
+from tests.serving.deployment.registry_server import Registry, serving
 
 
 @pytest.fixture
@@ -21,20 +31,50 @@ def executor_input(tmp_path: Path) -> str:
     )
 
 
-def deploy(bundle: Path, test_data: Path | str, executor_input: str) -> int:
-    arguments = ["--bundle-path", str(bundle), "--test-df-path", str(test_data), "--service-name", "eclss"]
+def deploy(bundle: Path, test_data: Path | str, executor_input: str, *options: str) -> int:
+    arguments = ["--bundle-path", str(bundle), "--test-df-path", str(test_data), "--service-name", "eclss", *options]
     arguments += ["--executor-input", executor_input, "--combined"]  # one process
+    arguments += ["--deployments", str(bundle.parent / "deployments")]
     return main(["deploy_to_kserve", *arguments, "--backend", "local"])
 
 
 @pytest.mark.slow
-def test_a_deployed_service_is_published(tmp_path: Path, executor_input: str) -> None:
+def test_a_deployed_service_is_published_and_registered(
+    tmp_path: Path, executor_input: str, caplog: pytest.LogCaptureFixture
+) -> None:
     make_bundle(tmp_path / "bundle")
     write_test_dataset(tmp_path / "test")
-    assert deploy(tmp_path / "bundle", tmp_path / "test", executor_input) == 0
+    # A registry that is away costs a warning, and the next deployment registers the model.
+    with serving(Registry()) as registry:
+        pass
+    assert deploy(tmp_path / "bundle", tmp_path / "test", executor_input, "--registry", registry.url) == 0
+    assert "the deployment itself stands" in caplog.text
+    with serving(Registry()) as registry:
+        options = ("--registry", registry.url, "--commit", "c0ffee")
+        assert deploy(tmp_path / "bundle", tmp_path / "test", executor_input, *options) == 0
+    assert [item["name"] for item in registry.models] == ["eclss"]
+    assert [item["name"] for item in registry.versions] == [open_info(str(tmp_path / "bundle")).version]
+    assert [item["uri"] for item in registry.artifacts] == [str(tmp_path / "bundle")]
     url = (tmp_path / "out" / "endpoint").read_text()
     assert url.startswith("http://")
     assert url.endswith("/v1/models/eclss:predict")
+    assert LocalBackend(tmp_path / "deployments").deployed("eclss").present
+
+
+def test_the_previous_bundle_of_a_service_that_had_none_is_refused(tmp_path: Path, invoke: Invoke) -> None:
+    place = ("--service-name", "eclss", "--deployments", tmp_path)
+    assert_refused(invoke("deploy_to_kserve", "--bundle", "previous", *place), "service eclss has no previous bundle")
+
+
+def test_the_previous_bundle_of_a_cluster_is_that_of_the_service(
+    tmp_path: Path, invoke: Invoke, cluster: Cluster, emulator: Emulator, kserve: KServe, step: Step
+) -> None:
+    for model in ("one", "two"):
+        deploy_on_cluster(cluster, step, service(model))
+    place = ("--backend", "kubernetes", "--namespace", NAMESPACE, "--image", "image", "--service-name", "eclss")
+    outcome = invoke("deploy_to_kserve", "--bundle", "previous", *place, "--dry-run")
+    assert outcome.code == 0, outcome.stderr
+    assert bundle_of(yaml.safe_load(outcome.stdout)) == "s3://models/one"
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ RESOURCES = {
     "kubeflow.org/v1beta1/experiments": "Experiment",
     "kubeflow.org/v1beta1/trials": "Trial",
     "kubeflow.org/v1/pytorchjobs": "PyTorchJob",
+    "trainer.kubeflow.org/v1alpha1/trainjobs": "TrainJob",
+    "trainer.kubeflow.org/v1alpha1/trainingruntimes": "TrainingRuntime",
     "serving.kserve.io/v1beta1/inferenceservices": "InferenceService",
     "kubernetes.dask.org/v1/daskclusters": "DaskCluster",
     "kubernetes.dask.org/v1/daskworkergroups": "DaskWorkerGroup",

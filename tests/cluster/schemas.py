@@ -17,6 +17,7 @@ from typing import Any
 import jsonschema
 import yaml
 from kubeflow import katib, training
+from kubeflow_trainer_api.models import TrainerV1alpha1TrainingRuntime, TrainerV1alpha1TrainJob
 from kubernetes import client
 
 from container_component_src.backends.kubernetes.serving_manifest import load_kserve
@@ -26,16 +27,21 @@ DASK_FOLDER = "operator/deployment/helm/dask-kubernetes-operator/crds"
 FILES = {
     "PyTorchJob": "training-operator/kubeflow.org_pytorchjobs.yaml",
     "InferenceService": "kserve/serving.kserve.io_inferenceservices.yaml",
+    "TrainJob": "trainer/trainer.kubeflow.org_trainjobs.yaml",
+    "TrainingRuntime": "trainer/trainer.kubeflow.org_trainingruntimes.yaml",
 }
 MODELS = {
     "PyTorchJob": (training.models, "KubeflowOrgV1PyTorchJob"),
     "Experiment": (katib.models, "V1beta1Experiment"),
     "Job": (client, "V1Job"),
+    "CronJob": (client, "V1CronJob"),
+    **{kind: (client, f"V1{kind}") for kind in ("Deployment", "PersistentVolumeClaim", "Service")},
     "Pod": (client, "V1Pod"),
     "InferenceService": (load_kserve(), "V1beta1InferenceService"),
 }
+PYDANTIC = {"TrainJob": TrainerV1alpha1TrainJob, "TrainingRuntime": TrainerV1alpha1TrainingRuntime}
 DASK = ("DaskCluster", "DaskWorkerGroup", "DaskAutoscaler")
-KNOWN = (*MODELS, *DASK)
+KNOWN = (*MODELS, *PYDANTIC, *DASK)
 _PLAIN = {"str": "string", "int": "integer", "float": "number", "bool": "boolean", "datetime": "string"}
 Schema = dict[str, Any]
 
@@ -44,7 +50,11 @@ def problems(manifest: dict[str, Any]) -> list[str]:
     """Return what the API server would refuse in a manifest; empty if it is valid."""
     checked = {key: value for key, value in manifest.items() if key not in ("apiVersion", "kind", "metadata")}
     version = manifest["apiVersion"].split("/")[-1]
-    return [problem for schema in _schemas(manifest["kind"], version) for problem in _problems(schema, checked)]
+    found = [problem for schema in _schemas(manifest["kind"], version) for problem in _problems(schema, checked)]
+    if model := PYDANTIC.get(manifest["kind"]):
+        known = model.from_dict(manifest).to_dict()
+        found += [f"{name}: has a field that the model lacks" for name in checked if known.get(name) != checked[name]]
+    return found
 
 
 def pod_problems(pod_spec: dict[str, Any]) -> list[str]:
@@ -65,7 +75,8 @@ def _schemas(kind: str, version: str) -> Iterator[Schema]:
         package = resources.files("dask_kubernetes").joinpath(DASK_FOLDER, f"{kind.lower()}.yaml")
         yield _crd_schema(package.read_text(), version)
         return
-    yield _model_schema(kind)
+    if kind in MODELS:
+        yield _model_schema(kind)
     if "CRDS" in os.environ and not FOLDER.is_dir():
         raise FileNotFoundError(f"CRDS: there is no folder {FOLDER}")
     if kind in FILES and (FOLDER / FILES[kind]).is_file():

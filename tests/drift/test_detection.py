@@ -100,6 +100,21 @@ def test_values_outside_the_known_range_are_a_drift_even_in_a_short_period(info:
     assert find_drift(info, [short], DriftLimits(outside_limit=1)).drifted == {}
 
 
+def test_as_many_values_outside_as_parts_of_the_training_data_have_are_no_drift(info: BundleInfo) -> None:
+    known = info.channel_statistics["fan_speed"]
+    assert known.distribution is not None
+    varied = known.distribution.model_copy(update={"part_outside": (0.3,) * len(known.distribution.part_days)})
+    statistics = {**info.channel_statistics, "fan_speed": known.model_copy(update={"distribution": varied})}
+    varied_info = info.model_copy(update={"channel_statistics": statistics})
+    rows = normal_rows()
+    for outside, drifted in ((6, set()), (12, {"fan_speed"})):
+        values = rows.values[:30].copy()
+        values[:outside, 2] += 40 * 9
+        report = find_drift(varied_info, [Rows(rows.timestamps[:30], values)])
+        assert {*report.drifted} == drifted
+        assert report.channels["fan_speed"].outside_share_before == 0.3
+
+
 def test_a_short_period_of_a_slow_channel_is_no_drift_though_its_index_is_high(info: BundleInfo) -> None:
     rows = normal_rows()
     report = find_drift(info, [Rows(rows.timestamps[:30], rows.values[:30])])

@@ -40,8 +40,8 @@ def counted(known: Distribution, values: Float64Array) -> IntArray:
 def test_psi_is_that_of_feature_engine(shift: float, scale: float) -> None:
     before, after = samples(shift, scale)
     after = snapped(after, before)
-    table = pd.DataFrame({"x": np.concatenate([before, after]), "y": 0.0, "part": [0] * 2_000 + [1] * 2_000})
-    selector = DropHighPSIFeatures(split_col="part", cut_off=0, bins=10, strategy="equal_frequency", variables=["x"])
+    table = pd.DataFrame({"x": np.concatenate([before, after]), "y": 0.0, "part": [1] * 2_000 + [2] * 2_000})
+    selector = DropHighPSIFeatures(split_col="part", cut_off=1, bins=10, strategy="equal_frequency", variables=["x"])
     selector.fit(table)
     known = reference(before)
     expected, observed = decile_shares(known, counted(known, after))

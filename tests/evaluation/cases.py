@@ -169,3 +169,16 @@ def recalibrate(case: Case, **changes: object) -> BundleInfo:
     bundle = Bundle.load(case.bundle)
     info = bundle.info.model_copy(update={"calibration": bundle.info.calibrated.model_copy(update=changes)})
     return Bundle(info, bundle.model).save(storage.resolve(case.bundle))
+
+
+def add_rare_event(case: Case, marked: bool = True) -> Event:
+    """Move the temperature for 20 rows of the test data, and say that operators judged them as rare, but nominal."""
+    test = Dataset.open(case.test)
+    frame = test.load()
+    frame.values[200:220, 1] += 6.0
+    times = START + 200 * SECOND, START + 220 * SECOND
+    event = Event(id="R-1", title="<i>Docking</i>", start=times[0], end=times[1], origin="verdict")
+    with DatasetWriter(case.test, "normalizedTime", CHANNELS) as writer:
+        writer.write(frame)
+        writer.commit(events=test.manifest.events, rare_nominal=(event,) if marked else ())
+    return event

@@ -1,5 +1,6 @@
 """Labelled scores, written by hand and drawn at random."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -20,12 +21,14 @@ def event(start: int, end: int, name: str = "A-1") -> Event:
     return Event(id=name, start=start * SECOND, end=end * SECOND)
 
 
-def labelled(seconds: list[int], scores: list[float], events: list[Event]) -> LabelledScores:
+def labelled(
+    seconds: list[int], scores: list[float], events: list[Event], rare_nominal: Sequence[Event] = ()
+) -> LabelledScores:
     timestamps = np.array(seconds, dtype=np.int64) * SECOND
     labels = np.zeros(len(seconds), dtype=np.int8)
     for start, stop in row_bounds(timestamps, events):
         labels[start:stop] = 1
-    return LabelledScores(timestamps, np.array(scores, dtype=np.float64), labels, events)
+    return LabelledScores(timestamps, np.array(scores, dtype=np.float64), labels, events, rare_nominal)
 
 
 def above(data: LabelledScores, threshold: float) -> FoundAlarms:

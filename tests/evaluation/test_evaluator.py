@@ -11,6 +11,7 @@ from container_component_src.alarms.rule import AlarmRule
 from container_component_src.errors import InputError
 from container_component_src.evaluation.evaluator import evaluate
 from container_component_src.evaluation.found_alarms import FoundAlarms
+from container_component_src.evaluation.gate import decide
 from container_component_src.evaluation.labelled_scores import LabelledScores
 from container_component_src.evaluation.metrics import metrics_at
 from container_component_src.evaluation.result import SCORE_CHANNELS
@@ -18,8 +19,10 @@ from container_component_src.evaluation.vus import volume_under_surface
 from container_component_src.model.bundle_info import open_info
 from container_component_src.steps.calibration import AlarmSettings, Smoothing
 from container_component_src.steps.data import ScalerType
+from container_component_src.steps.evaluation import GateLimits
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.dataset_writer import DatasetWriter
+from container_component_src.telemetry.events import Event
 from container_component_src.telemetry.scaler import Scaler
 from container_component_src.telemetry.smoothing import Smoother
 from tests.evaluation.cases import (
@@ -28,6 +31,7 @@ from tests.evaluation.cases import (
     SECOND,
     START,
     Case,
+    add_rare_event,
     anomalous_frame,
     make_bundle,
     normal_frame,
@@ -316,3 +320,48 @@ def test_a_missing_value_is_reported_with_its_channel_and_time(tmp_path: Path) -
         writer.commit(events=events)
     with pytest.raises(InputError, match=r"no finite score for 2020-09-13T12:26:45.*'temperature' is nan"):
         run(case)
+
+
+def test_a_rare_nominal_event_is_in_no_metric_of_any_detector(tmp_path: Path) -> None:
+    case = write_case(tmp_path)
+    paths = (case.bundle, case.calibration, case.test, str(case.out), case.train)
+    add_rare_event(case, marked=False)
+    before = evaluate(*paths)
+    event = add_rare_event(case)
+    result = evaluate(*paths, alarms_out_uri=str(tmp_path / "alarms.ndjson"))
+    (rare,) = result.rare_nominal
+    assert (rare.id, rare.rows, rare.alarms) == (event.id, 20, 1)
+    assert rare.peak_score > result.calibrated.threshold
+    assert (result.counts.test_rows, result.counts.rare_nominal_rows) == (ROWS - 20, 20)
+    assert result.calibrated.rare_nominal_events_alarmed == 1
+    assert result.calibrated.rare_nominal_alarms == 1
+    assert result.calibrated.false_alarms == before.calibrated.false_alarms - 1
+    assert result.calibrated.false_positives < before.calibrated.false_positives
+    assert result.pr_auc > before.pr_auc
+    assert result.calibrated.events_detected == before.calibrated.events_detected
+    assert {item.calibrated.rare_nominal_events_alarmed for item in result.baselines} <= {0, 1}
+    for item, old in zip(result.baselines, before.baselines, strict=True):
+        assert item.pr_auc >= old.pr_auc
+    # The file has all alarms; that of the rare event names it, so it does not look like a false one.
+    named = [alarm.events for alarm in read_alarms(str(tmp_path / "alarms.ndjson"))]
+    assert len(named) == result.calibrated.alarms + 1
+    assert ("R-1",) in named
+    assert result.scalars()["rare_nominal_events"] == 1
+    # The gate decides by what is left.
+    rate = before.calibrated.false_alarms_per_day
+    assert rate is not None
+    limits = GateLimits(min_composite_f1=0.0, max_false_alarms_per_day=rate * 0.99, beat_baselines=False)
+    assert not decide(before, limits).passed
+    assert decide(result, limits).passed
+
+
+def test_rare_nominal_rows_alone_leave_nothing_to_compare(tmp_path: Path) -> None:
+    case = write_case(tmp_path)
+    test = Dataset.open(case.test)
+    whole = Event(id="R-1", start=START, end=START + ROWS * SECOND)
+    with DatasetWriter(str(tmp_path / "marked"), "normalizedTime", CHANNELS) as writer:
+        writer.write(test.load())
+        writer.commit(events=test.manifest.events, rare_nominal=(whole,))
+    with pytest.raises(InputError, match="labelled as anomalous or rare nominal"):
+        evaluate(case.bundle, case.calibration, str(tmp_path / "marked"), str(case.out))
+    assert not case.out.exists()

@@ -6,10 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
+from container_component_src.alarms.alarm import AlarmSource
 from container_component_src.alarms.rule import AlarmRule
 from container_component_src.evaluation.found_alarms import FoundAlarms
 from container_component_src.evaluation.labelled_scores import LabelledScores
+from container_component_src.evaluation.metrics import metrics_at
 from container_component_src.evaluation.operator_metrics import f_beta, operator_metrics, timing_curve
 from tests.evaluation.labelled_data import SECOND, above, event, labelled, random_data, random_rules, ten_seconds
 
@@ -48,6 +51,72 @@ def test_a_day_by_hand() -> None:
     assert metrics.median_detection_delay_s == 0.0  # between two hours late and two hours early
     assert metrics.p90_detection_delay_s == pytest.approx((-2 + 0.9 * 4) * HOUR_S)
     assert metrics.event_precision == pytest.approx(2 / 5 * (1 - 5 / 16))
+
+
+def test_rare_nominal_events_by_hand() -> None:
+    # The same day, in which operators judged the hours 20 to 22 as rare, but nominal. The alarms at 20 and 22 are kept
+    # apart, and 13 of the 21 hours that are left are normal.
+    events = [event(5 * HOUR_S, 10 * HOUR_S, "A-1"), event(15 * HOUR_S, 18 * HOUR_S, "A-2")]
+    rare = [event(20 * HOUR_S, 23 * HOUR_S, "R-1")]
+    scores = np.isin(range(24), [0, 7, 9, 13, 14, 15, 20, 22]).astype(float)
+    hours = [hour * HOUR_S for hour in range(24)]
+    alarms = above(labelled(hours, scores.tolist(), events, rare), 0.5)
+    metrics = metrics_at(alarms)
+    assert (metrics.rare_nominal_alarms, metrics.rare_nominal_events_alarmed) == (2, 1)
+    assert (metrics.alarms, metrics.alarms_per_day) == (4, 4 / (21 / 24))
+    assert (metrics.false_alarms, metrics.false_alarms_per_day) == (1, 1 / (13 / 24))
+    assert metrics.alarm_precision == 3 / 4
+    assert (metrics.events_detected, metrics.event_recall, metrics.redundancy) == (2, 1.0, 3 / 2)
+    assert metrics.event_precision == pytest.approx(2 / 3 * (1 - 3 / 13))
+    assert (metrics.true_positives, metrics.false_positives) == (3, 3)  # 7, 9 and 15; 0, 13 and 14
+    assert (metrics.false_negatives, metrics.true_negatives) == (5, 10)
+    assert metrics.precision == 3 / 6
+    left = (alarms.data.timestamps // (HOUR_S * SECOND)).tolist()
+    assert left == [*range(20), 23]
+    assert alarms.data.before_gap.tolist() == [hour in (19, 23) for hour in left]
+
+
+def test_an_alarm_in_a_rare_event_and_an_anomaly_counts_for_both() -> None:
+    # One alarm from 2 to 5, the rare event at 2 and 3, the anomaly at 5 and 6; the second rare event raises nothing.
+    scores: list[float] = [0, 0, 9, 9, 9, 9, 0, 0, 0, 0]
+    rare = [event(2, 4, "R-1"), event(8, 9, "R-2")]
+    alarms = above(labelled(list(range(10)), scores, [event(5, 7)], rare), 0.5)
+    metrics = metrics_at(alarms)
+    assert (metrics.alarms, metrics.false_alarms, metrics.events_detected) == (1, 0, 1)
+    assert (metrics.rare_nominal_alarms, metrics.rare_nominal_events_alarmed) == (0, 1)
+    assert (metrics.true_positives, metrics.false_positives, metrics.true_negatives) == (1, 1, 4)
+    assert metrics.median_detection_delay_s == -3.0
+    assert [record.events for record in alarms.records(AlarmSource("v", alarms.rule))] == [("A-1", "R-1")]
+
+
+def test_an_alarm_beyond_a_rare_event_is_kept_apart_but_its_rows_beyond_are_false() -> None:
+    alarms = above(labelled(list(range(8)), [0, 9, 9, 9, 0, 0, 0, 0], [event(6, 7)], [event(2, 3, "R-1")]), 0.5)
+    metrics = metrics_at(alarms)
+    assert (metrics.alarms, metrics.false_alarms, metrics.rare_nominal_alarms) == (0, 0, 1)
+    assert (metrics.false_positives, metrics.true_negatives) == (2, 4)
+    assert [record.events for record in alarms.records(AlarmSource("v", alarms.rule))] == [("R-1",)]
+
+
+@given(random_data(), random_rules(), st.lists(st.tuples(st.integers(0, 60), st.integers(1, 20)), max_size=3))
+def test_rare_events_without_alarms_leave_the_alarms_as_they_are(
+    data: LabelledScores, rule: AlarmRule, spans: list[tuple[int, int]]
+) -> None:
+    rare = [event(start, start + length, f"R-{number}") for number, (start, length) in enumerate(spans)]
+    marked = replace(data, rare_nominal=rare)
+    if not np.any(marked.is_normal & ~marked.is_rare):
+        return
+    alarms, before = FoundAlarms.by(rule, marked), FoundAlarms.by(rule, data)
+    kept = ~marked.is_rare
+    assert alarms.data.timestamps.tolist() == data.timestamps[kept].tolist()
+    assert alarms.data.observed_days == pytest.approx(data.days_of(kept))
+    assert len(alarms.spans) + int(alarms.apart.sum()) == len(before.spans)
+    assert alarms.detected.tolist() == before.detected.tolist()
+    assert alarms.delays_s.tolist() == before.delays_s.tolist()
+    false = [span for span, is_false in zip(before.spans, before.false.tolist(), strict=True) if is_false]
+    in_rare = [bool(np.any(marked.is_rare[first:stop])) for first, stop in before.bounds[before.false].tolist()]
+    assert [span for span, is_false in zip(alarms.spans, alarms.false.tolist(), strict=True) if is_false] == [
+        span for span, is_rare in zip(false, in_rare, strict=True) if not is_rare
+    ]
 
 
 def test_hysteresis_duration_and_merging_by_hand() -> None:

@@ -41,6 +41,22 @@ def test_missing_kind_fails(ready: Emulator, invoke: Invoke, found: dict[str, Ch
     assert found[name].fix.startswith("install ")
 
 
+PYTORCH_JOBS, TRAIN_JOBS = "/apis/kubeflow.org/v1$", "/apis/trainer.kubeflow.org/v1alpha1$"
+
+
+@pytest.mark.parametrize(("missing", "code"), [([PYTORCH_JOBS], 0), ([TRAIN_JOBS], 0), ([PYTORCH_JOBS, TRAIN_JOBS], 1)])
+def test_one_kind_of_training_is_enough(
+    ready: Emulator, invoke: Invoke, found: dict[str, Check], missing: list[str], code: int
+) -> None:
+    for path in missing:
+        ready.fail("GET", path, 404, times=99)
+    assert invoke(*COMMAND).code == code
+    kinds = ("PyTorchJob kubeflow.org/v1", "TrainJob trainer.kubeflow.org/v1alpha1")
+    assert [found[kind].ok for kind in kinds] == [PYTORCH_JOBS not in missing, TRAIN_JOBS not in missing]
+    rights = ("right to pytorchjobs.kubeflow.org", "right to trainjobs.trainer.kubeflow.org")
+    assert [name in found for name in rights] == [found[kind].ok for kind in kinds]
+
+
 def test_namespace_without_its_label_fails(ready: Emulator, invoke: Invoke, found: dict[str, Check]) -> None:
     ready.put("Namespace", namespace())
     assert_refused(invoke(*COMMAND), "metrics of trials", code=1)

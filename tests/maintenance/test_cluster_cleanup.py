@@ -12,6 +12,7 @@ from container_component_src.cluster.inference_services import (
     TEST_ANNOTATION,
 )
 from container_component_src.cluster.kinds import DASK_CLUSTER, EXPERIMENT, INFERENCE_SERVICE, PYTORCH_JOB, Kind
+from container_component_src.cluster.rights import TRAINING_KINDS
 from container_component_src.cluster.step import MANAGED_BY, Step
 from container_component_src.steps.serving import Hosting
 from tests.backends.kubernetes import deployments
@@ -21,7 +22,8 @@ from tests.cluster.emulator import NAMESPACE, Emulator
 from tests.helpers import Invoke, assert_refused
 
 RUN = "5a0c0b5e-0000-4000-8000-000000000001"
-JOBS = (DASK_CLUSTER, EXPERIMENT, PYTORCH_JOB)
+JOBS = (DASK_CLUSTER, EXPERIMENT, *TRAINING_KINDS)
+TRAININGS = ["removed PyTorchJob mine", "removed TrainJob mine", "removed TrainingRuntime mine"]
 COMMAND = ("cleanup", "--run-id", RUN, "--backend", "kubernetes", "--namespace", NAMESPACE)
 
 
@@ -61,7 +63,7 @@ def test_only_the_jobs_of_the_run_are_deleted(left_behind: Emulator, invoke: Inv
     assert outcome.stdout.splitlines() == [
         "removed DaskCluster mine",
         "removed Experiment mine",
-        "removed PyTorchJob mine",
+        *TRAININGS,
     ]
     for kind in JOBS:
         assert names(left_behind, kind) == {"of-another-run", "of-another-program"}
@@ -85,7 +87,7 @@ def test_untested_service_is_deleted_even_if_kserve_would_refuse(
 
 def test_kinds_that_are_not_installed_are_skipped(left_behind: Emulator, invoke: Invoke) -> None:
     left_behind.fail("GET", "/daskclusters$", 404, times=9)
-    assert invoke(*COMMAND).stdout.splitlines() == ["removed Experiment mine", "removed PyTorchJob mine"]
+    assert invoke(*COMMAND).stdout.splitlines() == ["removed Experiment mine", *TRAININGS]
 
 
 def test_refusal_is_reported_after_all_other_kinds(left_behind: Emulator, invoke: Invoke) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from container_component_src import storage
+from container_component_src.cluster.inference_services import PREVIOUS_ANNOTATION
 from container_component_src.cluster.kinds import INFERENCE_SERVICE
 from container_component_src.data_root import RUN_MARKER, RunMarker, begin_run
 from container_component_src.telemetry.manifest import Manifest
@@ -88,7 +89,7 @@ def test_interrupted_deletion_is_completed(root: Path, invoke: Invoke) -> None:
 
 
 def test_data_that_a_service_or_pod_reads_is_kept(root: Path, emulator: Emulator, invoke: Invoke) -> None:
-    for run_id in ("served", "formerly-served", "in-use", "running", "ended", "old"):
+    for run_id in ("served", "previous", "formerly-served", "in-use", "running", "ended", "old"):
         make_run(root, run_id, NAMESPACE, days=31)
 
     def containers(run_id: str) -> list[dict[str, object]]:
@@ -99,7 +100,8 @@ def test_data_that_a_service_or_pod_reads_is_kept(root: Path, emulator: Emulator
         manifest = {"apiVersion": "v1", "metadata": {"name": name, "labels": labels or {}}}
         emulator.put("Pod", {**manifest, "spec": {"containers": containers(run_id)}, "status": {"phase": phase}})
 
-    metadata = {"name": "eclss", "labels": {}}
+    previous = {PREVIOUS_ANNOTATION: f"{root}/previous/calibrate/calibrated_model"}
+    metadata = {"name": "eclss", "labels": {}, "annotations": previous}
     service = {"apiVersion": INFERENCE_SERVICE.api_version, "metadata": metadata}
     emulator.put(INFERENCE_SERVICE.name, {**service, "spec": {"predictor": {"containers": containers("served")}}})
     pod("old-revision", "formerly-served", "Running")
@@ -110,7 +112,7 @@ def test_data_that_a_service_or_pod_reads_is_kept(root: Path, emulator: Emulator
     assert (outcome.code, outcome.stderr) == (0, "")
     lines = {line.split(":")[0]: line for line in outcome.stdout.splitlines()}
     assert set(lines) == {
-        *("kept run served", "kept run formerly-served", "kept run in-use", "kept run running"),
+        *("kept run served", "kept run previous", "kept run formerly-served", "kept run in-use", "kept run running"),
         *("removed run ended", "removed run old"),
     }
     assert lines["kept run served"].endswith("InferenceService eclss reads it")

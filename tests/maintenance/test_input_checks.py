@@ -4,6 +4,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from container_component_src.maintenance.input_checks import Inputs, check_endpoint, check_inputs
+from container_component_src.telemetry.verdicts import Feedback, Verdict, write_feedback
 from tests.helpers import REPORT_HEADERS, report, write_archive, write_reports
 from tests.s3_front import always, s3_front
 
@@ -83,3 +84,14 @@ def test_local_inputs(tmp_path: Path) -> None:
     assert "no column 'TITLE'" in reports.detail
     assert reports.fix
     assert check_inputs(Inputs()) == []
+
+
+def test_verdicts_are_counted_and_a_bad_row_is_named(tmp_path: Path) -> None:
+    table = tmp_path / "feedback.csv"
+    write_feedback(str(table), [Feedback(alarm_id="A", start=0, end=1, verdict=Verdict.TRUE, at=2)])
+    (check,) = check_inputs(Inputs(feedback_path=str(table)))
+    assert (check.name, check.ok, check.detail) == ("feedback", True, "1 verdicts on alarms")
+    table.write_text(table.read_text().replace(",true,", ",perhaps,"))
+    (check,) = check_inputs(Inputs(feedback_path=str(table)))
+    assert not check.ok
+    assert "row 2: key 'verdict'" in check.detail

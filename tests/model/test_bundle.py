@@ -74,7 +74,9 @@ def test_round_trip(tmp_path: Path) -> None:
     assert not loaded.model.training
     values = make_values(40, seed=2)
     np.testing.assert_array_equal(loaded.scorer.scores(values), bundle.scorer.scores(values))
-    assert {file.name for file in (tmp_path / "bundle").iterdir()} == {"bundle.json", "model.safetensors"}
+    assert {file.name for file in (tmp_path / "bundle").iterdir()} == {
+        *("bundle.json", "model.safetensors", "MODEL_CARD.md", "model_card.json")
+    }
 
 
 def test_many_rows_are_scored_by_the_best_device(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from container_component_src.model.statistics import max_gap, usual_departures
 from container_component_src.model.vae import TimeStampVAE
 from container_component_src.steps.calibration import AlarmSettings, Calibrate, Smoothing
 from container_component_src.steps.data import ScalerType
+from container_component_src.telemetry.distribution import Distribution
 from container_component_src.telemetry.scaler import Scaler
 from container_component_src.telemetry.smoothing import Smoother
 from tests.model.datasets import CHANNELS, SECOND, make_values, with_constants, write_dataset
@@ -57,6 +58,7 @@ def test_the_rule_is_that_of_the_smoothed_scores_of_the_calibration_set(
     parts = loaded.scorer.contributions(make_values(ROWS, seed=3), times)
     smoothed = Smoother(Smoothing.MEAN, 3, 5 * SECOND).push(times, parts.sum(axis=1))
     settings = AlarmSettings.model_validate(SETTINGS)
+    assert info.calibrated.scores == Distribution.of(times, smoothed)
     found, wanted = info.calibrated, calibrate_rule(times, smoothed, settings, 5 * SECOND)
     assert found.rule.raise_above == pytest.approx(wanted.rule.raise_above, rel=1e-5)
     assert found.rule.clear_below == pytest.approx(wanted.rule.clear_below, rel=1e-5)

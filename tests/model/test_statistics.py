@@ -5,8 +5,10 @@ import pytest
 
 from container_component_src.model import statistics
 from container_component_src.model.statistics import channel_statistics, usual_departures
-from container_component_src.telemetry.dataset import Dataset
-from tests.model.datasets import make_values, with_constants, write_dataset
+from container_component_src.telemetry.dataset import Dataset, Frame
+from container_component_src.telemetry.dataset_writer import DatasetWriter
+from container_component_src.telemetry.distribution import Distribution
+from tests.model.datasets import SECOND, make_values, with_constants, write_dataset
 
 
 def test_channel_statistics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,6 +21,23 @@ def test_channel_statistics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert (found["constant"].std, found["constant"].quantiles["0.99"]) == (0, 3)
     monkeypatch.setattr(statistics, "STATISTICS_ROWS", 11)
     assert channel_statistics(dataset)["ramp"].quantiles["0.5"] == pytest.approx(50)
+
+
+def test_distributions_of_channels_leave_out_imputed_values(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).standard_normal((1_000, 3)).astype(np.float32)
+    values[::10, 0] = 0  # all missing
+    values[::2, 1] = 0  # a few missing, the others are values
+    with DatasetWriter(str(tmp_path), "normalizedTime", ("imputed", "often_zero", "whole")) as writer:
+        writer.write(Frame(np.arange(1_000) * SECOND, values))
+        dataset = writer.commit(missing={"imputed": 100, "often_zero": 3})
+    found = {name: known.distribution for name, known in channel_statistics(dataset).items()}
+    times, (imputed, often_zero, whole) = np.arange(1_000) * SECOND, values.T.astype(np.float64)
+    known = imputed != 0
+    assert found == {
+        "imputed": Distribution.of(times[known], imputed[known], 0.1),
+        "often_zero": Distribution.of(times, often_zero, 0.003),
+        "whole": Distribution.of(times, whole),
+    }
 
 
 def test_usual_departures_are_root_mean_squares_of_at_least_one(tmp_path: Path) -> None:

@@ -53,7 +53,14 @@ def test_an_artifact_that_two_options_name_is_declared_once() -> None:
     assert set(outputs) == {"calibrated_model", "calibrated_model_uri"}
 
 
-@pytest.mark.parametrize(("step", "key"), [(SplitParquetFile, "fingerprint"), (LabelTelemetry, "reports_fingerprint")])
+@pytest.mark.parametrize(
+    ("step", "key"),
+    [
+        (SplitParquetFile, "fingerprint"),
+        (LabelTelemetry, "reports_fingerprint"),
+        (LabelTelemetry, "feedback_fingerprint"),
+    ],
+)
 def test_fingerprints_are_inputs_that_no_option_takes(step: Any, key: str) -> None:
     (executor,) = component(step).pipeline_spec.deployment_spec["executors"].values()
     assert key in spec_of(step).inputs

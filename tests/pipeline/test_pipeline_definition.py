@@ -24,6 +24,7 @@ from container_component_src.settings import Settings, load_settings
 from container_component_src.steps.calibration import AlarmSettings
 from container_component_src.steps.data import SETS
 from container_component_src.steps.parameters import pipeline_parameters
+from container_component_src.steps.serving import DeployToKserve
 from container_component_src.steps.shared import Origin
 from container_component_src.storage import S3_ENVIRONMENT
 from pipeline.compilation import compile_pipeline
@@ -94,7 +95,7 @@ def options_of(container: dict[str, Any]) -> tuple[click.Command, dict[str, str]
 
 def test_every_step_runs_a_command_of_the_one_program(spec: dict[str, Any]) -> None:
     steps = executors(spec)
-    assert len(steps) == 15
+    assert len(steps) == 16
     for container in steps.values():
         assert container["command"] == ["python", "container_component_src/main.py"]
         assert container["image"] == load_settings(ROOT / "config.toml").image.reference
@@ -124,6 +125,8 @@ def test_parameter_types_fit_the_options(spec: dict[str, Any]) -> None:
                 example = EXPRESSION_TYPES[inputs[match[1]]["parameterType"]]
                 if parameter.type.name.startswith("json"):  # objects are text, because the compiler shuffles their keys
                     example = str(parameter.default or "{}")
+                if option == "--registry":  # which takes addresses alone
+                    example = "http://registry"
                 parameter.type_cast_value(click.Context(command), example)
 
 
@@ -195,7 +198,7 @@ def test_what_decides_on_alarms_feeds_the_calibration_and_not_the_training(
 def test_a_calibration_uses_the_training_and_all_that_needs_alarms_uses_it(spec: dict[str, Any]) -> None:
     assert "run-pytorchjob" in ancestors(spec, "calibrate")
     assert "calibrate" not in ancestors(spec, "run-pytorchjob")
-    for name in ("run-evaluation", "visualize-results"):
+    for name in ("run-evaluation", "compare-models", "visualize-results"):
         given = container_tasks(spec)[name]["inputs"]["artifacts"]["calibrated_model"]["taskOutputArtifact"]
         assert (given["producerTask"], given["outputArtifactKey"]) == ("calibrate", "calibrated_model")
 
@@ -224,6 +227,7 @@ def test_steps_take_the_sets_that_their_inputs_name(spec: dict[str, Any]) -> Non
                 producers.setdefault(step, {})[named[1]] = taken["producerTask"]
     for step in ("scale-dataframes", "visualize-results"):  # the report has values in the units of the archive
         assert producers[step] == dict.fromkeys(SETS, "create-train-val-test-split")
+    assert producers["compare-models"] == {"test": "create-train-val-test-split"}  # each model has its own scaler
 
 
 def test_no_argument_mixes_text_and_placeholders(spec: dict[str, Any]) -> None:
@@ -232,18 +236,19 @@ def test_no_argument_mixes_text_and_placeholders(spec: dict[str, Any]) -> None:
             assert "{{" not in argument or re.fullmatch(r"\{\{[^{}]*\}\}", argument), argument
 
 
-def test_only_listing_report_deployment_and_cleanup_always_run(spec: dict[str, Any]) -> None:
+def test_only_listing_comparison_report_deployment_and_cleanup_always_run(spec: dict[str, Any]) -> None:
     uncached = {
         name for name, task in container_tasks(spec).items() if not task.get("cachingOptions", {}).get("enableCache")
     }
-    assert uncached == {"list-archives", "visualize-results", "deploy-to-kserve", "cleanup"}
+    assert uncached == {"list-archives", "compare-models", "visualize-results", "deploy-to-kserve", "cleanup"}
 
 
 def test_credentials_come_from_the_secret_alone(documents: list[dict[str, Any]]) -> None:
     for name, config in platform_configs(documents).items():
         (secret,) = config["secretAsEnv"]
         assert secret["secretName"] == "s3creds", name
-        assert secret["keyToEnv"] == [{"secretKey": key, "envVar": key} for key in S3_ENVIRONMENT], name
+        keys = (*S3_ENVIRONMENT, *(DeployToKserve.secret_keys if "deploy" in name else ()))
+        assert secret["keyToEnv"] == [{"secretKey": key, "envVar": key} for key in keys], name
     for container in executors(documents[0]).values():
         assert "env" not in container
 
@@ -491,15 +496,20 @@ def test_the_report_names_the_run_that_the_first_step_wrote_down(tmp_path: Path)
     assert Origin.model_validate_json(given) == origin
 
 
-def test_only_a_model_that_passes_the_gate_is_deployed(spec: dict[str, Any]) -> None:
+def test_only_a_model_that_passes_the_gate_and_is_promoted_is_deployed(spec: dict[str, Any]) -> None:
     outer = spec["components"]["comp-exit-handler-1"]["dag"]["tasks"]
-    assert outer["deploy-if-good"]["inputs"]["parameters"]["passed"] == {
-        "taskOutputParameter": {"producerTask": "check-gate", "outputParameterKey": "passed"}
+    assert outer["deploy-if-good"]["inputs"]["parameters"]["promoted"] == {
+        "taskOutputParameter": {"producerTask": "compare-models", "outputParameterKey": "promoted"}
     }
-    outputs = spec["components"]["comp-check-gate"]["outputDefinitions"]["parameters"]
-    assert outputs == {"passed": {"parameterType": "BOOLEAN"}, "reason": {"parameterType": "STRING"}}
-    (gate,) = spec["components"]["comp-deploy-if-good"]["dag"]["tasks"].values()
-    assert gate["inputs"]["parameters"]["pipelinechannel--passed"] == {"componentInputParameter": "passed"}
-    assert gate["triggerPolicy"] == {"condition": "inputs.parameter_values['pipelinechannel--passed'] == true"}
-    report = outer["visualize-results"]["inputs"]["artifacts"]["gate"]
-    assert report == {"taskOutputArtifact": {"producerTask": "check-gate", "outputArtifactKey": "gate"}}
+    outputs = spec["components"]["comp-compare-models"]["outputDefinitions"]["parameters"]
+    assert outputs == {"promoted": {"parameterType": "BOOLEAN"}, "promotion_reason": {"parameterType": "STRING"}}
+    (condition,) = spec["components"]["comp-deploy-if-good"]["dag"]["tasks"].values()
+    assert condition["inputs"]["parameters"]["pipelinechannel--promoted"] == {"componentInputParameter": "promoted"}
+    assert condition["triggerPolicy"] == {"condition": "inputs.parameter_values['pipelinechannel--promoted'] == true"}
+    gate = {"taskOutputArtifact": {"producerTask": "check-gate", "outputArtifactKey": "gate"}}
+    assert outer["compare-models"]["inputs"]["artifacts"]["gate"] == gate
+    report = outer["visualize-results"]["inputs"]["artifacts"]
+    assert report["gate"] == gate
+    assert report["comparison"] == {
+        "taskOutputArtifact": {"producerTask": "compare-models", "outputArtifactKey": "comparison"}
+    }

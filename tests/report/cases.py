@@ -62,7 +62,7 @@ def evaluated(case: Case, train_uri: str = "") -> EvaluationResult:
     return result
 
 
-def report(case: Case, trials: bool = True, gate: str = "", run: str = "") -> Page:
+def report(case: Case, trials: bool = True, gate: str = "", run: str = "", comparison: str = "") -> Page:
     """Write the report of the files of a case."""
     folder: Path = case.out.parent
     (folder / "trials.csv").write_text(TRIALS)
@@ -74,6 +74,7 @@ def report(case: Case, trials: bool = True, gate: str = "", run: str = "") -> Pa
             alarms_path=str(folder / "alarms.ndjson"),
             bundle_path=case.bundle,
             gate_path=gate,
+            comparison_path=comparison,
             run_path=run,
             trials_path=str(folder / "trials.csv") if trials else "",
             report_path=str(folder / "report.html"),

@@ -51,7 +51,7 @@ def test_an_alarm_names_its_events_or_the_nearest_one(
     tmp_path: Path, info: BundleInfo, first: int, last: int, events: tuple[str, ...], text: str, distance: float
 ) -> None:
     (found,) = shown(tmp_path, info, alarm(info, first, last, events)).alarms
-    assert (found.event, found.distance_s, found.is_true) == (text, distance, bool(events))
+    assert (found.event, found.distance_s, found.kind) == (text, distance, "true" if events else "false")
     assert found.seconds == last - first
 
 

@@ -19,7 +19,7 @@ from container_component_src.report import alarms as report_alarms
 from container_component_src.report.text import fraction, interval_text
 from container_component_src.steps.calibration import Smoothing
 from container_component_src.steps.evaluation import GateLimits
-from tests.evaluation.cases import Case, anomalous_frame, make_bundle, write_case
+from tests.evaluation.cases import Case, add_rare_event, anomalous_frame, make_bundle, write_case
 from tests.report.cases import Page, alarm, evaluated, report
 
 
@@ -294,3 +294,33 @@ def test_rejects_scores_of_another_evaluation(case: Case) -> None:
         text = (folder / "evaluation.json").read_text().replace('"test_rows":400', '"test_rows":399')
         (folder / "evaluation.json").write_text(text)
         report(case)
+
+
+def test_events_of_each_kind_are_listed(tmp_path: Path) -> None:
+    case = write_case(tmp_path)
+    add_rare_event(case)
+    evaluated(case)
+    page = report(case)
+    text = " ".join(" ".join(page.texts).split())
+    assert "1 rare nominal event is kept apart." in text
+    assert (
+        "The metrics leave out their 20 rows, and the 1 alarms that overlap nothing else. 1 of 1 raised an alarm."
+        in text
+    )
+    assert "R-1 <i>Docking</i> 2020-09-13 12:30:00 20 s 1 " in text
+    assert "Rare nominal alarm" in text
+    assert "i" not in {tag for tag, _ in page.tags}
+    rows = [attributes["data-state"] for tag, attributes in page.tags if tag == "tr" and "data-state" in attributes]
+    assert rows.count("rare") == 1
+    (bars,) = [item for item in page.data["figures"]["time"]["data"] if item["name"] == "Rare nominal alarm"]
+    assert bars["line"]["color"] == "@slate"
+    assert [alarm["kind"] for alarm in page.data["alarms"]].count("rare nominal") == 1
+
+
+def test_an_anomaly_that_an_operator_judged_says_so(case: Case) -> None:
+    result = EvaluationResult.read(str(case.out.parent / "evaluation.json"))
+    first, *others = result.events
+    changed = result.model_copy(update={"events": (first.model_copy(update={"origin": "verdict"}), *others)})
+    for written, count in ((result, 0), (changed, 1)):
+        written.write(str(case.out.parent / "evaluation.json"))
+        assert report(case).texts.count("judged by an operator") == count

@@ -84,7 +84,7 @@ def test_the_view_of_an_alarm_has_its_whole_score(tmp_path: Path) -> None:
     first, second = alarm_views(series.windows, windows, found)
     start = START // 1_000_000
     assert first["times"] == [start + 100_000, start + 100_000, start + 139_000, start + 139_000]
-    assert (first["peak_score"], first["true"], second["true"]) == (55.5, True, False)
+    assert (first["peak_score"], first["kind"], second["kind"]) == (55.5, "true", "false")
     assert first["label"] == f"Alarm {found[0].alarm.id}: true alarm, A-1"
     for view in (first, second):
         times = [view["start"] + offset for offset in view["score"]["x"]]

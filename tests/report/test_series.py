@@ -20,7 +20,7 @@ from container_component_src.report.series import (
 )
 from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter
-from tests.evaluation.cases import CHANNELS, SECOND, anomalous_frame, write_case
+from tests.evaluation.cases import CHANNELS, SECOND, add_rare_event, anomalous_frame, write_case
 
 ENDLESS = 2**62
 
@@ -115,3 +115,13 @@ def test_finds_gaps_between_partitions(tmp_path: Path) -> None:
 def test_axis_positions_convert_back_to_scores(centre: float, width: float, scores: list[float]) -> None:
     axis = ScoreAxis(centre, width)
     np.testing.assert_allclose(axis.score(axis.position(scores)), scores, rtol=1e-6, atol=1e-6)
+
+
+def test_the_histogram_leaves_rare_nominal_rows_out(tmp_path: Path) -> None:
+    case = write_case(tmp_path)
+    add_rare_event(case)
+    result = evaluate(case.bundle, case.calibration, case.test, str(case.out))
+    axis = ScoreAxis.of(result)
+    series = read_series(Dataset.open(str(case.out)), result, axis, event_windows(result))
+    assert int(series.normal.sum() + series.anomalous.sum()) == result.counts.test_rows
+    assert int(series.anomalous.sum()) == result.counts.anomalous_rows

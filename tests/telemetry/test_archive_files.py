@@ -13,7 +13,7 @@ from container_component_src.telemetry.archive_files import archive_name, find_a
 def _names(folder: Path, *names: str, reports: str = "") -> list[str]:
     for name in names:
         (folder / name).touch()
-    return [file.name for file in find_archives(str(folder), reports)]
+    return [file.name for file in find_archives(str(folder), ("", reports))]
 
 
 @pytest.mark.parametrize(

@@ -60,10 +60,25 @@ def test_a_slow_series_varies_as_few_values() -> None:
 
 
 def test_rows_grow_with_the_length_beyond_the_known_ones_and_are_limited_by_the_reference() -> None:
-    known = Distribution(edges=(0, 1), shares=(0, 1), days=16, part_days=(1, 2), part_rows=(10, 40))
+    known = Distribution(
+        edges=(0, 1), shares=(0, 1), days=16, part_days=(1, 2), part_rows=(10, 40), part_outside=(0.2, 0.1)
+    )
     own = 40 * 8
     for days, rows in ((0.5, 5), (1, 10), (2**0.5, 20), (2, 40), (6, 120)):
         assert known.independent_rows(days) == pytest.approx(1 / (1 / rows + 1 / own))
+
+
+def test_the_share_outside_is_that_of_the_part_which_departs_most() -> None:
+    values = np.random.default_rng(5).uniform(size=32 * 16)
+    values[40:50] = 3.0  # of the second part of 32 rows, the first of 64
+    values[70:72] = -1.0
+    found = distribution(values)
+    assert found.part_outside == (10 / 32, 10 / 64)
+    lengths = [32 / 1_440, 64 / 1_440]
+    assert [found.usual_outside(days) for days in (0.001, *lengths, 0.06, 9)] == [
+        10 / 32, 10 / 32, 10 / 64, 10 / 64, 10 / 64
+    ]  # fmt: skip
+    assert distribution(values[:100]).usual_outside(1.0) == 0
 
 
 @pytest.mark.parametrize("rows", [1, 2, 32 * (LEAST_PARTS - 1)])

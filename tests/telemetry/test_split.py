@@ -10,14 +10,16 @@ from hypothesis import strategies as st
 
 from container_component_src.arrays import Timestamps
 from container_component_src.errors import InputError
-from container_component_src.steps.data import SETS, ReportColumns, SplitRule
+from container_component_src.steps.data import SETS, ReportColumns, ScalerType, SplitRule
 from container_component_src.telemetry.blocks import BlockDraw
 from container_component_src.telemetry.dataset import Dataset, Frame, read_together
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.events import Event, inside_any
 from container_component_src.telemetry.labels import label_dataset
 from container_component_src.telemetry.manifest import Manifest
+from container_component_src.telemetry.scaling import fit_scaler, scale_datasets
 from container_component_src.telemetry.split import assign, split_dataset
+from container_component_src.telemetry.verdicts import Feedback, Verdict, write_feedback
 from tests.helpers import MINUTE, TIME, nanoseconds, report, write_dataset, write_reports
 from tests.telemetry.splits import events, rules
 
@@ -173,3 +175,48 @@ def _label(data: str, target: str, reported: tuple[Event, ...]) -> None:
             labels = inside_any(frame.timestamps, reported).astype(np.int8)
             writer.write(Frame(frame.timestamps, frame.values, labels))
         writer.commit(events=reported)
+
+
+@given(rule=RULES, events=EVENTS, rare=EVENTS)
+def test_rare_nominal_rows_are_tested_and_move_no_other_row(
+    rule: SplitRule, events: tuple[Event, ...], rare: tuple[Event, ...]
+) -> None:
+    timestamps = np.arange(-200, 2300, dtype=np.int64) * MINUTE
+    draw = _draw(timestamps, events, rule)
+    without, found = assign(timestamps, events, draw), assign(timestamps, events, draw, rare)
+    in_rare = inside_any(timestamps, rare)
+    for name in SETS:
+        expected = without[name] | in_rare if name == "test" else without[name] & ~in_rare
+        np.testing.assert_array_equal(found[name], expected)
+
+
+def test_what_operators_judged_goes_with_the_test_set(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_dataset(tmp_path / "d", np.arange(1200).reshape(600, 2), partition_rows=130)
+    write_reports(tmp_path / "r.csv", report((300, 330)))
+    said = [("near", 340, "false"), ("far", 500, "false"), ("rare", 100, "rare_nominal")]
+    start = nanoseconds("2023-01-01")
+    write_feedback(
+        str(tmp_path / "f.csv"),
+        [
+            Feedback(alarm_id=name, start=start + at * MINUTE, end=start + (at + 9) * MINUTE, verdict=Verdict(v), at=0)
+            for name, at, v in said
+        ],
+    )
+    data, table, target, feedback = (str(tmp_path / name) for name in ("d", "r.csv", "l", "f.csv"))
+    labels = label_dataset(data, table, target, ReportColumns(), feedback_uri=feedback)
+    rule = SplitRule(window_hours=0.5, block_hours=0.25, val_fraction=0.3, seed=3)
+    targets = {name: str(tmp_path / name) for name in SETS}
+    parts = split_dataset(str(tmp_path / "d"), str(tmp_path / "l"), targets, rule, copy=True)
+    test = parts["test"].load()
+    assert ((test.timestamps - start) // MINUTE).tolist() == [*range(100, 110), *range(270, 360)]
+    assert test.labels is not None
+    assert int(test.labels.sum()) == 30
+    assert parts["test"].manifest.rare_nominal == labels.manifest.rare_nominal != ()
+    assert parts["train"].manifest.rare_nominal == ()
+    assert parts["test"].manifest.notes["false_alarms"] == 2
+    assert parts["test"].manifest.notes["false_alarms_in_test"] == 1
+    assert "1 of 2 false alarms lie at least in part within 0.5 hours of an anomaly" in caplog.text
+    assert "far" not in caplog.text
+    copies = {name: str(tmp_path / f"scaled_{name}") for name in SETS}
+    scaled = scale_datasets(parts, fit_scaler(targets["train"], ScalerType.STANDARD), copies)
+    assert scaled["test"].manifest.rare_nominal == labels.manifest.rare_nominal

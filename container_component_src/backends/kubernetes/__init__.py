@@ -13,11 +13,11 @@ from container_component_src.steps.shared import PodSettings
 if TYPE_CHECKING:
     from distributed import Client
 
-    from container_component_src.backends.kubernetes.training import PyTorchJobTrainer
+    from container_component_src.backends.kubernetes.training import KubernetesTrainer
     from container_component_src.backends.kubernetes.tuning import KatibTuner
     from container_component_src.maintenance.checks import Check
     from container_component_src.maintenance.input_checks import Inputs
-    from container_component_src.serving.deployment.service import Deployment, Service
+    from container_component_src.serving.deployment.service import DeployedBundles, Deployment, Service
     from container_component_src.steps.data import ClusterSpec
 
 # ruff: noqa: PLC0415 - a method imports its libraries when it is called
@@ -44,11 +44,11 @@ class KubernetesBackend:
         return KatibTuner(self.context)
 
     @property
-    def trainer(self) -> "PyTorchJobTrainer":
-        """Trainer that creates PyTorchJobs."""
-        from container_component_src.backends.kubernetes.training import PyTorchJobTrainer
+    def trainer(self) -> "KubernetesTrainer":
+        """Trainer that creates PyTorchJobs or TrainJobs."""
+        from container_component_src.backends.kubernetes.training import KubernetesTrainer
 
-        return PyTorchJobTrainer(self.context)
+        return KubernetesTrainer(self.context)
 
     def dask_client(self, spec: "ClusterSpec") -> "AbstractContextManager[Client]":
         """Return a client of a Dask cluster that the operator runs."""
@@ -67,6 +67,12 @@ class KubernetesBackend:
         from container_component_src.backends.kubernetes.serving import deploy
 
         return deploy(self.context.cluster, self.context.step, self.context.pods, service)
+
+    def deployed(self, service_name: str) -> "DeployedBundles":
+        """Return the bundles that the InferenceService of a name tells."""
+        from container_component_src.backends.kubernetes.serving_bundles import deployed
+
+        return deployed(self.context.cluster, service_name)
 
     def service_manifest(self, service: "Service") -> Manifest:
         """Return the InferenceService that `deploy` creates."""

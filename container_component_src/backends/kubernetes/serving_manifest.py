@@ -13,6 +13,7 @@ from container_component_src.cluster.access import Manifest, to_manifest
 from container_component_src.cluster.inference_services import (
     MODE_ANNOTATION,
     PENDING,
+    PREVIOUS_ANNOTATION,
     RUN_ANNOTATION,
     TEST_ANNOTATION,
 )
@@ -31,8 +32,8 @@ PREDICTOR, TRANSFORMER = "predictor", "transformer"
 TAGS_ANNOTATION = "serving.kserve.io/enable-tag-routing"  # gives the newest revision an address of its own
 LATEST_TAG = "latest-"
 MODEL_ANNOTATION = "columbus-eclss-ad/model-version"
-_OWN_ANNOTATIONS = {MODE_ANNOTATION, TAGS_ANNOTATION, DIGEST_ANNOTATION, RUN_ANNOTATION}
-_STORAGE_VARIABLE = "STORAGE_URI"  # a custom component has no field for it
+_OWN_ANNOTATIONS = {MODE_ANNOTATION, TAGS_ANNOTATION, DIGEST_ANNOTATION, RUN_ANNOTATION, PREVIOUS_ANNOTATION}
+STORAGE_VARIABLE = "STORAGE_URI"  # a custom component has no field for it
 _MODEL_FOLDER = "/mnt/models"  # folder for which KServe's storage initializer downloads STORAGE_URI
 _ROUTES_PAUSE = 5  # seconds until no node sends requests to a pod that is ending
 _KSERVE_CPU_LIMIT = 1  # CPUs that KServe sets as the limit of a container without one, by default
@@ -230,7 +231,7 @@ def _resources(pods: PodSettings) -> client.V1ResourceRequirements:
 def _environment(pods: PodSettings, service: Service) -> list[client.V1EnvVar]:
     """Return the environment of a server. It has no run id, which would start new pods for each run."""
     if service.hosting.model_storage == "service-account":
-        model = [client.V1EnvVar(name=_STORAGE_VARIABLE, value=reachable(service.bundle_uri))]
+        model = [client.V1EnvVar(name=STORAGE_VARIABLE, value=reachable(service.bundle_uri))]
     else:
         model = s3_environment(pods)
     return [*(client.V1EnvVar(name=name, value=value) for name, value in SERVER_ENVIRONMENT.items()), *model]

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import tenacity
 
+from container_component_src.backends.kubernetes.serving_bundles import with_previous
 from container_component_src.backends.kubernetes.serving_events import Watch
 from container_component_src.backends.kubernetes.serving_manifest import digest_of, merged
 from container_component_src.backends.kubernetes.serving_status import (
@@ -188,7 +189,7 @@ class Rollout:
     def _write(self, found: Manifest | None) -> Manifest:
         if found is None:
             return self.cluster.create(INFERENCE_SERVICE, self.desired)
-        return self.cluster.replace(INFERENCE_SERVICE, merged(found, self.desired))
+        return self.cluster.replace(INFERENCE_SERVICE, merged(found, with_previous(self.desired, found)))
 
     def _is_own(self, found: Manifest) -> bool:
         return digest_of(found) == digest_of(self.desired) and annotation(found, RUN_ANNOTATION) == self.run_id

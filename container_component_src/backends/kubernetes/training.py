@@ -1,86 +1,78 @@
-"""Training on a cluster: a PyTorchJob of the training program with one pod per node."""
+"""Training on a cluster, by whichever operator it has."""
 
 import logging
-from dataclasses import dataclass, replace
-from typing import Any
-
-import click
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from container_component_src.backends.kubernetes.context import JobContext
-from container_component_src.backends.kubernetes.training_failure import CONTAINER, MASTER_POD, FailedJob
-from container_component_src.backends.kubernetes.training_manifest import DEADLINE_MARGIN, manifest
-from container_component_src.cluster.access import Manifest
-from container_component_src.cluster.conditions import is_true, states
-from container_component_src.cluster.kinds import PYTORCH_JOB
-from container_component_src.cluster.logs import follow_log, list_pods
-from container_component_src.cluster.owned_objects import owned_object, recreate
-from container_component_src.cluster.start_up import StartUp
-from container_component_src.steps.training import TrainingJob
+from container_component_src.cluster.access import Cluster, Manifest
+from container_component_src.cluster.kinds import PYTORCH_JOB, TRAIN_JOB
+from container_component_src.errors import StepError
+from container_component_src.steps.training import TrainingApi, TrainingJob
 
-JOB_LABEL = "training.kubeflow.org/job-name"  # set by the operator on pods
+if TYPE_CHECKING:
+    from container_component_src.backends.kubernetes.pytorch_job import PyTorchJobTrainer
+    from container_component_src.backends.kubernetes.train_job import TrainJobTrainer
+
+# ruff: noqa: PLC0415 - a method imports its libraries when it is called
+
+KINDS = {TrainingApi.PYTORCH_JOB: PYTORCH_JOB, TrainingApi.TRAIN_JOB: TRAIN_JOB}  # the first one served is chosen
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class PyTorchJobTrainer:
-    """Trains as a PyTorchJob of the Kubeflow training operator."""
+class KubernetesTrainer:
+    """Trains as a PyTorchJob or as a TrainJob."""
 
     context: JobContext
 
-    def manifest(self, job: TrainingJob) -> Manifest:
-        """Return the PyTorchJob that `train` creates; needs no cluster.
+    def manifests(self, job: TrainingJob) -> list[Manifest]:
+        """Return the objects that `train` creates; needs no cluster, and takes a PyTorchJob if it may choose.
 
         Raises:
             InputError: An option that a cluster needs is missing, or pods cannot reach the data.
         """
-        return manifest(self.context.step, self.context.pods, job)
+        step, pods = self.context.step, self.context.pods
+        if job.training_api is TrainingApi.TRAIN_JOB:
+            from container_component_src.backends.kubernetes import train_job_manifest
+
+            return [train_job_manifest.runtime(step, pods, job), train_job_manifest.manifest(step, pods, job)]
+        from container_component_src.backends.kubernetes import pytorch_job_manifest
+
+        return [pytorch_job_manifest.manifest(step, pods, job)]
 
     def train(self, job: TrainingJob) -> None:
-        """Run a training until it ends; the output of the first replica appears on stdout as it comes.
+        """Run a training until it ends; see `Trainer.train`.
 
         Raises:
-            InputError: The job cannot be built from these options, or a replica refused its input.
-            StepError: The API refused something, a replica failed, or the job took too long or was deleted.
+            StepError: The cluster has neither kind of job.
         """
-        cluster, wanted = self.context.cluster, self.manifest(job)
-        name = wanted["metadata"]["name"]
-        with owned_object(cluster, self.context.step, PYTORCH_JOB, wanted, _has_failed, resumable=True) as created:
-            logger.info("PyTorchJob %s: %d replicas", name, job.arguments.num_gpu_nodes)
-            with follow_log(cluster, MASTER_POD.format(name), CONTAINER, click.echo):
-                failed = self._wait(created, job)
-            if failed:  # the pods may have changed while the rest of the log was read
-                raise replace(failed, pods=self._pods(name)).error()
+        self._trainer(job.training_api).train(job)
 
-    def _wait(self, created: Manifest, job: TrainingJob) -> FailedJob | None:
-        """Wait until a job has ended; if its first replica was late, start it again within the same time.
+    def _trainer(self, api: TrainingApi) -> "PyTorchJobTrainer | TrainJobTrainer":
+        if api is TrainingApi.AUTO:
+            api = choose(self.context.cluster)
+        if api is TrainingApi.TRAIN_JOB:
+            from container_component_src.backends.kubernetes.train_job import TrainJobTrainer
 
-        Returns:
-            The job if it has failed.
-        """
-        cluster, name = self.context.cluster, created["metadata"]["name"]
-        start_up = StartUp(cluster, f"PyTorchJob {name}")  # its limits apply to all jobs together
-        seen: list[Any] = []
-        timeout, fix = job.timeout + DEADLINE_MARGIN, "see that its pods start, or raise --job-timeout"
-        for found in states(cluster, PYTORCH_JOB, name, timeout, f"PyTorchJob {name} to end", fix=fix):
-            if is_true(found, "Succeeded"):
-                return None
-            present = self._pods(name)
-            if not _has_failed(found):
-                seen = present
-                start_up.check(seen, job.arguments.num_gpu_nodes, [name])
-                continue
-            failed = FailedJob(cluster, found, present, seen)
-            if not failed.is_late():
-                return failed
-            logger.warning("%s; starting the job again", failed.wait_failure())
-            recreate(cluster, self.context.step, PYTORCH_JOB, created, _has_failed)
-        raise AssertionError  # `states` ends with an error
+            return TrainJobTrainer(self.context)
+        from container_component_src.backends.kubernetes.pytorch_job import PyTorchJobTrainer
 
-    def _pods(self, job: str) -> list[Any]:
-        return list_pods(self.context.cluster, f"{JOB_LABEL}={job}")
+        return PyTorchJobTrainer(self.context)
 
 
-def _has_failed(found: Manifest) -> bool:
-    """Return whether a job has failed, so that it cannot be adopted."""
-    return is_true(found, "Failed")
+def choose(cluster: Cluster) -> TrainingApi:
+    """Return the kind of job that the cluster serves; a PyTorchJob if it serves both.
+
+    Raises:
+        StepError: It serves none.
+    """
+    served = [api for api, kind in KINDS.items() if cluster.serves(kind)]
+    if not served:
+        raise StepError(
+            f"the cluster serves neither {' nor '.join(KINDS)}",
+            fix=f"install {' or '.join(kind.operator for kind in KINDS.values())}",
+        )
+    logger.info("training as a %s; the cluster serves %s", served[0], " and ".join(served))
+    return served[0]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from container_component_src.backends.local.tuning import LocalTuner
     from container_component_src.maintenance.checks import Check
     from container_component_src.maintenance.input_checks import Inputs
-    from container_component_src.serving.deployment.service import Deployment, Service
+    from container_component_src.serving.deployment.service import DeployedBundles, Deployment, Service
     from container_component_src.steps.data import ClusterSpec
 
 # ruff: noqa: PLC0415 - a method imports its libraries when it is called
@@ -23,7 +23,13 @@ class LocalBackend:
     """Backend that needs no cluster.
 
     The methods are described by `container_component_src.backends.base.Backend`.
+
+    Args:
+        deployments: Folder of the deployed bundles; None: none are kept.
     """
+
+    def __init__(self, deployments: Path | None = None) -> None:
+        self._deployments = deployments
 
     @property
     def tuner(self) -> "LocalTuner":
@@ -47,9 +53,20 @@ class LocalBackend:
 
     def deploy(self, service: "Service") -> "Deployment":
         """Run the containers of a service as processes, test it, and stop them."""
+        from container_component_src.backends.local import deployments
         from container_component_src.backends.local.serving import deploy
 
-        return deploy(service)
+        deployment = deploy(service)
+        if self._deployments:
+            deployments.record(self._deployments, service)
+        return deployment
+
+    def deployed(self, service_name: str) -> "DeployedBundles":
+        """Return the copies of the bundles of a service in the folder of the deployed bundles."""
+        from container_component_src.backends.local import deployments
+        from container_component_src.serving.deployment.service import DeployedBundles
+
+        return deployments.read(self._deployments, service_name) if self._deployments else DeployedBundles()
 
     def clean_up(self, run_id: str) -> list[str]:
         """Stop the processes of a run and delete its scratch folders."""

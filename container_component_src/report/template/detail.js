@@ -96,11 +96,13 @@ function eventAreas(event, count) {
 }
 
 function alarmAreas(alarms) {
-  return alarms.map(({ times, true: isTrue }, number) => ({
+  const looks = {
+    true: ["True alarm", "@detected"], false: ["False alarm", "@false"], "rare nominal": ["Rare nominal alarm", "@slate"],
+  };
+  return alarms.map(({ times, kind }, number) => ({
     type: "rect", layer: "below", xref: "x", x0: times[0], x1: times[3], yref: "y domain", y0: 0, y1: 1,
-    fillcolor: isTrue ? "@detected/0.2" : "@false/0.2", line: { color: isTrue ? "@detected" : "@false", width: 1 },
-    name: isTrue ? "True alarm" : "False alarm",
-    showlegend: alarms.findIndex((other) => other.true === isTrue) === number,
+    fillcolor: `${looks[kind][1]}/0.2`, line: { color: looks[kind][1], width: 1 }, name: looks[kind][0],
+    showlegend: alarms.findIndex((other) => other.kind === kind) === number,
   }));
 }
 

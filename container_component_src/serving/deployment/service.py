@@ -1,10 +1,13 @@
 """A service to deploy and the result of its deployment, the same for every backend."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from container_component_src.errors import InputError
 from container_component_src.steps.description import text_of
-from container_component_src.steps.serving import Hosting, PayloadLogging
+from container_component_src.steps.serving import PREVIOUS, Hosting, PayloadLogging
 
+MODEL_DIR_OPTION = "--model-dir"
 # Variables of the server processes. Single rows are too little work to share among threads. Without a fixed threshold,
 # glibc keeps the memory of large requests.
 SERVER_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "1048576"}
@@ -51,7 +54,7 @@ class Service:
 
     def _options(self, model_dir: str) -> list[str]:
         return [
-            *("--model-dir", model_dir, "--model-name", self.name),
+            *(MODEL_DIR_OPTION, model_dir, "--model-name", self.name),
             *("--dead-after", text_of(self.hosting.dead_after)),
         ]
 
@@ -69,3 +72,32 @@ class Deployment:
 
     url: str  # takes V1 requests
     revision: str  # the model version that answered
+
+
+@dataclass(frozen=True)
+class DeployedBundles:
+    """Bundles of a service."""
+
+    present: str = ""  # URI of the one that it serves; empty: no such service has passed its smoke test
+    previous: str = ""  # URI of the one before; empty: there is none
+
+
+def bundle_to_deploy(given: str, service: str, deployed: Callable[[], DeployedBundles]) -> str:
+    """Return the URI of the bundle to deploy.
+
+    Args:
+        given: URI, or `previous` for the bundle that the service had before the present one.
+        service: Name of the service.
+        deployed: Returns the bundles of the service.
+
+    Raises:
+        InputError: The service had no bundle before the present one.
+    """
+    if given != PREVIOUS:
+        return given
+    previous = deployed().previous
+    if not previous:
+        raise InputError(
+            f"service {service} has no previous bundle", fix="name the bundle to deploy, such as that of an earlier run"
+        )
+    return previous

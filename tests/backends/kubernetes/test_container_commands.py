@@ -4,23 +4,24 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from container_component_src.backends.kubernetes import training_manifest, tuning_manifest
+from container_component_src.backends.kubernetes import pytorch_job_manifest, train_job_manifest, tuning_manifest
 from container_component_src.backends.local.processes import LOOPBACK, free_ports
 from container_component_src.cluster.step import Step
 from container_component_src.model.bundle import Bundle
 from container_component_src.processes import PROJECT_ROOT
+from container_component_src.steps.training import TrainingJob
 from container_component_src.steps.tuning import SearchSpace
 from container_component_src.storage import S3_ENVIRONMENT
 from container_component_src.tuning.collector import OBJECTIVE, collect, objective
 from tests.backends.kubernetes.containers import environment_of
 from tests.backends.kubernetes.golden import PODS
-from tests.backends.kubernetes.test_training_manifest import job
+from tests.backends.kubernetes.test_pytorch_job_manifest import job
 from tests.backends.kubernetes.test_tuning_manifest import experiment
 from tests.helpers import write_dataset
 from tests.model.datasets import CHANNELS, make_values
@@ -55,38 +56,57 @@ def start(command: list[str], environment: Mapping[str, str]) -> subprocess.Pope
     )
 
 
-def injected(manifest: Mapping[str, Any], rank: int, port: int) -> dict[str, str]:
+def by_training_operator(nodes: int, rank: int, port: int) -> dict[str, str]:
     """What the training operator adds to the pod of a rank; pods have this machine's address here."""
-    size = str(sum(part["replicas"] for part in manifest["spec"]["pytorchReplicaSpecs"].values()))
+    own = {"MASTER_ADDR": LOOPBACK, "MASTER_PORT": str(port), "WORLD_SIZE": str(nodes), "RANK": str(rank)}
+    return {"PYTHONUNBUFFERED": "1", **own, **by_trainer(nodes, rank, port), "PET_NPROC_PER_NODE": "auto"}
+
+
+def by_trainer(nodes: int, rank: int, port: int) -> dict[str, str]:
+    """What Kubeflow Trainer adds to the pod of a rank."""
     return {
-        "PYTHONUNBUFFERED": "1",
-        "MASTER_ADDR": LOOPBACK,
-        "MASTER_PORT": str(port),
-        "WORLD_SIZE": size,
-        "RANK": str(rank),
         "PET_MASTER_ADDR": LOOPBACK,
         "PET_MASTER_PORT": str(port),
-        "PET_NNODES": size,
+        "PET_NNODES": str(nodes),
         "PET_NODE_RANK": str(rank),
-        "PET_NPROC_PER_NODE": "auto",  # where the job does not say
+        "PET_NPROC_PER_NODE": "1",
     }
 
 
+def replicas_of_pytorch_job(wanted: TrainingJob) -> list[dict[str, Any]]:
+    """The container of each replica."""
+    replicas = pytorch_job_manifest.manifest(STEP, PODS, wanted)["spec"]["pytorchReplicaSpecs"].values()
+    return [part["template"]["spec"]["containers"][0] for part in replicas for _ in range(part["replicas"])]
+
+
+def nodes_of_train_job(wanted: TrainingJob) -> list[dict[str, Any]]:
+    """The container of each node."""
+    runtime = train_job_manifest.runtime(STEP, PODS, wanted)["spec"]
+    (group,) = runtime["template"]["spec"]["replicatedJobs"]
+    return [group["template"]["spec"]["template"]["spec"]["containers"][0]] * runtime["mlPolicy"]["numNodes"]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("nodes", [1, 2])
-def test_the_replicas_of_a_job_write_the_bundle_to_object_storage(store: str, nodes: int) -> None:
+@pytest.mark.parametrize(
+    ("nodes", "containers_of", "injected"),
+    [
+        (1, replicas_of_pytorch_job, by_training_operator),
+        (2, replicas_of_pytorch_job, by_training_operator),
+        (2, nodes_of_train_job, by_trainer),
+    ],
+)
+def test_the_nodes_of_a_job_write_the_bundle_to_object_storage(
+    store: str,
+    nodes: int,
+    containers_of: Callable[[TrainingJob], list[dict[str, Any]]],
+    injected: Callable[[int, int, int], dict[str, str]],
+) -> None:
     paths = {"train_df_path": f"{store}/train", "val_df_path": f"{store}/val", "model_output_file": f"{store}/model"}
     small = {"batch_size": 50, "latent_dim": 2, "hidden_dims": (8, 4), "max_epochs": 2, "min_epoch_steps": 1}
-    manifest = training_manifest.manifest(STEP, PODS, job(nodes, **paths, **small))
     (port,) = free_ports(1)
-    containers = [
-        part["template"]["spec"]["containers"][0]
-        for part in manifest["spec"]["pytorchReplicaSpecs"].values()
-        for _ in range(part["replicas"])
-    ]
     processes = [
-        start(container["command"], {**environment_of(container, secret()), **injected(manifest, rank, port)})
-        for rank, container in enumerate(containers)
+        start(container["command"], {**environment_of(container, secret()), **injected(nodes, rank, port)})
+        for rank, container in enumerate(containers_of(job(nodes, **paths, **small)))
     ]
     outputs = [process.communicate(timeout=DEADLINE)[0] for process in processes]
     assert [process.returncode for process in processes] == [0] * nodes, outputs

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from container_component_src.backends.kubernetes import dask, training_manifest, tuning_manifest
-from container_component_src.backends.kubernetes.training import PyTorchJobTrainer
+from container_component_src.backends.kubernetes import dask, pytorch_job_manifest, train_job_manifest, tuning_manifest
+from container_component_src.backends.kubernetes.train_job import TrainJobTrainer
+from container_component_src.backends.kubernetes.training import KubernetesTrainer
 from container_component_src.backends.kubernetes.tuning import KatibTuner
 from container_component_src.cluster import conditions, owned_objects
 from container_component_src.cluster.access import Cluster
@@ -19,12 +20,12 @@ from container_component_src.errors import StepError
 from container_component_src.maintenance.cluster_cleanup import clean_up_cluster
 from container_component_src.maintenance.data_cleanup import clean_up_data
 from container_component_src.steps.data import ClusterSpec
-from tests.backends.kubernetes import katib_controller, training_controller
+from tests.backends.kubernetes import katib_controller, trainer_controller, training_operator
 from tests.backends.kubernetes.dask_operator import Kubelet, resolving, running
 from tests.backends.kubernetes.deployments import deploy, service
 from tests.backends.kubernetes.golden import PODS, context
 from tests.backends.kubernetes.kserve_controller import KServe
-from tests.backends.kubernetes.test_training_manifest import job
+from tests.backends.kubernetes.test_pytorch_job_manifest import job
 from tests.backends.kubernetes.test_tuning_manifest import experiment
 from tests.cluster.emulator import Emulator
 from tests.cluster.rights import granted
@@ -52,9 +53,13 @@ def test_all_granted_rights_are_used(
     monkeypatch.setattr(conditions, "POLL_INTERVAL", 0.2)
     kserve.idle = True  # it has nothing to do at first, and looks often
     retried = Step(step.run_id, **SECOND_POD)
-    with training_controller.playing(training_controller.TrainingOperator(emulator)):
-        emulator.put("PyTorchJob", owned_objects.with_digest(training_manifest.manifest(step, PODS, job())))
-        PyTorchJobTrainer(context(cluster, retried)).train(job())
+    with training_operator.playing(training_operator.TrainingOperator(emulator)):
+        emulator.put("PyTorchJob", owned_objects.with_digest(pytorch_job_manifest.manifest(step, PODS, job())))
+        KubernetesTrainer(context(cluster, retried)).train(job())
+    with training_operator.playing(trainer_controller.Trainer(emulator)):
+        emulator.put("TrainingRuntime", owned_objects.with_digest(train_job_manifest.runtime(step, PODS, job())))
+        emulator.put("TrainJob", owned_objects.with_digest(train_job_manifest.manifest(step, PODS, job())))
+        TrainJobTrainer(context(cluster, retried)).train(job())
     with katib_controller.playing(katib_controller.Katib(emulator)):
         emulator.put("Experiment", owned_objects.with_digest(tuning_manifest.manifest(step, PODS, experiment())))
         KatibTuner(context(cluster, retried)).tune(experiment())

@@ -36,6 +36,10 @@ class Bench:
     def calls(self) -> list[str]:
         return sorted(local_pipelines.calls(self.project))
 
+    @property
+    def last_run(self) -> Path:
+        return (self.work_dir / "last_run").resolve()
+
     def document(self) -> dict[str, Any]:
         document: dict[str, Any] = json.loads((self.work_dir / "last_run" / "summary.json").read_text())
         return document

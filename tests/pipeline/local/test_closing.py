@@ -27,8 +27,8 @@ def told(folder: Path, **known: Any) -> list[str]:
     """Return the lines that a run with a model, and what else is known of it, prints."""
     values: dict[str, Any] = {
         "status": RunStatus.SUCCEEDED, "pipeline": "p", "run": {}, "steps": (), "headline": HEADLINE, "metrics": {},
-        "report": folder / "report.html", "earlier_report": None, "gate": None, "model": "/model", "artifacts": {},
-        "pages": {}, "deployed": False, "message": "", "last_run": folder,
+        "report": folder / "report.html", "earlier_report": None, "gate": None, "comparison": None, "model": "/model",
+        "artifacts": {}, "pages": {}, "deployed": False, "message": "", "folder": folder,
     }  # fmt: skip
     output = io.StringIO()
     print_summary(RunSummary(**{**values, **known}), Console(file=output, width=80))
@@ -52,6 +52,17 @@ def test_a_run_ends_with_its_main_metrics_the_gate_and_how_to_go_on(tmp_path: Pa
         f"query_model --url http://127.0.0.1:8080 --model-name columbus-eclss-ad --input {tmp_path}/request.json"
     )
     assert last == f"summary  {tmp_path}/summary.json; logs in {tmp_path}/logs"
+
+
+@pytest.mark.parametrize("promoted", [True, False])
+def test_a_run_says_whether_its_model_replaces_the_deployed_one(tmp_path: Path, promoted: bool) -> None:
+    comparison = {"promoted": promoted, "reason": "composite F1 0.5 against 0.4 of the deployed model"}
+    lines = told(tmp_path, gate=GATE, comparison=comparison, deployed=promoted)
+    position = lines.index(
+        f"promotion  {'promoted' if promoted else 'refused'}: composite F1 0.5 against 0.4 of the deployed model"
+    )
+    assert lines[position - 1].startswith("gate  failed")
+    assert f"model  /model ({'deployed' if promoted else 'not deployed'})" in lines[position:]
 
 
 def test_the_query_is_for_the_configuration_and_the_service_of_the_run(tmp_path: Path) -> None:

@@ -58,6 +58,17 @@ def test_step_can_write_below_a_local_data_root(tmp_path: Path) -> None:
     assert len(mounts_of(step(tmp_path, data_root="s3://bucket/runs"), tmp_path)) == 1
 
 
+def test_steps_that_name_the_service_share_the_folder_of_deployments(tmp_path: Path) -> None:
+    output, folder = tmp_path / "outputs" / "a-step", tmp_path / "deployments"
+    own = Mount(output, output, writable=True)
+    naming, other = step(tmp_path, "main.py", "--service-name", "eclss"), step(tmp_path, "main.py")
+    assert mounts_of(other, tmp_path, str(folder)) == [own]
+    assert not folder.exists()
+    assert mounts_of(naming, tmp_path, str(folder)) == [Mount(folder, folder, writable=True), own]
+    assert folder.is_dir()
+    assert mounts_of(naming, tmp_path) == [own]
+
+
 def test_step_reads_the_dataset_of_a_view(tmp_path: Path) -> None:
     views = {"outputs/inner": f"{tmp_path}/outputs/outer", "outputs/outer": f"{tmp_path}/data/d", "data/d": ""}
     for name, source in views.items():

@@ -51,7 +51,7 @@ def test_loop_collected_outputs_gate_and_exit_task_run(bench: Bench) -> None:
     assert summary.metrics == {"metrics": {"f1": 0.75}}
     assert summary.model is not None
     assert Path(summary.model).read_text() == "['archives/2021 f2021', 'archives/2022 f2022']"
-    assert summary.report == bench.work_dir / "last_run" / "report.html"
+    assert summary.report == bench.last_run / "report.html"
     assert summary.report.read_text() == "<html>report</html>"
     assert (bench.work_dir / "last_run" / "logs" / "deploy_to_kserve.log").read_text().startswith("deploying [")
     assert {step.log.name for step in summary.steps if step.log} >= {
@@ -108,14 +108,15 @@ def test_second_run_uses_the_cache_except_for_uncached_steps(bench: Bench) -> No
     assert states(summary) == ALL_RUN | CACHED
     assert bench.calls() == ["clean_up", "deploy", "list"]
     assert summary.metrics == {"metrics": {"f1": 0.75}}
-    assert summary.report == first.report
+    assert (summary.report, first.report) == (summary.folder / "report.html", first.folder / "report.html")
     before = {step.name: step for step in first.steps}
     for step in summary.steps:  # a cached step has the log and the figures of when it ran
         if step.state == "cached":
             assert step.seconds == pytest.approx(before[step.name].seconds, abs=0.5)
             assert step.seconds > 0
             assert step.peak_rss_mib == before[step.name].peak_rss_mib
-            assert (step.log, step.log and step.log.read_text()) == (before[step.name].log, logs[step.name])
+            assert step.log
+            assert (step.log.parent, step.log.read_text()) == (summary.folder / "logs", logs[step.name])
             assert f"{step.name}: cached (took " in bench.shown
     assert [step["cached"] for step in bench.document()["steps"]] == [False, True, True, True, False, False]
 
@@ -156,7 +157,7 @@ def test_failed_step_is_explained_and_the_exit_task_still_runs(bench: Bench) -> 
     assert (summary.status, summary.exit_code) == (RunStatus.FAILED, 1)
     assert "fail failed: error: no channel in the archive: choose another (exit code 2)" in bench.shown
     assert "a late line" in bench.shown
-    assert str(bench.work_dir / "last_run" / "logs" / "fail.log") in bench.shown
+    assert str(bench.last_run / "logs" / "fail.log") in bench.shown
     assert bench.document()["status"] == "failed"
 
 
@@ -207,8 +208,8 @@ def test_float_compared_with_a_whole_number_is_evaluated(bench: Bench) -> None:
 def test_outputs_of_old_runs_are_removed(bench: Bench) -> None:
     for number in range(6):
         bench.run(local_pipelines.whole, arguments={"prefix": f"p{number}"})
-    models = {path.parts[-3] for path in bench.work_dir.glob("outputs/*/train/model")}
-    assert len(models) <= 4
+    outputs = bench.work_dir / "outputs"
+    assert len({path.relative_to(outputs).parts[0] for path in outputs.glob("*/**/rows.txt")}) <= 4
     assert states(bench.run(local_pipelines.whole, arguments={"prefix": "p5"})) == ALL_RUN | CACHED
     assert states(bench.run(local_pipelines.whole, arguments={"prefix": "p0"})) == ALL_RUN
 
@@ -219,7 +220,7 @@ def test_a_run_that_is_not_finished_keeps_the_report_of_an_earlier_one(stopped: 
     assert report
     if stopped == "killed":
         assert _interrupted(bench, signal.SIGKILL)[0] == -signal.SIGKILL
-        assert not (report.parent / "summary.json").exists()
+        assert not (bench.last_run / "summary.json").exists()
     else:
         summary = bench.run(local_pipelines.failing)
         assert (summary.report, summary.earlier_report) == (None, report)
@@ -227,6 +228,27 @@ def test_a_run_that_is_not_finished_keeps_the_report_of_an_earlier_one(stopped: 
         assert (document["report"], document["earlier_report"]) == (None, str(report))
         assert f"report  {report} (of an earlier run, 20" in bench.shown
     assert report.read_text() == "<html>report</html>"
+    assert not (bench.last_run / "report.html").exists()
+
+
+def test_every_run_keeps_its_report_and_logs_until_newer_ones_push_it_out(bench: Bench) -> None:
+    deployed = bench.run(local_pipelines.whole)
+    first, second, third = (
+        bench.run(local_pipelines.whole, arguments={"threshold": "0.8"}, kept_runs=2) for _ in "123"
+    )
+    assert [summary.folder.exists() for summary in (first, second, third)] == [False, True, True]
+    assert f"removed  report and logs of {first.folder.name} ([paths] kept_runs" in bench.shown
+    assert bench.last_run == third.folder
+    for summary in (deployed, second, third):  # the last one that was deployed stays, too
+        assert summary.report and summary.report.is_file()
+        assert all(step.log and step.log.is_file() for step in summary.steps if step.state != "skipped")
+
+
+def test_the_model_of_a_run_that_stays_outlives_the_cache(bench: Bench) -> None:
+    model = bench.run(local_pipelines.whole).model
+    (bench.project / "requirements.txt").write_text("changed\n")
+    bench.run(local_pipelines.failing)
+    assert model and Path(model).exists()
 
 
 def test_without_a_cache_entry_of_this_release_a_cached_step_has_no_figures(bench: Bench) -> None:

@@ -28,7 +28,8 @@ def summarized(folder: Path, *records: StepRecord) -> tuple[RunSummary, dict[str
         started=STARTED,
         records=records,
         message="",
-        last_run=folder,
+        folder=folder,
+        earlier_report=None,
         rules=SummaryRules(),
     )
     write_summary(summary)
@@ -43,6 +44,15 @@ def test_conditions_of_the_deployment_are_kept(tmp_path: Path, checked: bool) ->
     summary, document = summarized(tmp_path, *([model, gate] if checked else [model]))
     assert document["gate"] == summary.gate == (GATE if checked else None)
     assert (document["model"], document["deployed"]) == ("model", False)
+
+
+@pytest.mark.parametrize("compared", [True, False])
+def test_the_comparison_with_the_deployed_model_is_kept(tmp_path: Path, compared: bool) -> None:
+    (tmp_path / "comparison").write_text('{"promoted": false, "reason": "it is worse"}')
+    artifact = dsl.Artifact(name="comparison", uri=str(tmp_path / "comparison"))
+    summary, document = summarized(tmp_path, *([record("compare-models", comparison=artifact)] if compared else []))
+    assert document["comparison"] == summary.comparison
+    assert document["comparison"] == ({"promoted": False, "reason": "it is worse"} if compared else None)
 
 
 def test_a_run_is_identified_by_what_its_first_step_wrote(tmp_path: Path) -> None:

@@ -91,11 +91,18 @@ class RunsApi:
 
     async def list_runs(self, request: web.Request) -> web.Response:
         """Return all runs; they are sorted only on request."""
-        found = [run for run in self.runs if self.namespaces[run["run_id"]] == request.query.get("namespace", "")]
+        experiment, namespace = request.query.get("experiment_id"), request.query.get("namespace", "")
+        if experiment:  # it has a namespace
+            found = [run for run in self.runs if run.get("experiment_id") == experiment]
+        else:
+            found = [run for run in self.runs if self.namespaces[run["run_id"]] == namespace]
         random.Random(1).shuffle(found)
         if request.query.get("sort_by") == "created_at desc":
             found.sort(key=lambda run: str(run["created_at"]), reverse=True)
-        return web.json_response({"runs": found[: int(request.query.get("page_size") or 20)], "total_size": len(found)})
+        first = int(request.query.get("page_token") or 0)
+        last = first + int(request.query.get("page_size") or 20)
+        rest = {"next_page_token": str(last)} if last < len(found) else {}
+        return web.json_response({"runs": found[first:last], "total_size": len(found), **rest})
 
     async def get_run(self, request: web.Request) -> web.Response:
         run = self._find(request)

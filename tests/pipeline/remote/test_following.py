@@ -1,5 +1,6 @@
 """Following runs to each kind of end, on a simulated platform."""
 
+import json
 import logging
 
 import pytest
@@ -235,8 +236,9 @@ def test_closed_deployment_gate_is_reported(platform: Platform, follow: Follow) 
         "I0102 03:04:05.678901       8 main.go:329] output ExecutorInput:{\n"
         '  "inputs":  {\n    "parameterValues":  {\n      "backend":  "kubernetes",\n'
         '      "gate_reason":  "composite F1 0.41 must be at least 0.99 (0.58 too low); of \\"a\\"",\n'
+        '      "gate_passed":  false,\n      "promotion_reason":  "the model does not pass the gate",\n'
         '      "headline":  "composite F1: 0.41 (95 %: 0.3 to 0.5)\\nalarms a day: 7",\n'
-        '      "passed":  false\n    }\n  }\n}\n'
+        '      "promoted":  false\n    }\n  }\n}\n'
     )
     told = follow(Moment("SUCCEEDED", {"list-archives": Task()}, gate_closed=True))
     assert told.code == 0
@@ -244,19 +246,34 @@ def test_closed_deployment_gate_is_reported(platform: Platform, follow: Follow) 
     assert lines["composite F1"] == "0.41 (95 %: 0.3 to 0.5)"
     assert lines["alarms a day"] == "7"
     assert lines["gate"] == 'failed: composite F1 0.41 must be at least 0.99 (0.58 too low); of "a"'
+    assert lines["promotion"] == "refused: the model does not pass the gate"
     assert lines["model"] == "not deployed (output of calibrate)"
     assert lines["report"].startswith(f"{platform.endpoint}/_/pipeline/?ns={PROFILE}#")
     assert "query" not in lines
     platform.api.pod_logs.clear()
     lines = last_lines(follow(Moment("SUCCEEDED", {"list-archives": Task()}, gate_closed=True)).out)
-    assert (lines["gate"], "composite F1" in lines) == ("failed: the report says why", False)
+    assert lines["promotion"] == "refused: the report says why"
+    assert not {"gate", "composite F1"} & lines.keys()
+
+
+def test_a_model_that_passes_the_gate_but_is_not_better_is_reported(platform: Platform, follow: Follow) -> None:
+    platform.api.pod_logs[gate_driver()] = json.dumps(
+        {
+            **{"gate_passed": True, "gate_reason": "composite F1 0.5 is at least 0.3"},
+            **{"promoted": False, "promotion_reason": "composite F1 0.5 against 0.6 of the deployed model"},
+        }
+    )
+    lines = last_lines(follow(Moment("SUCCEEDED", {"list-archives": Task()}, gate_closed=True)).out)
+    assert lines["gate"] == "passed: composite F1 0.5 is at least 0.3"
+    assert lines["promotion"] == "refused: composite F1 0.5 against 0.6 of the deployed model"
+    assert lines["model"] == "not deployed (output of calibrate)"
 
 
 def test_deployed_model_is_told_with_the_way_to_query_it(platform: Platform, follow: Follow) -> None:
     story = Moment("SUCCEEDED", {"deploy-to-kserve": Task()})
     lines = last_lines(follow(story).out)  # the log of the gate's pod is gone
-    assert {name: lines[name] for name in ("gate", "model", "query")} == {
-        "gate": "passed: the report says why",
+    assert {name: lines[name] for name in ("promotion", "model", "query")} == {
+        "promotion": "promoted: the report says why",
         "model": "deployed (output of calibrate)",
         "query": "docs/serving.md says how",
     }
@@ -265,6 +282,7 @@ def test_deployed_model_is_told_with_the_way_to_query_it(platform: Platform, fol
     )
     lines = last_lines(follow(story).out)
     assert lines["gate"] == "passed: composite F1 0.41 is at least 0.3"
+    assert lines["promotion"] == "promoted: the report says why"
     assert lines["model"] == f"deployed as loop in namespace {PROFILE} (output of calibrate)"
     assert f"query_model --url {platform.endpoint}/serving/{PROFILE}/loop --model-name loop --input" in lines["query"]
 

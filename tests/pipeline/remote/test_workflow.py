@@ -77,6 +77,11 @@ def test_paths_match_the_compiled_pipeline(tmp_path: Path) -> None:
         assert task in (parent if "onExit" in names else dag)["tasks"]
     steps = spec["components"][spec["root"]["dag"]["tasks"]["exit-handler-1"]["componentRef"]["name"]]["dag"]["tasks"]
     given = steps["deploy-if-good"]["inputs"]["parameters"]
-    for name, producer, key in (("gate_reason", "check-gate", "reason"), ("headline", "run-evaluation", "headline")):
+    for name, producer, key in (
+        ("gate_passed", "check-gate", "passed"),
+        ("gate_reason", "check-gate", "reason"),
+        ("promotion_reason", "compare-models", "promotion_reason"),
+        ("headline", "run-evaluation", "headline"),
+    ):
         assert given[name] == {"taskOutputParameter": {"producerTask": producer, "outputParameterKey": key}}
     assert {"service_name", "namespace"} <= given.keys()

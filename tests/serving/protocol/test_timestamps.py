@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from container_component_src.serving.protocol.errors import RequestError
-from container_component_src.serving.protocol.timestamps import timestamps_of
+from container_component_src.serving.protocol.timestamps import timestamp_of, timestamps_of
 
 NOON = 1_709_294_400_000_000_000  # 2024-03-01T12:00:00Z
 
@@ -21,6 +21,7 @@ NOON = 1_709_294_400_000_000_000  # 2024-03-01T12:00:00Z
 )  # fmt: skip
 def test_iso_8601_is_read(text: str) -> None:
     assert timestamps_of([text], 1)[0] // 10**9 == NOON // 10**9
+    assert timestamp_of(text) == timestamps_of([text], 1)[0]
 
 
 @pytest.mark.parametrize(
@@ -40,12 +41,16 @@ def test_iso_8601_is_read(text: str) -> None:
 def test_nothing_else_is_taken_for_a_time(text: str) -> None:
     with pytest.raises(RequestError, match=r"row 1, timestamp .*: not a time in ISO 8601"):
         timestamps_of(["2024-03-01", text], 2)
+    with pytest.raises(RequestError, match="neither ISO 8601 nor whole nanoseconds"):
+        timestamp_of(text)
 
 
 @pytest.mark.parametrize("time", [True, 1.7e18, None, float("nan"), [], {}, b"2024-03-01", datetime(2024, 3, 1)])
 def test_values_of_other_types_are_refused(time: object) -> None:
     with pytest.raises(RequestError, match="row 0, timestamp"):
         timestamps_of([time], 1)
+    with pytest.raises(RequestError, match="neither ISO 8601"):
+        timestamp_of(time)
 
 
 @pytest.mark.parametrize("time", [0, -1, 2024, 20240301, 1_709_294_400, 1_709_294_400_000_000, 2**63, 10**400])
@@ -62,4 +67,4 @@ def test_numbers_other_than_nanoseconds_are_refused(time: int) -> None:
 def test_what_python_writes_as_iso_8601_is_read(time: datetime, zone: timezone | None, separator: str) -> None:
     text = time.replace(tzinfo=zone).isoformat(separator)
     expected = pd.Timestamp(time.replace(tzinfo=zone or UTC)).as_unit("ns").value
-    assert timestamps_of([text], 1)[0] == expected
+    assert timestamps_of([text], 1)[0] == timestamp_of(text) == expected

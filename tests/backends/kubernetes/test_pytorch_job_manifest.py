@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from container_component_src.backends.kubernetes.training_manifest import manifest
+from container_component_src.backends.kubernetes.pytorch_job_manifest import manifest
 from container_component_src.cluster.step import Step
 from container_component_src.errors import InputError
 from container_component_src.steps.training import TrainingArguments, TrainingJob

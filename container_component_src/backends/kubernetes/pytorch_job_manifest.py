@@ -4,7 +4,7 @@ import math
 
 from kubeflow.training import models
 
-from container_component_src.backends.kubernetes.training_failure import CONTAINER
+from container_component_src.backends.kubernetes.pytorch_job_failure import CONTAINER
 from container_component_src.cluster.access import Manifest, to_manifest
 from container_component_src.cluster.kinds import PYTORCH_JOB
 from container_component_src.cluster.pods import check, container, pod_template, reachable
@@ -53,13 +53,13 @@ def _run_policy(job: TrainingJob) -> models.KubeflowOrgV1RunPolicy:
 
 
 def _replicas(step: Step, pods: PodSettings, job: TrainingJob, count: int) -> models.KubeflowOrgV1ReplicaSpec:
-    main = container(CONTAINER, pods, training_command(_in_pods(job.arguments)), step.run_id)
+    main = container(CONTAINER, pods, training_command(in_pods(job.arguments)), step.run_id)
     template = pod_template(pods, main, step.labels, active_deadline_seconds=math.ceil(job.timeout))
     template.spec.restart_policy = None  # the operator sets that of the replica, and warns if there is one here
     return models.KubeflowOrgV1ReplicaSpec(replicas=count, restart_policy="Never", template=template)
 
 
-def _in_pods(arguments: TrainingArguments) -> TrainingArguments:
+def in_pods(arguments: TrainingArguments) -> TrainingArguments:
     """Return the arguments of a replica; a single one needs no rendezvous."""
     uris = {name: reachable(getattr(arguments, name)) for name in ("train_df_path", "val_df_path", "model_output_file")}
     return arguments.model_copy(update={**uris, "run_as_pytorchjob": arguments.num_gpu_nodes > 1})

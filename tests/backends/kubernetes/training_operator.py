@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from tests.backends.kubernetes.katib_controller import condition
 from tests.cluster.emulator import Emulator
@@ -221,8 +221,20 @@ class TrainingOperator:
             self.emulator.patch("PyTorchJob", name, {"status": status})
 
 
+class Controller(Protocol):
+    """What acts on objects until it is stopped."""
+
+    stopped: threading.Event
+
+    def run(self) -> None:
+        """Act until stopped."""
+
+
+C = TypeVar("C", bound=Controller)
+
+
 @contextmanager
-def playing(controller: TrainingOperator) -> Iterator[TrainingOperator]:
+def playing(controller: C) -> Iterator[C]:
     """Run the controller until the block ends."""
     thread = threading.Thread(target=controller.run)
     thread.start()

@@ -1,0 +1,141 @@
+"""Training on a cluster with Kubeflow Trainer: a TrainJob of the training program with one pod per node."""
+
+import logging
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import click
+
+from container_component_src.backends.kubernetes.context import JobContext
+from container_component_src.backends.kubernetes.pod_failures import PodFailures, is_deleted, may_be_consequence
+from container_component_src.backends.kubernetes.pytorch_job_manifest import DEADLINE_MARGIN
+from container_component_src.backends.kubernetes.train_job_manifest import NODE, manifest, runtime
+from container_component_src.cluster.access import Cluster, Manifest
+from container_component_src.cluster.conditions import condition_of, is_true, states
+from container_component_src.cluster.kinds import TRAIN_JOB, TRAINING_RUNTIME
+from container_component_src.cluster.logs import follow_log, list_pods
+from container_component_src.cluster.owned_objects import owned_object
+from container_component_src.cluster.start_up import StartUp
+from container_component_src.errors import InputError, StepError
+from container_component_src.steps.training import TrainingJob
+
+JOB_LABEL = "jobset.sigs.k8s.io/jobset-name"  # set by JobSet on pods
+FIRST_POD = f"{{}}-{NODE}-0-0"  # start of the name of the first pod, given the name of the job
+_COUNTS = ("active", "ready", "succeeded", "failed")  # of a job's status, in the order of its life
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainJobTrainer:
+    """Trains as a TrainJob of Kubeflow Trainer, with a TrainingRuntime of its own."""
+
+    context: JobContext
+
+    def train(self, job: TrainingJob) -> None:
+        """Run a training until it ends; the output of the first pod appears on stdout as it comes.
+
+        Raises:
+            InputError: The job cannot be built from these options, or a pod refused its input.
+            StepError: The API refused something, a pod failed, or the job took too long or was deleted.
+        """
+        cluster, step, pods = self.context.cluster, self.context.step, self.context.pods
+        description, wanted = runtime(step, pods, job), manifest(step, pods, job)
+        name = wanted["metadata"]["name"]
+        with (
+            owned_object(cluster, step, TRAINING_RUNTIME, description, lambda _: False, resumable=True),
+            owned_object(cluster, step, TRAIN_JOB, wanted, _has_failed, resumable=True),
+        ):
+            logger.info("TrainJob %s: %d nodes", name, job.arguments.num_gpu_nodes)
+            with follow_log(cluster, partial(_first_pod, cluster, name), NODE, click.echo):
+                watch = _Watch(cluster, name)
+                failed = watch.wait(job)
+            if failed:
+                raise watch.error(failed)
+
+
+def _has_failed(found: Manifest) -> bool:
+    """Return whether a job has failed, so that it cannot be adopted."""
+    return is_true(found, "Failed")
+
+
+def _pods(cluster: Cluster, job: str) -> list[Any]:
+    return list_pods(cluster, f"{JOB_LABEL}={job}")
+
+
+def _first_pod(cluster: Cluster, job: str) -> str:
+    """Return the name of the first pod, which ends at random; empty if there is none."""
+    names = (str(pod.metadata.name) for pod in _pods(cluster, job))
+    return next((name for name in names if name.startswith(f"{FIRST_POD.format(job)}-")), "")
+
+
+@dataclass
+class _Watch:
+    """What has been seen of a job.
+
+    Attributes:
+        cluster: Cluster of the job.
+        name: Its name.
+        running: Names of the pods that ran at the last look.
+        lost: Names of the pods that were deleted first, before any pod failed.
+    """
+
+    cluster: Cluster
+    name: str
+    running: set[str] = field(default_factory=set)
+    lost: set[str] = field(default_factory=set)
+
+    def wait(self, job: TrainingJob) -> Manifest | None:
+        """Wait until the job has ended, and return it if it has failed."""
+        start_up = StartUp(self.cluster, f"TrainJob {self.name}")
+        timeout, fix = job.timeout + DEADLINE_MARGIN, "see that its pods start, or raise --job-timeout"
+        progress = ""
+        for found in states(self.cluster, TRAIN_JOB, self.name, timeout, f"TrainJob {self.name} to end", fix=fix):
+            if is_true(found, "Complete"):
+                return None
+            if _has_failed(found):
+                return found
+            if progress != (progress := _progress(found)):
+                logger.info("TrainJob %s: %s", self.name, progress or "waits for its pods")
+            if not is_true(found, "Suspended"):  # a queue holds it back, as long as it takes
+                start_up.check(self._look(), job.arguments.num_gpu_nodes, [self.name, f"{self.name}-{NODE}-0"])
+        raise AssertionError  # `states` ends with an error
+
+    def _look(self) -> list[Any]:
+        """Return the pods, and remember those that run and those that were lost since the last look."""
+        pods = _pods(self.cluster, self.name)
+        present = {str(pod.metadata.name) for pod in pods if not is_deleted(pod)}
+        # Once a pod is lost or has failed, the others are deleted.
+        if not self.lost and all(pod.status.phase != "Failed" for pod in pods):
+            self.lost = self.running - present
+        self.running = {str(pod.metadata.name) for pod in pods if pod.status.phase == "Running"} & present
+        return pods
+
+    def error(self, failed: Manifest) -> StepError | InputError:
+        """Return why the job failed: a pod that ended with an error, or what happened to its pods.
+
+        Trainer reports a failure some seconds after the first failed pod, and keeps only that pod.
+        """
+        failures = PodFailures(self.cluster, NODE, _pods(self.cluster, self.name))
+        first = failures.first()
+        if first is None or may_be_consequence(first[0]):
+            if outside := failures.outside_cause():
+                return StepError(outside)
+            if self.lost:
+                which = f"pod {' or '.join(sorted(self.lost))} of the training"
+                cause = "a drained node, preemption, or by hand"
+                return StepError(f"{which} was deleted while it ran ({cause})", fix="run the step again")
+        if first:
+            return failures.error(*first)
+        condition = condition_of(failed, "Failed")
+        fix = "raise --job-timeout" if "DeadlineExceeded" in f"{condition}" else ""
+        return StepError(f"TrainJob {self.name} failed: {condition.get('message') or condition.get('reason')}", fix=fix)
+
+
+def _progress(found: Manifest) -> str:
+    """Return the state of a job in words; it has no condition for running."""
+    if is_true(found, "Suspended"):
+        return "suspended by a queue"
+    counts: Manifest = next(iter(found.get("status", {}).get("jobsStatus") or []), {})
+    return ", ".join(f"{counts[count]} {count}" for count in _COUNTS if counts.get(count))

@@ -1,0 +1,93 @@
+import asyncio
+import json
+from http import HTTPStatus
+from pathlib import Path
+
+import httpx
+import pytest
+
+from container_component_src.alarms.alarm import Alarm
+from container_component_src.alarms.files import to_ndjson
+from container_component_src.errors import InputError, StepError
+from container_component_src.stream.persistence import persist
+from container_component_src.stream.sinks import FileSink, StdoutSink, WebhookSink
+from tests.alarms.alarms import ALARM
+
+
+@pytest.fixture
+def alarms() -> list[Alarm]:
+    return [ALARM, ALARM.model_copy(update={"id": "other"})]
+
+
+async def write(path: Path, alarms: list[Alarm], length: int | None = None) -> int:
+    sink = FileSink(str(path))
+    sink.resume(length)
+    async with sink:
+        await sink.write(alarms)
+        return sink.sync()
+
+
+def test_a_file_is_cut_to_its_length_in_the_state(alarms: list[Alarm], tmp_path: Path) -> None:
+    file = tmp_path / "new" / "events.ndjson"
+    length = asyncio.run(write(file, alarms[:1]))
+    asyncio.run(write(file, alarms))
+    assert asyncio.run(write(file, alarms[1:], length)) == file.stat().st_size
+    assert file.read_text() == to_ndjson(alarms)
+
+
+def test_a_file_that_is_shorter_than_in_the_state_is_another_one(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"events: 0 bytes, but 7 when the state was written"):
+        asyncio.run(write(tmp_path / "events", [], 7))
+
+
+def test_two_streams_do_not_share_a_file(tmp_path: Path) -> None:
+    async def both() -> None:
+        async with FileSink(str(tmp_path / "events")), FileSink(str(tmp_path / "events")):
+            pass
+
+    with pytest.raises(InputError, match="another stream writes it"):
+        asyncio.run(both())
+
+
+def test_stdout(alarms: list[Alarm], capsys: pytest.CaptureFixture[str]) -> None:
+    asyncio.run(StdoutSink().write(alarms))
+    assert capsys.readouterr().out == to_ndjson(alarms)
+
+
+class Receiver:
+    """Takes requests of the webhook, and answers some with an error."""
+
+    def __init__(self, *statuses: int) -> None:
+        self._statuses = list(statuses)
+        self.requests: list[httpx.Request] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        status = self._statuses.pop(0) if self._statuses else HTTPStatus.NO_CONTENT
+        if not status:
+            raise httpx.ConnectError("refused")
+        return httpx.Response(status, text="why")
+
+
+async def post(receiver: Receiver, alarms: list[Alarm], seconds: float) -> None:
+    async with WebhookSink("http://host/alarms", "token", 5) as sink:
+        sink._client = httpx.AsyncClient(transport=httpx.MockTransport(receiver), headers=sink._client.headers)
+        await persist(lambda: sink.write(alarms), seconds)
+
+
+def test_events_are_posted_again_until_they_are_taken(alarms: list[Alarm]) -> None:
+    receiver = Receiver(503, 0, 200)
+    asyncio.run(post(receiver, alarms, 60))
+    bodies = [json.loads(request.content)["id"] for request in receiver.requests]
+    assert bodies == [alarms[0].id] * 3 + [alarms[1].id]
+    assert {request.headers["authorization"] for request in receiver.requests} == {"Bearer token"}
+
+
+@pytest.mark.parametrize(("statuses", "error", "seconds"), [((503,) * 9, StepError, 0), ((404,), InputError, 60)])
+def test_a_receiver_that_does_not_take_events(
+    statuses: tuple[int, ...], error: type[Exception], seconds: float, alarms: list[Alarm]
+) -> None:
+    receiver = Receiver(*statuses)
+    with pytest.raises(error, match=f"--webhook: {statuses[0]} why"):
+        asyncio.run(post(receiver, alarms, seconds))
+    assert len(receiver.requests) == 1

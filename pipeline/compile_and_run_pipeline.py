@@ -33,7 +33,15 @@ try:
     from container_component_src.steps.parameters import check_parameters
     from container_component_src.steps.shared import Origin
     from container_component_src.values import in_home
-    from pipeline.options import PIPELINE_FILE, HomePath, Options, check_options, parse_parameters
+    from pipeline.options import (
+        PIPELINE_FILE,
+        HomePath,
+        Options,
+        check_options,
+        config_option,
+        parse_parameters,
+        trust_options,
+    )
     from pipeline.origin import origin_of
 except ModuleNotFoundError as missing:
     if __name__ != "__main__":
@@ -59,13 +67,7 @@ PROJECT_ROOT = Path(__file__).resolve().parents[1]
     show_default=True,
     help="Where --compile-only writes the YAML.",
 )
-@click.option(
-    "--config",
-    "config_file",
-    type=HomePath(path_type=Path, dir_okay=False),
-    default=PROJECT_ROOT / "config.toml",
-    help="Configuration file; config.toml of the project by default.",
-)
+@config_option
 @click.option("--param", "parameters", multiple=True, metavar="NAME=VALUE", help="Set a pipeline parameter.")
 @click.option("--no-cache", is_flag=True, help="Run every step, even if an earlier run has its result.")
 @click.option(
@@ -82,13 +84,7 @@ PROJECT_ROOT = Path(__file__).resolve().parents[1]
 @click.option("--list-schedules", is_flag=True, help="List the schedules of the namespace.")
 @click.option("--disable-schedule", default="", metavar="NAME", help="Disable the schedule of this name.")
 @click.option("--skip-preflight", is_flag=True, help="Submit without checking image and inputs.")
-@click.option(
-    "--ca-bundle",
-    type=HomePath(path_type=Path),
-    metavar="FILE",
-    help="With --remote: PEM file of the certificate authority to trust.",
-)
-@click.option("--insecure", is_flag=True, help="With --remote: trust any certificate.")
+@trust_options
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context
 def compile_and_run_pipeline(context: click.Context, /, **options: Any) -> int:

@@ -40,8 +40,9 @@ _RUN_FIRST = "run the pipeline to its end with `make run`"
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def console_of_last_run(config_file: Path, port: int, debug: bool) -> None:
     """Open the operator's console on the alarms of the last local run; Ctrl-C stops it."""
-    work_dir = PROJECT_ROOT / load_settings(config_file).paths.work_dir
-    arguments = last_console(work_dir, port)
+    paths = load_settings(config_file).paths
+    work_dir = PROJECT_ROOT / paths.work_dir
+    arguments = last_console(work_dir, port, paths.feedback)
     if arguments.payload_log and not Path(arguments.payload_log).exists():
         click.echo("scoring the test set, for measured and expected values")
         write_test_set(_artifacts(work_dir)["scaled_test"], arguments.bundle, Path(arguments.payload_log))
@@ -52,12 +53,13 @@ def console_of_last_run(config_file: Path, port: int, debug: bool) -> None:
         click.echo("stopped")
 
 
-def last_console(work_dir: Path, port: int) -> Console:
+def last_console(work_dir: Path, port: int, feedback: str = "") -> Console:
     """Return the arguments of the console of the last run.
 
     Args:
         work_dir: Folder of local runs.
         port: Port to listen on.
+        feedback: Table of verdicts of the configuration; empty: `feedback.csv` in the folder.
 
     Raises:
         InputError: There is no run, or it has no alarms.
@@ -69,7 +71,7 @@ def last_console(work_dir: Path, port: int) -> Console:
         alarms=artifacts["alarms"],
         bundle=artifacts["calibrated_model"],
         payload_log=str(work_dir / LAST_RUN / "payload_log") if scored else "",
-        feedback=str(work_dir / "feedback.csv"),
+        feedback=feedback or str(work_dir / "feedback.csv"),
         port=port,
         **({"title": title} if title else {}),
     )

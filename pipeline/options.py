@@ -1,8 +1,9 @@
 """The options of `compile_and_run_pipeline.py`, and which of them go together."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -10,7 +11,9 @@ from click.core import ParameterSource
 from container_component_src.errors import InputError
 from container_component_src.values import in_home
 
+PROJECT_ROOT = Path(__file__).resolve().parents[1]
 PIPELINE_FILE = "columbus-eclss-ad-pipeline.yaml"  # also the name that the UI and --upload propose for the pipeline
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 class HomePath(click.Path):
@@ -21,6 +24,20 @@ class HomePath(click.Path):
         if "\0" in str(value):
             self.fail("a path has a null character", param, ctx)
         return super().convert(in_home(str(value)), param, ctx)
+
+
+def config_option(command: _Command) -> _Command:
+    """Add the option that names the configuration."""
+    default, kind = PROJECT_ROOT / "config.toml", HomePath(path_type=Path, dir_okay=False)
+    text = "Configuration file; config.toml of the project by default."
+    return click.option("--config", "config_file", type=kind, default=default, help=text)(command)
+
+
+def trust_options(command: _Command) -> _Command:
+    """Add the options that say which certificates of a platform are trusted."""
+    text = "With --remote: PEM file of the certificate authority to trust."
+    authority = click.option("--ca-bundle", type=HomePath(path_type=Path), metavar="FILE", help=text)
+    return authority(click.option("--insecure", is_flag=True, help="With --remote: trust any certificate.")(command))
 
 
 @dataclass(frozen=True)

@@ -116,7 +116,7 @@ def build_pipeline(
                 hyperparameters=tuning.outputs["best_hyperparameters"],
                 pods=tasks.pods(resources.training),
                 job_timeout=limits.training_hours * 3600,
-                training_api=settings.platform.training_api,
+                training_api=settings.platform.training_api.value,
             )
             calibration = run(
                 Calibrate,

@@ -1,8 +1,10 @@
 """Folders of local runs: `runs/ID` has summary, pages and logs of one, and `last_run` is a link to the last of them."""
 
+import contextlib
 import fcntl
 import json
 import shutil
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -57,13 +59,15 @@ def read_runs(*work_dirs: Path) -> list[PastRun]:
     return sorted(runs, key=lambda run: run.started or _EARLIEST, reverse=True)
 
 
-def _runs(work_dir: Path) -> list[PastRun]:
+def _runs(work_dir: Path) -> Iterator[PastRun]:
     folders = [folder for folder in work_dir.glob(f"{RUNS}/*") if folder.is_dir()]
     last_run = work_dir / LAST_RUN
     if last_run.is_dir() and not last_run.is_symlink():  # of an earlier release
         folders.append(last_run)
     under_way = last_run.resolve() if _in_use(work_dir) else None
-    return [read_run(folder, "running" if folder.resolve() == under_way else "killed") for folder in folders]
+    for folder in folders:
+        with contextlib.suppress(FileNotFoundError):  # a run that has just ended removes old folders
+            yield read_run(folder, "running" if folder.resolve() == under_way else "killed")
 
 
 def read_run(folder: Path, otherwise: str = "killed") -> PastRun:

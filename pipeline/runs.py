@@ -14,7 +14,7 @@ from container_component_src.errors import InputError
 from container_component_src.settings import load_settings
 from pipeline.history import PastRun, compare, find_run
 from pipeline.history_table import show_comparison, show_runs
-from pipeline.options import HomePath
+from pipeline.options import config_option, trust_options
 from pipeline.run_folders import read_runs
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
@@ -39,13 +39,7 @@ class Options:
 
 
 @click.command(context_settings={"max_content_width": 120})
-@click.option(
-    "--config",
-    "config_file",
-    type=HomePath(path_type=Path, dir_okay=False),
-    default=PROJECT_ROOT / "config.toml",
-    help="Configuration of the runs; config.toml of the project by default.",
-)
+@config_option
 @click.option(
     "--compare", "compared", nargs=2, metavar="ID ID", help="Compare two runs; the first characters are enough."
 )
@@ -58,13 +52,7 @@ class Options:
 @click.option(
     "--experiment", default="columbus-eclss-ad", show_default=True, help="With --cluster or --remote: their experiment."
 )
-@click.option(
-    "--ca-bundle",
-    type=HomePath(path_type=Path),
-    metavar="FILE",
-    help="With --remote: PEM file of the certificate authority to trust.",
-)
-@click.option("--insecure", is_flag=True, help="With --remote: trust any certificate.")
+@trust_options
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def runs(**options: Any) -> None:
     """List the last runs: start, status, metrics, whether the model was deployed, commit and changed parameters.

@@ -25,7 +25,7 @@ from container_component_src.steps.serving import HTTP_PORT, Hosting, PayloadLog
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.timestamps import to_iso
 from container_component_src.values import in_home
-from pipeline.options import HomePath
+from pipeline.options import config_option
 from pipeline.outcome import from_here, query_command, service_name
 from pipeline.run_folders import LAST_RUN, SUMMARY
 
@@ -34,13 +34,7 @@ _RUN_FIRST = "run the pipeline to its end with `make run`"
 
 
 @click.command(context_settings={"max_content_width": 120})
-@click.option(
-    "--config",
-    "config_file",
-    type=HomePath(path_type=Path, dir_okay=False),
-    default=PROJECT_ROOT / "config.toml",
-    help="Configuration of the run; config.toml of the project by default.",
-)
+@config_option
 @click.option("--port", type=click.IntRange(1, 65_535), default=HTTP_PORT, show_default=True, help="Port to listen on.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def serve_last_model(config_file: Path, port: int, debug: bool) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 import orjson
 from fastapi import APIRouter, FastAPI, Header, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import StringConstraints
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.middleware.gzip import GZipMiddleware
@@ -19,7 +19,7 @@ from container_component_src.alarms.alarm import Alarm
 from container_component_src.console.access import Access
 from container_component_src.console.guard import Guard
 from container_component_src.console.hub import Hub
-from container_component_src.console.pages import STATIC, login_routes, render
+from container_component_src.console.pages import login_routes, page_routes
 from container_component_src.console.series import Ranges, alarm_series
 from container_component_src.console.sources import Sources
 from container_component_src.console.state import State, shown_verdict
@@ -120,7 +120,8 @@ def create_app(live: Live, access: Access) -> FastAPI:
         live.watching.cancel()
 
     app = FastAPI(lifespan=lifespan, openapi_url=None)
-    app.include_router(_routes(live, access))
+    app.include_router(_routes(live))
+    app.include_router(page_routes(live.arguments.title, access.needed))
     app.include_router(login_routes(live.arguments.title, access))
     app.add_middleware(GZipMiddleware, minimum_size=10_000)
     app.add_middleware(Guard, access=access, on_loopback=live.arguments.on_loopback)  # the outermost one
@@ -131,24 +132,13 @@ def create_app(live: Live, access: Access) -> FastAPI:
     return app
 
 
-def _routes(live: Live, access: Access) -> APIRouter:
+def _routes(live: Live) -> APIRouter:
     routes = APIRouter()
-
-    @routes.get("/")
-    async def page() -> Response:
-        return HTMLResponse(render("page.html.jinja", title=live.arguments.title, signed_in=access.needed))
 
     @routes.get("/healthz")
     async def health() -> Response:
         fine = live.watching is not None and not live.watching.done()
         return JSONResponse({"status": "ok" if fine else "the files are no longer read"}, 200 if fine else 503)
-
-    @routes.get("/static/{name}")
-    async def static(name: str) -> Response:
-        if name not in STATIC:
-            raise HTTPException(404, "no such file")
-        content, kind = STATIC[name]
-        return Response(content, media_type=kind, headers={"cache-control": "no-cache"})
 
     @routes.get("/api/state")
     async def state() -> Response:

@@ -1,5 +1,6 @@
 """What every request must pass before it reaches the console: host, size, origin, and a session or the token."""
 
+import asyncio
 import logging
 from collections.abc import MutableMapping
 from http.cookies import CookieError, SimpleCookie
@@ -16,6 +17,7 @@ from container_component_src.steps.console import is_loopback
 
 COOKIE = "console_session"
 MOST_BODY_BYTES = 16 * 2**10
+READ_SECONDS = 30.0  # for a part of a request
 PUBLIC = ("/login", "/healthz", "/static/")  # what needs no session
 SECURITY_HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -126,12 +128,16 @@ def _names_this_machine(host: str) -> bool:
 
 
 def _limited(receive: Receive) -> Receive:
-    """Count the bytes of a body that does not say how long it is."""
-    total = 0
+    """Limit the bytes of a body, which need not say how long it is, and the time until its next part."""
+    total, complete = 0, False
 
     async def counted() -> MutableMapping[str, Any]:
-        nonlocal total
-        message = await receive()
+        nonlocal total, complete
+        try:
+            message = await asyncio.wait_for(receive(), None if complete else READ_SECONDS)
+        except TimeoutError:
+            raise HTTPException(408, "the request is not complete") from None
+        complete = not message.get("more_body")
         total += len(message.get("body", b""))
         if total > MOST_BODY_BYTES:
             raise HTTPException(413, _too_large())

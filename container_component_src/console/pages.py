@@ -4,7 +4,7 @@ from functools import cache
 from importlib import resources
 from urllib.parse import parse_qs
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -34,6 +34,29 @@ def render(template: str, **values: object) -> str:
 def _environment() -> Environment:
     loader = PackageLoader(__package__, "template")
     return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+
+
+def page_routes(title: str, signed_in: bool) -> APIRouter:
+    """Return the routes of the page and its files.
+
+    Args:
+        title: Title of the page.
+        signed_in: Whether operators have signed in, and so can sign out.
+    """
+    routes = APIRouter()
+
+    @routes.get("/")
+    async def page() -> Response:
+        return HTMLResponse(render("page.html.jinja", title=title, signed_in=signed_in))
+
+    @routes.get("/static/{name}")
+    async def static(name: str) -> Response:
+        if name not in STATIC:
+            raise HTTPException(404, "no such file")
+        content, kind = STATIC[name]
+        return Response(content, media_type=kind, headers={"cache-control": "no-cache"})
+
+    return routes
 
 
 def login_routes(title: str, access: Access) -> APIRouter:

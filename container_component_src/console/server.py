@@ -1,19 +1,24 @@
 """The server of the console."""
 
+import asyncio
 import logging
 import os
 import socket
 import time
+from functools import partial
+from typing import cast
 
 import uvicorn
 from fastapi import FastAPI
 
 from container_component_src.console.access import Access, read_token
 from container_component_src.console.app import Live, create_app
+from container_component_src.console.guard import READ_SECONDS
 from container_component_src.console.sources import Sources
 from container_component_src.errors import InputError
 from container_component_src.model.bundle_info import open_info
 from container_component_src.report.signals import training_ranges
+from container_component_src.serving.server.connections import LimitedConnection
 from container_component_src.steps.console import Console
 
 MOST_CONNECTIONS = 256
@@ -44,6 +49,7 @@ def server_config(app: FastAPI, arguments: Console) -> uvicorn.Config:
     """Return the settings of the server."""
     return uvicorn.Config(
         app,
+        http=cast("type[asyncio.Protocol]", partial(LimitedConnection, read_timeout=READ_SECONDS)),
         host=arguments.host,
         port=arguments.port,
         log_config=None,

@@ -1,4 +1,7 @@
-"""Drift between calibration and test data, by the frequency of false alarms and by the scores."""
+"""Drift between calibration and test data, by the frequency of false alarms and by the scores.
+
+The drift of channels, and of telemetry other than the test set, is found by the package `drift`.
+"""
 
 import logging
 

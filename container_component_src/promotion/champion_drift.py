@@ -33,8 +33,8 @@ class DriftCheck:
     def reasons(self, champion: Bundle, events: Sequence[Event]) -> tuple[str, ...] | None:
         """Return why the data of a model counts as drifted since its training; empty if it does not, None if unknown.
 
-        Anomalies are no drift, so rows within events do not count. The test set would not do: it has the rows close to
-        events alone, in which scores are higher than usual.
+        Anomalies and rare nominal events are no drift, so rows within them do not count. The test set would not do: it
+        has the rows close to events alone, in which scores are higher than usual.
         """
         if not self.telemetry_uri:
             return None

@@ -102,7 +102,7 @@ def _side_by_side(
             interval=gains.get("composite_f1"),
         ),
         gains=gains,
-        drift=drift.reasons(champion[1], test.manifest.events),
+        drift=drift.reasons(champion[1], (*test.manifest.events, *test.manifest.rare_nominal)),
     )
 
 

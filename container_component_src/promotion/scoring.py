@@ -103,6 +103,6 @@ def score_model(uri: str, bundle: Bundle, test: Dataset, since: int, seed: int) 
     frames = scored_frames(bundle.for_many_rows().scorer, info.smoother(), rows)
     scored = [(item.frame.timestamps, item.smoothed, item.frame.labels) for item in frames]
     timestamps, smoothed, labels = (np.concatenate(parts) for parts in zip(*scored, strict=True))
-    data = LabelledScores(timestamps, smoothed, labels, test.manifest.events)
+    data = LabelledScores(timestamps, smoothed, labels, test.manifest.events, test.manifest.rare_nominal)
     alarms = FoundAlarms.by(info.calibrated.rule, data)
-    return ScoredModel(uri, bundle, alarms, resample(data, seed, alarms))
+    return ScoredModel(uri, bundle, alarms, resample(alarms.data, seed, alarms))

@@ -57,7 +57,7 @@ def time_figure(series: Series, result: EvaluationResult, rule: AlarmRule, alarm
             "shapes": [
                 *_window_shapes(series, result),
                 *_event_shapes(result.events),
-                *(_area(event.start, event.end, "@slate/0.16") for event in result.rare_nominal[:_MOST_SHAPES]),
+                *(_event_shape(event.start, event.end, "@slate") for event in result.rare_nominal[:_MOST_SHAPES]),
                 *threshold_lines(result, "y", rule),
             ],
             "hovermode": "closest",
@@ -212,13 +212,11 @@ def _window_shapes(series: Series, result: EvaluationResult) -> list[Figure]:
 
 
 def _event_shapes(events: Sequence[EventResult]) -> list[Figure]:
-    return [
-        {
-            **_area(event.start, event.end, f"{_colour(event.detected)}/0.16"),
-            "line": {"color": f"{_colour(event.detected)}/0.4", "width": 1},
-        }
-        for event in events[:_MOST_SHAPES]
-    ]
+    return [_event_shape(event.start, event.end, _colour(event.detected)) for event in events[:_MOST_SHAPES]]
+
+
+def _event_shape(start: int, end: int, colour: str) -> Figure:
+    return {**_area(start, end, f"{colour}/0.16"), "line": {"color": f"{colour}/0.4", "width": 1}}
 
 
 def _colour(detected: bool) -> str:

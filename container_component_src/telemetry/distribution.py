@@ -19,6 +19,7 @@ from container_component_src.values import Frozen
 LEVELS = (0.005, 0.01, 0.025, *(step / 20 for step in range(1, 20)), 0.975, 0.99, 0.995)
 LEAST_PARTS = 8  # from which a variation is measured
 LEAST_ROWS = 32  # of a part on average
+_GROWTH_LENGTHS = 3  # doublings of the length from which the growth beyond the longest one is taken
 _LEAST_DISTANCE = 1e-9  # of a part, so that equal ones have a number of rows
 _ROOM = 1e-6  # around all values, as a share of their range and of their size, for rounding
 _LEAST_ROOM = 1e-30
@@ -72,16 +73,21 @@ class Distribution(Frozen):
     def independent_rows(self, days: float) -> float | None:
         """Return how many independent values would be as far from the distribution as a part of a length in days.
 
-        Between two known lengths, the number is interpolated on logarithmic scales. Beyond them, it is proportional to
-        the length, and the distribution itself is known no better than from as many values as its own length has.
-        None: unknown.
+        Between two known lengths, the number is interpolated on logarithmic scales; below them, it is proportional to
+        the length. Above them, it grows as it does between the longest known lengths: in proportion to the length only
+        if neighbouring parts are independent. The distribution itself is known no better than from as many values as
+        its own length has. None: unknown.
         """
         if not self.part_days or days <= 0:
             return None
-        known = np.clip(days, self.part_days[0], self.part_days[-1])
-        rows = np.exp(np.interp(np.log(known), np.log(self.part_days), np.log(self.part_rows))) * days / known
-        own = self.part_rows[-1] * max(self.days / self.part_days[-1], 1)
-        return float(1 / (1 / rows + 1 / own))
+        return 1 / (1 / self._rows_at(days) + 1 / self._rows_at(max(self.days, self.part_days[-1])))
+
+    def _rows_at(self, days: float) -> float:
+        lengths, rows = np.log(self.part_days), np.log(self.part_rows)
+        length, before = np.log(days), max(-1 - _GROWTH_LENGTHS, -len(rows))
+        growth = np.clip((rows[-1] - rows[before]) / max(lengths[-1] - lengths[before], np.log(2)), 0, 1)
+        beyond = growth * max(length - lengths[-1], 0) + min(length - lengths[0], 0)
+        return float(np.exp(np.interp(length, lengths, rows) + beyond))
 
     def usual_outside(self, days: float) -> float:
         """Return the largest share of the values of a part of a length in days outside the range of all others.

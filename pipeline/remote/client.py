@@ -89,7 +89,7 @@ def notebook_client(environment: Mapping[str, str] = os.environ) -> kfp.Client:
     if not token.is_file():
         raise InputError(
             f"this is not a Kubeflow notebook with access to pipelines (no token at {token})",
-            fix=f"{NOTEBOOK_FIX}; elsewhere use --local, --remote or --compile-only",
+            fix=f"{NOTEBOOK_FIX}; elsewhere use --remote, or to run the pipeline --local or --compile-only",
         )
     host = environment.get("KF_PIPELINES_ENDPOINT", API_IN_CLUSTER)
     with warnings.catch_warnings():

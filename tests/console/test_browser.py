@@ -1,21 +1,30 @@
 """The page in a real browser."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 from container_component_src.alarms.tracker import AlarmState
+from container_component_src.steps.calibration import Smoothing
 from container_component_src.telemetry.verdicts import read_feedback
 from tests.console.consoles import CHANNELS, START, TOKEN, alarm, append, drift, payload, write_payload
 from tests.console.served import served
 from tests.programs import program
+from tests.serving.bundles import make_bundle
+from tests.serving.reference_alarms import RULE, telemetry
+from tests.stream.streams import last_events, lines
 
 pytestmark = pytest.mark.slow
 
+PROJECT = Path(__file__).resolve().parents[2]
 HOSTILE = '<img src=x onerror="document.title=`hacked`"><script>document.title="hacked"</script>'
-PHONE = {"width": 390, "height": 844}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +48,7 @@ def page(browser: Browser) -> Iterator[Page]:
     assert problems == []
 
 
-def files(folder: Path) -> dict[str, str]:
+def files(folder: Path) -> dict[str, Any]:
     """Write a payload log and a check for drift, and return the options that name them."""
     write_payload(folder / "log", payload(START, 600, dead=CHANNELS[1:]))
     drift(CHANNELS[0]).write(str(folder / "drift.json"))
@@ -66,6 +75,41 @@ def test_alarms_appear_and_change_while_the_events_are_written(page: Page, tmp_p
         expect(page.locator("#count-open")).to_have_text("0")
         order = page.locator(".alarm .when").all_inner_texts()
         assert sorted(order) == ["2023-11-15 12:00:00", "2023-11-15 13:00:00"]
+
+
+@contextmanager
+def program_running(command: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program in a folder; it does not outlive the block."""
+    with subprocess.Popen(command, cwd=folder) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_alarms_of_a_stream_appear_while_it_runs(page: Page, tmp_path: Path) -> None:
+    make_bundle(tmp_path / "bundle", smoothing=Smoothing.EXPONENTIAL, smoothing_window=7, window_steps=3, rule=RULE)
+    rows, file = lines(*telemetry(5)), tmp_path / "rows.ndjson"
+    file.write_bytes(b"".join(rows[:120]))
+    log = {"payload_log": str(tmp_path / "log")}
+    given = [
+        *("score_stream", "--input", "rows.ndjson", "--follow", "--bundle", "bundle"),
+        *("--alarms", "alarms.ndjson", "--state-file", "state.json", "--payload-log", "log"),
+    ]
+    main = str(PROJECT / "container_component_src" / "main.py")
+    with served(tmp_path, **log) as url, program_running([sys.executable, main, *given], tmp_path) as stream:
+        page.goto(url)
+        expect(page.locator(".alarm").first).to_be_visible(timeout=60_000)
+        begun = int(page.locator("#count").inner_text())
+        with file.open("ab") as appended:
+            appended.write(b"".join(rows[120:]))
+        expect(page.locator("#count")).not_to_have_text(str(begun), timeout=60_000)
+        stream.terminate()  # the rows that wait are scored and logged
+        assert stream.wait(60) == 0
+        expect(page.locator("#count")).to_have_text(str(len(last_events(tmp_path / "alarms.ndjson"))))
+        page.reload()
+        page.locator(".alarm").last.click()
+        expect(page.locator("#plots .line.expected").first).to_be_visible()
 
 
 def test_an_alarm_shows_measured_beside_expected_values_drift_and_dead_channels(page: Page, tmp_path: Path) -> None:

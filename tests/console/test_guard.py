@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from container_component_src.console import guard
 from container_component_src.console.access import FAILURES
 from container_component_src.console.guard import COOKIE, MOST_BODY_BYTES
 from tests.console.consoles import TOKEN, alarm, append, console
@@ -91,6 +92,22 @@ def test_a_large_body_is_refused_whether_it_tells_its_size_or_not(tmp_path: Path
                 assert (await running.client.post(path, content=body, headers=headers)).status_code == 413
             wrong = {**headers, "content-length": "x"}
             assert (await running.client.post(path, content=b"{}", headers=wrong)).status_code == 413
+
+    run(work())
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    append(tmp_path / "alarms.ndjson", alarm())
+    monkeypatch.setattr(guard, "READ_SECONDS", 0.01)
+
+    async def never() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.sleep(60)
+
+    async def work() -> None:
+        async with console(tmp_path) as running:
+            path, headers = f"/api/alarms/{alarm().id}/verdict", {"content-type": "application/json"}
+            assert (await running.client.post(path, content=never(), headers=headers)).status_code == 408
 
     run(work())
 

@@ -1,11 +1,12 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from container_component_src.console import payload_index
-from container_component_src.console.payload_index import PayloadIndex
-from container_component_src.storage import resolve
-from container_component_src.telemetry.payload_log import Period
+from container_component_src.console.payload_index import Footer, PayloadIndex
+from container_component_src.storage import Location, resolve
+from container_component_src.telemetry.payload_log import Period, payload_files
 from tests.console.consoles import CHANNELS, SECOND, START, payload, write_payload
 
 DAY = 86_400 * SECOND
@@ -20,7 +21,12 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files whose footers are read from now on."""
     names: list[str] = []
     look = payload_index._footer
-    monkeypatch.setattr(payload_index, "_footer", lambda file: names.append(file.name) or look(file))  # type: ignore[func-returns-value]
+
+    def noted(file: Location) -> Footer | None:
+        names.append(file.name)
+        return look(file)
+
+    monkeypatch.setattr(payload_index, "_footer", noted)
     return names
 
 
@@ -58,17 +64,20 @@ def test_a_long_log_is_looked_into_little_by_little_from_its_end(
 
 
 def test_after_the_first_look_only_new_days_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    listed = []
-    list_files = payload_index.payload_files
-    monkeypatch.setattr(
-        payload_index, "payload_files", lambda root, period: listed.append(period) or list_files(root, period)
-    )
+    listed: list[Period | None] = []
+
+    def list_files(root: Location, period: Period | None) -> Iterator[Location]:
+        listed.append(period)
+        return payload_files(root, period)
+
+    monkeypatch.setattr(payload_index, "payload_files", list_files)
     now = [START]
     found = PayloadIndex(resolve(str(tmp_path)), now=lambda: now[0])
     write_payload(tmp_path, payload(START - 3 * DAY), payload(START))
     found.poll()
     found.poll()
     assert listed[0] is None
+    assert listed[1]
     assert listed[1].start > START - 2 * DAY
     (old,) = (path for path in tmp_path.iterdir() if path.name == "date=2023-11-12")
     for file in old.iterdir():

@@ -7,6 +7,7 @@ import yaml
 from kubernetes import client
 
 from container_component_src.cluster.rights import RIGHTS
+from container_component_src.steps.serving import REGISTRY_CA, REGISTRY_TOKEN
 from container_component_src.steps.shared import PodSettings
 from container_component_src.storage import S3_ENVIRONMENT
 from tests.cluster.rights import granted
@@ -26,7 +27,7 @@ def test_role_grants_exactly_the_rights_that_doctor_checks() -> None:
 
 def test_secret_has_the_keys_that_pods_use() -> None:
     secret, account = documents("secret.example.yaml")
-    assert set(secret["stringData"]) == set(S3_ENVIRONMENT)
+    assert set(secret["stringData"]) == {*S3_ENVIRONMENT, REGISTRY_TOKEN, REGISTRY_CA}
     assert secret["metadata"]["name"] == PodSettings().s3_secret
     assert account["secrets"] == [{"name": secret["metadata"]["name"]}]
     assert set(secret) - {"apiVersion", "kind"} <= set(client.V1Secret.attribute_map.values())

@@ -7,6 +7,7 @@ import pytest
 
 from container_component_src.errors import InputError
 from container_component_src.model.bundle_info import open_info
+from container_component_src.steps.console import Console
 from container_component_src.telemetry.payload_log import expected_in, read_payload_log, values_in
 from pipeline.console_of_last_run import console_of_last_run, last_console, write_test_set
 from tests.helpers import write_toml
@@ -27,6 +28,7 @@ def test_the_console_shows_what_the_last_run_has(tmp_path: Path) -> None:
     assert (found.alarms, found.bundle) == (str(tmp_path / "alarms"), str(tmp_path / "calibrated_model"))
     assert (found.title, found.port, found.on_loopback) == ("A title", 9091, True)
     assert found.feedback == str(tmp_path / "feedback.csv")
+    assert last_console(tmp_path, 9091, "s3://bucket/feedback.csv").feedback == "s3://bucket/feedback.csv"
     assert found.payload_log == str(tmp_path / "last_run" / "payload_log")
 
 
@@ -62,7 +64,7 @@ def test_the_log_is_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     )
     paths = {"archives": "archives", "reports": "reports.csv", "work_dir": str(tmp_path)}
     config = write_toml(tmp_path / "config.toml", {"paths": paths})
-    served = []
+    served: list[Console] = []
     monkeypatch.setattr("pipeline.console_of_last_run.serve", served.append)
     for _ in range(2):
         console_of_last_run.main(["--config", str(config)], standalone_mode=False)

@@ -23,7 +23,16 @@ from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.distribution import Distribution
 from container_component_src.telemetry.scaler import Scaler
 from container_component_src.telemetry.scaling import scale_datasets
-from tests.evaluation.cases import CHANNELS, ROWS, Case, anomalous_frame, recalibrate, write_case, write_dataset
+from tests.evaluation.cases import (
+    CHANNELS,
+    ROWS,
+    Case,
+    add_rare_event,
+    anomalous_frame,
+    recalibrate,
+    write_case,
+    write_dataset,
+)
 
 LIMITS = PromotionLimits()
 SECONDS_PER_DAY = 86_400
@@ -74,6 +83,17 @@ def test_metrics_are_those_of_the_evaluation(case: Case, blind: str, result: Eva
     assert models.challenger.metrics == result.calibrated
     assert models.challenger.intervals["composite_f1"] == result.intervals["composite_f1"]
     assert (models.rows.rows, [event.id for event in models.rows.events]) == (400, ["A-1", "A-2"])
+
+
+def test_rare_nominal_events_are_kept_apart_as_in_the_evaluation(case: Case, blind: str, tmp_path: Path) -> None:
+    copy = case.copy(tmp_path)
+    add_rare_event(copy)
+    evaluated = evaluate(copy.bundle, copy.calibration, copy.test, str(tmp_path / "scores"))
+    models = compare_models(copy.bundle, blind, copy.test, LIMITS).models
+    assert models
+    assert models.challenger.metrics == evaluated.calibrated
+    assert models.challenger.metrics.rare_nominal_events_alarmed == 1
+    assert models.rows.rows == ROWS - 20
 
 
 def test_resamples_are_paired(case: Case, tmp_path: Path) -> None:

@@ -59,13 +59,32 @@ def test_a_slow_series_varies_as_few_values() -> None:
     assert rows < 5
 
 
-def test_rows_grow_with_the_length_beyond_the_known_ones_and_are_limited_by_the_reference() -> None:
-    known = Distribution(
-        edges=(0, 1), shares=(0, 1), days=16, part_days=(1, 2), part_rows=(10, 40), part_outside=(0.2, 0.1)
+def known(rows: tuple[float, ...]) -> Distribution:
+    """A distribution of 64 days, with these rows of parts of 1, 2, 4, ... days."""
+    lengths = tuple(2.0**number for number in range(len(rows)))
+    return Distribution(
+        edges=(0, 1), shares=(0, 1), days=64, part_days=lengths, part_rows=rows, part_outside=(0.0,) * len(rows)
     )
-    own = 40 * 8
-    for days, rows in ((0.5, 5), (1, 10), (2**0.5, 20), (2, 40), (6, 120)):
-        assert known.independent_rows(days) == pytest.approx(1 / (1 / rows + 1 / own))
+
+
+@pytest.mark.parametrize(
+    ("part_rows", "days", "rows", "own"),
+    [
+        ((10, 20, 40), 0.5, 5, 640),  # independent parts
+        ((10, 20, 40), 2**0.5, 10 * 2**0.5, 640),
+        ((10, 20, 40), 12, 120, 640),
+        ((10, 20, 80), 8, 160, 80 * 16),  # at most in proportion
+        ((10, 20, 20, 20, 40), 32, 40 * 2 ** (1 / 3), 40 * 4 ** (1 / 3)),  # over the last three doublings
+        ((3, 3, 3), 40, 3, 3),  # a level that changes more slowly than all parts
+        ((30, 10), 8, 10, 10),
+        ((7,), 0.1, 0.7, 7),
+        ((7,), 9, 7, 7),
+    ],
+)
+def test_rows_grow_with_the_length_as_they_do_between_the_longest_parts(
+    part_rows: tuple[float, ...], days: float, rows: float, own: float
+) -> None:
+    assert known(part_rows).independent_rows(days) == pytest.approx(1 / (1 / rows + 1 / own))
 
 
 def test_the_share_outside_is_that_of_the_part_which_departs_most() -> None:

@@ -65,7 +65,7 @@ def prometheus(folder: Path, client: httpx.Client, targets: dict[int, dict[str, 
         "storage.tsdb.path": folder / "data",
         "web.listen-address": f"{LOOPBACK}:{port}",
     }
-    command = [program("prometheus"), *(f"--{name}={value}" for name, value in arguments.items())]
+    command = [str(program("prometheus")), *(f"--{name}={value}" for name, value in arguments.items())]
     with (folder / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:
             yield Prometheus(client, port)

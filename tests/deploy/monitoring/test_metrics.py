@@ -16,7 +16,7 @@ with mock.patch.object(sys, "argv", ["pytest"]):  # kserve would parse the argum
     from container_component_src.serving.server.server import build_model
 
 from container_component_src.steps.serving import Server
-from tests.deploy.monitoring.files import alerts, metrics_in, panel_queries
+from tests.deploy.monitoring.files import alerts, dashboard, metrics_in, panel_queries
 from tests.deploy.monitoring.registries import of_a_check, of_a_stream
 from tests.serving.bundles import ROW, make_bundle
 
@@ -51,7 +51,9 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 
 def test_alerts_and_panels_read_metrics_that_exist(exported: set[str]) -> None:
-    for name, query in [*((alert["alert"], alert["expr"]) for alert in alerts()), *panel_queries()]:
+    variables = [(item["name"], item["query"]["query"]) for item in dashboard()["templating"]["list"][1:]]
+    of_alerts = [(alert["alert"], alert["expr"]) for alert in alerts()]
+    for name, query in [*variables, *of_alerts, *panel_queries()]:
         assert metrics_in(query) <= exported | OF_PROMETHEUS, name
 
 

@@ -23,7 +23,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def promtool(folder: Path, *arguments: str) -> tuple[int, str]:
-    command = [program("promtool"), *arguments]
+    command = [str(program("promtool")), *arguments]
     done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     return done.returncode, done.stdout
 

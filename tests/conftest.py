@@ -72,7 +72,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "Load
 
 
 def pytest_collection_finish() -> None:
-    """Search for garbage again, but not in what has been imported."""
+    """Before the first test, make matrix products strict, and search for garbage again, but not in what is imported."""
+    if "torch" in sys.modules:
+        from container_component_src.model.reproducible import use_strict_products
+
+        use_strict_products()
     gc.freeze()
     gc.enable()
 

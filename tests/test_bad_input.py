@@ -295,6 +295,7 @@ def _full_after(size: int) -> Callable[[], None]:
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
+@pytest.mark.slow
 def test_full_disk_while_splitting(run_command: RunCommand, tmp_path: Path) -> None:
     archive = write_archive(tmp_path / "2023.parquet", telemetry(rows=20_000), row_group_size=10_000)
     command = data_steps.split(archive, tmp_path / "parts")
@@ -303,6 +304,7 @@ def test_full_disk_while_splitting(run_command: RunCommand, tmp_path: Path) -> N
     assert_nothing_written(tmp_path / "parts")
 
 
+@pytest.mark.slow
 def test_full_disk_while_preprocessing(run_command: RunCommand, tmp_path: Path) -> None:
     archive = write_archive(tmp_path / "2023.parquet", telemetry(rows=20_000))
     small = write_archive(tmp_path / "2022.parquet", telemetry(rows=20, start="2022-01-01"))
@@ -312,6 +314,7 @@ def test_full_disk_while_preprocessing(run_command: RunCommand, tmp_path: Path) 
     assert_nothing_written(tmp_path / "dataset")
 
 
+@pytest.mark.slow
 def test_full_disk_while_scaling(run_command: RunCommand, invoke: Invoke, tmp_path: Path) -> None:
     train, scaler = tmp_path / "train", tmp_path / "scaler.json"
     write_dataset(train, np.random.default_rng(0).normal(size=(20_000, 2)))

@@ -136,6 +136,7 @@ def test_output_that_cannot_be_created(invoke: Invoke, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stop", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_stopped_command(stop: signal.Signals, code: int, tmp_path: Path) -> None:
     write_dataset(tmp_path / "dataset", np.zeros((10, 2)))

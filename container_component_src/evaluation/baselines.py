@@ -1,19 +1,20 @@
-"""Classical scorers, fitted on the same training rows, that the model is compared with.
+"""Classical scorers, fitted on a bounded number of the training rows, that the model is compared with.
 
 Three of them are squared lengths of the centred time step after a linear map, which follows from the mean and the
 covariance of the training data. The fourth is an isolation forest on a sample of the rows. Two others score windows of
-rows (`windowed_baselines`). One pass over the training data fits them all. Like the published methods, they see varying
+rows (`windowed_baselines`). One pass over these rows fits them all. Like the published methods, they see varying
 channels only, and not those that are constant in the training data.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
-from joblib import parallel_config
+from joblib import Parallel, delayed
 
-from container_component_src.arrays import Float32Array, Float64Array
+from container_component_src.arrays import Float32Array, Float64Array, IntArray
 from container_component_src.evaluation.scikit_learn import IsolationForest
 from container_component_src.evaluation.windowed_baselines import (
     EXPLAINED_VARIANCE,
@@ -24,6 +25,7 @@ from container_component_src.limits import usable_cores
 from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.series import EvenSample
 
+FIT_ROWS = 500_000  # of more training rows, evenly spaced partitions are read
 FOREST_ROWS = 50_000  # evenly spaced training rows that the trees sample from
 TREES, TREE_ROWS = 100, 256  # defaults of Liu et al. 2008
 RELATIVE_RANK_TOLERANCE = 1e-6  # directions with less variance, relative to the largest, are float32 noise
@@ -61,19 +63,38 @@ class QuadraticScorer:
 
 @dataclass(frozen=True)
 class ForestScorer:
-    """Anomaly score of an isolation forest, between 0 and 1."""
+    """Anomaly score of an isolation forest, between 0 and 1.
+
+    The scores are those of scikit-learn, which sends all rows through one tree after the other. Here a batch goes
+    through all trees while it is in the processor's cache.
+    """
 
     forest: IsolationForest
     window_steps: int = 1
 
     def scores(self, values: Float32Array) -> Float32Array:
         """Return a score [rows] for each time step of the values [rows, channels]."""
-        with parallel_config("threading", n_jobs=usable_cores()):  # which `n_jobs` of the forest does not change
-            return np.asarray(-self.forest.score_samples(values), dtype=np.float32)
+        of_batches = Parallel(n_jobs=usable_cores(), prefer="threads")(
+            delayed(self._of_batch)(values[rows]) for rows in _batches(len(values))
+        )
+        return np.concatenate([*of_batches, np.empty(0, dtype=np.float32)])
+
+    def _of_batch(self, values: Float32Array) -> Float32Array:
+        length = np.zeros(len(values))  # of the paths through all trees
+        for tree, lengths in zip(self.forest.estimators_, self._lengths, strict=True):
+            length += lengths[tree.tree_.apply(values)]
+        longest = len(self._lengths) * _average_path_length(np.array([self.forest.max_samples_]))
+        return np.asarray(2.0 ** (-length / longest), dtype=np.float32)
+
+    @cached_property
+    def _lengths(self) -> list[Float64Array]:
+        """Expected length of the path to each row in a node, [nodes] for each tree."""
+        trees = [tree.tree_ for tree in self.forest.estimators_]
+        return [tree.compute_node_depths() - 1.0 + _average_path_length(tree.n_node_samples) for tree in trees]
 
 
 def fit_baselines(train: Dataset, seed: int, window_steps: int, max_gap_ns: int | None) -> dict[str, Scorer]:
-    """Fit all baselines on scaled training data, in one pass over it.
+    """Fit all baselines on scaled training data, in one pass over at most about `FIT_ROWS` rows of it.
 
     - `z_score`: sum of the squared z-scores of the channels;
     - `mahalanobis`: squared Mahalanobis distance from the mean (Mahalanobis 1936);
@@ -88,6 +109,7 @@ def fit_baselines(train: Dataset, seed: int, window_steps: int, max_gap_ns: int 
         window_steps: Rows of a window of the windowed baselines.
         max_gap_ns: Longest time step that is not a gap; None: there are no gaps.
     """
+    train = _bounded(train)
     moments, sample = _Moments(len(train.channels)), []
     windows = WindowSample(train, window_steps, max_gap_ns)
     evenly = EvenSample(train.manifest.rows, FOREST_ROWS)
@@ -144,6 +166,19 @@ class _Moments:
     def covariance(self) -> Float64Array:
         """Covariance of the rows so far, [channels, channels]."""
         return self._products / self._count
+
+
+def _bounded(train: Dataset) -> Dataset:
+    """Return every n-th partition of a dataset, which is read at a cost of its own whatever is taken of its rows."""
+    partitions = train.manifest.partitions[:: -(-train.manifest.rows // FIT_ROWS)]
+    return replace(train, manifest=train.manifest.model_copy(update={"partitions": partitions}))
+
+
+def _average_path_length(rows: IntArray) -> Float64Array:
+    """Return the average length of an unsuccessful search in a binary tree of so many rows (Liu et al. 2008, eq. 1)."""
+    several = np.maximum(rows, 3)
+    lengths = 2 * (np.log(several - 1.0) + np.euler_gamma) - 2 * (several - 1.0) / several
+    return np.where(rows > 2, lengths, np.maximum(rows - 1.0, 0))
 
 
 def _batches(rows: int) -> Iterator[slice]:

@@ -22,6 +22,7 @@ from container_component_src.model.ensemble import Ensemble
 from container_component_src.model.forecaster import Forecaster
 from container_component_src.model.hardware import best_device, useful_threads
 from container_component_src.model.network import Network
+from container_component_src.model.reproducible import use_strict_products
 from container_component_src.model.scoring import BATCH_ROWS, RowScorer
 from container_component_src.model.vae import TimeStampVAE
 from container_component_src.steps.training import Detector
@@ -133,6 +134,7 @@ def build(architecture: Architecture, channels: int, beta: float = 1.0) -> Netwo
         channels: Number of values of a time step.
         beta: Weight of the KL divergence in the loss of a training.
     """
+    use_strict_products()
     hidden, shared = architecture.hidden_dims, (architecture.variance_floor, architecture.window_steps)
 
     def vae() -> TimeStampVAE:

@@ -100,7 +100,8 @@ class RowScorer:
 
         The outputs of a row do not depend on how many rows there are, to the last bit: so a row that comes alone has
         the score that it has among a million. Matrix products treat the rows that do not fill a block of their kernels
-        in another way, which rounds differently; therefore the last block is filled.
+        in another way, which rounds differently; therefore the last block is filled. With `use_strict_products`, more
+        threads and other numbers of blocks round in the same way, too.
         """
         outputs, first = [np.zeros(values.shape, dtype=np.float32) for _ in range(count)], 0
         for windows in self._windowing.batches(values[:, varying], timestamps, BATCH_ROWS):

@@ -91,7 +91,7 @@ def test_alarms_of_a_stream_appear_while_it_runs(page: Page, tmp_path: Path) -> 
     make_bundle(tmp_path / "bundle", smoothing=Smoothing.EXPONENTIAL, smoothing_window=7, window_steps=3, rule=RULE)
     rows, file = lines(*telemetry(5)), tmp_path / "rows.ndjson"
     file.write_bytes(b"".join(rows[:120]))
-    log = {"payload_log": str(tmp_path / "log")}
+    log: dict[str, Any] = {"payload_log": str(tmp_path / "log")}
     given = [
         *("score_stream", "--input", "rows.ndjson", "--follow", "--bundle", "bundle"),
         *("--alarms", "alarms.ndjson", "--state-file", "state.json", "--payload-log", "log"),
@@ -268,6 +268,7 @@ def test_the_timeline_zooms_and_selects(page: Page, tmp_path: Path) -> None:
         page.mouse.up()
         expect(page.locator("#whole")).to_be_enabled()
         page.locator("#whole").click()
+        expect(page.locator("#whole")).to_be_disabled()  # it has been drawn
         page.mouse.click(box["x"] + box["width"] * 0.0107, box["y"] + 20)
         expect(page.locator("[aria-selected=true]")).to_have_attribute("data-id", alarm(0).id)
 

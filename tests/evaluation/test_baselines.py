@@ -10,6 +10,7 @@ from scipy.spatial import distance
 from sklearn.decomposition import PCA
 
 from container_component_src.arrays import Float32Array
+from container_component_src.evaluation import baselines
 from container_component_src.evaluation.baselines import ForestScorer, Scorer, fit_baselines
 from container_component_src.evaluation.windowed_baselines import EXPLAINED_VARIANCE
 from container_component_src.telemetry.dataset import Dataset, Frame
@@ -58,9 +59,20 @@ def test_the_isolation_forest_scores_an_outlier_highest(tmp_path: Path) -> None:
 
 
 def test_the_scores_of_the_isolation_forest_are_those_of_scikit_learn(tmp_path: Path) -> None:
-    scorer, rows = fitted(tmp_path, correlated(1000))["isolation_forest"], correlated(50, seed=1)
+    scorer, rows = fitted(tmp_path, correlated(1000))["isolation_forest"], correlated(5000, seed=1)
     assert isinstance(scorer, ForestScorer)
-    np.testing.assert_allclose(scorer.scores(rows), -scorer.forest.score_samples(rows), rtol=1e-6)
+    np.testing.assert_array_equal(scorer.scores(rows), -scorer.forest.score_samples(rows).astype(np.float32))
+    assert scorer.scores(rows[:0]).shape == (0,)
+
+
+def test_of_many_rows_evenly_spaced_partitions_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values, rows = correlated(1000), correlated(20, seed=1)
+    taken = np.concatenate([values[first : first + 100] for first in (0, 400, 800)])
+    expected = fitted(tmp_path / "taken", taken, partition_rows=100)
+    monkeypatch.setattr(baselines, "FIT_ROWS", 300)
+    found = fitted(tmp_path / "all", values, partition_rows=100)
+    for name, detector in expected.items():
+        np.testing.assert_array_equal(found[name].scores(rows), detector.scores(rows), err_msg=name)
 
 
 @pytest.mark.parametrize("partition_rows", [1, 7, 1000])

@@ -13,6 +13,7 @@ def run(code: str) -> object:
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_training_steps_of_one_and_of_several_nodes_import_neither_the_compiler_nor_all_metrics() -> None:
     code = """
 import sys

@@ -95,6 +95,7 @@ def test_bad_use_is_one_line_and_exit_code_2(
     assert message in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("output", "message"),
     [
@@ -167,6 +168,7 @@ def test_every_option_is_described() -> None:
     assert [option.name for option in options if not option.help] == []
 
 
+@pytest.mark.slow
 def test_parameters_of_the_configuration_and_of_the_command_are_the_defaults_of_the_file(tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text((ROOT / "config.toml").read_text() + "window_hours = 0.1\nlatent_dims = [3]\n")

@@ -449,6 +449,7 @@ def test_no_retries_if_none_are_wanted(tmp_path: Path) -> None:
     assert "maxRetryCount" not in output.read_text()
 
 
+@pytest.mark.slow
 def test_compiling_is_offline_deterministic_and_leaks_nothing(tmp_path: Path) -> None:
     texts = set()
     for seed in ("1", "2"):

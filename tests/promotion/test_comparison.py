@@ -92,6 +92,8 @@ def test_rare_nominal_events_are_kept_apart_as_in_the_evaluation(case: Case, bli
     models = compare_models(copy.bundle, blind, copy.test, LIMITS).models
     assert models
     assert models.challenger.metrics == evaluated.calibrated
+    assert models.challenger.intervals["composite_f1"] == evaluated.intervals["composite_f1"]
+    assert [event.id for event in models.rows.events] == ["A-1", "A-2"]
     assert models.challenger.metrics.rare_nominal_events_alarmed == 1
     assert models.rows.rows == ROWS - 20
 

@@ -20,18 +20,13 @@ MOST = 5
 )
 def test_lines_do_not_depend_on_the_pieces(parts: list[bytes], cuts: list[int]) -> None:
     content = b"".join(parts)
-    expected, position = [], 0
-    for text in content.splitlines(keepends=True) if b"\r" not in content else content.split(b"\n"):
-        if b"\r" in content:
-            ended = position + len(text) < len(content)
-            body, end = text, position + len(text) + ended
-            if not text and not ended:
-                continue
-        else:
-            body, end = text.rstrip(b"\n"), position + len(text)
-        expected.append((body if len(body) <= MOST else None, end))
-        position = end
-    splitter, found = LineSplitter(MOST), []
+    expected: list[tuple[bytes | None, int]] = []
+    *whole, rest = content.split(b"\n")
+    for text in [*whole, rest] if rest else whole:
+        end = (expected[-1][1] if expected else 0) + len(text) + 1
+        expected.append((text if len(text) <= MOST else None, min(end, len(content))))
+    splitter = LineSplitter(MOST)
+    found: list[tuple[bytes | None, int]] = []
     for piece in pieces([content[i : i + 1] for i in range(len(content))], [min(cut, len(content)) for cut in cuts]):
         found += splitter.split(b"".join(piece))
     assert found + list(splitter.last()) == expected
@@ -104,21 +99,17 @@ def test_a_pipe_is_read_as_it_is_written(tmp_path: Path) -> None:
     async def talk() -> list[Message]:
         opened = asyncio.to_thread(pipe.open, "wb", 0)
         source = LineSource(str(pipe), 100)
-        writer, _ = await asyncio.gather(opened, asyncio.to_thread(_open_for_reading, source))
+        writer, held = await asyncio.gather(opened, asyncio.to_thread(os.open, pipe, os.O_RDONLY))
         reading = asyncio.create_task(read(source, 9))
         for text in (b"one\n", b"tw", b"o\n"):
             writer.write(text)
             await asyncio.sleep(0)
         writer.close()
-        return await reading
+        found = await reading
+        os.close(held)
+        return found
 
     assert [message.text for message in asyncio.run(talk())] == [b"one", b"two"]
-
-
-def _open_for_reading(source: LineSource) -> None:
-    """Let the other side open the pipe; the source opens it for itself."""
-    file = os.open(source._name, os.O_RDONLY)
-    source._held = file  # type: ignore[attr-defined]
 
 
 def test_a_missing_file() -> None:

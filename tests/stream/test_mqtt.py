@@ -128,7 +128,7 @@ def test_events_are_published_again_after_the_broker_was_away(alarm: Alarm, tmp_
     async def write() -> list[bytes]:
         found: list[bytes] = []
         with broker(folder) as port, client(port) as listener:
-            listener.on_message = lambda _, __, message: found.append(message.payload)
+            listener.on_message = lambda _, __, message: found.append(bytes(message.payload))
             listener.subscribe("eclss/alarms", qos=1)
             async with MqttSink(topic(port, "eclss/alarms"), LOGIN) as sink:
                 await sink.write([alarm])
@@ -138,7 +138,7 @@ def test_events_are_published_again_after_the_broker_was_away(alarm: Alarm, tmp_
             await asyncio.sleep(0.2)
             assert not writing.done()
             with broker(folder, port), client(port) as listener:
-                listener.on_message = lambda _, __, message: found.append(message.payload)
+                listener.on_message = lambda _, __, message: found.append(bytes(message.payload))
                 listener.subscribe("eclss/alarms", qos=1)
                 await writing
                 await until(lambda: len(found) == 3)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import aiomqtt
 import pytest
 import trustme
 
@@ -60,7 +61,7 @@ class Killed(MqttSource):
 
 
 async def until(happened: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(30):
         while not happened():
             await asyncio.sleep(0.01)
 
@@ -69,23 +70,39 @@ async def run_until(options: ScoreStream, source: MqttSource, model: Any, rows: 
     """Run a stream until it has scored some rows in all, and then let a signal stop it."""
     stream = stream_of(options, source, LocalClient(model))
     running = asyncio.create_task(stream.run())
-    await until(lambda: running.done() or stream.counts.totals["rows"] >= rows)
+    try:
+        await until(lambda: running.done() or stream.counts.totals["rows"] >= rows)
+    except TimeoutError:
+        raise AssertionError(dict(stream.counts.totals)) from None
     if not running.done():
         os.kill(os.getpid(), signal.SIGTERM)
     await running
 
 
 def subscribe(port: int) -> None:
-    """Let the broker keep rows from now on."""
+    """Let the broker keep rows from now on: the stream connects, subscribes and ends."""
 
-    async def connect() -> None:
+    async def connect(subscribed: asyncio.Event) -> None:
         messages = MqttSource(topic(port), LOGIN, 10).messages()
         reading = asyncio.ensure_future(anext(messages))
-        await asyncio.sleep(0.3)
+        await asyncio.wait_for(subscribed.wait(), 60)
         reading.cancel()
         await asyncio.wait([reading])
 
-    asyncio.run(connect())
+    async def run() -> None:
+        subscribed = asyncio.Event()
+
+        async def note(client: aiomqtt.Client, *arguments: Any, **options: Any) -> object:
+            answer = await original(client, *arguments, **options)
+            subscribed.set()
+            return answer
+
+        original = aiomqtt.Client.subscribe
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(aiomqtt.Client, "subscribe", note)
+            await connect(subscribed)
+
+    asyncio.run(run())
 
 
 def test_rows_that_are_not_part_of_the_state_come_again(port: int, tmp_path: Path) -> None:

@@ -48,9 +48,10 @@ class MqttSource(Source):
         connected = time.monotonic()
         while True:
             try:
-                async with _client(self._topic, self._login, self._login.client_id) as client:
-                    paho = client._client
-                    paho.manual_ack_set(True)
+                client = _client(self._topic, self._login, self._login.client_id)
+                paho = client._client  # aiomqtt has no manual acknowledgement of its own
+                paho.manual_ack_set(True)  # before the broker sends what it has kept, which is at once
+                async with client:
                     await client.subscribe(self._topic.name, _QOS)
                     logger.info("%s: subscribed to %s", self._topic.hosts, self._topic.name)
                     async for message in client.messages:

@@ -77,7 +77,7 @@ def test_inputs_that_are_no_files(model: type[Arguments], kind: str, invoke: Inv
 
 
 def test_all_commands_with_outputs_are_here() -> None:
-    without = {"cleanup", "deploy_to_kserve", "doctor", "serve_predictor", "serve_transformer"}
+    without = {"cleanup", "console", "deploy_to_kserve", "doctor", "serve_predictor", "serve_transformer"}
     assert {model.command for model, _ in _outputs()} == set(COMMANDS) - without
 
 

@@ -56,6 +56,7 @@ ANYTHING = {
     *(("paths", key) for key in ("feedback", "work_dir", "data_root")),
     *(("platform", key) for key in ("model_registry", "service_account", "payload_log")),
     ("image", "gpu_repository"),
+    ("image", "pull_secret"),
 }
 
 

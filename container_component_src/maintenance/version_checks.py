@@ -77,21 +77,31 @@ def check_versions(
         address = environment.get("KF_PIPELINES_ENDPOINT") or PIPELINES_API
         if version := _pipelines_version(address, seconds):
             tags[PIPELINES.image] = version
-    reason = "these credentials may not list the controllers" if unreadable else "its controller was not found"
-    found = [(component, tags.get(component.image, "")) for component in COMPONENTS]
-    return [_compared(KUBERNETES, kubernetes, ""), *(_compared(*item, reason) for item in found)]
+    known = [(component, tags[component.image]) for component in COMPONENTS if tags.get(component.image)]
+    unknown = [component.name for component in COMPONENTS if not tags.get(component.image)]
+    checks = [_compared(*item) for item in ((KUBERNETES, kubernetes), *known)]
+    return [*checks, *([_unknown(unknown, unreadable)] if unknown else [])]
 
 
-def _tags(cluster: Cluster) -> tuple[dict[str, str], bool]:
-    """Return the tags of all images of controllers by their last names, and whether some cannot be read."""
+def _unknown(names: list[str], unreadable: list[str]) -> Check:
+    """Return what is not known, and why: it is not installed, runs elsewhere, or may not be read."""
+    looked = [namespace for namespace in NAMESPACES if namespace not in unreadable]
+    reasons = [f"not found in {', '.join(looked)}"] if looked else []
+    reasons += [f"these credentials may not list the Deployments of {', '.join(unreadable)}"] if unreadable else []
+    fix = f"run doctor as an administrator, or ask one, and compare with {PAGE}"
+    return Check("other versions", False, f"{', '.join(names)}: unknown; {'; '.join(reasons)}", fix, required=False)
+
+
+def _tags(cluster: Cluster) -> tuple[dict[str, str], list[str]]:
+    """Return the tags of the controllers' images by their last names, and the namespaces that cannot be read."""
     tags: dict[str, str] = {}
-    unreadable = False
+    unreadable = []
     call = client.AppsV1Api(cluster.api_client).list_namespaced_deployment
     for namespace in NAMESPACES:
         try:
             listed = cluster.request(call, "list", f"Deployments of {namespace}", namespace)
         except StepError:
-            unreadable = True
+            unreadable.append(namespace)
             continue
         for deployment in listed.items:
             tags |= dict(_images(deployment.spec.template.spec.containers))
@@ -116,12 +126,9 @@ def _pipelines_version(address: str, seconds: float) -> str:
     return str(told.get("tag_name") or "") if isinstance(told, dict) else ""
 
 
-def _compared(component: Component, version: str, reason: str) -> Check:
-    """Return whether a version is one of those on the page; the unknown one is a warning."""
+def _compared(component: Component, version: str) -> Check:
+    """Return whether a version is one of those on the page."""
     name, expected = f"version of {component.name}", f"{PAGE} has {component.supported}"
-    if not version:
-        fix = "ask whoever runs the cluster, or run doctor with more rights"
-        return Check(name, False, f"unknown, because {reason}; {expected}", fix, required=False)
     numbers = re.match(r"v?(\d+)\.(\d+)", version)
     if numbers is None:
         fix = "ask whoever runs the cluster which release this is"

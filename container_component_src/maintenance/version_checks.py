@@ -11,6 +11,7 @@ from typing import Any
 from kubernetes import client
 
 from container_component_src.cluster.access import Cluster
+from container_component_src.cluster.kinds import INFERENCE_SERVICE, TRAIN_JOB, Kind
 from container_component_src.errors import StepError
 from container_component_src.maintenance.checks import Check
 
@@ -32,12 +33,14 @@ class Component:
         image: Last part of the name of its controller's image.
         oldest: Major and minor version.
         newest: Major and minor version.
+        clue: Field of a kind, and the version that has it first.
     """
 
     name: str
     image: str
     oldest: Version
     newest: Version
+    clue: tuple[Kind, tuple[str, ...], str] | None = None
 
     @property
     def supported(self) -> str:
@@ -48,12 +51,14 @@ class Component:
 
 KUBERNETES = Component("Kubernetes", "", (1, 31), (1, 36))
 PIPELINES = Component("Kubeflow Pipelines", "kfp-api-server", (2, 5), (2, 17))
+_TRAINER_CLUE = (TRAIN_JOB, ("spec", "runtimePatches"), "2.2")
+_KSERVE_CLUE = (INFERENCE_SERVICE, ("spec", "predictor", "logger", "storage"), "0.16")
 COMPONENTS = (
     PIPELINES,
     Component("Katib", "katib-controller", (0, 18), (0, 19)),
     Component("training operator", "training-operator", (1, 9), (1, 9)),
-    Component("Kubeflow Trainer", "trainer-controller-manager", (2, 1), (2, 3)),
-    Component("KServe", "kserve-controller", (0, 15), (0, 20)),
+    Component("Kubeflow Trainer", "trainer-controller-manager", (2, 1), (2, 3), _TRAINER_CLUE),
+    Component("KServe", "kserve-controller", (0, 15), (0, 20), _KSERVE_CLUE),
     Component("Dask operator", "dask-kubernetes-operator", (2026, 3), (2026, 3)),
 )
 
@@ -64,7 +69,8 @@ def check_versions(
     """Compare the cluster's versions with those on the page. Nothing here is an error; what is unknown is said.
 
     The version of a controller is the tag of its image, which only accounts may read that can list the Deployments of
-    its namespace. Kubeflow Pipelines also tells its version itself, to every pod of the cluster.
+    its namespace. Kubeflow Pipelines also tells its version itself, to every pod of the cluster. The fields that
+    Trainer and KServe serve tell about theirs.
 
     Args:
         cluster: Access to the cluster.
@@ -77,10 +83,36 @@ def check_versions(
         address = environment.get("KF_PIPELINES_ENDPOINT") or PIPELINES_API
         if version := _pipelines_version(address, seconds):
             tags[PIPELINES.image] = version
-    known = [(component, tags[component.image]) for component in COMPONENTS if tags.get(component.image)]
-    unknown = [component.name for component in COMPONENTS if not tags.get(component.image)]
-    checks = [_compared(*item) for item in ((KUBERNETES, kubernetes), *known)]
+    checks, unknown = [_compared(KUBERNETES, kubernetes)], []
+    for component in COMPONENTS:
+        if tag := tags.get(component.image):
+            checks.append(_compared(component, tag))
+        elif told := _told_by_fields(cluster, component):
+            detail = f"{told}, as its fields tell; {PAGE} has {component.supported}"
+            checks.append(Check(f"version of {component.name}", True, detail))
+        else:
+            unknown.append(component.name)
     return [*checks, *([_unknown(unknown, unreadable)] if unknown else [])]
+
+
+def _told_by_fields(cluster: Cluster, component: Component) -> str:
+    """Return what a field of the served kind says about the version, which every account may read; empty if unknown."""
+    if component.clue is None:
+        return ""
+    kind, fields, version = component.clue
+    path, call = f"/openapi/v3/apis/{kind.api_version}", cluster.api_client.call_api
+    settings = {"response_type": "object", "auth_settings": ["BearerToken"], "_return_http_data_only": True}
+    try:
+        served = cluster.request(call, "read", f"the fields of {kind.name}", path, "GET", **settings)
+    except StepError:
+        return ""
+    schemas = served.get("components", {}).get("schemas", {})
+    schema = next((schema for name, schema in schemas.items() if name.endswith(f".{kind.name}")), None)
+    if schema is None:
+        return ""
+    for field in fields:
+        schema = schema.get("properties", {}).get(field, {})
+    return f"{version} or later" if schema else f"before {version}"
 
 
 def _unknown(names: list[str], unreadable: list[str]) -> Check:

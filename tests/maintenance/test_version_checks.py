@@ -6,12 +6,14 @@ import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from container_component_src.cluster.access import connect
 from container_component_src.maintenance.checks import Check
 from container_component_src.maintenance.version_checks import COMPONENTS, KUBERNETES, NAMESPACES, check_versions
+from tests.cluster.emulated_objects import FIXED
 from tests.cluster.emulator import NAMESPACE, Emulator
 from tests.maintenance.clusters import CONTROLLERS, controller
 
@@ -85,6 +87,19 @@ def test_what_may_not_be_read_is_named_as_unknown(emulator: Emulator) -> None:
         "Kubeflow Pipelines, Katib, training operator, Kubeflow Trainer, KServe: unknown; not found in kserve, "
         "dask-operator; these credentials may not list the Deployments of kubeflow, kubeflow-system"
     )
+
+
+@pytest.mark.parametrize(("logger", "told"), [({"storage": {"type": "object"}}, "0.16 or later"), ({}, "before 0.16")])
+def test_served_fields_tell_about_the_version(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, logger: dict[str, Any], told: str
+) -> None:
+    schema: dict[str, Any] = {"properties": {"mode": {}, **logger}}
+    for field in ("logger", "predictor", "spec"):
+        schema = {"properties": {field: schema}}
+    served = {"components": {"schemas": {"io.kserve.serving.v1beta1.InferenceService": schema}}}
+    monkeypatch.setitem(FIXED, "/openapi/v3/apis/serving.kserve.io/v1beta1", served)
+    check = versions()["version of KServe"]
+    assert (check.state, check.detail) == ("ok", f"{told}, as its fields tell; docs/versions.md has 0.15 to 0.20")
 
 
 def test_pods_ask_kubeflow_pipelines_itself(emulator: Emulator, pipelines: str) -> None:

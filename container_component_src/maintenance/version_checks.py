@@ -101,7 +101,11 @@ def _told_by_fields(cluster: Cluster, component: Component) -> str:
         return ""
     kind, fields, version = component.clue
     path, call = f"/openapi/v3/apis/{kind.api_version}", cluster.api_client.call_api
-    settings = {"response_type": "object", "auth_settings": ["BearerToken"], "_return_http_data_only": True}
+    settings: dict[str, Any] = {
+        "response_type": "object",
+        "auth_settings": ["BearerToken"],
+        "_return_http_data_only": True,
+    }
     try:
         served = cluster.request(call, "read", f"the fields of {kind.name}", path, "GET", **settings)
     except StepError:

@@ -94,9 +94,13 @@ class FileSink(Sink):
 
     async def write(self, events: Sequence[Alarm]) -> None:
         """Write events; see `Sink`."""
-        content = memoryview(to_ndjson(events).encode())
-        while content:
-            content = content[os.write(self._file, content) :]
+        content, length = memoryview(to_ndjson(events).encode()), os.fstat(self._file).st_size
+        try:
+            while content:
+                content = content[os.write(self._file, content) :]
+        except OSError:
+            os.ftruncate(self._file, length)  # the next event would be appended to a part of this one
+            raise
 
     def sync(self) -> Mark:
         """Return the end of the file, which is on the disk now."""

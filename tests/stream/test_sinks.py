@@ -1,5 +1,6 @@
 import asyncio
 import json
+import resource
 from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
@@ -46,6 +47,19 @@ def test_a_file_that_was_changed_is_not_cut(edited: Callable[[str], str], alarms
     with pytest.raises(InputError, match="not the file of events that belongs to the state"):
         asyncio.run(write(file, [], mark))
     assert file.read_text() == content
+
+
+def test_no_part_of_an_event_stays_if_the_disk_is_full(alarms: list[Alarm], tmp_path: Path) -> None:
+    file = tmp_path / "events"
+    mark = asyncio.run(write(file, alarms))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (mark.position + 20, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            asyncio.run(write(file, alarms))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert file.read_text() == to_ndjson(alarms)
 
 
 def test_two_streams_do_not_share_a_file(tmp_path: Path) -> None:

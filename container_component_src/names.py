@@ -93,6 +93,23 @@ def _optional_uri(uri: str) -> str:
     return check_uri(uri) if uri else uri
 
 
+def _label_key(key: str) -> str:
+    prefix, separator, name = key.rpartition("/")
+    long = len(prefix) > 253 or len(name) > 63  # of DNS names and of labels
+    if long or not re.fullmatch(_QUALIFIED, name, re.ASCII) or (separator and not re.fullmatch(_OBJECT, prefix)):
+        raise ValueError(f"'{key}' is not a valid key of a label or annotation: use NAME or DOMAIN/NAME, as team/cost")
+    return key
+
+
+def has_registry(reference: str) -> bool:
+    """Return whether an image reference names its registry; container runtimes take Docker Hub for it otherwise.
+
+    The part before the first slash is a registry if it has a dot or a port, is `localhost`, or has capital letters.
+    """
+    host, slash, _ = reference.partition("/")
+    return bool(slash) and (bool(re.search(r"[.:A-Z]", host)) or host == "localhost")
+
+
 Endpoint = Annotated[str, AfterValidator(_endpoint)]  # of an S3 store; empty: that of the environment
 WebAddress = Annotated[str, AfterValidator(_web_address)]  # empty: none
 Uri = Annotated[str, AfterValidator(check_uri)]
@@ -102,21 +119,28 @@ _OBJECT = rf"{_LABEL}(\.{_LABEL})*"
 _IMAGE_RULE = "lower-case letters, digits, '.', '_', '-' and '/', after a host if it is not the default registry"
 _TAG_RULE = "at most 128 letters, digits, '_', '.' and '-', not starting with '.' or '-'"
 
+_LABEL_RULE = "at most 63 letters, digits, '-', '_' and '.', starting and ending with a letter or digit"
+
 _secret = matching(_OBJECT, 253, "name of a Secret", _OBJECT_RULE)
+_optional_secret = matching(_OBJECT, 253, "name of a Secret", _OBJECT_RULE, optional=True)
 _account = matching(_OBJECT, 253, "name of a service account", _OBJECT_RULE, optional=True)
 _namespace = matching(_LABEL, 63, "namespace", "at most 63 lower-case letters, digits and hyphens", optional=True)
 _resource = matching(rf"{_OBJECT}/{_QUALIFIED}", 253, "name of an extended resource", "DOMAIN/NAME, as nvidia.com/gpu")
 _repository = matching(_REPOSITORY, 255, "repository of an image", _IMAGE_RULE)
 _optional_repository = matching(_REPOSITORY, 255, "repository of an image", _IMAGE_RULE, optional=True)
 _tag = matching(_TAG, 128, "image tag", _TAG_RULE)
+_label_value = matching(_QUALIFIED, 63, "value of a label", _LABEL_RULE, optional=True)
 _reference = matching(
     rf"{_REPOSITORY}(:{_TAG})?(@{_DIGEST})?", 511, "reference of an image", _IMAGE_RULE, optional=True
 )
 
 SecretName = Annotated[str, AfterValidator(_secret)]
+OptionalSecretName = Annotated[str, AfterValidator(_optional_secret)]
 AccountName = Annotated[str, AfterValidator(_account)]  # empty: the default one of the namespace
 Namespace = Annotated[str, AfterValidator(_namespace)]  # empty: that of the pod
 ResourceName = Annotated[str, AfterValidator(_resource)]
+LabelKey = Annotated[str, AfterValidator(_label_key)]  # of a label or an annotation
+LabelValue = Annotated[str, AfterValidator(_label_value)]
 ImageRepository = Annotated[str, AfterValidator(_repository)]
 OptionalImageRepository = Annotated[str, AfterValidator(_optional_repository)]
 ImageTag = Annotated[str, AfterValidator(_tag)]

@@ -1,6 +1,7 @@
 """Typed, frozen settings: everything that `config.toml` may say, checked key by key when it is read."""
 
 from pathlib import Path
+from typing import Any
 
 import tomli
 from pydantic import Field
@@ -12,6 +13,7 @@ from container_component_src.names import (
     ImageRepository,
     ImageTag,
     OptionalImageRepository,
+    OptionalSecretName,
     OptionalUri,
     SecretName,
     Uri,
@@ -19,8 +21,9 @@ from container_component_src.names import (
 )
 from container_component_src.steps.calibration import Subsystems
 from container_component_src.steps.data import ReportColumns
+from container_component_src.steps.placement import Placement, PodAnnotations, PodLabels
 from container_component_src.steps.serving import PayloadLogging, Replicas, ServiceName
-from container_component_src.steps.shared import Gpus, PullPolicy, ReportSettings
+from container_component_src.steps.shared import Gpus, PodSettings, PullPolicy, ReportSettings
 from container_component_src.steps.training import TrainingApi
 from container_component_src.values import (
     IMAGE_USER,
@@ -59,6 +62,8 @@ class Platform(Replicas, PayloadLogging):
     # Of the pods of trials; 0 where the cluster assigns users.
     trial_user: int = Field(default=IMAGE_USER, ge=0, le=LARGEST_ID)
     training_api: TrainingApi = TrainingApi.AUTO  # kind of the job that trains
+    pod_labels: PodLabels = Field(default_factory=dict)  # of the pods of steps and of those that steps start
+    pod_annotations: PodAnnotations = Field(default_factory=dict)
 
 
 class ColNames(ReportColumns):
@@ -79,6 +84,7 @@ class Image(Frozen):
     gpu_repository: OptionalImageRepository = ""  # of pods that request GPUs, with the same tag; empty: `repository`
     tag: ImageTag = "latest"  # of local containers; whoever submits a run takes that of the commit, or names one
     pull_policy: PullPolicy = "IfNotPresent"
+    pull_secret: OptionalSecretName = ""  # Secret with the login of the registry; empty: none
 
     @property
     def reference(self) -> str:
@@ -93,8 +99,8 @@ class StepResources(Frozen):
     memory: Memory
 
 
-class TrainingResources(Gpus, StepResources):
-    """What one trial, or one node of a training, may use."""
+class TrainingResources(Gpus, Placement, StepResources):
+    """What one trial, or one node of a training, may use, and where it may run."""
 
 
 class Resources(Frozen):
@@ -135,6 +141,30 @@ class Settings(Frozen):
         if self.image.gpu_repository and isinstance(resources, Gpus) and resources.gpus:
             return f"{self.image.gpu_repository}:{self.image.tag}"
         return self.image.reference
+
+    def pods(self, resources: StepResources) -> PodSettings:
+        """Return the settings of the pods that a step starts.
+
+        Args:
+            resources: Resources of each pod.
+        """
+        return PodSettings(
+            image=self.image_for(resources),
+            s3_secret=self.platform.s3_secret,
+            service_account=self.platform.service_account,
+            **self.of_all_pods,
+            **resources.model_dump(),
+        )
+
+    @property
+    def of_all_pods(self) -> dict[str, Any]:
+        """Settings that the pods of steps and those that steps start have in common, as `PodSettings` names them."""
+        return {
+            "image_pull_policy": self.image.pull_policy,
+            "image_pull_secret": self.image.pull_secret,
+            "pod_labels": self.platform.pod_labels,
+            "pod_annotations": self.platform.pod_annotations,
+        }
 
     @property
     def images(self) -> tuple[str, ...]:

@@ -182,6 +182,7 @@ def run_on_platform(
         retries=settings.limits.retries,
         s3_secret=settings.platform.s3_secret,
         images=settings.images,
+        pods=settings.pods(settings.resources.light),
     )
     values = read_environment(PROJECT_ROOT / ".env" if options.remote else None)
     login = remote_settings(values, Trust(options.ca_bundle, not options.insecure)) if options.remote else None

@@ -12,9 +12,8 @@ from container_component_src.cluster.step import (
     RUN_LABEL,
 )
 from container_component_src.scratch import RUN_ID_VARIABLE
-from container_component_src.settings import Settings, StepResources, TrainingResources
+from container_component_src.settings import Settings, StepResources
 from container_component_src.steps.declaration import Arguments
-from container_component_src.steps.shared import Gpus, PodSettings
 from container_component_src.storage import S3_ENVIRONMENT
 from pipeline.components import component
 
@@ -72,16 +71,7 @@ class TaskBuilder:
         Args:
             resources: Resources of each pod.
         """
-        gpus = resources.model_dump(include=set(Gpus.model_fields)) if isinstance(resources, TrainingResources) else {}
-        return PodSettings(
-            image=self.settings.image_for(resources),
-            image_pull_policy=self.settings.image.pull_policy,
-            s3_secret=self.settings.platform.s3_secret,
-            service_account=self.settings.platform.service_account,
-            cpu=resources.cpu,
-            memory=resources.memory,
-            **gpus,
-        ).model_dump_json(exclude={"namespace"})
+        return self.settings.pods(resources).model_dump_json(exclude={"namespace"})
 
     def _configure(
         self,
@@ -109,8 +99,14 @@ class TaskBuilder:
                 backoff_max_duration=f"{_seconds_of_all_attempts(deadline, limits.retries)}s",
             )
         kubernetes.set_image_pull_policy(task, self.settings.image.pull_policy)
+        if self.settings.image.pull_secret:
+            kubernetes.set_image_pull_secrets(task, [self.settings.image.pull_secret])
         kubernetes.set_timeout(task, deadline)
         kubernetes.add_pod_label(task, "app.kubernetes.io/part-of", "columbus-eclss-ad")
+        for key, value in self.settings.platform.pod_labels.items():
+            kubernetes.add_pod_label(task, key, value)
+        for key, value in self.settings.platform.pod_annotations.items():
+            kubernetes.add_pod_annotation(task, key, value)
         for variable, field in _POD_FIELDS.items():
             kubernetes.use_field_path_as_env(task, variable, field)
         kubernetes.use_secret_as_env(

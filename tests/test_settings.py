@@ -1,6 +1,7 @@
 """Settings: the shipped file, and every key that may be wrong in another."""
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 from container_component_src.errors import InputError
 from container_component_src.settings import Settings, load_settings
 from container_component_src.steps.data import ReportColumns
-from container_component_src.steps.shared import ReportSettings
+from container_component_src.steps.shared import PodSettings, ReportSettings
 from container_component_src.values import validated
 from tests.helpers import write_toml
 
@@ -56,6 +57,7 @@ ANYTHING = {
     *(("paths", key) for key in ("feedback", "work_dir", "data_root")),
     *(("platform", key) for key in ("model_registry", "service_account", "payload_log")),
     ("image", "gpu_repository"),
+    ("image", "pull_secret"),
 }
 
 
@@ -218,3 +220,78 @@ def test_validated_names_the_source() -> None:
         validated(Settings, {}, "--option")
     with pytest.raises(InputError, match=r"^--option: [^']*dictionary"):
         validated(Settings, 3, "--option")
+
+
+SITE: dict[str, Any] = {
+    "image": {"pull_secret": "registry-login", "pull_policy": "Always"},
+    "platform": {"pod_labels": {"example.org/team": "eclss", "empty": ""}, "pod_annotations": {"note": "any text; {}"}},
+    "resources": {
+        "training": {
+            "cpu": "1",
+            "memory": "2Gi",
+            "node_selector": {"pool": "gpu"},
+            "tolerations": [
+                {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
+                {"key": "spot", "value": "yes", "effect": "NoExecute", "toleration_seconds": 60},
+                {"operator": "Exists"},
+            ],
+        }
+    },
+}
+PATHS = {"archives": "s3://a/b", "reports": "s3://a/r.csv"}
+
+
+def test_what_a_site_asks_of_pods_reaches_them(tmp_path: Path) -> None:
+    settings = load_settings(write_toml(tmp_path / "c.toml", {"paths": PATHS, **SITE}))
+    training, light = (settings.pods(kind) for kind in (settings.resources.training, settings.resources.light))
+    for pods in (training, light):
+        assert (pods.image_pull_secret, pods.image_pull_policy) == ("registry-login", "Always")
+        assert pods.pod_labels == SITE["platform"]["pod_labels"]
+        assert pods.pod_annotations == {"note": "any text; {}"}
+    assert training.node_selector == {"pool": "gpu"}
+    assert [toleration.key for toleration in training.tolerations] == ["nvidia.com/gpu", "spot", ""]
+    assert (light.node_selector, light.tolerations) == ({}, ())  # trainings alone are placed
+    assert PodSettings.model_validate_json(training.model_dump_json()) == training
+
+
+TRAINING = ("resources", "training")
+
+
+@pytest.mark.parametrize(
+    ("place", "key", "value", "named"),
+    [
+        (("image",), "pull_secret", "Registry_Login", "'Registry_Login' is not a valid name of a Secret"),
+        (("platform",), "pod_labels", {"team": "a b"}, "'a b' is not a valid value of a label"),
+        (("platform",), "pod_labels", {"team": "x" * 64}, "is not a valid value of a label"),
+        (("platform",), "pod_labels", {"/team": "a"}, "'/team' is not a valid key"),
+        (("platform",), "pod_labels", {"a/b/c": "a"}, "'a/b/c' is not a valid key"),
+        (("platform",), "pod_labels", {"x" * 64: "a"}, "is not a valid key"),
+        (("platform",), "pod_labels", {"": "a"}, "'' is not a valid key"),
+        (("platform",), "pod_labels", {"pipeline/runid": "a"}, "'pipeline/runid' is set by the pipeline"),
+        (("platform",), "pod_labels", {"katib.kubeflow.org/trial": "a"}, "is set by the pipeline or by Kubeflow"),
+        (("platform",), "pod_labels", ["a"], "valid dictionary"),
+        (("platform",), "pod_annotations", {"sidecar.istio.io/inject": "true"}, "is set by the pipeline"),
+        (("platform",), "pod_annotations", {"serving.kserve.io/x": "true"}, "is set by the pipeline or by Kubeflow"),
+        (("platform",), "pod_annotations", {"note": 3}, "valid string"),
+        (("platform",), "pod_annotations", {"note": "x" * 2**18}, "Kubernetes allows 262144"),
+        (TRAINING, "node_selector", {"pool": "a/b"}, "'a/b' is not a valid value of a label"),
+        (TRAINING, "tolerations", {"key": "a"}, "valid tuple"),
+        (TRAINING, "tolerations", [{"key": "a", "colour": "red"}], "is not a known key"),
+        (TRAINING, "tolerations", [{"key": "a b", "operator": "Exists"}], "'a b' is not a valid key"),
+        (TRAINING, "tolerations", [{"key": "a", "operator": "In"}], "'Equal' or 'Exists'"),
+        (TRAINING, "tolerations", [{"key": "a", "effect": "Never"}], "'NoSchedule'"),
+        (TRAINING, "tolerations", [{"value": "a"}], "without a key every taint is tolerated"),
+        (TRAINING, "tolerations", [{"key": "a", "operator": "Exists", "value": "b"}], "Exists takes no value"),
+        (TRAINING, "tolerations", [{"key": "a", "toleration_seconds": 5}], "toleration_seconds needs effect"),
+    ],
+)
+def test_what_kubernetes_would_refuse_of_pods(
+    place: tuple[str, ...], key: str, value: Any, named: str, tmp_path: Path
+) -> None:
+    changed: dict[str, Any] = copy.deepcopy({"paths": PATHS, **SITE})
+    section = changed
+    for part in place:
+        section = section[part]
+    section[key] = value
+    with pytest.raises(InputError, match=rf"c\.toml: key '{'.'.join((*place, key))}.*{re.escape(named)}"):
+        load_settings(write_toml(tmp_path / "c.toml", changed))

@@ -92,14 +92,14 @@ def pod_template(
     """Return a pod template that runs one container to completion, with shared memory and without a mesh proxy.
 
     Args:
-        settings: Service account and size of the shared memory.
+        settings: Labels, annotations, nodes, service account and size of the shared memory.
         main: Container, to which the mount of the shared memory is added.
         labels: Labels of the pod.
         options: More fields of `V1PodSpec`, such as `active_deadline_seconds`.
     """
     main.volume_mounts = [*(main.volume_mounts or []), shared_memory_mount()]
     return client.V1PodTemplateSpec(
-        metadata=pod_metadata(labels),
+        metadata=pod_metadata(settings, labels),
         spec=pod_spec(settings, main, "Never", volumes=[shared_memory_volume(settings)], **options),
     )
 
@@ -108,7 +108,7 @@ def pod_spec(settings: PodSettings, main: client.V1Container, restart_policy: st
     """Return the spec of a pod with one container and without a token for the Kubernetes API.
 
     Args:
-        settings: Service account.
+        settings: Service account, pull secret and nodes.
         main: Container.
         restart_policy: `Never` or `Always`.
         options: More fields of `V1PodSpec`.
@@ -118,8 +118,24 @@ def pod_spec(settings: PodSettings, main: client.V1Container, restart_policy: st
         restart_policy=restart_policy,
         service_account_name=settings.service_account or None,
         automount_service_account_token=False,
+        **site_fields(settings),
         **options,
     )
+
+
+def site_fields(settings: PodSettings) -> dict[str, Any]:
+    """Return the fields of a pod spec that depend on the site: the login of the registry, and the nodes."""
+    secret = settings.image_pull_secret
+    tolerations = (toleration.model_dump() for toleration in settings.tolerations)
+    return {
+        "image_pull_secrets": [client.V1LocalObjectReference(name=secret)] if secret else None,
+        "node_selector": settings.node_selector or None,
+        "tolerations": [
+            client.V1Toleration(**{name: value for name, value in fields.items() if value not in ("", None)})
+            for fields in tolerations
+        ]
+        or None,
+    }
 
 
 def shared_memory_mount() -> client.V1VolumeMount:
@@ -135,6 +151,8 @@ def shared_memory_volume(settings: PodSettings) -> client.V1Volume:
     )
 
 
-def pod_metadata(labels: dict[str, str]) -> client.V1ObjectMeta:
+def pod_metadata(settings: PodSettings, labels: dict[str, str]) -> client.V1ObjectMeta:
     """Return a pod template's metadata, which disables the mesh proxy by annotation (older meshes) and by label."""
-    return client.V1ObjectMeta(labels={**labels, **SIDECAR_OFF}, annotations=dict(SIDECAR_OFF))
+    return client.V1ObjectMeta(
+        labels={**settings.pod_labels, **labels, **SIDECAR_OFF}, annotations={**settings.pod_annotations, **SIDECAR_OFF}
+    )

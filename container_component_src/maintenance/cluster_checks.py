@@ -27,6 +27,7 @@ from container_component_src.maintenance.pod_checks import check_pod
 from container_component_src.maintenance.quota_checks import Demand, check_quotas
 from container_component_src.maintenance.right_checks import check_rights
 from container_component_src.maintenance.store_checks import NO_ROOT, WRITING, check_launcher
+from container_component_src.maintenance.version_checks import check_versions
 from container_component_src.s3_settings import CA_BUNDLE, S3_ENVIRONMENT, use_settings
 from container_component_src.steps.shared import PodSettings
 
@@ -64,6 +65,7 @@ def run_cluster_checks(
         *(check_kind(cluster, kind) for kind in kinds),
         *check_trainings(cluster),
         replace(check_kind(cluster, WORKFLOW), required=False),  # steps can run without it
+        *check_versions(cluster, api.detail.partition(" ")[0]),
         *check_namespace(cluster),
         *check_rights(cluster, pods.service_account),
         *check_quotas(cluster, wanted),

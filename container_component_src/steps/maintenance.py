@@ -56,7 +56,9 @@ class Doctor(ReportTable, TimestampColumn, Place):
     pull_image: bool = flag("Start a pod of the image, which looks for the inputs from there.")
     data_root: str = option("Where the datasets of runs go; a small file is written there. Empty: not checked.", "")
     config: LocalPath | None = option(
-        "Configuration whose [resources] are compared with the quotas of the namespace.", None
+        "Configuration whose [resources] are compared with the quotas of the namespace, and whose pull secret, labels "
+        "and annotations the tried pod gets.",
+        None,
     )
 
 

@@ -4,8 +4,17 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from container_component_src.names import AccountName, ImageReference, Namespace, OptionalUri, ResourceName, SecretName
+from container_component_src.names import (
+    AccountName,
+    ImageReference,
+    Namespace,
+    OptionalSecretName,
+    OptionalUri,
+    ResourceName,
+    SecretName,
+)
 from container_component_src.steps.declaration import Arguments, flag, option, parameter, wired
+from container_component_src.steps.placement import Placement, PodAnnotations, PodLabels
 from container_component_src.values import Cpu, Memory, NonEmpty
 
 Size = Annotated[int, Field(ge=1)]
@@ -70,16 +79,19 @@ class Gpus(Arguments):
     shared_memory: Memory = option("Size of /dev/shm in a pod, which counts as part of its memory.", "1Gi")
 
 
-class PodSettings(Gpus):
+class PodSettings(Gpus, Placement):
     """How the pods run that a step starts; quantities as Kubernetes writes them."""
 
     namespace: str = ""
     image: ImageReference = option("Image of the pods; a cluster needs it.", "")
     image_pull_policy: PullPolicy = option("When to pull the image.", "IfNotPresent")
+    image_pull_secret: OptionalSecretName = option("Secret with the login of the image's registry. Empty: none.", "")
     s3_secret: SecretName = option("Secret with the S3 credentials and endpoint.", "s3creds")
     service_account: AccountName = option("Service account of the pods. Empty: the default one of the namespace.", "")
     cpu: Cpu = option("CPU request of a pod, as Kubernetes writes it.", "1")
     memory: Memory = option("Memory request and limit of a pod, as Kubernetes writes it.", "2Gi")
+    pod_labels: PodLabels = option("More labels of the pods, as a JSON object.", {})
+    pod_annotations: PodAnnotations = option("More annotations of the pods, as a JSON object.", {})
 
 
 class Launching(Place):

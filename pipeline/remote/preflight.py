@@ -1,6 +1,6 @@
 """Checks of image, inputs and data root before a run is submitted."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from container_component_src.maintenance.data_root_checks import check_data_root
 from container_component_src.maintenance.input_checks import Inputs, check_inputs
 from container_component_src.maintenance.pod_checks import POD_TIMEOUT, check_pull
 from container_component_src.maintenance.right_checks import own_account
+from container_component_src.names import has_registry
 from container_component_src.s3_settings import use_settings
 from container_component_src.steps.data import ReportColumns
 from container_component_src.steps.shared import PodSettings
@@ -127,24 +128,40 @@ def _check_image(image: ImageTag) -> Check:
     return Check("image", image.chosen, f"tag {image.tag}, from {image.source}", fix, required=False)
 
 
-def check_pullable(reference: str, namespace: str) -> Check:
+def check_registries(images: Iterable[str], pull_policy: str) -> list[Check]:
+    """Check that each image names its registry: the nodes of a cluster look for any other one on Docker Hub.
+
+    Images that are never pulled need none: the nodes have them already, as those of a kind cluster may.
+    """
+    nameless = [image for image in images if not has_registry(image)]
+    if not nameless or pull_policy == "Never":
+        return []
+    repository = nameless[0].partition(":")[0]
+    fix = (
+        f"name it in [image] of the configuration, as REGISTRY/{repository} (docker.io/... for Docker Hub), or set "
+        'pull_policy = "Never" if the nodes have the image'
+    )
+    return [Check("registry", False, f"{', '.join(nameless)} names no registry, so nodes ask Docker Hub for it", fix)]
+
+
+def check_pullable(pods: PodSettings) -> Check:
     """Check that the cluster can pull the image, because without it a run and its exit task hang.
 
     The check creates a pod. It needs access to the Kubernetes API, as in a notebook or with a kubeconfig.
 
     Args:
-        reference: Image reference.
-        namespace: Namespace of the run.
+        pods: Image, pull secret, labels and annotations of the pod, and the namespace of the run.
     """
+    reference = pods.image
     try:
-        cluster = connect(namespace, patience=CHECK_PATIENCE)
+        cluster = connect(pods.namespace, patience=CHECK_PATIENCE)
         account = own_account(cluster)
     except InputError:
         detail = f"not checked whether the cluster can pull {reference}, because the Kubernetes API is not accessible"
         fix = "set KUBECONFIG, or check that the image was pushed"
         return Check("image pull", False, detail, fix, required=False)
     click.echo(f"pulling {reference} on the cluster, which may take {POD_TIMEOUT // 60} minutes", err=True)
-    check = check_pull(cluster, PodSettings(namespace=namespace, image=reference, service_account=account))
+    check = check_pull(cluster, pods.model_copy(update={"service_account": account}))
     return replace(check, name="image pull")
 
 

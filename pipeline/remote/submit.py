@@ -1,7 +1,7 @@
 """Actions of `compile_and_run_pipeline.py` on a platform: submit, schedule, upload, retry."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,11 +9,12 @@ import click
 
 from container_component_src.errors import PipelineError, StepError
 from container_component_src.maintenance.checks import Check
+from container_component_src.steps.shared import PodSettings
 from pipeline.arguments import parse_arguments
 from pipeline.remote.cron import normalise_cron
 from pipeline.remote.following import follow_run, retry_run
 from pipeline.remote.image_tag import ImageTag
-from pipeline.remote.preflight import check_pullable, run_preflight
+from pipeline.remote.preflight import check_pullable, check_registries, run_preflight
 from pipeline.remote.submission import (
     Submission,
     as_version_name,
@@ -44,6 +45,7 @@ class RunOptions:
         retries: Maximum number of retries after the cluster interrupted a step, if the run is waited for.
         s3_secret: Name of the Secret with the steps' settings of the object storage, for the preflight.
         images: References of the images of the run's pods, for the preflight.
+        pods: Settings that all pods of the run have in common, for the preflight.
 
     Raises:
         InputError: The cron expression or the name of a version is invalid.
@@ -58,6 +60,7 @@ class RunOptions:
     retries: int = 0
     s3_secret: str = ""
     images: tuple[str, ...] = ()
+    pods: PodSettings = field(default_factory=PodSettings)
 
     def __post_init__(self) -> None:
         if self.cron:
@@ -126,7 +129,8 @@ def submit(
     cron = normalise_cron(options.cron) if options.cron else ""
     if options.preflight:
         checks = run_preflight(workspace, pipeline.root, pipeline.arguments, image, values, options.s3_secret, remote)
-        _report(checks + _check_pull(workspace, pipeline, options.images, checks))
+        checks += check_registries(options.images, options.pods.image_pull_policy)
+        _report(checks + _check_pull(workspace, pipeline, options, checks))
     submission = Submission(pipeline.package, pipeline.arguments, options.experiment, options.name(image))
     if cron:
         schedule_id = create_schedule(workspace, submission, cron)
@@ -167,13 +171,14 @@ def disable(workspace: Workspace, name: str) -> None:
 
 
 def _check_pull(
-    workspace: Workspace, pipeline: CompiledPipeline, images: tuple[str, ...], checks: list[Check]
+    workspace: Workspace, pipeline: CompiledPipeline, options: RunOptions, checks: list[Check]
 ) -> list[Check]:
     """Check that the cluster can pull the images, which takes minutes, unless an earlier check failed."""
     if any(check.failed for check in checks):
         return []
     namespace = str(pipeline.arguments.get("namespace") or workspace.namespace)
-    return [check_pullable(image, namespace) for image in images]
+    pods = options.pods.model_copy(update={"namespace": namespace})
+    return [check_pullable(pods.model_copy(update={"image": image})) for image in options.images]
 
 
 def _report(checks: list[Check]) -> None:

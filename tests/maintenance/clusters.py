@@ -20,3 +20,26 @@ def secret(store: str, **changes: str | None) -> dict[str, Any]:
 
 def namespace(**labels: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "metadata": {"name": NAMESPACE, "labels": labels}}
+
+
+def controller(image: str, namespace: str = "kubeflow") -> dict[str, Any]:
+    """The Deployment of a controller."""
+    name = image.rpartition("/")[2].partition(":")[0]
+    labels = {"app": name}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "manager", "image": image}]}}
+    metadata = {"name": name, "namespace": namespace}
+    return {
+        "apiVersion": "apps/v1",
+        "metadata": metadata,
+        "spec": {"selector": {"matchLabels": labels}, "template": template},
+    }
+
+
+CONTROLLERS = [
+    controller("ghcr.io/kubeflow/kfp-api-server:2.16.1"),
+    controller("ghcr.io/kubeflow/katib/katib-controller:v0.19.0"),
+    controller("ghcr.io/kubeflow/training-v1/training-operator:v1.9.2"),
+    controller("ghcr.io/kubeflow/trainer/trainer-controller-manager:v2.2.0", "kubeflow-system"),
+    controller("mirror.example.org:5000/kserve/kserve-controller:v0.16.0@sha256:" + 64 * "0"),
+    controller("ghcr.io/dask/dask-kubernetes-operator:2026.3.0", "dask-operator"),
+]

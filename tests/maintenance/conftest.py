@@ -14,7 +14,7 @@ from tests.backends.kubernetes.deployments import kserve  # noqa: F401
 from tests.cluster import conftest as cluster_fixtures
 from tests.cluster.emulator import ADMINISTRATOR, Emulator
 from tests.helpers import report, write_reports
-from tests.maintenance.clusters import ACCOUNT, LAUNCHER, namespace, secret
+from tests.maintenance.clusters import ACCOUNT, CONTROLLERS, LAUNCHER, namespace, secret
 
 emulator = cluster_fixtures.emulator
 
@@ -56,6 +56,8 @@ def ready(emulator: Emulator, administrator: None, store: str) -> Emulator:
     emulator.put("Secret", secret(store))
     emulator.put("ConfigMap", {"apiVersion": "v1", "metadata": {"name": "kfp-launcher"}, "data": LAUNCHER})
     emulator.put("ServiceAccount", {"apiVersion": "v1", "metadata": {"name": ACCOUNT}})
+    for controller in CONTROLLERS:
+        emulator.put("Deployment", controller)
     return emulator
 
 

@@ -1,6 +1,7 @@
 """Tests of `doctor --backend kubernetes` with an emulated API and a real object store."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -99,6 +100,17 @@ def test_quotas_are_compared_with_the_configuration(ready: Emulator, invoke: Inv
     assert found["quota small"].detail == "requests.cpu: 2 of 3 left, pods: 48 of 50 left"
     config = Path(__file__).resolve().parents[2] / "config.toml"
     assert_refused(invoke(*COMMAND, "--config", config), "checks failed: quota small", code=1)
+
+
+def test_the_tried_pod_is_as_the_configuration_says(ready: Emulator, invoke: Invoke, tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    paths = '[paths]\narchives = "s3://doctor/a"\nreports = "s3://doctor/r"\n'
+    config.write_text(f'{paths}[image]\npull_secret = "login"\n[platform]\npod_labels = {{ team = "eclss" }}\n')
+    seen: list[dict[str, Any]] = []
+    ready.admit("Pod", lambda _, pod: seen.append(pod) or "")  # type: ignore[func-returns-value]
+    assert invoke(*COMMAND, "--image", "registry/image:1", "--config", config).code == 0
+    assert [pod["spec"]["imagePullSecrets"] for pod in seen] == [[{"name": "login"}]]
+    assert seen[0]["metadata"]["labels"]["team"] == "eclss"
 
 
 def test_missing_bucket_fails(ready: Emulator, invoke: Invoke) -> None:

@@ -24,6 +24,7 @@ from container_component_src.settings import Settings, load_settings
 from container_component_src.steps.calibration import AlarmSettings
 from container_component_src.steps.data import SETS
 from container_component_src.steps.parameters import pipeline_parameters
+from container_component_src.steps.placement import Toleration
 from container_component_src.steps.serving import DeployToKserve
 from container_component_src.steps.shared import Origin
 from container_component_src.storage import S3_ENVIRONMENT
@@ -357,6 +358,32 @@ def test_launched_pods_are_as_the_configuration_says(name: str, tmp_path: Path) 
         assert {option: given[option] for option in log} == log
     assert given.get("trial_timeout", 21_600) == 21_600
     assert given.get("job_timeout", 86_400) == 86_400
+
+
+def test_what_a_site_asks_of_pods_is_compiled(tmp_path: Path) -> None:
+    values = load_settings(ROOT / "config.toml").model_dump(by_alias=True)
+    toleration: dict[str, Any] = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+    values["image"]["pull_secret"] = "registry-login"
+    values["platform"] |= {"pod_labels": {"team": "eclss"}, "pod_annotations": {"example.org/note": "any: text"}}
+    values["resources"]["training"] |= {"node_selector": {"pool": "gpu"}, "tolerations": [toleration]}
+    output = tmp_path / "pipeline.yaml"
+    compile_pipeline(Settings.model_validate(values), output)
+    compiled = list(yaml.safe_load_all(output.read_text()))
+    configs = platform_configs(compiled)
+    assert configs.keys() == executors(compiled[0]).keys()
+    for name, config in configs.items():
+        json_format.ParseDict(config, kubernetes_executor_config_pb2.KubernetesExecutorConfig())
+        assert [secret["secretName"] for secret in config["imagePullSecret"]] == ["registry-login"], name
+        assert config["podMetadata"]["labels"] == {"app.kubernetes.io/part-of": "columbus-eclss-ad", "team": "eclss"}
+        assert config["podMetadata"]["annotations"] == {"example.org/note": "any: text"}
+    for name in LAUNCHING:
+        command, options = launch_options(compiled[0], name)
+        pods = command.make_context(name, [text for pair in options.items() for text in pair]).params["pods"]
+        assert (pods.image_pull_secret, pods.pod_labels) == ("registry-login", {"team": "eclss"})
+        assert pods.pod_annotations == {"example.org/note": "any: text"}
+        trains = name in ("run-katib-experiment", "run-pytorchjob")
+        assert pods.node_selector == ({"pool": "gpu"} if trains else {}), name
+        assert pods.tolerations == ((Toleration(**toleration),) if trains else ()), name
 
 
 @pytest.mark.parametrize(("gpus", "expected"), [(0, "plain:1.2"), (1, "registry/cuda:1.2")])

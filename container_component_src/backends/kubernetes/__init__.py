@@ -98,7 +98,9 @@ class KubernetesBackend:
         from container_component_src.maintenance.quota_checks import demands
         from container_component_src.settings import load_settings
 
-        pods = self.context.pods
-        wanted = demands(load_settings(config_file)) if config_file else []
+        pods, wanted = self.context.pods, []
+        if config_file:
+            settings = load_settings(config_file)
+            pods, wanted = pods.model_copy(update=settings.of_all_pods), demands(settings)
         cluster = connect(pods.namespace, patience=CHECK_PATIENCE)
         return run_cluster_checks(cluster, pods, inputs, pull_image, wanted)

@@ -46,10 +46,12 @@ def manifest(step: Step, pods: PodSettings, spec: ClusterSpec) -> Manifest:
     name = step.name("dask", DASK_CLUSTER)
     threads = max(1, int(parse_quantity(pods.cpu)))  # the default is one per core of the node
     worker = ["dask", "worker", "--name", "$(DASK_WORKER_NAME)", "--nthreads", str(threads), "--no-dashboard"]
+    metadata = step.metadata(name, pods.namespace)
+    metadata["labels"] = {**pods.pod_labels, **metadata["labels"]}
     return {
         "apiVersion": DASK_CLUSTER.api_version,
         "kind": DASK_CLUSTER.name,
-        "metadata": {**step.metadata(name, pods.namespace), "annotations": dict(SIDECAR_OFF)},
+        "metadata": {**metadata, "annotations": {**pods.pod_annotations, **SIDECAR_OFF}},
         "spec": {
             "idleTimeout": IDLE_TIMEOUT,
             "worker": {"replicas": spec.first_workers, "spec": _pod_spec(step, pods, "worker", worker)},

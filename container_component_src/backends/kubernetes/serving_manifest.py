@@ -19,7 +19,15 @@ from container_component_src.cluster.inference_services import (
 )
 from container_component_src.cluster.kinds import INFERENCE_SERVICE
 from container_component_src.cluster.owned_objects import DIGEST_ANNOTATION
-from container_component_src.cluster.pods import SIDECAR_OFF, check, container, reachable, resources, s3_environment
+from container_component_src.cluster.pods import (
+    SIDECAR_OFF,
+    check,
+    container,
+    reachable,
+    resources,
+    s3_environment,
+    site_fields,
+)
 from container_component_src.cluster.step import MANAGED_BY, Step
 from container_component_src.errors import InputError
 from container_component_src.serving.deployment.service import SERVER_ENVIRONMENT, Service
@@ -188,8 +196,14 @@ def _component(pods: PodSettings, service: Service, command: list[str], gpus: in
         # Knative refuses such fields, and waits for requests in progress itself.
         "termination_grace_period_seconds": None if _on_knative(service) else _ROUTES_PAUSE + GRACE_PERIOD + _MARGIN,
         # A bundle may be rewritten at the same address: then its new version starts new pods.
-        "annotations": {**sidecar, **_pinned(service), MODEL_ANNOTATION: service.model_version},
-        "labels": dict(sidecar) or None,
+        "annotations": {
+            **pods.pod_annotations,
+            **sidecar,
+            **_pinned(service),
+            MODEL_ANNOTATION: service.model_version,
+        },
+        "labels": {**pods.pod_labels, **sidecar} or None,
+        **site_fields(pods),
     }
 
 

@@ -10,7 +10,7 @@ from container_component_src.cluster.step import Step
 from container_component_src.errors import InputError, StepError
 from container_component_src.steps.data import ClusterSpec
 from container_component_src.values import validated
-from tests.backends.kubernetes.golden import PODS, STEP, golden
+from tests.backends.kubernetes.golden import PODS, SITE, STEP, golden
 from tests.cluster.schemas import pod_problems, problems
 
 VARIANTS: dict[str, tuple[dict[str, Any], ClusterSpec]] = {
@@ -19,6 +19,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], ClusterSpec]] = {
         {"service_account": "reader", "cpu": "2500m", "memory": "8Gi"},
         ClusterSpec(num_dask_workers=3, min_workers=1, max_workers=8),
     ),
+    "site": (SITE, ClusterSpec(num_dask_workers=3)),
 }
 
 

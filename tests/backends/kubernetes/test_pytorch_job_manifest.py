@@ -10,13 +10,14 @@ from container_component_src.cluster.step import Step
 from container_component_src.errors import InputError
 from container_component_src.steps.training import TrainingArguments, TrainingJob
 from container_component_src.values import validated
-from tests.backends.kubernetes.golden import PODS, STEP, golden
+from tests.backends.kubernetes.golden import PLACED, PODS, STEP, golden
 from tests.cluster.schemas import pod_problems, problems
 
 VARIANTS: dict[str, tuple[dict[str, Any], int]] = {
     "one_node": ({}, 1),
     "three_nodes": ({"service_account": "trainer"}, 3),
     "gpu": ({"gpus": 1, "cpu": "4", "memory": "16Gi", "shared_memory": "4Gi", "gpu_resource": "amd.com/gpu"}, 2),
+    "site": (PLACED, 1),
 }
 
 

@@ -15,6 +15,7 @@ from container_component_src.serving.deployment.service import Service, SmokeReq
 from container_component_src.serving.protocol.process import GRACE_PERIOD
 from container_component_src.steps.serving import KNATIVE, Hosting, same_mode
 from container_component_src.steps.shared import PodSettings
+from tests.backends.kubernetes.golden import SITE
 from tests.cluster.schemas import problems
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
@@ -28,6 +29,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], Hosting]] = {
     "standard": ({"gpus": 1}, Hosting(max_replicas=3)),
     "knative_canary": ({}, CANARY),
     "kserve_logger": (READER, LOGGED),
+    "site": (SITE, Hosting()),
     "service_account": (
         READER,
         Hosting(model_storage="service-account", deployment_mode="RawDeployment", istio_sidecar=True),

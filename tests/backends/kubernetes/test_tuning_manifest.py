@@ -13,7 +13,7 @@ from container_component_src.processes import PROJECT_ROOT
 from container_component_src.steps.shared import PodSettings
 from container_component_src.steps.tuning import Experiment, SearchSpace
 from container_component_src.values import IMAGE_USER, validated
-from tests.backends.kubernetes.golden import PODS, STEP, golden
+from tests.backends.kubernetes.golden import PLACED, PODS, STEP, golden
 from tests.cluster.schemas import pod_problems, problems
 
 SPACE = SearchSpace.model_validate(
@@ -31,6 +31,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "max_failed_trials": 3,
         },
     ),
+    "site": (PLACED, {}),
 }
 
 

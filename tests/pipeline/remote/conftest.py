@@ -21,6 +21,7 @@ from tests.pipeline.remote.gateways import PASSWORD, PROFILE, S3_KEY, USERNAME
 from tests.pipeline.remote.platform_server import Platform
 from tests.pipeline.remote.runs_api import Moment
 
+CONFIG = Path(__file__).parent / "cluster.toml"
 LOGIN = {"KUBEFLOW_USERNAME": USERNAME, "KUBEFLOW_PASSWORD": PASSWORD}
 Submit = Callable[..., CommandResult]
 Follow = Callable[..., CommandResult]
@@ -90,5 +91,5 @@ def storage(s3_endpoint: str) -> dict[str, str]:
 
 
 def inputs(archives: str, reports: str) -> tuple[str, ...]:
-    """Options that name the inputs of the pipeline."""
-    return ("--param", f"archives_path={archives}", "--param", f"reports_path={reports}")
+    """Options that name the inputs of the pipeline, and a configuration whose image has a registry."""
+    return ("--config", str(CONFIG), "--param", f"archives_path={archives}", "--param", f"reports_path={reports}")

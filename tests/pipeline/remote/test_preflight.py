@@ -8,7 +8,9 @@ import pytest
 
 from container_component_src.maintenance import pod_checks
 from container_component_src.maintenance.checks import Check
+from container_component_src.steps.shared import PodSettings
 from pipeline.remote import submit
+from pipeline.remote.preflight import check_registries
 from tests.cluster.emulator import ADMINISTRATOR, NAMESPACE, STEPS, Emulator, running
 from tests.maintenance.kubelet import ENDS_WELL, playing_kubelet
 from tests.pipeline.remote.command import Command
@@ -17,7 +19,7 @@ from tests.pipeline.remote.gateways import PROFILE, S3_KEY, TOKEN
 from tests.pipeline.remote.platform_server import Platform
 
 DOCTOR = f"`main.py doctor --backend kubernetes --namespace {NAMESPACE}`"
-PULLING = "pulling columbus-eclss-ad:1.0 on the cluster, which may take 15 minutes\n"
+PULLING = "pulling registry.example.org/columbus-eclss-ad:1.0 on the cluster, which may take 15 minutes\n"
 ARGUMENTS = ("--image-tag", "1.0", *inputs("s3://preflight/archives", "s3://preflight/reports.csv"))
 
 
@@ -55,13 +57,50 @@ def test_every_image_of_the_run_is_pulled(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     put_secret(cluster, {**storage, "S3_USE_HTTPS": "false", "S3_VERIFY_SSL": "true"})
-    monkeypatch.setattr(submit, "check_pullable", lambda image, namespace: Check("image pull", True, image))
+
+    def pulled(pods: PodSettings) -> Check:
+        return Check("image pull", True, f"{pods.image} with {pods.image_pull_secret}")
+
+    monkeypatch.setattr(submit, "check_pullable", pulled)
     config = tmp_path / "config.toml"
-    names = '[paths]\narchives = "a"\nreports = "r"\n[image]\ngpu_repository = "columbus-cuda"\n'
+    names = '[paths]\narchives = "a"\nreports = "r"\n[image]\nrepository = "r.io/columbus"\n'
+    names += 'pull_secret = "login"\ngpu_repository = "r.io/columbus-cuda"\n'
     config.write_text(names + '[resources]\ntraining = { cpu = "4", memory = "8Gi", gpus = 1 }\n')
     told = command(*ARGUMENTS, "--config", str(config), **notebook)
     assert told.code == 0, told.error
-    assert "ok: image pull: columbus-eclss-ad:1.0\nok: image pull: columbus-cuda:1.0\n" in told.out
+    assert (
+        "ok: image pull: r.io/columbus:1.0 with login\nok: image pull: r.io/columbus-cuda:1.0 with login\n" in told.out
+    )
+
+
+@pytest.mark.parametrize(
+    ("repository", "policy", "refused"),
+    [
+        ("columbus", "IfNotPresent", True),
+        ("team/columbus", "Always", True),
+        ("columbus", "Never", False),
+        ("docker.io/team/columbus", "Always", False),
+        ("localhost:5000/columbus", "Always", False),
+        ("localhost/columbus", "IfNotPresent", False),
+    ],
+)
+def test_image_without_a_registry_is_refused_if_it_may_be_pulled(repository: str, policy: str, refused: bool) -> None:
+    found = check_registries([f"{repository}:1", "r.io/columbus-cuda:1"], policy)
+    assert [check.failed for check in found] == ([True] if refused else [])
+    for check in found:
+        assert check.detail == f"{repository}:1 names no registry, so nodes ask Docker Hub for it"
+        assert f"as REGISTRY/{repository} " in check.fix
+
+
+def test_run_of_an_image_without_a_registry_is_not_submitted(
+    platform: Platform, cluster: Emulator, notebook: dict[str, str], storage: dict[str, str], command: Command
+) -> None:
+    put_secret(cluster, {**storage, "S3_USE_HTTPS": "false", "S3_VERIFY_SSL": "true"})
+    shipped = Path(__file__).resolve().parents[3] / "config.toml"
+    told = command(*ARGUMENTS, "--config", str(shipped), **notebook)
+    assert (told.code, platform.api.runs) == (1, [])
+    assert "failed: registry: columbus-eclss-ad:1.0 names no registry" in told.error
+    assert cluster.objects("Pod") == {}  # nothing was pulled
 
 
 def test_inputs_are_checked_with_the_keys_of_the_steps(
@@ -71,7 +110,7 @@ def test_inputs_are_checked_with_the_keys_of_the_steps(
     with playing_kubelet(cluster, ENDS_WELL):
         told = command(*ARGUMENTS, **notebook, S3_ENDPOINT="http://127.0.0.1:9")
     assert (told.code, told.error) == (0, PULLING)
-    assert "ok: image pull: columbus-eclss-ad:1.0 was pulled\n" in told.out
+    assert "ok: image pull: registry.example.org/columbus-eclss-ad:1.0 was pulled\n" in told.out
     assert "ok: Secret s3creds: keys AWS_ACCESS_KEY_ID, " in told.out
     assert "; the inputs are checked with them\n" in told.out
     assert f"ok: S3 endpoint: {storage['S3_ENDPOINT']}" in told.out
@@ -123,7 +162,8 @@ def test_successful_preflight_lists_its_checks(platform: Platform, storage: dict
     told = command("--remote", "--image-tag", "1.0", *data, **variables)
     assert told.code == 0
     assert told.error == (
-        "warning: image pull: not checked whether the cluster can pull columbus-eclss-ad:1.0, because the "
+        "warning: image pull: not checked whether the cluster can pull registry.example.org/columbus-eclss-ad:1.0, "
+        "because the "
         "Kubernetes API is not accessible; set KUBECONFIG, or check that the image was pushed\n"
     )
     assert told.out.splitlines()[:-2] == [

@@ -9,7 +9,7 @@ import yaml
 from pipeline.options import PIPELINE_FILE
 from tests.pipeline.remote.argo import Task
 from tests.pipeline.remote.command import Command, no_secret_in_command_lines, run, secrets_in
-from tests.pipeline.remote.conftest import LOGIN, Submit
+from tests.pipeline.remote.conftest import LOGIN, Submit, inputs
 from tests.pipeline.remote.gateways import (
     LDAP_PASSWORD,
     LDAP_USERNAME,
@@ -210,8 +210,7 @@ def notebook(tmp_path: Path) -> Iterator[tuple[Platform, dict[str, str]]]:
 
 def test_run_is_submitted_from_a_notebook(notebook: tuple[Platform, dict[str, str]], command: Command) -> None:
     platform, variables = notebook
-    s3 = ("--param", "archives_path=s3://data/archives", "--param", "reports_path=s3://data/reports.csv")
-    told = command("--image-tag", "1.0", *s3, **variables)
+    told = command("--image-tag", "1.0", *inputs("s3://data/archives", "s3://data/reports.csv"), **variables)
     assert told.code == 0, told.error
     assert "warning: inputs: not checked" in told.error
     assert "namespace" not in platform.api.runs[0]["runtime_config"]["parameters"]  # pods know it

@@ -37,8 +37,8 @@ def check_drift(arguments: CheckDrift) -> None:
         report.write(arguments.output)
     if arguments.page:
         write_drift_page(report, comparison, info, arguments.page)
-    if arguments.pushgateway:
-        metrics.push(report, arguments.pushgateway, time.time())
     click.echo(summary(report))
+    if arguments.pushgateway:
+        metrics.push(report, arguments.pushgateway, arguments.service_name, time.time())
     if report.exceeded:
         click.get_current_context().exit(EXCEEDED)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from container_component_src.cluster.access import Cluster, ExistsError, Manifest, TransientError
@@ -30,6 +30,7 @@ def owned_object(
     manifest: Manifest,
     failed: Callable[[Manifest], bool],
     resumable: bool = False,
+    users: Sequence[Kind] = (),
 ) -> Iterator[Manifest]:
     """Create an object, or adopt the one of an earlier attempt of this step, and delete it at the end.
 
@@ -43,6 +44,7 @@ def owned_object(
         manifest: Manifest with the metadata of `step.metadata`.
         failed: Returns whether an existing object has failed and cannot be adopted.
         resumable: Whether the object's work continues without this process.
+        users: Kinds whose object of the same name uses this one, which cannot be deleted before that.
 
     Yields:
         The object as the API returned it.
@@ -53,7 +55,7 @@ def owned_object(
     name, owner = manifest["metadata"]["name"], workflow_of(cluster, step)
     try:
         with signals_deferred():  # a signal between the creation and the yield would leave the object behind
-            created = _create_or_adopt(cluster, step, kind, with_digest(_with_owner(manifest, owner)), failed)
+            created = _create_or_adopt(cluster, step, kind, with_digest(_with_owner(manifest, owner)), failed, users)
         yield created
     except BaseException as error:
         if _is_kept(cluster, step, owner if resumable else None, error):
@@ -121,7 +123,12 @@ def _delete_after_failure(cluster: Cluster, kind: Kind, name: str) -> None:
 
 
 def _create_or_adopt(
-    cluster: Cluster, step: Step, kind: Kind, manifest: Manifest, failed: Callable[[Manifest], bool]
+    cluster: Cluster,
+    step: Step,
+    kind: Kind,
+    manifest: Manifest,
+    failed: Callable[[Manifest], bool],
+    users: Sequence[Kind] = (),
 ) -> Manifest:
     name = manifest["metadata"]["name"]
     try:
@@ -137,7 +144,8 @@ def _create_or_adopt(
         logger.info("adopting %s %s of an earlier attempt of this step", kind.name, name)
         return _add_owners(cluster, kind, found, manifest)
     logger.info("replacing %s %s of an earlier attempt of this step", kind.name, name)
-    _delete_and_wait(cluster, kind, name)
+    for each in (*users, kind):
+        _delete_and_wait(cluster, each, name)
     return cluster.create(kind, manifest)
 
 

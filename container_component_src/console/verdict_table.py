@@ -70,7 +70,10 @@ class VerdictTable:
 
     def _with(self, verdict: Feedback, version: str | None) -> bytes:
         """Return the table with a verdict."""
-        return to_csv([*{**self._read(version), verdict.alarm_id: verdict}.values()]).encode()
+        found = self._read(version)
+        if verdict.alarm_id in found:
+            verdict = verdict.model_copy(update={"others": found[verdict.alarm_id].others})
+        return to_csv([*{**found, verdict.alarm_id: verdict}.values()]).encode()
 
     def _read(self, version: str | None) -> dict[str, Feedback]:
         return {} if version is None else {item.alarm_id: item for item in read_feedback(self.location.uri)}

@@ -1,5 +1,7 @@
 """A check for drift as metrics of Prometheus, for a Pushgateway, since the check is over before anything scrapes it."""
 
+from http.client import HTTPException
+
 from prometheus_client import CollectorRegistry, Gauge, push_to_gateway
 
 from container_component_src.drift.result import DriftReport
@@ -32,15 +34,23 @@ def registry_of(report: DriftReport, now: float) -> CollectorRegistry:
     return registry
 
 
-def push(report: DriftReport, gateway: str, now: float, timeout_s: float = 30.0) -> None:
-    """Replace the metrics of the last check at a Pushgateway; arguments as in `registry_of`.
+def push(report: DriftReport, gateway: str, service: str, now: float, timeout_s: float = 30.0) -> None:
+    """Replace the metrics of the last check of a service at a Pushgateway.
+
+    Args:
+        report: The check.
+        gateway: Address.
+        service: Name of the service, by which checks of several are told apart; the label is that of its own metrics.
+        now: Time of the check in seconds since 1970.
+        timeout_s: Seconds to wait for an answer.
 
     Raises:
         StepError: The gateway does not take them.
     """
     try:
-        push_to_gateway(gateway, JOB, registry_of(report, now), timeout=timeout_s)
-    except (OSError, ValueError) as error:
+        key = {"inferenceservice": service}
+        push_to_gateway(gateway, JOB, registry_of(report, now), grouping_key=key, timeout=timeout_s)
+    except (OSError, ValueError, HTTPException) as error:
         raise StepError(
             f"{gateway}: the Pushgateway does not take the metrics ({error})", fix="check --pushgateway"
         ) from error

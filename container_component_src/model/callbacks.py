@@ -1,5 +1,7 @@
 """Lightning callbacks and checkpoint input/output of a training."""
 
+import signal
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,22 @@ class EpochHistory(Callback):
             for name, value in metrics.items():
                 click.echo(f"{now} {name}={value:.9g}")
             self._progress.log(len(self.epochs), f"val_loss {metrics['val_loss']:.6g}")
+
+
+class OwnSigterm(Callback):
+    """Keeps the handler of SIGTERM that this process had.
+
+    Lightning's handler sends a message to the other nodes. They wait for this one, or are told to stop too, so that
+    both would wait until they are killed.
+    """
+
+    def __init__(self) -> None:
+        self._handler = signal.getsignal(signal.SIGTERM)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Restore the handler; Lightning has set its own just before."""
+        if threading.current_thread() is threading.main_thread():  # only this one sets handlers
+            signal.signal(signal.SIGTERM, self._handler)
 
 
 class SafetensorsIO(CheckpointIO):

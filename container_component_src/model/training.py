@@ -18,7 +18,7 @@ from container_component_src.errors import InputError
 from container_component_src.limits import usable_memory
 from container_component_src.model.bundle import Bundle, build
 from container_component_src.model.bundle_info import Architecture, BundleInfo, Epoch, TrainingSummary
-from container_component_src.model.callbacks import EpochHistory, SafetensorsIO
+from container_component_src.model.callbacks import EpochHistory, OwnSigterm, SafetensorsIO
 from container_component_src.model.data_access import check_data
 from container_component_src.model.datamodule import (
     Regime,
@@ -220,7 +220,7 @@ def fit(model: Network, train_rows: RowSource, val_rows: RowSource, arguments: T
             monitor="val_loss",
             patience=arguments.early_stopping_patience,
         )
-        trainer = _trainer(arguments, world, [history, early_stopping, checkpoint], folder)
+        trainer = _trainer(arguments, world, [history, early_stopping, checkpoint, OwnSigterm()], folder)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="lightning")  # for developers
             trainer.fit(module, data)

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Self
 from pydantic import AfterValidator, model_validator
 
 from container_component_src.steps.declaration import Arguments, flag, option
-from container_component_src.steps.serving import TelemetryInput
+from container_component_src.steps.serving import SERVICE_NAME, TelemetryInput
 from container_component_src.values import Hours, NonEmpty
 
 PSI_LIMIT = 0.25  # a major shift, by the rule of thumb in Siddiqi, "Credit Risk Scorecards" (2006)
@@ -79,6 +79,7 @@ class CheckDrift(TelemetryInput, DriftLimits):
     output: str = option("JSON file for the result.", "")
     page: str = option("HTML file for a page with plots.", "")
     pushgateway: str = option("Address of a Prometheus Pushgateway that gets the result as metrics.", "")
+    service_name: NonEmpty = option("Name of the service with the model, a label of these metrics.", SERVICE_NAME)
 
     @model_validator(mode="after")
     def _one_period(self) -> Self:

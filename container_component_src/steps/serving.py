@@ -17,6 +17,7 @@ KNATIVE = "Knative"
 STANDARD = "Standard"
 _OLD_MODES = {"RawDeployment": STANDARD, "Serverless": KNATIVE}  # names before KServe 0.16
 HTTP_PORT = 8080
+SERVICE_NAME = "columbus-eclss-ad"
 DEAD_AFTER = 300.0  # seconds
 REGISTRY_TOKEN = "MODEL_REGISTRY_TOKEN"  # noqa: S105 - the name of the variable
 REGISTRY_CA = "MODEL_REGISTRY_CA_BUNDLE"
@@ -156,7 +157,7 @@ class Hosting(Replicas, PayloadLogging, DeadAfter):
 class ServiceIdentity(Arguments):
     """Which service is meant, and where the local backend keeps what it has deployed."""
 
-    service_name: ServiceName = parameter("Name of the InferenceService.", "columbus-eclss-ad")
+    service_name: ServiceName = parameter("Name of the InferenceService.", SERVICE_NAME)
     deployments: LocalPath = option(
         "Folder where the local backend keeps the deployed bundle of each service and the one before.",
         Path("local_data/deployments"),
@@ -244,7 +245,7 @@ class ServiceAddress(Arguments):
     """Where a client finds a deployed model."""
 
     url: str = option("Address of the service, or of the gateway with the path before /v2.")
-    model_name: NonEmpty = option("Name of the model.", "columbus-eclss-ad")
+    model_name: NonEmpty = option("Name of the model.", SERVICE_NAME)
     host: str = option("Host header: the name of the service behind a gateway.", "")
     ca_file: str = option("Certificates to trust, as PEM. Empty: those of the system.", "")
     timeout: float = option("Seconds to wait for an answer.", 60.0, gt=0)

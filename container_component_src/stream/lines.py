@@ -11,11 +11,13 @@ from typing import Self
 from container_component_src.errors import InputError
 from container_component_src.files import check_name
 from container_component_src.steps.streaming import STD
+from container_component_src.stream.marks import Mark
 from container_component_src.stream.source import Message, Source
 from container_component_src.values import in_home
 
 _PIECE = 2**16  # bytes
 _POLL = 0.1  # seconds between two looks at the end of a file
+_OTHER_FILE = "start anew with another --state-file; rows of many files can go on in one stream by stdin"
 
 
 class LineSplitter:
@@ -66,16 +68,21 @@ class LineSource(Source):
         self._follow = follow
         self._file = -1
         self._lines = self._bytes = 0  # processed
-        self._start = 0
+        self._checksum: int | None = None  # of what is before the first row, if there was a state
+        self._is_named = False  # whether it is a file, which can be read from any place
 
     def resume(self, offsets: Mapping[str, int]) -> None:
         """Go on after the processed messages."""
         self._lines, self._bytes = offsets.get("lines", 0), offsets.get("bytes", 0)
+        self._checksum = offsets.get("checksum")
 
     @property
     def offsets(self) -> Mapping[str, int]:
         """Where to go on after the processed messages."""
-        return {"lines": self._lines, "bytes": self._bytes}
+        offsets = {"lines": self._lines, "bytes": self._bytes}
+        if self._is_named:
+            offsets["checksum"] = Mark.at(self._file, self._bytes).checksum
+        return offsets
 
     async def __aenter__(self) -> Self:
         if self._name == STD:
@@ -89,9 +96,11 @@ class LineSource(Source):
                 raise InputError(f"{path}: {error.strerror}", fix="check --input") from error
         status = os.fstat(self._file)
         self._regular = stat.S_ISREG(status.st_mode)
-        if self._regular and self._name != STD:
-            if self._bytes > status.st_size:
-                raise InputError(f"{self._name}: shorter than the state says", fix="name another --state-file")
+        self._is_named = self._regular and self._name != STD
+        if self._is_named:
+            if self._checksum is not None and not Mark(position=self._bytes, checksum=self._checksum).fits(self._file):
+                os.close(self._file)
+                raise InputError(f"{self._name}: not the file that the state speaks of", fix=_OTHER_FILE)
             os.lseek(self._file, self._bytes, os.SEEK_SET)
         else:
             self._lines = self._bytes = 0  # whoever writes begins anew
@@ -110,6 +119,7 @@ class LineSource(Source):
                 await _readable(self._file)
             piece = os.read(self._file, _PIECE)
             if not piece and self._follow and self._regular:
+                self._check_same_file()
                 await asyncio.sleep(_POLL)
                 continue
             ended = not piece
@@ -120,6 +130,20 @@ class LineSource(Source):
                     found.append(Message(text, f"line {number}", received, (number, end)))
             if found:
                 yield found
+
+    def _check_same_file(self) -> None:
+        """Check that the followed file has not been cut or replaced: its new rows would never be seen.
+
+        Raises:
+            InputError: It has.
+        """
+        opened = os.fstat(self._file)
+        try:
+            named = Path(in_home(self._name)).stat()
+        except FileNotFoundError:
+            return  # it has been moved away, and the next one may come
+        if opened.st_size < os.lseek(self._file, 0, os.SEEK_CUR) or not os.path.samestat(opened, named):
+            raise InputError(f"{self._name}: cut or replaced while it was followed", fix=_OTHER_FILE)
 
     def processed(self, message: Message) -> None:
         """Note that a message is part of the state that is written next."""

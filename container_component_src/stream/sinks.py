@@ -15,6 +15,7 @@ from container_component_src.alarms.alarm import Alarm
 from container_component_src.alarms.files import to_ndjson
 from container_component_src.errors import InputError, StepError
 from container_component_src.files import check_output
+from container_component_src.stream.marks import Mark
 from container_component_src.values import in_home
 from container_component_src.waiting import TRANSIENT_STATUSES
 
@@ -59,32 +60,33 @@ class FileSink(Sink):
     def __init__(self, path: str) -> None:
         self._path = Path(in_home(path))
         self._file = -1
-        self._length: int | None = None
+        self._mark: Mark | None = None
 
-    def resume(self, length: int | None) -> None:
+    def resume(self, mark: Mark | None) -> None:
         """Take back what was written after the state; called before the sink is entered.
 
         Args:
-            length: Bytes of the file when the state was written; None if there is no state.
+            mark: End of the file when the state was written; None if there is no state.
         """
-        self._length = length
+        self._mark = mark
 
     async def __aenter__(self) -> Self:
         check_output(self._path)
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        self._file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(self._file)
             raise InputError(f"{self._path}: another stream writes it", fix="name another file") from error
-        if self._length is not None:
-            if self.length < self._length:
+        if self._mark is not None:
+            if not self._mark.fits(self._file):
+                os.close(self._file)
                 raise InputError(
-                    f"{self._path}: {self.length} bytes, but {self._length} when the state was written",
+                    f"{self._path}: not the file of events that belongs to the state, or changed since",
                     fix="name the file that this stream wrote, or another --state-file",
                 )
-            os.ftruncate(self._file, self._length)
+            os.ftruncate(self._file, self._mark.position)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -92,19 +94,18 @@ class FileSink(Sink):
 
     async def write(self, events: Sequence[Alarm]) -> None:
         """Write events; see `Sink`."""
-        content = memoryview(to_ndjson(events).encode())
-        while content:
-            content = content[os.write(self._file, content) :]
+        content, length = memoryview(to_ndjson(events).encode()), os.fstat(self._file).st_size
+        try:
+            while content:
+                content = content[os.write(self._file, content) :]
+        except OSError:
+            os.ftruncate(self._file, length)  # the next event would be appended to a part of this one
+            raise
 
-    @property
-    def length(self) -> int:
-        """Bytes of the file."""
-        return os.fstat(self._file).st_size
-
-    def sync(self) -> int:
-        """Return the bytes of the file, which are on the disk now."""
+    def sync(self) -> Mark:
+        """Return the end of the file, which is on the disk now."""
         os.fsync(self._file)
-        return self.length
+        return Mark.at(self._file, os.fstat(self._file).st_size)
 
 
 class WebhookSink(Sink):

@@ -13,6 +13,7 @@ from container_component_src.alarms.tracker import Memory
 from container_component_src.arrays import Float64Array, Timestamps
 from container_component_src.errors import InputError
 from container_component_src.storage import Location
+from container_component_src.stream.marks import Mark
 from container_component_src.values import Frozen, describe
 
 
@@ -51,7 +52,7 @@ class StreamState(Frozen):
     open_alarm: Alarm | None = None  # as it is now
     updated: int | None = None  # end of the open alarm in its last event
     offsets: dict[str, int] = Field(default_factory=dict)  # of the source
-    event_bytes: int | None = None  # length of the file of events
+    events_end: Mark | None = None  # of the file of events
     counts: dict[str, int] = Field(default_factory=dict)  # of rows and alarms since the first start
 
 

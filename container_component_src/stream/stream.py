@@ -117,7 +117,7 @@ class Stream:
         self._source.resume(state.offsets)
         self.counts.resume(state.counts)
         if self._file_sink:
-            self._file_sink.resume(state.event_bytes)
+            self._file_sink.resume(state.events_end)
         events = self._scorer.resume(state)
         logger.info("going on after %s", self.counts)
         return events
@@ -274,7 +274,7 @@ class Stream:
                 held=StoredRows.of([row.timestamp for row in held], values),
                 recent=tuple(self._order.recent),
                 offsets=dict(self._source.offsets),
-                event_bytes=self._file_sink.sync() if self._file_sink else None,
+                events_end=self._file_sink.sync() if self._file_sink else None,
                 counts=dict(self.counts.totals),
                 **self._scorer.state(),
             )

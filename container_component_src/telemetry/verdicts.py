@@ -12,6 +12,7 @@ from typing import Annotated, Self
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    Field,
     PlainSerializer,
     StringConstraints,
     ValidationError,
@@ -61,11 +62,12 @@ def _one_line(text: str) -> str:
 
 # Nanoseconds since 1970-01-01 UTC; ISO 8601 in the table.
 Time = Annotated[int, BeforeValidator(_parsed_time), PlainSerializer(to_iso, when_used="json")]
-Text = Annotated[str, AfterValidator(_one_line), StringConstraints(max_length=_LONGEST)]
+Line = Annotated[str, AfterValidator(_one_line)]
+Text = Annotated[Line, StringConstraints(max_length=_LONGEST)]
 
 
 class Feedback(Frozen):
-    """The verdict on one alarm, which is a row of the table; the fields are its columns."""
+    """The verdict on one alarm, which is a row of the table; the fields are its columns, apart from `others`."""
 
     alarm_id: Annotated[Text, StringConstraints(min_length=1)]
     start: Time  # of the alarm: its first row
@@ -76,6 +78,7 @@ class Feedback(Frozen):
     at: Time  # when it was given
     model_version: Text = ""
     subsystem: Text = ""
+    others: tuple[tuple[str, Line], ...] = Field((), exclude=True)  # cells of columns that are only kept, with names
 
     @model_validator(mode="after")
     def _ends_after_it_starts(self) -> Self:
@@ -84,7 +87,7 @@ class Feedback(Frozen):
         return self
 
 
-COLUMNS = tuple(Feedback.model_fields)
+COLUMNS = tuple(name for name, field in Feedback.model_fields.items() if not field.exclude)
 REQUIRED = tuple(name for name, field in Feedback.model_fields.items() if field.is_required())
 
 
@@ -105,10 +108,11 @@ def to_csv(feedback: Iterable[Feedback]) -> str:
     Texts that a spreadsheet would take for a formula get a quote before them, which `read_feedback` removes.
     """
     stream = io.StringIO(newline="")
-    writer = csv.DictWriter(stream, COLUMNS)
+    items = list(feedback)
+    writer = csv.DictWriter(stream, [*COLUMNS, *dict.fromkeys(name for item in items for name, _ in item.others)])
     writer.writeheader()
-    for item in feedback:
-        cells: dict[str, str] = item.model_dump(mode="json")
+    for item in items:
+        cells: dict[str, str] = item.model_dump(mode="json") | dict(item.others)
         writer.writerow({name: f"'{cell}" if _FORMULA.match(cell) else cell for name, cell in cells.items()})
     return stream.getvalue()
 
@@ -116,8 +120,8 @@ def to_csv(feedback: Iterable[Feedback]) -> str:
 def read_feedback(uri: str) -> list[Feedback]:
     """Read a table: CSV with any of the usual delimiters, or a spreadsheet.
 
-    The columns may be in any order, those with texts may be missing, and others are ignored. Times without a zone are
-    in UTC.
+    The columns may be in any order, those with texts may be missing, and others are only kept. Times without a zone
+    are in UTC.
 
     Returns:
         The last verdict on each alarm, in the order in which the alarms first appear; empty if there are only headers.
@@ -163,13 +167,15 @@ def _check_names(label: str, names: Sequence[str]) -> None:
     if repeated := next((name for name in COLUMNS if names.count(name) > 1), ""):
         raise InputError(f"{label}: two columns are named '{repeated}'", fix="remove or rename one")
     if others := [name for name in names if name and name not in COLUMNS]:
-        logger.warning("%s: other columns are ignored: %s", label, ", ".join(others))
+        logger.warning("%s: other columns are kept, but not used: %s", label, ", ".join(others))
 
 
 def _parsed(place: str, cells: Mapping[str, str]) -> Feedback:
-    given = {name: cell[1:] if _quoted(cell) else cell for name, cell in cells.items() if name in COLUMNS}
+    texts = {name: cell[1:] if _quoted(cell) else cell for name, cell in cells.items() if name}
+    given = {name: text for name, text in texts.items() if name in COLUMNS}
+    others = tuple((name, text) for name, text in texts.items() if name not in COLUMNS)
     try:
-        return Feedback.model_validate({**dict.fromkeys(REQUIRED, ""), **given})
+        return Feedback.model_validate({**dict.fromkeys(REQUIRED, ""), **given, "others": others})
     except ValidationError as error:
         known = "verdicts are true, false and rare_nominal, and times are such as 2021-01-04T03:15:02Z"
         raise InputError(f"{place}: {describe(error)}", fix=f"correct the row: {known}") from error

@@ -32,6 +32,19 @@ def test_what_others_write_is_seen(tmp_path: Path) -> None:
     assert one.poll() == {"0001": verdict(1), "0002": verdict(2)}
 
 
+def test_columns_that_people_add_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "feedback.csv"
+    table = VerdictTable(resolve(str(path)))
+    table.add(verdict(1))
+    header, row = path.read_text().splitlines()
+    path.write_text(f"{header},ticket\n{row},T-9\n")
+    table.add(verdict(2))
+    table.add(verdict(1, verdict=Verdict.FALSE))
+    assert [line.rpartition(",")[2] for line in path.read_text().splitlines()] == ["ticket", "T-9", ""]
+    assert table.poll() == {"0001": verdict(1, verdict=Verdict.FALSE, others=(("ticket", "T-9"),)),
+                            "0002": verdict(2, others=(("ticket", ""),))}  # fmt: skip
+
+
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@A1", "'=1", '=HYPERLINK("http://evil.test")', '"', "a,b"])
 def test_no_cell_is_a_formula_and_every_text_comes_back(text: str, tmp_path: Path) -> None:
     table = VerdictTable(resolve(str(tmp_path / "feedback.csv")))

@@ -54,14 +54,14 @@ def test_the_metrics_are_pushed(gateway: Gateway) -> None:
     rows = normal_rows()
     rows.values[:, 0] += 100
     report = find_drift(info_with_references(), [rows])
-    push(report, gateway.url, now=1_700_000_000.5)
+    push(report, gateway.url, "eclss", now=1_700_000_000.5)
     ((method, path, body),) = gateway.pushed
     samples = {
         (sample.name, sample.labels.get("channel", "")): sample.value
         for family in text_string_to_metric_families(body)
         for sample in family.samples
     }
-    assert (method, path) == ("PUT", "/metrics/job/check_drift")
+    assert (method, path) == ("PUT", "/metrics/job/check_drift/inferenceservice/eclss")
     assert samples == {
         ("anomaly_drift_exceeded", ""): 1,
         ("anomaly_drift_channels", ""): 1,
@@ -74,11 +74,11 @@ def test_a_gateway_that_refuses_is_an_error(gateway: Gateway) -> None:
     gateway.status = 400
     report = find_drift(info_with_references(), [normal_rows()])
     with pytest.raises(StepError, match=r"the Pushgateway does not take the metrics \(.*400.*\); check --pushgateway"):
-        push(report, gateway.url, now=0.0)
+        push(report, gateway.url, "eclss", now=0.0)
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://[", "ftp://127.0.0.1:1"])
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://[", "ftp://127.0.0.1:1", "http://127.0.0.1:1/a b"])
 def test_a_wrong_address_is_an_error(url: str) -> None:
     report = find_drift(info_with_references(), [normal_rows()])
     with pytest.raises(StepError, match="does not take the metrics"):
-        push(report, url, now=0.0)
+        push(report, url, "eclss", now=0.0)

@@ -1,5 +1,6 @@
 import logging
 import re
+import signal
 from datetime import datetime
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from container_component_src.errors import InputError, StepError
 from container_component_src.model import recorded_steps, training
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.bundle_info import open_info
+from container_component_src.model.callbacks import EpochHistory
 from container_component_src.model.datamodule import TensorSource
 from container_component_src.model.device_source import CopiedSource, DeviceSource
 from container_component_src.model.streaming import StreamingSource
@@ -232,6 +234,24 @@ def test_distributed_run_needs_the_variables_of_the_operator(tmp_path: Path, mon
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     with pytest.raises(InputError, match=r"environment variable .* is missing"):
         train(make_arguments(tmp_path, run_as_pytorchjob=True))
+
+
+def test_sigterm_ends_a_training_as_any_other_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def outside(*_: object) -> None:
+        pass
+
+    during = []
+
+    def look(*_: object) -> None:
+        during.append(signal.getsignal(signal.SIGTERM))
+
+    monkeypatch.setattr(EpochHistory, "on_validation_end", look, raising=False)
+    before = signal.signal(signal.SIGTERM, outside)
+    try:
+        train(make_arguments(tmp_path, max_epochs=1))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert during == [outside]
 
 
 def test_diverging_training_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

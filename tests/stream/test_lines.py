@@ -1,6 +1,6 @@
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -53,6 +53,17 @@ async def read(source: LineSource, count: int) -> list[Message]:
     return found
 
 
+async def offsets_after(source: LineSource, content: bytes) -> Mapping[str, int]:
+    """The offsets of a source after the line of a content."""
+    async with source:
+        async for messages in source.messages():
+            for message in messages:
+                source.processed(message)
+                if message.text == content:
+                    return source.offsets
+    raise AssertionError(content)
+
+
 def texts(messages: Sequence[Message]) -> list[tuple[bytes | None, str]]:
     return [(message.text, message.place) for message in messages]
 
@@ -60,20 +71,46 @@ def texts(messages: Sequence[Message]) -> list[tuple[bytes | None, str]]:
 def test_a_file_goes_on_behind_the_processed_lines(tmp_path: Path) -> None:
     file = tmp_path / "rows"
     file.write_bytes(b"one\n\ntwo\nthree")
-    source = LineSource(str(file), 100)
-    assert texts(asyncio.run(read(source, 2))) == [(b"one", "line 1"), (b"two", "line 3")]
+    assert texts(asyncio.run(read(LineSource(str(file), 100), 2))) == [(b"one", "line 1"), (b"two", "line 3")]
     following = LineSource(str(file), 100)
-    following.resume(source.offsets)
+    following.resume(asyncio.run(offsets_after(LineSource(str(file), 100), b"two")))
     assert texts(asyncio.run(read(following, 9))) == [(b"three", "line 4")]
 
 
-def test_a_file_that_has_become_shorter_is_another_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"one\n", b"one\nTWO\nthree\n"], ids=["shorter", "as long"])
+def test_another_file_of_the_same_name_is_not_gone_on_with(content: bytes, tmp_path: Path) -> None:
     file = tmp_path / "rows"
-    file.write_bytes(b"one\n")
+    file.write_bytes(b"one\ntwo\nthree\n")
     source = LineSource(str(file), 100)
-    source.resume({"lines": 3, "bytes": 30})
-    with pytest.raises(InputError, match="rows: shorter than the state says"):
+    source.resume(asyncio.run(offsets_after(LineSource(str(file), 100), b"two")))
+    file.write_bytes(content)
+    with pytest.raises(InputError, match="rows: not the file that the state speaks of"):
         asyncio.run(read(source, 1))
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(b"new\n")
+
+
+def replaced(file: Path) -> None:
+    file.rename(f"{file}.1")
+    file.write_bytes(b"one\ntwo\n")
+
+
+@pytest.mark.parametrize("change", [cut, replaced])
+def test_a_followed_file_that_is_cut_or_replaced(change: Callable[[Path], None], tmp_path: Path) -> None:
+    file = tmp_path / "rows"
+    file.write_bytes(b"one\ntwo\n")
+
+    async def follow() -> None:
+        async with LineSource(str(file), 100, follow=True) as source:
+            messages = source.messages()
+            assert len(await anext(messages)) == 2
+            change(file)
+            await anext(messages)
+
+    with pytest.raises(InputError, match="rows: cut or replaced while it was followed"):
+        asyncio.run(follow())
 
 
 def test_a_file_is_followed(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 import asyncio
 import json
+import resource
+from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from container_component_src.alarms.alarm import Alarm
 from container_component_src.alarms.files import to_ndjson
 from container_component_src.errors import InputError, StepError
+from container_component_src.stream.marks import Mark
 from container_component_src.stream.persistence import persist
 from container_component_src.stream.sinks import FileSink, StdoutSink, WebhookSink
 from tests.alarms.alarms import ALARM
@@ -19,9 +22,9 @@ def alarms() -> list[Alarm]:
     return [ALARM, ALARM.model_copy(update={"id": "other"})]
 
 
-async def write(path: Path, alarms: list[Alarm], length: int | None = None) -> int:
+async def write(path: Path, alarms: list[Alarm], mark: Mark | None = None) -> Mark:
     sink = FileSink(str(path))
-    sink.resume(length)
+    sink.resume(mark)
     async with sink:
         await sink.write(alarms)
         return sink.sync()
@@ -29,15 +32,34 @@ async def write(path: Path, alarms: list[Alarm], length: int | None = None) -> i
 
 def test_a_file_is_cut_to_its_length_in_the_state(alarms: list[Alarm], tmp_path: Path) -> None:
     file = tmp_path / "new" / "events.ndjson"
-    length = asyncio.run(write(file, alarms[:1]))
+    mark = asyncio.run(write(file, alarms[:1]))
     asyncio.run(write(file, alarms))
-    assert asyncio.run(write(file, alarms[1:], length)) == file.stat().st_size
+    assert asyncio.run(write(file, alarms[1:], mark)).position == file.stat().st_size
     assert file.read_text() == to_ndjson(alarms)
 
 
-def test_a_file_that_is_shorter_than_in_the_state_is_another_one(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"events: 0 bytes, but 7 when the state was written"):
-        asyncio.run(write(tmp_path / "events", [], 7))
+@pytest.mark.parametrize("edited", [lambda text: "", lambda text: f"# mine\n{text}"], ids=["shorter", "longer"])
+def test_a_file_that_was_changed_is_not_cut(edited: Callable[[str], str], alarms: list[Alarm], tmp_path: Path) -> None:
+    file = tmp_path / "events"
+    mark = asyncio.run(write(file, alarms))
+    content = edited(file.read_text())
+    file.write_text(content)
+    with pytest.raises(InputError, match="not the file of events that belongs to the state"):
+        asyncio.run(write(file, [], mark))
+    assert file.read_text() == content
+
+
+def test_no_part_of_an_event_stays_if_the_disk_is_full(alarms: list[Alarm], tmp_path: Path) -> None:
+    file = tmp_path / "events"
+    mark = asyncio.run(write(file, alarms))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (mark.position + 20, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            asyncio.run(write(file, alarms))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert file.read_text() == to_ndjson(alarms)
 
 
 def test_two_streams_do_not_share_a_file(tmp_path: Path) -> None:

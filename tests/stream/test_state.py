@@ -6,6 +6,7 @@ import pytest
 from container_component_src import storage
 from container_component_src.alarms.tracker import ChannelShare, Memory, Span
 from container_component_src.errors import InputError
+from container_component_src.stream.marks import Mark
 from container_component_src.stream.state import StoredRows, StreamState, read_state, write_state
 
 OPTIONS = {"input": "-", "skip_missing": False}
@@ -20,7 +21,7 @@ def state() -> StreamState:
         context=StoredRows.of([1, 2], np.array([[0.1, np.nan], [1e300, -0.0]])),
         tracker=Memory(span, True, 9),
         offsets={"0": 7},
-        event_bytes=12,
+        events_end=Mark(position=12, checksum=7),
         counts={"rows": 2},
     )
 

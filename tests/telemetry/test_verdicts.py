@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from container_component_src.errors import InputError
-from container_component_src.telemetry.verdicts import Feedback, Verdict, read_feedback, write_feedback
+from container_component_src.telemetry.verdicts import Feedback, Verdict, read_feedback, to_csv, write_feedback
 
 HEADERS = "alarm_id,start,end,verdict,at"
 ROW = "A-1,2021-01-04T03:15:02+00:00,2021-01-04T03:16:02+00:00,true,2021-01-05T08:00:00+00:00"
@@ -167,9 +167,13 @@ def test_an_invalid_table_is_refused(table: Callable[[str], str], text: str, pro
         read_feedback(table(text))
 
 
-def test_other_columns_are_ignored_and_named(table: Callable[[str], str], caplog: pytest.LogCaptureFixture) -> None:
-    assert len(read_feedback(table(f"{HEADERS},ticket\n{ROW},T-9"))) == 1
-    assert "other columns are ignored: ticket" in caplog.text
+def test_other_columns_are_kept_and_named(table: Callable[[str], str], caplog: pytest.LogCaptureFixture) -> None:
+    found = read_feedback(table(f'Ticket,{HEADERS},others,\n"=T\n9",{ROW},O,no name'))
+    assert "other columns are kept, but not used: ticket, others" in caplog.text
+    assert found[0].others == (("ticket", "=T 9"), ("others", "O"))
+    assert "ticket" not in found[0].model_dump(mode="json")
+    uri = table(to_csv([*found, found[0].model_copy(update={"alarm_id": "A-2", "others": ()})]))
+    assert [item.others for item in read_feedback(uri)] == [found[0].others, (("ticket", ""), ("others", ""))]
 
 
 def test_a_missing_table_and_another_name_are_refused(tmp_path: Path) -> None:

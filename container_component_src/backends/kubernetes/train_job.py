@@ -22,7 +22,6 @@ from container_component_src.steps.training import TrainingJob
 
 JOB_LABEL = "jobset.sigs.k8s.io/jobset-name"  # set by JobSet on pods
 FIRST_POD = f"{{}}-{NODE}-0-0"  # start of the name of the first pod, given the name of the job
-_COUNTS = ("active", "ready", "succeeded", "failed")  # of a job's status, in the order of its life
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +43,9 @@ class TrainJobTrainer:
         description, wanted = runtime(step, pods, job), manifest(step, pods, job)
         name = wanted["metadata"]["name"]
         with (
-            owned_object(cluster, step, TRAINING_RUNTIME, description, lambda _: False, resumable=True),
+            owned_object(
+                cluster, step, TRAINING_RUNTIME, description, lambda _: False, resumable=True, users=[TRAIN_JOB]
+            ),
             owned_object(cluster, step, TRAIN_JOB, wanted, _has_failed, resumable=True),
         ):
             logger.info("TrainJob %s: %d nodes", name, job.arguments.num_gpu_nodes)
@@ -64,9 +65,20 @@ def _pods(cluster: Cluster, job: str) -> list[Any]:
     return list_pods(cluster, f"{JOB_LABEL}={job}")
 
 
+def _name(pod: Any) -> str:
+    return str(pod.metadata.name)
+
+
+def _first_deleted(running: set[str], pods: list[Any]) -> set[str]:
+    """Return those that ran and are gone; if none, those of them whose deletion began first."""
+    times = {_name(pod): pod.metadata.deletion_timestamp for pod in pods}
+    deleted = {name: times[name] for name in running & times.keys() if times[name] is not None}
+    return running - times.keys() or {name for name, time in deleted.items() if time == min(deleted.values())}
+
+
 def _first_pod(cluster: Cluster, job: str) -> str:
     """Return the name of the first pod, which ends at random; empty if there is none."""
-    names = (str(pod.metadata.name) for pod in _pods(cluster, job))
+    names = map(_name, _pods(cluster, job))
     return next((name for name in names if name.startswith(f"{FIRST_POD.format(job)}-")), "")
 
 
@@ -78,7 +90,7 @@ class _Watch:
         cluster: Cluster of the job.
         name: Its name.
         running: Names of the pods that ran at the last look.
-        lost: Names of the pods that were deleted first, before any pod failed.
+        lost: Names of the pods that were deleted first, before any pod failed. The others follow within a second.
     """
 
     cluster: Cluster
@@ -89,27 +101,29 @@ class _Watch:
     def wait(self, job: TrainingJob) -> Manifest | None:
         """Wait until the job has ended, and return it if it has failed."""
         start_up = StartUp(self.cluster, f"TrainJob {self.name}")
-        timeout, fix = job.timeout + DEADLINE_MARGIN, "see that its pods start, or raise --job-timeout"
-        progress = ""
+        nodes, timeout = job.arguments.num_gpu_nodes, job.timeout + DEADLINE_MARGIN
+        fix = "see that its pods start, or raise --job-timeout"
+        seen = ""
         for found in states(self.cluster, TRAIN_JOB, self.name, timeout, f"TrainJob {self.name} to end", fix=fix):
             if is_true(found, "Complete"):
                 return None
             if _has_failed(found):
                 return found
-            if progress != (progress := _progress(found)):
-                logger.info("TrainJob %s: %s", self.name, progress or "waits for its pods")
-            if not is_true(found, "Suspended"):  # a queue holds it back, as long as it takes
-                start_up.check(self._look(), job.arguments.num_gpu_nodes, [self.name, f"{self.name}-{NODE}-0"])
+            suspended = is_true(found, "Suspended")  # a queue holds it back, as long as it takes
+            if not suspended:
+                start_up.check(self._look(), nodes, [self.name, f"{self.name}-{NODE}-0"])
+            # The job has no condition for running, and counts no pods.
+            progress = "suspended by a queue" if suspended else f"{len(self.running)} of {nodes} pods run"
+            if seen != (seen := progress):
+                logger.info("TrainJob %s: %s", self.name, progress)
         raise AssertionError  # `states` ends with an error
 
     def _look(self) -> list[Any]:
         """Return the pods, and remember those that run and those that were lost since the last look."""
         pods = _pods(self.cluster, self.name)
-        present = {str(pod.metadata.name) for pod in pods if not is_deleted(pod)}
-        # Once a pod is lost or has failed, the others are deleted.
         if not self.lost and all(pod.status.phase != "Failed" for pod in pods):
-            self.lost = self.running - present
-        self.running = {str(pod.metadata.name) for pod in pods if pod.status.phase == "Running"} & present
+            self.lost = _first_deleted(self.running, pods)
+        self.running = {_name(pod) for pod in pods if pod.status.phase == "Running" and not is_deleted(pod)}
         return pods
 
     def error(self, failed: Manifest) -> StepError | InputError:
@@ -131,11 +145,3 @@ class _Watch:
         condition = condition_of(failed, "Failed")
         fix = "raise --job-timeout" if "DeadlineExceeded" in f"{condition}" else ""
         return StepError(f"TrainJob {self.name} failed: {condition.get('message') or condition.get('reason')}", fix=fix)
-
-
-def _progress(found: Manifest) -> str:
-    """Return the state of a job in words; it has no condition for running."""
-    if is_true(found, "Suspended"):
-        return "suspended by a queue"
-    counts: Manifest = next(iter(found.get("status", {}).get("jobsStatus") or []), {})
-    return ", ".join(f"{counts[count]} {count}" for count in _COUNTS if counts.get(count))

@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -17,9 +18,8 @@ from container_component_src.errors import InputError, StepError
 from container_component_src.steps.training import TrainingJob
 from tests.backends.kubernetes.deployments import when
 from tests.backends.kubernetes.golden import PODS, context
-from tests.backends.kubernetes.katib_controller import condition
 from tests.backends.kubernetes.test_pytorch_job_manifest import job
-from tests.backends.kubernetes.trainer_controller import Trainer, pod_of
+from tests.backends.kubernetes.trainer_controller import COMPLETE, Trainer, pod_of
 from tests.backends.kubernetes.training_operator import UNSCHEDULABLE, playing
 from tests.cluster.emulator import Emulator
 from tests.cluster.test_eviction import EVICTED, WORKFLOW
@@ -45,6 +45,7 @@ def trainer(emulator: Emulator) -> Iterator[Trainer]:
     """A controller at work; nothing is left behind in the end."""
     with playing(Trainer(emulator)) as controller:
         yield controller
+    controller.hold_runtimes()
     assert [emulator.objects(kind) for kind in ("TrainJob", "TrainingRuntime", "Pod")] == [{}, {}, {}]
 
 
@@ -63,7 +64,7 @@ def test_the_log_of_the_first_pod_and_the_progress_are_shown(
     caplog.set_level(logging.INFO)
     train(cluster, step, job(3))
     assert capsys.readouterr().out == EPOCHS
-    assert any(record.getMessage().endswith(": 1 active") for record in caplog.records)
+    assert any(record.getMessage().endswith(": 3 of 3 pods run") for record in caplog.records)
 
 
 @pytest.mark.parametrize(("code", "kind"), [(1, StepError), (2, InputError), (137, StepError)])
@@ -90,8 +91,8 @@ def test_a_pod_that_the_cluster_ended_is_reported(
 
 
 def test_a_pod_deleted_by_others_is_reported(cluster: Cluster, step: Step, trainer: Trainer) -> None:
-    trainer.deleted = {1}
-    with pytest.raises(StepError, match=r"pod \S+-node-0-1-\S+ of the training was deleted .*; run the step again"):
+    trainer.deleted = {1}  # the cluster deletes the other one
+    with pytest.raises(StepError, match=r"^pod \S+-node-0-1-\S+ of the training was deleted .*; run the step again"):
         train(cluster, step, job(2))
 
 
@@ -151,7 +152,7 @@ def test_the_job_of_an_evicted_step_is_left_to_the_next_attempt(
     emulator.remove("Pod", step.pod_name)
     emulator.log(pod_of(the_job(emulator), 0)).open = False
     trainer.end_pod(the_job(emulator), 0)
-    trainer.patch(the_job(emulator), [condition("Complete")], succeeded=1)
+    trainer.patch(the_job(emulator), [COMPLETE], succeeded=1)
     train(cluster, Step(step.run_id, *SECOND), job())
     assert len(trainer.handled) == 1
 
@@ -165,6 +166,20 @@ def test_a_second_attempt_adopts_the_running_job(
     train(cluster, Step(step.run_id, *SECOND), job())
     assert trainer.handled == {before["metadata"]["uid"]}
     assert capsys.readouterr().out == "".join(f"epoch {number}\n" for number in range(30))
+
+
+def test_a_second_attempt_with_other_options_replaces_the_job_and_its_runtime(
+    cluster: Cluster, step: Step, trainer: Trainer, emulator: Emulator
+) -> None:
+    trainer.idle = True
+    emulator.put("TrainingRuntime", owned_objects.with_digest(runtime(step, PODS, job())))
+    emulator.put("TrainJob", owned_objects.with_digest(manifest(step, PODS, job())))
+    in_use = threading.Event()
+    when(lambda: "finalizers" in f"{emulator.objects('TrainingRuntime')}", in_use.set)
+    assert in_use.wait(120)
+    trainer.idle = False
+    train(cluster, Step(step.run_id, *SECOND), job().model_copy(update={"timeout": 7.0}))
+    assert len(trainer.handled) == 2
 
 
 def test_a_deletion_by_others_is_reported(cluster: Cluster, step: Step, trainer: Trainer, emulator: Emulator) -> None:

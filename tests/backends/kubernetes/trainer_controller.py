@@ -1,8 +1,9 @@
 """Fake Kubeflow Trainer on the emulated cluster: pods of TrainJobs, their logs, and the jobs' status.
 
-What it does was seen on Trainer 2.2.0 with JobSet 0.11.1: a job needs its runtime; the names of pods end at random;
-there is no condition for running, but counts in `jobsStatus`; `Failed` comes some time after the first failed pod, and
-only the failed pods are kept.
+What it does was seen on Trainer 2.2.0 with JobSet 0.11.1: a job needs its runtime, which cannot be deleted before the
+job; the names of pods end at random; there is no condition for running, and `jobsStatus` counts groups of pods;
+`Failed` comes one to three seconds after the first failed pod, and only the failed pods are kept. A deleted pod fails
+the job: the others are deleted a second later, and all end within their grace period before the job is `Failed`.
 """
 
 import threading
@@ -16,6 +17,7 @@ from tests.cluster.emulator import Emulator
 
 Manifest = dict[str, Any]
 JOB_LABEL = "jobset.sigs.k8s.io/jobset-name"
+FINALIZER = "trainer.kubeflow.org/resource-in-use"
 LOOKS = 2  # of the step between the failure of a pod and that of its job
 
 
@@ -48,10 +50,21 @@ class Trainer:
     def run(self) -> None:
         """Reconcile all jobs until stopped."""
         while not self.stopped.wait(0.01):
+            self.hold_runtimes()
             for name, job in self.emulator.objects("TrainJob").items():
                 if job["metadata"]["uid"] not in self.handled and not self._held_back(name, job):
                     self.handled.add(job["metadata"]["uid"])
                     self.reconcile(name, job)
+
+    def hold_runtimes(self) -> None:
+        """Let runtimes exist as long as their jobs."""
+        for name, found in self.emulator.objects("TrainingRuntime").items():
+            metadata = found["metadata"]
+            used = name in self.emulator.objects("TrainJob")
+            if used and "finalizers" not in metadata and "deletionTimestamp" not in metadata:
+                self.emulator.patch("TrainingRuntime", name, {"metadata": {"finalizers": [FINALIZER]}})
+            elif not used and "deletionTimestamp" in metadata:
+                self.emulator.remove("TrainingRuntime", name)
 
     def _held_back(self, name: str, job: Manifest) -> bool:
         held = condition("Suspended", status="True" if self.suspended else "False")
@@ -64,7 +77,7 @@ class Trainer:
         ranks = range(job["spec"]["trainer"]["numNodes"])
         for rank in ranks:
             self.put_pod(job, rank, self.pending.get(rank, {"phase": "Running"}))
-        self.patch(name, [], active=1)
+        self.patch(name, [], active=1, ready=0 if self.pending else 1)
         if self.pending:
             return
         self.write_log(name)
@@ -72,13 +85,13 @@ class Trainer:
             return
         if self.overdue:
             self.remove_pods(name)
-            self.patch(name, [condition("Failed", "DeadlineExceeded: job was active too long")])
+            self.patch(name, [ended_as("Failed", "DeadlineExceeded", "job was active too long")])
         elif any(self.exit_codes.values()) or self.killed or self.deleted:
             self.fail(name)
         else:
             for rank in ranks:
                 self.end_pod(name, rank)
-            self.patch(name, [condition("Complete", "jobset completed successfully")], succeeded=1)
+            self.patch(name, [COMPLETE], succeeded=1)
 
     def write_log(self, name: str) -> None:
         """Let the first pod write line by line."""
@@ -91,14 +104,23 @@ class Trainer:
 
     def fail(self, name: str) -> None:
         """End the pods that fail, and the job somewhat later, with all pods but one of those."""
-        for rank in self.deleted:
-            self.emulator.remove("Pod", pod_of(name, rank))
+        if self.deleted:
+            self.delete_pods(name)
         kept = sorted({*self.exit_codes, *self.killed})
         for rank in kept:
             self.end_pod(name, rank)
         self.wait_for_looks(LOOKS)
         self.remove_pods(name, *(pod_of(name, rank) for rank in kept))
-        self.patch(name, [condition("Failed", "jobset failed due to one or more job failures")], failed=1)
+        message = f"jobset failed due to one or more job failures (first failed job: {name}-node-0)"
+        self.patch(name, [ended_as("Failed", "FailedJobs", message)], failed=1)
+
+    def delete_pods(self, name: str) -> None:
+        """Mark the pods as deleted, first those that somebody deletes; they run on for their grace period."""
+        for pod in self.emulator.objects("Pod"):
+            if pod.startswith(f"{name}-node-0-"):
+                second = 0 if pod in {pod_of(name, rank) for rank in self.deleted} else 1
+                deleted = {"deletionTimestamp": f"2026-01-01T00:00:{second:02d}Z"}
+                self.emulator.patch("Pod", pod, {"metadata": deleted})
 
     def wait_for_looks(self, count: int) -> None:
         """Wait until the step has listed the pods a number of times."""
@@ -140,8 +162,17 @@ class Trainer:
     def patch(self, name: str, conditions: list[Manifest], **counts: int) -> None:
         """Set the status of a job, if it is still there."""
         if name in self.emulator.objects("TrainJob"):
-            status = {"conditions": conditions, "jobsStatus": [{"name": "node", **counts}]}
+            none = dict.fromkeys(("active", "failed", "ready", "succeeded", "suspended"), 0)
+            status = {"conditions": conditions, "jobsStatus": [{"name": "node", **none, **counts}]}
             self.emulator.patch("TrainJob", name, {"status": status})
+
+
+def ended_as(name: str, reason: str, message: str) -> Manifest:
+    """Return the condition of a job that has ended."""
+    return {**condition(name, message), "reason": reason}
+
+
+COMPLETE = ended_as("Complete", "AllJobsCompleted", "jobset completed successfully")
 
 
 def pod_of(job: str, rank: int) -> str:

@@ -26,7 +26,7 @@ def test_its_command_is_one_of_the_image() -> None:
     assert program == ["python", "container_component_src/main.py"]
     assert command == CheckDrift.command
     arguments = check_drift.make_context(command, options).params
-    assert arguments["hours"] == 24
+    assert arguments["hours"] == 168
     assert arguments["input"].startswith("s3://")
 
 

@@ -88,7 +88,7 @@ async def run(service: ScoringService, rows: Sequence[bytes], rate: float, folde
     arguments = ScoreStream(
         bundle="-", impute_missing=True, alarms=str(folder / "stream.ndjson"), state_file=str(folder / "stream.json")
     )
-    scorer = StreamScorer(service, False, True, 10**10)
+    scorer = StreamScorer(service, arguments, 10**10)
     state = storage.resolve(arguments.state_file)
     stream = Stream(arguments, Paced(rows, rate), scorer, [FileSink(arguments.alarms)], state)
     latencies: list[float] = []

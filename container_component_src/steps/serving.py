@@ -251,7 +251,26 @@ class ServiceAddress(Arguments):
     timeout: float = option("Seconds to wait for an answer.", 60.0, gt=0)
 
 
-class QueryModel(TelemetryInput, ServiceAddress):
+class MissingValues(Arguments):
+    """What a client does with rows that lack values."""
+
+    skip_missing: bool = flag("Leave out rows with a missing value.")
+    impute_missing: bool = flag(
+        "Have missing values scored as the centre of their channel; without timestamps, no channel is reported as dead."
+    )
+
+    @model_validator(mode="after")
+    def _one_way_with_missing_values(self) -> Self:
+        if self.skip_missing and self.impute_missing:
+            raise ValueError("--skip-missing and --impute-missing exclude each other")
+        return self
+
+    def imputes(self, by_default: bool) -> bool:
+        """Return whether missing values are imputed; `by_default` says whether the model does it unless told."""
+        return self.impute_missing or (by_default and not self.skip_missing)
+
+
+class QueryModel(TelemetryInput, MissingValues, ServiceAddress):
     """Arguments of `query_model`."""
 
     command: ClassVar[str] = "query_model"
@@ -264,18 +283,8 @@ class QueryModel(TelemetryInput, ServiceAddress):
     )
     alarms: str = option("File for the alarms, in the format of its suffix: .ndjson or .csv.", "")
     batch_rows: int = option("Rows of a request.", 1000, ge=1)
-    skip_missing: bool = flag("Leave out rows with a missing value.")
-    impute_missing: bool = flag(
-        "Have missing values scored as the centre of their channel; without timestamps, no channel is reported as dead."
-    )
     alarms_only: bool = flag("Print only rows above the alarm threshold or with a dead channel.")
     rows: int = option("Rows to print, and alarms.", 20, ge=1)
-
-    @model_validator(mode="after")
-    def _one_way_with_missing_values(self) -> Self:
-        if self.skip_missing and self.impute_missing:
-            raise ValueError("--skip-missing and --impute-missing exclude each other")
-        return self
 
     @model_validator(mode="after")
     def _files_have_known_suffixes(self) -> Self:

@@ -6,7 +6,7 @@ from pydantic import model_validator
 
 from container_component_src.names import OptionalUri
 from container_component_src.steps.declaration import Arguments, flag, option
-from container_component_src.steps.serving import DeadAfter, ServiceAddress
+from container_component_src.steps.serving import DeadAfter, MissingValues, ServiceAddress
 from container_component_src.steps.shared import TimestampColumn
 from container_component_src.values import NonEmpty
 
@@ -30,7 +30,7 @@ class BrokerLogin(Arguments):
 
 
 class ArrivalPolicy(Arguments):
-    """What happens to rows that come late, twice, damaged or incomplete."""
+    """What happens to rows that come late, twice or damaged."""
 
     reorder_seconds: float = option(
         "Seconds of telemetry that a row waits for rows that are older but come later. 0: it does not wait.", 0.0, ge=0
@@ -48,11 +48,9 @@ class ArrivalPolicy(Arguments):
         ge=0,
     )
     max_message_bytes: int = option("Longest line or message; longer ones are malformed.", 2**20, ge=100)
-    skip_missing: bool = flag("Leave out rows with a missing value.")
-    impute_missing: bool = flag("Have missing values scored as the centre of their channel.")
 
 
-class ScoreStream(TimestampColumn, ArrivalPolicy, BrokerLogin, DeadAfter, ServiceAddress):
+class ScoreStream(TimestampColumn, ArrivalPolicy, MissingValues, BrokerLogin, DeadAfter, ServiceAddress):
     """Arguments of `score_stream`."""
 
     command: ClassVar[str] = "score_stream"
@@ -96,12 +94,6 @@ class ScoreStream(TimestampColumn, ArrivalPolicy, BrokerLogin, DeadAfter, Servic
     payload_log_days: int = option("Days after which logged rows are deleted; 0 keeps them.", 30, ge=0, le=36_500)
     metrics_port: int | None = option("Port of the metrics for Prometheus; none by default.", None, ge=1, le=65535)
     metrics_host: NonEmpty = option("Address on which the metrics are served.", "127.0.0.1")
-
-    @model_validator(mode="after")
-    def _one_way_with_missing_values(self) -> Self:
-        if self.skip_missing and self.impute_missing:
-            raise ValueError("--skip-missing and --impute-missing exclude each other")
-        return self
 
     @model_validator(mode="after")
     def _one_scorer(self) -> Self:

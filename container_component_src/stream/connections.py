@@ -35,7 +35,7 @@ async def run(arguments: ScoreStream, environment: Mapping[str, str]) -> None:
     _check_outputs(arguments)
     service = service_of(arguments, environment)
     update_ns = round(arguments.update_seconds * _NANOSECONDS)
-    scorer = StreamScorer(service, arguments.skip_missing, arguments.impute_missing, update_ns)
+    scorer = StreamScorer(service, arguments, update_ns)
     login = Login(
         arguments.client_id,
         environment.get(USER, ""),

@@ -17,6 +17,7 @@ from container_component_src.serving.client.consecutive import (
     ScoringService,
     request_rows,
 )
+from container_component_src.steps.serving import MissingValues
 from container_component_src.stream.rows import Row
 from container_component_src.stream.state import StoredRows, StreamState
 
@@ -36,8 +37,7 @@ class StreamScorer:
 
     Args:
         service: Scores the rows.
-        skip_missing: Whether rows with missing values are left out, even if the model would impute them.
-        impute_missing: Whether they are imputed, even if the model would not.
+        missing: Whether rows with missing values are imputed.
         update_ns: Least nanoseconds of telemetry between two events that say that an alarm goes on.
 
     Attributes:
@@ -50,9 +50,9 @@ class StreamScorer:
         StepError: It does not answer.
     """
 
-    def __init__(self, service: ScoringService, skip_missing: bool, impute_missing: bool, update_ns: int) -> None:
+    def __init__(self, service: ScoringService, missing: MissingValues, update_ns: int) -> None:
         self._service = service
-        self._skip, self._impute = skip_missing, impute_missing
+        self._missing = missing
         self._update_ns = update_ns
         self.open_alarm: Alarm | None = None
         self._updated = 0  # end of the open alarm in its last event
@@ -61,7 +61,7 @@ class StreamScorer:
     def _adopt(self, context: Context | None) -> None:
         """Begin to score with the model that is served now, after these rows."""
         self.model = self._service.describe()
-        self.imputes = self._impute or (self.model.impute_missing and not self._skip)
+        self.imputes = self._missing.imputes(self.model.impute_missing)
         self._rows = ConsecutiveRows(self._service, self.model, self.imputes, context)
         self._finder = AlarmFinder(self.model.alarm_source)
 

@@ -25,6 +25,7 @@ from container_component_src.stream.scoring import ScoredRows, StreamScorer
 from container_component_src.stream.sinks import FileSink, Sink
 from container_component_src.stream.source import Message, Source
 from container_component_src.stream.state import StoredRows, StreamState, read_state, write_state
+from container_component_src.telemetry.timestamps import to_iso
 
 _NANOSECONDS = 1e9
 _STATE_OPTIONS = ("input", "timestamp_col", "skip_missing", "impute_missing", "alarms")  # that the state depends on
@@ -242,7 +243,7 @@ class Stream:
             scored = await persist(attempt, self._arguments.retry_seconds)
         except RefusedRowsError as error:
             if len(rows) == 1:
-                self._drop_malformed(f"the row at {rows[0].timestamp} ns", str(error))
+                self._drop_malformed(f"the row of {to_iso(rows[0].timestamp)}", str(error))
                 return
             half = len(rows) // 2
             await self._score_batch(rows[:half])

@@ -56,7 +56,7 @@ def batch_alarms(client: ModelClient, file: Path, **options: Any) -> list[Alarm]
 def stream_of(arguments: ScoreStream, source: Source, client: Any) -> Stream:
     """A stream that writes its events to a file."""
     update_ns = round(arguments.update_seconds * 1e9)
-    scorer = StreamScorer(client, arguments.skip_missing, arguments.impute_missing, update_ns)
+    scorer = StreamScorer(client, arguments, update_ns)
     state = storage.resolve(arguments.state_file) if arguments.state_file else None
     return Stream(arguments, source, scorer, [FileSink(arguments.alarms)], state)
 

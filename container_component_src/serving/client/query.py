@@ -51,7 +51,7 @@ def ask(client: ModelClient, query: QueryModel) -> Iterator[Answered]:
         StepError: The server does not answer, or no row was scored.
     """
     model = client.describe()
-    impute = query.impute_missing or (model.impute_missing and not query.skip_missing)
+    impute = query.imputes(model.impute_missing)
     source = Source(query, model.channels, impute, query.skip_missing)
     rows, finder = ConsecutiveRows(client, model, impute), AlarmFinder(model.alarm_source)
     read = scored = 0

@@ -6,6 +6,7 @@ import re
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from kubernetes import client
@@ -101,13 +102,9 @@ def _told_by_fields(cluster: Cluster, component: Component) -> str:
         return ""
     kind, fields, version = component.clue
     path, call = f"/openapi/v3/apis/{kind.api_version}", cluster.api_client.call_api
-    settings: dict[str, Any] = {
-        "response_type": "object",
-        "auth_settings": ["BearerToken"],
-        "_return_http_data_only": True,
-    }
+    settings = {"response_type": "object", "auth_settings": ["BearerToken"], "_return_http_data_only": True}
     try:
-        served = cluster.request(call, "read", f"the fields of {kind.name}", path, "GET", **settings)
+        served = cluster.request(partial(call, **settings), "read", f"the fields of {kind.name}", path, "GET")
     except StepError:
         return ""
     schemas = served.get("components", {}).get("schemas", {})

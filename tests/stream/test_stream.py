@@ -138,9 +138,9 @@ def test_alarms_equal_those_of_a_batch_to_the_last_digit(
     stream = run(options, ListSource(arriving, journey["sizes"]), client)
     assert last_events(folder / "events.ndjson") == wanted
     assert_events_in_order(folder / "events.ndjson")
-    assert stream.counts.totals["rows"] == ROWS
-    assert stream.counts.totals["duplicate"] == len(journey["repeated"])
-    assert stream.counts.totals["alarms"] == len(wanted)
+    counted = {name: number for name, number in stream.counts.totals.items() if number}
+    expected = {"rows": ROWS, "duplicate": len(journey["repeated"]), "alarms": len(wanted)}
+    assert counted == {name: number for name, number in expected.items() if number}
 
 
 @pytest.fixture

@@ -132,16 +132,16 @@ class _Watch:
         Trainer reports a failure some seconds after the first failed pod, and keeps only that pod.
         """
         failures = PodFailures(self.cluster, NODE, _pods(self.cluster, self.name))
-        first = failures.first()
+        first, condition = failures.first(), condition_of(failed, "Failed")
+        overdue = condition.get("reason") == "DeadlineExceeded"  # then all pods were deleted for it
         if first is None or may_be_consequence(first[0]):
             if outside := failures.outside_cause():
                 return StepError(outside)
-            if self.lost:
+            if self.lost and not overdue:
                 which = f"pod {' or '.join(sorted(self.lost))} of the training"
                 cause = "a drained node, preemption, or by hand"
                 return StepError(f"{which} was deleted while it ran ({cause})", fix="run the step again")
         if first:
             return failures.error(*first)
-        condition = condition_of(failed, "Failed")
-        fix = "raise --job-timeout" if "DeadlineExceeded" in f"{condition}" else ""
+        fix = "raise --job-timeout" if overdue else ""
         return StepError(f"TrainJob {self.name} failed: {condition.get('message') or condition.get('reason')}", fix=fix)

@@ -85,6 +85,7 @@ class Trainer:
             return
         if self.overdue:
             self.remove_pods(name)
+            self.wait_for_looks(LOOKS)
             self.patch(name, [ended_as("Failed", "DeadlineExceeded", "job was active too long")])
         elif any(self.exit_codes.values()) or self.killed or self.deleted:
             self.fail(name)

@@ -1,8 +1,7 @@
 """Fake Katib on the emulated cluster: trials, their pods and logs, and the status of experiments."""
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import product
@@ -230,15 +229,3 @@ def observation(loss: float | str) -> Manifest:
             {"name": "val_loss", "min": str(loss), "max": str(latest), "latest": str(latest)},
         ]
     }
-
-
-@contextmanager
-def playing(controller: Katib) -> Iterator[Katib]:
-    """Run the controller until the block ends."""
-    thread = threading.Thread(target=controller.run)
-    thread.start()
-    try:
-        yield controller
-    finally:
-        controller.stopped.set()
-        thread.join()

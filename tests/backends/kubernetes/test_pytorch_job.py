@@ -11,7 +11,7 @@ import pytest
 from container_component_src.backends.kubernetes import pytorch_job
 from container_component_src.backends.kubernetes.pytorch_job import PyTorchJobTrainer
 from container_component_src.backends.kubernetes.pytorch_job_manifest import manifest
-from container_component_src.cluster import conditions, logs, owned_objects
+from container_component_src.cluster import owned_objects
 from container_component_src.cluster.access import Cluster, TransientError
 from container_component_src.cluster.start_up import StartUp
 from container_component_src.cluster.step import Step
@@ -20,26 +20,21 @@ from container_component_src.steps.training import TrainingJob
 from tests.backends.kubernetes.deployments import when
 from tests.backends.kubernetes.golden import PODS, context
 from tests.backends.kubernetes.katib_controller import condition
+from tests.backends.kubernetes.playing import playing
 from tests.backends.kubernetes.stopping import stop_when
 from tests.backends.kubernetes.test_pytorch_job_manifest import job
-from tests.backends.kubernetes.training_operator import UNSCHEDULABLE, TrainingOperator, container, playing
+from tests.backends.kubernetes.training_operator import UNSCHEDULABLE, TrainingOperator, container
 from tests.cluster.emulator import NAMESPACE, Emulator
 from tests.cluster.test_eviction import EVICTED, WORKFLOW
 from tests.helpers import Invoke, write_dataset
 
+pytestmark = pytest.mark.usefixtures("short_pauses")
 EPOCHS = "".join(f"epoch {number}\n" for number in range(5))
 FAILED = condition("Failed")
 
 
 def train(cluster: Cluster, step: Step, wanted: TrainingJob) -> None:
     PyTorchJobTrainer(context(cluster, step)).train(wanted)
-
-
-@pytest.fixture(autouse=True)
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waits look again at once."""
-    monkeypatch.setattr(conditions, "POLL_INTERVAL", 0.02)
-    monkeypatch.setattr(logs, "RECONNECT_INTERVAL", 0.02)
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from tests.backends.kubernetes.dask_operator import Kubelet, resolving, running
 from tests.backends.kubernetes.deployments import deploy, service
 from tests.backends.kubernetes.golden import PODS, context
 from tests.backends.kubernetes.kserve_controller import KServe
+from tests.backends.kubernetes.playing import playing
 from tests.backends.kubernetes.test_pytorch_job_manifest import job
 from tests.backends.kubernetes.test_tuning_manifest import experiment
 from tests.cluster.emulator import Emulator
@@ -53,14 +54,14 @@ def test_all_granted_rights_are_used(
     monkeypatch.setattr(conditions, "POLL_INTERVAL", 0.2)
     kserve.idle = True  # it has nothing to do at first, and looks often
     retried = Step(step.run_id, **SECOND_POD)
-    with training_operator.playing(training_operator.TrainingOperator(emulator)):
+    with playing(training_operator.TrainingOperator(emulator)):
         emulator.put("PyTorchJob", owned_objects.with_digest(pytorch_job_manifest.manifest(step, PODS, job())))
         KubernetesTrainer(context(cluster, retried)).train(job())
-    with training_operator.playing(trainer_controller.Trainer(emulator)):
+    with playing(trainer_controller.Trainer(emulator)):
         emulator.put("TrainingRuntime", owned_objects.with_digest(train_job_manifest.runtime(step, PODS, job())))
         emulator.put("TrainJob", owned_objects.with_digest(train_job_manifest.manifest(step, PODS, job())))
         TrainJobTrainer(context(cluster, retried)).train(job())
-    with katib_controller.playing(katib_controller.Katib(emulator)):
+    with playing(katib_controller.Katib(emulator)):
         emulator.put("Experiment", owned_objects.with_digest(tuning_manifest.manifest(step, PODS, experiment())))
         KatibTuner(context(cluster, retried)).tune(experiment())
     with (

@@ -10,7 +10,7 @@ import pytest
 from container_component_src.backends.kubernetes import train_job
 from container_component_src.backends.kubernetes.train_job import TrainJobTrainer
 from container_component_src.backends.kubernetes.train_job_manifest import manifest, runtime
-from container_component_src.cluster import conditions, logs, owned_objects
+from container_component_src.cluster import owned_objects
 from container_component_src.cluster.access import Cluster
 from container_component_src.cluster.start_up import StartUp
 from container_component_src.cluster.step import Step
@@ -18,12 +18,14 @@ from container_component_src.errors import InputError, StepError
 from container_component_src.steps.training import TrainingJob
 from tests.backends.kubernetes.deployments import when
 from tests.backends.kubernetes.golden import PODS, context
+from tests.backends.kubernetes.playing import playing
 from tests.backends.kubernetes.test_pytorch_job_manifest import job
 from tests.backends.kubernetes.trainer_controller import COMPLETE, Trainer, pod_of
-from tests.backends.kubernetes.training_operator import UNSCHEDULABLE, playing
+from tests.backends.kubernetes.training_operator import UNSCHEDULABLE
 from tests.cluster.emulator import Emulator
 from tests.cluster.test_eviction import EVICTED, WORKFLOW
 
+pytestmark = pytest.mark.usefixtures("short_pauses")
 EPOCHS = "".join(f"epoch {number}\n" for number in range(5))
 SUSPENDED = "suspended by a queue"
 SECOND = ("step-pod-2", "00000000-0000-4000-8000-0000000000bb")
@@ -31,13 +33,6 @@ SECOND = ("step-pod-2", "00000000-0000-4000-8000-0000000000bb")
 
 def train(cluster: Cluster, step: Step, wanted: TrainingJob) -> None:
     TrainJobTrainer(context(cluster, step)).train(wanted)
-
-
-@pytest.fixture(autouse=True)
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waits look again at once."""
-    monkeypatch.setattr(conditions, "POLL_INTERVAL", 0.02)
-    monkeypatch.setattr(logs, "RECONNECT_INTERVAL", 0.02)
 
 
 @pytest.fixture

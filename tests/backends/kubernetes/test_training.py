@@ -8,9 +8,10 @@ from container_component_src.cluster.step import Step
 from container_component_src.errors import StepError
 from container_component_src.steps.training import TrainingApi
 from tests.backends.kubernetes.golden import STEP, context
+from tests.backends.kubernetes.playing import playing
 from tests.backends.kubernetes.test_pytorch_job_manifest import job
 from tests.backends.kubernetes.trainer_controller import Trainer
-from tests.backends.kubernetes.training_operator import TrainingOperator, playing
+from tests.backends.kubernetes.training_operator import TrainingOperator
 from tests.cluster.emulator import Emulator
 
 GROUPS = {TrainingApi.PYTORCH_JOB: "/kubeflow.org/v1$", TrainingApi.TRAIN_JOB: "/trainer.kubeflow.org/v1alpha1$"}

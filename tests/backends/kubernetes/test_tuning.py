@@ -23,7 +23,8 @@ from container_component_src.steps.tuning import Experiment
 from container_component_src.tuning.experiment import TrialState, TuningResult
 from tests.backends.kubernetes.deployments import when
 from tests.backends.kubernetes.golden import PODS, context
-from tests.backends.kubernetes.katib_controller import TIMEOUT, Katib, playing
+from tests.backends.kubernetes.katib_controller import TIMEOUT, Katib
+from tests.backends.kubernetes.playing import playing
 from tests.backends.kubernetes.stopping import stop_when
 from tests.backends.kubernetes.test_tuning_manifest import experiment
 from tests.cluster.emulator import NAMESPACE, Emulator

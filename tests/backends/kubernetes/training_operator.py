@@ -7,10 +7,8 @@ first failed replica fails the job, and pods that have not ended then are delete
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from tests.backends.kubernetes.katib_controller import condition
 from tests.cluster.emulator import Emulator
@@ -219,27 +217,3 @@ class TrainingOperator:
         if name in self.emulator.objects("PyTorchJob"):
             status = {"conditions": conditions, "replicaStatuses": replicas or {}}
             self.emulator.patch("PyTorchJob", name, {"status": status})
-
-
-class Controller(Protocol):
-    """What acts on objects until it is stopped."""
-
-    stopped: threading.Event
-
-    def run(self) -> None:
-        """Act until stopped."""
-
-
-C = TypeVar("C", bound=Controller)
-
-
-@contextmanager
-def playing(controller: C) -> Iterator[C]:
-    """Run the controller until the block ends."""
-    thread = threading.Thread(target=controller.run)
-    thread.start()
-    try:
-        yield controller
-    finally:
-        controller.stopped.set()
-        thread.join()

@@ -117,11 +117,11 @@ class Trainer:
 
     def delete_pods(self, name: str) -> None:
         """Mark the pods as deleted, first those that somebody deletes; they run on for their grace period."""
-        for pod in self.emulator.objects("Pod"):
-            if pod.startswith(f"{name}-node-0-"):
-                second = 0 if pod in {pod_of(name, rank) for rank in self.deleted} else 1
-                deleted = {"deletionTimestamp": f"2026-01-01T00:00:{second:02d}Z"}
-                self.emulator.patch("Pod", pod, {"metadata": deleted})
+        by_others = {pod_of(name, rank) for rank in self.deleted}
+        pods = [pod for pod in self.emulator.objects("Pod") if pod.startswith(f"{name}-node-0-")]
+        for pod in sorted(pods, key=lambda pod: pod not in by_others):
+            deleted = {"deletionTimestamp": f"2026-01-01T00:00:{0 if pod in by_others else 1:02d}Z"}
+            self.emulator.patch("Pod", pod, {"metadata": deleted})
 
     def wait_for_looks(self, count: int) -> None:
         """Wait until the step has listed the pods a number of times."""

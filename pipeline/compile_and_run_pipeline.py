@@ -128,8 +128,12 @@ def run(options: Options) -> int:
     _check_payload_log(settings)
     if not options.compile_only:
         return run_on_platform(settings, given, origin, options, image)
+    from container_component_src.maintenance.checks import check_registries
+
     compile_pipeline(settings, options.output, not options.no_cache, given, origin)
     click.echo(f"compiled: {options.output}")
+    for check in check_registries(settings.images, settings.image.pull_policy):
+        click.echo(f"warning: {check.detail}; {check.fix}", err=True)
     if local := _local_paths(settings, given):
         message = f"no cluster can read {local}, which this machine has; give s3:// addresses in [paths], or to the run"
         click.echo(f"warning: {message}", err=True)

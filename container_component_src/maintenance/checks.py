@@ -1,8 +1,10 @@
-"""Result of a check of `doctor`."""
+"""Result of a check of `doctor` or of the preflight, and the check of image references that both make."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from container_component_src.errors import PipelineError
+from container_component_src.names import has_registry
 
 CONNECT_TIMEOUT = 5.0  # seconds
 
@@ -45,3 +47,19 @@ def failed_check(name: str, error: PipelineError | OSError, fix: str = "") -> Ch
 def one_line(error: Exception) -> str:
     """Return the text of an error in one line, or the name of its class if it has none."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def check_registries(images: Iterable[str], pull_policy: str) -> list[Check]:
+    """Check that each image names its registry: the nodes of a cluster look for any other one on Docker Hub.
+
+    Images that are never pulled need none: the nodes have them already, as those of a kind cluster may.
+    """
+    nameless = [image for image in images if not has_registry(image)]
+    if not nameless or pull_policy == "Never":
+        return []
+    repository = nameless[0].partition(":")[0]
+    fix = (
+        f"name it in [image] of the configuration, as REGISTRY/{repository} (docker.io/... for Docker Hub), or set "
+        'pull_policy = "Never" if the nodes have the image'
+    )
+    return [Check("registry", False, f"{', '.join(nameless)} names no registry, so nodes ask Docker Hub for it", fix)]

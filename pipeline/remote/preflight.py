@@ -1,6 +1,6 @@
 """Checks of image, inputs and data root before a run is submitted."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,6 @@ from container_component_src.maintenance.data_root_checks import check_data_root
 from container_component_src.maintenance.input_checks import Inputs, check_inputs
 from container_component_src.maintenance.pod_checks import POD_TIMEOUT, check_pull
 from container_component_src.maintenance.right_checks import own_account
-from container_component_src.names import has_registry
 from container_component_src.s3_settings import use_settings
 from container_component_src.steps.data import ReportColumns
 from container_component_src.steps.shared import PodSettings
@@ -126,22 +125,6 @@ def _check_image(image: ImageTag) -> Check:
     """Check that the tag was chosen: a default such as `latest` does not identify the version that a run used."""
     fix = "name a version with --image-tag or IMAGE_TAG"
     return Check("image", image.chosen, f"tag {image.tag}, from {image.source}", fix, required=False)
-
-
-def check_registries(images: Iterable[str], pull_policy: str) -> list[Check]:
-    """Check that each image names its registry: the nodes of a cluster look for any other one on Docker Hub.
-
-    Images that are never pulled need none: the nodes have them already, as those of a kind cluster may.
-    """
-    nameless = [image for image in images if not has_registry(image)]
-    if not nameless or pull_policy == "Never":
-        return []
-    repository = nameless[0].partition(":")[0]
-    fix = (
-        f"name it in [image] of the configuration, as REGISTRY/{repository} (docker.io/... for Docker Hub), or set "
-        'pull_policy = "Never" if the nodes have the image'
-    )
-    return [Check("registry", False, f"{', '.join(nameless)} names no registry, so nodes ask Docker Hub for it", fix)]
 
 
 def check_pullable(pods: PodSettings) -> Check:

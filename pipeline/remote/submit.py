@@ -8,13 +8,13 @@ from pathlib import Path
 import click
 
 from container_component_src.errors import PipelineError, StepError
-from container_component_src.maintenance.checks import Check
+from container_component_src.maintenance.checks import Check, check_registries
 from container_component_src.steps.shared import PodSettings
 from pipeline.arguments import parse_arguments
 from pipeline.remote.cron import normalise_cron
 from pipeline.remote.following import follow_run, retry_run
 from pipeline.remote.image_tag import ImageTag
-from pipeline.remote.preflight import check_pullable, check_registries, run_preflight
+from pipeline.remote.preflight import check_pullable, run_preflight
 from pipeline.remote.submission import (
     Submission,
     as_version_name,
@@ -122,14 +122,16 @@ def submit(
     Raises:
         PipelineError: The preflight failed, or the platform refuses a request.
     """
+    registries = check_registries(options.images, options.pods.image_pull_policy) if options.preflight else []
     if options.upload:
+        _report(registries)
         version, url = upload(workspace, pipeline.package, pipeline.name, options.name(image))
         click.echo(f"uploaded: pipeline {pipeline.name}, version {version}\n{url}")
         return 0
     cron = normalise_cron(options.cron) if options.cron else ""
     if options.preflight:
         checks = run_preflight(workspace, pipeline.root, pipeline.arguments, image, values, options.s3_secret, remote)
-        checks += check_registries(options.images, options.pods.image_pull_policy)
+        checks += registries
         _report(checks + _check_pull(workspace, pipeline, options, checks))
     submission = Submission(pipeline.package, pipeline.arguments, options.experiment, options.name(image))
     if cron:

@@ -12,7 +12,7 @@ from tests.maintenance.kubelet import ENDS_WELL, FINDS_PROBLEM, PULL_FAILS, play
 
 def test_refused_pod_fails(ready: Emulator, invoke: Invoke, found: dict[str, Check]) -> None:
     ready.fail("POST", "/pods$", 403)
-    assert_refused(invoke(*COMMAND, "--image", "registry/image:1", "--pull-image"), "pod admission", code=1)
+    assert_refused(invoke(*COMMAND, "--image", "registry.io/image:1", "--pull-image"), "pod admission", code=1)
     assert "injected failure" in found["pod admission"].detail
     assert "a quota" in found["pod admission"].fix
 
@@ -36,7 +36,7 @@ def test_result_of_a_pod_is_reported_and_the_pod_deleted(
 ) -> None:
     monkeypatch.setattr(pod_checks, "POLL_INTERVAL", 0.1)
     with playing_kubelet(ready, state):
-        outcome = invoke(*COMMAND, "--image", "registry/image:1", "--pull-image")
+        outcome = invoke(*COMMAND, "--image", "registry.io/image:1", "--pull-image")
     assert outcome.code == (0 if ok else 1), outcome.stderr
     assert found["image"].ok == ok
     assert detail in found["image"].detail

@@ -14,7 +14,9 @@ from tests.cluster.conftest import emulator  # noqa: F401
 from tests.cluster.emulator import ADMINISTRATOR, NAMESPACE, Emulator
 from tests.maintenance.kubelet import ENDS_WELL, PULL_FAILS, playing_kubelet
 
-PODS = PodSettings(namespace=NAMESPACE, image="registry/image:1", image_pull_secret="login", pod_labels={"team": "a"})
+PODS = PodSettings(
+    namespace=NAMESPACE, image="registry.io/image:1", image_pull_secret="login", pod_labels={"team": "a"}
+)
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ def cluster(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("state", "outcome", "detail"),
     [
-        (ENDS_WELL, "ok", "registry/image:1 was pulled"),
+        (ENDS_WELL, "ok", "registry.io/image:1 was pulled"),
         (PULL_FAILS, "failed", "ImagePullBackOff (not found)"),
         (None, "warning", "not pulled: pod doctor-"),
     ],

@@ -10,7 +10,6 @@ from container_component_src.maintenance import pod_checks
 from container_component_src.maintenance.checks import Check
 from container_component_src.steps.shared import PodSettings
 from pipeline.remote import submit
-from pipeline.remote.preflight import check_registries
 from tests.cluster.emulator import ADMINISTRATOR, NAMESPACE, STEPS, Emulator, running
 from tests.maintenance.kubelet import ENDS_WELL, playing_kubelet
 from tests.pipeline.remote.command import Command
@@ -73,32 +72,19 @@ def test_every_image_of_the_run_is_pulled(
     )
 
 
-@pytest.mark.parametrize(
-    ("repository", "policy", "refused"),
-    [
-        ("columbus", "IfNotPresent", True),
-        ("team/columbus", "Always", True),
-        ("columbus", "Never", False),
-        ("docker.io/team/columbus", "Always", False),
-        ("localhost:5000/columbus", "Always", False),
-        ("localhost/columbus", "IfNotPresent", False),
-    ],
-)
-def test_image_without_a_registry_is_refused_if_it_may_be_pulled(repository: str, policy: str, refused: bool) -> None:
-    found = check_registries([f"{repository}:1", "r.io/columbus-cuda:1"], policy)
-    assert [check.failed for check in found] == ([True] if refused else [])
-    for check in found:
-        assert check.detail == f"{repository}:1 names no registry, so nodes ask Docker Hub for it"
-        assert f"as REGISTRY/{repository} " in check.fix
-
-
-def test_run_of_an_image_without_a_registry_is_not_submitted(
-    platform: Platform, cluster: Emulator, notebook: dict[str, str], storage: dict[str, str], command: Command
+@pytest.mark.parametrize("what", ["", "--upload"])
+def test_image_without_a_registry_is_not_submitted(
+    what: str,
+    platform: Platform,
+    cluster: Emulator,
+    notebook: dict[str, str],
+    storage: dict[str, str],
+    command: Command,
 ) -> None:
     put_secret(cluster, {**storage, "S3_USE_HTTPS": "false", "S3_VERIFY_SSL": "true"})
     shipped = Path(__file__).resolve().parents[3] / "config.toml"
-    told = command(*ARGUMENTS, "--config", str(shipped), **notebook)
-    assert (told.code, platform.api.runs) == (1, [])
+    told = command(*ARGUMENTS, *what.split(), "--config", str(shipped), **notebook)
+    assert (told.code, platform.api.runs, platform.api.versions) == (1, [], [])
     assert "failed: registry: columbus-eclss-ad:1.0 names no registry" in told.error
     assert cluster.objects("Pod") == {}  # nothing was pulled
 

@@ -3,7 +3,7 @@
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from kfp import dsl
 from kfp.dsl import base_component
@@ -64,46 +64,12 @@ def build_pipeline(
         run = tasks.with_parameters(values)
         cleaning = run(Cleanup, resources.light, hours=_SHORT, cached=False)
         with dsl.ExitHandler(cleaning, name="steps"):
-            listing = run(
-                ListArchives,
-                resources.light,
-                hours=_SHORT,
-                cached=False,
-                training_pods=tasks.pods(resources.training),
-                origin=origin.model_dump_json(),
-            )
-            partitions = split_archives(archives=listing.outputs["archives"], **_values(values, SplitParquetFile))
-            dataset = run(
-                RunDaskPreprocessing,
-                resources.light,
-                partitioned_telemetry_paths=partitions.output,
-                pods=tasks.pods(resources.dask_worker),
-            )
-            labels = run(
-                LabelTelemetry,
-                resources.data,
-                df_path=dataset.outputs["dataset_uri"],
-                reports_fingerprint=listing.outputs["reports_fingerprint"],
-                feedback_fingerprint=listing.outputs["feedback_fingerprint"],
-            )
-            splits = run(
-                CreateTrainValTestSplit,
-                resources.data,
-                df_path=dataset.outputs["dataset_uri"],
-                labels_path=labels.outputs["labels_uri"],
-            )
-            scaler = run(FitScaler, resources.data, train_df_path=splits.outputs["train_uri"])
-            scaled = run(
-                ScaleDataframes,
-                resources.data,
-                scaler=scaler.outputs["scaler"],
-                **_datasets(splits, *SETS),
-            )
+            data = _prepare_data(tasks, split_archives, values, origin)
             tuning = run(
                 RunKatibExperiment,
                 resources.light,
                 hours=limits.tuning_hours,
-                **_datasets(scaled, "train", "val", prefix="scaled_"),
+                **_datasets(data.scaled, "train", "val", prefix="scaled_"),
                 pods=tasks.pods(resources.training),
                 trial_user=settings.platform.trial_user,
                 trial_timeout=limits.trial_hours * 3600,
@@ -112,7 +78,7 @@ def build_pipeline(
                 RunPyTorchJob,
                 resources.light,
                 hours=limits.training_hours + _LAUNCH_MARGIN,
-                **_datasets(scaled, "train", "val", prefix="scaled_"),
+                **_datasets(data.scaled, "train", "val", prefix="scaled_"),
                 hyperparameters=tuning.outputs["best_hyperparameters"],
                 pods=tasks.pods(resources.training),
                 job_timeout=limits.training_hours * 3600,
@@ -122,14 +88,14 @@ def build_pipeline(
                 Calibrate,
                 resources.data,
                 bundle_path=training.outputs["model_uri"],
-                **_datasets(scaled, "calibration", prefix="scaled_"),
+                **_datasets(data.scaled, "calibration", prefix="scaled_"),
             )
             model = calibration.outputs["calibrated_model"]
             evaluation = run(
                 RunEvaluation,
                 resources.data,
                 calibrated_model=model,
-                **_datasets(scaled, "train", "calibration", "test", prefix="scaled_"),
+                **_datasets(data.scaled, "train", "calibration", "test", prefix="scaled_"),
             )
             gate = run(CheckGate, resources.light, evaluation=evaluation.outputs["evaluation"])
             # The deployed model may be another one in every run.
@@ -138,8 +104,8 @@ def build_pipeline(
                 resources.data,
                 cached=False,
                 calibrated_model=model,
-                **_datasets(splits, "test"),
-                df_path=dataset.outputs["dataset_uri"],
+                **_datasets(data.splits, "test"),
+                df_path=data.dataset.outputs["dataset_uri"],
                 gate=gate.outputs["gate"],
             )
             # The report names its run, so an earlier run's would be wrong. The record of the run is a new artifact in
@@ -148,9 +114,9 @@ def build_pipeline(
                 VisualizeResults,
                 resources.data,
                 cached=False,
-                run=listing.outputs["run"],
-                df_path=dataset.outputs["dataset_uri"],
-                **_datasets(splits, *SETS),
+                run=data.listing.outputs["run"],
+                df_path=data.dataset.outputs["dataset_uri"],
+                **_datasets(data.splits, *SETS),
                 scores_path=evaluation.outputs["scores_uri"],
                 evaluation=evaluation.outputs["evaluation"],
                 alarms=evaluation.outputs["alarms"],
@@ -166,11 +132,58 @@ def build_pipeline(
                 gate_reason=gate.outputs["reason"],
                 headline=evaluation.outputs["headline"],
                 model_uri=calibration.outputs["calibrated_model_uri"],
-                test_uri=scaled.outputs["scaled_test_uri"],
+                test_uri=data.scaled.outputs["scaled_test_uri"],
                 **_values(values, DeployToKserve),
             )
 
     return _pipeline(steps, _NAME, _DESCRIPTION, _annotations(*PIPELINE_STEPS), defaults(settings))
+
+
+class _Data(NamedTuple):
+    """Tasks of the data, whose outputs the later steps take."""
+
+    listing: dsl.PipelineTask
+    dataset: dsl.PipelineTask
+    splits: dsl.PipelineTask
+    scaled: dsl.PipelineTask
+
+
+def _prepare_data(
+    tasks: TaskBuilder, split_archives: base_component.BaseComponent, values: Channels, origin: Origin
+) -> _Data:
+    """Wire the steps from the archives to the scaled datasets."""
+    run, resources = tasks.with_parameters(values), tasks.settings.resources
+    listing = run(
+        ListArchives,
+        resources.light,
+        hours=_SHORT,
+        cached=False,
+        training_pods=tasks.pods(resources.training),
+        origin=origin.model_dump_json(),
+    )
+    partitions = split_archives(archives=listing.outputs["archives"], **_values(values, SplitParquetFile))
+    dataset = run(
+        RunDaskPreprocessing,
+        resources.light,
+        partitioned_telemetry_paths=partitions.output,
+        pods=tasks.pods(resources.dask_worker),
+    )
+    labels = run(
+        LabelTelemetry,
+        resources.data,
+        df_path=dataset.outputs["dataset_uri"],
+        reports_fingerprint=listing.outputs["reports_fingerprint"],
+        feedback_fingerprint=listing.outputs["feedback_fingerprint"],
+    )
+    splits = run(
+        CreateTrainValTestSplit,
+        resources.data,
+        df_path=dataset.outputs["dataset_uri"],
+        labels_path=labels.outputs["labels_uri"],
+    )
+    scaler = run(FitScaler, resources.data, train_df_path=splits.outputs["train_uri"])
+    scaled = run(ScaleDataframes, resources.data, scaler=scaler.outputs["scaler"], **_datasets(splits, *SETS))
+    return _Data(listing, dataset, splits, scaled)
 
 
 def defaults(settings: Settings) -> dict[str, Any]:

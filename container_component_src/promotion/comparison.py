@@ -47,15 +47,7 @@ def compare_models(
     challenger, test = Bundle.load_calibrated(challenger_uri), Dataset.open(test_uri)
     if not test.manifest.labelled:
         raise InputError(f"{test_uri}: the test data has no labels", fix="name the test dataset of the split step")
-    both, version, problem = None, "", ""
-    if champion_uri:
-        try:
-            champion = Bundle.load_calibrated(champion_uri)
-            version = champion.info.version
-            if version != challenger.info.version:
-                both = _side_by_side((champion_uri, champion), (challenger_uri, challenger), test, days, drift)
-        except InputError as error:
-            problem = str(error)
+    both, version, problem = _compare_with(champion_uri, (challenger_uri, challenger), test, days, drift)
     decision = decide(
         Evidence(
             failed_gate=None if gate is None or gate.passed else gate.reason,
@@ -67,12 +59,8 @@ def compare_models(
         ),
         limits,
     )
-    _log.log(
-        logging.INFO if decision.promoted else logging.WARNING,
-        "%s: %s",
-        "promoted" if decision.promoted else "refused",
-        decision.reason,
-    )
+    level, verdict = (logging.INFO, "promoted") if decision.promoted else (logging.WARNING, "refused")
+    _log.log(level, "%s: %s", verdict, decision.reason)
     return Comparison(
         promoted=decision.promoted,
         reason=decision.reason,
@@ -83,6 +71,22 @@ def compare_models(
         limits=limits,
         models=both,
     )
+
+
+def _compare_with(
+    champion_uri: str, challenger: tuple[str, Bundle], test: Dataset, days: float, drift: DriftCheck
+) -> tuple[BothModels | None, str, str]:
+    """Return both models if they can be compared and differ, the champion's version, and why it cannot be compared."""
+    if not champion_uri:
+        return None, "", ""
+    version = ""
+    try:
+        champion = Bundle.load_calibrated(champion_uri)
+        version = champion.info.version
+        same = version == challenger[1].info.version
+        return None if same else _side_by_side((champion_uri, champion), challenger, test, days, drift), version, ""
+    except InputError as error:
+        return None, version, str(error)
 
 
 def _side_by_side(

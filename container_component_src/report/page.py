@@ -32,12 +32,7 @@ from container_component_src.report.series import (
 from container_component_src.report.signals import Signal, read_signals
 from container_component_src.report.subsystems import events_by_subsystem
 from container_component_src.report.text import interval_texts
-from container_component_src.report.threshold import (
-    expectation_in_words,
-    origin_in_words,
-    rule_in_words,
-    shift_in_words,
-)
+from container_component_src.report.threshold import threshold_in_words
 from container_component_src.report.trials import TrialRow, read_trials, trial_figures, trial_summary
 from container_component_src.run_record import RunRecord
 from container_component_src.steps.data import SETS
@@ -146,11 +141,7 @@ def render_page(content: Content) -> str:
         written=datetime.now(UTC),
         verdict=baseline_verdict(result),
         intervals=interval_texts(result),
-        threshold_words=(
-            rule_in_words(calibration),
-            origin_in_words(calibration),
-            f"{expectation_in_words(result)} {shift_in_words(result)}",
-        ),
+        threshold_words=threshold_in_words(calibration, result),
         subsystems=events_by_subsystem(result.events, calibration.subsystems),
         largest_excess=max([*excesses, 0.0]) or 1.0,
         trial_summary="" if content.trials is None else trial_summary(content.trials),

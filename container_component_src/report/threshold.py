@@ -9,6 +9,12 @@ from container_component_src.telemetry.smoothing import NANOSECONDS_PER_DAY, NAN
 _SECONDS_PER_DAY = NANOSECONDS_PER_DAY // NANOSECONDS_PER_SECOND
 
 
+def threshold_in_words(calibration: Calibration, result: EvaluationResult) -> tuple[str, str, str]:
+    """Return what the alarm rule is, how its threshold was found, and whether it still fits."""
+    fit = f"{expectation_in_words(result)} {shift_in_words(result)}"
+    return rule_in_words(calibration), origin_in_words(calibration), fit
+
+
 def rule_in_words(calibration: Calibration) -> str:
     """Return when an alarm starts, is raised and ends."""
     rule, settings = calibration.rule, calibration.settings

@@ -145,16 +145,9 @@ def _run(
         _logging_to(logs / "kfp.log"),
         _stop_signals(launcher),
         steps.installed(),
-        _local_execution(),
+        _local_execution(outputs, folder / "workspace", cache_root, options.cache),
         watched(run_id, launcher.removal(run_id)),  # killed steps leave scratch folders, a killed run also its steps
     ):
-        local.init(
-            runner=local.SubprocessRunner(use_venv=False),
-            pipeline_root=str(outputs),
-            workspace_root=str(folder / "workspace"),
-            enable_caching=options.cache,
-            cache_root=str(cache_root),
-        )
         try:
             pipeline_orchestrator.run_local_pipeline(pipeline_spec=pipeline_spec, arguments=arguments)
             completed = True
@@ -225,10 +218,17 @@ def _stop_signals(launcher: ProcessLauncher) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _local_execution() -> Iterator[None]:
-    """Restore kfp's configuration of local execution, which `local.init` sets for the whole process."""
+def _local_execution(outputs: Path, workspace: Path, cache_root: Path, cache: bool) -> Iterator[None]:
+    """Configure kfp's local execution; its configuration, which holds for the whole process, is restored at the end."""
     previous = config.LocalExecutionConfig.instance
     try:
+        local.init(
+            runner=local.SubprocessRunner(use_venv=False),
+            pipeline_root=str(outputs),
+            workspace_root=str(workspace),
+            enable_caching=cache,
+            cache_root=str(cache_root),
+        )
         yield
     finally:
         config.LocalExecutionConfig.instance = previous

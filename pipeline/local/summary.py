@@ -130,39 +130,26 @@ def summarize(
         earlier_report: Path of the last report of an earlier run; None if there is none.
         rules: Names of the summary's values among the outputs.
     """
-    metrics: dict[str, dict[str, Any]] = {}
-    paths: dict[str, str] = {}
-    artifacts: dict[str, str] = {}
-    pages: dict[str, Path] = {}
-    metadata: dict[str, dict[str, Any]] = {}
-    for name, artifact in _artifacts(records):
-        metadata[name] = artifact.metadata
-        artifacts[name] = artifact.uri
-        if artifact.schema_title == rules.page_type:
-            pages[name] = Path(artifact.uri)
-            artifacts[name] = str(folder / f"{name}{PAGE_SUFFIX}")
-        paths[artifact.schema_title] = artifact.uri
-        if artifact.schema_title == rules.metrics_type:
-            metrics.setdefault(name, {}).update(artifact.metadata)
-    gate, comparison = (artifacts.get(name) for name in (rules.gate, rules.comparison))
+    written = list(_artifacts(records))
+    found = dict(written)
+    pages = {name: Path(artifact.uri) for name, artifact in found.items() if artifact.schema_title == rules.page_type}
+    copies = {name: str(folder / f"{name}{PAGE_SUFFIX}") for name in pages}
+    artifacts = {name: artifact.uri for name, artifact in found.items()} | copies
+    identity, gate, comparison = (
+        _read(artifacts[name]) if name in artifacts else None for name in (rules.run, rules.gate, rules.comparison)
+    )
     return RunSummary(
         status=status,
         pipeline=pipeline,
-        run={
-            "id": run_id,
-            "started": started.isoformat(),  # orders the runs of a machine
-            "ended": datetime.now(UTC).isoformat(timespec="seconds"),
-            **(_read(artifacts[rules.run]) if rules.run in artifacts else {}),
-            "data": _extent(metadata.get(rules.dataset, {})),
-        },
+        run={**_times(run_id, started), **(identity or {}), "data": _extent(found.get(rules.dataset))},
         steps=tuple(records),
         headline=tuple(_output(records, rules.headline).splitlines()),
-        metrics=metrics,
-        report=Path(artifacts[rules.report]) if rules.report in pages else None,
+        metrics=_metrics(written, rules.metrics_type),
+        report=Path(copies[rules.report]) if rules.report in copies else None,
         earlier_report=None if rules.report in pages else earlier_report,
-        gate=_read(gate) if gate else None,
-        comparison=_read(comparison) if comparison else None,
-        model=paths.get(rules.model_type),
+        gate=gate,
+        comparison=comparison,
+        model=next((item.uri for _, item in reversed(written) if item.schema_title == rules.model_type), None),
         artifacts=artifacts,
         pages=pages,
         deployed=any(r.planned.name == rules.deploy_step and r.state is StepState.SUCCEEDED for r in records),
@@ -239,8 +226,24 @@ def _read(path: str) -> dict[str, Any]:
     return document
 
 
-def _extent(metadata: dict[str, Any]) -> dict[str, Any]:
+def _times(run_id: str, started: datetime) -> dict[str, str]:
+    """Return ID, start and end of a run that ends now; the starts order the runs of a machine."""
+    ended = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"id": run_id, "started": started.isoformat(), "ended": ended}
+
+
+def _metrics(artifacts: Sequence[tuple[str, dsl.Artifact]], metrics_type: str) -> dict[str, dict[str, Any]]:
+    """Return the metadata of the metrics artifacts by name; several of one name are merged."""
+    metrics: dict[str, dict[str, Any]] = {}
+    for name, artifact in artifacts:
+        if artifact.schema_title == metrics_type:
+            metrics.setdefault(name, {}).update(artifact.metadata)
+    return metrics
+
+
+def _extent(dataset: dsl.Artifact | None) -> dict[str, Any]:
     """Return the period and the size of a dataset; kfp's metadata have numbers without a fraction as floats, too."""
+    metadata = dataset.metadata if dataset else {}
     found = {name: metadata[name] for name in _EXTENT if name in metadata}
     return {name: int(value) if isinstance(value, float) else value for name, value in found.items()}
 

@@ -12,7 +12,7 @@ from typing import Any
 from kubernetes import client
 
 from container_component_src.cluster.access import Cluster
-from container_component_src.cluster.kinds import INFERENCE_SERVICE, TRAIN_JOB, Kind
+from container_component_src.cluster.kinds import INFERENCE_SERVICE, PYTORCH_JOB, TRAIN_JOB, Kind
 from container_component_src.errors import StepError
 from container_component_src.maintenance.checks import Check
 
@@ -41,23 +41,24 @@ class Component:
     image: str
     oldest: Version
     newest: Version
-    clue: tuple[Kind, tuple[str, ...], str] | None = None
+    clue: tuple[Kind, tuple[str, ...], Version] | None = None
 
     @property
     def supported(self) -> str:
         """The versions in words."""
-        oldest, newest = (".".join(map(str, version)) for version in (self.oldest, self.newest))
+        oldest, newest = _text(self.oldest), _text(self.newest)
         return oldest if oldest == newest else f"{oldest} to {newest}"
 
 
 KUBERNETES = Component("Kubernetes", "", (1, 31), (1, 36))
 PIPELINES = Component("Kubeflow Pipelines", "kfp-api-server", (2, 5), (2, 17))
-_TRAINER_CLUE = (TRAIN_JOB, ("spec", "runtimePatches"), "2.2")
-_KSERVE_CLUE = (INFERENCE_SERVICE, ("spec", "predictor", "logger", "storage"), "0.16")
+_OPERATOR_CLUE = (PYTORCH_JOB, ("spec", "runPolicy", "managedBy"), (1, 9))
+_TRAINER_CLUE = (TRAIN_JOB, ("spec", "runtimePatches"), (2, 2))
+_KSERVE_CLUE = (INFERENCE_SERVICE, ("spec", "predictor", "logger", "storage"), (0, 16))
 COMPONENTS = (
     PIPELINES,
     Component("Katib", "katib-controller", (0, 18), (0, 19)),
-    Component("training operator", "training-operator", (1, 9), (1, 9)),
+    Component("training operator", "training-operator", (1, 9), (1, 9), _OPERATOR_CLUE),
     Component("Kubeflow Trainer", "trainer-controller-manager", (2, 1), (2, 3), _TRAINER_CLUE),
     Component("KServe", "kserve-controller", (0, 15), (0, 20), _KSERVE_CLUE),
     Component("Dask operator", "dask-kubernetes-operator", (2026, 3), (2026, 3)),
@@ -71,7 +72,7 @@ def check_versions(
 
     The version of a controller is the tag of its image, which only accounts may read that can list the Deployments of
     its namespace. Kubeflow Pipelines also tells its version itself, to every pod of the cluster. The fields that
-    Trainer and KServe serve tell about theirs.
+    the training operator, Trainer and KServe serve tell about theirs.
 
     Args:
         cluster: Access to the cluster.
@@ -89,31 +90,37 @@ def check_versions(
         if tag := tags.get(component.image):
             checks.append(_compared(component, tag))
         elif told := _told_by_fields(cluster, component):
-            detail = f"{told}, as its fields tell; {PAGE} has {component.supported}"
-            checks.append(Check(f"version of {component.name}", True, detail))
+            checks.append(told)
         else:
             unknown.append(component.name)
     return [*checks, *([_unknown(unknown, unreadable)] if unknown else [])]
 
 
-def _told_by_fields(cluster: Cluster, component: Component) -> str:
-    """Return what a field of the served kind says about the version, which every account may read; empty if unknown."""
+def _told_by_fields(cluster: Cluster, component: Component) -> Check | None:
+    """Return what a field of the served kind says about the version, which every account may read; None if unknown."""
     if component.clue is None:
-        return ""
+        return None
     kind, fields, version = component.clue
     path, call = f"/openapi/v3/apis/{kind.api_version}", cluster.api_client.call_api
     settings = {"response_type": "object", "auth_settings": ["BearerToken"], "_return_http_data_only": True}
     try:
         served = cluster.request(partial(call, **settings), "read", f"the fields of {kind.name}", path, "GET")
     except StepError:
-        return ""
+        return None
     schemas = served.get("components", {}).get("schemas", {})
     schema = next((schema for name, schema in schemas.items() if name.endswith(f".{kind.name}")), None)
     if schema is None:
-        return ""
+        return None
     for field in fields:
         schema = schema.get("properties", {}).get(field, {})
-    return f"{version} or later" if schema else f"before {version}"
+    told = f"{_text(version)} or later" if schema else f"before {_text(version)}"
+    detail = f"{told}, as its fields tell; {PAGE} has {component.supported}"
+    fits = bool(schema) or component.oldest < version
+    return Check(f"version of {component.name}", fits, detail, _FIX, required=False)
+
+
+def _text(version: Version) -> str:
+    return ".".join(map(str, version))
 
 
 def _unknown(names: list[str], unreadable: list[str]) -> Check:

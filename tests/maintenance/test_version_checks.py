@@ -89,17 +89,34 @@ def test_what_may_not_be_read_is_named_as_unknown(emulator: Emulator) -> None:
     )
 
 
-@pytest.mark.parametrize(("logger", "told"), [({"storage": {"type": "object"}}, "0.16 or later"), ({}, "before 0.16")])
+KSERVE = ("KServe", "serving.kserve.io/v1beta1", "io.kserve.serving.v1beta1.InferenceService", "0.15 to 0.20")
+OPERATOR = ("training operator", "kubeflow.org/v1", "org.kubeflow.v1.PyTorchJob", "1.9")
+
+
+@pytest.mark.parametrize(
+    ("component", "fields", "state", "told"),
+    [
+        (KSERVE, ("spec", "predictor", "logger", "storage"), "ok", "0.16 or later"),
+        (KSERVE, ("spec", "predictor", "logger", "mode"), "ok", "before 0.16"),
+        (OPERATOR, ("spec", "runPolicy", "managedBy"), "ok", "1.9 or later"),
+        (OPERATOR, ("spec", "runPolicy", "suspend"), "warning", "before 1.9"),
+    ],
+)
 def test_served_fields_tell_about_the_version(
-    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, logger: dict[str, Any], told: str
+    emulator: Emulator,
+    monkeypatch: pytest.MonkeyPatch,
+    component: tuple[str, str, str, str],
+    fields: tuple[str, ...],
+    state: str,
+    told: str,
 ) -> None:
-    schema: dict[str, Any] = {"properties": {"mode": {}, **logger}}
-    for field in ("logger", "predictor", "spec"):
+    name, api_version, kind, on_the_page = component
+    schema: dict[str, Any] = {"type": "object"}
+    for field in reversed(fields):
         schema = {"properties": {field: schema}}
-    served = {"components": {"schemas": {"io.kserve.serving.v1beta1.InferenceService": schema}}}
-    monkeypatch.setitem(FIXED, "/openapi/v3/apis/serving.kserve.io/v1beta1", served)
-    check = versions()["version of KServe"]
-    assert (check.state, check.detail) == ("ok", f"{told}, as its fields tell; docs/versions.md has 0.15 to 0.20")
+    monkeypatch.setitem(FIXED, f"/openapi/v3/apis/{api_version}", {"components": {"schemas": {kind: schema}}})
+    check = versions()[f"version of {name}"]
+    assert (check.state, check.detail) == (state, f"{told}, as its fields tell; docs/versions.md has {on_the_page}")
 
 
 def test_pods_ask_kubeflow_pipelines_itself(emulator: Emulator, pipelines: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 from kubernetes import client, config
 
+from container_component_src.cluster.access import Cluster
 from tests.cluster.live.data import PREPARE, Commands
 from tests.cluster.live.step_pod import Session
 from tests.cluster.live.target import Target
@@ -26,8 +27,11 @@ def session(target: Target) -> Session:
 
 
 @pytest.fixture
-def run_id(session: Session) -> Iterator[str]:
-    """A new run, of which nothing may remain at the end of the test."""
+def run_id(session: Session, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A new run, of which nothing may remain at the end of the test; skipped if the cluster does not serve a kind."""
+    for kind in (mark.args[0] for mark in request.node.iter_markers("serves")):
+        if not Cluster(session.custom.api_client, session.target.namespace).serves(kind):
+            pytest.skip(f"the cluster has no {kind.name}")
     run_id = str(uuid.uuid4())
     yield run_id
     session.await_nothing_left(run_id)

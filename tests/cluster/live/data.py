@@ -59,7 +59,7 @@ class Commands:
             *self._target.pod_options(image_option="--dask-worker-image"),
         ]
 
-    def tune(self, image: str = "") -> list[str]:
+    def tune(self) -> list[str]:
         """Return the command that tunes with two trials."""
         return [
             "run_katib_experiment",
@@ -67,17 +67,18 @@ class Commands:
             *("--latent-dims", "[2, 4]", "--hidden-dims", '["32,16"]', "--betas", "[1.0]", "--lrs", "[0.003]"),
             *("--batch-sizes", "[256]", "--max-trials", "2", "--parallel-trials", "1", "--max-epochs", "2"),
             *self._option("trials-path", "trials.csv"),
-            *self._target.pod_options(image),
+            *self._target.pod_options(),
         ]
 
-    def train(self, nodes: int = 2, image: str = "", target: str = "model") -> list[str]:
+    def train(self, nodes: int = 2, target: str = "model", training_api: str = "auto") -> list[str]:
         """Return the command that trains on a number of nodes."""
         return [
             "run_pytorchjob",
             *self._scaled(),
             *("--num-gpu-nodes", str(nodes), "--max-epochs", "2", "--hyperparameters", HYPERPARAMETERS),
             *self._option("model-output-file", target),
-            *self._target.pod_options(image),
+            *("--training-api", training_api),
+            *self._target.pod_options(),
         ]
 
     def calibrate(self, model: str = "model") -> list[str]:

@@ -1,5 +1,6 @@
 """Tests of failures on a cluster: the steps' exit codes and messages, and that nothing remains."""
 
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 from kubernetes.client.exceptions import ApiException
 
-from container_component_src.cluster.kinds import INFERENCE_SERVICE
+from container_component_src.cluster.kinds import INFERENCE_SERVICE, PYTORCH_JOB, TRAIN_JOB
 from container_component_src.storage import S3_ENVIRONMENT
 from tests.cluster.live.data import Commands
 from tests.cluster.live.step_pod import Session
@@ -15,6 +16,7 @@ from tests.cluster.live.step_pod import Session
 RUN = "pipeline/runid={run}"
 TRIAL = RUN + ",katib.kubeflow.org/experiment"
 MASTER = RUN + ",training.kubeflow.org/replica-type=master"
+FIRST_NODE = RUN + ",jobset.sigs.k8s.io/jobset-name,batch.kubernetes.io/job-completion-index=0"
 SCHEDULER = RUN + ",dask.org/component=scheduler"
 ABSENT_IMAGE = "registry.invalid/absent:none"
 
@@ -24,16 +26,24 @@ def tune(commands: Commands) -> list[str]:
 
 
 def train(commands: Commands) -> list[str]:
-    return commands.train(target="model-of-fault")
+    return commands.train(target="model-of-fault", training_api="PyTorchJob")
+
+
+def train_by_trainer(commands: Commands) -> list[str]:
+    return commands.train(target="model-of-fault", training_api="TrainJob")
 
 
 def preprocess(commands: Commands) -> list[str]:
     return commands.preprocess("dataset-of-fault")
 
 
-LAUNCHES = pytest.mark.parametrize(
-    ("launch", "pods"), [(tune, TRIAL), (train, MASTER), (preprocess, SCHEDULER)], ids=["tuning", "training", "dask"]
-)
+TUNING = pytest.param(tune, TRIAL, id="tuning")
+TRAININGS = [
+    pytest.param(train, MASTER, id="PyTorchJob", marks=pytest.mark.serves(PYTORCH_JOB)),
+    pytest.param(train_by_trainer, FIRST_NODE, id="TrainJob", marks=pytest.mark.serves(TRAIN_JOB)),
+]
+DASK = pytest.param(preprocess, SCHEDULER, id="dask")
+LAUNCHES = pytest.mark.parametrize(("launch", "pods"), [TUNING, *TRAININGS, DASK])
 Launch = Callable[[Commands], list[str]]
 
 
@@ -47,7 +57,7 @@ def test_deleting_a_step_deletes_its_job(
     session.await_nothing_left(run_id)
 
 
-@pytest.mark.parametrize(("launch", "pods"), [(tune, TRIAL), (train, MASTER)], ids=["tuning", "training"])
+@pytest.mark.parametrize(("launch", "pods"), [TUNING, *TRAININGS])
 def test_job_of_a_killed_step_is_adopted(
     session: Session, commands: Commands, run_id: str, launch: Launch, pods: str
 ) -> None:
@@ -68,12 +78,34 @@ def test_deleted_trial_does_not_end_the_tuning(session: Session, commands: Comma
     assert ended.code == 0, ended.log
 
 
-def test_deleted_master_is_reported(session: Session, commands: Commands, run_id: str) -> None:
-    step = session.start(run_id, *train(commands))
-    session.delete_pod(session.await_pod(MASTER.format(run=run_id)))
+@pytest.mark.parametrize(("launch", "pods"), TRAININGS)
+def test_deleted_pod_of_a_training_is_reported(
+    session: Session, commands: Commands, run_id: str, launch: Launch, pods: str
+) -> None:
+    step = session.start(run_id, *launch(commands))
+    session.delete_pod(session.await_pod(pods.format(run=run_id)))
     ended = step.ended()
     assert ended.code == 1
     assert "deleted" in ended.log.splitlines()[-1]
+
+
+@pytest.mark.parametrize(("launch", "pods"), TRAININGS)
+def test_failed_pod_of_a_training_is_reported_with_its_error(
+    session: Session, commands: Commands, run_id: str, launch: Launch, pods: str
+) -> None:
+    absent = f"{commands.prefix}/absent"
+    ended = session.run(run_id, *launch(commands), "--val-df-path", absent)
+    assert ended.code == 2
+    assert re.search(rf"error: pod \S+ of the training ended with code 2 .*{absent}", ended.log.splitlines()[-1])
+
+
+@pytest.mark.parametrize(("launch", "pods"), TRAININGS)
+def test_deadline_of_a_training_is_reported(
+    session: Session, commands: Commands, run_id: str, launch: Launch, pods: str
+) -> None:
+    ended = session.run(run_id, *launch(commands), "--job-timeout", "3")
+    assert ended.code == 1
+    assert ended.log.splitlines()[-1].endswith("raise --job-timeout")
 
 
 def test_deleted_scheduler_is_reported_unless_its_work_is_complete(

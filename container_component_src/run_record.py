@@ -9,15 +9,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import AwareDatetime, ValidationError
+from pydantic import AwareDatetime
 
 from container_component_src import storage
-from container_component_src.errors import InputError
 from container_component_src.scratch import RUN_ID_VARIABLE
 from container_component_src.steps.data import ListArchives
 from container_component_src.steps.parameters import changed_parameters
 from container_component_src.steps.shared import Origin
-from container_component_src.values import Frozen, describe
+from container_component_src.values import Frozen
 
 
 class RunRecord(Frozen):
@@ -64,10 +63,4 @@ def read(uri: str) -> RunRecord:
     Raises:
         InputError: The file is missing or is not one of a run.
     """
-    content = storage.resolve(uri).read_bytes()
-    try:
-        return RunRecord.model_validate_json(content)
-    except ValidationError as error:
-        raise InputError(
-            f"{uri}: not the identity of a run ({describe(error)})", fix="name the file that list_archives wrote"
-        ) from error
+    return storage.read_document(uri, RunRecord, "the identity of a run", "name the file that list_archives wrote")

@@ -14,23 +14,35 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import fsspec
 from fsspec import AbstractFileSystem
+from pydantic import BaseModel, ValidationError
 
 from container_component_src.errors import NO_ROOM, InputError, PipelineError, StepError
 from container_component_src.files import SMALL_BYTES, check_output, check_size, read_regular
 from container_component_src.names import S3_PREFIXES, check_uri
 from container_component_src.s3_settings import QUICK_SECONDS, S3_ENVIRONMENT, patience, s3_options
-from container_component_src.values import in_home
+from container_component_src.values import describe, in_home
 
-__all__ = ["QUICK_SECONDS", "S3_ENVIRONMENT", "Location", "patience", "remove_all", "resolve", "s3_options"]
+__all__ = [
+    "QUICK_SECONDS",
+    "S3_ENVIRONMENT",
+    "Location",
+    "patience",
+    "read_document",
+    "remove_all",
+    "resolve",
+    "s3_options",
+]
 
 if TYPE_CHECKING:
     import pyarrow.fs
 
 _TEMPORARY_SUFFIX = ".tmp"
+
+Document = TypeVar("Document", bound=BaseModel)
 
 logger = logging.getLogger(__name__)
 
@@ -204,6 +216,25 @@ def resolve(uri: str, endpoint: str = "", environment: Mapping[str, str] | None 
             return Location(S3Store(**s3_options(environment, endpoint)), path)
     file = Path(in_home(uri.removeprefix("file://")))
     return Location(fsspec.filesystem("file"), str(file.absolute()))
+
+
+def read_document(uri: str, model: type[Document], what: str, fix: str) -> Document:
+    """Read a JSON file, and check it.
+
+    Args:
+        uri: URI of the file.
+        model: Model of its content.
+        what: What the file should be, for the error.
+        fix: What to do if it is something else.
+
+    Raises:
+        InputError: The file is missing, or is something else.
+    """
+    content = resolve(uri).read_bytes()
+    try:
+        return model.model_validate_json(content)
+    except ValidationError as error:
+        raise InputError(f"{uri}: not {what} ({describe(error)})", fix=fix) from error
 
 
 def remove_all(files: Sequence[Location]) -> None:

@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field, FiniteFloat, ValidationError
+from pydantic import Field, FiniteFloat
 
 from container_component_src import storage
 from container_component_src.alarms.alarm import Time
-from container_component_src.errors import InputError
 from container_component_src.steps.drift import DriftLimits
-from container_component_src.values import Frozen, describe
+from container_component_src.values import Frozen
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
@@ -75,10 +74,4 @@ class DriftReport(Frozen):
         Raises:
             InputError: The file is missing or is not a check for drift.
         """
-        content = storage.resolve(uri).read_bytes()
-        try:
-            return cls.model_validate_json(content)
-        except ValidationError as error:
-            raise InputError(
-                f"{uri}: not a check for drift ({describe(error)})", fix="run check_drift again"
-            ) from error
+        return storage.read_document(uri, cls, "a check for drift", "run check_drift again")

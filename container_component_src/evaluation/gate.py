@@ -4,15 +4,13 @@ import logging
 import operator
 from typing import Literal
 
-from pydantic import ValidationError
-
 from container_component_src import storage
 from container_component_src.errors import InputError
 from container_component_src.evaluation.leads import baseline_name, comparable, leads
 from container_component_src.evaluation.numbers import Finite
 from container_component_src.evaluation.result import EvaluationResult
 from container_component_src.steps.evaluation import GateLimits
-from container_component_src.values import Frozen, describe
+from container_component_src.values import Frozen
 
 Relation = Literal["at least", "at most", "above"]
 _HOLDS = {"at least": operator.ge, "at most": operator.le, "above": operator.gt}
@@ -115,11 +113,7 @@ def open_gate(uri: str) -> GateResult:
     Raises:
         InputError: The file is missing, or is not a result of the gate.
     """
-    content = storage.resolve(uri).read_bytes()
-    try:
-        return GateResult.model_validate_json(content)
-    except ValidationError as error:
-        raise InputError(f"{uri}: not a result of the gate ({describe(error)})", fix="run check_gate again") from error
+    return storage.read_document(uri, GateResult, "a result of the gate", "run check_gate again")
 
 
 def _condition(

@@ -3,15 +3,14 @@
 from enum import StrEnum
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from container_component_src import storage
 from container_component_src.alarms.expected_rate import ExpectedRate
-from container_component_src.errors import InputError
 from container_component_src.evaluation.event_result import EventResult, RareNominalEvent
 from container_component_src.evaluation.numbers import Finite, Floats, Fraction
 from container_component_src.steps.calibration import Smoothing
-from container_component_src.values import Frozen, describe
+from container_component_src.values import Frozen
 
 SCORE_CHANNELS = ("score", "smoothed_score")  # columns of the dataset of scores, in nats
 
@@ -249,11 +248,7 @@ class EvaluationResult(Frozen):
         Raises:
             InputError: The file is missing or is not an evaluation.
         """
-        content = storage.resolve(uri).read_bytes()
-        try:
-            return cls.model_validate_json(content)
-        except ValidationError as error:
-            raise InputError(f"{uri}: not an evaluation ({describe(error)})", fix="run run_evaluation again") from error
+        return storage.read_document(uri, cls, "an evaluation", "run run_evaluation again")
 
 
 def _ends(metric: str, interval: Interval | ExpectedRate | None) -> dict[str, float]:

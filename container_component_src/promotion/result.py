@@ -1,6 +1,6 @@
 """Result of the comparison of two models, stored as a JSON file; undefined numbers are null, never NaN."""
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from container_component_src import storage
 from container_component_src.errors import InputError
@@ -8,7 +8,7 @@ from container_component_src.evaluation.numbers import Fraction
 from container_component_src.evaluation.result import Interval, ThresholdMetrics
 from container_component_src.promotion.rule import Gain
 from container_component_src.steps.promotion import PromotionLimits
-from container_component_src.values import Frozen, describe
+from container_component_src.values import Frozen
 
 
 class ComparedModel(Frozen):
@@ -86,12 +86,7 @@ def read_comparison(uri: str, challenger_version: str) -> Comparison:
     Raises:
         InputError: The file is missing, is not a comparison, or belongs to another model.
     """
-    content = storage.resolve(uri).read_bytes()
-    try:
-        found = Comparison.model_validate_json(content)
-    except ValidationError as error:
-        fix = "run compare_models again"
-        raise InputError(f"{uri}: not a comparison of models ({describe(error)})", fix=fix) from error
+    found = storage.read_document(uri, Comparison, "a comparison of models", "run compare_models again")
     if found.challenger_version != challenger_version:
         raise InputError(f"{uri}: not the comparison of this model", fix="run compare_models on the model")
     return found

@@ -9,7 +9,6 @@ import logging
 from collections.abc import Mapping
 
 import numpy as np
-from pydantic import ValidationError
 
 from container_component_src import storage
 from container_component_src.arrays import BoolArray, Float32Array, Float64Array, IntArray
@@ -19,7 +18,6 @@ from container_component_src.telemetry.columns import check_same_channels
 from container_component_src.telemetry.dataset import Dataset, read_together
 from container_component_src.telemetry.dataset_writer import WriteBehind, writing
 from container_component_src.telemetry.scaler import Scaler
-from container_component_src.values import describe
 
 logger = logging.getLogger(__name__)
 
@@ -154,10 +152,7 @@ def load_scaler(uri: str) -> Scaler:
     Raises:
         InputError: The file is absent or not a scaler.
     """
-    try:
-        return Scaler.model_validate_json(storage.resolve(uri).read_bytes())
-    except ValidationError as error:
-        raise InputError(f"{uri}: not a scaler ({describe(error)})", fix="fit it again") from error
+    return storage.read_document(uri, Scaler, "a scaler", "fit it again")
 
 
 def scale_datasets(datasets: Mapping[str, Dataset], scaler: Scaler, targets: Mapping[str, str]) -> dict[str, Dataset]:

@@ -20,6 +20,7 @@ from container_component_src.cluster.start_up import StartUp
 from container_component_src.errors import InputError, StepError
 from container_component_src.steps.training import TrainingJob
 
+_FAILED_JOBS = "FailedJobs"  # reason of a TrainJob of which a pod failed or was deleted
 JOB_LABEL = "jobset.sigs.k8s.io/jobset-name"  # set by JobSet on pods
 FIRST_POD = f"{{}}-{NODE}-0-0"  # start of the name of the first pod, given the name of the job
 
@@ -137,10 +138,12 @@ class _Watch:
         if first is None or may_be_consequence(first[0]):
             if outside := failures.outside_cause():
                 return StepError(outside)
-            if self.lost and not overdue:
-                which = f"pod {' or '.join(sorted(self.lost))} of the training"
+            # A pod that fails is kept, so one that left no trace was deleted, perhaps between two looks.
+            if not overdue and (self.lost or (first is None and condition.get("reason") == _FAILED_JOBS)):
+                which = f"pod {' or '.join(sorted(self.lost))}" if self.lost else "a pod"
                 cause = "a drained node, preemption, or by hand"
-                return StepError(f"{which} was deleted while it ran ({cause})", fix="run the step again")
+                problem = f"{which} of the training was deleted while it ran ({cause})"
+                return StepError(problem, fix="run the step again")
         if first:
             return failures.error(*first)
         fix = "raise --job-timeout" if overdue else ""

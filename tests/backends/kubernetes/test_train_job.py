@@ -91,6 +91,12 @@ def test_a_pod_deleted_by_others_is_reported(cluster: Cluster, step: Step, train
         train(cluster, step, job(2))
 
 
+def test_a_pod_deleted_before_it_was_seen_is_reported(cluster: Cluster, step: Step, trainer: Trainer) -> None:
+    trainer.unseen = True
+    with pytest.raises(StepError, match=r"^a pod of the training was deleted .*; run the step again"):
+        train(cluster, step, job(2))
+
+
 def test_the_error_of_the_jobs_deadline_names_the_option(cluster: Cluster, step: Step, trainer: Trainer) -> None:
     trainer.overdue = True
     with pytest.raises(StepError, match="active too long; raise --job-timeout"):

@@ -32,6 +32,7 @@ class Trainer:
     pending: dict[int, Manifest] = field(default_factory=dict)  # status of pods that do not start
     killed: dict[int, str] = field(default_factory=dict)  # reason why Kubernetes ends a pod
     deleted: set[int] = field(default_factory=set)  # pods that are deleted while they run
+    unseen: bool = False  # the pods are deleted before the step looks
     suspended: bool = False  # a queue holds the jobs back
     overdue: bool = False  # the deadline of the job has passed
     idle: bool = False  # never ends a job
@@ -74,7 +75,7 @@ class Trainer:
 
     def reconcile(self, name: str, job: Manifest) -> None:
         """Start the pods of a job, let them write, and end it."""
-        ranks = range(job["spec"]["trainer"]["numNodes"])
+        ranks = range(0 if self.unseen else job["spec"]["trainer"]["numNodes"])
         for rank in ranks:
             self.put_pod(job, rank, self.pending.get(rank, {"phase": "Running"}))
         self.patch(name, [], active=1, ready=0 if self.pending else 1)
@@ -87,7 +88,7 @@ class Trainer:
             self.remove_pods(name)
             self.wait_for_looks(LOOKS)
             self.patch(name, [ended_as("Failed", "DeadlineExceeded", "job was active too long")])
-        elif any(self.exit_codes.values()) or self.killed or self.deleted:
+        elif any(self.exit_codes.values()) or self.killed or self.deleted or self.unseen:
             self.fail(name)
         else:
             for rank in ranks:

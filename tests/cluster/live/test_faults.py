@@ -93,10 +93,10 @@ def test_deleted_pod_of_a_training_is_reported(
 def test_failed_pod_of_a_training_is_reported_with_its_error(
     session: Session, commands: Commands, run_id: str, launch: Launch, pods: str
 ) -> None:
-    absent = f"{commands.prefix}/absent"
-    ended = session.run(run_id, *launch(commands), "--val-df-path", absent)
-    assert ended.code == 2
-    assert re.search(rf"error: pod \S+ of the training ended with code 2 .*{absent}", ended.log.splitlines()[-1])
+    ended = session.run(run_id, *launch(commands), "--hyperparameters", '{"lr": 1e30}')
+    assert ended.code == 1
+    problem = r"error: pod \S+ of the training ended with code 1 .*: the training diverged"
+    assert re.search(problem, ended.log.splitlines()[-1])
 
 
 @pytest.mark.parametrize(("launch", "pods"), TRAININGS)

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from container_component_src.alarms.files import write_alarms
 from container_component_src.arrays import Float32Array
@@ -50,6 +51,7 @@ QUANTILE_LEVELS = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999, 1.0)
 _log = logging.getLogger(__name__)
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")  # threads that wait for each other spin, see docs/results.md
 def evaluate(
     bundle_uri: str,
     calibration_uri: str,

@@ -1,18 +1,17 @@
 """Classical scorers, fitted on a bounded number of the training rows, that the model is compared with.
 
 Three of them are squared lengths of the centred time step after a linear map, which follows from the mean and the
-covariance of the training data. The fourth is an isolation forest on a sample of the rows. Two others score windows of
-rows (`windowed_baselines`). One pass over these rows fits them all. Like the published methods, they see varying
+covariance of training rows. The fourth is an isolation forest. Two others score windows of rows
+(`windowed_baselines`). One pass over the training data fits them all. Like the published methods, they see varying
 channels only, and not those that are constant in the training data.
 """
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
 
 import numpy as np
-from joblib import Parallel, delayed
 
 from container_component_src.arrays import Float32Array, Float64Array, IntArray
 from container_component_src.evaluation.scikit_learn import IsolationForest
@@ -22,43 +21,46 @@ from container_component_src.evaluation.windowed_baselines import (
     fit_windowed_baselines,
 )
 from container_component_src.limits import usable_cores
-from container_component_src.telemetry.dataset import Dataset, Frame
+from container_component_src.model.windows import Windowing
+from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.series import EvenSample
 
-FIT_ROWS = 500_000  # of more training rows, evenly spaced partitions are read
-FOREST_ROWS = 50_000  # evenly spaced training rows that the trees sample from
+READ_ROWS = 500_000  # of more training rows, evenly spaced partitions are read
+FIT_ROWS = 50_000  # evenly spaced ones of these, which the scorers of single rows are fitted on
 TREES, TREE_ROWS = 100, 256  # defaults of Liu et al. 2008
 RELATIVE_RANK_TOLERANCE = 1e-6  # directions with less variance, relative to the largest, are float32 noise
-_BATCH_ROWS = 2_048  # what is made of them stays in the processor's cache, see docs/results.md
 
 
 class Scorer(Protocol):
-    """Anomaly scorer; a larger score is more abnormal."""
+    """Anomaly scorers that share work; a larger score is more abnormal."""
 
-    @property
-    def window_steps(self) -> int:
-        """Rows that a score depends on: the present one and those before it."""
+    def scores(self, values: Float32Array, windows: IntArray, /) -> dict[str, Float32Array]:
+        """Return the scores of time steps by scorer, [rows] each.
 
-    def scores(self, values: Float32Array, /) -> Float32Array:
-        """Return a score [rows] for each window of the values [rows, window_steps * channels]."""
+        Args:
+            values: The time steps, after those before them that are in their windows, [all rows, channels].
+            windows: Positions of the rows of the window of each time step, itself last, [rows, steps].
+        """
 
 
 @dataclass(frozen=True)
 class QuadraticScorer:
-    """Squared length of the centred time step after a linear map."""
+    """Squared lengths of the centred time step after linear maps.
 
-    mean: Float64Array  # [channels]
-    projection: Float64Array  # [channels, coordinates]
-    window_steps: int = 1
+    These have the principal axes in common: a score is a weighted sum of the squared coordinates.
+    """
 
-    def scores(self, values: Float32Array) -> Float32Array:
-        """Return a score [rows] for each time step of the values [rows, channels]."""
-        mean, projection = self.mean.astype(np.float32), self.projection.astype(np.float32)
-        scores = np.empty(len(values), dtype=np.float32)
-        for rows in _batches(len(values)):
-            coordinates = (values[rows] - mean) @ projection
-            scores[rows] = np.einsum("ij,ij->i", coordinates, coordinates)
-        return scores
+    mean: Float32Array  # [channels]
+    axes: Float32Array  # [channels, axes]
+    of_channels: Mapping[str, Float32Array]  # weights of the squared channels by scorer, [channels]
+    of_axes: Mapping[str, Float32Array]  # weights of the squared coordinates by scorer, [axes]
+
+    def scores(self, values: Float32Array, windows: IntArray) -> dict[str, Float32Array]:
+        """Return the scores; see `Scorer`."""
+        centred = values[len(values) - len(windows) :] - self.mean
+        coordinates = centred @ self.axes
+        pairs = ((centred, self.of_channels), (coordinates, self.of_axes))
+        return {name: np.square(of) @ weight for of, weights in pairs for name, weight in weights.items()}
 
 
 @dataclass(frozen=True)
@@ -70,21 +72,14 @@ class ForestScorer:
     """
 
     forest: IsolationForest
-    window_steps: int = 1
 
-    def scores(self, values: Float32Array) -> Float32Array:
-        """Return a score [rows] for each time step of the values [rows, channels]."""
-        of_batches = Parallel(n_jobs=usable_cores(), prefer="threads")(
-            delayed(self._of_batch)(values[rows]) for rows in _batches(len(values))
-        )
-        return np.concatenate([*of_batches, np.empty(0, dtype=np.float32)])
-
-    def _of_batch(self, values: Float32Array) -> Float32Array:
-        length = np.zeros(len(values))  # of the paths through all trees
+    def scores(self, values: Float32Array, windows: IntArray) -> dict[str, Float32Array]:
+        """Return the score; see `Scorer`."""
+        rows, length = values[len(values) - len(windows) :], np.zeros(len(windows))  # of the paths through all trees
         for tree, lengths in zip(self.forest.estimators_, self._lengths, strict=True):
-            length += lengths[tree.tree_.apply(values)]
+            length += lengths[tree.tree_.apply(rows)]
         longest = len(self._lengths) * _average_path_length(np.array([self.forest.max_samples_]))
-        return np.asarray(2.0 ** (-length / longest), dtype=np.float32)
+        return {"isolation_forest": np.asarray(2.0 ** (-length / longest), dtype=np.float32)}
 
     @cached_property
     def _lengths(self) -> list[Float64Array]:
@@ -93,8 +88,8 @@ class ForestScorer:
         return [tree.compute_node_depths() - 1.0 + _average_path_length(tree.n_node_samples) for tree in trees]
 
 
-def fit_baselines(train: Dataset, seed: int, window_steps: int, max_gap_ns: int | None) -> dict[str, Scorer]:
-    """Fit all baselines on scaled training data, in one pass over at most about `FIT_ROWS` rows of it.
+def fit_baselines(train: Dataset, seed: int, windowing: Windowing) -> list[Scorer]:
+    """Fit all baselines on scaled training data, in one pass over at most about `READ_ROWS` rows of it.
 
     - `z_score`: sum of the squared z-scores of the channels;
     - `mahalanobis`: squared Mahalanobis distance from the mean (Mahalanobis 1936);
@@ -106,71 +101,50 @@ def fit_baselines(train: Dataset, seed: int, window_steps: int, max_gap_ns: int 
     Args:
         train: Scaled training dataset without missing values.
         seed: Seed of the isolation forest and of the windowed baselines.
-        window_steps: Rows of a window of the windowed baselines.
-        max_gap_ns: Longest time step that is not a gap; None: there are no gaps.
+        windowing: Conversion of rows to the windows of the windowed baselines.
     """
     train = _bounded(train)
-    moments, sample = _Moments(len(train.channels)), []
-    windows = WindowSample(train, window_steps, max_gap_ns)
-    evenly = EvenSample(train.manifest.rows, FOREST_ROWS)
+    windows, sample = WindowSample(train, windowing), []
+    evenly = EvenSample(train.manifest.rows, FIT_ROWS)
     for frame in train.frames():
         sample.append(frame.values[evenly.of(len(frame))].copy())
-        moments.add(frame)
         windows.add(frame)
-    mean, covariance, rows = moments.mean, moments.covariance, np.concatenate(sample)
-    variances, directions = np.linalg.eigh(covariance)  # ascending
-    full_rank = variances > RELATIVE_RANK_TOLERANCE * variances[-1]
-    explained = np.cumsum(variances[::-1]) / variances.sum()
-    residual = len(variances) - 1 - int(np.searchsorted(explained, EXPLAINED_VARIANCE))
-    channel_variances = np.diag(covariance)
-    varying = np.flatnonzero(channel_variances > RELATIVE_RANK_TOLERANCE * channel_variances.max())
+    rows = np.concatenate(sample)
     forest = IsolationForest(
         n_estimators=TREES, max_samples=min(TREE_ROWS, len(rows)), random_state=seed, n_jobs=usable_cores()
     )
-    z_scores = np.eye(len(mean))[:, varying] / np.sqrt(channel_variances[varying])
-    return {
-        "z_score": QuadraticScorer(mean, z_scores),
-        "mahalanobis": QuadraticScorer(mean, directions[:, full_rank] / np.sqrt(variances[full_rank])),
-        "pca_residual": QuadraticScorer(mean, directions[:, : max(residual, 1)]),
-        "isolation_forest": ForestScorer(forest.fit(rows)),
-        **fit_windowed_baselines(windows.windows(), seed, window_steps),
+    return [
+        _quadratic(rows),
+        ForestScorer(forest.fit(rows)),
+        fit_windowed_baselines(windows.windows(), seed, windowing.steps),
+    ]
+
+
+def _quadratic(rows: Float32Array) -> QuadraticScorer:
+    """Fit the scorers that follow from the mean and the covariance of training rows, [rows, channels]."""
+    mean = rows.mean(axis=0, dtype=np.float64)
+    covariance = np.cov(rows, rowvar=False, bias=True, dtype=np.float64).reshape(len(mean), -1)
+    variances, axes = np.linalg.eigh(covariance)  # ascending
+    explained = np.cumsum(variances[::-1]) / variances.sum()
+    residual = len(variances) - 1 - int(np.searchsorted(explained, EXPLAINED_VARIANCE))
+    of_axes = {
+        "mahalanobis": _inverse(variances),
+        "pca_residual": (np.arange(len(variances)) < max(residual, 1)).astype(np.float32),
     }
+    return QuadraticScorer(
+        mean.astype(np.float32), axes.astype(np.float32), {"z_score": _inverse(np.diag(covariance))}, of_axes
+    )
 
 
-class _Moments:
-    """Mean and covariance of rows that are given in pieces.
-
-    Batches are merged by the pairwise update of Chan, Golub & LeVeque 1983, "Algorithms for Computing the Sample
-    Variance".
-
-    Args:
-        channels: Number of channels.
-    """
-
-    def __init__(self, channels: int) -> None:
-        self.mean = np.zeros(channels)
-        self._products, self._count = np.zeros((channels, channels)), 0
-
-    def add(self, frame: Frame) -> None:
-        """Take the next rows."""
-        for rows in _batches(len(frame)):
-            values = frame.values[rows].astype(np.float64)
-            mean = values.mean(axis=0)
-            values -= mean
-            shift, total = mean - self.mean, self._count + len(values)
-            self._products += values.T @ values + np.outer(shift, shift) * (self._count * len(values) / total)
-            self.mean += shift * (len(values) / total)
-            self._count = total
-
-    @property
-    def covariance(self) -> Float64Array:
-        """Covariance of the rows so far, [channels, channels]."""
-        return self._products / self._count
+def _inverse(variances: Float64Array) -> Float32Array:
+    """Return the inverses of variances, and 0 for those that are only noise."""
+    known = variances > RELATIVE_RANK_TOLERANCE * variances.max()
+    return np.divide(1, variances, out=np.zeros(len(variances)), where=known).astype(np.float32)
 
 
 def _bounded(train: Dataset) -> Dataset:
     """Return every n-th partition of a dataset, which is read at a cost of its own whatever is taken of its rows."""
-    partitions = train.manifest.partitions[:: -(-train.manifest.rows // FIT_ROWS)]
+    partitions = train.manifest.partitions[:: -(-train.manifest.rows // READ_ROWS)]
     return replace(train, manifest=train.manifest.model_copy(update={"partitions": partitions}))
 
 
@@ -179,7 +153,3 @@ def _average_path_length(rows: IntArray) -> Float64Array:
     several = np.maximum(rows, 3)
     lengths = 2 * (np.log(several - 1.0) + np.euler_gamma) - 2 * (several - 1.0) / several
     return np.where(rows > 2, lengths, np.maximum(rows - 1.0, 0))
-
-
-def _batches(rows: int) -> Iterator[slice]:
-    return (slice(first, first + _BATCH_ROWS) for first in range(0, rows, _BATCH_ROWS))

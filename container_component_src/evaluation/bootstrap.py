@@ -134,7 +134,9 @@ def _areas(drawn: IntArray, normal: Float64Array, anomalous: Float64Array) -> di
     pairs = np.einsum("rb,rb->r", times @ (anomalous @ below.T), times)  # in which the anomalous row scores higher
     positives, negatives = times @ anomalous.sum(axis=1), times @ normal.sum(axis=1)
     # By descending score, after a first bin without rows.
-    hits, rows = (np.cumsum(np.pad(counts, ((0, 0), (0, 1)))[:, ::-1], axis=1) for counts in (anomalous, anomalous + normal))
+    hits, rows = (
+        np.cumsum(np.pad(counts, ((0, 0), (0, 1)))[:, ::-1], axis=1) for counts in (anomalous, anomalous + normal)
+    )
     weighted = np.empty(len(times))
     for some in (slice(first, first + _AT_ONCE) for first in range(0, len(times), _AT_ONCE)):
         found, alarms = times[some] @ hits, times[some] @ rows

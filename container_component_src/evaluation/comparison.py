@@ -1,12 +1,14 @@
 """Evaluation of the baselines on the model's data: same rows, same smoothing, same calibration of the alarms."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 
 from container_component_src.alarms.calibration import calibrate_rule
-from container_component_src.arrays import Float32Array, Timestamps
+from container_component_src.arrays import Float32Array, IntArray, Timestamps
 from container_component_src.evaluation.baselines import Scorer, fit_baselines
 from container_component_src.evaluation.bootstrap import Resamples, intervals, resample
 from container_component_src.evaluation.curves import pr_curve, roc_curve
@@ -15,36 +17,57 @@ from container_component_src.evaluation.labelled_scores import LabelledScores
 from container_component_src.evaluation.metrics import best_rule, metric_curve, metrics_at, pr_auc, roc_auc
 from container_component_src.evaluation.result import BaselineResult
 from container_component_src.evaluation.vus import volume_of
-from container_component_src.evaluation.windowed_baselines import WindowSeries
+from container_component_src.limits import usable_cores
 from container_component_src.model.bundle_info import BundleInfo
+from container_component_src.model.windows import Windowing
 from container_component_src.telemetry.dataset import Dataset, Frame
+from container_component_src.telemetry.series import Context
+from container_component_src.telemetry.smoothing import Smoother
+
+_BATCH_ROWS = 2_048
 
 
 class BaselineScores:
     """Smoothed scores of each baseline for the rows of a dataset, which is given in consecutive pieces.
 
     Args:
-        scorers: Scorers by name.
+        scorers: The baselines.
+        windowing: Conversion of rows to their windows.
         info: Description of the model's bundle.
         dataset: The dataset.
     """
 
-    def __init__(self, scorers: Mapping[str, Scorer], info: BundleInfo, dataset: Dataset) -> None:
-        lengths = dict.fromkeys(scorer.window_steps for scorer in scorers.values())
-        self._scorers = scorers
-        self._series = {steps: WindowSeries(steps, info.max_gap_ns) for steps in lengths}
-        self._smoothers = {name: info.smoother() for name in scorers}
+    def __init__(self, scorers: Sequence[Scorer], windowing: Windowing, info: BundleInfo, dataset: Dataset) -> None:
+        self._scorers, self._windowing = scorers, windowing
+        self._context: Context[np.float32] = Context(windowing.steps - 1)
+        self._smoothers: dict[str, Smoother] = defaultdict(info.smoother)
         self._varying = [dataset.channels.index(name) for name in dataset.varying().channels]
-        self.smoothed = {name: np.empty(dataset.manifest.rows, dtype=np.float32) for name in scorers}
-        self._rows = 0
+        self._smoothed: dict[str, list[Float32Array]] = defaultdict(list)
 
     def add(self, frame: Frame) -> None:
         """Score the next rows, which have all channels of the dataset."""
-        rows = slice(self._rows, self._rows + len(frame))
-        varying = Frame(frame.timestamps, frame.values.take(self._varying, axis=1))
-        for name, scores in _scores(self._scorers, self._series, varying).items():
-            self.smoothed[name][rows] = self._smoothers[name].push(frame.timestamps, scores)
-        self._rows = rows.stop
+        with ThreadPoolExecutor(usable_cores()) as pool:
+            of_batches = [*pool.map(self._scores, self._batches(frame))]
+        for name in of_batches[0]:
+            scores = np.concatenate([scores[name] for scores in of_batches])
+            smoothed = self._smoothers[name].push(frame.timestamps, scores)
+            self._smoothed[name].append(smoothed.astype(np.float32))
+
+    @property
+    def smoothed(self) -> dict[str, Float32Array]:
+        """Scores by baseline, [rows]."""
+        return {name: np.concatenate(pieces) for name, pieces in self._smoothed.items()}
+
+    def _batches(self, frame: Frame) -> Iterator[tuple[Float32Array, IntArray]]:
+        """Yield what `Scorer.scores` takes; a batch stays in the processor's cache, see docs/results.md."""
+        for first in range(0, len(frame), _BATCH_ROWS):
+            batch = slice(first, first + _BATCH_ROWS)
+            varying = frame.values[batch].take(self._varying, axis=1)
+            timestamps, values, known = self._context.extend(frame.timestamps[batch], varying)
+            yield values, self._windowing.rows(self._windowing.starts(timestamps), np.arange(known, len(values)))
+
+    def _scores(self, batch: tuple[Float32Array, IntArray]) -> dict[str, Float32Array]:
+        return {name: scores for scorer in self._scorers for name, scores in scorer.scores(*batch).items()}
 
 
 class Comparison:
@@ -67,8 +90,9 @@ class Comparison:
     def __init__(
         self, train: Dataset, calibration: Dataset, test: Dataset, info: BundleInfo, window_steps: int
     ) -> None:
-        scorers = fit_baselines(train.varying(), info.seed, window_steps, info.max_gap_ns)
-        self.normal, self.test = (BaselineScores(scorers, info, dataset) for dataset in (calibration, test))
+        windowing = Windowing(window_steps, info.max_gap_ns)
+        scorers = fit_baselines(train.varying(), info.seed, windowing)
+        self.normal, self.test = (BaselineScores(scorers, windowing, info, dataset) for dataset in (calibration, test))
         self._info = info
 
     def results(
@@ -116,20 +140,3 @@ class Comparison:
             roc=roc_curve(curve, float(labelled.scores.max())),
             pr=pr_curve(curve),
         )
-
-
-def _scores(scorers: Mapping[str, Scorer], series: Mapping[int, WindowSeries], frame: Frame) -> dict[str, Float32Array]:
-    """Return the scores [rows] of each scorer; scorers of equal windows share these.
-
-    Args:
-        scorers: Scorers by name.
-        series: Windows of the dataset by their number of steps.
-        frame: The next rows of the dataset.
-    """
-    scores = {name: np.empty(len(frame), dtype=np.float32) for name in scorers}
-    for steps, windows_of in series.items():
-        alike = {name: scorer for name, scorer in scorers.items() if scorer.window_steps == steps}
-        for rows, windows in windows_of.push(frame):
-            for name, scorer in alike.items():
-                scores[name][rows] = scorer.scores(windows)
-    return scores

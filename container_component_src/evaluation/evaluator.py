@@ -51,7 +51,8 @@ QUANTILE_LEVELS = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999, 1.0)
 _log = logging.getLogger(__name__)
 
 
-@threadpool_limits.wrap(limits=1, user_api="blas")  # threads that wait for each other spin, see docs/results.md
+# Threads of the many small products of matrices would wait for each other more than they compute, see docs/results.md.
+@threadpool_limits.wrap(limits=1, user_api="blas")  # type: ignore[untyped-decorator]
 def evaluate(
     bundle_uri: str,
     calibration_uri: str,

@@ -1,10 +1,10 @@
 """Classical scorers of windows: each row with those before it, over all channels.
 
-They are fitted on a bounded sample of the training windows and score in batches, so memory does not grow with the rows.
+They are fitted on a bounded sample of the training windows.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -19,66 +19,44 @@ CLUSTERS = 20
 EXPLAINED_VARIANCE = 0.9  # share of the variance that the kept principal components explain
 MOST_COMPONENTS = 64
 SAMPLE_WINDOWS, SAMPLE_VALUES = 20_000, 2**25  # evenly spaced training windows; 128 MiB
-BATCH_VALUES = 2**22  # of the windows that are scored at once; 16 MiB
 
 
-class WindowSeries:
-    """Windows of the rows of a dataset, which is given in consecutive pieces: each row with those before it.
+@dataclass(frozen=True)
+class WindowScorer:
+    """Squared distances of a window to the nearest centre of a cluster, and to the space of the principal components.
 
-    The windows are those of `Windowing`. The result does not depend on the pieces.
-
-    Args:
-        steps: Rows of a window, with the present one.
-        max_gap_ns: Longest time step that is not a gap; None: there are no gaps.
+    They follow from the products of a window with some vectors. These are sums over its rows, so each row is multiplied
+    once, although it is in several windows.
     """
 
-    def __init__(self, steps: int, max_gap_ns: int | None) -> None:
-        self._windowing = Windowing(steps, max_gap_ns)
-        self._context: Context[np.float32] = Context(steps - 1)
+    steps: int  # rows of a window
+    centres: Float32Array  # [clusters, steps * channels]
+    mean: Float32Array  # [steps * channels]
+    components: Float32Array  # [components, steps * channels], orthonormal
 
-    def push(self, frame: Frame, rows: IntArray | None = None) -> Iterator[tuple[IntArray, Float32Array]]:
-        """Yield rows of the next piece and their windows, [rows, steps * channels], the oldest row first.
+    def scores(self, values: Float32Array, windows: IntArray) -> dict[str, Float32Array]:
+        """Return both scores; see `Scorer`."""
+        products = (values @ self._vectors).reshape(len(values), self.steps, -1)
+        lengths, found = squared_lengths(values)[windows].sum(axis=1), products[windows[:, 0], 0]
+        for step in range(1, self.steps):
+            found += products[windows[:, step], step]
+        clusters = len(self.centres)
+        nearest = lengths + (squared_lengths(self.centres) - 2 * found[:, :clusters]).min(axis=1)
+        centred = lengths - 2 * found[:, clusters] + self.mean @ self.mean
+        left = centred - squared_lengths(found[:, clusters + 1 :] - self.components @ self.mean)
+        return {"windowed_kmeans": np.maximum(nearest, 0), "windowed_pca": np.maximum(left, 0)}
 
-        Args:
-            frame: The next piece.
-            rows: Positions of the wanted rows in it, all by default.
-        """
-        timestamps, values, known = self._context.extend(frame.timestamps, frame.values)
-        wanted = np.arange(len(frame)) if rows is None else rows
-        starts = self._windowing.starts(timestamps)
-        at_once = max(1, BATCH_VALUES // (self._windowing.steps * values.shape[1]))
-        for first in range(0, len(wanted), at_once):
-            batch = wanted[first : first + at_once]
-            yield batch, self._windowing.of(values, starts, batch + known)
-
-
-@dataclass(frozen=True)
-class KMeansScorer:
-    """Squared distance of a window to the nearest centre of a cluster."""
-
-    window_steps: int
-    centres: Float32Array  # [clusters, window_steps * channels]
-
-    def scores(self, windows: Float32Array) -> Float32Array:
-        """Return a score [rows] for each window [rows, window_steps * channels]."""
-        across = np.einsum("ij,ij->i", self.centres, self.centres) - 2 * (windows @ self.centres.T)
-        return np.asarray(np.maximum(np.einsum("ij,ij->i", windows, windows) + across.min(axis=1), 0))
+    @cached_property
+    def _vectors(self) -> Float32Array:
+        """All vectors as factors of a row, [channels, steps * vectors]."""
+        vectors = np.concatenate([self.centres, self.mean[np.newaxis], self.components])
+        channels = len(self.mean) // self.steps
+        return vectors.reshape(len(vectors), self.steps, channels).transpose(2, 1, 0).reshape(channels, -1)
 
 
-@dataclass(frozen=True)
-class ResidualScorer:
-    """Squared length of what the principal components leave of a window."""
-
-    window_steps: int
-    mean: Float32Array  # [window_steps * channels]
-    components: Float32Array  # [components, window_steps * channels], orthonormal
-
-    def scores(self, windows: Float32Array) -> Float32Array:
-        """Return a score [rows] for each window [rows, window_steps * channels]."""
-        centred = windows - self.mean
-        kept = centred @ self.components.T
-        lengths = np.einsum("ij,ij->i", centred, centred) - np.einsum("ij,ij->i", kept, kept)
-        return np.asarray(np.maximum(lengths, 0))
+def squared_lengths(vectors: Float32Array) -> Float32Array:
+    """Return the squared length of each vector, [vectors, coordinates]."""
+    return np.asarray(np.einsum("ij,ij->i", vectors, vectors))
 
 
 class WindowSample:
@@ -86,29 +64,28 @@ class WindowSample:
 
     Args:
         dataset: Dataset whose rows are given in consecutive pieces.
-        steps: Rows of a window, with the present one.
-        max_gap_ns: Longest time step that is not a gap; None: there are no gaps.
+        windowing: Conversion of rows to windows.
     """
 
-    def __init__(self, dataset: Dataset, steps: int, max_gap_ns: int | None) -> None:
-        most = max(1, min(SAMPLE_WINDOWS, SAMPLE_VALUES // (steps * len(dataset.channels))))
+    def __init__(self, dataset: Dataset, windowing: Windowing) -> None:
+        most = max(1, min(SAMPLE_WINDOWS, SAMPLE_VALUES // (windowing.steps * len(dataset.channels))))
         self._evenly = EvenSample(dataset.manifest.rows, most)
-        self._series = WindowSeries(steps, max_gap_ns)
+        self._windowing = windowing
+        self._context: Context[np.float32] = Context(windowing.steps - 1)
         self._found: list[Float32Array] = []
 
     def add(self, frame: Frame) -> None:
         """Take the windows of the next piece."""
-        rows = np.arange(len(frame))[self._evenly.of(len(frame))]
-        self._found += [windows for _, windows in self._series.push(frame, rows)]
+        timestamps, values, known = self._context.extend(frame.timestamps, frame.values)
+        rows = known + np.arange(len(frame))[self._evenly.of(len(frame))]
+        self._found.append(self._windowing.of(values, self._windowing.starts(timestamps), rows))
 
     def windows(self) -> Float32Array:
         """Return the windows, [windows, steps * channels]."""
         return np.concatenate(self._found)
 
 
-def fit_windowed_baselines(
-    sample: Float32Array, seed: int, window_steps: int
-) -> dict[str, KMeansScorer | ResidualScorer]:
+def fit_windowed_baselines(sample: Float32Array, seed: int, window_steps: int) -> WindowScorer:
     """Fit both baselines on the same training windows.
 
     - `windowed_kmeans`: squared distance to the nearest of 20 centres (Yairi, Kato & Hori 2001, "Fault Detection by
@@ -130,9 +107,5 @@ def fit_windowed_baselines(
         pca.fit(sample)
     explained = np.cumsum(pca.explained_variance_ratio_)
     kept = min(int(np.searchsorted(explained, EXPLAINED_VARIANCE)) + 1, sample.shape[1] - 1)  # something is left
-    return {
-        "windowed_kmeans": KMeansScorer(window_steps, kmeans.cluster_centers_.astype(np.float32)),
-        "windowed_pca": ResidualScorer(
-            window_steps, pca.mean_.astype(np.float32), pca.components_[:kept].astype(np.float32)
-        ),
-    }
+    fitted = (kmeans.cluster_centers_, pca.mean_, pca.components_[:kept])
+    return WindowScorer(window_steps, *(array.astype(np.float32) for array in fitted))

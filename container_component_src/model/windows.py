@@ -53,7 +53,10 @@ class Windowing:
             starts: Position of the first row that each window may have, shape [all rows].
             rows: Positions of the rows, shape [rows].
         """
-        lags = np.arange(self.steps)[::-1]
-        window_rows = np.maximum(rows[:, np.newaxis] - lags, starts[rows, np.newaxis])
-        windows: Float32Array = values[window_rows].reshape(len(rows), self.steps * values.shape[1])
+        windows: Float32Array = values[self.rows(starts, rows)].reshape(len(rows), self.steps * values.shape[1])
         return windows
+
+    def rows(self, starts: IntArray, rows: IntArray) -> IntArray:
+        """Return the positions of the rows of windows, shape [rows, steps]; arguments are those of `of`."""
+        lags = np.arange(self.steps)[::-1]
+        return np.asarray(np.maximum(rows[:, np.newaxis] - lags, starts[rows, np.newaxis]))

@@ -1,7 +1,8 @@
 """Evaluation of a calibrated model: scores and alarms of the test data, and metrics against the reported events."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -51,8 +52,14 @@ QUANTILE_LEVELS = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999, 1.0)
 _log = logging.getLogger(__name__)
 
 
-# Threads of the many small products of matrices would wait for each other more than they compute, see docs/results.md.
-@threadpool_limits.wrap(limits=1, user_api="blas")  # type: ignore[untyped-decorator]
+@contextmanager
+def _without_blas_threads() -> Iterator[None]:
+    """Multiply matrices in one thread: several wait for each other more than they compute, see docs/results.md."""
+    with threadpool_limits(1, user_api="blas"):
+        yield
+
+
+@_without_blas_threads()
 def evaluate(
     bundle_uri: str,
     calibration_uri: str,

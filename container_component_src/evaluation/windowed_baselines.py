@@ -18,7 +18,7 @@ from container_component_src.telemetry.series import Context, EvenSample
 CLUSTERS = 20
 EXPLAINED_VARIANCE = 0.9  # share of the variance that the kept principal components explain
 MOST_COMPONENTS = 64
-SAMPLE_WINDOWS, SAMPLE_VALUES = 20_000, 2**25  # evenly spaced training windows; 128 MiB
+SAMPLE_WINDOWS, SAMPLE_VALUES = 10_000, 2**25  # evenly spaced training windows; 128 MiB
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def fit_windowed_baselines(sample: Float32Array, seed: int, window_steps: int) -
         seed: Seed of the clusters and of the components.
         window_steps: Rows of a window, with the present one.
     """
-    kmeans = MiniBatchKMeans(min(CLUSTERS, len(sample)), n_init=3, random_state=seed)
+    kmeans = MiniBatchKMeans(min(CLUSTERS, len(sample)), random_state=seed)
     pca = PCA(min(MOST_COMPONENTS, *sample.shape), random_state=seed)
     with threadpool_limits(1):  # many small products of matrices: beside a busy process, threads wait for each other
         kmeans.fit(sample)

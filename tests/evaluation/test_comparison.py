@@ -12,7 +12,8 @@ from container_component_src.arrays import Float32Array
 from container_component_src.evaluation.baselines import QuadraticScorer, Scorer
 from container_component_src.evaluation.comparison import BaselineScores
 from container_component_src.evaluation.evaluator import evaluate
-from container_component_src.evaluation.windowed_baselines import ResidualScorer
+from container_component_src.evaluation.windowed_baselines import WindowScorer
+from container_component_src.model.windows import Windowing
 from container_component_src.steps.calibration import Smoothing
 from container_component_src.steps.data import ScalerType
 from container_component_src.telemetry.dataset import Dataset, Frame
@@ -29,13 +30,14 @@ SCALER = Scaler(
 
 
 def scored(dataset: Dataset, cuts: Sequence[int]) -> dict[str, Float32Array]:
-    """Return the scores of two baselines of the channels that vary, whose centre is 0."""
-    every = np.eye(2)
-    scorers: dict[str, Scorer] = {
-        "z_score": QuadraticScorer(np.zeros(2), every),
-        "windowed": ResidualScorer(2, np.zeros(4, dtype=np.float32), np.eye(4, dtype=np.float32)[:1]),
-    }
-    scores = BaselineScores(scorers, bundle_info(smoothing=Smoothing.MEAN, smoothing_window=3), dataset)
+    """Return the scores of some baselines of the channels that vary, whose centre is 0."""
+    zeros, ones = np.zeros(4, dtype=np.float32), np.ones(2, dtype=np.float32)
+    scorers: list[Scorer] = [
+        QuadraticScorer(zeros[:2], np.eye(2, dtype=np.float32), {"z_score": ones}, {"mahalanobis": ones}),
+        WindowScorer(2, zeros[np.newaxis], zeros, np.eye(4, dtype=np.float32)[:1]),
+    ]
+    info = bundle_info(smoothing=Smoothing.MEAN, smoothing_window=3)
+    scores = BaselineScores(scorers, Windowing(2), info, dataset)
     for rows in np.split(np.arange(len(VALUES)), cuts):
         scores.add(Frame(rows * 10**9, VALUES[rows]))
     return scores.smoothed
@@ -48,7 +50,7 @@ def test_scores_are_of_the_channels_that_vary_whatever_the_pieces(tmp_path: Path
     squares = VALUES[:, 0] ** 2 + VALUES[:, 2] ** 2
     expected = [squares[max(0, row - 2) : row + 1].mean() for row in range(len(VALUES))]
     np.testing.assert_allclose(whole["z_score"], expected, rtol=1e-5)
-    assert all(np.array_equal(cut[name], whole[name]) for name in ("z_score", "windowed"))
+    assert all(np.array_equal(cut[name], whole[name]) for name in whole)
 
 
 def test_baselines_read_no_row_that_the_model_does_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,99 +1,89 @@
 """Windowed baselines against values by hand, and against the definitions of their scores."""
 
-import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.spatial import distance
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.decomposition import PCA
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from container_component_src.arrays import Float32Array, IntArray
+from container_component_src.arrays import Float32Array
 from container_component_src.evaluation import windowed_baselines
 from container_component_src.evaluation.windowed_baselines import (
     EXPLAINED_VARIANCE,
-    KMeansScorer,
-    ResidualScorer,
     WindowSample,
-    WindowSeries,
+    WindowScorer,
     fit_windowed_baselines,
 )
-from container_component_src.telemetry.dataset import Dataset, Frame
+from container_component_src.model.windows import Windowing
+from container_component_src.telemetry.dataset import Dataset
 from tests.helpers import write_dataset
-
-SECOND = 10**9
-
-
-def frame(seconds: list[int], values: Float32Array) -> Frame:
-    return Frame(np.array(seconds) * SECOND, values)
-
-
-def pushed(series: WindowSeries, piece: Frame, rows: IntArray | None = None) -> list[list[float]]:
-    return [window for _, windows in series.push(piece, rows) for window in windows.tolist()]
 
 
 def sample_windows(train: Dataset, steps: int) -> Float32Array:
-    sample = WindowSample(train, steps, max_gap_ns=None)
+    sample = WindowSample(train, Windowing(steps))
     for piece in train.frames():
         sample.add(piece)
     return sample.windows()
 
 
-def test_windows_look_back_only_and_never_across_a_gap() -> None:
-    series = WindowSeries(3, max_gap_ns=SECOND)
-    piece = frame([0, 1, 2, 3, 10, 11], np.array([[1], [2], [3], [4], [5], [6]], dtype=np.float32))
-    assert pushed(series, piece) == [[1, 1, 1], [1, 1, 2], [1, 2, 3], [2, 3, 4], [5, 5, 5], [5, 5, 6]]
+def scores_of(scorer: WindowScorer, windows: Float32Array, name: str) -> Float32Array:
+    """Return a score of windows that have no row in common."""
+    count, steps = len(windows), scorer.steps
+    return scorer.scores(windows.reshape(count * steps, -1), np.arange(count * steps).reshape(count, steps))[name]
 
 
-def test_a_window_has_all_channels_of_a_row_before_those_of_the_next() -> None:
-    piece = frame([0, 1], np.array([[1, 10], [2, 20]], dtype=np.float32))
-    assert pushed(WindowSeries(2, None), piece) == [[1, 10, 1, 10], [1, 10, 2, 20]]
-
-
-@pytest.mark.parametrize("cuts", [[1], [2, 3, 7], [4, 5, 6]])
-@pytest.mark.parametrize("steps", [1, 2, 5])
-def test_the_pieces_do_not_matter(cuts: list[int], steps: int) -> None:
-    values = np.random.default_rng(0).normal(size=(9, 2)).astype(np.float32)
-    seconds = [0, 1, 2, 3, 4, 20, 21, 22, 23]
-    expected = pushed(WindowSeries(steps, SECOND), frame(seconds, values))
-    series, bounds = WindowSeries(steps, SECOND), [0, *cuts, 9]
-    pieces = itertools.pairwise(bounds)
-    assert [
-        window for first, stop in pieces for window in pushed(series, frame(seconds[first:stop], values[first:stop]))
-    ] == expected
-
-
-def test_chosen_rows_and_small_batches_give_the_same_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    piece = frame(list(range(8)), np.arange(16, dtype=np.float32).reshape(8, 2))
-    expected = pushed(WindowSeries(3, SECOND), piece)
-    monkeypatch.setattr(windowed_baselines, "BATCH_VALUES", 12)  # two windows
-    assert pushed(WindowSeries(3, SECOND), piece) == expected
-    found = list(WindowSeries(3, SECOND).push(piece, np.array([1, 4, 6])))
-    assert [rows.tolist() for rows, _ in found] == [[1, 4], [6]]
-    assert np.concatenate([windows for _, windows in found]).tolist() == [expected[row] for row in (1, 4, 6)]
+def scorer_of(steps: int, width: int, **vectors: Sequence[object]) -> WindowScorer:
+    """Return a scorer with some vectors, of a width; the others are zeros."""
+    zeros: dict[str, Sequence[object]] = {
+        "centres": [[0.0] * width],
+        "mean": [0.0] * width,
+        "components": [[0.0] * width],
+    }
+    return WindowScorer(steps, **{name: np.array(value, dtype=np.float32) for name, value in (zeros | vectors).items()})
 
 
 def test_the_distance_to_the_nearest_centre_by_hand() -> None:
-    centres = np.array([[0, 0], [10, 0]], dtype=np.float32)
+    scorer = scorer_of(2, 2, centres=[[0, 0], [10, 0]])
     windows = np.array([[3, 4], [10, 0], [7, 4], [-6, 8]], dtype=np.float32)
-    assert KMeansScorer(2, centres).scores(windows).tolist() == [25, 0, 25, 100]
+    assert scores_of(scorer, windows, "windowed_kmeans").tolist() == [25, 0, 25, 100]
 
 
-def test_the_residual_by_hand() -> None:
-    mean, components = np.array([1, 1, 1], dtype=np.float32), np.array([[1, 0, 0]], dtype=np.float32)
+@pytest.mark.parametrize("steps", [1, 3])
+def test_the_residual_by_hand(steps: int) -> None:
+    scorer = scorer_of(steps, 3, mean=[1, 1, 1], components=[[1, 0, 0]])
     windows = np.array([[9, 1, 1], [1, 4, 5], [-7, 1, 3]], dtype=np.float32)
-    assert ResidualScorer(3, mean, components).scores(windows).tolist() == [0, 25, 4]
+    assert scores_of(scorer, windows, "windowed_pca").tolist() == [0, 25, 4]
+
+
+def test_rows_that_windows_share_count_in_each() -> None:
+    generator = np.random.default_rng(0)
+    vectors = {"centres": generator.normal(size=(4, 6)), "mean": generator.normal(size=6)}
+    vectors["components"] = np.linalg.qr(generator.normal(size=(6, 2)))[0].T
+    scorer = scorer_of(3, 6, **{name: value.tolist() for name, value in vectors.items()})
+    values = generator.normal(size=(9, 2)).astype(np.float32)
+    positions = Windowing(3).rows(np.repeat([0, 4], [4, 5]), np.arange(9))
+    windows = values[positions].reshape(9, 6)
+    left = windows - vectors["mean"]
+    left = left - left @ vectors["components"].T @ vectors["components"]
+    expected = {
+        "windowed_kmeans": distance.cdist(windows, vectors["centres"], "sqeuclidean").min(axis=1),
+        "windowed_pca": (left**2).sum(axis=1),
+    }
+    for name, scores in scorer.scores(values, positions).items():
+        np.testing.assert_allclose(scores, expected[name], rtol=1e-4, atol=1e-4, err_msg=name)
 
 
 def test_two_clusters_of_windows_are_found(tmp_path: Path) -> None:
     values = np.repeat([[0.0, 0.0], [8.0, 0.0]], 300, axis=0)
     train = write_dataset(tmp_path, values)
-    kmeans = fit_windowed_baselines(sample_windows(train, 2), 0, 2)["windowed_kmeans"]
+    scorer = fit_windowed_baselines(sample_windows(train, 2), 0, 2)
     windows = np.array([[0, 0, 0, 0], [8, 0, 8, 0], [8, 0, 0, 0], [0, 3, 0, 4]], dtype=np.float32)
     # A step down, which the training data does not have, and another channel are far from all centres.
-    assert kmeans.scores(windows) == pytest.approx([0, 0, 64, 25], abs=0.5)
+    assert scores_of(scorer, windows, "windowed_kmeans") == pytest.approx([0, 0, 64, 25], abs=0.5)
 
 
 def test_the_residual_is_the_reconstruction_error_of_the_components(tmp_path: Path) -> None:
@@ -104,15 +94,15 @@ def test_the_residual_is_the_reconstruction_error_of_the_components(tmp_path: Pa
     windows = sample_windows(train, 4)
     pca = PCA(n_components=EXPLAINED_VARIANCE, svd_solver="full").fit(windows)
     expected = ((windows - pca.inverse_transform(pca.transform(windows))) ** 2).sum(axis=1)
-    found = fit_windowed_baselines(sample_windows(train, 4), 0, 4)["windowed_pca"].scores(windows)
+    found = scores_of(fit_windowed_baselines(windows, 0, 4), windows, "windowed_pca")
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
 
 
 def test_windows_of_equal_channels_leave_a_residual(tmp_path: Path) -> None:
     """With one channel and one step, a component would explain everything, and every score would be 0."""
     train = write_dataset(tmp_path, np.arange(50.0)[:, np.newaxis], ["a"])
-    pca = fit_windowed_baselines(sample_windows(train, 1), 0, 1)["windowed_pca"]
-    assert pca.scores(np.array([[24.5], [34.5]], dtype=np.float32)).tolist() == [0, 100]
+    scorer = fit_windowed_baselines(sample_windows(train, 1), 0, 1)
+    assert scores_of(scorer, np.array([[24.5], [34.5]], dtype=np.float32), "windowed_pca").tolist() == [0, 100]
 
 
 @pytest.mark.parametrize("partition_rows", [1, 7, 100])
@@ -129,8 +119,9 @@ def test_the_sample_is_bounded_and_spaced_evenly(
 
 def test_fewer_rows_than_clusters_are_enough(tmp_path: Path) -> None:
     train = write_dataset(tmp_path, np.array([[0.0, 1.0], [2.0, 0.0], [1.0, 5.0]]))
-    for scorer in fit_windowed_baselines(sample_windows(train, 2), 0, 2).values():
-        assert np.isfinite(scorer.scores(sample_windows(train, 2))).all()
+    windows = sample_windows(train, 2)
+    scorer = fit_windowed_baselines(windows, 0, 2)
+    assert all(np.isfinite(scores_of(scorer, windows, name)).all() for name in ("windowed_kmeans", "windowed_pca"))
 
 
 def test_the_fit_takes_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from container_component_src.evaluation.operator_metrics import LATE, f_beta
 from container_component_src.evaluation.result import Interval
 
 RESAMPLES = 1_000
-_AT_ONCE = 10  # resamples, whose bins stay in the processor's cache
+_AT_ONCE = 50  # resamples, whose bins stay in the processor's cache
 BINS = 4_000  # of the ranks of the scores; the areas are off by less than 0.001
 
 
@@ -110,7 +110,8 @@ def histograms(data: LabelledScores, starts: IntArray) -> tuple[Float64Array, Fl
     """Return the normal and the anomalous rows of each block by ascending rank of their score, [blocks, bins] each."""
     # Anomalous scores are few but decide the areas, so they set half of the edges.
     levels = np.linspace(0, 1, BINS // 2)
-    edges = np.unique([np.quantile(scores, levels) for scores in (data.normal_scores, data.anomalous_scores)])
+    ascending = (data.normal_scores, data.anomalous_scores)
+    edges = np.unique([np.interp(levels * (len(scores) - 1), np.arange(len(scores)), scores) for scores in ascending])
     shape = (len(starts), 2, len(edges) + 1)
     block = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(data.scores)))
     cells = np.ravel_multi_index((block, data.labels, np.searchsorted(edges, data.scores)), shape)

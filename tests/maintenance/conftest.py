@@ -1,6 +1,5 @@
 """An emulated cluster and an object store for the tests of this folder."""
 
-import socket
 from pathlib import Path
 
 import boto3
@@ -15,12 +14,6 @@ from tests.helpers import report, write_reports
 from tests.maintenance.clusters import ACCOUNT, CONTROLLERS, LAUNCHER, namespace, secret
 
 emulator = cluster_fixtures.emulator
-
-
-@pytest.fixture
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 @pytest.fixture

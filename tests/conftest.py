@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from container_component_src.backends.local.processes import free_ports
 from container_component_src.cluster import step
 from container_component_src.main import main
 from tests.helpers import Invoke, Outcome, RunCommand
@@ -126,6 +127,12 @@ def invoke(capsys: pytest.CaptureFixture[str]) -> Iterator[Invoke]:
     signal.signal(signal.SIGTERM, handler)
     logging.captureWarnings(False)
     warnings.showwarning = show_warning
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port of this machine on which nothing listens."""
+    return free_ports(1)[0]
 
 
 @pytest.fixture(scope="session")

@@ -3,9 +3,6 @@
 Some libraries are imported by calls of others, such as pandas by pyarrow, so the data steps run on a few rows.
 """
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +10,8 @@ import pytest
 
 from container_component_src.steps.data import SETS
 from tests import data_steps
-from tests.helpers import report, telemetry, write_archive, write_dataset, write_reports
+from tests.helpers import found_by, report, telemetry, write_archive, write_dataset, write_reports
 
-PROJECT = Path(__file__).resolve().parents[1]
 MODEL = {"distributed", "kserve", "kubernetes", "optuna", "plotly", "s3fs", "scipy.stats", "sklearn", "sympy"}
 COMPILER = {"torch._dynamo.eval_frame", "torch._inductor", "torch._decomp", "torch.export.exported_program"}
 NOT_IMPORTED = {
@@ -40,9 +36,7 @@ NOT_IMPORTED = {
 
 def imported(code: str, unwanted: set[str]) -> set[str]:
     """Return which modules a process imports that runs code."""
-    code = f"import json, sys\n{code}\nprint(json.dumps([*sys.modules]))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
-    return unwanted & {*json.loads(done.stdout.splitlines()[-1])}
+    return unwanted & {*found_by(f"import sys\n{code}\nfound = [*sys.modules]")}
 
 
 @pytest.mark.slow

@@ -1,7 +1,6 @@
 """Unavailable, refusing and failing S3 stores: which requests are retried, and the errors for the user."""
 
 import logging
-import socket
 import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,12 +38,6 @@ def front(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Front]:
         monkeypatch.setenv("S3_ENDPOINT", f"http://{front.address}")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
         yield front
-
-
-@pytest.fixture
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def _refused(call: Callable[[Location], object], location: Location, kind: type[PipelineError]) -> str:

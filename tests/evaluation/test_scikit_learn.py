@@ -1,16 +1,14 @@
 """What scikit-learn was imported without is there for those who ask for it."""
 
-import json
-import subprocess
-import sys
-
 import pytest
+
+from tests.helpers import found_by
 
 
 @pytest.mark.slow
 def test_statistics_and_pandas_are_there_when_they_are_asked_for() -> None:
     code = """
-import json, sys
+import sys
 import numpy as np
 from container_component_src.evaluation.scikit_learn import PCA, IsolationForest
 values = np.arange(12.0).reshape(6, 2) ** 2
@@ -24,7 +22,5 @@ from scipy.stats import chi2, genpareto
 found += [roc_auc_score([0, 1, 1], [1, 2, 3]), round(chi2.ppf(0.5, 2), 4), genpareto.sf(0, 1)]
 values = np.random.default_rng(0).normal(size=(40, 2))
 found.append(bool((MinCovDet(random_state=0).fit(values).dist_ >= 0).all()))
-print(json.dumps(found))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == [[], 1.0, 1.3863, 1.0, True]
+    assert found_by(code) == [[], 1.0, 1.3863, 1.0, True]

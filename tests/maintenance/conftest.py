@@ -1,12 +1,9 @@
 """An emulated cluster and an object store for the tests of this folder."""
 
-import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from container_component_src.cli import doctor as doctor_command
 from container_component_src.maintenance.checks import Check
@@ -20,32 +17,22 @@ emulator = cluster_fixtures.emulator
 
 
 @pytest.fixture
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
-@pytest.fixture
 def administrator(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Credentials with all rights, since doctor reads more than the steps may."""
     monkeypatch.setenv("KUBECONFIG", str(emulator.kubeconfig(tmp_path / "administrator", ADMINISTRATOR)))
 
 
 @pytest.fixture(scope="session")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def store(s3_endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Endpoint of an S3 store with the anomaly reports in bucket `doctor`."""
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    endpoint = f"http://{host}:{port}"
+    endpoint = f"http://{s3_endpoint}"
     s3 = boto3.client(
         "s3", endpoint_url=endpoint, aws_access_key_id="key", aws_secret_access_key="s", region_name="us-east-1"
     )
     s3.create_bucket(Bucket="doctor")
     table = write_reports(tmp_path_factory.mktemp("doctor") / "reports.csv", report((0, 60)))
     s3.upload_file(str(table), "doctor", "reports.csv")
-    yield endpoint
-    server.stop()
+    return endpoint
 
 
 @pytest.fixture

@@ -1,16 +1,8 @@
 """What Lightning does not need is not imported, and is there for those who ask for it."""
 
-import json
-import subprocess
-import sys
-
 import pytest
 
-
-def run(code: str) -> object:
-    """Run code in a process of its own, and return the value that it assigns to `found`."""
-    command = [sys.executable, "-c", f"{code}\nimport json\nprint(json.dumps(found))"]
-    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+from tests.helpers import found_by
 
 
 @pytest.mark.slow
@@ -30,7 +22,7 @@ torch.distributed.destroy_process_group()
 heavy = ("torch._dynamo.eval_frame", "torch._inductor", "sympy", "torchmetrics.functional")
 found = [round(float(weights), 4), [name for name in heavy if name in sys.modules]]
 """
-    assert run(code) == [0.5, []]
+    assert found_by(code) == [0.5, []]
 
 
 @pytest.mark.slow
@@ -58,4 +50,4 @@ found = [
     torch._dynamo.utils.get_optimize_ddp_mode(),
 ]
 """
-    assert run(code) == [[4, 2], [True, False], [True, False], True, "ddp_optimizer"]
+    assert found_by(code) == [[4, 2], [True, False], [True, False], True, "ddp_optimizer"]

@@ -387,6 +387,7 @@ def test_the_dry_run_prints_the_manifest(invoke: Invoke, emulator: Emulator, opt
     assert emulator.requests() == []
 
 
+@pytest.mark.slow
 def test_a_stopped_command_leaves_nothing(operator: TrainingOperator, options: list[str]) -> None:
     operator.idle = True
     stop_when(lambda: operator.handled, options)

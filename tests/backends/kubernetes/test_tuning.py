@@ -355,6 +355,7 @@ def test_the_dry_run_prints_the_manifest(invoke: Invoke, emulator: Emulator, opt
     assert emulator.requests() == []
 
 
+@pytest.mark.slow
 def test_a_stopped_command_leaves_nothing(emulator: Emulator, katib: Katib, options: list[str]) -> None:
     katib.idle = True
     stop_when(lambda: katib.handled, options)

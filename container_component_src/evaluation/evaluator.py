@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -46,6 +47,9 @@ from container_component_src.steps.evaluation import BASELINE_WINDOW_STEPS
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.events import Event, row_bounds
+
+if TYPE_CHECKING:
+    from container_component_src.evaluation.comparison import Comparison
 
 QUANTILE_LEVELS = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999, 1.0)
 
@@ -94,11 +98,8 @@ def evaluate(
     _log.info("scoring %d calibration and %d test rows", calibration.manifest.rows, test.manifest.rows)
     info, moved = bundle.info, tuple(DepartureCount(bundle.info.scaler) for _ in range(2))
     readers: tuple[list[FrameReader], ...] = tuple([count] for count in moved)
-    comparison = None
-    if train:
-        from container_component_src.evaluation.comparison import Comparison  # noqa: PLC0415 - scikit-learn is slow
-
-        comparison = Comparison(train, calibration, test, info, baseline_window_steps)
+    comparison = _comparison(train, calibration, test, info, baseline_window_steps) if train else None
+    if comparison:
         readers[0].append(comparison.normal)
         readers[1].append(comparison.test)
     normal = score_calibration(bundle, calibration, readers[0])
@@ -119,6 +120,14 @@ def evaluate(
         intervals=intervals(alarms, resamples),
         baselines=comparison.results(normal.timestamps, alarms.scored, resamples) if comparison else (),
     )
+
+
+def _comparison(
+    train: Dataset, calibration: Dataset, test: Dataset, info: BundleInfo, window_steps: int
+) -> "Comparison":
+    from container_component_src.evaluation.comparison import Comparison  # noqa: PLC0415 - scikit-learn is slow
+
+    return Comparison(train, calibration, test, info, window_steps)
 
 
 def _score_and_write(
@@ -154,8 +163,7 @@ def _result(
     baselines: tuple[BaselineResult, ...],
 ) -> EvaluationResult:
     labelled, calibration = alarms.data, info.calibrated
-    curve, volume = metric_curve(labelled), volume_of(labelled)
-    events = labelled.events_with_rows
+    curve, events = metric_curve(labelled), labelled.events_with_rows
     return EvaluationResult(
         bundle_digest=info.version,
         scores_uri=scores.location.uri,
@@ -167,11 +175,7 @@ def _result(
         expected_false_alarms_per_day=calibration.false_alarms_per_day,
         drift=drift(calibration.false_alarms_per_day, intervals.get("false_alarms_per_day")),
         scores_shifted=scores_shifted(float(np.median(labelled.normal_scores)), calibration.highest_median),
-        roc_auc=roc_auc(labelled),
-        pr_auc=pr_auc(labelled),
-        vus_roc=volume.roc,
-        vus_pr=volume.pr,
-        vus_rows=median_event_rows(labelled),
+        **_areas(labelled),
         counts=_counts(alarms.scored, len(normal), len(info.channels)),
         quantiles=_quantiles(labelled, normal),
         roc=roc_curve(curve, float(labelled.scores.max())),
@@ -184,6 +188,13 @@ def _result(
         intervals=intervals,
         baselines=baselines,
     )
+
+
+def _areas(labelled: LabelledScores) -> dict[str, float]:
+    """Return the metrics without a threshold, and the rows of the buffer of the volumes."""
+    volume = volume_of(labelled)
+    areas = {"roc_auc": roc_auc(labelled), "pr_auc": pr_auc(labelled), "vus_roc": volume.roc, "vus_pr": volume.pr}
+    return {**areas, "vus_rows": median_event_rows(labelled)}
 
 
 def _counts(scored: LabelledScores, calibration_rows: int, channels: int) -> Counts:

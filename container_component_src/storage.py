@@ -9,6 +9,7 @@ does not exist counts as absent, see `s3_store`.
 
 import logging
 import os
+import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,8 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
-import fsspec
-from fsspec import AbstractFileSystem
 from pydantic import BaseModel, ValidationError
 
 from container_component_src.errors import NO_ROOM, InputError, PipelineError, StepError
@@ -39,6 +38,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     import pyarrow.fs
+    from fsspec import AbstractFileSystem
 
 _TEMPORARY_SUFFIX = ".tmp"
 
@@ -49,15 +49,24 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Location:
-    """A file or folder in a file system."""
+    """A file or folder of this machine, or in a store."""
 
-    fs: AbstractFileSystem
-    path: str  # in the form of the file system: absolute for local files, bucket/key for S3
+    store: "AbstractFileSystem | None"  # None: this machine
+    path: str  # absolute for local files, bucket/key for S3
 
     @property
     def is_local(self) -> bool:
         """Whether this is a file of this machine."""
-        return "file" in _protocols(self.fs)
+        return self.store is None
+
+    @property
+    def fs(self) -> "AbstractFileSystem":
+        """File system of fsspec, with the methods that this class does not have."""
+        if self.store is not None:
+            return self.store
+        from fsspec.implementations.local import LocalFileSystem  # noqa: PLC0415 - slow, and rarely needed
+
+        return LocalFileSystem()
 
     @property
     def uri(self) -> str:
@@ -79,24 +88,26 @@ class Location:
         return pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(self.fs))
 
     def __truediv__(self, name: str) -> "Location":
-        return Location(self.fs, f"{self.path.rstrip('/')}/{name}")
+        return Location(self.store, f"{self.path.rstrip('/')}/{name}")
 
     def exists(self) -> bool:
         """Return whether a file or folder exists; raise the errors of `S3Store` if the store cannot tell."""
-        return bool(self.fs.exists(self.path))
+        return Path(self.path).exists() if self.is_local else bool(self.fs.exists(self.path))
 
     def is_file(self) -> bool:
         """Return whether a file exists here that is not a folder."""
-        return bool(self.fs.isfile(self.path))
+        return Path(self.path).is_file() if self.is_local else bool(self.fs.isfile(self.path))
 
     def children(self) -> list["Location"]:
         """Return the files and folders directly below, sorted by name; empty if there is no such folder."""
         try:
-            found = self.fs.ls(self.path, detail=False) if self.is_local else self.fs.names(self.path)
+            found = [str(path) for path in Path(self.path).iterdir()] if self.is_local else self.fs.names(self.path)
         except (FileNotFoundError, NotADirectoryError):
             return []
         return [
-            Location(self.fs, path.rstrip("/")) for path in sorted(found) if path.rstrip("/") != self.path.rstrip("/")
+            Location(self.store, path.rstrip("/"))
+            for path in sorted(found)
+            if path.rstrip("/") != self.path.rstrip("/")
         ]
 
     def read_bytes(self, limit: int | None = SMALL_BYTES) -> bytes:
@@ -119,9 +130,11 @@ class Location:
 
     def fingerprint(self) -> str:
         """Return a text that changes if the file does: size with ETag (S3) or modification time in nanoseconds."""
+        if self.is_local:
+            status = Path(self.path).stat()
+            return f"{status.st_size}-{status.st_mtime_ns}"
         info = self.fs.info(self.path)
-        version = info.get("ETag") or os.stat(self.path).st_mtime_ns  # noqa: PTH116 - no Path for a single use
-        return f"{info['size']}-{str(version).strip(chr(34))}"
+        return f"{info['size']}-{str(info['ETag']).strip(chr(34))}"
 
     def remove(self) -> None:
         """Delete the file or folder if it exists; a bucket is emptied and kept.
@@ -131,8 +144,10 @@ class Location:
         """
         if not self.is_local:
             self.fs.delete(self.fs.find(self.path))
-        elif self.exists():
-            self.fs.rm(self.path, recursive=True)
+        elif Path(self.path).is_dir() and not Path(self.path).is_symlink():
+            shutil.rmtree(self.path)
+        else:
+            Path(self.path).unlink(missing_ok=True)
 
     def check_output(self, folder: bool = False) -> None:
         """Check that a file or folder can be written here, as far as this is known before it is.
@@ -142,6 +157,13 @@ class Location:
         """
         if self.is_local:
             check_output(Path(self.path), folder)
+
+    def open(self) -> IO[bytes]:
+        """Open the file for reading."""
+        if self.is_local:
+            return Path(self.path).open("rb")
+        opened: IO[bytes] = self.fs.open(self.path, "rb")
+        return opened
 
     @contextmanager
     def open_output(self) -> Iterator[IO[bytes]]:
@@ -215,7 +237,7 @@ def resolve(uri: str, endpoint: str = "", environment: Mapping[str, str] | None 
 
             return Location(S3Store(**s3_options(environment, endpoint)), path)
     file = Path(in_home(uri.removeprefix("file://")))
-    return Location(fsspec.filesystem("file"), str(file.absolute()))
+    return Location(None, str(file.absolute()))
 
 
 def read_document(uri: str, model: type[Document], what: str, fix: str) -> Document:
@@ -262,7 +284,3 @@ def _abort(upload: Any, uri: str) -> None:
 def _is_launcher_copy(uri: str) -> bool:
     """Return whether KFP's launcher made the parent folder of this `/minio/…` path on the pod's disk."""
     return uri.startswith("/minio/") and Path(uri).parent.is_dir()
-
-
-def _protocols(fs: AbstractFileSystem) -> tuple[str, ...]:
-    return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)

@@ -77,7 +77,7 @@ class PayloadIndex:
     def files(self, period: Period) -> list[Location]:
         """Return the files with rows whose timestamps may be in a period."""
         return [
-            Location(self.root.fs, path)
+            Location(self.root.store, path)
             for path, found in self._footers.items()
             if found and found.period.start < period.end and found.period.end > period.start
         ]

@@ -58,7 +58,7 @@ def open_table(file: Location, timestamp_col: str) -> Table:
     table: Table
     if file.name.lower().endswith(".csv"):
         check_is_file(file, DAMAGED)
-        table = CsvTable(file.uri, file.fs.open(file.path, "rb"), timestamp_col)
+        table = CsvTable(file.uri, file.open(), timestamp_col)
     else:
         table = ParquetTable(file, open_parquet(file, DAMAGED), DAMAGED)
     check_names(file.uri, table.schema.names)

@@ -109,7 +109,7 @@ def kserve_payloads(
 def _events(root: Location, component: str, since: int) -> Iterator[_Event]:
     """Yield the events of a part of the service in files that were written since a time."""
     for path, details in sorted(root.fs.find(root.path, detail=True).items()):
-        file, written = Location(root.fs, path), _written(details)
+        file, written = Location(root.store, path), _written(details)
         if not file.name.endswith(".parquet") or written < since:
             continue
         try:

@@ -81,8 +81,7 @@ class Source:
         location = storage.resolve(self.name)
         if not location.is_file():
             raise InputError(f"{location.uri}: no such file", fix="check the path")
-        opened: IO[bytes] = location.fs.open(location.path, "rb")
-        return opened
+        return location.open()
 
     def _table(self, file: IO[bytes], source_format: str) -> Table:
         if source_format == "csv":

@@ -7,12 +7,17 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import chain, islice, pairwise
 
-from openpyxl.cell.cell import ERROR_CODES
-
 from container_component_src.errors import InputError
 from container_component_src.steps.data import ReportColumns
 from container_component_src.telemetry.events import Event
-from container_component_src.telemetry.spreadsheets import HEADER_SEARCH_ROWS, MAX_COLUMNS, Row, Sheet, read_sheets
+from container_component_src.telemetry.spreadsheets import (
+    ERRORS,
+    HEADER_SEARCH_ROWS,
+    MAX_COLUMNS,
+    Row,
+    Sheet,
+    read_sheets,
+)
 from container_component_src.telemetry.timestamps import to_iso
 
 logger = logging.getLogger(__name__)
@@ -123,7 +128,7 @@ def _sheet_events(sheet: Sheet, top: list[Row], header: int, columns: ReportColu
     events = []
     texts = zip(cells["id"], cells["symbol"], cells["title"], cells.get("channels", [""] * len(filled)), strict=True)
     for number, (id_, symbol, title, channels), start, end in zip(filled, texts, starts, ends, strict=True):
-        if not id_ or id_ in ERROR_CODES:
+        if not id_ or id_ in ERRORS:
             problem = f"{sheet.label}: row {number}, column '{columns.id}': no ID" + (f" but {id_}" if id_ else "")
             raise InputError(problem, fix="give the event an ID")
         if end <= start:

@@ -12,7 +12,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 
-import openpyxl
 import xlrd
 
 from container_component_src import storage
@@ -27,6 +26,7 @@ MAX_ROWS = 250_000  # of all sheets of a file, without blank ones
 MAX_BLANK_ROWS = 4_000_000  # a stray cell in the last row of a sheet makes a million
 MAX_COLUMNS = 256  # of a sheet; columns further right are not read
 HEADER_SEARCH_ROWS = 20  # there may be a title, or notes, above the headers
+ERRORS = {"#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A"}  # values of cells in Excel
 _LAST_ROW = 2**20  # of a sheet in Excel
 _ENCODINGS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # by byte order mark, as in Excel's "Unicode text"
 
@@ -127,6 +127,8 @@ def _read_csv(content: bytes, is_header: IsHeader) -> _Sheets:
 
 
 def _read_xlsx(content: bytes, is_header: IsHeader) -> _Sheets:
+    import openpyxl  # noqa: PLC0415 - a quarter of the start of a step
+
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         size = sum(item.file_size for item in archive.infolist())
         if size > MAX_UNPACKED_BYTES:

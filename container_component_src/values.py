@@ -28,7 +28,8 @@ _BINARY = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 class Frozen(BaseModel):
     """Base class of values that come from outside: immutable; unknown keys are an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    # A validator is built when it is first used: a command imports more classes than it uses.
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, defer_build=True)
 
 
 def canonical(text: str) -> str:

@@ -34,7 +34,7 @@ _PLOTS_AT_ONCE = 2  # that are read from the payload log
 logger = logging.getLogger(__name__)
 
 
-class GivenVerdict(Frozen):
+class GivenVerdict(Frozen, defer_build=False):  # FastAPI warns of a body whose validator is not built
     """Body of a request that gives a verdict."""
 
     verdict: Verdict

@@ -103,7 +103,9 @@ class Launching(Place):
 
     image_option: ClassVar[str] = "--image"
 
-    pods: PodSettings = wired("Settings of the pods as a JSON object; the options below override it.", PodSettings())
+    pods: PodSettings = wired(
+        "Settings of the pods as a JSON object; the options below override it.", PodSettings.model_construct()
+    )
     dry_run: bool = flag("Print the manifest and start nothing.")
 
     @model_validator(mode="before")

@@ -42,6 +42,7 @@ COMMANDS_BY_PURPOSE = {
     "Example data and checks": ("generate_telemetry", "doctor"),
     "Operation": ("query_model", "score_stream", "check_drift", "console"),
 }
+GARBAGE_OBJECTS = 20_000  # new containers between two searches for garbage
 COMMANDS = tuple(chain.from_iterable(COMMANDS_BY_PURPOSE.values()))
 
 
@@ -104,5 +105,7 @@ def _stop(signal_number: int, frame: FrameType | None) -> None:
 if __name__ == "__main__":
     if ENDS_WITH_INPUT in os.environ:
         end_with_input()
+    # Otherwise objects that stay are searched for garbage again and again: imports, and JSON of many lists.
+    gc.set_threshold(GARBAGE_OBJECTS)
     atexit.register(gc.freeze)  # otherwise Python searches all modules of PyTorch for garbage before it exits: a second
     sys.exit(main())

@@ -17,8 +17,6 @@ from container_component_src.serving.server.model import AnomalyModel
 from container_component_src.serving.server.roles import Role, ServingOptions, load
 from container_component_src.steps.serving import HTTP_PORT
 
-_GARBAGE_OBJECTS = 20_000  # new containers between two searches for garbage
-
 logger = logging.getLogger(__name__)
 
 
@@ -53,7 +51,6 @@ def build_model(options: ServingOptions) -> AnomalyModel:
     )
     gc.collect()
     gc.freeze()  # otherwise every search for garbage goes through all modules of PyTorch: tenths of a second
-    gc.set_threshold(_GARBAGE_OBJECTS)  # otherwise JSON of many lists is searched again and again while it is read
     logger.info("model is ready", extra={"model": model.name, "version": model.version})
     return model
 

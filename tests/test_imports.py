@@ -14,19 +14,23 @@ from tests.helpers import found_by, report, telemetry, write_archive, write_data
 
 MODEL = {"distributed", "kserve", "kubernetes", "optuna", "plotly", "s3fs", "scipy.stats", "sklearn", "sympy"}
 COMPILER = {"torch._dynamo.eval_frame", "torch._inductor", "torch._decomp", "torch.export.exported_program"}
+COMPILER |= {"torch.ao.quantization", "torch.distributions.distribution", "torch.masked.maskedtensor"}
+SCIPY = {
+    f"scipy.{part}" for part in ("integrate._ode", "interpolate._bsplines", "optimize._optimize", "stats._stats_py")
+}
 NOT_IMPORTED = {
     "drift.detection": MODEL | {"lightning", "pandas", "plotly", "pyarrow", "torch"},
     "drift.result": MODEL | {"lightning", "pandas", "pyarrow", "scipy", "torch"},
     "console.server": MODEL | COMPILER | {"lightning", "pandas.core", "scipy", "torch"},
-    "evaluation.comparison": COMPILER | {"lightning", "pandas", "scipy.stats._stats_py"},
+    "evaluation.comparison": COMPILER | SCIPY | {"lightning", "pandas", "rich", "sklearn.cluster._dbscan"},
     "evaluation.evaluator": MODEL | COMPILER | {"lightning", "pandas", "scipy"},
     "evaluation.gate": MODEL | {"lightning", "pandas", "pyarrow", "scipy", "torch"},
     "model.calibration": MODEL | COMPILER | {"lightning", "pandas", "scipy"},
     "model.training": MODEL | COMPILER | {"torchmetrics.functional"},
     "promotion.comparison": MODEL | COMPILER | {"lightning", "pandas"},
     "promotion.result": MODEL | {"lightning", "pandas", "pyarrow", "scipy", "torch"},
-    "report.headline": MODEL | {"lightning", "pandas", "pyarrow", "scipy", "torch"},
-    "report.page": (MODEL | {"lightning", "pandas", "scipy", "torch"}) - {"plotly"},
+    "report.headline": MODEL | {"fsspec", "lightning", "pandas", "pyarrow", "scipy", "torch"},
+    "report.page": (MODEL | {"fsspec", "lightning", "pandas", "scipy", "torch"}) - {"plotly"},
     "report.trials": MODEL | {"lightning", "pandas", "pyarrow", "scipy", "torch"},
     "serving.client.query": MODEL | {"lightning", "scipy", "torch"},
     "serving.server.server": (MODEL | COMPILER | {"lightning", "pandas.core", "requests"}) - {"kserve"},
@@ -74,4 +78,4 @@ def test_data_steps_need_no_library_but_pyarrow(tmp_path: Path) -> None:
     ]
     texts = [[str(part) for part in command] for command in commands]
     code = f"from container_component_src.main import main\nassert [main(c) for c in {texts}] == [0] * {len(texts)}"
-    assert imported(code, MODEL | {"lightning", "pandas", "scipy", "torch"}) == set()
+    assert imported(code, MODEL | {"fsspec", "lightning", "openpyxl", "pandas", "scipy", "torch"}) == set()

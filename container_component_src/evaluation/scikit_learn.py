@@ -1,6 +1,7 @@
-"""What the baselines need of scikit-learn, imported without pandas and SciPy's statistics.
+"""What the baselines need of scikit-learn, imported without what other estimators need.
 
-These are half of the import. The estimators here take arrays and call no function of `scipy.stats`.
+That is most of the import: pandas, much of SciPy, the packages around the modules of these estimators, and a progress
+bar. The estimators here take arrays and call none of it.
 """
 
 import sys
@@ -11,18 +12,34 @@ from typing import Any
 
 from container_component_src.deferred import defer, load
 
+# Names that scikit-learn imports from them.
+_UNUSED = {
+    "scipy.integrate": ("trapezoid",),
+    "scipy.interpolate": ("BSpline",),
+    "scipy.optimize": ("line_search_wolfe1", "line_search_wolfe2", "linear_sum_assignment"),
+    "scipy.stats": ("chi2", "gmean", "rankdata", "spearmanr"),
+    "sklearn.callback._progressbar": ("ProgressBar",),
+}
+_PACKAGES = (
+    "sklearn.cluster",
+    "sklearn.decomposition",
+    "sklearn.ensemble",
+    "sklearn.linear_model",
+    "sklearn.neighbors",
+)
 
-class _Statistic:
-    """Function or distribution of `scipy.stats`, which is loaded when it is used."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+class _Unused:
+    """Function, class or distribution of a module, which is loaded when it is used after all."""
+
+    def __init__(self, module: str, name: str) -> None:
+        self._module, self._name = module, name
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
-        return getattr(load("scipy.stats"), self._name)(*arguments, **options)
+        return getattr(load(self._module), self._name)(*arguments, **options)
 
     def __getattr__(self, attribute: str) -> Any:
-        return getattr(getattr(load("scipy.stats"), self._name), attribute)
+        return getattr(getattr(load(self._module), self._name), attribute)
 
 
 @contextmanager
@@ -38,10 +55,13 @@ def _without_pandas() -> Iterator[None]:
         del sys.modules["pandas"]
 
 
-defer("scipy.stats", {name: partial(_Statistic, name) for name in ("chi2", "gmean", "rankdata", "spearmanr")})
+for module, names in _UNUSED.items():
+    defer(module, {name: partial(_Unused, module, name) for name in names})
+for package in _PACKAGES:
+    defer(package, {}, parts=True)
 with _without_pandas():
-    from sklearn.cluster import MiniBatchKMeans
-    from sklearn.decomposition import PCA
-    from sklearn.ensemble import IsolationForest
+    from sklearn.cluster._kmeans import MiniBatchKMeans
+    from sklearn.decomposition._pca import PCA
+    from sklearn.ensemble._iforest import IsolationForest
 
 __all__ = ["PCA", "IsolationForest", "MiniBatchKMeans"]

@@ -3,7 +3,8 @@
 They take more than half of the start of a training, which tuning pays for every trial. Lightning needs one class of
 torchmetrics, and the compiler only to recognize compiled models; torch's optimizers call the compiler only to keep it
 away from them, and distributed training to ask for its mode and to clear its caches. Stand-ins know so much. Exporting
-a model, and what computes the shapes of tensors without data (`_meta_registrations`), serve the compiler.
+a model, and what computes the shapes of tensors without data (`_meta_registrations`), serve the compiler. Nothing here
+quantizes a model, masks a tensor or draws from a distribution.
 """
 
 import logging
@@ -39,6 +40,10 @@ COMPILER: Known = {
     "utils": lambda: _Part("torch._dynamo.utils", get_optimize_ddp_mode=lambda: "no_optimization"),
     "trace_rules": lambda: _Part("torch._dynamo.trace_rules", clear_lru_cache=lambda: None),
 }
+_UNUSED = (
+    *("torch.ao", "torch.nn.intrinsic", "torch.nn.qat", "torch.nn.quantizable", "torch.nn.quantized"),
+    *("torch.distributions", "torch.export", "torch.masked", "torch.quantization"),
+)
 METRICS: Known = {
     "_logger": lambda: logging.getLogger("torchmetrics"),
     "Metric": lambda: import_module("torchmetrics.utilities.checks").Metric,
@@ -50,5 +55,6 @@ def install() -> None:
     """Defer the packages, unless they have been imported already."""
     defer("torch._dynamo", COMPILER, relies_on=["torch._meta_registrations"])
     defer("torch._meta_registrations", {})
-    defer("torch.export", {})
+    for package in _UNUSED:
+        defer(package, {})
     defer("torchmetrics", METRICS, parts=True)

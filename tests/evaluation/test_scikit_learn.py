@@ -22,5 +22,9 @@ from scipy.stats import chi2, genpareto
 found += [roc_auc_score([0, 1, 1], [1, 2, 3]), round(chi2.ppf(0.5, 2), 4), genpareto.sf(0, 1)]
 values = np.random.default_rng(0).normal(size=(40, 2))
 found.append(bool((MinCovDet(random_state=0).fit(values).dist_ >= 0).all()))
+from sklearn.cluster import DBSCAN
+from sklearn.linear_model import LogisticRegression
+positive = values[:, 0] > 0
+found += [DBSCAN().fit(values).n_features_in_, LogisticRegression(C=1e6).fit(values, positive).score(values, positive)]
 """
-    assert found_by(code) == [[], 1.0, 1.3863, 1.0, True]
+    assert found_by(code) == [[], 1.0, 1.3863, 1.0, True, 2, 1.0]

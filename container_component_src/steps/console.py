@@ -29,7 +29,7 @@ class Console(Arguments):
     )
     drift: OptionalUri = option("JSON file of check_drift. Empty: drift is not shown.", "")
     bundle: OptionalUri = option("Model bundle, for the usual range of the channels. Empty: it is not shown.", "")
-    title: NonEmpty = option("Title of the page.", ReportSettings().title)
+    title: NonEmpty = option("Title of the page.", ReportSettings.model_construct().title)
     host: NonEmpty = option(
         f"Address to listen on. Other addresses than those of loopback need a token: {TOKEN_VARIABLE} or --token-file.",
         "127.0.0.1",

@@ -67,7 +67,7 @@ class ReportTable(Arguments):
     report_columns: ReportColumns = parameter(
         "Column headers of the report table that differ from those of the Columbus reports, as a JSON object with the "
         "keys id, symbol, title, start, end and channels.",
-        ReportColumns(),
+        ReportColumns.model_construct(),
     )
 
 
@@ -108,10 +108,11 @@ class ListArchives(Reports, VerdictTable, DataRoot, TimestampColumn, ExcludedCha
     archives_path: Uri = parameter("Folder or prefix with the archives (.parquet or .csv).")
     training_pods: PodSettings = wired(
         "Settings of the pods that train, as a JSON object: parameters that need more memory are refused.",
-        PodSettings(),
+        PodSettings.model_construct(),
     )
     origin: Origin = wired(
-        "Title of the report, configuration file, commit and image of the run, as a JSON object.", Origin()
+        "Title of the report, configuration file, commit and image of the run, as a JSON object.",
+        Origin.model_construct(),
     )
     run_path: str = output_file("JSON file of what identifies the run. Empty: it is not written.", "run", default="")
 

@@ -51,7 +51,7 @@ class Doctor(ReportTable, TimestampColumn, Place):
     feedback_path: str = option("The verdicts on alarms. Empty: not checked.", "")
     work_dir: LocalPath = option("Where local runs write.", Path("local_data"))
     image: str = option("Image of the steps, on a cluster. Empty: no pod is tried.", "")
-    s3_secret: SecretName = option("Secret of the steps, on a cluster.", PodSettings().s3_secret)
+    s3_secret: SecretName = option("Secret of the steps, on a cluster.", PodSettings.model_construct().s3_secret)
     service_account: str = option("Service account of the steps, on a cluster. Empty: your own rights are checked.", "")
     pull_image: bool = flag("Start a pod of the image, which looks for the inputs from there.")
     data_root: str = option("Where the datasets of runs go; a small file is written there. Empty: not checked.", "")

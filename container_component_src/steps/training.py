@@ -151,7 +151,7 @@ class RunPyTorchJob(FinalTraining, DataRoot, Launching):
         'Hyperparameters as a JSON object, as the tuning returns it: {"latent_dim": 8, "hidden_dims": "128,64", '
         '"beta": 1.0, "lr": 0.001, "batch_size": 1024, "window_steps": 1}; '
         "those left out have the defaults of run_training.",
-        Hyperparameters(),
+        Hyperparameters.model_construct(),
     )
     job_timeout: float = wired(
         "Seconds that the training may take, including the time until its pods have nodes.", DAY, gt=0

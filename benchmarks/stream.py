@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import click
 import numpy as np
@@ -138,14 +139,13 @@ def measure(name: str, service: ScoringService, rows: Sequence[bytes], seconds: 
 def padding(bundle: Bundle, rows: int = 300) -> list[Detail]:
     """Return the processor time to score a single row, alone and in a block."""
     values = np.random.default_rng(0).standard_normal((1, len(bundle.info.channels))).astype(np.float32)
-    details, usual = [], scoring._BLOCK_ROWS
-    for block in (1, usual):
-        scoring._BLOCK_ROWS = block
-        used = _processor()
-        for _ in range(rows):
-            bundle.scorer.contributions(values)
-        details.append(Detail(f"one row in a block of {block}", rows, (_processor() - used) / rows * 1e3, "ms/row"))
-    scoring._BLOCK_ROWS = usual
+    details = []
+    for block in (1, 64):
+        with mock.patch.object(scoring, "rows_of_blocks", return_value=block):
+            used = _processor()
+            for _ in range(rows):
+                bundle.scorer.contributions(values)
+            details.append(Detail(f"one row in a block of {block}", rows, (_processor() - used) / rows * 1e3, "ms/row"))
     return details
 
 

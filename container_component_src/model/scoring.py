@@ -16,6 +16,7 @@ from container_component_src.arrays import Float32Array, Float64Array, IntArray,
 from container_component_src.errors import InputError
 from container_component_src.model.device_windows import device_windows
 from container_component_src.model.network import Network
+from container_component_src.model.reproducible import rows_of_blocks
 from container_component_src.model.windows import Windowing
 from container_component_src.storage import Location
 from container_component_src.telemetry.dataset import Frame
@@ -24,7 +25,6 @@ from container_component_src.telemetry.smoothing import Smoother
 from container_component_src.telemetry.timestamps import to_iso
 
 BATCH_ROWS = 1_024  # activations stay in the processor's cache, see docs/results.md
-_BLOCK_ROWS = 64  # the network gets multiples of it on a CPU; a divisor of BATCH_ROWS
 _DEVICE_BATCH_ROWS = 65_536
 MOST_DEPARTURE = 1e6  # resolutions that count; its square is finite in float32
 DEGREES_OF_FREEDOM = 199  # chosen by measurement, see docs/results.md
@@ -99,15 +99,15 @@ class RowScorer:
         """Return the first outputs of the network, with zeros for the channels that do not vary.
 
         The outputs of a row do not depend on how many rows there are, to the last bit: so a row that comes alone has
-        the score that it has among a million. Matrix products treat the rows that do not fill a block of their kernels
-        in another way, which rounds differently; therefore the last block is filled. With `use_strict_products`, more
-        threads and other numbers of blocks round in the same way, too.
+        the score that it has among a million. `use_strict_products` sees to it; where it does not, the last block of
+        rows is filled (`rows_of_blocks`).
         """
         outputs, first = [np.zeros(values.shape, dtype=np.float32) for _ in range(count)], 0
         for windows in self._windowing.batches(values[:, varying], timestamps, BATCH_ROWS):
             rows = slice(first, first + len(windows))
-            filled = np.pad(windows, ((0, -len(windows) % _BLOCK_ROWS), (0, 0)))
-            found = self.network(torch.from_numpy(np.ascontiguousarray(filled)))
+            missing = -len(windows) % rows_of_blocks(self.network, windows.shape[1])
+            filled = np.pad(windows, ((0, missing), (0, 0))) if missing else np.require(windows, requirements="CW")
+            found = self.network(torch.from_numpy(filled))
             for output, part in zip(outputs, found, strict=False):
                 output[rows, varying] = part.numpy()[: len(windows)]
             first += len(windows)

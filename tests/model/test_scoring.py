@@ -69,6 +69,41 @@ def test_a_row_has_the_same_bits_alone_and_among_many(network: Network, threads:
         torch.set_num_threads(before)
 
 
+class Halves(Network):
+    """Contributions are the values of the present time step, and the reconstruction is half of them."""
+
+    def __init__(self, window_steps: int, channels: int) -> None:
+        super().__init__()
+        self.window_steps = window_steps
+        self.weight = nn.Parameter(torch.ones(channels))
+
+    def forward(self, windows: Tensor) -> tuple[Tensor, Tensor]:
+        present = windows[:, -len(self.weight) :] * self.weight
+        return present, present / 2
+
+    def training_loss(self, values: Tensor, generator: torch.Generator) -> Tensor:
+        raise NotImplementedError
+
+    def validation_loss(self, values: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class Kernels(Halves):
+    """Rounds the rows after the last block of 64 in another way."""
+
+    def forward(self, windows: Tensor) -> tuple[Tensor, Tensor]:
+        present, half = super().forward(windows)
+        present[len(present) // 64 * 64 :] *= 1.1
+        return present, half
+
+
+def test_blocks_of_rows_are_filled_where_their_number_matters() -> None:
+    values = make_values(70, seed=1)
+    expected = RowScorer(Kernels(1, 5)).contributions(values)
+    np.testing.assert_array_equal(expected, values)
+    np.testing.assert_array_equal(RowScorer(Kernels(1, 5)).contributions(values[69:]), expected[69:])
+
+
 def test_no_rows() -> None:
     assert RowScorer(TimeStampVAE(5, 2, (8, 4))).contributions(np.empty((0, 5), dtype=np.float32)).shape == (0, 5)
 
@@ -98,25 +133,6 @@ def test_scores_do_not_depend_on_the_device(
     monkeypatch.setattr(RowScorer, "_on_cpu", partialmethod(RowScorer._on_device, device=device))
     for found, wanted in zip(scorer.contributions_and_reconstruction(values, timestamps), expected, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
-
-
-class Halves(Network):
-    """Contributions are the values of the present time step, and the reconstruction is half of them."""
-
-    def __init__(self, window_steps: int, channels: int) -> None:
-        super().__init__()
-        self.window_steps = window_steps
-        self.weight = nn.Parameter(torch.ones(channels))
-
-    def forward(self, windows: Tensor) -> tuple[Tensor, Tensor]:
-        present = windows[:, -len(self.weight) :] * self.weight
-        return present, present / 2
-
-    def training_loss(self, values: Tensor, generator: torch.Generator) -> Tensor:
-        raise NotImplementedError
-
-    def validation_loss(self, values: Tensor) -> Tensor:
-        raise NotImplementedError
 
 
 @pytest.mark.parametrize("window_steps", [1, 3])

@@ -2,14 +2,17 @@
 
 import hashlib
 import json
+from functools import cached_property
 from typing import Annotated, Any
 
+import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
 from container_component_src import storage
 from container_component_src.alarms.alarm import AlarmSource
 from container_component_src.alarms.expected_rate import ExpectedRate
 from container_component_src.alarms.rule import AlarmRule
+from container_component_src.arrays import Float32Array
 from container_component_src.data_root import IF_DELETED
 from container_component_src.errors import InputError
 from container_component_src.steps.calibration import AlarmSettings, Subsystems
@@ -55,6 +58,11 @@ class Calibration(Frozen):
     channel_nats: tuple[float, ...]  # mean contribution of each channel to the calibration scores
     subsystems: Subsystems = Field(default_factory=dict)
     scores: Distribution | None = None  # smoothed, nats; None: calibrated before it was recorded
+
+    @cached_property
+    def usual_nats(self) -> Float32Array:
+        """`channel_nats` as an array, [channels]."""
+        return np.array(self.channel_nats, dtype=np.float32)
 
 
 class ChannelStatistics(Frozen):

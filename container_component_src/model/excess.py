@@ -55,10 +55,10 @@ def excess(info: BundleInfo, contributions: Float32Array, timestamps: Timestamps
         contributions: Contribution of each channel to the score, nats, [rows, channels].
         timestamps: Shape [rows]; with them, the excess is smoothed as the scores are, where means stand in for medians.
     """
-    beyond = contributions - np.array(info.calibrated.channel_nats, dtype=np.float32)
-    settings, window = info.calibrated.settings, info.smoother().window
-    if timestamps is None or window == 1:
+    beyond = contributions - info.calibrated.usual_nats
+    if timestamps is None or (window := info.smoother().window) == 1:
         return beyond
+    settings = info.calibrated.settings
     # The median of a sum is no sum of medians.
     method = Smoothing.MEAN if settings.smoothing is Smoothing.MEDIAN else settings.smoothing
     starts = segment_starts(timestamps, info.max_gap_ns)

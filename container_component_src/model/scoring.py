@@ -106,7 +106,7 @@ class RowScorer:
         for windows in self._windowing.batches(values[:, varying], timestamps, BATCH_ROWS):
             rows = slice(first, first + len(windows))
             missing = -len(windows) % rows_of_blocks(self.network, windows.shape[1])
-            filled = np.pad(windows, ((0, missing), (0, 0))) if missing else np.require(windows, requirements="CW")
+            filled = np.pad(windows, ((0, missing), (0, 0))) if missing else np.require(windows, None, ("C", "W"))
             found = self.network(torch.from_numpy(filled))
             for output, part in zip(outputs, found, strict=False):
                 output[rows, varying] = part.numpy()[: len(windows)]

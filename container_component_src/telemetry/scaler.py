@@ -1,11 +1,12 @@
 """The scaler: a centre and a scale for each channel, stored as JSON."""
 
+from functools import cached_property
 from typing import Annotated, Self
 
 import numpy as np
 from pydantic import Field, FiniteFloat, model_validator
 
-from container_component_src.arrays import Float32Array
+from container_component_src.arrays import Float32Array, Float64Array
 from container_component_src.steps.data import ScalerType
 from container_component_src.values import Frozen
 
@@ -38,6 +39,18 @@ class Scaler(Frozen):
         constant = frozenset(self.constant)
         return tuple(name for name in self.channels if name not in constant)
 
+    @cached_property
+    def arrays(self) -> tuple[Float64Array, Float64Array]:
+        """Centre and scale, [channels] each."""
+        return np.array(self.centre), np.array(self.scale)
+
+    @cached_property
+    def safe_magnitude(self) -> float:
+        """Magnitude of values below which the scaled values of all channels are at most half of the largest float32."""
+        centre, scale = self.arrays
+        half = float(np.finfo(np.float32).max) / 2
+        return min(1.0, float(scale.min())) * half - float(np.abs(centre).max())
+
     def transform(self, values: Float32Array, out: Float32Array | None = None) -> Float32Array:
         """Return scaled values, shape [rows, channels] as the input; NaN and infinite values become 0.
 
@@ -45,8 +58,9 @@ class Scaler(Frozen):
             values: Values in engineering units.
             out: Where to write the scaled values, which may be `values`; a new array by default.
         """
-        scaled = np.subtract(values, np.asarray(self.centre, np.float32), out=out)
-        scaled /= np.asarray(self.scale, np.float32)
+        centre, scale = self.arrays
+        scaled = np.subtract(values, centre.astype(np.float32), out=out)
+        scaled /= scale.astype(np.float32)
         finite = np.isfinite(scaled)
         if not finite.all():
             scaled[~finite] = 0.0
@@ -54,4 +68,5 @@ class Scaler(Frozen):
 
     def inverse_transform(self, scaled: Float32Array) -> Float32Array:
         """Return values in engineering units, shape [rows, channels] as the input."""
-        return scaled * np.asarray(self.scale, np.float32) + np.asarray(self.centre, np.float32)
+        centre, scale = self.arrays
+        return scaled * scale.astype(np.float32) + centre.astype(np.float32)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, NoReturn, Self
 
 import numpy as np
@@ -90,7 +89,7 @@ def scaled(rows: Rows, channels: Sequence[str], scaler: Scaler | None) -> Float3
         single = np.require(values, np.float32, ("ALIGNED", "WRITEABLE"))  # as PyTorch requires
         if scaler is not None and rows.missing is not None and rows.missing.any():
             single = np.where(rows.missing, np.asarray(scaler.centre, np.float32), single)
-        safe = _safe_magnitude(scaler)
+        safe = _HALF_OF_LARGEST if scaler is None else scaler.safe_magnitude
         if not (single.max(initial=0.0) < safe and single.min(initial=0.0) > -safe):  # also true if there is a NaN
             # The scaler would replace values that are not finite by the centre and hide the error.
             fits = np.isfinite(single)
@@ -122,14 +121,6 @@ def refuse_value(
         "32-bit floats",
         fix=f"send a plausible value{other_fix}",
     )
-
-
-@lru_cache(maxsize=8)
-def _safe_magnitude(scaler: Scaler | None) -> float:
-    """Return the magnitude below which scaled values of every channel are finite."""
-    if scaler is None:
-        return _HALF_OF_LARGEST
-    return min(1.0, *scaler.scale) * _HALF_OF_LARGEST - max(map(abs, scaler.centre))
 
 
 def json_type(value: object) -> str:

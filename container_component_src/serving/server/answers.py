@@ -146,6 +146,7 @@ def assess(
     smoothed = None if rows.timestamps is None else _smooth(info, rows.timestamps, scores)
     beyond = excess(info, contributions, rows.timestamps)
     top, shares = take_largest_shares(beyond, min(top_channels, len(info.channels)))
+    every = np.arange(len(top))[:, np.newaxis]
     missing = imputation(rows, info.channels, dead_after)
     alarms = (scores if smoothed is None else smoothed.scores) > info.calibrated.rule.raise_above
     return Assessment(
@@ -156,8 +157,8 @@ def assess(
         found=None if smoothed is None else _find(info, rows, smoothed, top, shares, missing),
         top=top,
         shares=shares,
-        reconstruction=_in_engineering_units(info, np.take_along_axis(reconstruction, top, axis=1), top),
-        observed=np.take_along_axis(rows.values, top, axis=1).astype(np.float64),
+        reconstruction=_in_engineering_units(info, reconstruction[every, top], top),
+        observed=rows.values[every, top].astype(np.float64),
         imputation=missing,
     )
 
@@ -182,8 +183,9 @@ def _in_engineering_units(info: BundleInfo, values: Float32Array, columns: IntAr
     """Return scaled values of the given columns in engineering units, each of shape [rows, k]."""
     wide: Float64Array = values.astype(np.float64)
     if info.scaler is not None:
-        wide *= np.asarray(info.scaler.scale)[columns]
-        wide += np.asarray(info.scaler.centre)[columns]
+        centre, scale = info.scaler.arrays
+        wide *= scale[columns]
+        wide += centre[columns]
     return wide
 
 

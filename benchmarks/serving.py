@@ -3,7 +3,6 @@
 Servers and clients run on one machine, so that rates are lower bounds. Compare the ratios.
 """
 
-import json
 import os
 import signal
 import subprocess
@@ -28,7 +27,8 @@ from rich.console import Console
 
 from benchmarks.measure import PROJECT
 from benchmarks.results import Detail
-from benchmarks.serving_load import LOOPBACK, Answers, Endpoint, in_turns, load
+from benchmarks.serving_batches import MODEL, batches, json_rows
+from benchmarks.serving_load import LOOPBACK, Answers, in_turns, load
 from benchmarks.table import detail_table
 from container_component_src import storage
 from container_component_src.alarms.rule import AlarmRule
@@ -42,20 +42,17 @@ from container_component_src.model.bundle_info import (
     ChannelStatistics,
     TrainingSummary,
 )
-from container_component_src.serving.protocol.v2 import encode_request
 from container_component_src.steps.calibration import AlarmSettings
 from container_component_src.steps.data import ScalerType
 from container_component_src.steps.training import Hyperparameters
 from container_component_src.telemetry.scaler import Scaler
 
 CHANNELS, HIDDEN_DIMS, LATENT_DIM = 181, (500, 500), 8
-MODEL = "model"
-BATCH_ROWS = 1000
+ROWS = 1000
 START_SECONDS = 120.0
 LOAD_CONNECTIONS = 4
 SOAK_SHARE = 0.8  # of the maximum rate
 WINDOWS = 10  # equal spans of the soak, of which the first and the last are compared
-JSON = {"content-type": "application/json"}
 
 
 def make_bundle(folder: Path) -> Bundle:
@@ -119,18 +116,6 @@ def wait_for(url: str, timeout: float = START_SECONDS) -> None:
             time.sleep(0.02)
 
 
-def json_rows(port: int, values: np.ndarray) -> Endpoint:
-    """Return a V1 request for values [rows, channels]."""
-    body = json.dumps({"instances": values.tolist()}).encode()
-    return Endpoint(port, f"/v1/models/{MODEL}:predict", body, JSON)
-
-
-def binary_rows(port: int, values: np.ndarray) -> Endpoint:
-    """Return a V2 request with binary tensors for values [rows, channels]."""
-    body, headers = encode_request({"rows": values})
-    return Endpoint(port, f"/v2/models/{MODEL}/infer", body, headers)
-
-
 def single_rows(ports: dict[str, int], values: np.ndarray, requests: int, rounds: int) -> list[Detail]:
     """Measure the median time of a request with one row, and its ratio to the minimal handler."""
     names = list(ports)
@@ -144,39 +129,6 @@ def single_rows(ports: dict[str, int], values: np.ndarray, requests: int, rounds
         for name, value in milliseconds.items()
         if name != "handler"
     ]
-
-
-def batches(bundle: Bundle, ports: dict[str, int], values: np.ndarray, rounds: int) -> list[Detail]:
-    """Measure rows per second in binary batches, and their ratio to the model in this process, with one thread each.
-
-    Every model gets the same scaled rows: the predictor receives them, the combined server scales telemetry itself.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # the number that the servers use
-    telemetry = values.astype(np.float32)
-    scaled = bundle.info.scaler.transform(telemetry) if bundle.info.scaler else telemetry
-    endpoints = {
-        "predictor": binary_rows(ports["predictor"], scaled),
-        "combined": binary_rows(ports["combined"], telemetry),
-    }
-    bare: list[float] = []
-    served: dict[str, list[float]] = {name: [] for name in endpoints}
-    for _ in range(rounds):
-        start = time.perf_counter()
-        for _ in range(10):
-            bundle.scorer.contributions(scaled)
-        bare.append((time.perf_counter() - start) / 10)
-        for name, endpoint in endpoints.items():
-            (seconds,) = in_turns([endpoint], 10, 1)
-            served[name].append(sum(seconds) / len(seconds))
-    torch.set_num_threads(threads)
-    floor = median(bare)
-    details = [Detail("batches in this process", BATCH_ROWS, BATCH_ROWS / floor, "rows/s")]
-    for name, times in served.items():
-        ratios = [own / taken for own, taken in zip(bare, times, strict=True)]
-        details.append(Detail(f"binary batches, {name}", BATCH_ROWS, BATCH_ROWS / median(times), "rows/s"))
-        details.append(Detail(f"binary batches, {name} by in this process", BATCH_ROWS, median(ratios), "ratio"))
-    return details
 
 
 def soak(server: Server, values: np.ndarray, seconds: float) -> list[Detail]:
@@ -259,7 +211,7 @@ def kill(folder: Path, values: np.ndarray) -> list[Detail]:
 
 def measure(requests: int, rounds: int, soak_seconds: float) -> list[Detail]:
     """Take all measurements of the servers."""
-    values = 10.0 + 2.0 * np.random.default_rng(0).standard_normal((BATCH_ROWS, CHANNELS))
+    values = 10.0 + 2.0 * np.random.default_rng(0).standard_normal((ROWS, CHANNELS))
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root) / "bundle"
         bundle = make_bundle(folder)
@@ -279,7 +231,8 @@ def measure(requests: int, rounds: int, soak_seconds: float) -> list[Detail]:
                 "transformer + predictor": transformer,
             }
             details = single_rows(ports, values, requests, rounds)
-            details += batches(bundle, ports, values, rounds)
+            named = dict(zip(("predictor", "transformer + predictor", "combined"), servers, strict=True))
+            details += batches(bundle, named, values, rounds)
             details += soak(servers[2], values, soak_seconds)
         return details + kill(folder, values)
 
@@ -289,7 +242,7 @@ def measure(requests: int, rounds: int, soak_seconds: float) -> list[Detail]:
 @click.option("--rounds", type=click.IntRange(1), default=10, show_default=True, help="Rounds of each comparison.")
 @click.option("--soak-seconds", type=float, default=600.0, show_default=True, help="Length of the soak.")
 def main(requests: int, rounds: int, soak_seconds: float) -> None:
-    """Measure the servers: single rows, binary batches, a soak, and a predictor that is killed."""
+    """Measure the servers: single rows, batches, a soak, and a predictor that is killed."""
     console = Console(width=None if sys.stdout.isatty() else 120)
     foreign = psutil.getloadavg()[0]
     console.print(f"load of the machine at the start: {foreign:.2f} on {os.cpu_count()} cores")

@@ -22,7 +22,8 @@ import httpx
 from kserve.protocol.grpc.grpc_predict_v2_pb2 import ModelInferRequest
 
 from benchmarks.request_shapes import V1, V2, endpoint
-from benchmarks.serving import MODEL, START_SECONDS, make_bundle
+from benchmarks.serving import START_SECONDS, make_bundle
+from benchmarks.serving_batches import MODEL
 from benchmarks.serving_limits import Prober
 from benchmarks.serving_load import LOOPBACK
 from container_component_src.backends.local.processes import free_ports

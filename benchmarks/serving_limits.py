@@ -23,7 +23,8 @@ from rich.table import Table
 
 from benchmarks.request_shapes import V1, V2, Shape, endpoint
 from benchmarks.results import exponent
-from benchmarks.serving import MODEL, START_SECONDS, make_bundle
+from benchmarks.serving import START_SECONDS, make_bundle
+from benchmarks.serving_batches import MODEL
 from benchmarks.serving_load import LOOPBACK, Connection
 from container_component_src.backends.local.processes import free_ports
 from container_component_src.backends.local.serving import Server, running, wait_until_ready

@@ -22,7 +22,8 @@ import torch
 from rich.console import Console
 
 from benchmarks.results import Detail
-from benchmarks.serving import MODEL, START_SECONDS, make_bundle, wait_for
+from benchmarks.serving import START_SECONDS, make_bundle, wait_for
+from benchmarks.serving_batches import MODEL
 from benchmarks.serving_load import LOOPBACK
 from benchmarks.table import detail_table
 from container_component_src import storage

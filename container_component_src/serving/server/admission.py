@@ -32,6 +32,7 @@ class Admission:
         self._waiting, self._most_waiting = 0, most_waiting
         self.most_requests = SMALL_TURNS + LARGE_TURNS + most_waiting
         self._held, self._most_held = 0, _HELD_BODIES * body_bytes
+        self._failed = False  # a large request, since the last search for garbage
 
     @contextmanager
     def holding(self) -> Iterator[Callable[[int], None]]:
@@ -47,8 +48,9 @@ class Admission:
             nonlocal counted
             if size <= INLINE_BYTES:
                 return
-            if not counted:
-                gc.collect()  # what is left of large requests before: errors and their frames refer to each other
+            if not counted and self._failed:
+                gc.collect()  # what is left of the request: its error and the frames of this refer to each other
+                self._failed = False
             if self._held + size - counted > self._most_held:
                 raise OverloadedError("too many large requests at a time; try again later")
             self._held += size - counted
@@ -56,6 +58,9 @@ class Admission:
 
         try:
             yield hold
+        except BaseException:
+            self._failed |= counted > 0
+            raise
         finally:
             self._held -= counted
 

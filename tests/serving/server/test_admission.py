@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import sys
 from collections.abc import Coroutine
 from typing import Any
@@ -141,3 +142,17 @@ def test_the_event_loop_looks_for_probes_between_small_requests_that_do_not_wait
         await asyncio.gather(*tasks)
 
     run(ask())
+
+
+@pytest.mark.parametrize(("size", "searched"), [(SMALL, False), (LARGE, True)])
+def test_the_memory_of_a_large_request_that_failed_is_free_for_the_next(size: int, searched: bool) -> None:
+    admitted = Admission(0, BODY)
+    with mock.patch.object(gc, "collect") as collect:
+        with pytest.raises(ValueError, match="wrong"), admitted.holding() as hold:
+            hold(size)
+            raise ValueError("wrong")
+        collect.assert_not_called()
+        for _ in range(2):
+            with admitted.holding() as hold:
+                hold(LARGE)
+    assert collect.call_count == int(searched)

@@ -25,11 +25,16 @@ _DECIMAL = ("m", "", "k", "M", "G", "T", "P", "E")
 _BINARY = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 
 
-class Frozen(BaseModel):
+class Frozen(BaseModel):  # noqa: PLW1641 - pydantic adds the hash of frozen models
     """Base class of values that come from outside: immutable; unknown keys are an error."""
 
     # A validator is built when it is first used: a command imports more classes than it uses.
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, defer_build=True)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare the fields alone: what cached properties keep may be arrays, whose comparison is no truth value."""
+        fields = type(self).model_fields
+        return type(self) is type(other) and all(getattr(self, name) == getattr(other, name) for name in fields)
 
 
 def canonical(text: str) -> str:

@@ -1,13 +1,16 @@
 import pwd
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kubernetes.utils.quantity import parse_quantity
 from pydantic import TypeAdapter, ValidationError
 
+from container_component_src.arrays import Float64Array
 from container_component_src.errors import InputError
 from container_component_src.values import (
     Cpu,
@@ -121,3 +124,19 @@ def test_many_errors_take_one_pass() -> None:
     names: list[str] = [Counting(f"key {number}") for number in range(3_000)]
     with Counting.few(20 * len(names)):
         assert len(innermost(cast(Any, ManyErrors(names)))) == len(names)
+
+
+class Keeping(Frozen):
+    numbers: tuple[float, ...]
+
+    @cached_property
+    def array(self) -> Float64Array:
+        return np.array(self.numbers)
+
+
+def test_values_that_keep_arrays_are_equal_if_their_fields_are() -> None:
+    first, second, other = Keeping(numbers=(1, 2)), Keeping(numbers=(1, 2)), Keeping(numbers=(1, 3))
+    assert [len(value.array) for value in (first, second, other)] == [2, 2, 2]
+    assert first == second
+    assert hash(first) == hash(second)
+    assert first != other

@@ -49,7 +49,5 @@ def install() -> None:
         logging.basicConfig(stream=sys.stdout, level=logging.INFO)
     for handler in logging.getLogger().handlers:
         handler.setFormatter(json_formatter())
-    # What no line has is not looked up (Python's "Logging HOWTO", section "Optimization").
-    logging._srcfile, logging.logThreads, logging.logMultiprocessing = None, False, False
     for chatty in ("uvicorn.access", "kserve.trace", "httpx", "httpcore"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

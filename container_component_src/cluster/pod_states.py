@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+DEADLINE_EXCEEDED = "DeadlineExceeded"  # reason of pods and jobs that took too long
 _NORMAL = {"ContainerCreating", "PodInitializing"}  # reasons of waiting that are no problem
 _IMAGE_REASONS = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
 

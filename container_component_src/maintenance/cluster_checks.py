@@ -21,7 +21,7 @@ from container_component_src.cluster.kinds import (
 )
 from container_component_src.cluster.pods import reachable
 from container_component_src.errors import InputError, StepError
-from container_component_src.maintenance.checks import Check, failed_check
+from container_component_src.maintenance.checks import Check, check_registries, failed_check
 from container_component_src.maintenance.input_checks import Inputs, check_inputs
 from container_component_src.maintenance.pod_checks import check_pod
 from container_component_src.maintenance.quota_checks import Demand, check_quotas
@@ -72,6 +72,7 @@ def run_cluster_checks(
         secret,
         *stores,
         *data,
+        *(check_registries([pods.image], pods.image_pull_policy) if pods.image else []),
         *(check_pod(cluster, pods, inputs, pull_image) if pods.image else []),
     ]
 

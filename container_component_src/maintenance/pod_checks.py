@@ -14,7 +14,7 @@ from container_component_src.cluster.pods import container, pod_template
 from container_component_src.cluster.rights import Right
 from container_component_src.cluster.step import MANAGED_BY
 from container_component_src.errors import StepError
-from container_component_src.maintenance.checks import Check, check_registries, failed_check
+from container_component_src.maintenance.checks import Check, failed_check
 from container_component_src.maintenance.input_checks import Inputs
 from container_component_src.maintenance.right_checks import is_allowed
 from container_component_src.signals import signals_deferred
@@ -30,7 +30,7 @@ _SMALL = {"cpu": "10m", "memory": "64Mi", "gpus": 0, "shared_memory": "16Mi"}  #
 
 
 def check_pod(cluster: Cluster, settings: PodSettings, inputs: Inputs, pull_image: bool) -> list[Check]:
-    """Check that the image names its registry, that a pod like those of the steps is admitted and, on request, runs.
+    """Check that a pod like those of the steps is admitted and, on request, that it runs.
 
     Args:
         cluster: Access to the namespace of the steps.
@@ -38,15 +38,14 @@ def check_pod(cluster: Cluster, settings: PodSettings, inputs: Inputs, pull_imag
         inputs: Inputs that the pod checks.
         pull_image: Whether to start the pod.
     """
-    checks = check_registries([settings.image], settings.image_pull_policy)
     pod = doctor_pod(settings, inputs)
     admission = _check_admission(cluster, pod)
     if not admission.ok:
-        return [*checks, admission]
+        return [admission]
     if not pull_image:
         detail = f"{admission.detail}; --pull-image checks that nodes can pull {settings.image}"
-        return [*checks, replace(admission, detail=detail)]
-    return [*checks, admission, _check_run(cluster, pod, "pulled, and doctor found no problem inside")]
+        return [replace(admission, detail=detail)]
+    return [admission, _check_run(cluster, pod, "pulled, and doctor found no problem inside")]
 
 
 def check_pull(cluster: Cluster, settings: PodSettings) -> Check:

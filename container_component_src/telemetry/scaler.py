@@ -10,6 +10,8 @@ from container_component_src.arrays import Float32Array, Float64Array
 from container_component_src.steps.data import ScalerType
 from container_component_src.values import Frozen
 
+HALF_OF_LARGEST = float(np.finfo(np.float32).max) / 2
+
 
 class Scaler(Frozen):
     """Scales engineering units: (value - centre) / scale; missing values become 0, the centre.
@@ -48,8 +50,7 @@ class Scaler(Frozen):
     def safe_magnitude(self) -> float:
         """Magnitude of values below which the scaled values of all channels are at most half of the largest float32."""
         centre, scale = self.arrays
-        half = float(np.finfo(np.float32).max) / 2
-        return min(1.0, float(scale.min())) * half - float(np.abs(centre).max())
+        return min(1.0, float(scale.min())) * HALF_OF_LARGEST - float(np.abs(centre).max())
 
     def transform(self, values: Float32Array, out: Float32Array | None = None) -> Float32Array:
         """Return scaled values, shape [rows, channels] as the input; NaN and infinite values become 0.

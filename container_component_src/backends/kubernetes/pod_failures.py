@@ -6,10 +6,8 @@ from typing import Any
 
 from container_component_src.cluster.access import Cluster
 from container_component_src.cluster.logs import last_lines
-from container_component_src.cluster.pod_states import Termination, ended_by_cluster, termination
+from container_component_src.cluster.pod_states import DEADLINE_EXCEEDED, Termination, ended_by_cluster, termination
 from container_component_src.errors import InputError, StepError
-
-_DEADLINE = "DeadlineExceeded"
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class PodFailures:
         for pod in self.pods:
             if reason := ended_by_cluster(pod):
                 name = pod.metadata.name
-                fix = "raise --job-timeout" if reason.startswith(_DEADLINE) else "run the step again"
+                fix = "raise --job-timeout" if reason.startswith(DEADLINE_EXCEEDED) else "run the step again"
                 return f"pod {name} of the training was ended by the cluster: {reason}: {self._log(name)}; {fix}"
         return ""
 

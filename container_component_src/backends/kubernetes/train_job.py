@@ -16,6 +16,7 @@ from container_component_src.cluster.conditions import condition_of, is_true, st
 from container_component_src.cluster.kinds import TRAIN_JOB, TRAINING_RUNTIME
 from container_component_src.cluster.logs import follow_log, list_pods
 from container_component_src.cluster.owned_objects import owned_object
+from container_component_src.cluster.pod_states import DEADLINE_EXCEEDED
 from container_component_src.cluster.start_up import StartUp
 from container_component_src.errors import InputError, StepError
 from container_component_src.steps.training import TrainingJob
@@ -134,7 +135,7 @@ class _Watch:
         """
         failures = PodFailures(self.cluster, NODE, _pods(self.cluster, self.name))
         first, condition = failures.first(), condition_of(failed, "Failed")
-        overdue = condition.get("reason") == "DeadlineExceeded"  # then all pods were deleted for it
+        overdue = condition.get("reason") == DEADLINE_EXCEEDED  # then all pods were deleted for it
         if first is None or may_be_consequence(first[0]):
             if outside := failures.outside_cause():
                 return StepError(outside)

@@ -11,7 +11,7 @@ from container_component_src.cluster.access import Cluster, Manifest
 from container_component_src.cluster.conditions import condition_of, is_true
 from container_component_src.cluster.kinds import TRIAL
 from container_component_src.cluster.logs import SHOWN_LINES, last_lines, list_pods
-from container_component_src.cluster.pod_states import termination
+from container_component_src.cluster.pod_states import DEADLINE_EXCEEDED, termination
 from container_component_src.cluster.start_up import NO_POD_LIMIT
 from container_component_src.steps.training import Hyperparameters
 from container_component_src.tuning.collector import OBJECTIVE
@@ -23,7 +23,6 @@ TRIAL_LABEL = "katib.kubeflow.org/trial"  # set by Katib on the pods of a trial
 COLLECTOR = "metrics-logger-and-collector"  # container that Katib adds; it prints the output of the trial
 
 _FAILURE_CONDITIONS = ("Failed", "MetricsUnavailable", "Killed")
-_DEADLINE = "DeadlineExceeded"
 _LATE = f"had not ended after {{:g}} s: its --trial-timeout, and {NO_POD_LIMIT:g} s for a node to take its pod"
 _READ_LINES = 50  # of a log; the last lines may be the collector's own
 # A line of the collector: severity, date, time, process, file and line, text. It prints the lines of the trial with
@@ -105,18 +104,18 @@ def failure_of(cluster: Cluster, found: Manifest, timeout: float) -> Failure | N
     name = found["metadata"]["name"]
     pod = next(iter(list_pods(cluster, f"{TRIAL_LABEL}={name}")), None)
     if pod is None:
-        if _DEADLINE in f"{failed.get('reason')} {failed.get('message')}":
+        if DEADLINE_EXCEEDED in f"{failed.get('reason')} {failed.get('message')}":
             return Failure(TrialState.TIMEOUT, _LATE.format(timeout + NO_POD_LIMIT))
         return Failure(TrialState.FAILED, "its pod was deleted from outside")
     lines, collector_error = _output(cluster, pod)
-    state = TrialState.TIMEOUT if pod.status.reason == _DEADLINE else TrialState.FAILED
+    state = TrialState.TIMEOUT if pod.status.reason == DEADLINE_EXCEEDED else TrialState.FAILED
     cause = _cause(pod, bad, timeout) or collector_error or failed.get("message") or failed.get("reason") or bad
     return Failure(state, f"{cause}: {' | '.join(lines)}")
 
 
 def _cause(pod: Any, condition: str, timeout: float) -> str:
     """Return why the trial of a pod (`V1Pod`) failed; empty if the pod does not tell."""
-    if pod.status.reason == _DEADLINE:
+    if pod.status.reason == DEADLINE_EXCEEDED:
         return f"stopped after {timeout:g} s, its --trial-timeout"
     if pod.status.reason:  # Evicted, NodeLost, …
         return f"{pod.status.reason} ({pod.status.message or 'no message'})"

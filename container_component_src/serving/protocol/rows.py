@@ -10,11 +10,10 @@ from pydantic_core import from_json
 
 from container_component_src.arrays import BoolArray, Float32Array, Float64Array, Timestamps
 from container_component_src.serving.protocol.errors import RequestError
-from container_component_src.telemetry.scaler import Scaler
+from container_component_src.telemetry.scaler import HALF_OF_LARGEST, Scaler
 
 IMPUTE_MISSING = "impute_missing"  # parameter of a request
 _OR_IMPUTE = f', or set the parameter "{IMPUTE_MISSING}" to score missing values as the centre of their channel'
-_HALF_OF_LARGEST = float(np.finfo(np.float32).max) / 2
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ def scaled(rows: Rows, channels: Sequence[str], scaler: Scaler | None) -> Float3
         single = np.require(values, np.float32, ("ALIGNED", "WRITEABLE"))  # as PyTorch requires
         if scaler is not None and rows.missing is not None and rows.missing.any():
             single = np.where(rows.missing, np.asarray(scaler.centre, np.float32), single)
-        safe = _HALF_OF_LARGEST if scaler is None else scaler.safe_magnitude
+        safe = HALF_OF_LARGEST if scaler is None else scaler.safe_magnitude
         if not (single.max(initial=0.0) < safe and single.min(initial=0.0) > -safe):  # also true if there is a NaN
             # The scaler would replace values that are not finite by the centre and hide the error.
             fits = np.isfinite(single)

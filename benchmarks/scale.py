@@ -146,10 +146,10 @@ def costs(table: Table, size: Size) -> list[Cost]:
 
     streaming = "run_training, streaming"
     return [
-        cost("split_parquet_file", "split_parquet_file", at_once, 1, (1, 1), (1, 1)),
+        cost("split_parquet_file", "split_parquet_file", at_once, 1, (TIMES_READ, 0), (1, 0)),
         cost("run_dask_preprocessing", "run_dask_preprocessing", size.workers, 1, (1, 1), (1, 1)),
         cost("label_telemetry", "label_telemetry", 1, 1, (TIMES_READ, 9 / ROW_BYTES), (1, 1)),
-        # The sets are views: they have no files, and a set is read with the files of the dataset, which have all sets.
+        # Partitions and sets are views, without files; a set is read with the files of the dataset, which have all.
         cost("create_train_val_test_split", "create_train_val_test_split", 1, 1, (TIMES_READ, 0), (2, 0)),
         cost("fit_scaler", "fit_scaler", 1, 1, (1, 0), (1, 0)),
         cost("scale_dataframes", "scale_dataframes", 1, 1, (1, 1), (1, sets)),

@@ -176,13 +176,12 @@ STAGES = (
     Stage(
         "split_parquet_file",
         _split,
-        reads=lambda work: [Files(work.archives)],
-        writes=lambda work: [work.split_files()],
+        reads=lambda work: [Files(work.archives, [TIMESTAMP_COL])],
     ),
     Stage(
         "run_dask_preprocessing",
         _preprocess,
-        reads=lambda work: [work.split_files()],
+        reads=lambda work: [Files(work.archives, work.telemetry_columns)],
         writes=lambda work: [work.files("dataset")],
         obsolete=("example/telemetry", "split"),
     ),

@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 from benchmarks.floors import Files
 from container_component_src.telemetry.columns import columns_of
 from container_component_src.telemetry.dataset import Dataset
-from container_component_src.telemetry.dataset_writer import WRITE_OPTIONS
 
 TIMESTAMP_COL = "normalizedTime"
 ANOMALIES = 20
@@ -56,17 +55,6 @@ class Workspace:
             for partition in dataset.manifest.partitions
         ]
         return Files([*dict.fromkeys(paths)], columns)  # views share files
-
-    def split_files(self) -> Files:
-        """Return the files of the split archives, with the columns that are read and the options of writing."""
-        files = self.files(*(f"split/{folder.name}" for folder in self.splits()))
-        names = pq.read_schema(files.paths[0]).names
-        channels = self.telemetry_columns[1:]
-        return Files(
-            files.paths,
-            self.telemetry_columns,
-            {**WRITE_OPTIONS, "use_dictionary": [name for name in names if name not in channels]},
-        )
 
     @cached_property
     def telemetry_columns(self) -> list[str]:

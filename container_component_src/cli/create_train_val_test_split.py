@@ -1,7 +1,7 @@
 """`create_train_val_test_split`: one dataset into four."""
 
 from container_component_src.cli.declared import step_command
-from container_component_src.steps.data import SETS, CreateTrainValTestSplit, SplitStorage
+from container_component_src.steps.data import SETS, CreateTrainValTestSplit
 
 
 @step_command(CreateTrainValTestSplit)
@@ -13,6 +13,5 @@ def create_train_val_test_split(arguments: CreateTrainValTestSplit, executor_inp
 
     paths = {name: getattr(arguments, f"{name}_df_path") for name in SETS}
     targets = {name: place(path, arguments.data_root, arguments.command, name) for name, path in paths.items()}
-    copy = arguments.split_storage is SplitStorage.COPY
-    datasets = split_dataset(arguments.df_path, arguments.labels_path, targets, arguments, copy)
+    datasets = split_dataset(arguments.df_path, arguments.labels_path, targets, arguments, arguments.copies)
     outputs.publish(executor_input, datasets=datasets)

@@ -1,4 +1,4 @@
-"""`split_parquet_file`: one archive into many files of a few row groups."""
+"""`split_parquet_file`: one archive into many partitions of a few row groups."""
 
 from container_component_src.cli.declared import step_command
 from container_component_src.steps.data import SplitParquetFile
@@ -6,7 +6,7 @@ from container_component_src.steps.data import SplitParquetFile
 
 @step_command(SplitParquetFile)
 def split_parquet_file(arguments: SplitParquetFile, executor_input: str) -> None:
-    """Split an archive into files that workers process in parallel."""
+    """Split an archive into partitions that workers process in parallel."""
     from container_component_src import outputs, storage
     from container_component_src.data_root import place
     from container_component_src.telemetry.archive_files import archive_name
@@ -21,5 +21,6 @@ def split_parquet_file(arguments: SplitParquetFile, executor_input: str) -> None
         arguments.rowgroup_limit,
         arguments.rowgroups_per_file,
         arguments.exclude_channels,
+        arguments.copies,
     )
     outputs.publish(executor_input, datasets={"partitions": split})

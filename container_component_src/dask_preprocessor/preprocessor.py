@@ -1,10 +1,11 @@
 """Preprocessing on Dask: from raw partitions to one dataset of float32 channels.
 
-Each worker reads one file at a time, keeps the channels, draws the sample and writes a partition of the output;
-the client gets only the description of the partition. The sample is drawn by a hash of each timestamp, so it does not
-depend on how the telemetry was split into files, nor on which worker did the work.
+Each worker reads one file, or some row groups of an archive, at a time, keeps the channels, draws the sample and writes
+a partition of the output; the client gets only the description of the partition. The sample is drawn by a hash of each
+timestamp, so it does not depend on how the telemetry was split, nor on which worker did the work.
 """
 
+import glob
 import logging
 import time
 from collections import Counter
@@ -25,7 +26,7 @@ from container_component_src.telemetry.archive import (
     warn_of_rounding,
 )
 from container_component_src.telemetry.arrow import values_of
-from container_component_src.telemetry.columns import check_columns, greatest_magnitudes
+from container_component_src.telemetry.columns import EXCLUDED, check_columns, greatest_magnitudes
 from container_component_src.telemetry.dataset import Dataset, Frame, check_content
 from container_component_src.telemetry.dataset_writer import DatasetWriter, write_partition
 from container_component_src.telemetry.hashing import uniform
@@ -50,7 +51,8 @@ class PartitionTask:
     timestamp_col: str
     channels: tuple[str, ...]
     sample_frac: float
-    expected: Partition | None = None  # what the manifest of the split says of the file
+    expected: Partition | None = None  # what the manifest of the split says of the rows
+    exclude: tuple[str, ...] = ()  # columns that are not channels
 
 
 @dataclass(frozen=True)
@@ -64,12 +66,17 @@ class PartitionResult:
 
 @dataclass(frozen=True)
 class _Source:
-    """A file of raw telemetry."""
+    """Raw telemetry that one worker reads: a file, or the row groups of it that `expected` names."""
 
     file: Location
-    archive: str  # of which the file is a part
+    archive: str  # of which it is a part
     expected: Partition | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def exclude(self) -> tuple[str, ...]:
+        """The columns that an archive has although they are excluded, as patterns of their names alone."""
+        return tuple(glob.escape(name) for name, reason in self.left_out.items() if reason == EXCLUDED)
 
 
 def preprocess(
@@ -95,13 +102,20 @@ def preprocess(
     sources = list(_sources(paths, endpoint))
     if not sources:
         raise InputError("no partitions were given", fix="give at least one with --partitioned-telemetry-paths")
-    with open_archive(sources[0].file, timestamp_col) as first:
+    with open_archive(sources[0].file, timestamp_col, sources[0].exclude) as first:
         channels, left_out = first.channels, dict(first.columns.left_out)
     folders = [storage.resolve(path, endpoint) for path in paths]
     with DatasetWriter(target_uri, timestamp_col, channels, endpoint, sources=folders) as target:
         tasks = (
             PartitionTask(
-                source.file.uri, target.file(index).uri, endpoint, timestamp_col, channels, sample_frac, source.expected
+                source_uri=source.file.uri,
+                target_uri=target.file(index).uri,
+                endpoint=endpoint,
+                timestamp_col=timestamp_col,
+                channels=channels,
+                sample_frac=sample_frac,
+                expected=source.expected,
+                exclude=source.exclude,
             )
             for index, source in enumerate(sources)
         )
@@ -128,15 +142,16 @@ def preprocess(
 def preprocess_partition(task: PartitionTask) -> PartitionResult:
     """Create one partition; runs on a worker."""
     source = storage.resolve(task.source_uri, task.endpoint)
-    with open_archive(source, task.timestamp_col) as archive:
+    groups = [group for ends in (task.expected.ranges if task.expected else ()) for group in range(*ends)]
+    with open_archive(source, task.timestamp_col, task.exclude) as archive:
         check_columns(source.uri, archive.columns, task.channels, "the first file")
         channels = task.channels
-        table = archive.table.read([task.timestamp_col, *channels])
+        table = archive.table.read([task.timestamp_col, *channels], groups or None)
         greatest = greatest_magnitudes(table, archive.columns.whole)
     timestamps = checked_timestamps(table.column(task.timestamp_col), f"{source.uri}: column '{task.timestamp_col}'")
     if task.expected:
         check_content(source, task.expected, timestamps)
-    frame = Frame(timestamps, values_of(table, channels))
+    frame = Frame(timestamps, values_of(table, channels, "F"))
     del table
     if task.sample_frac < 1:
         frame = frame.where(uniform(timestamps, SAMPLING_SEED) < task.sample_frac)
@@ -183,6 +198,8 @@ def _sources(paths: Sequence[str], endpoint: str) -> Iterator[_Source]:
             yield _Source(file, file.uri)
         else:
             split = Dataset.open(path, endpoint)
-            archive = str(split.manifest.notes.get("archive", split.location.uri))
-            for partition in split.manifest.partitions:
-                yield _Source(split.location / partition.file, archive, partition, split.manifest.left_out)
+            known = split.manifest
+            archive = str(known.notes.get("archive", split.location.uri))
+            for partition in known.partitions:
+                file = storage.resolve(known.archive, endpoint) if known.archive else split.location / partition.file
+                yield _Source(file, archive, partition, known.left_out)

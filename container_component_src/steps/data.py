@@ -117,7 +117,30 @@ class ListArchives(Reports, VerdictTable, DataRoot, TimestampColumn, ExcludedCha
     run_path: str = output_file("JSON file of what identifies the run. Empty: it is not written.", "run", default="")
 
 
-class SplitParquetFile(DataRoot, TimestampColumn, ExcludedChannels):
+class SplitStorage(StrEnum):
+    """How rows that a step only divides are stored."""
+
+    VIEW = "view"  # ranges of what has the rows
+    COPY = "copy"
+
+
+class Stored(Arguments):
+    """Whether a step that only divides rows copies them."""
+
+    split_storage: SplitStorage = parameter(
+        "How the partitions of an archive and the sets of the split are stored: as views, which name rows of the "
+        "archive or the dataset and need it as long as they are read, or as copies of the rows. CSV archives and those "
+        "with large row groups are always copied.",
+        SplitStorage.VIEW,
+    )
+
+    @property
+    def copies(self) -> bool:
+        """Whether the rows are copied."""
+        return self.split_storage is SplitStorage.COPY
+
+
+class SplitParquetFile(Stored, DataRoot, TimestampColumn, ExcludedChannels):
     """Arguments of `split_parquet_file`."""
 
     command: ClassVar[str] = "split_parquet_file"
@@ -126,9 +149,9 @@ class SplitParquetFile(DataRoot, TimestampColumn, ExcludedChannels):
     file_path: NonEmpty = wired("The archive.")
     target_path: str = output_dataset("Folder of the files, which is emptied first.", "partitions")
     rowgroup_limit: int = parameter(
-        "Row groups (of a CSV file, parts of 16 MiB) to copy from each archive; 0 copies all.", 0, ge=0
+        "Row groups (of a CSV file, parts of 16 MiB) to take from each archive; 0 takes all.", 0, ge=0
     )
-    rowgroups_per_file: int = parameter("Row groups in one file.", 4, ge=1)
+    rowgroups_per_file: int = parameter("Row groups in one partition, which a Dask worker reads at once.", 4, ge=1)
 
 
 class ClusterSpec(Arguments):
@@ -225,25 +248,13 @@ class SplitRule(Seed):
         return {"train": train, "val": self.val_fraction, "calibration": self.calibration_fraction}
 
 
-class SplitStorage(StrEnum):
-    """How the sets of a split are stored."""
-
-    VIEW = "view"  # ranges of rows of the dataset
-    COPY = "copy"
-
-
-class CreateTrainValTestSplit(SplitRule, DataRoot):
+class CreateTrainValTestSplit(Stored, SplitRule, DataRoot):
     """Arguments of `create_train_val_test_split`."""
 
     command: ClassVar[str] = "create_train_val_test_split"
 
     df_path: NonEmpty = wired("The dataset.")
     labels_path: NonEmpty = wired("Its label series.")
-    split_storage: SplitStorage = parameter(
-        "How the sets are stored: as views, which name rows of the dataset and need it as long as they are read, or as "
-        "copies of the rows.",
-        SplitStorage.VIEW,
-    )
     train_df_path: str = output_dataset("Folder of the training set, which is emptied first.", "train")
     val_df_path: str = output_dataset("Folder of the validation set, which is emptied first.", "val")
     calibration_df_path: str = output_dataset("Folder of the calibration set, which is emptied first.", "calibration")

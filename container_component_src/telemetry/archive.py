@@ -184,7 +184,7 @@ def read_period(
 def _frame(archive: OpenArchive, part: int, channels: Sequence[str]) -> "pd.DataFrame":
     import pandas as pd  # noqa: PLC0415 - slow, and only for notebooks
 
-    table = archive.table.read([archive.timestamp_col, *channels], part)
+    table = archive.table.read([archive.timestamp_col, *channels], [part])
     frame = pd.DataFrame(values_of(table, channels), columns=list(channels))
     times = timestamps_of(table[archive.timestamp_col])
     frame.insert(0, archive.timestamp_col, pd.to_datetime(times, unit="ns", utc=True))

@@ -92,15 +92,14 @@ class CsvTable:
         """Number of parts."""
         return max(1, -(-(self._size - self._header.length) // PART_BYTES))
 
-    def read(self, columns: Sequence[str], part: int | None = None) -> pa.Table:
-        """Read columns of one part, or of all.
+    def read(self, columns: Sequence[str], parts: Sequence[int] | None = None) -> pa.Table:
+        """Read columns of some parts, or of all.
 
         Raises:
             InputError: A line has more or fewer values than the first one, or a value has another type than those
                 before.
         """
-        parts = range(self.parts) if part is None else [part]
-        return pa.concat_tables([self._read(number, columns) for number in parts])
+        return pa.concat_tables([self._read(part, columns) for part in (range(self.parts) if parts is None else parts)])
 
     def batches(
         self, rows: int, part: int | None = None, columns: Sequence[str] | None = None

@@ -19,13 +19,14 @@ PARTITION_FILE = re.compile(r"part-([0-9a-f]{8})-\d{5,}\.parquet")  # attempt th
 
 
 class Partition(Frozen):
-    """One parquet file of a dataset, or the rows of it that belong to a view."""
+    """One parquet file of a dataset, or the rows of it that belong to a view, or some row groups of an archive."""
 
     file: str
     rows: int = Field(ge=1)
     start: int  # first timestamp, nanoseconds since 1970-01-01 UTC
     end: int  # last timestamp, inclusive
-    ranges: tuple[tuple[int, int], ...] = ()  # of a view's rows in the file: first, and the one after the last
+    # Of a view's rows, or of an archive's row groups, in the file: the first, and the one after the last.
+    ranges: tuple[tuple[int, int], ...] = ()
 
 
 class Manifest(Frozen):
@@ -35,6 +36,7 @@ class Manifest(Frozen):
     channels: tuple[str, ...]  # in the order of the columns
     partitions: tuple[Partition, ...]
     source: str = ""  # URI of the dataset with the files of a view
+    archive: str = ""  # URI of the archive whose row groups the partitions name
     labelled: bool = False  # the labels of a view follow from its events
     # Number of NaN, infinite or null values, of channels that have any; None if they were not counted.
     missing: dict[str, int] | None = None
@@ -72,11 +74,11 @@ def contradiction(manifest: Manifest, location: Location, source: Manifest | Non
         location: Its folder.
         source: The manifest of the dataset with the files of a view.
     """
-    listed = [partition.file for partition in manifest.partitions]
+    listed = [] if manifest.archive else [partition.file for partition in manifest.partitions]
     for name in (first_repeated((manifest.timestamp_col, *manifest.channels)), first_repeated(listed)):
         if name is not None:
             return f"{location.uri}: the manifest lists '{name}' twice"
-    if not listed:
+    if not manifest.partitions:
         return f"{location.uri}: the manifest lists no files"
     if not all(before.end < after.start for before, after in pairwise(manifest.partitions)):
         return f"{location.uri}: the files of the manifest overlap in time"

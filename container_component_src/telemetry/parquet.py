@@ -43,15 +43,15 @@ class ParquetTable:
         """Number of row groups."""
         return int(self.parquet.num_row_groups)
 
-    def read(self, columns: Sequence[str], part: int | None = None) -> pa.Table:
-        """Read columns of one part, or of all.
+    def read(self, columns: Sequence[str], parts: Sequence[int] | None = None) -> pa.Table:
+        """Read columns of some parts, or of all.
 
         Raises:
             InputError: The file is damaged.
         """
-        parts = range(self.parts) if part is None else [part]
+        groups = list(range(self.parts) if parts is None else parts)
         with readable(self.file, self.fix):
-            return self.parquet.read_row_groups(list(parts), columns=list(columns))
+            return self.parquet.read_row_groups(groups, columns=list(columns))
 
     def batches(
         self, rows: int, part: int | None = None, columns: Sequence[str] | None = None

@@ -32,8 +32,8 @@ class Table(Protocol):
     def parts(self) -> int:
         """Number of parts that can be read one by one."""
 
-    def read(self, columns: Sequence[str], part: int | None = None) -> pa.Table:
-        """Read columns of one part, or of all."""
+    def read(self, columns: Sequence[str], parts: Sequence[int] | None = None) -> pa.Table:
+        """Read columns of some parts, or of all."""
 
     def batches(
         self, rows: int, part: int | None = None, columns: Sequence[str] | None = None

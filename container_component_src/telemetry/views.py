@@ -10,8 +10,9 @@ MAX_MANIFEST_BYTES = 256 * 2**20
 
 
 def source_of(folder: Location) -> str:
-    """Return the URI of the dataset with the files of a view; "" for other datasets, and if there is no manifest."""
+    """Return the URI of the dataset or the archive with the rows of a view; "" for others, and without a manifest."""
     try:
-        return str(json.loads((folder / MANIFEST_NAME).read_bytes(MAX_MANIFEST_BYTES))["source"])
-    except (InputError, ValueError, LookupError, TypeError):
+        manifest = json.loads((folder / MANIFEST_NAME).read_bytes(MAX_MANIFEST_BYTES))
+        return str(manifest.get("archive") or manifest["source"])
+    except (InputError, ValueError, LookupError, TypeError, AttributeError):
         return ""

@@ -116,11 +116,36 @@ def test_overlaps_name_the_archives(dask_client: Client, tmp_path: Path) -> None
 
 def test_files_that_a_split_did_not_write_are_refused(dask_client: Client, tmp_path: Path) -> None:
     source = write_archive(tmp_path / "a.parquet", telemetry(rows=60), row_group_size=20)
-    split = split_archive(str(source), str(tmp_path / "split"), TIME, rowgroups_per_file=1)
+    split = split_archive(str(source), str(tmp_path / "split"), TIME, rowgroups_per_file=1, copy=True)
     first, second, _ = (tmp_path / "split" / partition.file for partition in split.manifest.partitions)
     second.write_bytes(first.read_bytes())
     with pytest.raises(InputError, match=f"{second}: not the file that the manifest describes"):
         _run(dask_client, [tmp_path / "split"], tmp_path / "out")
+
+
+def test_an_archive_that_changed_after_its_split_is_refused(dask_client: Client, tmp_path: Path) -> None:
+    source = write_archive(tmp_path / "a.parquet", telemetry(rows=60), row_group_size=20)
+    split_archive(str(source), str(tmp_path / "split"), TIME, rowgroups_per_file=1)
+    write_archive(source, telemetry(rows=60, start="2023-02-01"), row_group_size=20)
+    with pytest.raises(InputError, match=f"{source}: not the file that the manifest describes"):
+        _run(dask_client, [tmp_path / "split"], tmp_path / "out")
+    write_archive(source, telemetry(rows=60).head(20))
+    with pytest.raises(InputError, match=f"{source}: not a parquet file, truncated or damaged"):
+        _run(dask_client, [tmp_path / "split"], tmp_path / "out")
+
+
+def test_views_and_copies_of_archives_make_the_same_dataset(dask_client: Client, tmp_path: Path) -> None:
+    frame = telemetry(rows=90, **{"temp*": range(90), "temp_out": range(90)})
+    frame.loc[40, "cabin_pressure"] = np.nan
+    source = write_archive(tmp_path / "a.parquet", frame, row_group_size=20)
+    found = {}
+    for name, copy in (("view", False), ("copy", True)):
+        split_archive(str(source), str(tmp_path / name), TIME, 0, 2, ("temp[*]", "fan_speed"), copy)
+        made = preprocess([str(tmp_path / name)], str(tmp_path / f"{name}d"), TIME, 0.5, "", dask_client)
+        partitions = [partition.model_dump(exclude={"file"}) for partition in made.manifest.partitions]
+        found[name] = (made.channels, made.manifest.left_out, made.manifest.missing, partitions, vars(made.load()))
+    assert found["view"][0] == ("cabin_pressure", "temp_out")
+    np.testing.assert_equal(*found.values())
 
 
 def _run(client: Client, paths: list[Path], target: Path, sample_frac: float = 1.0) -> Frame:

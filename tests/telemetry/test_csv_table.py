@@ -152,7 +152,7 @@ def test_a_line_without_an_end_is_not_read(monkeypatch: pytest.MonkeyPatch) -> N
     assert table.rows is None
     monkeypatch.setattr(csv_table, "PART_BYTES", len(ROW) + 1)
     with pytest.raises(InputError, match="a line has more than 64 MiB"):
-        table.read(["a"], 0)
+        table.read(["a"], [0])
 
 
 def test_a_file_without_values_has_no_rows() -> None:

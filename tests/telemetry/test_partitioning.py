@@ -26,13 +26,39 @@ def test_all_columns_and_rows_are_kept(
     archive = write_archive(folder / "a.parquet", frame, row_group_size)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(partitioning, "MAX_GROUP_ROWS", batch)
-        split = split_archive(str(archive), str(folder / "parts"), TIME, rowgroups_per_file=per_file)
+        split = split_archive(str(archive), str(folder / "parts"), TIME, rowgroups_per_file=per_file, copy=True)
     sizes = [min(row_group_size, rows - first) for first in range(0, rows, row_group_size)]
     groups = sum(-(-size // batch) for size in sizes)
     assert len(split.manifest.partitions) == -(-groups // per_file)
     assert split.manifest.rows == rows
     pd.testing.assert_frame_equal(_read(folder / "parts").reset_index(drop=True), pd.read_parquet(archive))
     assert split.channels == ("cabin_pressure", "fan_speed", "gaps")
+
+
+@given(rows=st.integers(1, 60), row_group_size=st.integers(1, 30), per_file=st.integers(1, 8), most=st.integers(1, 20))
+def test_the_partitions_of_a_view_are_whole_row_groups(
+    rows: int, row_group_size: int, per_file: int, most: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("split")
+    archive = write_archive(folder / "a.parquet", telemetry(rows=rows), row_group_size)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(partitioning, "MAX_GROUP_ROWS", most)
+        split = split_archive(str(archive), str(folder / "parts"), TIME, rowgroups_per_file=per_file)
+    partitions = split.manifest.partitions
+    assert all(partition.rows <= per_file * most for partition in partitions)
+    if min(rows, row_group_size) > per_file * most:
+        assert split.manifest.archive == ""
+        assert len(_read(folder / "parts")) == rows
+        return
+    assert split.manifest.archive == str(archive)
+    assert [child.name for child in (folder / "parts").iterdir()] == ["_manifest.json"]
+    assert [first for p in partitions for first in p.ranges[0]][1:-1:2] == [p.ranges[0][0] for p in partitions[1:]]
+    with pq.ParquetFile(archive) as file:
+        for partition in partitions:
+            ((first, stop),) = partition.ranges
+            times = file.read_row_groups(range(first, stop), columns=[TIME])[TIME].cast("int64").to_pylist()
+            assert (len(times), times[0], times[-1]) == (partition.rows, partition.start, partition.end)
+        assert (partitions[0].ranges[0][0], partitions[-1].ranges[0][1]) == (0, file.num_row_groups)
 
 
 @pytest.mark.parametrize(("limit", "rows"), [(0, 50), (1, 10), (3, 30), (5, 50), (9, 50)])
@@ -61,7 +87,7 @@ def test_a_csv_file_is_copied_with_all_its_columns(tmp_path: Path, monkeypatch: 
 def test_excluded_columns_are_not_copied(suffix: str, tmp_path: Path) -> None:
     frame, file = telemetry(rows=20, fan_counter=range(20)), tmp_path / f"a{suffix}"
     frame.to_csv(file, index=False) if suffix == ".csv" else frame.to_parquet(file)
-    split = split_archive(str(file), str(tmp_path / "parts"), TIME, exclude=("fan_*", "status"))
+    split = split_archive(str(file), str(tmp_path / "parts"), TIME, exclude=("fan_*", "status"), copy=True)
     assert "cabin_pressure" in split.channels
     assert not [name for name in split.channels if name.startswith("fan_")]
     excluded = "excluded by exclude_channels"
@@ -71,11 +97,12 @@ def test_excluded_columns_are_not_copied(suffix: str, tmp_path: Path) -> None:
     assert split.load().values.shape == (20, len(split.channels))
 
 
-def test_empty_row_groups_are_skipped(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("copy", "files"), [(True, 3), (False, 1)])
+def test_empty_row_groups_are_skipped(copy: bool, files: int, tmp_path: Path) -> None:
     table = pq.read_table(write_archive(tmp_path / "a.parquet", telemetry(rows=30)))
     with pq.ParquetWriter(tmp_path / "b.parquet", table.schema) as writer:
         for part in (table.slice(0, 0), table.slice(0, 10), table.slice(0, 0), table.slice(10)):
             writer.write_table(part)
-    split = split_archive(str(tmp_path / "b.parquet"), str(tmp_path / "parts"), TIME, rowgroups_per_file=1)
+    split = split_archive(str(tmp_path / "b.parquet"), str(tmp_path / "parts"), TIME, rowgroups_per_file=1, copy=copy)
     assert [partition.rows for partition in split.manifest.partitions] == [10, 20]
-    assert len(list((tmp_path / "parts").iterdir())) == 3
+    assert len(list((tmp_path / "parts").iterdir())) == files

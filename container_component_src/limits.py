@@ -12,6 +12,7 @@ import psutil
 SPIN_DEFAULTS = {"GOMP_SPINCOUNT": "10000"}
 _CGROUP = Path("/sys/fs/cgroup")
 _MOMENT = 0.2  # seconds, of each core 20 ticks of the clock by which the kernel counts
+_RECENT = 10.0  # seconds; the load of the machine before that says little about now
 
 
 def usable_cores(cgroup: Path = _CGROUP) -> int:
@@ -42,13 +43,6 @@ class CpuTimes(NamedTuple):
         return cls(total, idle, time.process_time())
 
 
-def free_cores() -> float:
-    """Return how many of the cores that CPU affinity allows other processes leave free, measured over a moment."""
-    before = CpuTimes.now()
-    time.sleep(_MOMENT)
-    return left_free(before, CpuTimes.now(), len(_cores()))
-
-
 def left_free(before: CpuTimes, after: CpuTimes, cores: int) -> float:
     """Return the cores that other processes left free in the meantime; all of them if no time was counted."""
     total = after.total - before.total
@@ -60,6 +54,21 @@ def left_free(before: CpuTimes, after: CpuTimes, cores: int) -> float:
 def _cores() -> set[int]:
     """Return the numbers of the cores that CPU affinity allows."""
     return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+
+
+_at_import = time.monotonic(), CpuTimes.now()
+
+
+def free_cores() -> float:
+    """Return how many of the cores that CPU affinity allows other processes leave free.
+
+    It is measured since this process started, which saves the wait, or over a moment if that is long ago.
+    """
+    start, before = _at_import
+    if time.monotonic() - start > _RECENT:
+        start, before = time.monotonic(), CpuTimes.now()
+    time.sleep(max(0.0, start + _MOMENT - time.monotonic()))
+    return left_free(before, CpuTimes.now(), len(_cores()))
 
 
 def usable_memory(cgroup: Path = _CGROUP) -> int:

@@ -1,4 +1,5 @@
 import os
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,7 +66,19 @@ def test_times_are_those_of_the_cores_that_cpu_affinity_allows(monkeypatch: pyte
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {1, 3})
     assert CpuTimes.now()[:2] == (2 * (100 + 2 + 11), 2 * 11)
     monkeypatch.setattr(limits, "_MOMENT", 0.0)
+    monkeypatch.setattr(limits, "_at_import", (time.monotonic(), CpuTimes.now()))
     assert free_cores() == 2
+
+
+@pytest.mark.parametrize(("seconds_ago", "free"), [(5, 1.0), (60, 2.0)])
+def test_the_load_of_the_last_seconds_counts(seconds_ago: float, free: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two cores: others used one since the import of the module, and none in the moment of the call."""
+    now = CpuTimes(total=1000, idle=500, own=7)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
+    monkeypatch.setattr(limits, "_MOMENT", 0.0)
+    monkeypatch.setattr(limits, "_at_import", (time.monotonic() - seconds_ago, CpuTimes(total=990, idle=495, own=7)))
+    monkeypatch.setattr(CpuTimes, "now", lambda: now)
+    assert free_cores() == free
 
 
 @pytest.mark.parametrize("file", ["memory.max", "memory/memory.limit_in_bytes"])

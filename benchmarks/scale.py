@@ -210,7 +210,7 @@ def _counts(sizes: Sequence[Size]) -> list[tuple[str, list[str]]]:
         ("yearly archives at 1 Hz", [f"{size.archives:,}" for size in sizes]),
         ("one copy of the data", [_bytes(size.rows * ROW_BYTES) for size in sizes]),
         ("partitions of the dataset", [f"{size.partitions:,}" for size in sizes]),
-        ("files of all datasets, at most", [f"{size.partitions * (4 + len(SETS)):,}" for size in sizes]),
+        ("files of all datasets, at most", [f"{size.partitions * (3 + len(SETS)):,}" for size in sizes]),
         ("manifest of the dataset", [_bytes(manifest_bytes(size)) for size in sizes]),
         ("requests to list its folder", [f"{-(-size.partitions // 1000):,}" for size in sizes]),
         ("planning of the preprocessing", [_bytes(size.partitions * PLAN_BYTES) for size in sizes]),

@@ -37,7 +37,6 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    import pyarrow.fs
     from fsspec import AbstractFileSystem
 
 _TEMPORARY_SUFFIX = ".tmp"
@@ -77,15 +76,6 @@ class Location:
     def name(self) -> str:
         """Last component of the path."""
         return self.path.rstrip("/").rsplit("/", 1)[-1]
-
-    @property
-    def arrow_fs(self) -> "pyarrow.fs.FileSystem":
-        """File system for pyarrow: its own for local files, an adapter for others."""
-        import pyarrow.fs  # noqa: PLC0415 - not installed where runs are only submitted
-
-        if self.is_local:
-            return pyarrow.fs.LocalFileSystem()
-        return pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(self.fs))
 
     def __truediv__(self, name: str) -> "Location":
         return Location(self.store, f"{self.path.rstrip('/')}/{name}")

@@ -261,7 +261,7 @@ def test_output_that_is_an_input(invoke: Invoke, tmp_path: Path) -> None:
     reports = write_reports(tmp_path / "reports.csv", report((300, 330)))
     raw, data, labels = (tmp_path / name for name in ("raw", "data", "labels"))
     scaler = tmp_path / "scaler.json"
-    assert invoke(*data_steps.split(archive, raw)).code == 0
+    assert invoke(*data_steps.split(archive, raw), "--split-storage", "copy").code == 0
     assert_refused(invoke(*data_steps.preprocess([raw], raw)), raw, "uses this folder already")
     assert invoke(*data_steps.preprocess([raw], data)).code == 0
     assert_refused(invoke(*data_steps.label(data, reports, f"file://{data}/")), data, "uses this folder already")
@@ -299,7 +299,7 @@ def _full_after(size: int) -> Callable[[], None]:
 def test_full_disk_while_splitting(run_command: RunCommand, tmp_path: Path) -> None:
     archive = write_archive(tmp_path / "2023.parquet", telemetry(rows=20_000), row_group_size=10_000)
     command = data_steps.split(archive, tmp_path / "parts")
-    outcome = run_command(*command, before_start=_full_after(100_000))
+    outcome = run_command(*command, "--split-storage", "copy", before_start=_full_after(100_000))
     assert_refused(outcome, tmp_path / "parts" / "part-", "-00000.parquet", "no space left")
     assert_nothing_written(tmp_path / "parts")
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event, Thread
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -17,6 +18,7 @@ from container_component_src.errors import InputError, PipelineError, StepError
 from container_component_src.s3_settings import use_settings
 from container_component_src.storage import Location
 from container_component_src.telemetry.parquet import open_parquet
+from tests.helpers import write_dataset
 from tests.s3_front import Front, always, at_first, broken_off, refusal, s3_front, without_delete
 
 SECRET = "never-to-be-shown"
@@ -144,7 +146,7 @@ def test_store_that_becomes_available(
 
 
 @pytest.mark.parametrize(
-    "call", [Location.read_bytes, lambda location: pq.read_table(location.path, filesystem=location.arrow_fs)]
+    "call", [Location.read_bytes, lambda location: open_parquet(location, "write it again").read()]
 )
 def test_interrupted_read_is_retried(
     call: Callable[[Location], object], bucket: str, front: Front, monkeypatch: pytest.MonkeyPatch
@@ -155,6 +157,24 @@ def test_interrupted_read_is_retried(
         pq.write_table(pa.table({"a": [1]}), output)
     front.answer = broken_off(2)
     assert call(location)
+
+
+def test_only_the_columns_that_are_read_are_requested(bucket: str, front: Front) -> None:
+    values = np.random.default_rng(0).normal(size=(20_000, 20)).astype(np.float32)
+    dataset = write_dataset(f"{bucket}/d", values, channels=tuple("abcdefghijklmnopqrst"))
+    (partition,) = dataset.manifest.partitions
+    size = int(storage.resolve(f"{bucket}/d/{partition.file}").fingerprint().partition("-")[0])
+
+    def requested(channels: tuple[str, ...] | None) -> int:
+        front.requests.clear()
+        dataset.read(partition, channels)
+        ranges = [request.headers["Range"] for request in front.requests if request.method == "GET"]
+        assert len(ranges) <= 3  # the end of the footer, its beginning, and all columns together
+        ends = [tuple(map(int, text.removeprefix("bytes=").split("-"))) for text in ranges]
+        return sum(last - first + 1 for first, last in ends)
+
+    assert requested(()) < size / 4
+    assert size <= requested(None) < 1.2 * size
 
 
 def test_patience_of_a_block(bucket: str, front: Front, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import pytest
 from container_component_src import storage
 from container_component_src.errors import InputError
 from container_component_src.storage import Location, resolve
+from container_component_src.telemetry.parquet import open_parquet
 
 
 @pytest.fixture(params=["local", "s3"])
@@ -195,7 +196,7 @@ def test_pyarrow_round_trip(folder: str) -> None:
     file = resolve(folder) / "x.parquet"
     with file.open_output() as output:
         pq.write_table(pa.table({"a": [1, 2, 3]}), output)
-    with pq.ParquetFile(file.path, filesystem=file.arrow_fs) as parquet:
+    with open_parquet(file, "write it again") as parquet:
         assert parquet.read().column("a").to_pylist() == [1, 2, 3]
 
 

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow.fs import FSSpecHandler, LocalFileSystem, PyFileSystem
 
 from container_component_src.errors import InputError
 from container_component_src.storage import Location
@@ -96,7 +97,15 @@ def open_parquet(file: Location, fix: str) -> pq.ParquetFile:
     """
     check_is_file(file, fix)
     with readable(file, fix):
-        return pq.ParquetFile(file.path, filesystem=file.arrow_fs, memory_map=file.is_local)
+        system = LocalFileSystem() if file.is_local else PyFileSystem(_StoreHandler(file.fs))
+        return pq.ParquetFile(file.path, filesystem=system, memory_map=file.is_local, pre_buffer=not file.is_local)
+
+
+class _StoreHandler(FSSpecHandler):  # type: ignore[misc]
+    """Files of a store, without reading ahead: pyarrow knows what it needs, and requests neighbouring bytes at once."""
+
+    def open_input_file(self, path: str) -> pa.PythonFile:
+        return pa.PythonFile(self.fs.open(path, mode="rb", cache_type="none"), mode="r")
 
 
 def check_is_file(file: Location, fix: str) -> None:

@@ -72,11 +72,7 @@ class _Source:
     archive: str  # of which it is a part
     expected: Partition | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def exclude(self) -> tuple[str, ...]:
-        """The columns that an archive has although they are excluded, as patterns of their names alone."""
-        return tuple(glob.escape(name) for name, reason in self.left_out.items() if reason == EXCLUDED)
+    exclude: tuple[str, ...] = ()  # columns that an archive has although they are excluded
 
 
 def preprocess(
@@ -200,6 +196,8 @@ def _sources(paths: Sequence[str], endpoint: str) -> Iterator[_Source]:
             split = Dataset.open(path, endpoint)
             known = split.manifest
             archive = str(known.notes.get("archive", split.location.uri))
+            # Names as patterns of themselves alone.
+            exclude = tuple(glob.escape(name) for name, reason in known.left_out.items() if reason == EXCLUDED)
             for partition in known.partitions:
                 file = storage.resolve(known.archive, endpoint) if known.archive else split.location / partition.file
-                yield _Source(file, archive, partition, known.left_out)
+                yield _Source(file, archive, partition, known.left_out, exclude)

@@ -89,23 +89,24 @@ def test_deleted_pod_of_a_training_is_reported(
     assert "deleted" in ended.log.splitlines()[-1]
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "error"),
+    [
+        (
+            "--hyperparameters",
+            '{"lr": 1e30}',
+            r"error: pod \S+ of the training ended with code 1 .*: the training diverged",
+        ),
+        ("--job-timeout", "3", "error: .*raise --job-timeout$"),
+    ],
+)
 @pytest.mark.parametrize(("launch", "pods"), TRAININGS)
-def test_failed_pod_of_a_training_is_reported_with_its_error(
-    session: Session, commands: Commands, run_id: str, launch: Launch, pods: str
+def test_failure_of_a_training_is_reported(
+    session: Session, commands: Commands, run_id: str, launch: Launch, pods: str, option: str, value: str, error: str
 ) -> None:
-    ended = session.run(run_id, *launch(commands), "--hyperparameters", '{"lr": 1e30}')
+    ended = session.run(run_id, *launch(commands), option, value)
     assert ended.code == 1
-    problem = r"error: pod \S+ of the training ended with code 1 .*: the training diverged"
-    assert re.search(problem, ended.log.splitlines()[-1])
-
-
-@pytest.mark.parametrize(("launch", "pods"), TRAININGS)
-def test_deadline_of_a_training_is_reported(
-    session: Session, commands: Commands, run_id: str, launch: Launch, pods: str
-) -> None:
-    ended = session.run(run_id, *launch(commands), "--job-timeout", "3")
-    assert ended.code == 1
-    assert ended.log.splitlines()[-1].endswith("raise --job-timeout")
+    assert re.match(error, ended.log.splitlines()[-1])
 
 
 def test_deleted_scheduler_is_reported_unless_its_work_is_complete(

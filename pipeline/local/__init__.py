@@ -1,6 +1,6 @@
 """Local runs of a compiled pipeline, without a cluster."""
 
 from pipeline.local.runner import LocalRunOptions, run_locally
-from pipeline.local.summary import RunStatus, RunSummary, SummaryRules
+from pipeline.local.summary import RunStatus, RunSummary
 
-__all__ = ["LocalRunOptions", "RunStatus", "RunSummary", "SummaryRules", "run_locally"]
+__all__ = ["LocalRunOptions", "RunStatus", "RunSummary", "run_locally"]

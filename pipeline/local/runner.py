@@ -32,7 +32,7 @@ from pipeline.local.closing import print_summary
 from pipeline.local.containers import ContainerLauncher
 from pipeline.local.kfp_hooks import StepRunner
 from pipeline.local.processes import ProcessLauncher
-from pipeline.local.summary import RunStatus, RunSummary, SummaryRules, summarize, write_summary
+from pipeline.local.summary import RunStatus, RunSummary, summarize, write_summary
 from pipeline.progress import Progress
 from pipeline.steps import StepBoard, StepState, load_pipeline_spec, plan_steps
 
@@ -52,7 +52,6 @@ class LocalRunOptions:
         env: Variables of the steps, in addition to this process's environment.
         project_root: Working directory of the steps; its sources, lock and configuration are part of the cache key.
         grace_seconds: Time between SIGTERM and SIGKILL when the run is interrupted.
-        rules: Names of the summary's values among the outputs.
         image: Container image of the steps; if empty, steps are processes of this machine.
         kept_runs: Number of the last runs whose reports and logs stay in `runs`.
     """
@@ -64,7 +63,6 @@ class LocalRunOptions:
     env: Mapping[str, str] = field(default_factory=dict)
     project_root: Path = PROJECT_ROOT
     grace_seconds: float = 5.0
-    rules: SummaryRules = field(default_factory=SummaryRules)
     image: str = ""
     kept_runs: int = run_folders.KEPT_RUNS
 
@@ -108,7 +106,6 @@ def run_locally(options: LocalRunOptions, console: Console | None = None) -> Run
             message=message,
             folder=folder,
             earlier_report=next((Path(run.report) for run in earlier if run.report), None),
-            rules=options.rules,
         )
         write_summary(summary)
         removed = run_folders.prune(work_dir, options.kept_runs)

@@ -11,6 +11,7 @@ from typing import Any
 
 from kfp import dsl
 
+from container_component_src.steps.serving import DeployToKserve
 from pipeline.run_folders import PAGE_SUFFIX, SUMMARY
 from pipeline.steps import StepRecord, StepState
 
@@ -27,35 +28,6 @@ class RunStatus(StrEnum):
 
 
 EXIT_CODES = {RunStatus.SUCCEEDED: 0, RunStatus.FAILED: 1, RunStatus.INTERRUPTED: 130}
-
-
-@dataclass(frozen=True)
-class SummaryRules:
-    """Names of the summary's values among the outputs of the steps.
-
-    Attributes:
-        metrics_type: Type of the artifacts whose metadata are metrics.
-        report: Name of the report artifact, which is a page.
-        page_type: Type of the artifacts that are pages for a browser.
-        gate: Name of the artifact with the conditions of the deployment.
-        comparison: Name of the artifact with the comparison with the deployed model.
-        model_type: Type of the model artifact; the last one counts.
-        deploy_step: Name of the step that deploys the model.
-        headline: Name of the output with the metrics for the terminal.
-        run: Name of the artifact with the identity of the run.
-        dataset: Name of the dataset whose metadata say how much data the run had.
-    """
-
-    metrics_type: str = dsl.Metrics.schema_title
-    report: str = "report"
-    page_type: str = dsl.HTML.schema_title
-    gate: str = "gate"
-    comparison: str = "comparison"
-    model_type: str = dsl.Model.schema_title
-    deploy_step: str = "deploy_to_kserve"
-    headline: str = "headline"
-    run: str = "run"
-    dataset: str = "dataset"
 
 
 @dataclass(frozen=True)
@@ -115,7 +87,6 @@ def summarize(
     message: str,
     folder: Path,
     earlier_report: Path | None,
-    rules: SummaryRules,
 ) -> RunSummary:
     """Return the outcome of a run, collected from the outputs of its steps.
 
@@ -128,31 +99,32 @@ def summarize(
         message: Reason of a failure that no step explains.
         folder: Folder for summary.json, the copies of the pages and the logs.
         earlier_report: Path of the last report of an earlier run; None if there is none.
-        rules: Names of the summary's values among the outputs.
     """
     written = list(_artifacts(records))
     found = dict(written)
-    pages = {name: Path(artifact.uri) for name, artifact in found.items() if artifact.schema_title == rules.page_type}
+    pages = {
+        name: Path(artifact.uri) for name, artifact in found.items() if artifact.schema_title == dsl.HTML.schema_title
+    }
     copies = {name: str(folder / f"{name}{PAGE_SUFFIX}") for name in pages}
     artifacts = {name: artifact.uri for name, artifact in found.items()} | copies
     identity, gate, comparison = (
-        _read(artifacts[name]) if name in artifacts else None for name in (rules.run, rules.gate, rules.comparison)
+        _read(artifacts[name]) if name in artifacts else None for name in ("run", "gate", "comparison")
     )
     return RunSummary(
         status=status,
         pipeline=pipeline,
-        run={**_times(run_id, started), **(identity or {}), "data": _extent(found.get(rules.dataset))},
+        run={**_times(run_id, started), **(identity or {}), "data": _extent(found.get("dataset"))},
         steps=tuple(records),
-        headline=tuple(_output(records, rules.headline).splitlines()),
-        metrics=_metrics(written, rules.metrics_type),
-        report=Path(copies[rules.report]) if rules.report in copies else None,
-        earlier_report=None if rules.report in pages else earlier_report,
+        headline=tuple(_output(records, "headline").splitlines()),
+        metrics=_metrics(written),
+        report=Path(copies["report"]) if "report" in copies else None,
+        earlier_report=None if "report" in pages else earlier_report,
         gate=gate,
         comparison=comparison,
-        model=next((item.uri for _, item in reversed(written) if item.schema_title == rules.model_type), None),
+        model=next((item.uri for _, item in reversed(written) if item.schema_title == dsl.Model.schema_title), None),
         artifacts=artifacts,
         pages=pages,
-        deployed=any(r.planned.name == rules.deploy_step and r.state is StepState.SUCCEEDED for r in records),
+        deployed=any(r.planned.name == DeployToKserve.command and r.state is StepState.SUCCEEDED for r in records),
         message=message,
         folder=folder,
     )
@@ -232,11 +204,11 @@ def _times(run_id: str, started: datetime) -> dict[str, str]:
     return {"id": run_id, "started": started.isoformat(), "ended": ended}
 
 
-def _metrics(artifacts: Sequence[tuple[str, dsl.Artifact]], metrics_type: str) -> dict[str, dict[str, Any]]:
+def _metrics(artifacts: Sequence[tuple[str, dsl.Artifact]]) -> dict[str, dict[str, Any]]:
     """Return the metadata of the metrics artifacts by name; several of one name are merged."""
     metrics: dict[str, dict[str, Any]] = {}
     for name, artifact in artifacts:
-        if artifact.schema_title == metrics_type:
+        if artifact.schema_title == dsl.Metrics.schema_title:
             metrics.setdefault(name, {}).update(artifact.metadata)
     return metrics
 

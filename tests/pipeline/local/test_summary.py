@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from kfp import dsl
 
-from pipeline.local.summary import RunStatus, RunSummary, SummaryRules, summarize, write_summary
+from pipeline.local.summary import RunStatus, RunSummary, summarize, write_summary
 from pipeline.steps import PlannedStep, StepRecord, StepState
 
 GATE = {"passed": True, "conditions": [{"passed": True, "text": "composite F1 0.41 is at least 0.3"}]}
@@ -30,7 +30,6 @@ def summarized(folder: Path, *records: StepRecord) -> tuple[RunSummary, dict[str
         message="",
         folder=folder,
         earlier_report=None,
-        rules=SummaryRules(),
     )
     write_summary(summary)
     return summary, json.loads((folder / "summary.json").read_text())

@@ -10,7 +10,7 @@ from container_component_src.drift.result import DriftReason, DriftReport, Value
 from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.report.plain_plots import plain_plots
 from container_component_src.report.rendering import render
-from container_component_src.report.traces import Figure, line, milliseconds, significant
+from container_component_src.report.traces import Figure, level, line, milliseconds, significant
 from container_component_src.telemetry.distribution import Distribution
 
 MOST_BARS = 40  # channels in the plot of the stability indices
@@ -87,7 +87,7 @@ def _indices(report: DriftReport) -> Figure:
         "layout": {
             "xaxis": {"tickangle": -60, "categoryorder": "array", "categoryarray": [name for name, _ in bars]},
             "yaxis": {"title": {"text": "Population stability index"}, "rangemode": "tozero"},
-            "shapes": [_across(report.limits.psi_limit, "@calibrated", "Limit")],
+            "shapes": [level("y", report.limits.psi_limit, "Limit", "@calibrated", "dash")],
             "showlegend": True,
             "margin": {"b": 220, "t": 30},
             "height": 520,
@@ -109,7 +109,7 @@ def _values(
     means = centre + unit * period.means(number)
     edges = np.array(reference.edges)[np.searchsorted(reference.shares, _USUAL)]
     low, high = (significant(centre + unit * edge, 6) for edge in edges)
-    since = [] if found.since is None else [_at(milliseconds(found.since))]
+    since = [] if found.since is None else [level("x", milliseconds(found.since), "Start of the drift", "@missed")]
     return {
         "data": [
             {
@@ -124,40 +124,12 @@ def _values(
             "xaxis": {"type": "date"},
             "yaxis": {"title": {"text": "Value"}},
             "shapes": [
-                _across(low, "@detected", "90 % of the reference lie between these lines", "dot"),
-                {**_across(high, "@detected", "", "dot"), "showlegend": False},
+                level("y", low, "90 % of the reference lie between these lines", "@detected", "dot"),
+                {**level("y", high, "", "@detected", "dot"), "showlegend": False},
                 *since,
             ],
             "showlegend": True,
             "height": 320,
             "margin": {"t": 50, "b": 40},
         },
-    }
-
-
-def _across(value: float, colour: str, name: str, dash: str = "dash") -> Figure:
-    return {
-        "type": "line",
-        "xref": "paper",
-        "x0": 0,
-        "x1": 1,
-        "y0": value,
-        "y1": value,
-        "line": {"color": colour, "width": 2, "dash": dash},
-        "name": name,
-        "showlegend": True,
-    }
-
-
-def _at(moment: int) -> Figure:
-    return {
-        "type": "line",
-        "yref": "paper",
-        "y0": 0,
-        "y1": 1,
-        "x0": moment,
-        "x1": moment,
-        "line": {"color": "@missed", "width": 2},
-        "name": "Start of the drift",
-        "showlegend": True,
     }

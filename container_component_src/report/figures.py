@@ -17,7 +17,7 @@ from container_component_src.report.alarms import ShownAlarm
 from container_component_src.report.score_plot import time_figure
 from container_component_src.report.series import Series
 from container_component_src.report.text import fraction
-from container_component_src.report.traces import Figure, count_axis, line, significant, threshold_lines
+from container_component_src.report.traces import Figure, count_axis, level, line, significant, threshold_lines
 
 _BASELINE_LOOKS = {
     "z_score": ("@olive", "dot"),
@@ -213,17 +213,6 @@ def _training(info: BundleInfo) -> Figure:
         ("Training loss", [item.train_loss for item in history], "@score", "solid"),
         ("Validation loss", [item.val_loss for item in history], "@calibrated", "dash"),
     )
-    best = {
-        "type": "line",
-        "yref": "paper",
-        "y0": 0,
-        "y1": 1,
-        "x0": info.training.best_epoch,
-        "x1": info.training.best_epoch,
-        "line": {"color": "@best", "width": 2, "dash": "dot"},
-        "name": "Best epoch",
-        "showlegend": True,
-    }
     return {
         "data": [
             {**line(name, colour, dash), "mode": "lines+markers", "x": epochs, "y": values}
@@ -232,7 +221,7 @@ def _training(info: BundleInfo) -> Figure:
         "layout": {
             "xaxis": count_axis("Epoch", epochs[-1]),
             "yaxis": {"title": {"text": "Loss (nats per time step)"}},
-            "shapes": [best],
+            "shapes": [level("x", info.training.best_epoch, "Best epoch", "@best", "dot")],
             "hovermode": "x unified",
         },
     }

@@ -37,21 +37,24 @@ def count_axis(title: str, largest: int) -> Figure:
 
 def threshold_lines(result: EvaluationResult, axis: str, rule: AlarmRule) -> list[Figure]:
     """Return the levels of the rule and the best threshold as lines across a plot whose `axis` holds scores."""
-    across, along = ("x", "y") if axis == "y" else ("y", "x")
     levels = [("Alarm threshold", rule.raise_above, "@calibrated", "solid")]
     if rule.clear_below < rule.raise_above:
         levels.append(("Clear threshold", rule.clear_below, "@calibrated", "dot"))
-    return [
-        {
-            "type": "line",
-            f"{across}ref": "paper",
-            f"{across}0": 0,
-            f"{across}1": 1,
-            f"{along}0": score,
-            f"{along}1": score,
-            "line": {"color": colour, "width": 2, "dash": dash},
-            "name": name,
-            "showlegend": True,
-        }
-        for name, score, colour, dash in (*levels, ("Best threshold", result.best.threshold, "@best", "dash"))
-    ]
+    levels.append(("Best threshold", result.best.threshold, "@best", "dash"))
+    return [level(axis, score, name, colour, dash) for name, score, colour, dash in levels]
+
+
+def level(axis: str, at: float, name: str, colour: str, dash: str = "") -> Figure:
+    """Return a line across the plot at a value of the axis `x` or `y`, with a place in the legend."""
+    across = "y" if axis == "x" else "x"
+    return {
+        "type": "line",
+        f"{across}ref": "paper",
+        f"{across}0": 0,
+        f"{across}1": 1,
+        f"{axis}0": at,
+        f"{axis}1": at,
+        "line": {"color": colour, "width": 2, **({"dash": dash} if dash else {})},
+        "name": name,
+        "showlegend": True,
+    }

@@ -15,6 +15,7 @@ from container_component_src.errors import InputError, without_logins
 M = TypeVar("M", bound=BaseModel)
 
 IMAGE_USER = 1000  # user and group ID of the processes in the image
+PROGRAM = ("python", "container_component_src/main.py")  # of every step, from the working folder of the image
 LARGEST_ID = 2**31 - 1  # of a user, for Kubernetes
 _SHOWN = 10  # errors that a message names
 _QUANTITY = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(m|[kMGTPE]?|[KMGTPE]i)", re.ASCII)

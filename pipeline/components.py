@@ -24,9 +24,9 @@ from container_component_src.steps.declaration import (
 )
 from container_component_src.steps.description import kind_of, type_of
 from container_component_src.steps.parameters import pipeline_parameters
+from container_component_src.values import PROGRAM
 from pipeline.annotations import JsonList
 
-PROGRAM = ["python", "container_component_src/main.py"]
 UNSET_IMAGE = "set-by-the-pipeline"  # the pipeline definition names the image of every task
 _NATIVE: dict[type, Any] = {bool: bool, int: int, float: float}
 
@@ -46,7 +46,7 @@ def component(step: type[Arguments]) -> base_component.BaseComponent:
             arguments += [f"--{name.replace('_', '-')}", _value(given, name, role)]
         if step.publishes():
             arguments += ["--executor-input", "{{$}}"]
-        return dsl.ContainerSpec(image=UNSET_IMAGE, command=PROGRAM, args=arguments)
+        return dsl.ContainerSpec(image=UNSET_IMAGE, command=[*PROGRAM], args=arguments)
 
     inputs = interface(step)
     return dsl.container_component(describe_to_kfp(container, step.command, inspect.getdoc(step) or "", inputs))

@@ -19,6 +19,7 @@ from container_component_src.maintenance.input_checks import Inputs
 from container_component_src.maintenance.right_checks import is_allowed
 from container_component_src.signals import signals_deferred
 from container_component_src.steps.shared import PodSettings
+from container_component_src.values import PROGRAM
 from container_component_src.waiting import polls
 
 POD_TIMEOUT = 900  # seconds to find a node, pull the large image, and check the inputs
@@ -66,7 +67,7 @@ def check_pull(cluster: Cluster, settings: PodSettings) -> Check:
 
 def doctor_pod(settings: PodSettings, inputs: Inputs) -> client.V1Pod:
     """Return a pod that runs `doctor` in the image, under the same network and security rules as the steps' pods."""
-    command = ["python", "container_component_src/main.py", "doctor", "--backend", "local", "--work-dir", "/tmp"]  # noqa: S108 - of the pod
+    command = [*PROGRAM, "doctor", "--backend", "local", "--work-dir", "/tmp"]  # noqa: S108 - of the pod
     command += ["--archives-path", inputs.archives_path, "--reports-path", inputs.reports_path]
     command += ["--feedback-path", inputs.feedback_path]
     command += ["--timestamp-col", inputs.timestamp_col, "--report-columns", inputs.report_columns.model_dump_json()]

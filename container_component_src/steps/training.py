@@ -10,7 +10,7 @@ from container_component_src.errors import InputError
 from container_component_src.steps.declaration import Arguments, option, output_dataset, parameter, wired
 from container_component_src.steps.description import text_of
 from container_component_src.steps.shared import DataRoot, Launching, Seed, Size
-from container_component_src.values import Frozen, NonEmpty
+from container_component_src.values import PROGRAM, Frozen, NonEmpty
 
 DAY = 86_400.0  # seconds
 
@@ -188,7 +188,7 @@ def training_command(arguments: TrainingArguments, placeholders: Mapping[str, st
         placeholders: Text in place of the values of some arguments, by name.
     """
     texts = placeholders or {}
-    command = ["python", "container_component_src/main.py", arguments.command]
+    command = [*PROGRAM, arguments.command]
     for name in TrainingArguments.model_fields:
         command += [f"--{name.replace('_', '-')}", texts.get(name) or text_of(getattr(arguments, name))]
     return command

@@ -34,6 +34,7 @@ from container_component_src.serving.deployment.service import SERVER_ENVIRONMEN
 from container_component_src.serving.protocol.process import GRACE_PERIOD
 from container_component_src.steps.serving import HTTP_PORT, KNATIVE, LONGEST_LABEL, same_mode
 from container_component_src.steps.shared import PodSettings
+from container_component_src.values import PROGRAM
 
 CONTAINER = "kserve-container"  # name by which KServe finds the container of a custom component
 PREDICTOR, TRANSFORMER = "predictor", "transformer"
@@ -47,7 +48,6 @@ _ROUTES_PAUSE = 5  # seconds until no node sends requests to a pod that is endin
 _KSERVE_CPU_LIMIT = 1  # CPUs that KServe sets as the limit of a container without one, by default
 _LOG_FOLDER = "payloads"  # below NAMESPACE/SERVICE/COMPONENT; KServe writes nothing without one
 _MARGIN = 5  # seconds for the server to exit after its last answer
-_PROGRAM = ["python", "container_component_src/main.py"]
 
 
 def manifest(step: Step, pods: PodSettings, service: Service) -> Manifest:
@@ -178,7 +178,7 @@ def _component(pods: PodSettings, service: Service, command: list[str], gpus: in
     serving = container(
         CONTAINER,
         pods,
-        _PROGRAM + command,
+        [*PROGRAM, *command],
         run_id="",
         ports=[client.V1ContainerPort(container_port=HTTP_PORT, protocol="TCP")],
         readiness_probe=client.V1Probe(http_get=ready, period_seconds=5, timeout_seconds=5),

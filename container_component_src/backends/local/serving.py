@@ -19,6 +19,7 @@ from container_component_src.errors import StepError
 from container_component_src.scratch import scratch_directory
 from container_component_src.serving.deployment.service import SERVER_ENVIRONMENT, Deployment, Service
 from container_component_src.serving.deployment.smoke_test import smoke_test
+from container_component_src.values import PROGRAM
 from container_component_src.waiting import NotReadyError, wait_for
 
 _POLL_INTERVAL = 0.05  # seconds
@@ -89,7 +90,7 @@ def running(commands: Mapping[int, Sequence[str]]) -> Iterator[list[Server]]:
         servers = []
         for port, command in commands.items():
             log_file = folder / f"{command[0]}-{port}.log"
-            program = ["python", "container_component_src/main.py", *command, "--http-port", str(port)]
+            program = [*PROGRAM, *command, "--http-port", str(port)]
             start_process(processes, program, environment, log_file)
             servers.append(Server(command[0], port, processes[-1], log_file))
         yield servers

@@ -1,7 +1,6 @@
 """Names that Kubernetes and registries of images accept, and addresses that the storage does."""
 
 import re
-from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -10,6 +9,7 @@ from pydantic import AfterValidator
 
 S3_PREFIXES = ("s3://", "minio://", "/minio/")
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_OBJECT = rf"{_LABEL}(\.{_LABEL})*"
 _QUALIFIED = r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"
 _HOST = r"([A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(:\d{1,5})?"
 # Of hosts that botocore accepts.
@@ -18,11 +18,15 @@ _HOST_NAME = re.compile(rf"(?=.{{1,255}}$){_HOST_LABEL}(\.{_HOST_LABEL})*")
 _PATH = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = rf"({_HOST}/)?{_PATH}(/{_PATH})*"
 _TAG = r"\w[\w.-]{0,127}"
-_DIGEST = r"sha256:[0-9a-f]{64}"
+_REFERENCE = rf"{_REPOSITORY}(:{_TAG})?(@sha256:[0-9a-f]{{64}})?"
+_OBJECT_RULE = "at most 253 lower-case letters, digits, hyphens and dots, starting and ending with a letter or digit"
+_IMAGE_RULE = "lower-case letters, digits, '.', '_', '-' and '/', after a host if it is not the default registry"
+_TAG_RULE = "at most 128 letters, digits, '_', '.' and '-', not starting with '.' or '-'"
+_LABEL_RULE = "at most 63 letters, digits, '-', '_' and '.', starting and ending with a letter or digit"
 
 
-def matching(pattern: str, most: int, what: str, rule: str, optional: bool = False) -> Callable[[str], str]:
-    """Return a function that checks a name.
+def _matching(pattern: str, most: int, what: str, rule: str, optional: bool = False) -> AfterValidator:
+    """Return the check of a name.
 
     Args:
         pattern: Regular expression of the whole name.
@@ -38,7 +42,7 @@ def matching(pattern: str, most: int, what: str, rule: str, optional: bool = Fal
             raise ValueError(f"'{name}' is not a valid {what}: use {rule}")
         return name
 
-    return check
+    return AfterValidator(check)
 
 
 def check_uri(uri: str) -> str:
@@ -114,34 +118,23 @@ Endpoint = Annotated[str, AfterValidator(_endpoint)]  # of an S3 store; empty: t
 WebAddress = Annotated[str, AfterValidator(_web_address)]  # empty: none
 Uri = Annotated[str, AfterValidator(check_uri)]
 OptionalUri = Annotated[str, AfterValidator(_optional_uri)]
-_OBJECT_RULE = "at most 253 lower-case letters, digits, hyphens and dots, starting and ending with a letter or digit"
-_OBJECT = rf"{_LABEL}(\.{_LABEL})*"
-_IMAGE_RULE = "lower-case letters, digits, '.', '_', '-' and '/', after a host if it is not the default registry"
-_TAG_RULE = "at most 128 letters, digits, '_', '.' and '-', not starting with '.' or '-'"
-
-_LABEL_RULE = "at most 63 letters, digits, '-', '_' and '.', starting and ending with a letter or digit"
-
-_secret = matching(_OBJECT, 253, "name of a Secret", _OBJECT_RULE)
-_optional_secret = matching(_OBJECT, 253, "name of a Secret", _OBJECT_RULE, optional=True)
-_account = matching(_OBJECT, 253, "name of a service account", _OBJECT_RULE, optional=True)
-_namespace = matching(_LABEL, 63, "namespace", "at most 63 lower-case letters, digits and hyphens", optional=True)
-_resource = matching(rf"{_OBJECT}/{_QUALIFIED}", 253, "name of an extended resource", "DOMAIN/NAME, as nvidia.com/gpu")
-_repository = matching(_REPOSITORY, 255, "repository of an image", _IMAGE_RULE)
-_optional_repository = matching(_REPOSITORY, 255, "repository of an image", _IMAGE_RULE, optional=True)
-_tag = matching(_TAG, 128, "image tag", _TAG_RULE)
-_label_value = matching(_QUALIFIED, 63, "value of a label", _LABEL_RULE, optional=True)
-_reference = matching(
-    rf"{_REPOSITORY}(:{_TAG})?(@{_DIGEST})?", 511, "reference of an image", _IMAGE_RULE, optional=True
-)
-
-SecretName = Annotated[str, AfterValidator(_secret)]
-OptionalSecretName = Annotated[str, AfterValidator(_optional_secret)]
-AccountName = Annotated[str, AfterValidator(_account)]  # empty: the default one of the namespace
-Namespace = Annotated[str, AfterValidator(_namespace)]  # empty: that of the pod
-ResourceName = Annotated[str, AfterValidator(_resource)]
+SecretName = Annotated[str, _matching(_OBJECT, 253, "name of a Secret", _OBJECT_RULE)]
+OptionalSecretName = Annotated[str, _matching(_OBJECT, 253, "name of a Secret", _OBJECT_RULE, optional=True)]
+# Empty: the default one of the namespace.
+AccountName = Annotated[str, _matching(_OBJECT, 253, "name of a service account", _OBJECT_RULE, optional=True)]
+# Empty: that of the pod.
+Namespace = Annotated[
+    str, _matching(_LABEL, 63, "namespace", "at most 63 lower-case letters, digits and hyphens", optional=True)
+]
+ResourceName = Annotated[
+    str, _matching(rf"{_OBJECT}/{_QUALIFIED}", 253, "name of an extended resource", "DOMAIN/NAME, as nvidia.com/gpu")
+]
 LabelKey = Annotated[str, AfterValidator(_label_key)]  # of a label or an annotation
-LabelValue = Annotated[str, AfterValidator(_label_value)]
-ImageRepository = Annotated[str, AfterValidator(_repository)]
-OptionalImageRepository = Annotated[str, AfterValidator(_optional_repository)]
-ImageTag = Annotated[str, AfterValidator(_tag)]
-ImageReference = Annotated[str, AfterValidator(_reference)]  # with a tag or a digest; empty: none is known
+LabelValue = Annotated[str, _matching(_QUALIFIED, 63, "value of a label", _LABEL_RULE, optional=True)]
+ImageRepository = Annotated[str, _matching(_REPOSITORY, 255, "repository of an image", _IMAGE_RULE)]
+OptionalImageRepository = Annotated[
+    str, _matching(_REPOSITORY, 255, "repository of an image", _IMAGE_RULE, optional=True)
+]
+ImageTag = Annotated[str, _matching(_TAG, 128, "image tag", _TAG_RULE)]
+# With a tag or a digest; empty: none is known.
+ImageReference = Annotated[str, _matching(_REFERENCE, 511, "reference of an image", _IMAGE_RULE, optional=True)]

@@ -1,11 +1,11 @@
 """The operator's console."""
 
 from ipaddress import ip_address
-from typing import Annotated, ClassVar, Self
+from typing import ClassVar, Self
 
-from pydantic import AfterValidator, model_validator
+from pydantic import model_validator
 
-from container_component_src.names import OptionalUri, check_uri
+from container_component_src.names import OptionalUri, Uri
 from container_component_src.steps.declaration import Arguments, option
 from container_component_src.steps.serving import DEAD_AFTER
 from container_component_src.steps.shared import ReportSettings
@@ -13,8 +13,6 @@ from container_component_src.values import NonEmpty
 
 CONSOLE_PORT = 8090
 TOKEN_VARIABLE = "CONSOLE_TOKEN"  # noqa: S105 - its name, not a token
-
-Uri = Annotated[str, AfterValidator(check_uri)]
 
 
 class Console(Arguments):

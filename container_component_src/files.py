@@ -39,7 +39,7 @@ def read_regular(path: Path, limit: int | None = SMALL_BYTES) -> bytes:
     return content
 
 
-def read_text(path: Path, limit: int = SMALL_BYTES) -> str:
+def read_text(path: Path) -> str:
     """Return the text of a regular file in UTF-8, without a byte order mark.
 
     Raises:
@@ -47,7 +47,7 @@ def read_text(path: Path, limit: int = SMALL_BYTES) -> str:
         OSError: The file cannot be read.
     """
     try:
-        return read_regular(path, limit).decode("utf-8-sig")
+        return read_regular(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: byte {error.start} is not UTF-8", fix="save the file as UTF-8") from error
 

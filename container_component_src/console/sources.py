@@ -1,8 +1,7 @@
 """The files that the console reads; one look at them finds what has changed since the last."""
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -105,18 +104,13 @@ class Sources:
         return Dead(payloads.last_row, payloads.dead(round(self.dead_after * 10**9)))
 
     def _look(self, name: str, poll: Callable[[], Any], nothing: Any) -> Any:
-        with self._noticed(name):
-            return poll()
-        return nothing
-
-    @contextmanager
-    def _noticed(self, name: str) -> Iterator[None]:
-        """Note the problem of a source, and log it once."""
+        """Return what a source gives; note its problem, if it has one, and log it once."""
         try:
-            yield
+            found = poll()
         except (PipelineError, OSError) as error:
             if self._problems.get(name) != str(error):
                 logger.warning("%s: %s", name, error)
             self._problems[name] = str(error)
-        else:
-            self._problems.pop(name, None)
+            return nothing
+        self._problems.pop(name, None)
+        return found

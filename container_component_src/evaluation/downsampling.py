@@ -8,8 +8,10 @@ import numpy.typing as npt
 
 from container_component_src.arrays import Float64Array, IntArray
 
+_TOLERANCE = 1e-4  # distance from the chord that is not visible, in the scaled range
 
-def keep_shape(columns: Sequence[npt.NDArray[np.floating]], points: int, tolerance: float = 1e-4) -> IntArray:
+
+def keep_shape(columns: Sequence[npt.NDArray[np.floating]], points: int) -> IntArray:
     """Select the points of a curve whose connecting lines approximate it best.
 
     This is the Ramer-Douglas-Peucker algorithm with a limit of points: it splits the segment with the point farthest
@@ -18,7 +20,6 @@ def keep_shape(columns: Sequence[npt.NDArray[np.floating]], points: int, toleran
     Args:
         columns: Coordinates of the curve, [rows] each; each is scaled to the range 0 to 1 first.
         points: Maximum number of points to keep, at least 2.
-        tolerance: Distance from the chord that is not visible, in the scaled range.
 
     Returns:
         Positions of the kept points, ascending; the first and the last point are always kept.
@@ -29,7 +30,7 @@ def keep_shape(columns: Sequence[npt.NDArray[np.floating]], points: int, toleran
     segments = [_farthest(curve, 0, last)]
     while segments and len(kept) < points:
         distance, middle, first, stop = heapq.heappop(segments)
-        if -distance <= tolerance:
+        if -distance <= _TOLERANCE:
             break
         kept.add(middle)
         for segment in (_farthest(curve, first, middle), _farthest(curve, middle, stop)):

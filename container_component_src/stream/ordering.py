@@ -2,7 +2,6 @@
 
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Iterable
 from operator import attrgetter
 from typing import Literal
 
@@ -22,17 +21,17 @@ class ReorderBuffer:
     Args:
         wait_ns: Nanoseconds of telemetry that a row waits; 0: no time.
         wait_rows: Rows after which it no longer waits; 0: no such number.
+
+    Attributes:
         held: Rows that wait, in order.
         recent: Timestamps of the last rows given back, in order.
     """
 
-    def __init__(
-        self, wait_ns: int = 0, wait_rows: int = 0, held: Iterable[Row] = (), recent: Iterable[int] = ()
-    ) -> None:
+    def __init__(self, wait_ns: int = 0, wait_rows: int = 0) -> None:
         self._wait_ns = wait_ns
         self._wait_rows = wait_rows
-        self.held = list(held)
-        self.recent = deque(recent, maxlen=RECENT_ROWS)
+        self.held: list[Row] = []
+        self.recent = deque[int](maxlen=RECENT_ROWS)
 
     def push(self, row: Row) -> Dropped | None:
         """Take a row; return why it is dropped, or None."""

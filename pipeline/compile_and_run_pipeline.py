@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 if not __package__:  # run as a script, Python looks for packages beside this file only
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-
 SUBMIT_INSTALLATION = "pip install --require-hashes --requirement requirements-submit.txt"
 
 
@@ -29,6 +28,7 @@ try:
     from container_component_src.command_line import run_command
     from container_component_src.errors import InputError
     from container_component_src.names import S3_PREFIXES
+    from container_component_src.processes import PROJECT_ROOT
     from container_component_src.settings import Settings, load_settings
     from container_component_src.steps.parameters import check_parameters
     from container_component_src.steps.shared import Origin
@@ -51,8 +51,6 @@ except ModuleNotFoundError as missing:
 
 if TYPE_CHECKING:
     from pipeline.remote.image_tag import ImageTag
-
-PROJECT_ROOT = Path(__file__).resolve().parents[1]
 
 
 @click.command(context_settings={"max_content_width": 120})

@@ -1,11 +1,9 @@
 """Open the operator's console on the alarms of the last local run, until Ctrl-C: `make console`."""
 
-import json
 import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
@@ -15,15 +13,13 @@ from container_component_src.console.server import serve
 from container_component_src.errors import InputError
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.scoring import scored_frames
+from container_component_src.processes import PROJECT_ROOT
 from container_component_src.settings import load_settings
 from container_component_src.steps.console import CONSOLE_PORT, Console
 from container_component_src.storage import resolve
 from container_component_src.telemetry.payload_log import Payload, write_payloads
 from pipeline.options import HomePath
-from pipeline.run_folders import LAST_RUN, SUMMARY
-
-PROJECT_ROOT = Path(__file__).resolve().parents[1]
-_RUN_FIRST = "run the pipeline to its end with `make run`"
+from pipeline.run_folders import LAST_RUN, RUN_FIRST, last_summary
 
 
 @click.command(context_settings={"max_content_width": 120})
@@ -64,7 +60,7 @@ def last_console(work_dir: Path, port: int, feedback: str = "") -> Console:
     Raises:
         InputError: There is no run, or it has no alarms.
     """
-    artifacts, summary = _artifacts(work_dir), _summary(work_dir)
+    artifacts, summary = _artifacts(work_dir), last_summary(work_dir / LAST_RUN)
     title = summary.get("run", {}).get("origin", {}).get("title", "")
     scored = "scaled_test" in artifacts
     return Console(
@@ -124,18 +120,10 @@ def _artifacts(work_dir: Path) -> dict[str, str]:
     Raises:
         InputError: There is no run, or it has no alarms.
     """
-    artifacts: dict[str, str] = _summary(work_dir)["artifacts"]
+    artifacts: dict[str, str] = last_summary(work_dir / LAST_RUN)["artifacts"]
     if not {"alarms", "calibrated_model"} <= artifacts.keys():
-        raise InputError(f"{work_dir / LAST_RUN}: the last run has no alarms", fix=_RUN_FIRST)
+        raise InputError(f"{work_dir / LAST_RUN}: the last run has no alarms", fix=RUN_FIRST)
     return artifacts
-
-
-def _summary(work_dir: Path) -> dict[str, Any]:
-    file = work_dir / LAST_RUN / SUMMARY
-    if not file.is_file():
-        raise InputError(f"{file}: no such file", fix=_RUN_FIRST)
-    summary: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return summary
 
 
 if __name__ == "__main__":

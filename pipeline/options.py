@@ -9,9 +9,9 @@ import click
 from click.core import ParameterSource
 
 from container_component_src.errors import InputError
+from container_component_src.processes import PROJECT_ROOT
 from container_component_src.values import in_home
 
-PROJECT_ROOT = Path(__file__).resolve().parents[1]
 PIPELINE_FILE = "columbus-eclss-ad-pipeline.yaml"  # also the name that the UI and --upload propose for the pipeline
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

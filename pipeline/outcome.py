@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from container_component_src.processes import PROJECT_ROOT
 from container_component_src.steps.serving import DeployToKserve
-
-PROGRAM = Path(__file__).resolve().parents[1] / "container_component_src" / "main.py"
+from container_component_src.values import PROGRAM
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def service_name(changed: Mapping[str, Any]) -> str:
 
 def query_command(url: str, model_name: str, file: str) -> str:
     """Return a command for a shell in this working directory that has a served model score a file."""
-    program = [from_here(Path(sys.executable)), from_here(PROGRAM)]
+    program = [from_here(Path(sys.executable)), from_here(PROJECT_ROOT / PROGRAM[1])]
     return shlex.join([*program, "query_model", "--url", url, "--model-name", model_name, "--input", file])
 
 

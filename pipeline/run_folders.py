@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from container_component_src.errors import InputError
 from pipeline.history import PastRun, PastStep
 from pipeline.outcome import service_name
 
@@ -17,6 +18,7 @@ SUMMARY = "summary.json"
 PAGE_SUFFIX = ".html"  # by which a browser knows a page; kfp.local names artifacts without a suffix
 LOCK = ".lock"
 KEPT_RUNS = 20
+RUN_FIRST = "run the pipeline to its end with `make run`"
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
@@ -51,6 +53,19 @@ def _adopt(last_run: Path) -> None:
     folder = last_run.parent / RUNS / run_id
     folder.parent.mkdir(exist_ok=True)
     last_run.rename(folder)
+
+
+def last_summary(last_run: Path) -> dict[str, Any]:
+    """Return the summary in the folder of the last run.
+
+    Raises:
+        InputError: There is none.
+    """
+    file = last_run / SUMMARY
+    if not file.is_file():
+        raise InputError(f"{file}: no such file", fix=RUN_FIRST)
+    summary: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return summary
 
 
 def read_runs(*work_dirs: Path) -> list[PastRun]:

@@ -11,13 +11,13 @@ from rich.console import Console
 
 from container_component_src.command_line import run_command
 from container_component_src.errors import InputError
+from container_component_src.processes import PROJECT_ROOT
 from container_component_src.settings import load_settings
 from pipeline.history import PastRun, compare, find_run
 from pipeline.history_table import show_comparison, show_runs
 from pipeline.options import config_option, trust_options
 from pipeline.run_folders import read_runs
 
-PROJECT_ROOT = Path(__file__).resolve().parents[1]
 _SEARCHED = 200  # last runs of a platform among which a compared one is looked for
 _WIDEST = 200  # columns of a table that goes into a file or a pipe
 

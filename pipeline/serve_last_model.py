@@ -18,6 +18,7 @@ from container_component_src.backends.local.processes import LOOPBACK
 from container_component_src.backends.local.serving import running, wait_until_ready
 from container_component_src.command_line import run_command
 from container_component_src.errors import InputError, StepError
+from container_component_src.processes import PROJECT_ROOT
 from container_component_src.serving.deployment.preparation import make_service
 from container_component_src.serving.deployment.service import Service
 from container_component_src.settings import Platform, load_settings
@@ -27,10 +28,7 @@ from container_component_src.telemetry.timestamps import to_iso
 from container_component_src.values import in_home
 from pipeline.options import config_option
 from pipeline.outcome import from_here, query_command, service_name
-from pipeline.run_folders import LAST_RUN, SUMMARY
-
-PROJECT_ROOT = Path(__file__).resolve().parents[1]
-_RUN_FIRST = "run the pipeline to its end with `make run`"
+from pipeline.run_folders import LAST_RUN, RUN_FIRST, SUMMARY, last_summary
 
 
 @click.command(context_settings={"max_content_width": 120})
@@ -68,12 +66,9 @@ def last_model(last_run: Path, name: str, hosting: Hosting | None = None) -> tup
     Raises:
         InputError: There is no run, it has no model, or the model was deleted.
     """
-    summary_file = last_run / SUMMARY
-    if not summary_file.is_file():
-        raise InputError(f"{summary_file}: no such file", fix=_RUN_FIRST)
-    summary = json.loads(summary_file.read_text(encoding="utf-8"))
+    summary = last_summary(last_run)
     if not summary["model"]:
-        raise InputError(f"{summary_file}: the last run {summary['status']} without a model", fix=_RUN_FIRST)
+        raise InputError(f"{last_run / SUMMARY}: the last run {summary['status']} without a model", fix=RUN_FIRST)
     if (changed := summary.get("run", {}).get("parameters")) is not None:
         name = service_name(changed)
     test_set = summary["artifacts"].get("scaled_test", "")

@@ -22,6 +22,7 @@ from rich.console import Console
 from container_component_src.errors import PipelineError
 from container_component_src.limits import SPIN_DEFAULTS
 from container_component_src.maintenance.watchdog import watched
+from container_component_src.processes import PROJECT_ROOT
 from container_component_src.scratch import RUN_ID_VARIABLE
 from container_component_src.steps.serving import DEPLOYMENTS_VARIABLE
 from container_component_src.storage import S3_ENVIRONMENT
@@ -36,7 +37,6 @@ from pipeline.local.summary import RunStatus, RunSummary, summarize, write_summa
 from pipeline.progress import Progress
 from pipeline.steps import StepBoard, StepState, load_pipeline_spec, plan_steps
 
-PROJECT_ROOT = Path(__file__).resolve().parents[2]
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 

@@ -1,13 +1,9 @@
 """Training and scoring on a GPU, and bare loops over rows that it holds."""
 
-import io
-import re
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
-from itertools import pairwise
 from statistics import mean, median
 
 import numpy as np
@@ -15,6 +11,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.floors import seconds_of
+from benchmarks.loops import epoch_seconds
 from benchmarks.results import Detail
 from container_component_src.model.bundle import build
 from container_component_src.model.bundle_info import Architecture
@@ -23,13 +20,11 @@ from container_component_src.model.device_source import CopiedSource, DeviceSour
 from container_component_src.model.device_windows import windows_at
 from container_component_src.model.network import Network
 from container_component_src.model.scoring import RowScorer
-from container_component_src.model.training import fit
 from container_component_src.steps.training import TrainingArguments
 
 CHANNELS, SIGNALS, NOISE = 181, 20, 0.3
 VAL_ROWS, INITIAL_ROWS, SCORED_ROWS = 2_000, 20_000, 65_536
 SAMPLED_MILLISECONDS = 100
-EPOCH_END = re.compile(r"^(\S+) train_loss=", re.MULTILINE)
 WARM_UP_STEPS, LEAST_RUNS, MOST_EPOCHS = 3, 3, 50
 ARGUMENTS = TrainingArguments(train_df_path="none", val_df_path="none", model_output_file="none")
 
@@ -160,11 +155,8 @@ def training_rate(data: Rows, source: RowSource, batch_size: int, expected: floa
     """Return the rows per second of the training loop: of the median epoch without the first, almost no validation."""
     epochs = 2 + max(1, min(MOST_EPOCHS, round(data.seconds * expected / source.rows)))
     changes = {"batch_size": batch_size, "min_epoch_steps": 1, "max_epochs": epochs, "early_stopping_patience": epochs}
-    val, log = TensorSource(data.windows[:VAL_ROWS]), io.StringIO()
-    with redirect_stdout(log):
-        fit(data.network(), source, val, ARGUMENTS.model_copy(update=changes))
-    ends = [datetime.fromisoformat(text) for text in EPOCH_END.findall(log.getvalue())]
-    return source.rows / median((end - start).total_seconds() for start, end in pairwise(ends))
+    val = TensorSource(data.windows[:VAL_ROWS])
+    return source.rows / median(epoch_seconds(data.network(), source, val, ARGUMENTS.model_copy(update=changes)))
 
 
 def scoring(data: Rows, device: torch.device) -> Iterator[Detail]:

@@ -1,6 +1,11 @@
 """Lower bounds for training and inference: bare loops over tensors in memory."""
 
+import io
+import re
+from contextlib import redirect_stdout
+from datetime import datetime
 from functools import partial
+from itertools import pairwise
 
 import torch
 
@@ -8,15 +13,30 @@ from benchmarks.floors import seconds_of
 from benchmarks.stages import BATCH_SIZE, HIDDEN_DIMS, LATENT_DIM, LEARNING_RATE
 from container_component_src.arrays import Float32Array
 from container_component_src.model.bundle import Bundle
+from container_component_src.model.datamodule import RowSource
 from container_component_src.model.hardware import useful_threads
+from container_component_src.model.network import Network
+from container_component_src.model.training import fit
 from container_component_src.model.vae import TimeStampVAE
+from container_component_src.steps.training import TrainingArguments
 from container_component_src.telemetry.dataset import Dataset
+
+_EPOCH_END = re.compile(r"^(\S+) train_loss=", re.MULTILINE)
 
 
 def untrained(channels: int) -> TimeStampVAE:
     """Return an untrained network with the sizes of the measured training."""
     torch.manual_seed(0)
     return TimeStampVAE(channels, LATENT_DIM, HIDDEN_DIMS)
+
+
+def epoch_seconds(network: Network, train: RowSource, val: RowSource, arguments: TrainingArguments) -> list[float]:
+    """Return the seconds of each epoch of the training loop but the first, from the times in its log."""
+    log = io.StringIO()
+    with redirect_stdout(log):
+        fit(network, train, val, arguments)
+    ends = [datetime.fromisoformat(text) for text in _EPOCH_END.findall(log.getvalue())]
+    return [(end - start).total_seconds() for start, end in pairwise(ends)]
 
 
 def train_bare(model: TimeStampVAE, values: Float32Array, epochs: int, threads: int, fused: bool = False) -> None:

@@ -21,10 +21,11 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.measure import high_water_mark
 from benchmarks.request_shapes import V1, V2, Shape, endpoint
 from benchmarks.results import exponent
 from benchmarks.serving import START_SECONDS, make_bundle
-from benchmarks.serving_batches import MODEL
+from benchmarks.serving_batches import MODEL, processor_seconds
 from benchmarks.serving_load import LOOPBACK, Connection
 from container_component_src.backends.local.processes import free_ports
 from container_component_src.backends.local.serving import Server, running, wait_until_ready
@@ -104,28 +105,17 @@ def measure(server: Server, shape: Shape, sizes: Sequence[int], channels: Sequen
     taken = Taken()
     for size in sizes:
         request = endpoint(shape, size, channels, server.port, MODEL)
-        before, level = _processor_seconds(server), server.process.memory_info().rss
+        before, level = processor_seconds(server), server.process.memory_info().rss
         Path(f"/proc/{server.process.pid}/clear_refs").write_text("5", encoding="ascii")  # resets the peak
         with Prober(server.port) as prober:
             status, _ = Connection(request, timeout=600.0).ask()
         taken.statuses.append(status)
         taken.sizes.append(len(request.body))
-        taken.seconds.append(_processor_seconds(server) - before)
-        taken.peaks.append(_peak(server))
+        taken.seconds.append(processor_seconds(server) - before)
+        taken.peaks.append(high_water_mark(server.process.pid))
         taken.grown.append(max(0, taken.peaks[-1] - level))
         taken.probes.append(prober.slowest)
     return taken
-
-
-def _processor_seconds(server: Server) -> float:
-    times = server.process.cpu_times()
-    return float(times.user + times.system)
-
-
-def _peak(server: Server) -> int:
-    lines = Path(f"/proc/{server.process.pid}/status").read_text(encoding="ascii").splitlines()
-    (kibibytes,) = (line.split()[1] for line in lines if line.startswith("VmHWM"))
-    return int(kibibytes) * 1024
 
 
 @click.command()

@@ -18,23 +18,15 @@ ARCHIVE_OPTIONS = {"compression": "zstd", "compression_level": 1}
 SCALED = tuple(f"scaled/{split}" for split in SETS)
 
 
-def _nothing(work: Workspace) -> list[Files]:
-    return []
-
-
-def _no_seconds(work: Workspace) -> dict[str, float]:
-    return {}
-
-
 @dataclass(frozen=True)
 class Stage:
     """One stage of the pipeline."""
 
     name: str
     commands: Callable[[Workspace], Sequence[Command]]  # run one after the other
-    reads: Callable[[Workspace], list[Files]] = _nothing
-    writes: Callable[[Workspace], list[Files]] = _nothing
-    computes: Callable[[Workspace], dict[str, float]] = _no_seconds  # seconds of the floor apart from files
+    reads: Callable[[Workspace], list[Files]] = lambda _: []
+    writes: Callable[[Workspace], list[Files]] = lambda _: []
+    computes: Callable[[Workspace], dict[str, float]] = lambda _: {}  # seconds of the floor apart from files
     details: str = ""  # function that measures parts of the stage
     obsolete: tuple[str, ...] = ()  # folders that no later stage reads
 
@@ -138,10 +130,6 @@ def _calibrate(work: Workspace) -> list[Command]:
     return [["calibrate", *inputs, "--calibrated-model-path", work.path("calibrated")]]
 
 
-def _bare_calibration(work: Workspace) -> dict[str, float]:
-    return _inference(work, "scaled/calibration")
-
-
 def _evaluate(work: Workspace) -> list[Command]:
     inputs = ["--calibration-df-path", work.path("scaled/calibration"), "--test-df-path", work.path("scaled/test")]
     outputs = ["--scores-path", work.path("scores"), "--evaluation-path", work.path("evaluation.json")]
@@ -223,7 +211,7 @@ STAGES = (
         "calibrate",
         _calibrate,
         reads=lambda work: [work.files("scaled/calibration")],
-        computes=_bare_calibration,
+        computes=lambda work: _inference(work, "scaled/calibration"),
     ),
     Stage(
         "run_evaluation",

@@ -1,9 +1,5 @@
 """Comparison of the training loop with a bare loop, and of drawing batches with drawing single rows."""
 
-import io
-import re
-from contextlib import redirect_stdout
-from datetime import datetime
 from functools import partial
 from itertools import islice
 from statistics import median
@@ -15,7 +11,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from benchmarks.data_details import first_rows, median_ratio
 from benchmarks.floors import seconds_of
-from benchmarks.loops import train_bare, untrained
+from benchmarks.loops import epoch_seconds, train_bare, untrained
 from benchmarks.results import Detail
 from benchmarks.stages import training_arguments
 from benchmarks.workspace import Workspace
@@ -23,14 +19,12 @@ from container_component_src.arrays import Float32Array
 from container_component_src.limits import usable_cores
 from container_component_src.model.datamodule import Shard, TensorSource
 from container_component_src.model.hardware import useful_threads
-from container_component_src.model.training import fit
 from container_component_src.steps.training import TrainingArguments
 from container_component_src.telemetry.dataset import Dataset
 
 REPEATS = 5
 ROWS = 1_000_000  # at most; more rows would give the same result for rows in memory
 PER_ROW_ROWS, PER_ROW_BATCH = 50_000, 32
-_EPOCH_END = re.compile(r"^(\S+) train_loss=", re.MULTILINE)
 
 
 def training(work: Workspace) -> list[Detail]:
@@ -97,13 +91,10 @@ def _data_path(values: Float32Array) -> list[Detail]:
 
 def _epoch_seconds(values: Float32Array, arguments: TrainingArguments) -> float:
     """Return the seconds between the ends of two epochs of the training loop, with almost no validation."""
-    log = io.StringIO()
-    with redirect_stdout(log):
-        two = arguments.model_copy(update={"max_epochs": 2, "early_stopping_patience": 2})
-        rows = torch.from_numpy(values)
-        fit(untrained(values.shape[1]), TensorSource(rows), TensorSource(rows[:1]), two)
-    ends = [datetime.fromisoformat(text) for text in _EPOCH_END.findall(log.getvalue())]
-    return (ends[1] - ends[0]).total_seconds()
+    two = arguments.model_copy(update={"max_epochs": 2, "early_stopping_patience": 2})
+    rows = torch.from_numpy(values)
+    (seconds,) = epoch_seconds(untrained(values.shape[1]), TensorSource(rows), TensorSource(rows[:1]), two)
+    return seconds
 
 
 class _Rows(TorchDataset[Tensor]):

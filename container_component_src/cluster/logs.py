@@ -53,15 +53,7 @@ def read_log(cluster: Cluster, pod: str, container: str, lines: int, previous: b
 def last_lines(
     cluster: Cluster, pod: str, container: str, count: int = SHOWN_LINES, previous: bool = False
 ) -> list[str]:
-    """Return the last nonempty lines of a container's log, or why the log cannot be read.
-
-    Args:
-        cluster: Cluster of the pod.
-        pod: Name of the pod.
-        container: Name of the container.
-        count: Maximum number of lines.
-        previous: Whether to read the log from before the container's last restart.
-    """
+    """Return the last nonempty lines of a container's log, or why the log cannot be read; see `read_log`."""
     try:
         text = read_log(cluster, pod, container, 10 * count, previous)
     except StepError as error:  # the caller reports the failure of the pod

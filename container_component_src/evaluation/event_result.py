@@ -35,15 +35,18 @@ class SimilarEvent(Frozen):
     similarity: Fraction
 
 
-class EventResult(Frozen):
-    """One anomaly with rows in the test data."""
-
+class _Event(Frozen):
     id: str
     symbol: str
     title: str
     start: int  # nanoseconds since 1970 UTC
     end: int  # exclusive
     rows: int
+
+
+class EventResult(_Event):
+    """One anomaly with rows in the test data."""
+
     detected: bool  # whether it overlaps an alarm of the model
     delay_s: Finite | None  # from its start until its first alarm is raised; negative if that was before
     alarms: int  # that overlap it
@@ -56,14 +59,8 @@ class EventResult(Frozen):
     similar: tuple[SimilarEvent, ...] = ()  # most similar first
 
 
-class RareNominalEvent(Frozen):
+class RareNominalEvent(_Event):
     """One event with rows in the test data that operators judged as normal, but rare."""
 
-    id: str
-    symbol: str
-    title: str
-    start: int  # nanoseconds since 1970 UTC
-    end: int  # exclusive
-    rows: int
     alarms: int  # that overlap it
     peak_score: Finite  # largest smoothed score

@@ -227,8 +227,7 @@ def _shell_heater(grid: Grid, drivers: Drivers) -> Signals:
     cold = 0.55 - grid.lag(drivers.sun, 1200) - 0.00025 * (drivers.payload_power - 500)
     cold = cold + 0.15 * np.sin(2 * np.pi * grid.time_s / BETA_CYCLE_S + 1)
     share_on = 0.5 + 0.5 * np.tanh(14 * cold)
-    shell = 18.5 + 2.2 * grid.lag(drivers.sun + 0.45 * share_on, 2700) + 0.3 * grid.noise("shell", 6 * 3600)
-    return {"heater_current": 1.55 * share_on * drivers.bus_voltage / NOMINAL_VOLTAGE, "shell_temp": shell}
+    return {"heater_current": 1.55 * share_on * drivers.bus_voltage / NOMINAL_VOLTAGE}
 
 
 def saturation_pressure(temperature: Float64Array) -> Float64Array:

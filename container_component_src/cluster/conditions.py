@@ -15,6 +15,11 @@ def is_true(found: Manifest, condition: str) -> bool:
     return condition_of(found, condition).get("status") == "True"
 
 
+def has_failed(found: Manifest) -> bool:
+    """Return whether an object has failed, so that it cannot be adopted."""
+    return is_true(found, "Failed")
+
+
 def condition_of(found: Manifest, condition: str) -> Manifest:
     """Return a condition with its status, reason and message, or an empty dict if the controller has not set it."""
     conditions: list[Manifest] = found.get("status", {}).get("conditions") or []

@@ -12,7 +12,7 @@ from container_component_src.backends.kubernetes.pod_failures import PodFailures
 from container_component_src.backends.kubernetes.pytorch_job_manifest import DEADLINE_MARGIN
 from container_component_src.backends.kubernetes.train_job_manifest import NODE, manifest, runtime
 from container_component_src.cluster.access import Cluster, Manifest
-from container_component_src.cluster.conditions import condition_of, is_true, states
+from container_component_src.cluster.conditions import condition_of, has_failed, is_true, states
 from container_component_src.cluster.kinds import TRAIN_JOB, TRAINING_RUNTIME
 from container_component_src.cluster.logs import follow_log, list_pods
 from container_component_src.cluster.owned_objects import owned_object
@@ -28,39 +28,28 @@ FIRST_POD = f"{{}}-{NODE}-0-0"  # start of the name of the first pod, given the 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class TrainJobTrainer:
-    """Trains as a TrainJob of Kubeflow Trainer, with a TrainingRuntime of its own."""
+def train(context: JobContext, job: TrainingJob) -> None:
+    """Run a training as a TrainJob, with a TrainingRuntime of its own, until it ends.
 
-    context: JobContext
+    The output of the first pod appears on stdout as it comes.
 
-    def train(self, job: TrainingJob) -> None:
-        """Run a training until it ends; the output of the first pod appears on stdout as it comes.
-
-        Raises:
-            InputError: The job cannot be built from these options, or a pod refused its input.
-            StepError: The API refused something, a pod failed, or the job took too long or was deleted.
-        """
-        cluster, step, pods = self.context.cluster, self.context.step, self.context.pods
-        description, wanted = runtime(step, pods, job), manifest(step, pods, job)
-        name = wanted["metadata"]["name"]
-        with (
-            owned_object(
-                cluster, step, TRAINING_RUNTIME, description, lambda _: False, resumable=True, users=[TRAIN_JOB]
-            ),
-            owned_object(cluster, step, TRAIN_JOB, wanted, _has_failed, resumable=True),
-        ):
-            logger.info("TrainJob %s: %d nodes", name, job.arguments.num_gpu_nodes)
-            with follow_log(cluster, partial(_first_pod, cluster, name), NODE, click.echo):
-                watch = _Watch(cluster, name)
-                failed = watch.wait(job)
-            if failed:
-                raise watch.error(failed)
-
-
-def _has_failed(found: Manifest) -> bool:
-    """Return whether a job has failed, so that it cannot be adopted."""
-    return is_true(found, "Failed")
+    Raises:
+        InputError: The job cannot be built from these options, or a pod refused its input.
+        StepError: The API refused something, a pod failed, or the job took too long or was deleted.
+    """
+    cluster, step, pods = context.cluster, context.step, context.pods
+    description, wanted = runtime(step, pods, job), manifest(step, pods, job)
+    name = wanted["metadata"]["name"]
+    with (
+        owned_object(cluster, step, TRAINING_RUNTIME, description, lambda _: False, resumable=True, users=[TRAIN_JOB]),
+        owned_object(cluster, step, TRAIN_JOB, wanted, has_failed, resumable=True),
+    ):
+        logger.info("TrainJob %s: %d nodes", name, job.arguments.num_gpu_nodes)
+        with follow_log(cluster, partial(_first_pod, cluster, name), NODE, click.echo):
+            watch = _Watch(cluster, name)
+            failed = watch.wait(job)
+        if failed:
+            raise watch.error(failed)
 
 
 def _pods(cluster: Cluster, job: str) -> list[Any]:
@@ -109,7 +98,7 @@ class _Watch:
         for found in states(self.cluster, TRAIN_JOB, self.name, timeout, f"TrainJob {self.name} to end", fix=fix):
             if is_true(found, "Complete"):
                 return None
-            if _has_failed(found):
+            if has_failed(found):
                 return found
             suspended = is_true(found, "Suspended")  # a queue holds it back, as long as it takes
             if not suspended:

@@ -2,17 +2,12 @@
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from container_component_src.backends.kubernetes.context import JobContext
 from container_component_src.cluster.access import Cluster, Manifest
 from container_component_src.cluster.kinds import PYTORCH_JOB, TRAIN_JOB
 from container_component_src.errors import StepError
 from container_component_src.steps.training import TrainingApi, TrainingJob
-
-if TYPE_CHECKING:
-    from container_component_src.backends.kubernetes.pytorch_job import PyTorchJobTrainer
-    from container_component_src.backends.kubernetes.train_job import TrainJobTrainer
 
 # ruff: noqa: PLC0415 - a method imports its libraries when it is called
 
@@ -48,18 +43,15 @@ class KubernetesTrainer:
         Raises:
             StepError: The cluster has neither kind of job.
         """
-        self._trainer(job.training_api).train(job)
-
-    def _trainer(self, api: TrainingApi) -> "PyTorchJobTrainer | TrainJobTrainer":
-        if api is TrainingApi.AUTO:
-            api = choose(self.context.cluster)
+        api = job.training_api if job.training_api is not TrainingApi.AUTO else choose(self.context.cluster)
         if api is TrainingApi.TRAIN_JOB:
-            from container_component_src.backends.kubernetes.train_job import TrainJobTrainer
+            from container_component_src.backends.kubernetes import train_job
 
-            return TrainJobTrainer(self.context)
-        from container_component_src.backends.kubernetes.pytorch_job import PyTorchJobTrainer
+            train_job.train(self.context, job)
+        else:
+            from container_component_src.backends.kubernetes import pytorch_job
 
-        return PyTorchJobTrainer(self.context)
+            pytorch_job.train(self.context, job)
 
 
 def choose(cluster: Cluster) -> TrainingApi:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from container_component_src.backends.kubernetes import pytorch_job
-from container_component_src.backends.kubernetes.pytorch_job import PyTorchJobTrainer
 from container_component_src.backends.kubernetes.pytorch_job_manifest import manifest
 from container_component_src.cluster import owned_objects
 from container_component_src.cluster.access import Cluster, TransientError
@@ -34,7 +33,7 @@ FAILED = condition("Failed")
 
 
 def train(cluster: Cluster, step: Step, wanted: TrainingJob) -> None:
-    PyTorchJobTrainer(context(cluster, step)).train(wanted)
+    pytorch_job.train(context(cluster, step), wanted)
 
 
 @pytest.fixture

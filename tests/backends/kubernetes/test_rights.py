@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from container_component_src.backends.kubernetes import dask, pytorch_job_manifest, train_job_manifest, tuning_manifest
-from container_component_src.backends.kubernetes.train_job import TrainJobTrainer
+from container_component_src.backends.kubernetes import (
+    dask,
+    pytorch_job_manifest,
+    train_job,
+    train_job_manifest,
+    tuning_manifest,
+)
 from container_component_src.backends.kubernetes.training import KubernetesTrainer
 from container_component_src.backends.kubernetes.tuning import KatibTuner
 from container_component_src.cluster import conditions, owned_objects
@@ -60,7 +65,7 @@ def test_all_granted_rights_are_used(
     with playing(trainer_controller.Trainer(emulator)):
         emulator.put("TrainingRuntime", owned_objects.with_digest(train_job_manifest.runtime(step, PODS, job())))
         emulator.put("TrainJob", owned_objects.with_digest(train_job_manifest.manifest(step, PODS, job())))
-        TrainJobTrainer(context(cluster, retried)).train(job())
+        train_job.train(context(cluster, retried), job())
     with playing(katib_controller.Katib(emulator)):
         emulator.put("Experiment", owned_objects.with_digest(tuning_manifest.manifest(step, PODS, experiment())))
         KatibTuner(context(cluster, retried)).tune(experiment())

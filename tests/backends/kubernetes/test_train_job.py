@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import pytest
 
 from container_component_src.backends.kubernetes import train_job
-from container_component_src.backends.kubernetes.train_job import TrainJobTrainer
 from container_component_src.backends.kubernetes.train_job_manifest import manifest, runtime
 from container_component_src.cluster import owned_objects
 from container_component_src.cluster.access import Cluster
@@ -32,7 +31,7 @@ SECOND = ("step-pod-2", "00000000-0000-4000-8000-0000000000bb")
 
 
 def train(cluster: Cluster, step: Step, wanted: TrainingJob) -> None:
-    TrainJobTrainer(context(cluster, step)).train(wanted)
+    train_job.train(context(cluster, step), wanted)
 
 
 @pytest.fixture

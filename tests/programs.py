@@ -4,6 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
+import psutil
 import pytest
 
 SYSTEM_PROGRAMS = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin"))
@@ -17,3 +18,8 @@ def program(name: str) -> Path:
     if os.environ.get("CI"):
         pytest.fail(f"{name} is not installed. CI has to run this test: install Debian's package.")
     pytest.skip(f"{name} is not installed")
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process has not ended; one whose parent ended first may stay as a zombie."""
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE

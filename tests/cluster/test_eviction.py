@@ -1,5 +1,6 @@
 """Tests of a stopped step: its object is deleted, or kept if the step is evicted."""
 
+import signal
 from dataclasses import replace
 from typing import Any
 
@@ -46,6 +47,12 @@ def test_workflow_in_another_namespace_is_not_an_owner(cluster: Cluster, of_work
 
 
 EVICTED: dict[str, Any] = {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}
+
+
+def evict(emulator: Emulator, step: Step) -> None:
+    """Stop this process as the eviction of its pod does."""
+    emulator.patch("Pod", step.pod_name, EVICTED)
+    signal.raise_signal(signal.SIGTERM)
 
 
 @pytest.mark.parametrize(

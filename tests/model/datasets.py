@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from container_component_src.arrays import Float32Array
+from container_component_src.model.datamodule import RowSource, Shard
 from container_component_src.steps.data import ScalerType
 from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter
@@ -18,6 +19,12 @@ def make_values(rows: int, seed: int, channels: int = len(CHANNELS)) -> Float32A
     generator = np.random.default_rng(seed)
     signals = generator.standard_normal((rows, 2)) @ np.random.default_rng(0).standard_normal((2, channels))
     return (signals + 0.3 * generator.standard_normal((rows, channels))).astype(np.float32)
+
+
+def epoch_of(source: RowSource, batch_size: int, shard: Shard, seed: int = 0, epoch: int = 0) -> list[list[int]]:
+    """Return the row numbers of each batch."""
+    blocks = source.shuffled(batch_size, seed, epoch, shard)
+    return [[int(value) for value in batch[:, 0]] for block in blocks for batch in block]
 
 
 def write_dataset(

@@ -18,17 +18,11 @@ from container_component_src.model.datamodule import (
     load_values,
 )
 from container_component_src.telemetry.dataset import Dataset
-from tests.model.datasets import CHANNELS, make_values, write_dataset
+from tests.model.datasets import CHANNELS, epoch_of, make_values, write_dataset
 
 
 def numbered(rows: int) -> TensorSource:
     return TensorSource(torch.arange(rows, dtype=torch.float32).reshape(-1, 1))
-
-
-def epoch_of(source: TensorSource, batch_size: int, shard: Shard, seed: int = 0, epoch: int = 0) -> list[list[int]]:
-    """Return the row numbers of each batch."""
-    blocks = source.shuffled(batch_size, seed, epoch, shard)
-    return [[int(value) for value in batch[:, 0]] for block in blocks for batch in block]
 
 
 @given(

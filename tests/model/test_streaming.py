@@ -11,8 +11,7 @@ from container_component_src.model.datamodule import Shard
 from container_component_src.model.streaming import StreamingSource
 from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter
-
-SECOND = 10**9
+from tests.model.datasets import SECOND, epoch_of
 
 
 def numbered(folder: Path, partition_rows: Sequence[int]) -> Dataset:
@@ -25,12 +24,6 @@ def numbered(folder: Path, partition_rows: Sequence[int]) -> Dataset:
             writer.write(Frame(numbers * SECOND, numbers.astype(np.float32).reshape(-1, 1)))
             start += rows
         return writer.commit()
-
-
-def epoch_of(source: StreamingSource, batch_size: int, shard: Shard, seed: int = 0, epoch: int = 0) -> list[list[int]]:
-    """Return the row numbers of each batch."""
-    blocks = source.shuffled(batch_size, seed, epoch, shard)
-    return [[int(value) for value in batch[:, 0]] for block in blocks for batch in block]
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,9 +1,9 @@
 """Streams of telemetry for the tests of several modules, and what a batch finds in the same rows."""
 
 import asyncio
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,27 @@ from container_component_src.steps.serving import QueryModel
 from container_component_src.steps.streaming import ScoreStream
 from container_component_src.stream.scoring import StreamScorer
 from container_component_src.stream.sinks import FileSink
-from container_component_src.stream.source import Source
+from container_component_src.stream.source import Message, Source
 from container_component_src.stream.stream import Stream
 from container_component_src.telemetry.timestamps import to_iso
 from tests.helpers import TIME
 from tests.serving.bundles import CHANNELS
+
+
+class CrashError(Exception):
+    """The process is gone."""
+
+
+def kill_after(messages: int, source: Source) -> None:
+    """Let the process of a source be gone after some messages; a negative number: never."""
+    process, left = source.processed, itertools.count(messages, -1)
+
+    def processed(message: Message) -> None:
+        if not next(left):
+            raise CrashError
+        process(message)
+
+    source.processed = processed  # type: ignore[method-assign]
 
 
 def line(timestamp: int, values: Sequence[float], **more: object) -> bytes:
@@ -86,7 +102,7 @@ def assert_events_in_order(path: Path) -> None:
 def pieces(rows: Sequence[bytes], cuts: Sequence[int]) -> Iterator[list[bytes]]:
     """The rows between cuts."""
     bounds = [0, *sorted(cuts), len(rows)]
-    for first, stop in pairwise(bounds):
+    for first, stop in itertools.pairwise(bounds):
         yield list(rows[first:stop])
 
 

@@ -16,11 +16,10 @@ from container_component_src.steps.calibration import Smoothing
 from container_component_src.steps.streaming import ScoreStream
 from container_component_src.stream.brokers import Login, Topic
 from container_component_src.stream.kafka import KafkaSink, KafkaSource
-from container_component_src.stream.source import Message
 from tests.serving.local_client import LocalClient
 from tests.serving.models import make_model
 from tests.serving.reference_alarms import RULE, telemetry
-from tests.stream.streams import batch_alarms, last_events, lines, stream_of
+from tests.stream.streams import CrashError, batch_alarms, kill_after, last_events, lines, stream_of
 
 LOGIN = Login("stream", "eclss", "secret", "SCRAM-SHA-512")
 TOPIC = Topic("kafka", "a:1,b:2", "rows")
@@ -114,22 +113,6 @@ def broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
     return found
 
 
-class CrashError(Exception):
-    """The process is gone."""
-
-
-class Killed(KafkaSource):
-    """A source whose process is gone after some messages."""
-
-    left = -1
-
-    def processed(self, message: Message) -> None:
-        if not self.left:
-            raise CrashError
-        self.left -= 1
-        super().processed(message)
-
-
 def alternating(rows: Iterable[bytes]) -> list[list[bytes | None]]:
     partitions: list[list[bytes | None]] = [[], []]
     for number, row in enumerate(rows):
@@ -150,8 +133,8 @@ def test_offsets_of_the_state_count(refuses_commits: bool, broker: Broker, tmp_p
     )  # fmt: skip
 
     async def run(left: int) -> dict[str, int]:
-        source = Killed(TOPIC, LOGIN, 1000)
-        source.left = left
+        source = KafkaSource(TOPIC, LOGIN, 1000)
+        kill_after(left, source)
         stream = stream_of(options, source, LocalClient(model))
         running = asyncio.create_task(stream.run())
         while not running.done() and stream.counts.totals["rows"] < len(rows) - 30:

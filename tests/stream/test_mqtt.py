@@ -21,13 +21,12 @@ from container_component_src.steps.streaming import ScoreStream
 from container_component_src.stream.brokers import Login, Topic
 from container_component_src.stream.mqtt import MqttSink, MqttSource
 from container_component_src.stream.persistence import persist
-from container_component_src.stream.source import Message
 from tests.programs import program
 from tests.serving.local_client import LocalClient
 from tests.serving.models import make_model
 from tests.serving.reference_alarms import RULE, telemetry
 from tests.stream.mosquitto import broker, client, publish
-from tests.stream.streams import batch_alarms, last_events, lines, stream_of
+from tests.stream.streams import CrashError, batch_alarms, kill_after, last_events, lines, stream_of
 
 LOGIN = Login("stream")
 
@@ -42,22 +41,6 @@ def port(tmp_path: Path) -> Iterator[int]:
 
 def topic(port: int, name: str = "eclss/rows", scheme: str = "mqtt") -> Topic:
     return Topic(scheme, f"{LOOPBACK}:{port}", name)
-
-
-class CrashError(Exception):
-    """The process is gone."""
-
-
-class Killed(MqttSource):
-    """A source whose process is gone after some rows."""
-
-    left = 0
-
-    def processed(self, message: Message) -> None:
-        if not self.left:
-            raise CrashError
-        self.left -= 1
-        super().processed(message)
 
 
 async def until(happened: Callable[[], bool]) -> None:
@@ -118,8 +101,8 @@ def test_rows_that_are_not_part_of_the_state_come_again(port: int, tmp_path: Pat
     subscribe(port)
     publish(port, "eclss/rows", rows[:150])
     for left in (40, 70):
-        source = Killed(topic(port), LOGIN, 10)
-        source.left = left
+        source = MqttSource(topic(port), LOGIN, 10)
+        kill_after(left, source)
         with pytest.raises(CrashError):
             asyncio.run(run_until(options, source, model, len(rows)))
     publish(port, "eclss/rows", rows[150:])

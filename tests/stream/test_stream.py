@@ -23,13 +23,18 @@ from tests.serving.local_client import LocalClient
 from tests.serving.models import DEAD_AFTER, make_model
 from tests.serving.protocols import AnomalyModel
 from tests.serving.reference_alarms import RULE, SECOND, telemetry
-from tests.stream.streams import assert_events_in_order, batch_alarms, last_events, line, lines, run, stream_of
+from tests.stream.streams import (
+    CrashError,
+    assert_events_in_order,
+    batch_alarms,
+    last_events,
+    line,
+    lines,
+    run,
+    stream_of,
+)
 
 ROWS = 160
-
-
-class CrashError(Exception):
-    """The process is gone."""
 
 
 class ListSource(Source):

@@ -1,6 +1,5 @@
 """Training end to end against an emulated cluster where a thread plays the training operator."""
 
-import signal
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -24,7 +23,7 @@ from tests.backends.kubernetes.stopping import stop_when
 from tests.backends.kubernetes.test_pytorch_job_manifest import job
 from tests.backends.kubernetes.training_operator import UNSCHEDULABLE, TrainingOperator, container
 from tests.cluster.emulator import NAMESPACE, Emulator
-from tests.cluster.test_eviction import EVICTED, WORKFLOW
+from tests.cluster.test_eviction import evict
 from tests.helpers import Invoke, write_dataset
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
@@ -241,20 +240,15 @@ def test_a_master_that_does_not_start_or_is_unreachable_fails_the_step(
     assert len(operator.handled) == 1
 
 
-@pytest.mark.usefixtures("sigterm")
+@pytest.mark.usefixtures("of_workflow", "sigterm")
 def test_the_job_of_an_evicted_step_is_left_to_the_next_attempt(
     cluster: Cluster, step: Step, operator: TrainingOperator, emulator: Emulator
 ) -> None:
     operator.idle = True
-    emulator.put("Workflow", {"metadata": {"name": "run-1", "uid": "workflow-uid"}, "spec": {}})
-    pod = {"name": step.pod_name, "uid": step.pod_uid, "ownerReferences": [{**WORKFLOW, "controller": True}]}
-    emulator.put("Pod", {"metadata": pod, "status": {"phase": "Running"}})
-
-    def evict() -> None:
-        emulator.patch("Pod", step.pod_name, EVICTED)
-        signal.raise_signal(signal.SIGTERM)
-
-    when(lambda: operator.handled and emulator.log(f"{the_job(emulator)}-master-0").text == EPOCHS, evict)
+    when(
+        lambda: operator.handled and emulator.log(f"{the_job(emulator)}-master-0").text == EPOCHS,
+        lambda: evict(emulator, step),
+    )
     with pytest.raises(SystemExit):
         train(cluster, step, job())
     name = the_job(emulator)

@@ -1,7 +1,6 @@
 """Training end to end against an emulated cluster where a thread plays Kubeflow Trainer."""
 
 import logging
-import signal
 import threading
 from collections.abc import Iterator
 
@@ -22,7 +21,7 @@ from tests.backends.kubernetes.test_pytorch_job_manifest import job
 from tests.backends.kubernetes.trainer_controller import COMPLETE, Trainer, pod_of
 from tests.backends.kubernetes.training_operator import UNSCHEDULABLE
 from tests.cluster.emulator import Emulator
-from tests.cluster.test_eviction import EVICTED, WORKFLOW
+from tests.cluster.test_eviction import evict
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
 EPOCHS = "".join(f"epoch {number}\n" for number in range(5))
@@ -132,20 +131,15 @@ def test_a_suspended_job_may_wait_for_its_queue(
     assert True not in checked
 
 
-@pytest.mark.usefixtures("sigterm")
+@pytest.mark.usefixtures("of_workflow", "sigterm")
 def test_the_job_of_an_evicted_step_is_left_to_the_next_attempt(
     cluster: Cluster, step: Step, trainer: Trainer, emulator: Emulator
 ) -> None:
     trainer.idle = True
-    emulator.put("Workflow", {"metadata": {"name": "run-1", "uid": "workflow-uid"}, "spec": {}})
-    pod = {"name": step.pod_name, "uid": step.pod_uid, "ownerReferences": [{**WORKFLOW, "controller": True}]}
-    emulator.put("Pod", {"metadata": pod, "status": {"phase": "Running"}})
-
-    def evict() -> None:
-        emulator.patch("Pod", step.pod_name, EVICTED)
-        signal.raise_signal(signal.SIGTERM)
-
-    when(lambda: trainer.handled and emulator.log(pod_of(the_job(emulator), 0)).text == EPOCHS, evict)
+    when(
+        lambda: trainer.handled and emulator.log(pod_of(the_job(emulator), 0)).text == EPOCHS,
+        lambda: evict(emulator, step),
+    )
     with pytest.raises(SystemExit):
         train(cluster, step, job())
     assert set(emulator.objects("TrainingRuntime")) == {the_job(emulator)}

@@ -7,12 +7,11 @@ the job: the others are deleted a second later, and all end within their grace p
 """
 
 import threading
-import time
 from dataclasses import dataclass, field
 from typing import Any
 
 from tests.backends.kubernetes.katib_controller import condition
-from tests.backends.kubernetes.training_operator import container, ended
+from tests.backends.kubernetes.training_operator import container, ended, wait_for_looks, write_epochs
 from tests.cluster.emulator import Emulator
 
 Manifest = dict[str, Any]
@@ -86,7 +85,7 @@ class Trainer:
             return
         if self.overdue:
             self.remove_pods(name)
-            self.wait_for_looks(LOOKS)
+            wait_for_looks(self.emulator, self.stopped, LOOKS)
             self.patch(name, [ended_as("Failed", "DeadlineExceeded", "job was active too long")])
         elif any(self.exit_codes.values()) or self.killed or self.deleted or self.unseen:
             self.fail(name)
@@ -97,12 +96,7 @@ class Trainer:
 
     def write_log(self, name: str) -> None:
         """Let the first pod write line by line."""
-        log = self.emulator.log(pod_of(name, 0))
-        log.open = True
-        for number in range(self.lines):
-            log.text += f"epoch {number}\n"
-            time.sleep(0.02)
-        log.open = self.idle
+        write_epochs(self.emulator.log(pod_of(name, 0)), self.lines, self.idle)
 
     def fail(self, name: str) -> None:
         """End the pods that fail, and the job somewhat later, with all pods but one of those."""
@@ -111,7 +105,7 @@ class Trainer:
         kept = sorted({*self.exit_codes, *self.killed})
         for rank in kept:
             self.end_pod(name, rank)
-        self.wait_for_looks(LOOKS)
+        wait_for_looks(self.emulator, self.stopped, LOOKS)
         self.remove_pods(name, *(pod_of(name, rank) for rank in kept))
         message = f"jobset failed due to one or more job failures (first failed job: {name}-node-0)"
         self.patch(name, [ended_as("Failed", "FailedJobs", message)], failed=1)
@@ -123,16 +117,6 @@ class Trainer:
         for pod in sorted(pods, key=lambda pod: pod not in by_others):
             deleted = {"deletionTimestamp": f"2026-01-01T00:00:{0 if pod in by_others else 1:02d}Z"}
             self.emulator.patch("Pod", pod, {"metadata": deleted})
-
-    def wait_for_looks(self, count: int) -> None:
-        """Wait until the step has listed the pods a number of times."""
-
-        def looks() -> int:
-            return sum(path.endswith("/pods") for _, path in self.emulator.requests())
-
-        before = looks()
-        while looks() < before + count and not self.stopped.wait(0.01):
-            pass
 
     def end_pod(self, name: str, rank: int) -> None:
         """End a pod with its exit code, or as Kubernetes does."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.backends.kubernetes.katib_controller import condition
+from tests.cluster.emulated_objects import Log
 from tests.cluster.emulator import Emulator
 
 Manifest = dict[str, Any]
@@ -37,6 +38,26 @@ def ended(code: int, second: int, reason: str = "Error") -> Manifest:
         "reason": reason if code else "Completed",
         "finishedAt": f"2026-01-01T00:00:{second:02d}Z",
     }
+
+
+def wait_for_looks(emulator: Emulator, stopped: threading.Event, count: int) -> None:
+    """Wait until the step has listed the pods a number of times, or until the controller is stopped."""
+
+    def looks() -> int:
+        return sum(path.endswith("/pods") for _, path in emulator.requests())
+
+    before, deadline = looks(), time.monotonic() + _TIMEOUT
+    while looks() < before + count and time.monotonic() < deadline and not stopped.wait(0.01):
+        pass
+
+
+def write_epochs(log: Log, lines: int, goes_on: bool) -> None:
+    """Write a log line by line."""
+    log.open = True
+    for number in range(lines):
+        log.text += f"epoch {number}\n"
+        time.sleep(0.02)
+    log.open = goes_on
 
 
 @dataclass
@@ -96,12 +117,7 @@ class TrainingOperator:
 
     def write_log(self, name: str) -> None:
         """Let the master write line by line."""
-        log = self.emulator.log(f"{name}-{MASTER}")
-        log.open = True
-        for number in range(self.lines):
-            log.text += f"epoch {number}\n"
-            time.sleep(0.02)
-        log.open = self.idle
+        write_epochs(self.emulator.log(f"{name}-{MASTER}"), self.lines, self.idle)
 
     def refuse(self, name: str) -> None:
         """Report only in an event that a pod is refused."""
@@ -120,21 +136,11 @@ class TrainingOperator:
 
     def give_up(self, name: str, conditions: list[Manifest]) -> None:
         """Let the first worker fail that waits for the master, once the step has seen the pods."""
-        self.wait_for_looks(2)
+        wait_for_looks(self.emulator, self.stopped, 2)
         end = container("init-pytorch", terminated=ended(1, 1))
         self.emulator.log(f"{name}-worker-0").text = INIT_LOG
         self.change_pod(f"{name}-worker-0", {"phase": "Failed", "initContainerStatuses": [end]})
         self.fail(name, conditions, "worker-0")
-
-    def wait_for_looks(self, count: int) -> None:
-        """Wait until the step has listed the pods a number of times."""
-
-        def looks() -> int:
-            return sum(path.endswith("/pods") for _, path in self.emulator.requests())
-
-        before, deadline = looks(), time.monotonic() + _TIMEOUT
-        while looks() < before + count and time.monotonic() < deadline and not self.stopped.is_set():
-            time.sleep(0.01)
 
     def end(self, name: str, pods: list[str]) -> None:
         """End the pods and set the status of the job."""

@@ -13,6 +13,7 @@ from container_component_src.steps.training import TrainingArguments
 from container_component_src.steps.tuning import Experiment, SearchSpace
 from container_component_src.tuning.experiment import TrialState, TuningResult
 from container_component_src.values import validated
+from tests.programs import is_running
 
 SPACE = SearchSpace.model_validate(
     {"latent_dims": [4, 8, 16], "hidden_dims": ["16,8"], "betas": [1.0], "lrs": [1e-3, 1e-2], "batch_sizes": [32]}
@@ -129,11 +130,6 @@ def test_the_objective_of_a_failed_trial_is_ignored() -> None:
     result = LocalTuner(program(body)).tune(experiment(algorithm="grid", max_trials=2, max_failed_trials=1))
     assert [trial.state.value for trial in result.trials] == ["failed", "succeeded"]
     assert result.best.objective == 0.01
-
-
-def is_running(pid: int) -> bool:
-    """Whether a process has not ended; one whose parent ended first may stay as a zombie."""
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
 @pytest.mark.slow

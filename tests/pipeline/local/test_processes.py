@@ -4,10 +4,10 @@ import threading
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from pipeline.local.processes import ProcessLauncher, RunInterruptedError, last_lines
+from tests.programs import is_running
 
 
 def launcher(directory: Path, grace_seconds: float = 5.0) -> ProcessLauncher:
@@ -16,10 +16,6 @@ def launcher(directory: Path, grace_seconds: float = 5.0) -> ProcessLauncher:
 
 def python(code: str) -> list[str]:
     return [sys.executable, "-c", code]
-
-
-def is_alive(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
 def test_output_and_exit_code(tmp_path: Path) -> None:
@@ -47,7 +43,7 @@ def test_process_left_behind_by_a_command_that_ended_is_stopped(tmp_path: Path) 
     code = "import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']).pid)"
     result = launcher(tmp_path).run(python(code), tmp_path / "log", {})
     assert result.exit_code == 0
-    assert not is_alive(int((tmp_path / "log").read_text()))
+    assert not is_running(int((tmp_path / "log").read_text()))
 
 
 @pytest.mark.parametrize("handler", ["lambda *_: (print('stopped', flush=True), sys.exit(0))", "signal.SIG_IGN"])
@@ -69,7 +65,7 @@ def test_interruption_sends_sigterm_before_sigkill(tmp_path: Path, handler: str)
         runs.run(python(code), log, {})
     thread.join()
     pid, *rest = log.read_text().split()
-    assert not is_alive(int(pid))
+    assert not is_running(int(pid))
     assert rest == ([] if "SIG_IGN" in handler else ["stopped"])
 
 

@@ -60,6 +60,8 @@ notebook: $(VENV)/.jupyter ## Install Jupyter and open the notebooks in a browse
 
 # Test processes share the cores: each computes in one thread.
 test test-fast: export OMP_NUM_THREADS := 1
+# Property tests try fewer examples than in `make test`.
+test-fast: export HYPOTHESIS_PROFILE ?= fast
 
 test: $(VENV)/.test ## Lint, check types and run the tests; ARGS="-k NAME"
 	@$(MAKE) --no-print-directory lint

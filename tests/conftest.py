@@ -37,6 +37,7 @@ SERVER_TESTS = {
 }
 
 # The machine that runs the tests may be busy: slowness is no fault of an example.
+settings.register_profile("fast", deadline=None, max_examples=5)
 settings.register_profile("project", deadline=None, max_examples=15)
 settings.register_profile("thorough", deadline=None, max_examples=200)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "project"))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from distributed import Client
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from container_component_src.dask_preprocessor.preprocessor import preprocess
@@ -73,7 +73,6 @@ def _run(folder: Path, client: Client, kind: ScalerType, fraction: float, files:
         copy=st.booleans(),
     ),
 )
-@settings(max_examples=12)
 def test_results_do_not_depend_on_the_files(
     kind: ScalerType,
     fraction: float,

@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 from distributed import Client
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from container_component_src.dask_preprocessor import preprocessor
@@ -45,7 +44,6 @@ def _sampled(folder: Path, sample_frac: float, cuts: list[int]) -> pd.DataFrame:
 
 
 @given(cuts=st.lists(st.integers(1, 199), max_size=6), fraction=st.sampled_from([0.1, 0.5, 1.0]))
-@hypothesis_settings(max_examples=15)
 def test_the_sample_does_not_depend_on_the_files(
     cuts: list[int], fraction: float, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import certifi
 import pytest
 from hypothesis import settings
 
@@ -91,6 +92,34 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
     monkeypatch.setattr(step, "NAMESPACE_FILE", PROJECT / "no-pod")  # tests may run in one
     monkeypatch.setenv("S3_RETRY_SECONDS", "1")  # a store that is away is away for good
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let clients trust one public authority: none signs for a test, and to read all is slower than most requests."""
+    file = tmp_path_factory.mktemp("tls") / "authority.pem"
+    certificate, end, _ = Path(certifi.where()).read_text(encoding="utf-8").partition("-----END CERTIFICATE-----\n")
+    file.write_text(certificate + end, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(certifi, "where", lambda: str(file))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def kept_levels() -> Iterator[None]:
+    """Let a logger that gets the level it has do nothing: every object of the Kubernetes client sets levels again.
+
+    Otherwise all loggers, of which the tests have a thousand, forget what they know about levels each time.
+    """
+    set_level = logging.Logger.setLevel
+
+    def set_another(logger: logging.Logger, level: int | str) -> None:
+        if level != logger.level:
+            set_level(logger, level)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logging.Logger, "setLevel", set_another)
+        yield
 
 
 @pytest.fixture

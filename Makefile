@@ -63,9 +63,13 @@ test test-fast: export OMP_NUM_THREADS := 1
 # Property tests try fewer examples than in `make test`.
 test-fast: export HYPOTHESIS_PROFILE ?= fast
 
+# Most of lint is mypy, in one process: it runs beside the tests, and what it says comes after theirs.
+LINT = $(MAKE) --no-print-directory lint
 test: $(VENV)/.test ## Lint, check types and run the tests; ARGS="-k NAME"
-	@$(MAKE) --no-print-directory lint
-	$(PYTEST) $(ARGS)
+	@said=$$(mktemp); $(LINT) > "$$said" 2>&1 & lint=$$!; \
+	trap 'kill $$lint 2> /dev/null; rm -f "$$said"' EXIT; trap 'exit 130' INT; \
+	$(PYTEST) $(ARGS); tests=$$?; \
+	wait $$lint; linted=$$?; cat "$$said"; exit $$((tests | linted))
 
 test-fast: $(VENV)/.test ## Run the tests that start no whole step, pipeline or notebook
 	$(PYTEST) -m "not slow" $(ARGS)

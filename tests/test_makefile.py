@@ -75,6 +75,27 @@ def test_fast_tests_are_those_without_the_marker_slow(tmp_path: Path) -> None:
     assert printed.stdout.endswith('-m "not slow" -x\n')
 
 
+@pytest.mark.parametrize(
+    ("failing", "code", "last"),
+    [("", 0, "check-jsonschema"), ("python", 2, "check-jsonschema"), ("ruff", 2, "ruff"), ("mypy", 2, "mypy")],
+)
+def test_lint_runs_beside_the_tests_and_a_failure_of_either_fails_the_target(
+    failing: str, code: int, last: str, tmp_path: Path
+) -> None:
+    programs = tmp_path / "venv" / "bin"
+    programs.mkdir(parents=True)
+    for name in ("python", "ruff", "mypy", "lint-imports", "check-jsonschema"):
+        program = programs / name
+        program.write_text(f"#!/bin/sh\necho {name} ran\nexit {int(name == failing)}\n")
+        program.chmod(0o755)
+    for mark in (".run", ".test"):
+        (programs.parent / mark).touch()
+    done = make(tmp_path, (), "test", f"VENV={programs.parent}")
+    assert done.returncode == code, done.stdout
+    ran = re.findall(r"^(\S+) ran$", done.stdout, re.MULTILINE)
+    assert (ran[0], ran[-1]) == ("python", last)  # what lint says comes after the tests
+
+
 def test_help_lists_every_target_in_a_group(tmp_path: Path) -> None:
     _, *groups = make(tmp_path, (), "help").stdout.split("\n\n")
     assert [group.partition(":\n")[0] for group in groups] == ["Run", "Look", "Develop", "Image", "Cluster"]

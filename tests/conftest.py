@@ -165,7 +165,7 @@ def free_port() -> int:
     return free_ports(1)[0]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def dask_client() -> Iterator["Client"]:
     """A Dask client whose workers are threads of this process."""
     import dask

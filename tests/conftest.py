@@ -194,7 +194,7 @@ def thread_backend(monkeypatch: pytest.MonkeyPatch, dask_client: "Client") -> No
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
     """Host and port of an S3 server that speaks HTTP."""
-    from botocore.loaders import JSONFileLoader
+    from botocore import session
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -202,7 +202,7 @@ def s3_endpoint() -> Iterator[str]:
     host, port = server.get_host_and_port()
     with pytest.MonkeyPatch.context() as patch:
         # Otherwise every client reads the description of S3 again, most of the time that it takes to make one.
-        patch.setattr(JSONFileLoader, "load_file", staticmethod(cache(JSONFileLoader().load_file)))
+        patch.setattr(session, "create_loader", cache(session.create_loader))
         yield f"{host}:{port}"
     server.stop()
 

@@ -71,7 +71,7 @@ test: $(VENV)/.test ## Lint, check types and run the tests; ARGS="-k NAME"
 	$(PYTEST) $(ARGS); tests=$$?; \
 	wait $$lint; linted=$$?; cat "$$said"; exit $$((tests | linted))
 
-test-fast: $(VENV)/.test ## Run the tests that start no whole step, pipeline or notebook
+test-fast: $(VENV)/.test ## Run the tests that start no whole step, service, pipeline or notebook
 	$(PYTEST) -m "not slow" $(ARGS)
 
 lint: $(VENV)/.test ## Lint and check types

@@ -75,12 +75,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "Load
 
 
 def pytest_collection_finish() -> None:
-    """Before the first test, make matrix products strict, and search for garbage again, but not in what is imported."""
+    """Before the first test, make matrix products strict, and search for garbage again.
+
+    What is imported is not searched, and new objects less often than Python does.
+    """
     if "torch" in sys.modules:
         from container_component_src.model.reproducible import use_strict_products
 
         use_strict_products()
     gc.freeze()
+    gc.set_threshold(20_000, 20)
     gc.enable()
 
 

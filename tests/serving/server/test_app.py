@@ -12,6 +12,8 @@ from tests.serving.bundles import CHANNELS, SCALER
 from tests.serving.conftest import MODEL, Server, Service
 from tests.serving.grpc_client import RpcError, StatusCode, messages, stub
 
+pytestmark = pytest.mark.slow
+
 ROWS = 10_000
 START, SECOND = 1_700_000_000_000_000_000, 10**9
 Outputs = dict[str, Any]

@@ -5,6 +5,7 @@ import os
 from typing import Any
 
 import httpx
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,8 @@ from container_component_src.serving.protocol.v2 import HEADER_LENGTH
 from tests.serving.bundles import CHANNELS, ROW
 from tests.serving.conftest import MODEL, Service
 from tests.serving.grpc_client import RpcError, StatusCode, messages, stub
+
+pytestmark = pytest.mark.slow
 
 EXAMPLES = int(os.environ.get("SERVING_FUZZ_EXAMPLES", "300"))
 

@@ -104,6 +104,7 @@ def test_a_message_that_cannot_be_read_is_refused(content: bytes, message: str) 
     assert message in context.ended[0][1]
 
 
+@pytest.mark.slow
 def test_garbage_over_the_wire_is_refused(service: Service) -> None:
     import grpc
 
@@ -123,6 +124,7 @@ def test_garbage_over_the_wire_is_refused(service: Service) -> None:
             assert "class" not in error.value.details()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fields", "code"),
     [

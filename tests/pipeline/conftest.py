@@ -4,10 +4,12 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 from kfp.dsl import pipeline_task
 
 from tests.pipeline.remote.gateways import SECRETS
@@ -35,6 +37,15 @@ def quick_look_at_callers() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline_task, "inspect", SimpleNamespace(stack=stack))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quick_yaml() -> Iterator[None]:
+    """Let kfp and the simulated platform read and write YAML with libyaml, in an eighth of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(yaml, "SafeLoader", yaml.CSafeLoader)
+        patch.setattr(yaml, "dump_all", partial(yaml.dump_all, Dumper=yaml.CDumper))
         yield
 
 

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 
 import certifi
 import pytest
@@ -199,6 +200,7 @@ def thread_backend(monkeypatch: pytest.MonkeyPatch, dask_client: "Client") -> No
 def s3_endpoint() -> Iterator[str]:
     """Host and port of an S3 server that speaks HTTP."""
     from botocore import session
+    from moto.s3.responses import S3Response
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -207,6 +209,14 @@ def s3_endpoint() -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         # Otherwise every client reads the description of S3 again, most of the time that it takes to make one.
         patch.setattr(session, "create_loader", cache(session.create_loader))
+        # Otherwise two threads may both find that an object has the version that they replace.
+        put, one_at_a_time = S3Response.put_object, Lock()
+
+        def put_alone(response: S3Response) -> Any:
+            with one_at_a_time:
+                return put(response)
+
+        patch.setattr(S3Response, "put_object", put_alone)
         yield f"{host}:{port}"
     server.stop()
 

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
@@ -127,9 +128,19 @@ def test_an_archive_that_changed_after_its_split_is_refused(dask_client: Client,
     write_archive(source, telemetry(rows=60, start="2023-02-01"), row_group_size=20)
     with pytest.raises(InputError, match=f"{source}: not the file that the manifest describes"):
         _run(dask_client, [tmp_path / "split"], tmp_path / "out")
-    write_archive(source, telemetry(rows=60).head(20))
-    with pytest.raises(InputError, match=f"{source}: not a parquet file, truncated or damaged"):
-        _run(dask_client, [tmp_path / "split"], tmp_path / "out")
+    for rows in (20, 40):
+        write_archive(source, telemetry(rows=60).head(rows), row_group_size=20)
+        with pytest.raises(InputError, match=f"{source}: not the file that the manifest describes .*; run the step"):
+            _run(dask_client, [tmp_path / "split"], tmp_path / "out")
+
+
+@pytest.mark.parametrize("ranges", [(-1, 1), (2, 10**30), (2, 2), (3, 2), (10**30, 10**31)])
+def test_row_groups_that_an_archive_does_not_have_are_refused(ranges: tuple[int, int], tmp_path: Path) -> None:
+    source = write_archive(tmp_path / "a.parquet", telemetry(rows=60), row_group_size=20)
+    start = int(telemetry(rows=60)[TIME].astype("int64")[0])
+    expected = Partition(file="a.parquet", rows=60, start=start, end=start + 59 * 60 * 10**9, ranges=(ranges,))
+    with pytest.raises(InputError, match=f"{source}: not the file that the manifest describes"):
+        preprocess_partition(replace(_task(source, tmp_path / "out", 1.0), expected=expected))
 
 
 def test_views_and_copies_of_archives_make_the_same_dataset(dask_client: Client, tmp_path: Path) -> None:

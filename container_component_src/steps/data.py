@@ -130,7 +130,7 @@ class Stored(Arguments):
     split_storage: SplitStorage = parameter(
         "How the partitions of an archive and the sets of the split are stored: as views, which name rows of the "
         "archive or the dataset and need it as long as they are read, or as copies of the rows. CSV archives and those "
-        "with large row groups are always copied.",
+        "with large or very many row groups are always copied.",
         SplitStorage.VIEW,
     )
 

@@ -117,8 +117,14 @@ class Dataset:
         """Open the parquet file of a partition.
 
         Raises:
-            InputError: The file is absent or damaged, or has other columns or rows than the manifest says.
+            InputError: The file is absent or damaged, or has other columns or rows than the manifest says, or only the
+                preprocessing reads it.
         """
+        if archive := self.manifest.archive:
+            raise InputError(
+                f"{self.location.uri}: not a dataset, but partitions of {archive}",
+                fix="give the dataset that run_dask_preprocessing makes of them, or split with split_storage=copy",
+            )
         location = self.location / partition.file
         file = open_parquet(location, _WRITE_AGAIN)
         found, listed = (

@@ -1,7 +1,7 @@
 """Partitioning of an archive: a few row groups each, which workers process in parallel.
 
 The partitions of a parquet archive are a view: their manifest names its row groups. Other archives are copied into
-parquet files, and so are those with large row groups, which cannot be divided in their place.
+parquet files, and so are those with large row groups, which cannot be divided in their place, or with very many.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,6 +21,8 @@ from container_component_src.telemetry.parquet import ParquetTable
 from container_component_src.telemetry.tables import Table
 
 MAX_GROUP_ROWS = 65_536  # an archive may be a single large row group; later steps read whole files into memory
+FEW_GROUPS = 200  # a footer that describes no more of them is always read in no time
+FOOTER_ROWS = 20  # copying so many rows takes as long as reading what a footer says of one row group
 
 
 def split_archive(
@@ -52,7 +54,7 @@ def split_archive(
         parts = range(min(rowgroup_limit, archive.table.parts) if rowgroup_limit else archive.table.parts)
         log_left_out(uri, left_out)
         with DatasetWriter(target_uri, timestamp_col, archive.channels) as target:
-            view = not copy and _has_small_groups(archive.table, rowgroups_per_file * MAX_GROUP_ROWS)
+            view = not copy and _can_be_named(archive.table, rowgroups_per_file)
             write = _name_groups if view else _copy
             write(archive, parts, rowgroups_per_file, target)
             notes = {"archive": uri, "row_groups": len(parts)}
@@ -69,12 +71,17 @@ class _Piece:
     end: int  # last timestamp
 
 
-def _has_small_groups(table: Table, most_rows: int) -> bool:
-    """Return whether a file has row groups, of at most so many rows each."""
+def _can_be_named(table: Table, per_partition: int) -> bool:
+    """Return whether a file has row groups that workers can read in their place.
+
+    They fit into a partition, and are not very many: for each partition, a worker reads what the footer says of all.
+    """
     if not isinstance(table, ParquetTable):
         return False
-    metadata = table.parquet.metadata
-    return all(metadata.row_group(group).num_rows <= most_rows for group in range(table.parts))
+    metadata, groups = table.parquet.metadata, table.parts
+    if any(metadata.row_group(group).num_rows > per_partition * MAX_GROUP_ROWS for group in range(groups)):
+        return False
+    return groups <= FEW_GROUPS or metadata.num_rows / groups * per_partition >= groups * FOOTER_ROWS
 
 
 def _pieces(archive: OpenArchive, parts: range, columns: Sequence[str]) -> Iterator[_Piece]:

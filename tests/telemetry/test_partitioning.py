@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from container_component_src.errors import InputError
 from container_component_src.telemetry import partitioning
 from container_component_src.telemetry.partitioning import split_archive
 from tests.helpers import TIME, telemetry, write_archive
@@ -59,6 +60,26 @@ def test_the_partitions_of_a_view_are_whole_row_groups(
             times = file.read_row_groups(range(first, stop), columns=[TIME])[TIME].cast("int64").to_pylist()
             assert (len(times), times[0], times[-1]) == (partition.rows, partition.start, partition.end)
         assert (partitions[0].ranges[0][0], partitions[-1].ranges[0][1]) == (0, file.num_row_groups)
+
+
+@pytest.mark.parametrize(("few", "row_group_size", "copied"), [(3, 10, True), (4, 10, False), (3, 20, False)])
+def test_very_many_row_groups_are_copied(
+    few: int, row_group_size: int, copied: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker reads the whole footer for each partition, so its cost would grow with the square of their number."""
+    monkeypatch.setattr(partitioning, "FEW_GROUPS", few)
+    monkeypatch.setattr(partitioning, "FOOTER_ROWS", 6)
+    archive = write_archive(tmp_path / "a.parquet", telemetry(rows=4 * row_group_size), row_group_size)
+    split = split_archive(str(archive), str(tmp_path / "parts"), TIME, rowgroups_per_file=2)
+    assert split.manifest.archive == ("" if copied else str(archive))
+
+
+def test_only_the_preprocessing_reads_the_partitions_of_an_archive(tmp_path: Path) -> None:
+    archive = write_archive(tmp_path / "a.parquet", telemetry(rows=20))
+    split = split_archive(str(archive), str(tmp_path / "parts"), TIME)
+    refusal = f"{tmp_path / 'parts'}: not a dataset, but partitions of {archive}; give the dataset that run_dask_pre"
+    with pytest.raises(InputError, match=refusal):
+        split.load()
 
 
 @pytest.mark.parametrize(("limit", "rows"), [(0, 50), (1, 10), (3, 30), (5, 50), (9, 50)])

@@ -27,7 +27,7 @@ from container_component_src.telemetry.archive import (
 )
 from container_component_src.telemetry.arrow import values_of
 from container_component_src.telemetry.columns import EXCLUDED, check_columns, greatest_magnitudes
-from container_component_src.telemetry.dataset import Dataset, Frame, check_content
+from container_component_src.telemetry.dataset import WRITE_AGAIN, Dataset, Frame, check_content
 from container_component_src.telemetry.dataset_writer import DatasetWriter, write_partition
 from container_component_src.telemetry.hashing import uniform
 from container_component_src.telemetry.manifest import Partition, check_disjoint
@@ -200,6 +200,8 @@ def _sources(paths: Sequence[str], endpoint: str) -> Iterator[_Source]:
             archive = str(known.notes.get("archive", split.location.uri))
             # Names as patterns of themselves alone.
             exclude = tuple(glob.escape(name) for name, reason in known.left_out.items() if reason == EXCLUDED)
+            named = storage.resolve(known.archive, endpoint) if known.archive else None
+            if named and named.is_file() and named.fingerprint() != known.fingerprint:
+                raise InputError(f"{named.uri}: changed after {path} was made", fix=WRITE_AGAIN)
             for partition in known.partitions:
-                file = storage.resolve(known.archive, endpoint) if known.archive else split.location / partition.file
-                yield _Source(file, archive, partition, known.left_out, exclude)
+                yield _Source(named or split.location / partition.file, archive, partition, known.left_out, exclude)

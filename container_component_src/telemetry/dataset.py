@@ -31,7 +31,7 @@ from container_component_src.telemetry.views import MANIFEST_NAME, MAX_MANIFEST_
 from container_component_src.values import describe
 
 LABEL_COL = "Anomaly"
-_WRITE_AGAIN = f"run the step that writes the dataset again, {IF_DELETED}"
+WRITE_AGAIN = f"run the step that writes the dataset again, {IF_DELETED}"
 
 
 @dataclass(frozen=True)
@@ -73,11 +73,11 @@ class Dataset:
         """Open a dataset of which the last of these is a view, and each of them a view of the next."""
         location = storage.resolve(uri, endpoint)
         if location.uri in views:
-            raise InputError(f"{views[-1]}: damaged manifest (the view refers to itself)", fix=_WRITE_AGAIN)
+            raise InputError(f"{views[-1]}: damaged manifest (the view refers to itself)", fix=WRITE_AGAIN)
         described = _manifest_at(location, f"{views[-1]} is a view of {uri}" if views else uri)
         source = cls._open(described.source, endpoint, (*views, location.uri)) if described.source else None
         if problem := contradiction(described, location, source.manifest if source else None):
-            raise InputError(problem, fix=_WRITE_AGAIN)
+            raise InputError(problem, fix=WRITE_AGAIN)
         return cls(location, described, source=source)
 
     @property
@@ -126,14 +126,14 @@ class Dataset:
                 fix="give the dataset that run_dask_preprocessing makes of them, or split with split_storage=copy",
             )
         location = self.location / partition.file
-        file = open_parquet(location, _WRITE_AGAIN)
+        file = open_parquet(location, WRITE_AGAIN)
         found, listed = (
             [n for n in file.schema_arrow.names if n not in self.manifest.left_out],
             self._columns(self.manifest.channels),
         )
         if found != listed:
             name = next(iter({*found} ^ {*listed}), "in another order")
-            raise InputError(f"{location.uri}: columns differ from those of the manifest ({name})", fix=_WRITE_AGAIN)
+            raise InputError(f"{location.uri}: columns differ from those of the manifest ({name})", fix=WRITE_AGAIN)
         if file.metadata.num_rows != partition.rows:
             raise _other_content(location, partition)
         return file
@@ -181,7 +181,7 @@ class Dataset:
         if self.source:
             return rows_of(self.source._table(file, channels), partition.ranges)
         location = self.location / file
-        with readable(location, _WRITE_AGAIN), self.open_partition(partition) as opened:
+        with readable(location, WRITE_AGAIN), self.open_partition(partition) as opened:
             return opened.read(columns=self._columns(channels), use_threads=True)
 
     def _frame(self, table: pa.Table, partition: Partition, channels: Sequence[str], order: Order) -> Frame:
@@ -237,7 +237,7 @@ def _manifest_at(location: Location, named: str) -> Manifest:
     try:
         return Manifest.model_validate_json(content)
     except ValidationError as error:
-        raise InputError(f"{manifest.uri}: damaged manifest ({describe(error)})", fix=_WRITE_AGAIN) from error
+        raise InputError(f"{manifest.uri}: damaged manifest ({describe(error)})", fix=WRITE_AGAIN) from error
 
 
 def check_content(file: Location, partition: Partition, timestamps: Timestamps) -> None:
@@ -253,4 +253,4 @@ def check_content(file: Location, partition: Partition, timestamps: Timestamps) 
 
 def _other_content(file: Location, partition: Partition) -> InputError:
     period = f"{partition.rows:,} rows from {to_iso(partition.start)} to {to_iso(partition.end)}"
-    return InputError(f"{file.uri}: not the file that the manifest describes ({period})", fix=_WRITE_AGAIN)
+    return InputError(f"{file.uri}: not the file that the manifest describes ({period})", fix=WRITE_AGAIN)

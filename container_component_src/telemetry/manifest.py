@@ -37,6 +37,7 @@ class Manifest(Frozen):
     partitions: tuple[Partition, ...]
     source: str = ""  # URI of the dataset with the files of a view
     archive: str = ""  # URI of the archive whose row groups the partitions name
+    fingerprint: str = ""  # of that archive, which changes if the file does
     labelled: bool = False  # the labels of a view follow from its events
     # Number of NaN, infinite or null values, of channels that have any; None if they were not counted.
     missing: dict[str, int] | None = None

@@ -49,7 +49,7 @@ def split_archive(
         InputError: The archive is invalid (see `archive.open_archive`), or its timestamps do not increase strictly.
     """
     with open_archive(storage.resolve(file_uri), timestamp_col, exclude) as archive:
-        left_out, uri = archive.columns.left_out, archive.file.uri
+        left_out, uri, fingerprint = archive.columns.left_out, archive.file.uri, archive.file.fingerprint()
         check_numbers(uri, left_out)
         parts = range(min(rowgroup_limit, archive.table.parts) if rowgroup_limit else archive.table.parts)
         log_left_out(uri, left_out)
@@ -58,7 +58,8 @@ def split_archive(
             write = _name_groups if view else _copy
             write(archive, parts, rowgroups_per_file, target)
             notes = {"archive": uri, "row_groups": len(parts)}
-            return target.commit(archive=uri if view else "", left_out=left_out, notes=notes)
+            named = {"archive": uri, "fingerprint": fingerprint} if view else {}
+            return target.commit(**named, left_out=left_out, notes=notes)
 
 
 @dataclass(frozen=True)

@@ -72,5 +72,5 @@ def to_numpy(array: pa.Array | pa.ChunkedArray) -> npt.NDArray[Any]:
 
 _NAN = to_arrow(np.array([np.nan]))[0]
 # The default pool asks the kernel for huge pages, for which it may have to move memory first: that took a third of the
-# processor time of reading and writing on a busy machine, and a fifth more memory on any, see docs/results.md.
+# processor time of reading and writing on a busy machine, and some memory on any, see docs/results.md.
 pa.set_memory_pool(pa.system_memory_pool())

@@ -101,7 +101,7 @@ def open_parquet(file: Location, fix: str) -> pq.ParquetFile:
         return pq.ParquetFile(file.path, filesystem=system, memory_map=file.is_local, pre_buffer=not file.is_local)
 
 
-class _StoreHandler(FSSpecHandler):  # type: ignore[misc]
+class _StoreHandler(FSSpecHandler):  # type: ignore[misc] # pyarrow has no types
     """Files of a store, without reading ahead: pyarrow knows what it needs, and requests neighbouring bytes at once."""
 
     def open_input_file(self, path: str) -> pa.PythonFile:

@@ -49,16 +49,17 @@ def split_archive(
         InputError: The archive is invalid (see `archive.open_archive`), or its timestamps do not increase strictly.
     """
     with open_archive(storage.resolve(file_uri), timestamp_col, exclude) as archive:
-        left_out, uri, fingerprint = archive.columns.left_out, archive.file.uri, archive.file.fingerprint()
+        left_out, uri = archive.columns.left_out, archive.file.uri
         check_numbers(uri, left_out)
         parts = range(min(rowgroup_limit, archive.table.parts) if rowgroup_limit else archive.table.parts)
         log_left_out(uri, left_out)
         with DatasetWriter(target_uri, timestamp_col, archive.channels) as target:
-            view = not copy and _can_be_named(archive.table, rowgroups_per_file)
-            write = _name_groups if view else _copy
-            write(archive, parts, rowgroups_per_file, target)
-            notes = {"archive": uri, "row_groups": len(parts)}
-            named = {"archive": uri, "fingerprint": fingerprint} if view else {}
+            notes, named = {"archive": uri, "row_groups": len(parts)}, {}
+            if not copy and _can_be_named(archive.table, rowgroups_per_file):
+                named = {"archive": uri, "fingerprint": archive.file.fingerprint()}
+                _name_groups(archive, parts, rowgroups_per_file, target)
+            else:
+                _copy(archive, parts, rowgroups_per_file, target)
             return target.commit(**named, left_out=left_out, notes=notes)
 
 

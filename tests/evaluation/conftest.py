@@ -7,7 +7,7 @@ import pytest
 from container_component_src.evaluation import baselines
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="module")
 def small_forests() -> Iterator[None]:
     """Grow ten trees: a hundred take most of the time of an evaluation of little data."""
     with pytest.MonkeyPatch.context() as patch:

@@ -40,7 +40,7 @@ def quick_look_at_callers() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="module")
 def quick_yaml() -> Iterator[None]:
     """Let kfp and the simulated platform read and write YAML with libyaml, in an eighth of the time."""
     with pytest.MonkeyPatch.context() as patch:

@@ -40,7 +40,7 @@ def kill_after(messages: int, source: Source) -> None:
             raise CrashError
         process(message)
 
-    source.processed = processed  # type: ignore[method-assign]
+    source.processed = processed  # type: ignore[method-assign] # of a source of any kind
 
 
 def line(timestamp: int, values: Sequence[float], **more: object) -> bytes:

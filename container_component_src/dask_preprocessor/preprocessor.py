@@ -25,9 +25,9 @@ from container_component_src.telemetry.archive import (
     open_archive,
     warn_of_rounding,
 )
-from container_component_src.telemetry.arrow import values_of
+from container_component_src.telemetry.arrow import finite_floats, to_arrow
 from container_component_src.telemetry.columns import EXCLUDED, check_columns, greatest_magnitudes
-from container_component_src.telemetry.dataset import WRITE_AGAIN, Dataset, Frame, check_content
+from container_component_src.telemetry.dataset import WRITE_AGAIN, Dataset, check_content
 from container_component_src.telemetry.dataset_writer import DatasetWriter, write_partition
 from container_component_src.telemetry.hashing import uniform
 from container_component_src.telemetry.manifest import Partition, check_disjoint
@@ -149,18 +149,18 @@ def preprocess_partition(task: PartitionTask) -> PartitionResult:
     timestamps = checked_timestamps(table.column(task.timestamp_col), f"{source.uri}: column '{task.timestamp_col}'")
     if task.expected:
         check_content(source, task.expected, timestamps)
-    frame = Frame(timestamps, values_of(table, channels, "F"))
-    del table
     if task.sample_frac < 1:
-        frame = frame.where(uniform(timestamps, SAMPLING_SEED) < task.sample_frac)
-    finite = np.isfinite(frame.values)
-    missing = {name: int(count) for name, count in zip(channels, (~finite).sum(axis=0), strict=True) if count}
-    if missing:
-        frame.values[~finite] = np.nan
-    if not len(frame):
+        drawn = np.flatnonzero(uniform(timestamps, SAMPLING_SEED) < task.sample_frac)
+        timestamps, table = timestamps[drawn], table.take(to_arrow(drawn))
+    if not len(timestamps):
         return PartitionResult(None, {}, greatest)
+    columns, missing = {}, {}
+    for name in channels:
+        columns[name], count = finite_floats(table.column(name))
+        if count:
+            missing[name] = count
     target = storage.resolve(task.target_uri, task.endpoint)
-    return PartitionResult(write_partition(target, task.timestamp_col, channels, frame), missing, greatest)
+    return PartitionResult(write_partition(target, task.timestamp_col, timestamps, columns), missing, greatest)
 
 
 def _run(client: Client, tasks: Iterator[PartitionTask], count: int) -> Iterator[tuple[int, PartitionResult]]:

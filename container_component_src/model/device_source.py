@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from container_component_src.model.ahead import BLOCKS_AHEAD, ahead, copied_ahead
+from container_component_src.ahead import ahead
 from container_component_src.model.datamodule import Block, RowSource, Shard, TensorSource, read_frame
+from container_component_src.model.device_copies import BLOCKS_AHEAD, copied_ahead
 from container_component_src.model.device_windows import windows_at
 from container_component_src.model.windows import Windowing
 from container_component_src.telemetry.dataset import Dataset

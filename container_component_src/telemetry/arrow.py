@@ -10,11 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from container_component_src.arrays import Float32Array, Timestamps
+from container_component_src.arrays import Float32Array, IntArray, Timestamps
 
 TIMESTAMP_TYPE = pa.timestamp("ns", tz="UTC")
 Order = Literal["C", "F"]  # of an array [rows, channels]: row by row, or channel by channel
-_MOST_SLICES = 64  # each slice has a few hundred bytes a column, and is read on its own
 _TRANSPOSED_ROWS = 8_192  # at a time: a copy of a whole partition would set the peak memory of every reader
 
 
@@ -23,38 +22,53 @@ def timestamps_of(column: pa.ChunkedArray) -> Timestamps:
     return np.asarray(to_numpy(column.cast(TIMESTAMP_TYPE).cast(pa.int64())), dtype=np.int64)
 
 
-def values_of(table: pa.Table, channels: Sequence[str], order: Order = "C") -> Float32Array:
+def values_of(
+    table: pa.Table, channels: Sequence[str], order: Order = "C", rows: IntArray | None = None
+) -> Float32Array:
     """Return channels as one array of shape [rows, channels]; nulls become NaN, true 1 and false 0.
 
     Args:
         table: The rows.
         channels: Names of its columns.
         order: How the array lies in memory. Models take rows; what reads and writes columns is faster by channel.
+        rows: Positions of the rows to return, [rows]; None: all.
     """
-    values = np.empty((table.num_rows, len(channels)), dtype=np.float32, order=order)
+    count = table.num_rows if rows is None else len(rows)
+    values = np.empty((count, len(channels)), dtype=np.float32, order=order)
+    if rows is not None:
+        for position, name in enumerate(channels):
+            np.take(to_numpy(float32_of(table.column(name))), rows, out=values[:, position], mode="clip")
+        return values
     at_once = _TRANSPOSED_ROWS if order == "C" else table.num_rows
-    position = 0
-    with np.errstate(over="ignore"):  # doubles out of the range of float32 become infinite, and count as missing
-        for batch in table.select(channels).to_batches(max_chunksize=at_once) if channels and table.num_rows else ():
-            rows = values[position : position + batch.num_rows]
-            columns = [to_numpy(_floats(column)) for column in batch.columns]
-            np.stack(columns, axis=1, out=rows, casting="same_kind")
-            position += batch.num_rows
+    first = 0
+    for batch in table.select(channels).to_batches(max_chunksize=at_once) if channels and table.num_rows else ():
+        columns = [to_numpy(float32_of(column)) for column in batch.columns]
+        np.stack(columns, axis=1, out=values[first : first + batch.num_rows])
+        first += batch.num_rows
     return values
 
 
-def rows_of(table: pa.Table, ranges: Sequence[tuple[int, int]]) -> pa.Table:
-    """Return the rows of half-open ranges, ascending and disjoint, in order; few ranges are not copied."""
-    if len(ranges) <= _MOST_SLICES:
-        return pa.concat_tables([table.slice(first, stop - first) for first, stop in ranges])
-    steps = np.zeros(table.num_rows + 1, dtype=np.int8)
+def positions_of(ranges: Sequence[tuple[int, int]], rows: int) -> IntArray:
+    """Return the positions of the rows in half-open ranges, which are ascending and disjoint, of so many rows."""
+    steps = np.zeros(rows + 1, dtype=np.int8)
     for column, step in enumerate((1, -1)):
         np.add.at(steps, np.array(ranges)[:, column], step)
-    return table.take(to_arrow(np.flatnonzero(np.cumsum(steps[:-1], dtype=np.int8))))
+    return np.flatnonzero(np.cumsum(steps[:-1], dtype=np.int8))
 
 
-def _floats(column: pa.Array) -> pa.Array:
-    return column if pa.types.is_floating(column.type) else column.cast(pa.float32(), safe=False)
+def float32_of(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Return numbers as float32; those out of its range become infinite, and count as missing."""
+    return column if column.type == pa.float32() else column.cast(pa.float32(), safe=False)
+
+
+def finite_floats(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, int]:
+    """Return numbers as float32, with NaN in place of those that are missing or infinite, and how many these are."""
+    chunks = [to_numpy(chunk) for chunk in float32_of(column).chunks]
+    finite = [np.isfinite(chunk) for chunk in chunks]
+    missing = len(column) - sum(map(np.count_nonzero, finite))
+    if missing:
+        chunks = [np.where(*known, np.float32(np.nan)) for known in zip(finite, chunks, strict=True)]
+    return pa.chunked_array(map(to_arrow, chunks), pa.float32()), missing
 
 
 def to_arrow(values: npt.NDArray[Any]) -> pa.Array:

@@ -22,7 +22,7 @@ from container_component_src.arrays import BoolArray, Float32Array, Int8Array, T
 from container_component_src.data_root import IF_DELETED
 from container_component_src.errors import InputError
 from container_component_src.storage import Location
-from container_component_src.telemetry.arrow import Order, rows_of, timestamps_of, to_numpy, values_of
+from container_component_src.telemetry.arrow import Order, positions_of, timestamps_of, to_arrow, to_numpy, values_of
 from container_component_src.telemetry.events import inside_any
 from container_component_src.telemetry.manifest import Manifest, Partition, contradiction
 from container_component_src.telemetry.parquet import open_parquet, readable
@@ -179,24 +179,26 @@ class Dataset:
         """Read the rows of a file with the timestamps, these channels and, if the files have it, the label column."""
         partition = self._by_file[file]
         if self.source:
-            return rows_of(self.source._table(file, channels), partition.ranges)
+            table = self.source._table(file, channels)
+            return table.take(to_arrow(positions_of(partition.ranges, table.num_rows)))
         location = self.location / file
         with readable(location, WRITE_AGAIN), self.open_partition(partition) as opened:
             return opened.read(columns=self._columns(channels), use_threads=True)
 
     def _frame(self, table: pa.Table, partition: Partition, channels: Sequence[str], order: Order) -> Frame:
         """Return the rows of a partition from those that the dataset, or the one of which it is a view, has."""
-        rows = rows_of(table, partition.ranges) if self.source else table
-        timestamps = timestamps_of(rows.column(self.manifest.timestamp_col))
+        rows = positions_of(partition.ranges, table.num_rows) if self.source else None
+        timestamps = timestamps_of(table.column(self.manifest.timestamp_col))
+        timestamps = timestamps if rows is None else timestamps[rows]
         check_content(self.folders[-1] / partition.file, partition, timestamps)
-        return Frame(timestamps, values_of(rows, channels, order), self._labels(rows, timestamps))
+        return Frame(timestamps, values_of(table, channels, order, rows), self._labels(table, timestamps))
 
-    def _labels(self, rows: pa.Table, timestamps: Timestamps) -> Int8Array | None:
+    def _labels(self, table: pa.Table, timestamps: Timestamps) -> Int8Array | None:
         if not self.manifest.labelled:
             return None
         if self.source:
             return inside_any(timestamps, self.manifest.events).astype(np.int8)
-        return to_numpy(rows.column(LABEL_COL))
+        return to_numpy(table.column(LABEL_COL))
 
     @cached_property
     def _by_file(self) -> dict[str, Partition]:
@@ -221,6 +223,7 @@ def read_together(datasets: Mapping[str, Dataset], channels: Sequence[str]) -> I
         table = datasets[name]._holder._table(partition.file, channels)
         for name, partition in users:
             yield name, datasets[name]._frame(table, partition, channels, "F")
+        del table  # before the next one is read
 
 
 def _manifest_at(location: Location, named: str) -> Manifest:

@@ -9,8 +9,8 @@ import logging
 import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from container_component_src import storage
+from container_component_src.arrays import Timestamps
 from container_component_src.errors import InputError, PipelineError
 from container_component_src.storage import Location
 from container_component_src.telemetry.arrow import TIMESTAMP_TYPE, to_arrow
@@ -40,18 +41,22 @@ _OUTPUT_FIX = "name an empty or new folder as output"
 logger = logging.getLogger(__name__)
 
 
-def write_partition(file: Location, timestamp_col: str, channels: Sequence[str], frame: Frame) -> Partition:
-    """Write one partition of at least one row; several processes may write different files at the same time."""
-    columns: dict[str, Any] = {timestamp_col: to_arrow(frame.timestamps).cast(TIMESTAMP_TYPE)}
-    by_channel = np.ascontiguousarray(frame.values.T)  # one transposition instead of one strided read per column
-    columns |= {name: to_arrow(by_channel[position]) for position, name in enumerate(channels)}
-    if frame.labels is not None:
-        columns[LABEL_COL] = to_arrow(frame.labels)
-    table = pa.table(columns)
+def write_partition(
+    file: Location, timestamp_col: str, timestamps: Timestamps, columns: Mapping[str, pa.Array | pa.ChunkedArray]
+) -> Partition:
+    """Write one partition; several threads and processes may write different files at the same time.
+
+    Args:
+        file: Where.
+        timestamp_col: Name of the timestamp column.
+        timestamps: Shape [rows], at least one.
+        columns: The channels and, in labelled datasets, the labels, [rows] each.
+    """
+    table = pa.table({timestamp_col: to_arrow(timestamps).cast(TIMESTAMP_TYPE), **columns})
     schema = table.schema.with_metadata(_pandas_metadata(table.schema, timestamp_col))
     with file.open_output() as output:
         pq.write_table(table.cast(schema), output, **WRITE_OPTIONS)
-    return Partition(file=file.name, rows=len(frame), start=int(frame.timestamps[0]), end=int(frame.timestamps[-1]))
+    return Partition(file=file.name, rows=len(timestamps), start=int(timestamps[0]), end=int(timestamps[-1]))
 
 
 def commit(location: Location, manifest: Manifest, source: Dataset | None = None) -> Dataset:
@@ -105,6 +110,7 @@ class DatasetWriter:
         self._endpoint = endpoint
         self._timestamp_col = timestamp_col
         self._channels = tuple(channels)
+        self._indices = count()
         self._partitions: list[Partition] = []
         self._labelled = False
         self._committed = False
@@ -129,22 +135,28 @@ class DatasetWriter:
         if location.is_local and not location.children():
             location.remove()
 
-    def write(self, frame: Frame) -> None:
-        """Append a partition, unless the frame has no rows."""
+    def write(self, frame: Frame, file: Location | None = None) -> None:
+        """Add a partition, unless the frame has no rows.
+
+        Args:
+            frame: The rows.
+            file: Where to write them, from `next_file`; None: there.
+        """
         if len(frame):
             self._labelled = frame.labels is not None
-            self.add(write_partition(self.next_file(), self._timestamp_col, self._channels, frame))
+            columns = _columns(self._channels, frame)
+            self.add(write_partition(file or self.next_file(), self._timestamp_col, frame.timestamps, columns))
 
     def file(self, index: int) -> Location:
         """Return the file of the partition at an index, for callers that write it themselves."""
         return self.location / f"part-{self._attempt}-{index:05d}.parquet"
 
     def next_file(self) -> Location:
-        """Return the file of the next partition."""
-        return self.file(len(self._partitions))
+        """Take the file of the next partition."""
+        return self.file(next(self._indices))
 
     def add(self, partition: Partition) -> None:
-        """Append a partition whose file is already written."""
+        """Add a partition whose file is already written."""
         self._partitions.append(partition)
 
     def commit(self, **fields: Any) -> Dataset:
@@ -159,7 +171,7 @@ class DatasetWriter:
         manifest = Manifest(
             timestamp_col=self._timestamp_col,
             channels=self._channels,
-            partitions=tuple(self._partitions),
+            partitions=tuple(sorted(self._partitions, key=lambda partition: partition.start)),
             labelled=self._labelled,
             **fields,
         )
@@ -200,28 +212,6 @@ def writing(
         yield writers
 
 
-class WriteBehind:
-    """Writes one frame at a time in a thread, while the caller reads and computes the next one."""
-
-    def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1)
-        self._last: Future[None] | None = None
-
-    def __enter__(self) -> "WriteBehind":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._thread.shutdown()
-        if kind is None and self._last:
-            self._last.result()
-
-    def write(self, writer: DatasetWriter, frame: Frame) -> None:
-        """Append a partition after the previous one is written, whose error is raised here."""
-        if self._last:
-            self._last.result()
-        self._last = self._thread.submit(writer.write, frame)
-
-
 def prepare_output(uri: str, endpoint: str = "", sources: Sequence[Location] = ()) -> Location:
     """Empty the folder of an output as far as the store allows deletion, and return it.
 
@@ -247,6 +237,12 @@ def prepare_output(uri: str, endpoint: str = "", sources: Sequence[Location] = (
         _invalidate(location)
     _remove(found)
     return location
+
+
+def _columns(channels: Sequence[str], frame: Frame) -> dict[str, pa.Array]:
+    by_channel = np.ascontiguousarray(frame.values.T)  # one transposition instead of one strided read per column
+    columns = {name: to_arrow(by_channel[position]) for position, name in enumerate(channels)}
+    return columns if frame.labels is None else columns | {LABEL_COL: to_arrow(frame.labels)}
 
 
 def _invalidate(location: Location) -> None:

@@ -11,13 +11,15 @@ from collections.abc import Mapping
 import numpy as np
 
 from container_component_src import storage
+from container_component_src.ahead import ahead
 from container_component_src.arrays import BoolArray, Float32Array, Float64Array, IntArray
 from container_component_src.errors import InputError
 from container_component_src.steps.data import ScalerType
 from container_component_src.telemetry.columns import check_same_channels
 from container_component_src.telemetry.dataset import Dataset, read_together
-from container_component_src.telemetry.dataset_writer import WriteBehind, writing
+from container_component_src.telemetry.dataset_writer import writing
 from container_component_src.telemetry.scaler import Scaler
+from container_component_src.telemetry.write_behind import WriteBehind
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +101,7 @@ def fit_scaler(train_uri: str, kind: ScalerType) -> Scaler:
     """
     train = Dataset.open(train_uri)
     moments = Moments(len(train.channels))
-    for frame in train.frames(order="F"):
+    for frame in ahead(train.frames(order="F"), 1):
         moments.add(frame.values)
     known, constant = moments.count > 0, moments.constant
     if not (known & ~constant).any():
@@ -196,7 +198,9 @@ def _scale(values: Float32Array, scaler: Scaler) -> IntArray:
     missing = np.zeros(values.shape[1], dtype=np.int64)
     for first in range(0, len(values), BLOCK_ROWS):
         block = values[first : first + BLOCK_ROWS]
-        missing += len(block) - np.isfinite(block).sum(axis=0)
+        finite = np.isfinite(block)
+        if not finite.all():
+            missing += len(block) - finite.sum(axis=0)
         scaler.transform(block, out=block)
     return missing
 
@@ -219,7 +223,7 @@ def _quartiles(train: Dataset) -> Float64Array:
     quartiles = []
     for first in range(0, len(train.channels), at_once):
         names = train.channels[first : first + at_once]
-        values = np.concatenate([frame.values for frame in train.frames(channels=names)])
+        values = np.concatenate([frame.values for frame in train.frames(channels=names, order="F")])
         values[~np.isfinite(values)] = np.nan
         quartiles.append(_nan_quartiles(values))
     return np.concatenate(quartiles, axis=1)

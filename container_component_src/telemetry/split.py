@@ -16,10 +16,11 @@ from container_component_src.errors import InputError
 from container_component_src.steps.data import SETS, SplitRule
 from container_component_src.telemetry.blocks import BlockDraw, nanoseconds
 from container_component_src.telemetry.dataset import Dataset, read_together
-from container_component_src.telemetry.dataset_writer import WriteBehind, writing
+from container_component_src.telemetry.dataset_writer import writing
 from container_component_src.telemetry.events import Event, inside_any, shown_names
 from container_component_src.telemetry.manifest import Partition
 from container_component_src.telemetry.runs import runs_of
+from container_component_src.telemetry.write_behind import WriteBehind
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -23,7 +22,7 @@ from container_component_src.errors import InputError
 from container_component_src.steps.data import ScalerType
 from container_component_src.telemetry.arrow import timestamps_of, values_of
 from container_component_src.telemetry.dataset import Dataset, Frame
-from container_component_src.telemetry.dataset_writer import DatasetWriter, WriteBehind, prepare_output
+from container_component_src.telemetry.dataset_writer import DatasetWriter, prepare_output
 from container_component_src.telemetry.events import Event
 from container_component_src.telemetry.scaler import Scaler
 from container_component_src.telemetry.timestamps import to_iso
@@ -401,13 +400,3 @@ def test_a_file_is_not_a_dataset(tmp_path: Path) -> None:
     (tmp_path / "2023.csv").touch()
     with pytest.raises(InputError, match="a file, not a dataset"):
         Dataset.open(str(tmp_path / "2023.csv"))
-
-
-def test_an_error_of_a_write_behind_is_raised(tmp_path: Path) -> None:
-    frame = Frame(np.arange(3), np.zeros((3, 1), np.float32))
-    with DatasetWriter(str(tmp_path / "d"), TIME, ("a",)) as writer:
-        writer.write = mock.Mock(side_effect=[None, OSError("full")])  # type: ignore[method-assign]
-        with pytest.raises(OSError, match="full"), WriteBehind() as behind:
-            behind.write(writer, frame)
-            behind.write(writer, frame)
-    assert writer.write.call_count == 2

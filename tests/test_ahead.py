@@ -2,10 +2,8 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-import torch
 
-from container_component_src.model.ahead import ahead, copied_ahead
-from container_component_src.model.hardware import best_device
+from container_component_src.ahead import ahead
 
 
 def test_items_come_in_order_and_a_few_are_prepared_before() -> None:
@@ -45,13 +43,3 @@ def test_nothing_is_prepared_after_the_end() -> None:
     del yielded
     assert threading.active_count() == threads
     assert list(ahead(iter(()), 2)) == []
-
-
-@pytest.mark.gpu
-def test_blocks_are_copied_to_the_gpu() -> None:
-    blocks = [[torch.rand(rows, 3), torch.rand(1, 3)] for rows in (5, 1, 7, 100_000, 2, 3, 4)]
-    copies = list(copied_ahead(iter(blocks), best_device()))
-    for block, copy in zip(blocks, copies, strict=True):
-        for rows, copied in zip(block, copy, strict=True):
-            assert copied.device.type == "cuda"
-            torch.testing.assert_close(copied.cpu(), rows, rtol=0, atol=0)

@@ -1,37 +1,14 @@
-"""Work that is done ahead: the next items of an iterator, and their copies on a GPU."""
+"""Blocks of tensors that are copied to a GPU ahead."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
-from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-T = TypeVar("T")
+from container_component_src.ahead import ahead
+
 BLOCKS_AHEAD = 2  # one is copied while the one before it waits
-
-
-def ahead(items: Iterator[T], count: int) -> Iterator[T]:
-    """Yield all items; a thread prepares the next ones in the meantime.
-
-    Args:
-        items: What to yield; an error that it raises is raised here.
-        count: Most items that are prepared and not yet yielded.
-    """
-
-    def following() -> list[T]:
-        return list(islice(items, 1))  # none after the last one
-
-    thread = ThreadPoolExecutor(max_workers=1)
-    try:
-        upcoming = deque(thread.submit(following) for _ in range(count))
-        while item := upcoming.popleft().result():
-            upcoming.append(thread.submit(following))
-            yield item[0]
-    finally:
-        thread.shutdown(cancel_futures=True)
 
 
 def copied_ahead(blocks: Iterator[Sequence[Tensor]], device: torch.device) -> Iterator[list[Tensor]]:

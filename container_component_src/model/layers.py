@@ -2,7 +2,9 @@
 
 import math
 
+import numpy as np
 import torch
+from numpy.lib.introspect import opt_func_info
 from torch import Tensor, nn
 
 
@@ -21,11 +23,26 @@ def output_layer(network: nn.Sequential) -> nn.Linear:
 
 
 def asinh(values: Tensor) -> Tensor:
-    """Return the inverse hyperbolic sine, on a CPU in a fifth of the time of `torch.asinh`; the shape is kept."""
+    """Return the inverse hyperbolic sine; the shape is kept.
+
+    On a CPU, PyTorch computes number by number. NumPy has vector instructions for it on processors with AVX-512, which
+    take a tenth of the time of the formula below, and that a fifth of the time of `torch.asinh`.
+    """
     if values.is_cuda:
         return torch.asinh(values)
+    if _IN_VECTORS and not values.requires_grad:
+        return torch.from_numpy(np.arcsinh(values.numpy()))
     size = values.abs()
     return torch.log1p(size + size * (size / (size.hypot(size.new_ones(())) + 1))).copysign(values)
+
+
+def _in_vectors() -> bool:
+    """Return whether NumPy has vector instructions of this processor for the inverse hyperbolic sine of float32."""
+    found = opt_func_info("^arcsinh$").get("arcsinh", {}).get("ff", {})
+    return not found.get("current", "baseline").startswith("baseline")
+
+
+_IN_VECTORS = _in_vectors()
 
 
 def gaussian_nats(squares: Tensor, variance: Tensor) -> Tensor:

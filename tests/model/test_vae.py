@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from container_component_src.model import vae
+from container_component_src.model import layers, vae
 from container_component_src.model.layers import asinh
 from container_component_src.model.vae import TimeStampVAE, kl_divergence
 
@@ -57,10 +57,16 @@ def test_elbo_equals_its_definition(beta: float) -> None:
     np.testing.assert_allclose(at_mean, elbo_by_hand(model, rows, beta, np.zeros((6, LATENT))), rtol=1e-12)
 
 
-def test_asinh_of_any_value() -> None:
+@pytest.mark.parametrize("in_vectors", [True, False])
+def test_asinh_of_any_value(in_vectors: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layers, "_IN_VECTORS", in_vectors)
     sizes = np.concatenate([[0.0], np.logspace(-30, 38, 200)])
     values = np.concatenate([sizes, -sizes]).astype(np.float32)
-    np.testing.assert_allclose(asinh(torch.from_numpy(values)).numpy(), np.arcsinh(values), rtol=1e-6)
+    expected = np.arcsinh(values.astype(np.float64))
+    np.testing.assert_allclose(asinh(torch.from_numpy(values)).numpy(), expected, rtol=1e-6)
+    inputs = torch.tensor([0.5, -3.0], requires_grad=True)
+    asinh(inputs).sum().backward()
+    np.testing.assert_allclose(inputs.grad, 1 / np.sqrt(np.array([0.5, 3.0]) ** 2 + 1), rtol=1e-6)
 
 
 def test_contributions_sum_to_the_elbo_and_share_its_kl_divergence() -> None:

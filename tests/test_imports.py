@@ -78,4 +78,7 @@ def test_data_steps_need_no_library_but_pyarrow(tmp_path: Path) -> None:
     ]
     texts = [[str(part) for part in command] for command in commands]
     code = f"from container_component_src.main import main\nassert [main(c) for c in {texts}] == [0] * {len(texts)}"
-    assert imported(code, MODEL | {"fsspec", "lightning", "openpyxl", "pandas", "scipy", "torch"}) == set()
+    assert (
+        imported(code, MODEL | {"fsspec", "lightning", "openpyxl", "pandas", "pyarrow.compute", "scipy", "torch"})
+        == set()
+    )

@@ -8,7 +8,6 @@ from fnmatch import fnmatchcase
 from itertools import zip_longest
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from container_component_src.errors import InputError
 from container_component_src.repetition import first_repeated
@@ -133,6 +132,8 @@ def _is_whole(field: pa.Field) -> bool:
 
 def greatest_magnitudes(table: pa.Table, names: tuple[str, ...]) -> dict[str, float]:
     """Return the greatest magnitude in each of the columns; 0 without values."""
+    import pyarrow.compute as pc  # noqa: PLC0415 - most tables have no such columns
+
     found = {name: pc.min_max(table.column(name)).as_py() for name in names}
     return {name: max(abs(ends["min"] or 0), abs(ends["max"] or 0)) for name, ends in found.items()}
 

@@ -14,7 +14,6 @@ from itertools import islice, pairwise
 from typing import IO
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions, read_csv
 
 from container_component_src.errors import InputError
@@ -189,6 +188,8 @@ class CsvTable:
 
     def _other_value(self, values: pa.ChunkedArray) -> dict[bytes, str] | None:
         """Return metadata for a column of numbers with a few other values or decimal commas; None for one of text."""
+        import pyarrow.compute as pc  # noqa: PLC0415 - slow, and only for text
+
         missing = pc.is_in(values, pa.array(ConvertOptions().null_values))
         number = pc.match_substring_regex(values, _NUMBER)
         alike = pc.or_(number, pc.match_substring_regex(values, _NUMBER_WITH_COMMA))

@@ -52,10 +52,10 @@ def write_partition(
         timestamps: Shape [rows], at least one.
         columns: The channels and, in labelled datasets, the labels, [rows] each.
     """
-    table = pa.table({timestamp_col: to_arrow(timestamps).cast(TIMESTAMP_TYPE), **columns})
-    schema = table.schema.with_metadata(_pandas_metadata(table.schema, timestamp_col))
+    table = pa.table({timestamp_col: to_arrow(timestamps).view(TIMESTAMP_TYPE), **columns})
+    table = table.replace_schema_metadata(_pandas_metadata(table.schema, timestamp_col))
     with file.open_output() as output:
-        pq.write_table(table.cast(schema), output, **WRITE_OPTIONS)
+        pq.write_table(table, output, **WRITE_OPTIONS)
     return Partition(file=file.name, rows=len(timestamps), start=int(timestamps[0]), end=int(timestamps[-1]))
 
 

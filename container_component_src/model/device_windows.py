@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from container_component_src.arrays import Float32Array, Timestamps
+from container_component_src.arrays import Float32Array, IntArray, Timestamps
+from container_component_src.model.device_copies import copied_ahead
 from container_component_src.model.windows import Windowing
 
 
@@ -41,10 +42,23 @@ def device_windows(
         batch_rows: Maximum number of rows of a batch.
     """
     starts = np.arange(len(values)) if timestamps is None else windowing.starts(timestamps)
-    for first in range(0, len(values), batch_rows):
-        before = min(first, windowing.steps - 1)  # rows that the first window also has
-        piece = slice(first - before, first + batch_rows)
-        rows = torch.from_numpy(np.ascontiguousarray(values[piece])).to(columns.device)
-        piece_starts = torch.from_numpy(starts[piece] - piece.start).to(columns.device)
-        positions = torch.arange(before, len(rows), device=columns.device)
-        yield windows_at(rows.index_select(1, columns), piece_starts[positions], positions, windowing.steps)
+    device = columns.device
+    pieces = (_piece(values, starts, first, batch_rows, windowing.steps) for first in range(0, len(values), batch_rows))
+    for rows, piece_starts in copied_ahead(pieces, device) if device.type == "cuda" else pieces:
+        positions = torch.arange(len(rows) - len(piece_starts), len(rows), device=device)
+        yield windows_at(rows.index_select(1, columns), piece_starts, positions, windowing.steps)
+
+
+def _piece(values: Float32Array, starts: IntArray, first: int, rows: int, steps: int) -> tuple[Tensor, Tensor]:
+    """Return some rows, after those before them that the first window also has, and the starts of their windows.
+
+    Args:
+        values: Shape [all rows, channels].
+        starts: Position of the first row that each window may have, [all rows].
+        first: Position of the first one.
+        rows: Most rows from there on.
+        steps: Rows of a window.
+    """
+    before = min(first, steps - 1)
+    piece = np.ascontiguousarray(values[first - before : first + rows])
+    return torch.from_numpy(piece), torch.from_numpy(starts[first : first + rows] - (first - before))

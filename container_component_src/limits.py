@@ -56,19 +56,21 @@ def _cores() -> set[int]:
     return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
 
 
-_at_import = time.monotonic(), CpuTimes.now()
+_last_look = time.monotonic(), CpuTimes.now()
 
 
 def free_cores() -> float:
     """Return how many of the cores that CPU affinity allows other processes leave free.
 
-    It is measured since this process started, which saves the wait, or over a moment if that is long ago.
+    It is measured since the last call or the start of this process, or over a moment if that is long ago.
     """
-    start, before = _at_import
+    global _last_look  # noqa: PLW0603 - the clocks are the machine's
+    start, before = _last_look
     if time.monotonic() - start > _RECENT:
         start, before = time.monotonic(), CpuTimes.now()
     time.sleep(max(0.0, start + _MOMENT - time.monotonic()))
-    return left_free(before, CpuTimes.now(), len(_cores()))
+    _last_look = time.monotonic(), CpuTimes.now()
+    return left_free(before, _last_look[1], len(_cores()))
 
 
 def usable_memory(cgroup: Path = _CGROUP) -> int:

@@ -66,7 +66,7 @@ def test_times_are_those_of_the_cores_that_cpu_affinity_allows(monkeypatch: pyte
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {1, 3})
     assert CpuTimes.now()[:2] == (2 * (100 + 2 + 11), 2 * 11)
     monkeypatch.setattr(limits, "_MOMENT", 0.0)
-    monkeypatch.setattr(limits, "_at_import", (time.monotonic(), CpuTimes.now()))
+    monkeypatch.setattr(limits, "_last_look", (time.monotonic(), CpuTimes.now()))
     assert free_cores() == 2
 
 
@@ -76,7 +76,7 @@ def test_the_load_of_the_last_seconds_counts(seconds_ago: float, free: float, mo
     now = CpuTimes(total=1000, idle=500, own=7)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
     monkeypatch.setattr(limits, "_MOMENT", 0.0)
-    monkeypatch.setattr(limits, "_at_import", (time.monotonic() - seconds_ago, CpuTimes(total=990, idle=495, own=7)))
+    monkeypatch.setattr(limits, "_last_look", (time.monotonic() - seconds_ago, CpuTimes(total=990, idle=495, own=7)))
     monkeypatch.setattr(CpuTimes, "now", lambda: now)
     assert free_cores() == free
 

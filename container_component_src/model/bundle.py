@@ -20,7 +20,7 @@ from container_component_src.model.bundle_info import (
 from container_component_src.model.card import write_card
 from container_component_src.model.ensemble import Ensemble
 from container_component_src.model.forecaster import Forecaster
-from container_component_src.model.hardware import best_device, useful_threads
+from container_component_src.model.hardware import Threads, best_device
 from container_component_src.model.network import Network
 from container_component_src.model.reproducible import use_strict_products
 from container_component_src.model.scoring import BATCH_ROWS, RowScorer
@@ -92,7 +92,8 @@ class Bundle:
     def for_many_rows(self) -> "Bundle":
         """Move the model to the GPU if there is one, use the threads that it gains from, and return the bundle."""
         device = best_device()
-        torch.set_num_threads(useful_threads(self.model, BATCH_ROWS, device))
+        threads = Threads(self.model, BATCH_ROWS, device)
+        self.model.register_forward_pre_hook(lambda *_: threads.follow())
         self.model.to(device)
         return self
 

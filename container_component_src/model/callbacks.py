@@ -12,6 +12,7 @@ from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from container_component_src.model.bundle_info import Epoch
+from container_component_src.model.hardware import Threads
 from container_component_src.progress import Progress
 
 
@@ -37,6 +38,25 @@ class EpochHistory(Callback):
             for name, value in metrics.items():
                 click.echo(f"{now} {name}={value:.9g}")
             self._progress.log(len(self.epochs), f"val_loss {metrics['val_loss']:.6g}")
+
+
+class ThreadsByLoad(Callback):
+    """Lets the number of threads follow the load of the machine between blocks of rows.
+
+    Args:
+        threads: The threads.
+    """
+
+    def __init__(self, threads: Threads) -> None:
+        self._threads = threads
+
+    def on_train_batch_start(self, *_: object) -> None:
+        """Look before a block of batches."""
+        self._threads.follow()
+
+    def on_validation_batch_start(self, *_: object) -> None:
+        """Look before a block of validation rows."""
+        self._threads.follow()
 
 
 class OwnSigterm(Callback):

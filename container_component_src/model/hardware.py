@@ -1,6 +1,10 @@
 """The processor or GPU that trains and scores, with its memory and threads."""
 
+import logging
 import os
+import time
+from collections import deque
+from functools import partial
 
 import torch
 from torch import nn
@@ -12,6 +16,10 @@ CPU = torch.device("cpu")
 MOST_COPYING_THREADS = 8  # more of them wait for the memory
 MULTIPLICATIONS_PER_THREAD = 35_000_000  # of one step; measured on two cores, see docs/results.md
 TOLERATED_LOAD = 0.3  # cores that other processes may use before there is a thread less
+_LOOK_SECONDS = 0.5  # between two looks at the load, each of which takes 0.05 ms
+_CALM_LOOKS = 6  # that must allow more threads, since one too many costs more than one too few
+
+logger = logging.getLogger(__name__)
 
 
 def best_device() -> torch.device:
@@ -55,3 +63,29 @@ def useful_threads(model: nn.Module, batch_size: int, device: torch.device = CPU
         return max(1, min(most, int(given)))
     most = min(most, usable_cores())
     return min(most, max(1, int(free_cores() + TOLERATED_LOAD))) if most > 1 else 1
+
+
+class Threads:
+    """Threads of PyTorch for the steps of a network, whose number follows the load of the machine.
+
+    Args:
+        model: The network.
+        batch_size: Rows of a step in this process.
+        device: What computes.
+    """
+
+    def __init__(self, model: nn.Module, batch_size: int, device: torch.device = CPU) -> None:
+        self._useful = partial(useful_threads, model, batch_size, device)
+        self._looks = deque([self._useful()], maxlen=_CALM_LOOKS)
+        self._last_look = time.monotonic()
+        torch.set_num_threads(self._looks[0])
+
+    def follow(self) -> None:
+        """Set the number of threads again unless the last look at the load was just before."""
+        if time.monotonic() < self._last_look + _LOOK_SECONDS:
+            return
+        self._looks.append(self._useful())
+        self._last_look = time.monotonic()
+        if (threads := min(self._looks)) != torch.get_num_threads():
+            logger.info("threads: %d, by the cores that other processes leave free", threads)
+            torch.set_num_threads(threads)

@@ -18,7 +18,7 @@ from container_component_src.errors import InputError
 from container_component_src.limits import usable_memory
 from container_component_src.model.bundle import Bundle, build
 from container_component_src.model.bundle_info import Architecture, BundleInfo, Epoch, TrainingSummary
-from container_component_src.model.callbacks import EpochHistory, OwnSigterm, SafetensorsIO
+from container_component_src.model.callbacks import EpochHistory, OwnSigterm, SafetensorsIO, ThreadsByLoad
 from container_component_src.model.data_access import check_data
 from container_component_src.model.datamodule import (
     Regime,
@@ -30,13 +30,7 @@ from container_component_src.model.datamodule import (
 )
 from container_component_src.model.device_source import CopiedSource, DeviceSource
 from container_component_src.model.ensemble import Ensemble
-from container_component_src.model.hardware import (
-    CPU,
-    best_device,
-    device_memory,
-    free_memory,
-    useful_threads,
-)
+from container_component_src.model.hardware import CPU, Threads, best_device, device_memory, free_memory
 from container_component_src.model.lightning_module import TrainingModule
 from container_component_src.model.network import Network
 from container_component_src.model.sampling import sample_windows
@@ -102,6 +96,7 @@ def train(arguments: TrainingArguments) -> TrainingSummary:
 
 def _initial(architecture: Architecture, train: Dataset, windowing: Windowing, arguments: TrainingArguments) -> Network:
     """Return the network before the first step, which is the same in all processes."""
+    torch.set_num_threads(1)  # decompositions round as the number has it, and gain little from more
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(arguments.seed)
         model = build(architecture, len(train.channels), arguments.beta)
@@ -204,7 +199,7 @@ def fit(model: Network, train_rows: RowSource, val_rows: RowSource, arguments: T
     """
     world = _world(arguments)
     regime = Regime.of(train_rows.rows, arguments.batch_size, arguments.min_epoch_steps)
-    torch.set_num_threads(useful_threads(model, regime.batch_size // world.size, best_device()))
+    threads = Threads(model, regime.batch_size // world.size, best_device())
     logger.info(
         "an epoch has %d optimization steps: %d x %d rows in batches of at most %d; threads: %d",
         regime.steps(train_rows.rows), regime.passes, train_rows.rows, regime.batch_size, torch.get_num_threads(),
@@ -220,7 +215,8 @@ def fit(model: Network, train_rows: RowSource, val_rows: RowSource, arguments: T
             monitor="val_loss",
             patience=arguments.early_stopping_patience,
         )
-        trainer = _trainer(arguments, world, [history, early_stopping, checkpoint, OwnSigterm()], folder)
+        callbacks = [ThreadsByLoad(threads), history, early_stopping, checkpoint, OwnSigterm()]
+        trainer = _trainer(arguments, world, callbacks, folder)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="lightning")  # for developers
             trainer.fit(module, data)

@@ -9,7 +9,7 @@ import torch
 from container_component_src import storage
 from container_component_src.alarms.rule import AlarmRule
 from container_component_src.errors import InputError
-from container_component_src.model import bundle
+from container_component_src.model import bundle, hardware
 from container_component_src.model.bundle import Bundle, build
 from container_component_src.model.bundle_info import (
     Architecture,
@@ -81,7 +81,7 @@ def test_round_trip(tmp_path: Path) -> None:
 
 def test_many_rows_are_scored_by_the_best_device(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bundle, "best_device", lambda: torch.device("meta"))
-    monkeypatch.setattr(bundle, "useful_threads", lambda model, rows, device: 3)
+    monkeypatch.setattr(hardware, "useful_threads", lambda model, rows, device: 3)
     before = torch.get_num_threads()
     try:
         model = Bundle.load(str(folder)).for_many_rows().model

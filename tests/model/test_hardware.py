@@ -1,3 +1,5 @@
+import time
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
@@ -8,6 +10,7 @@ from container_component_src.model.hardware import (
     CPU,
     MOST_COPYING_THREADS,
     MULTIPLICATIONS_PER_THREAD,
+    Threads,
     best_device,
     device_memory,
     free_memory,
@@ -63,3 +66,23 @@ def test_threads_leave_busy_cores_to_others(free: float, threads: int, monkeypat
     assert useful_threads(TimeStampVAE(10, 2, (8, 4)), 1) == 1
     monkeypatch.setenv("OMP_NUM_THREADS", "3")  # for this process alone
     assert useful_threads(TimeStampVAE(10, 2, (8, 4)), 10**9) == 3
+
+
+@pytest.fixture
+def restored_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("restored_threads")
+def test_threads_fall_at_once_and_rise_after_a_calm_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = {"seconds": 0.0, "useful": 3.0}
+    monkeypatch.setattr(time, "monotonic", lambda: now["seconds"])
+    monkeypatch.setattr(hardware, "useful_threads", lambda model, rows, device: int(now["useful"]))
+    threads, numbers = Threads(TimeStampVAE(10, 2, (8, 4)), 1), []
+    for seconds, useful in ((0.1, 1), (1, 3), (2, 1), (3, 2), *((second, 3) for second in range(4, 12))):
+        now.update(seconds=seconds, useful=useful)
+        threads.follow()
+        numbers.append(torch.get_num_threads())
+    assert numbers == [3, 3, *[1] * 6, 2, 3, 3, 3]

@@ -56,7 +56,15 @@ def _cores() -> set[int]:
     return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
 
 
-_last_look = time.monotonic(), CpuTimes.now()
+class Look(NamedTuple):
+    """A look at the load of the machine."""
+
+    at: float  # seconds of the monotonic clock
+    times: CpuTimes
+    free: float | None = None  # cores that others left free until then; None: it was the first
+
+
+_last_look = Look(time.monotonic(), CpuTimes.now())
 
 
 def free_cores() -> float:
@@ -65,12 +73,16 @@ def free_cores() -> float:
     It is measured since the last call or the start of this process, or over a moment if that is long ago.
     """
     global _last_look  # noqa: PLW0603 - the clocks are the machine's
-    start, before = _last_look
-    if time.monotonic() - start > _RECENT:
-        start, before = time.monotonic(), CpuTimes.now()
-    time.sleep(max(0.0, start + _MOMENT - time.monotonic()))
-    _last_look = time.monotonic(), CpuTimes.now()
-    return left_free(before, _last_look[1], len(_cores()))
+    before, age = _last_look, time.monotonic() - _last_look.at
+    if before.free is not None and age < _MOMENT:
+        return before.free
+    if age > _RECENT:
+        before = Look(time.monotonic(), CpuTimes.now())
+    time.sleep(max(0.0, before.at + _MOMENT - time.monotonic()))
+    times = CpuTimes.now()
+    free = left_free(before.times, times, len(_cores()))
+    _last_look = Look(time.monotonic(), times, free)
+    return free
 
 
 def usable_memory(cgroup: Path = _CGROUP) -> int:

@@ -7,7 +7,15 @@ import psutil
 import pytest
 
 from container_component_src import limits
-from container_component_src.limits import SPIN_DEFAULTS, CpuTimes, free_cores, left_free, usable_cores, usable_memory
+from container_component_src.limits import (
+    SPIN_DEFAULTS,
+    CpuTimes,
+    Look,
+    free_cores,
+    left_free,
+    usable_cores,
+    usable_memory,
+)
 from container_component_src.processes import PROJECT_ROOT
 
 
@@ -66,19 +74,25 @@ def test_times_are_those_of_the_cores_that_cpu_affinity_allows(monkeypatch: pyte
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {1, 3})
     assert CpuTimes.now()[:2] == (2 * (100 + 2 + 11), 2 * 11)
     monkeypatch.setattr(limits, "_MOMENT", 0.0)
-    monkeypatch.setattr(limits, "_last_look", (time.monotonic(), CpuTimes.now()))
+    monkeypatch.setattr(limits, "_last_look", Look(time.monotonic(), CpuTimes.now()))
     assert free_cores() == 2
 
 
 @pytest.mark.parametrize(("seconds_ago", "free"), [(5, 1.0), (60, 2.0)])
 def test_the_load_of_the_last_seconds_counts(seconds_ago: float, free: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two cores: others used one since the import of the module, and none in the moment of the call."""
-    now = CpuTimes(total=1000, idle=500, own=7)
+    before, now = CpuTimes(total=990, idle=495, own=7), CpuTimes(total=1000, idle=500, own=7)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
     monkeypatch.setattr(limits, "_MOMENT", 0.0)
-    monkeypatch.setattr(limits, "_last_look", (time.monotonic() - seconds_ago, CpuTimes(total=990, idle=495, own=7)))
+    monkeypatch.setattr(limits, "_last_look", Look(time.monotonic() - seconds_ago, before))
     monkeypatch.setattr(CpuTimes, "now", lambda: now)
     assert free_cores() == free
+
+
+def test_looks_at_the_load_just_after_another_do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "_last_look", Look(time.monotonic(), CpuTimes(0, 0, 0), free=1.5))
+    monkeypatch.setattr(limits, "_MOMENT", 3600.0)
+    assert free_cores() == 1.5
 
 
 @pytest.mark.parametrize("file", ["memory.max", "memory/memory.limit_in_bytes"])

@@ -7,7 +7,7 @@ channels only, and not those that are constant in the training data.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
@@ -17,16 +17,13 @@ from container_component_src.arrays import Float32Array, Float64Array, IntArray
 from container_component_src.evaluation.scikit_learn import IsolationForest
 from container_component_src.evaluation.windowed_baselines import (
     EXPLAINED_VARIANCE,
-    WindowSample,
     fit_windowed_baselines,
+    sample_windows,
 )
 from container_component_src.limits import usable_cores
 from container_component_src.model.windows import Windowing
 from container_component_src.telemetry.dataset import Dataset
-from container_component_src.telemetry.series import EvenSample
 
-READ_ROWS = 500_000  # of more training rows, evenly spaced partitions are read
-FIT_ROWS = 50_000  # evenly spaced ones of these, which the scorers of single rows are fitted on
 TREES, TREE_ROWS = 100, 256  # defaults of Liu et al. 2008
 RELATIVE_RANK_TOLERANCE = 1e-6  # directions with less variance, relative to the largest, are float32 noise
 
@@ -103,20 +100,15 @@ def fit_baselines(train: Dataset, seed: int, windowing: Windowing) -> list[Score
         seed: Seed of the isolation forest and of the windowed baselines.
         windowing: Conversion of rows to the windows of the windowed baselines.
     """
-    train = _bounded(train)
-    windows, sample = WindowSample(train, windowing), []
-    evenly = EvenSample(train.manifest.rows, FIT_ROWS)
-    for frame in train.frames():
-        sample.append(frame.values[evenly.of(len(frame))].copy())
-        windows.add(frame)
-    rows = np.concatenate(sample)
+    windows = sample_windows(train, windowing)
+    rows = np.ascontiguousarray(windows[:, -len(train.channels) :])
     forest = IsolationForest(
         n_estimators=TREES, max_samples=min(TREE_ROWS, len(rows)), random_state=seed, n_jobs=usable_cores()
     )
     return [
         _quadratic(rows),
         ForestScorer(forest.fit(rows)),
-        fit_windowed_baselines(windows.windows(), seed, windowing.steps),
+        fit_windowed_baselines(windows, seed, windowing.steps),
     ]
 
 
@@ -140,12 +132,6 @@ def _inverse(variances: Float64Array) -> Float32Array:
     """Return the inverses of variances, and 0 for those that are only noise."""
     known = variances > RELATIVE_RANK_TOLERANCE * variances.max()
     return np.divide(1, variances, out=np.zeros(len(variances)), where=known).astype(np.float32)
-
-
-def _bounded(train: Dataset) -> Dataset:
-    """Return every n-th partition of a dataset, which is read at a cost of its own whatever is taken of its rows."""
-    partitions = train.manifest.partitions[:: -(-train.manifest.rows // READ_ROWS)]
-    return replace(train, manifest=train.manifest.model_copy(update={"partitions": partitions}))
 
 
 def _average_path_length(rows: IntArray) -> Float64Array:

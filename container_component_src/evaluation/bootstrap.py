@@ -134,15 +134,17 @@ def _areas(drawn: IntArray, normal: Float64Array, anomalous: Float64Array) -> di
     below = np.cumsum(normal, axis=1) - normal / 2  # ties within a bin count half
     pairs = np.einsum("rb,rb->r", times @ (anomalous @ below.T), times)  # in which the anomalous row scores higher
     positives, negatives = times @ anomalous.sum(axis=1), times @ normal.sum(axis=1)
-    # By descending score, after a first bin without rows.
-    hits, rows = (
-        np.cumsum(np.pad(counts, ((0, 0), (0, 1)))[:, ::-1], axis=1) for counts in (anomalous, anomalous + normal)
+    grows = anomalous.any(axis=0)  # recall grows only in bins with anomalous rows
+    new = anomalous[:, grows]
+    hits, rows = (  # in a bin and those above it
+        np.compress(grows, np.cumsum(counts[:, ::-1], axis=1)[:, ::-1], axis=1)
+        for counts in (anomalous, anomalous + normal)
     )
     weighted = np.empty(len(times))
     for some in (slice(first, first + _AT_ONCE) for first in range(0, len(times), _AT_ONCE)):
         found, alarms = times[some] @ hits, times[some] @ rows
-        precision = np.divide(found, np.maximum(alarms, 1, out=alarms), out=alarms)  # without an alarm, no row is found
-        weighted[some] = np.einsum("rb,rb->r", precision[:, 1:], np.diff(found))
+        precision = np.divide(found, np.maximum(alarms, 1, out=alarms), out=alarms)  # without an alarm, 0
+        weighted[some] = np.einsum("rb,rb->r", precision @ new.T, times[some])
     with np.errstate(invalid="ignore"):
         return {"roc_auc": pairs / (positives * negatives), "pr_auc": weighted / positives}
 

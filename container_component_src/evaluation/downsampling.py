@@ -1,6 +1,7 @@
 """Downsampling of curves that keeps their shape."""
 
 import heapq
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -55,9 +56,9 @@ def _farthest(curve: Float64Array, first: int, last: int) -> tuple[float, int, i
         return 0.0, first, first, last
     offsets = curve[first + 1 : last] - curve[first]
     chord = curve[last] - curve[first]
-    length = float(np.linalg.norm(chord))
+    length = math.sqrt(chord @ chord)
     along = offsets @ (chord / length) if length else np.zeros(len(offsets))
     # Squaring halves the number of exact digits, which is still far more than the tolerance needs.
     squared = np.einsum("ij,ij->i", offsets, offsets) - along**2
-    position = int(np.argmax(squared))
-    return -float(np.sqrt(max(squared[position], 0.0))), first + 1 + position, first, last
+    position = int(squared.argmax())
+    return -math.sqrt(max(squared[position], 0.0)), first + 1 + position, first, last

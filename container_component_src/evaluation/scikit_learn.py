@@ -1,7 +1,7 @@
 """What the baselines need of scikit-learn, imported without what other estimators need.
 
-That is most of the import: pandas, much of SciPy, the packages around the modules of these estimators, and a progress
-bar. The estimators here take arrays and call none of it.
+That is most of the import: pandas, much of SciPy, NumPy's generator of wrappers, the packages around the modules of
+these estimators, and a progress bar. The estimators here take arrays and call none of it.
 """
 
 import sys
@@ -10,13 +10,17 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from container_component_src.deferred import defer, load
 
 # Names that scikit-learn imports from them.
-_UNUSED = {
+_UNUSED: dict[str, tuple[str, ...]] = {
+    "numpy.f2py": (),
     "scipy.integrate": ("trapezoid",),
     "scipy.interpolate": ("BSpline",),
     "scipy.optimize": ("line_search_wolfe1", "line_search_wolfe2", "linear_sum_assignment"),
+    "scipy.spatial.transform": (),
     "scipy.stats": ("chi2", "gmean", "rankdata", "spearmanr"),
     "sklearn.callback._progressbar": ("ProgressBar",),
 }
@@ -57,6 +61,7 @@ def _without_pandas() -> Iterator[None]:
 
 for module, names in _UNUSED.items():
     defer(module, {name: partial(_Unused, module, name) for name in names})
+np.f2py = sys.modules["numpy.f2py"]  # where NumPy looks for it: SciPy takes all names of NumPy
 for package in _PACKAGES:
     defer(package, {}, parts=True)
 with _without_pandas():

@@ -12,12 +12,13 @@ from threadpoolctl import threadpool_limits
 from container_component_src.arrays import Float32Array, IntArray
 from container_component_src.evaluation.scikit_learn import PCA, MiniBatchKMeans
 from container_component_src.model.windows import Windowing
-from container_component_src.telemetry.dataset import Dataset, Frame
-from container_component_src.telemetry.series import Context, EvenSample
+from container_component_src.telemetry.dataset import Dataset
+from container_component_src.telemetry.series import EvenSample
 
-CLUSTERS = 20
+CLUSTERS, BATCH_WINDOWS = 20, 512
 EXPLAINED_VARIANCE = 0.9  # share of the variance that the kept principal components explain
 MOST_COMPONENTS = 64
+READ_ROWS = 500_000  # of more training rows, evenly spaced partitions are read
 SAMPLE_WINDOWS, SAMPLE_VALUES = 10_000, 2**25  # evenly spaced training windows; 128 MiB
 
 
@@ -59,30 +60,21 @@ def squared_lengths(vectors: Float32Array) -> Float32Array:
     return np.asarray(np.einsum("ij,ij->i", vectors, vectors))
 
 
-class WindowSample:
-    """Evenly spaced windows of a dataset, of which there is a bounded number.
+def sample_windows(train: Dataset, windowing: Windowing) -> Float32Array:
+    """Return evenly spaced windows of a dataset, or of every n-th partition of it, [windows, steps * channels].
 
-    Args:
-        dataset: Dataset whose rows are given in consecutive pieces.
-        windowing: Conversion of rows to windows.
+    Like the windows that the model is trained on, they do not cross partitions.
     """
-
-    def __init__(self, dataset: Dataset, windowing: Windowing) -> None:
-        most = max(1, min(SAMPLE_WINDOWS, SAMPLE_VALUES // (windowing.steps * len(dataset.channels))))
-        self._evenly = EvenSample(dataset.manifest.rows, most)
-        self._windowing = windowing
-        self._context: Context[np.float32] = Context(windowing.steps - 1)
-        self._found: list[Float32Array] = []
-
-    def add(self, frame: Frame) -> None:
-        """Take the windows of the next piece."""
-        timestamps, values, known = self._context.extend(frame.timestamps, frame.values)
-        rows = known + np.arange(len(frame))[self._evenly.of(len(frame))]
-        self._found.append(self._windowing.of(values, self._windowing.starts(timestamps), rows))
-
-    def windows(self) -> Float32Array:
-        """Return the windows, [windows, steps * channels]."""
-        return np.concatenate(self._found)
+    partitions = train.manifest.partitions[:: -(-train.manifest.rows // READ_ROWS)]
+    width = windowing.steps * len(train.channels)
+    most = max(1, min(SAMPLE_WINDOWS, SAMPLE_VALUES // width))
+    evenly, windows = EvenSample(sum(partition.rows for partition in partitions), most), []
+    for partition in partitions:
+        frame = train.read(partition, order="F")  # few rows are taken of it: by channel, it is not transposed first
+        sampled = np.arange(len(frame))[evenly.of(len(frame))]
+        positions = windowing.rows(windowing.starts(frame.timestamps), sampled)
+        windows.append(frame.values.T[:, positions].transpose(1, 2, 0).reshape(len(sampled), width))
+    return np.concatenate(windows)
 
 
 def fit_windowed_baselines(sample: Float32Array, seed: int, window_steps: int) -> WindowScorer:
@@ -100,7 +92,7 @@ def fit_windowed_baselines(sample: Float32Array, seed: int, window_steps: int) -
         seed: Seed of the clusters and of the components.
         window_steps: Rows of a window, with the present one.
     """
-    kmeans = MiniBatchKMeans(min(CLUSTERS, len(sample)), random_state=seed)
+    kmeans = MiniBatchKMeans(min(CLUSTERS, len(sample)), batch_size=BATCH_WINDOWS, random_state=seed)
     pca = PCA(min(MOST_COMPONENTS, *sample.shape), random_state=seed)
     with threadpool_limits(1):  # many small products of matrices: beside a busy process, threads wait for each other
         kmeans.fit(sample)

@@ -172,10 +172,10 @@ def recalibrate(case: Case, **changes: object) -> BundleInfo:
 
 
 def add_rare_event(case: Case, marked: bool = True) -> Event:
-    """Move the temperature for 20 rows of the test data, and say that operators judged them as rare, but nominal."""
+    """Raise the temperature for 20 rows of the test data, and say that operators judged them as rare, but nominal."""
     test = Dataset.open(case.test)
     frame = test.load()
-    frame.values[200:220, 1] += 6.0
+    frame.values[200:220, 1] = 6.0  # whether or not they are raised already
     times = START + 200 * SECOND, START + 220 * SECOND
     event = Event(id="R-1", title="<i>Docking</i>", start=times[0], end=times[1], origin="verdict")
     with DatasetWriter(case.test, "normalizedTime", CHANNELS) as writer:

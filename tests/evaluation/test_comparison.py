@@ -57,9 +57,9 @@ def test_baselines_read_no_row_that_the_model_does_not_read(tmp_path: Path, monk
     case = write_case(tmp_path)
     read, of_partition = [], Dataset.read
 
-    def counted(dataset: Dataset, partition: Partition, channels: Sequence[str] | None = None, *order: Any) -> Frame:
+    def counted(dataset: Dataset, partition: Partition, *arguments: Any, **options: Any) -> Frame:
         read.append((dataset.location.uri, partition.file))
-        return of_partition(dataset, partition, channels, *order)
+        return of_partition(dataset, partition, *arguments, **options)
 
     monkeypatch.setattr(Dataset, "read", counted)
     evaluate(case.bundle, case.calibration, case.test, str(case.out))

@@ -188,7 +188,9 @@ class Location:
 
     @contextmanager
     def _upload(self) -> Iterator[IO[bytes]]:
-        upload = self.fs.open(self.path, "wb")
+        from container_component_src.s3_upload import Upload  # noqa: PLC0415 - slow, and not for local files
+
+        upload = Upload(self.fs, self.path)
         try:
             yield upload
             try:

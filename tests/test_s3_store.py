@@ -16,6 +16,7 @@ from werkzeug import Request, Response
 from container_component_src import storage
 from container_component_src.errors import InputError, PipelineError, StepError
 from container_component_src.s3_settings import use_settings
+from container_component_src.s3_upload import PART_BYTES
 from container_component_src.storage import Location
 from container_component_src.telemetry.parquet import open_parquet
 from tests.helpers import write_dataset
@@ -189,9 +190,40 @@ def test_abort_of_an_upload_is_not_retried(bucket: str, front: Front, monkeypatc
     monkeypatch.setattr("container_component_src.s3_store.QUICK_SECONDS", 0.1)
     monkeypatch.setenv("S3_RETRY_SECONDS", "3600")
     with pytest.raises(ZeroDivisionError), storage.resolve(f"{bucket}/x").open_output() as output:
-        output.write(bytes(51 << 20))  # s3fs uploads in parts of 50 MiB
+        output.write(bytes(PART_BYTES))
         front.answer = always(503, "SlowDown")
         raise ZeroDivisionError
+
+
+def test_parts_are_sent_while_the_next_ones_are_made(bucket: str, front: Front) -> None:
+    file, parts, sent = storage.resolve(f"{bucket}/x"), [bytes([number]) * PART_BYTES for number in range(3)], Event()
+
+    def answer(request: Request) -> Response | None:
+        if request.args.get("partNumber") == "1":
+            assert sent.wait(60)  # until the caller has written the second part
+        return None
+
+    front.answer = answer
+    with file.open_output() as output:
+        for part in parts[:2]:
+            output.write(part)
+        sent.set()
+        output.write(parts[2])
+        output.write(b"end")
+    assert file.read_bytes(None) == b"".join([*parts, b"end"])
+
+
+def test_refused_part_is_an_error_and_aborts_the_upload(bucket: str, front: Front) -> None:
+    front.answer = lambda request: refusal(403, "AccessDenied") if request.args.get("partNumber") == "1" else None
+    file = storage.resolve(f"{bucket}/x")
+
+    def write(location: Location) -> None:
+        with location.open_output() as output:
+            output.write(bytes(PART_BYTES))
+
+    assert "refuses access key ID" in _refused(write, file, InputError)
+    assert "DELETE" in [request.method for request in front.requests]
+    assert not file.exists()
 
 
 def test_upload_is_aborted_without_permission_to_delete(
@@ -200,7 +232,7 @@ def test_upload_is_aborted_without_permission_to_delete(
     caplog.set_level(logging.INFO)
     front.answer = without_delete
     with pytest.raises(ZeroDivisionError), storage.resolve(f"{bucket}/x").open_output() as output:
-        output.write(bytes(51 << 20))
+        output.write(bytes(PART_BYTES))
         raise ZeroDivisionError
     assert "parts of an aborted upload remain" in caplog.text
     assert not storage.resolve(f"{bucket}/x").exists()

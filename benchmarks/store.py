@@ -176,14 +176,15 @@ def rate_table(found: Mapping[str, Sequence[float]]) -> Table:
 
 def partition_table(title: str, found: Mapping[str, Sequence[tuple[Taken, Taken]]], gigabits: float) -> Table:
     """Return medians by options, beside the time in which the bytes pass the network in one direction."""
-    headers = ("options", "MB", "bytes alone s", "write s", "read s", "write, processor s", "read, processor s")
+    headers = ("options", "MB", "bytes alone s", "write s", "least", "read s", "least", "processor s, write", "read")
     rows = {}
     for name, runs in found.items():
-        values = [
-            (write.megabytes("up"), write.wall, read.wall, write.processor, read.processor) for write, read in runs
-        ]
-        size, *seconds = (median(column) for column in zip(*values, strict=True))
-        rows[name] = (size, 8e-3 * size / gigabits, *seconds)
+        written, read = zip(*runs, strict=True)
+        size = median(run.megabytes("up") for run in written)
+        walls = [[run.wall for run in part] for part in (written, read)]
+        processor = [median(run.processor for run in part) for part in (written, read)]
+        seconds = [value for part in walls for value in (median(part), min(part))]
+        rows[name] = [size, 8e-3 * size / gigabits, *seconds, *processor]
     return _table(title, headers, rows.items())
 
 

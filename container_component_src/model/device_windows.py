@@ -60,5 +60,5 @@ def _piece(values: Float32Array, starts: IntArray, first: int, rows: int, steps:
         steps: Rows of a window.
     """
     before = min(first, steps - 1)
-    piece = np.ascontiguousarray(values[first - before : first + rows])
+    piece = np.require(values[first - before : first + rows], None, ("C", "W"))
     return torch.from_numpy(piece), torch.from_numpy(starts[first : first + rows] - (first - before))

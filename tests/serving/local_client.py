@@ -22,4 +22,4 @@ class LocalClient(ModelClient):
         if method == "GET":
             return httpx.Response(200, content=orjson.dumps(self._model.metadata()))
         reply = asyncio.run(self._model.answer_v2(body or b"", headers or {}))
-        return httpx.Response(200, content=reply.content, headers=reply.headers)
+        return httpx.Response(200, content=b"".join(reply.content), headers=reply.headers)

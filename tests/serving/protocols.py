@@ -57,7 +57,7 @@ def by_v2_binary(model: AnomalyModel, values: Values, times: Times | None, imput
     inputs: dict[str, Any] = {"rows": values} if times is None else {"rows": values, "timestamps": times}
     body, headers = encode_request(inputs, bool(impute))
     reply = asyncio.run(model.answer_v2(body, headers))
-    return predictions(decode_response(reply.content, reply.headers.get(HEADER_LENGTH))[1])
+    return predictions(decode_response(b"".join(reply.content), reply.headers.get(HEADER_LENGTH))[1])
 
 
 def by_v2_json(model: AnomalyModel, values: Values, times: Times | None, impute: bool | None = True) -> Answers:
@@ -70,7 +70,7 @@ def by_v2_json(model: AnomalyModel, values: Values, times: Times | None, impute:
         inputs.append({"name": "timestamps", "shape": [rows], "datatype": "INT64", "data": times.tolist()})
     body = {"inputs": inputs} | ({} if impute is None else {"parameters": {"impute_missing": impute}})
     reply = asyncio.run(model.answer_v2(json.dumps(body).encode(), {}))
-    return predictions(decode_response(reply.content, None)[1])
+    return predictions(decode_response(b"".join(reply.content), None)[1])
 
 
 def by_grpc(model: AnomalyModel, values: Values, times: Times | None, impute: bool | None = True) -> Answers:

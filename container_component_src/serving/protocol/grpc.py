@@ -90,7 +90,7 @@ def encode_response(
         datatype = datatype_of(array)
         tensor = response.outputs.add(name=name, datatype=datatype, shape=array.shape)
         if request.binary:
-            response.raw_output_contents.append(to_bytes(array))
+            response.raw_output_contents.append(bytes(to_bytes(array)))
         else:
             flat = array.ravel()
             values = [text.encode() for text in flat] if array.dtype == np.dtype(object) else flat.tolist()

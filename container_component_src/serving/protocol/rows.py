@@ -85,7 +85,7 @@ def scaled(rows: Rows, channels: Sequence[str], scaler: Scaler | None) -> Float3
     """
     values = rows.values
     with np.errstate(over="ignore", invalid="ignore"):
-        single = np.require(values, np.float32, ("ALIGNED", "WRITEABLE"))  # as PyTorch requires
+        single = np.require(values, np.float32, ["ALIGNED"])  # as PyTorch requires
         if scaler is not None and rows.missing is not None and rows.missing.any():
             single = np.where(rows.missing, np.asarray(scaler.centre, np.float32), single)
         safe = HALF_OF_LARGEST if scaler is None else scaler.safe_magnitude

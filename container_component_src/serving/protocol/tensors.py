@@ -139,10 +139,10 @@ def datatype_of(array: Array) -> str:
     return "BYTES" if array.dtype == object else DATATYPES[array.dtype]
 
 
-def to_bytes(array: Array) -> bytes:
-    """Return the values of an array as binary data of the protocol."""
+def to_bytes(array: Array) -> bytes | memoryview:
+    """Return the values of an array as binary data of the protocol; numbers are not copied."""
     if array.dtype != object:
-        return array.tobytes()
+        return array.ravel().view(np.uint8).data
     texts = array.ravel().tolist()
     encoded = {text: text.encode() for text in set(texts)}  # channel names are repeated many times
     pieces = {text: len(code).to_bytes(_LENGTH_BYTES, "little") + code for text, code in encoded.items()}

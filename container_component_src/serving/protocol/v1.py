@@ -98,7 +98,8 @@ def values_of(
         place, value = _first(ordered, channels, lambda value: type(value) not in allowed)
         raise RequestError(f"{place}: {json_type(value)}", fix="send a finite number")
     try:
-        return np.array(ordered, dtype=np.float64)
+        size = len(ordered) * len(channels)
+        return np.fromiter(chain.from_iterable(ordered), np.float64, size).reshape(len(ordered), len(channels))
     except OverflowError as error:  # integers have no limit in JSON
         place, _ = _first(ordered, channels, lambda value: isinstance(value, int) and abs(value) > sys.float_info.max)
         raise RequestError(f"{place}: an integer too large for a float", fix="send a plausible value") from error

@@ -33,6 +33,7 @@ from container_component_src.serving.protocol.timestamps import timestamps_of
 ROWS_INPUT = "rows"  # one tensor of shape [rows, channels] with all channels
 TIMESTAMPS_INPUT = "timestamps"
 _KEYS = ("id", "parameters", "inputs", "outputs", "model_name", "model_version")  # KServe sends the last two
+_ALIGNMENT = 16  # bytes; the JSON is filled, so that readers need not copy the numbers behind it to align them
 HEADER_LENGTH = "inference-header-content-length"  # HTTP header: bytes of JSON before the binary data
 
 
@@ -137,8 +138,8 @@ def decode_request(body: bytes, json_length: str | None, most_inputs: int) -> Re
 
 def encode_response(
     outputs: Mapping[str, Array], request: Request, fields: Mapping[str, object]
-) -> tuple[bytes, dict[str, str]]:
-    """Return the body of a V2 REST answer, and the headers that describe it.
+) -> tuple[list[bytes | memoryview], dict[str, str]]:
+    """Return the body of a V2 REST answer in parts, which need not be copied, and the headers that describe it.
 
     Args:
         outputs: Numbers, booleans or texts (as objects) by name.
@@ -156,7 +157,8 @@ def encode_request(inputs: Mapping[str, Array], impute: bool = False) -> tuple[b
         impute: Whether the server is to impute missing values; otherwise the model decides.
     """
     parameters = {"binary_data_output": True} | ({IMPUTE_MISSING: True} if impute else {})
-    return _encode("inputs", inputs, Request((), binary=True), {"parameters": parameters})
+    parts, headers = _encode("inputs", inputs, Request((), binary=True), {"parameters": parameters})
+    return b"".join(parts), headers
 
 
 def decode_response(body: bytes, json_length: str | None) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -176,8 +178,9 @@ def decode_response(body: bytes, json_length: str | None) -> tuple[dict[str, Any
 
 def _encode(
     key: str, arrays: Mapping[str, Array], request: Request, fields: Mapping[str, object]
-) -> tuple[bytes, dict[str, str]]:
-    items, binary = [], []
+) -> tuple[list[bytes | memoryview], dict[str, str]]:
+    items: list[dict[str, object]] = []
+    binary: list[bytes | memoryview] = []
     for name, array in arrays.items():
         item: dict[str, object] = {"name": name, "shape": list(array.shape), "datatype": datatype_of(array)}
         if request.sends_binary(name):
@@ -189,9 +192,10 @@ def _encode(
         items.append(item)
     head = orjson.dumps({**fields, key: items})
     if not binary:
-        return head, {"content-type": "application/json"}
+        return [head], {"content-type": "application/json"}
+    head = head[:-1].ljust(-len(head) % _ALIGNMENT + len(head) - 1) + b"}"
     headers = {"content-type": "application/octet-stream", HEADER_LENGTH: str(len(head))}
-    return b"".join((head, *binary)), headers
+    return [head, *binary], headers
 
 
 def _requested_outputs(content: dict[str, Any], default: bool) -> dict[str, bool] | None:

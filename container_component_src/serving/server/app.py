@@ -7,7 +7,7 @@ requests, and spend more time around a row than the model does on it.
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from container_component_src.serving.protocol.v2 import HEADER_LENGTH
 from container_component_src.serving.server.kserve_hooks import FIXED_MODEL, KSERVE_APP
 from container_component_src.serving.server.model import JSON, AnomalyModel, Reply, request_id
+from container_component_src.serving.server.offload import INLINE_BYTES
 from container_component_src.serving.server.refusals import (
     DisconnectedError,
     HttpError,
@@ -86,7 +87,8 @@ class InferenceApp(FastAPI):
                 reply = await self._infer(scope["method"], found, headers, receive)
             else:
                 reply = self._describe(scope["method"], found, verb)
-            await _send(send, 200, reply.content, {**reply.headers, "x-request-id": headers["x-request-id"]})
+            parts = [reply.content] if isinstance(reply.content, bytes) else reply.content
+            await _send(send, 200, parts, {**reply.headers, "x-request-id": headers["x-request-id"]})
         except DisconnectedError:
             return
         except Exception as error:
@@ -94,7 +96,7 @@ class InferenceApp(FastAPI):
                 logger.exception("request failed", extra={"request_id": headers["x-request-id"]})
             content = orjson.dumps({"error": message_of(error)})
             answer_headers = {**JSON, **headers_of(error), "x-request-id": headers["x-request-id"]}
-            await _send(send, status_of(error), content, answer_headers)
+            await _send(send, status_of(error), [content], answer_headers)
 
     async def _infer(self, method: str, found: dict[str, Any], headers: dict[str, str], receive: Receive) -> Reply:
         model = self._model
@@ -203,8 +205,13 @@ async def _unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
         task.cancel()
 
 
-async def _send(send: Send, status: int, content: bytes, headers: dict[str, str]) -> None:
+async def _send(send: Send, status: int, parts: Sequence[bytes | memoryview], headers: dict[str, str]) -> None:
     named = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-    named.append((b"content-length", str(len(content)).encode()))
+    size = sum(map(len, parts))
+    named.append((b"content-length", str(size).encode()))
     await send({"type": "http.response.start", "status": status, "headers": named})
-    await send({"type": "http.response.body", "body": content})
+    if size <= INLINE_BYTES:
+        parts = [b"".join(parts)]
+    for part in parts[:-1]:
+        await send({"type": "http.response.body", "body": part, "more_body": True})
+    await send({"type": "http.response.body", "body": parts[-1]})

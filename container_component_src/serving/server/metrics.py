@@ -92,7 +92,8 @@ class Metrics:
         score_sum = scores.sum(dtype=np.float64)
         buckets = np.bincount(np.searchsorted(self._edges, scores), minlength=len(self._edges) + 1)
         sums = scaled.sum(axis=0, dtype=np.float64)
-        outside = ((scaled < self._low) | (scaled > self._high)).sum(axis=0)
+        # Sums of int64, the default, take twice as long.
+        outside = ((scaled < self._low) | (scaled > self._high)).sum(axis=0, dtype=np.uint32)
         decay = math.exp(-len(scores) / DRIFT_ROWS)
         with self._lock:
             own["rows"] += len(scores)

@@ -42,7 +42,7 @@ Encoder: TypeAlias = Callable[[Answer], tuple[Any, dict[str, str]]]  # returns c
 class Reply:
     """The answer to a request."""
 
-    content: Any  # bytes over REST, a message over gRPC
+    content: Any  # bytes or parts of them over REST, a message over gRPC
     headers: dict[str, str]
     rows: int
     alarms: int
@@ -234,7 +234,8 @@ class AnomalyModel(Model):
         self.service.limits.check_answer(answer.size + answer.found_size)
         content = {"predictions": answer.predictions(), "model_name": self.name, "model_version": self.version}
         found = answer.found_json()
-        return orjson.dumps(content if found is None else content | {ALARMS: orjson.Fragment(found)}), JSON
+        alarms = {} if found is None else {ALARMS: orjson.Fragment(found)}
+        return orjson.dumps(content | alarms, option=orjson.OPT_SERIALIZE_NUMPY), JSON
 
     def _encoder(
         self,

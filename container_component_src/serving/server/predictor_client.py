@@ -18,6 +18,7 @@ from container_component_src.serving.protocol.v2 import HEADER_LENGTH
 CONNECT_TIMEOUT = 5.0
 CA_VARIABLE = "REQUESTS_CA_BUNDLE"  # KServe's controller sets it if the connection to the predictor is encrypted
 KEEP_SECONDS = 15.0  # of a connection without requests; the predictor keeps it for longer
+_BUFFER_BYTES = 2**20  # of an answer; with fewer, receiving pauses again and again
 _RETRY_SECONDS = 0.5  # before the second retry; each later wait is twice as long as the one before
 # How a connection fails that the predictor has closed since its last use; it is safe to score once more.
 _STALE_CONNECTION = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
@@ -102,6 +103,7 @@ class PredictorClient:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 skip_auto_headers=("accept", "accept-encoding", "user-agent"),
                 timeout=self._timeout,
+                read_bufsize=_BUFFER_BYTES,
             )
         async with self._session.post(self._url, data=body, headers=headers, allow_redirects=False) as answer:
             return PredictorReply(answer.status, await answer.read(), answer.headers.get(HEADER_LENGTH))

@@ -50,10 +50,14 @@ class PredictorAnswer:
     """Answers of a predictor, in which no row is an alarm."""
 
     scored: Scored
-    scores: Float32Array  # nats, shape [rows]
     alarms: BoolArray  # shape [rows]
     imputation: None = None  # a predictor refuses missing values
     found_size = 0
+
+    @property
+    def scores(self) -> Float32Array:
+        """Nats, shape [rows]."""
+        return self.scored.scores
 
     @property
     def size(self) -> int:
@@ -61,9 +65,10 @@ class PredictorAnswer:
         return self.scores.size + self.scored.contributions.size + self.scored.reconstruction.size
 
     def predictions(self) -> list[dict[str, Any]]:
-        """Return one object per row (V1)."""
-        arrays = (self.scores, self.scored.contributions, self.scored.reconstruction)
-        rows = zip(*(array.tolist() for array in arrays), strict=True)
+        """Return one object per row, with arrays of channels (V1)."""
+        # The shortest text of a float32 is that of another float64.
+        arrays = (array.astype(np.float64) for array in (self.scored.contributions, self.scored.reconstruction))
+        rows = zip(self.scores.tolist(), *arrays, strict=True)
         return [{"score": score, "parts": parts, "expected": expected} for score, parts, expected in rows]
 
     def found_json(self) -> None:
@@ -140,8 +145,7 @@ class RowService:
                 arguments.top_channels,
                 arguments.dead_after,
             )
-        scores = scored.contributions.sum(axis=1)
-        return PredictorAnswer(scored, scores, np.zeros(len(scores), dtype=np.bool_))
+        return PredictorAnswer(scored, np.zeros(len(scored.scores), dtype=np.bool_))
 
 
 def load(options: ServingOptions, predictor_url: str = "", timeout: float = 600, retries: int = 0) -> RowService:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from http import HTTPStatus
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -37,8 +38,13 @@ class OtherVersionError(Exception):
 class Scored:
     """The output of the model for each row."""
 
-    contributions: Float32Array  # nats, shape [rows, channels]; the sum of a row is its score
+    contributions: Float32Array  # nats, shape [rows, channels]
     reconstruction: Float32Array  # scaled, shape [rows, channels]
+
+    @cached_property
+    def scores(self) -> Float32Array:
+        """Nats, shape [rows]."""
+        return np.asarray(self.contributions.sum(axis=1))
 
 
 T = TypeVar("T")
@@ -84,12 +90,13 @@ class LocalScorer:
     def scored(self, scaled: Float32Array, timestamps: Timestamps | None) -> Scored:
         """Return the scores of scaled rows [rows, channels] at their times [rows]; raise the error of `score`."""
         with np.errstate(over="ignore", invalid="ignore"):
-            contributions, reconstruction = self._scorer.contributions_and_reconstruction(scaled, timestamps)
-            finite = np.isfinite(contributions.sum(axis=1)) & np.isfinite(reconstruction).all(axis=1)
-        if not finite.all():
-            largest = np.abs(scaled) == np.abs(scaled).max(axis=1, keepdims=True)
-            refuse_value(scaled, ~finite[:, np.newaxis] & largest, self._channels)
-        return Scored(contributions, reconstruction)
+            scored = Scored(*self._scorer.contributions_and_reconstruction(scaled, timestamps))
+            finite = np.isfinite(scored.scores)
+            if not (finite.all() and np.isfinite(scored.reconstruction).all()):
+                finite &= np.isfinite(scored.reconstruction).all(axis=1)
+                largest = np.abs(scaled) == np.abs(scaled).max(axis=1, keepdims=True)
+                refuse_value(scaled, ~finite[:, np.newaxis] & largest, self._channels)
+        return scored
 
 
 class RemoteScorer:

@@ -174,7 +174,7 @@ def test_an_encoded_response_is_decoded_unchanged(outputs: dict[str, np.ndarray]
     if not binary:  # JSON knows no infinity, and numbers of 16 bits are for binary data
         outputs = {name: array for name, array in outputs.items() if array.dtype.kind != "f"}
     body, headers = encode_response(outputs, Request((), binary=binary), {"id": "7"})
-    content, found = decode_response(body, headers.get(HEADER_LENGTH))
+    content, found = decode_response(b"".join(body), headers.get(HEADER_LENGTH))
     assert content["id"] == "7"
     assert list(found) == list(outputs)
     for name, array in outputs.items():

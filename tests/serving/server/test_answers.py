@@ -117,5 +117,5 @@ def test_the_size_is_the_number_of_values_in_all_tensors(timed: bool, impute: bo
     contributions = np.ones((4, 3), dtype=np.float32)
     found = assess(bundle_info(), rows, contributions, contributions, 2)
     assert found.size == sum(array.size for array in found.tensors().values())
-    scored = PredictorAnswer(Scored(contributions, contributions), contributions.sum(axis=1), np.zeros(4, dtype=bool))
+    scored = PredictorAnswer(Scored(contributions, contributions), np.zeros(4, dtype=bool))
     assert scored.size == sum(array.size for array in scored.tensors().values())

@@ -34,7 +34,7 @@ def by_v1(model: AnomalyModel, values: Float64Array, times: Timestamps | None) -
 def by_v2_binary(model: AnomalyModel, values: Float64Array, times: Timestamps | None) -> Found:
     inputs: dict[str, Any] = {"rows": values} | ({} if times is None else {"timestamps": times})
     reply = asyncio.run(model.answer_v2(*encode_request(inputs)))
-    return listed(decode_response(reply.content, reply.headers.get(HEADER_LENGTH))[0].get("parameters"))
+    return listed(decode_response(b"".join(reply.content), reply.headers.get(HEADER_LENGTH))[0].get("parameters"))
 
 
 def by_v2_json(model: AnomalyModel, values: Float64Array, times: Timestamps | None) -> Found:
@@ -43,7 +43,7 @@ def by_v2_json(model: AnomalyModel, values: Float64Array, times: Timestamps | No
         texts = [f"{np.datetime64(int(time), 'ns')}Z" for time in times]
         inputs.append({"name": "timestamps", "shape": times.shape, "datatype": "BYTES", "data": texts})
     body = json.dumps({"inputs": inputs, "outputs": [{"name": "score"}]})
-    return listed(json.loads(asyncio.run(model.answer_v2(body.encode(), {})).content).get("parameters"))
+    return listed(json.loads(b"".join(asyncio.run(model.answer_v2(body.encode(), {})).content)).get("parameters"))
 
 
 def by_grpc(model: AnomalyModel, values: Float64Array, times: Timestamps | None) -> Found:

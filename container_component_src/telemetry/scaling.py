@@ -176,7 +176,7 @@ def scale_datasets(datasets: Mapping[str, Dataset], scaler: Scaler, targets: Map
     timestamp_cols = {name: dataset.manifest.timestamp_col for name, dataset in datasets.items()}
     with writing(targets, timestamp_cols, scaler.channels, sources) as writers:
         with WriteBehind() as behind:
-            for name, frame in read_together(datasets, scaler.channels):
+            for name, frame in ahead(read_together(datasets, scaler.channels), 1):
                 missing[name] += _scale(frame.values, scaler)
                 behind.write(writers[name], frame)
         return {

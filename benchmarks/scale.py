@@ -15,6 +15,7 @@ from container_component_src.steps.training import RunPyTorchJob
 from container_component_src.steps.tuning import RunKatibExperiment
 from container_component_src.telemetry.manifest import Partition
 from container_component_src.telemetry.partitioning import MAX_GROUP_ROWS
+from container_component_src.telemetry.scaling import CHANNELS_AT_ONCE
 from container_component_src.telemetry.views import MAX_MANIFEST_BYTES
 from container_component_src.values import amount
 
@@ -149,7 +150,7 @@ def costs(table: Table, size: Size) -> list[Cost]:
         cost("label_telemetry", "label_telemetry", 1, 1, (8 / ROW_BYTES, 9 / ROW_BYTES), (1, 1)),
         # Partitions and sets are views, without files; a set is read with the files of the dataset, which have all.
         cost("create_train_val_test_split", "create_train_val_test_split", 1, 1, (8 / ROW_BYTES, 0), (2, 0)),
-        cost("fit_scaler", "fit_scaler", 1, 1, (1, 0), (1, 0)),
+        cost("fit_scaler", "fit_scaler", 1, 1, (1, 0), (-(-CHANNELS // CHANNELS_AT_ONCE), 0)),
         cost("scale_dataframes", "scale_dataframes", 1, 1, (1, 1), (1, sets)),
         cost("run_katib_experiment", streaming, TRIALS_AT_ONCE, trials, (trials * TRAINED, 0), (2 * trials, 0)),
         cost("run_pytorchjob", streaming, size.nodes, training, (training * TRAINED, 0), (2 * training, 0)),

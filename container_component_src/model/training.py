@@ -220,6 +220,8 @@ def fit(model: Network, train_rows: RowSource, val_rows: RowSource, arguments: T
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="lightning")  # for developers
             trainer.fit(module, data)
+        if world.size > 1:  # threads of the group may call Python while it ends, which aborts the process
+            torch.distributed.destroy_process_group()
         if trainer.is_global_zero:
             module.load_state_dict(safetensors.torch.load_file(checkpoint.best_model_path))
     model.to("cpu").eval()

@@ -15,15 +15,13 @@ import numpy as np
 
 from container_component_src.arrays import Float32Array, Float64Array, IntArray
 from container_component_src.evaluation.scikit_learn import IsolationForest
-from container_component_src.evaluation.windowed_baselines import (
-    EXPLAINED_VARIANCE,
-    fit_windowed_baselines,
-    sample_windows,
-)
+from container_component_src.evaluation.windowed_baselines import EXPLAINED_VARIANCE, fit_windowed_baselines
 from container_component_src.limits import usable_cores
+from container_component_src.model.sampling import sample_windows
 from container_component_src.model.windows import Windowing
 from container_component_src.telemetry.dataset import Dataset
 
+SAMPLE_WINDOWS = 10_000  # evenly spaced training windows
 TREES, TREE_ROWS = 100, 256  # defaults of Liu et al. 2008
 RELATIVE_RANK_TOLERANCE = 1e-6  # directions with less variance, relative to the largest, are float32 noise
 
@@ -86,7 +84,7 @@ class ForestScorer:
 
 
 def fit_baselines(train: Dataset, seed: int, windowing: Windowing) -> list[Scorer]:
-    """Fit all baselines on scaled training data, in one pass over at most about `READ_ROWS` rows of it.
+    """Fit all baselines on the same evenly spaced windows of scaled training data, read in one pass.
 
     - `z_score`: sum of the squared z-scores of the channels;
     - `mahalanobis`: squared Mahalanobis distance from the mean (Mahalanobis 1936);
@@ -100,7 +98,7 @@ def fit_baselines(train: Dataset, seed: int, windowing: Windowing) -> list[Score
         seed: Seed of the isolation forest and of the windowed baselines.
         windowing: Conversion of rows to the windows of the windowed baselines.
     """
-    windows = sample_windows(train, windowing)
+    windows = sample_windows(train, windowing, SAMPLE_WINDOWS)
     rows = np.ascontiguousarray(windows[:, -len(train.channels) :])
     forest = IsolationForest(
         n_estimators=TREES, max_samples=min(TREE_ROWS, len(rows)), random_state=seed, n_jobs=usable_cores()

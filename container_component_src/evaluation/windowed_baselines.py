@@ -11,15 +11,10 @@ from threadpoolctl import threadpool_limits
 
 from container_component_src.arrays import Float32Array, IntArray
 from container_component_src.evaluation.scikit_learn import PCA, MiniBatchKMeans
-from container_component_src.model.windows import Windowing
-from container_component_src.telemetry.dataset import Dataset
-from container_component_src.telemetry.series import EvenSample
 
 CLUSTERS, BATCH_WINDOWS = 20, 512
 EXPLAINED_VARIANCE = 0.9  # share of the variance that the kept principal components explain
 MOST_COMPONENTS = 64
-READ_ROWS = 500_000  # of more training rows, evenly spaced partitions are read
-SAMPLE_WINDOWS, SAMPLE_VALUES = 10_000, 2**25  # evenly spaced training windows; 128 MiB
 
 
 @dataclass(frozen=True)
@@ -58,23 +53,6 @@ class WindowScorer:
 def squared_lengths(vectors: Float32Array) -> Float32Array:
     """Return the squared length of each vector, [vectors, coordinates]."""
     return np.asarray(np.einsum("ij,ij->i", vectors, vectors))
-
-
-def sample_windows(train: Dataset, windowing: Windowing) -> Float32Array:
-    """Return evenly spaced windows of a dataset, or of every n-th partition of it, [windows, steps * channels].
-
-    Like the windows that the model is trained on, they do not cross partitions.
-    """
-    partitions = train.manifest.partitions[:: -(-train.manifest.rows // READ_ROWS)]
-    width = windowing.steps * len(train.channels)
-    most = max(1, min(SAMPLE_WINDOWS, SAMPLE_VALUES // width))
-    evenly, windows = EvenSample(sum(partition.rows for partition in partitions), most), []
-    for partition in partitions:
-        frame = train.read(partition, order="F")  # few rows are taken of it: by channel, it is not transposed first
-        sampled = np.arange(len(frame))[evenly.of(len(frame))]
-        positions = windowing.rows(windowing.starts(frame.timestamps), sampled)
-        windows.append(frame.values.T[:, positions].transpose(1, 2, 0).reshape(len(sampled), width))
-    return np.concatenate(windows)
 
 
 def fit_windowed_baselines(sample: Float32Array, seed: int, window_steps: int) -> WindowScorer:

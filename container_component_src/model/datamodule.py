@@ -10,11 +10,10 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from container_component_src.arrays import Float32Array
-from container_component_src.errors import InputError
+from container_component_src.model.frames import read_frame
 from container_component_src.model.windows import Windowing
 from container_component_src.steps.sizes import BLOCK_ROWS
-from container_component_src.telemetry.dataset import Dataset, Frame
-from container_component_src.telemetry.manifest import Partition
+from container_component_src.telemetry.dataset import Dataset
 
 # Consecutive rows that stay together: gathering single rows takes 1.5 times as long, see docs/results.md.
 GROUP_ROWS = 8
@@ -198,23 +197,6 @@ class _Restartable(Iterable[T]):
 
     def __iter__(self) -> Iterator[T]:
         return self.start()
-
-
-def read_frame(dataset: Dataset, partition: Partition) -> Frame:
-    """Read the rows of a partition and check that a model can learn from them.
-
-    Raises:
-        InputError: A value is missing or infinite; the message names its channel and partition.
-    """
-    frame = dataset.read(partition)
-    finite = np.isfinite(frame.values)
-    if not finite.all():
-        channel = dataset.channels[int(np.argmin(finite.all(axis=0)))]
-        raise InputError(
-            f"{dataset.location.uri}: channel '{channel}' has missing or infinite values ({partition.file})",
-            fix="scale the dataset first (scale_dataframes replaces them)",
-        )
-    return frame
 
 
 def load_values(dataset: Dataset, seed: int, windowing: Windowing = _NO_WINDOWS) -> Float32Array:

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from container_component_src.ahead import ahead
-from container_component_src.model.datamodule import Block, RowSource, Shard, TensorSource, read_frame
+from container_component_src.model.datamodule import Block, RowSource, Shard, TensorSource
 from container_component_src.model.device_copies import BLOCKS_AHEAD, copied_ahead
 from container_component_src.model.device_windows import windows_at
+from container_component_src.model.frames import read_frame
 from container_component_src.model.windows import Windowing
 from container_component_src.telemetry.dataset import Dataset
 

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from container_component_src.ahead import ahead
 from container_component_src.errors import InputError
-from container_component_src.model.datamodule import Block, Shard, block_sizes, read_frame
+from container_component_src.model.datamodule import Block, Shard, block_sizes
+from container_component_src.model.frames import read_frame
 from container_component_src.model.windows import Windowing
 from container_component_src.steps.sizes import BLOCK_ROWS
 from container_component_src.telemetry.dataset import Dataset

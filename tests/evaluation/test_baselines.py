@@ -10,9 +10,10 @@ from scipy.spatial import distance
 from sklearn.decomposition import PCA
 
 from container_component_src.arrays import Float32Array
-from container_component_src.evaluation import windowed_baselines
+from container_component_src.evaluation import baselines
 from container_component_src.evaluation.baselines import ForestScorer, Scorer, fit_baselines
 from container_component_src.evaluation.windowed_baselines import EXPLAINED_VARIANCE
+from container_component_src.model import sampling
 from container_component_src.model.windows import Windowing
 from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.manifest import Partition
@@ -81,7 +82,7 @@ def test_of_many_rows_evenly_spaced_partitions_are_read(tmp_path: Path, monkeypa
     values, rows = correlated(1000), correlated(20, seed=1)
     taken = np.concatenate([values[first : first + 100] for first in (0, 400, 800)])
     expected = fitted(tmp_path / "taken", taken, rows, partition_rows=100)
-    monkeypatch.setattr(windowed_baselines, "READ_ROWS", 300)
+    monkeypatch.setattr(sampling, "READ_ROWS", 300)
     found = fitted(tmp_path / "all", values, rows, partition_rows=100)
     for name, scores in expected.items():
         np.testing.assert_array_equal(found[name], scores, err_msg=name)
@@ -92,7 +93,7 @@ def test_single_rows_are_scored_by_what_evenly_spaced_rows_show(
 ) -> None:
     values, rows = correlated(1000), correlated(20, seed=1)
     expected = fitted(tmp_path / "taken", values[::4], rows)
-    monkeypatch.setattr(windowed_baselines, "SAMPLE_WINDOWS", 250)
+    monkeypatch.setattr(baselines, "SAMPLE_WINDOWS", 250)
     found = fitted(tmp_path / "all", values, rows, partition_rows=90)
     for name in ("z_score", "mahalanobis", "pca_residual", "isolation_forest"):
         np.testing.assert_array_equal(found[name], expected[name], err_msg=name)

@@ -29,6 +29,14 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     && find . -type d \( -name tests -o -name test -o -name include \) -prune -exec rm -r {} + \
     && find torch/bin -type f ! -name torch_shm_manager -delete
 
+# Builders may change the times of files, so a hash says whether bytecode is that of the source.
+FROM dependencies AS program
+WORKDIR /app
+COPY container_component_src container_component_src
+RUN /opt/venv/bin/python -m compileall -q --invalidation-mode checked-hash container_component_src \
+    && /opt/venv/bin/python -c "from container_component_src.report import rendering; rendering.compile_templates()" \
+    && chmod -R a+rX container_component_src
+
 FROM ${BASE_IMAGE}
 RUN useradd --uid 1000 --home-dir /tmp --no-create-home --shell /bin/sh app
 # PYTHONPATH: Dask workers start with `dask worker`, not with this project's program.
@@ -44,4 +52,4 @@ LABEL org.opencontainers.image.title="columbus-eclss-ad" \
       org.opencontainers.image.description="Anomaly detection on ISS Columbus telemetry with Kubeflow" \
       org.opencontainers.image.licenses="MIT"
 COPY --from=dependencies /opt/venv /opt/venv
-COPY container_component_src container_component_src
+COPY --from=program /app/container_component_src container_component_src

@@ -89,7 +89,9 @@ def test_requirements_have_the_hashes_of_the_lock(group: str) -> None:
 def test_images_and_actions_are_pinned_to_what_cannot_change(file: str) -> None:
     text = (PROJECT / file).read_text(encoding="utf-8")
     actions = re.findall(r"uses: *(.*)", text)
-    images = list(re.findall(r"^ *(?:image:|ARG BASE_IMAGE=|FROM) *([^$\s]+)", text, re.MULTILINE))
+    stages = re.findall(r"^FROM .* AS (\w+)$", text, re.MULTILINE)
+    named = re.findall(r"^ *(?:image:|ARG BASE_IMAGE=|FROM) *([^$\s]+)", text, re.MULTILINE)
+    images = [image for image in named if image not in stages]
     assert len(actions) + len(images) >= 1
     assert [
         action for action in actions if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action)

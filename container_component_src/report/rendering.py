@@ -1,8 +1,12 @@
 """Rendering of the Jinja templates in `template/`; every value that is not `Markup` is escaped."""
 
+import sys
+from contextlib import suppress
 from functools import cache
+from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, FileSystemBytecodeCache, PackageLoader, StrictUndefined
+from jinja2.bccache import Bucket
 from markupsafe import Markup
 
 from container_component_src.evaluation.leads import baseline_name
@@ -30,6 +34,22 @@ _FILTERS = (
 )
 
 
+class CompiledTemplates(FileSystemBytecodeCache):
+    """Compiled templates in a folder. Like compiled modules, they are kept if Python may and can write them."""
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep a compiled template."""
+        if not sys.dont_write_bytecode:
+            with suppress(OSError):  # a read-only file system, or no folder yet
+                super().dump_bytecode(bucket)
+
+
+def compile_templates() -> None:
+    """Compile all templates, for an image, where that is too late when the program runs."""
+    for template in _environment().list_templates(extensions=["jinja"]):
+        _environment().get_template(template)
+
+
 def render(template: str, **values: object) -> str:
     """Return a template with its values filled in; a missing value is an error."""
     return _environment().get_template(template).render(**values)
@@ -44,7 +64,12 @@ def verbatim(name: str) -> Markup:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=_loader(), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=_loader(),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        bytecode_cache=CompiledTemplates(str(Path(__file__).with_name("__pycache__"))),
     )
     environment.filters.update({function.__name__: function for function in _FILTERS})
     environment.globals["verbatim"] = verbatim

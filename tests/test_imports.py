@@ -34,6 +34,7 @@ NOT_IMPORTED = {
     "report.trials": MODEL | {"lightning", "pandas", "pyarrow", "scipy", "torch"},
     "serving.client.query": MODEL | {"lightning", "scipy", "torch"},
     "serving.server.server": (MODEL | COMPILER | {"lightning", "pandas.core", "requests"}) - {"kserve"},
+    "special_functions": MODEL | {"numpy.f2py", "scipy._lib._array_api"},
     "backends.local.dask": (MODEL | {"lightning", "pandas", "scipy", "torch"}) - {"distributed"},
 }
 

@@ -44,7 +44,7 @@ def poisson_interval(count: int, days: float) -> tuple[float, float]:
     Source: Garwood 1936, "Fiducial Limits for the Poisson Distribution". It knows that no alarm in a short time does
     not mean that there will be none.
     """
-    from scipy.special import gammaincinv  # noqa: PLC0415 - slow, and results are read without it
+    from container_component_src.special_functions import gammaincinv  # noqa: PLC0415 - results are read without SciPy
 
     tail = (1 - CONFIDENCE) / 2
     low = float(gammaincinv(count, tail)) if count else 0.0

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from itertools import accumulate
 
 import numpy as np
-from scipy.special import kolmogorov
 
 from container_component_src.arrays import Float64Array, IntArray
+from container_component_src.special_functions import kolmogorov
 from container_component_src.telemetry.distribution import Distribution
 
 LEAST_SHARE = 1e-4  # of a bin, so that an empty one has a logarithm

@@ -2,11 +2,12 @@
 
 Three of them are squared lengths of the centred time step after a linear map, which follows from the mean and the
 covariance of training rows. The fourth is an isolation forest. Two others score windows of rows
-(`windowed_baselines`). One pass over the training data fits them all. Like the published methods, they see varying
+(`windowed_baselines`). One sample of the training data fits them all. Like the published methods, they see varying
 channels only, and not those that are constant in the training data.
 """
 
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -17,11 +18,7 @@ from container_component_src.arrays import Float32Array, Float64Array, IntArray
 from container_component_src.evaluation.scikit_learn import IsolationForest
 from container_component_src.evaluation.windowed_baselines import EXPLAINED_VARIANCE, fit_windowed_baselines
 from container_component_src.limits import usable_cores
-from container_component_src.model.sampling import sample_windows
-from container_component_src.model.windows import Windowing
-from container_component_src.telemetry.dataset import Dataset
 
-SAMPLE_WINDOWS = 10_000  # evenly spaced training windows
 TREES, TREE_ROWS = 100, 256  # defaults of Liu et al. 2008
 RELATIVE_RANK_TOLERANCE = 1e-6  # directions with less variance, relative to the largest, are float32 noise
 
@@ -83,8 +80,8 @@ class ForestScorer:
         return [tree.compute_node_depths() - 1.0 + _average_path_length(tree.n_node_samples) for tree in trees]
 
 
-def fit_baselines(train: Dataset, seed: int, windowing: Windowing) -> list[Scorer]:
-    """Fit all baselines on the same evenly spaced windows of scaled training data, read in one pass.
+def fit_baselines(sample: Float32Array, seed: int, window_steps: int) -> list[Scorer]:
+    """Fit all baselines on the same windows of scaled training data.
 
     - `z_score`: sum of the squared z-scores of the channels;
     - `mahalanobis`: squared Mahalanobis distance from the mean (Mahalanobis 1936);
@@ -94,20 +91,20 @@ def fit_baselines(train: Dataset, seed: int, windowing: Windowing) -> list[Score
     - `windowed_kmeans` and `windowed_pca`: see `fit_windowed_baselines`.
 
     Args:
-        train: Scaled training dataset without missing values.
+        sample: Training windows without missing values, [windows, window_steps * channels]; scorers of single rows are
+            fitted on the last row of each.
         seed: Seed of the isolation forest and of the windowed baselines.
-        windowing: Conversion of rows to the windows of the windowed baselines.
+        window_steps: Rows of a window, with the present one.
     """
-    windows = sample_windows(train, windowing, SAMPLE_WINDOWS)
-    rows = np.ascontiguousarray(windows[:, -len(train.channels) :])
-    forest = IsolationForest(
-        n_estimators=TREES, max_samples=min(TREE_ROWS, len(rows)), random_state=seed, n_jobs=usable_cores()
-    )
-    return [
-        _quadratic(rows),
-        ForestScorer(forest.fit(rows)),
-        fit_windowed_baselines(windows, seed, windowing.steps),
-    ]
+    rows = np.ascontiguousarray(sample[:, -(sample.shape[1] // window_steps) :])
+    forest = IsolationForest(n_estimators=TREES, max_samples=min(TREE_ROWS, len(rows)), random_state=seed)
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        scorers: list[Future[Scorer]] = [
+            pool.submit(_quadratic, rows),
+            pool.submit(lambda: ForestScorer(forest.fit(rows))),
+            pool.submit(fit_windowed_baselines, sample, seed, window_steps),
+        ]
+        return [scorer.result() for scorer in scorers]
 
 
 def _quadratic(rows: Float32Array) -> QuadraticScorer:

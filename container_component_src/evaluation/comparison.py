@@ -76,11 +76,11 @@ class Comparison:
     Memory holds the calibration and test scores of each.
 
     Args:
-        train: Scaled training dataset.
+        sample: Windows of the channels that vary in the scaled training dataset, [windows, steps * channels].
+        windowing: Conversion of rows to such windows.
         calibration: Scaled calibration dataset.
         test: Scaled test dataset.
         info: Description of the model's bundle.
-        window_steps: Time steps of the windowed baselines.
 
     Attributes:
         normal: Takes the calibration rows.
@@ -88,10 +88,9 @@ class Comparison:
     """
 
     def __init__(
-        self, train: Dataset, calibration: Dataset, test: Dataset, info: BundleInfo, window_steps: int
+        self, sample: Float32Array, windowing: Windowing, calibration: Dataset, test: Dataset, info: BundleInfo
     ) -> None:
-        windowing = Windowing(window_steps, info.max_gap_ns)
-        scorers = fit_baselines(train.varying(), info.seed, windowing)
+        scorers = fit_baselines(sample, info.seed, windowing.steps)
         self.normal, self.test = (BaselineScores(scorers, windowing, info, dataset) for dataset in (calibration, test))
         self._info = info
 

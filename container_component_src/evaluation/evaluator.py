@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,8 @@ from container_component_src.evaluation.similarity import similar_events
 from container_component_src.evaluation.vus import median_event_rows, volume_of
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.bundle_info import BundleInfo
+from container_component_src.model.sampling import sample_windows
+from container_component_src.model.windows import Windowing
 from container_component_src.steps.evaluation import BASELINE_WINDOW_STEPS
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.dataset_writer import DatasetWriter
@@ -51,6 +54,7 @@ from container_component_src.telemetry.events import Event, row_bounds
 if TYPE_CHECKING:
     from container_component_src.evaluation.comparison import Comparison
 
+BASELINE_SAMPLE = 10_000  # evenly spaced training windows that the baselines are fitted on
 QUANTILE_LEVELS = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999, 1.0)
 
 _log = logging.getLogger(__name__)
@@ -125,9 +129,12 @@ def evaluate(
 def _comparison(
     train: Dataset, calibration: Dataset, test: Dataset, info: BundleInfo, window_steps: int
 ) -> "Comparison":
-    from container_component_src.evaluation.comparison import Comparison  # noqa: PLC0415 - scikit-learn is slow
+    windowing = Windowing(window_steps, info.max_gap_ns)
+    with ThreadPoolExecutor(1) as thread:  # rows are read while scikit-learn is imported, which is slow
+        sample = thread.submit(sample_windows, train.varying(), windowing, BASELINE_SAMPLE)
+        from container_component_src.evaluation.comparison import Comparison  # noqa: PLC0415
 
-    return Comparison(train, calibration, test, info, window_steps)
+        return Comparison(sample.result(), windowing, calibration, test, info)
 
 
 def _score_and_write(

@@ -11,7 +11,7 @@ from random import SystemRandom
 
 import psutil
 
-from container_component_src.limits import SPIN_DEFAULTS
+from container_component_src.limits import SPIN_DEFAULTS, usable_cores
 from container_component_src.processes import PROJECT_ROOT, group_members, stop
 from container_component_src.signals import ENDS_WITH_INPUT, signals_deferred
 
@@ -67,6 +67,11 @@ def start_process(
                 start_new_session=True,
             )
         )
+
+
+def share_of_cores(processes: int) -> dict[str, str]:
+    """Return the variable that limits the threads of each of several processes; a single one looks for free cores."""
+    return {"OMP_NUM_THREADS": str(max(1, usable_cores() // processes))} if processes > 1 else {}
 
 
 def free_ports(count: int) -> list[int]:

@@ -12,9 +12,14 @@ import click
 import psutil
 
 from container_component_src import storage
-from container_component_src.backends.local.processes import LOOPBACK, free_ports, process_groups, start_process
+from container_component_src.backends.local.processes import (
+    LOOPBACK,
+    free_ports,
+    process_groups,
+    share_of_cores,
+    start_process,
+)
 from container_component_src.errors import InputError, StepError
-from container_component_src.limits import usable_cores
 from container_component_src.steps.training import TrainingArguments, TrainingJob, training_command
 
 SHOWN_LINES = 3  # number of lines of a failed process in the error
@@ -38,11 +43,9 @@ class LocalTrainer:
         arguments = absolute(job.arguments).model_copy(update={"run_as_pytorchjob": True})
         command = training_command(arguments)
         count, (port,) = arguments.num_gpu_nodes, free_ports(1)
-        # Several processes share the cores; a single one looks for itself how many are free.
-        threads = {"OMP_NUM_THREADS": str(max(1, usable_cores() // count))} if count > 1 else {}
         with process_groups() as processes:
             for rank in range(count):
-                start_process(processes, command, threads | operator_environment(rank, count, port))
+                start_process(processes, command, share_of_cores(count) | operator_environment(rank, count, port))
             _wait([_Node(rank, process) for rank, process in enumerate(processes)], job.timeout)
 
 

@@ -9,9 +9,8 @@ from pathlib import Path
 import psutil
 
 from container_component_src import storage
-from container_component_src.backends.local.processes import process_groups, start_process
+from container_component_src.backends.local.processes import process_groups, share_of_cores, start_process
 from container_component_src.errors import StepError
-from container_component_src.limits import usable_cores
 from container_component_src.progress import Progress
 from container_component_src.scratch import scratch_directory
 from container_component_src.steps.training import Hyperparameters, TrainingArguments, training_command
@@ -24,7 +23,6 @@ logger = logging.getLogger(__name__)
 
 TrialCommand = Callable[[TrainingArguments], list[str]]
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 SHOWN_LINES = 20  # number of lines of a failed trial's output in the log
 
 
@@ -95,12 +93,8 @@ class _Batch:
         folder = self.scratch / f"trial-{number}"
         folder.mkdir()
         command = self.trial_command(self.experiment.arguments(point, str(folder / "bundle")))
-        # Trials share the cores: the training program takes its number of threads from OMP_NUM_THREADS.
-        threads = str(max(1, usable_cores() // self.experiment.parallel_count))
-        environment = {
-            **dict.fromkeys(THREAD_VARIABLES, threads),
-            "TMPDIR": str(folder),  # what a trial leaves behind is deleted with the folder
-        }
+        environment = share_of_cores(self.experiment.parallel_count)
+        environment["TMPDIR"] = str(folder)  # what a trial leaves behind is deleted with the folder
         start_process(processes, command, environment, _log_of(self.scratch, number))
 
     def _outcome(self, number: int, point: Hyperparameters, process: psutil.Popen, seconds: float | None) -> Trial:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from container_component_src.backends.base import get_backend
-from container_component_src.backends.local import training
+from container_component_src.backends.local import processes, training
 from container_component_src.backends.local.training import LocalTrainer, absolute, operator_environment
 from container_component_src.errors import InputError, StepError
 from container_component_src.model.bundle import Bundle
@@ -109,7 +109,7 @@ def test_several_processes_share_the_cores(
     threads: str | None,
 ) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(training, "usable_cores", lambda: 7)
+    monkeypatch.setattr(processes, "usable_cores", lambda: 7)
     program(f"assert os.environ.get('OMP_NUM_THREADS') == {threads!r}")
     LocalTrainer().train(TrainingJob(arguments=arguments.model_copy(update={"num_gpu_nodes": nodes})))
 

@@ -27,7 +27,7 @@ from rich.console import Console
 
 from benchmarks.measure import PROJECT
 from benchmarks.results import Detail
-from benchmarks.serving_batches import MODEL, batches, json_rows
+from benchmarks.serving_batches import MODEL, batches, json_rows, processor_seconds
 from benchmarks.serving_load import LOOPBACK, Answers, in_turns, load
 from benchmarks.table import detail_table
 from container_component_src import storage
@@ -132,14 +132,19 @@ def single_rows(ports: dict[str, int], values: np.ndarray, requests: int, rounds
 
 
 def soak(server: Server, values: np.ndarray, seconds: float) -> list[Detail]:
-    """Measure errors and the growth of memory and of the p99 under a share of the maximum rate."""
+    """Measure errors and the growth of memory and of the p99 under a share of the maximum rate.
+
+    The maximum rate is that of seconds, and the machine may become slower. If the server then takes almost a core, all
+    that its event loop can, requests wait however long it has run.
+    """
     endpoint = json_rows(server.port, values[:1])
     fastest = load(endpoint, LOAD_CONNECTIONS, max(2.0, seconds / 20))
     rate = len(fastest.ends) / max(2.0, seconds / 20)
     load(endpoint, LOAD_CONNECTIONS, max(2.0, seconds / 20), SOAK_SHARE * rate)  # until memory no longer grows
-    before, foreign = server.process.memory_info().rss, foreign_seconds(server)
+    before, foreign, served = server.process.memory_info().rss, foreign_seconds(server), processor_seconds(server)
     answers = load(endpoint, LOAD_CONNECTIONS, seconds, SOAK_SHARE * rate)
     after, foreign = server.process.memory_info().rss, foreign_seconds(server) - foreign
+    served = processor_seconds(server) - served
     first, last = windows(answers)
     return [
         Detail("maximum rate of single rows, combined", len(fastest.ends), rate, "requests/s"),
@@ -151,6 +156,7 @@ def soak(server: Server, values: np.ndarray, seconds: float) -> list[Detail]:
         Detail("soak, p99 at the start", len(answers.ends), 1000 * first, "ms"),
         Detail("soak, p99 at the end", len(answers.ends), 1000 * last, "ms"),
         Detail("soak, p99 at the end by start", len(answers.ends), last / first, "ratio"),
+        Detail("soak, cores of the server", len(answers.ends), served / seconds, "cores"),
         Detail("soak, foreign cores", len(answers.ends), max(0.0, foreign / seconds), "cores"),
     ]
 

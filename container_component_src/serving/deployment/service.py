@@ -9,12 +9,12 @@ from container_component_src.steps.serving import PREVIOUS, Hosting, PayloadLogg
 
 MODEL_DIR_OPTION = "--model-dir"
 # Variables of the server processes. Single rows are too little work to share among threads. Without fixed thresholds,
-# glibc keeps the memory of large requests; with lower ones, the activations of each batch are new memory, which the
-# kernel clears: scoring then takes half as long again.
+# glibc keeps the memory of large requests; with lower ones, the arrays of each request of 10,000 rows, or even the
+# activations of each batch, are new memory, which the kernel clears: scoring then takes up to half as long again.
 SERVER_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
-    "MALLOC_MMAP_THRESHOLD_": str(4 * 2**20),
-    "MALLOC_TRIM_THRESHOLD_": str(32 * 2**20),
+    "MALLOC_MMAP_THRESHOLD_": str(16 * 2**20),
+    "MALLOC_TRIM_THRESHOLD_": str(64 * 2**20),
 }
 
 # Attempts of a transformer after the first, while its predictor refuses the connection: half a minute, in which the

@@ -150,15 +150,20 @@ def encode_response(
 
 
 def encode_request(inputs: Mapping[str, Array], impute: bool = False) -> tuple[bytes, dict[str, str]]:
-    """Return body and headers of a V2 REST request with binary data, which asks for a binary answer.
+    """Return body and headers of a V2 REST request; arguments are those of `request_parts`."""
+    parts, headers = request_parts(inputs, impute)
+    return b"".join(parts), headers
+
+
+def request_parts(inputs: Mapping[str, Array], impute: bool = False) -> tuple[list[bytes | memoryview], dict[str, str]]:
+    """Return the body in parts, and the headers, of a V2 REST request with binary data that asks for a binary answer.
 
     Args:
         inputs: Numbers, booleans or texts (as objects) by name.
         impute: Whether the server is to impute missing values; otherwise the model decides.
     """
     parameters = {"binary_data_output": True} | ({IMPUTE_MISSING: True} if impute else {})
-    parts, headers = _encode("inputs", inputs, Request((), binary=True), {"parameters": parameters})
-    return b"".join(parts), headers
+    return _encode("inputs", inputs, Request((), binary=True), {"parameters": parameters})
 
 
 def decode_response(body: bytes, json_length: str | None) -> tuple[dict[str, Any], dict[str, Array]]:

@@ -6,7 +6,7 @@ This uses aiohttp: httpx takes a millisecond of processor time for a request, mo
 import asyncio
 import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import aiohttp
@@ -59,11 +59,11 @@ class PredictorClient:
         self._retries = retries
         self._session: aiohttp.ClientSession | None = None
 
-    async def post(self, body: bytes, headers: Mapping[str, str]) -> PredictorReply:
+    async def post(self, parts: Sequence[bytes | memoryview], headers: Mapping[str, str]) -> PredictorReply:
         """Return the answer to a request.
 
         Args:
-            body: Body of the request.
+            parts: Body of the request in parts, which are not joined: copies of a large one cost time and memory.
             headers: Headers of the request, whose values are decoded as Latin-1.
 
         Raises:
@@ -71,10 +71,11 @@ class PredictorClient:
         """
         # aiohttp encodes the values as UTF-8.
         sent = {name: value.encode("latin-1", "replace").decode(errors="replace") for name, value in headers.items()}
+        sent["content-length"] = str(sum(map(len, parts)))
         retried = 0
         while True:
             try:
-                return await self._connected(body, sent)
+                return await self._connected(parts, sent)
             except _NO_CONNECTION as error:
                 if retried == self._retries:
                     raise _unanswered(error) from error
@@ -88,15 +89,15 @@ class PredictorClient:
         if self._session is not None:
             await self._session.close()
 
-    async def _connected(self, body: bytes, headers: dict[str, str]) -> PredictorReply:
+    async def _connected(self, parts: Sequence[bytes | memoryview], headers: dict[str, str]) -> PredictorReply:
         try:
-            return await self._send(body, headers)
+            return await self._send(parts, headers)
         except aiohttp.ClientConnectorError:
             raise
         except _STALE_CONNECTION:
-            return await self._send(body, headers)
+            return await self._send(parts, headers)
 
-    async def _send(self, body: bytes, headers: dict[str, str]) -> PredictorReply:
+    async def _send(self, parts: Sequence[bytes | memoryview], headers: dict[str, str]) -> PredictorReply:
         if self._session is None:  # created in the event loop that uses it
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(ssl=_certificates(), keepalive_timeout=KEEP_SECONDS),
@@ -105,8 +106,14 @@ class PredictorClient:
                 timeout=self._timeout,
                 read_bufsize=_BUFFER_BYTES,
             )
+        body = _each(parts)
         async with self._session.post(self._url, data=body, headers=headers, allow_redirects=False) as answer:
             return PredictorReply(answer.status, await answer.read(), answer.headers.get(HEADER_LENGTH))
+
+
+async def _each(parts: Sequence[bytes | memoryview]) -> AsyncIterator[bytes | memoryview]:
+    for part in parts:
+        yield part
 
 
 def _certificates() -> ssl.SSLContext:

@@ -18,7 +18,7 @@ from container_component_src.serving.protocol.v2 import (
     ROWS_INPUT,
     TIMESTAMPS_INPUT,
     decode_response,
-    encode_request,
+    request_parts,
 )
 from container_component_src.serving.server.admission import OverloadedError
 from container_component_src.serving.server.offload import offload
@@ -142,9 +142,9 @@ class RemoteScorer:
         inputs: dict[str, npt.NDArray[Any]] = {ROWS_INPUT: scaled}
         if timestamps is not None and self._sends_timestamps:
             inputs[TIMESTAMPS_INPUT] = timestamps
-        body, content_headers = encode_request(inputs)
+        parts, content_headers = request_parts(inputs)
         forwarded = {name: headers[name] for name in FORWARDED_HEADERS if name in headers}
-        return self._scored(await self.client.post(body, forwarded | content_headers), scaled.shape)
+        return self._scored(await self.client.post(parts, forwarded | content_headers), scaled.shape)
 
     def _scored(self, answer: PredictorReply, shape: tuple[int, ...]) -> Scored:
         if answer.status == HTTPStatus.NOT_FOUND and self._version in answer.text:

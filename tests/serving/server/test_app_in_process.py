@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping, Sequence
 from typing import Any, TypeVar
 from unittest import mock
 
@@ -71,8 +71,8 @@ def ask_in_process(transformer: AnomalyModel, predictor: httpx.AsyncClient) -> N
     scorer = transformer.service.scorer
     assert isinstance(scorer, RemoteScorer)
 
-    async def post(body: bytes, headers: dict[str, str]) -> PredictorReply:
-        answer = await predictor.post(V2, content=body, headers=headers)
+    async def post(parts: Sequence[bytes | memoryview], headers: dict[str, str]) -> PredictorReply:
+        answer = await predictor.post(V2, content=b"".join(parts), headers=headers)
         return PredictorReply(answer.status_code, answer.content, answer.headers.get(HEADER_LENGTH))
 
     scorer.client.post = post  # type: ignore[method-assign, assignment]

@@ -41,7 +41,7 @@ def asked(predictor: Predictor, requests: int = 1, headers: dict[str, str] | Non
         server = await asyncio.start_server(predictor.serve, LOOPBACK, 0)
         client = PredictorClient(f"http://{LOOPBACK}:{server.sockets[0].getsockname()[1]}/infer", 60, 0)
         try:
-            return [await client.post(b"rows", headers or {}) for _ in range(requests)]
+            return [await client.post([b"ro", memoryview(b"ws")], headers or {}) for _ in range(requests)]
         finally:
             await client.close()
             server.close()
@@ -105,7 +105,7 @@ def test_without_a_connection_it_is_tried_again(
         client = PredictorClient(f"http://{LOOPBACK}:{port}/infer", 60, retries)
         monkeypatch.setattr(asyncio, "sleep", record)
         try:
-            await client.post(b"rows", {})
+            await client.post([b"ro", memoryview(b"ws")], {})
         finally:
             await client.close()
 

@@ -10,7 +10,7 @@ from container_component_src.drift.result import DriftReason, DriftReport, Value
 from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.report.plain_plots import plain_plots
 from container_component_src.report.rendering import render
-from container_component_src.report.traces import Figure, level, line, milliseconds, significant
+from container_component_src.report.traces import Figure, level, line, milliseconds, significant, with_gaps
 from container_component_src.telemetry.distribution import Distribution
 
 MOST_BARS = 40  # channels in the plot of the stability indices
@@ -115,7 +115,7 @@ def _values(
             {
                 **line(f"Mean over {period.length / 3.6e12:.3g} h", "@score"),
                 "x": [milliseconds(period.start_of(part)) for part in range(len(means))],
-                "y": [None if np.isnan(mean) else significant(mean, 6) for mean in means],
+                "y": with_gaps(means, 6),
                 "connectgaps": False,
             }
         ],

@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from html import escape
 
-import numpy as np
-
 from container_component_src.alarms.rule import AlarmRule
 from container_component_src.evaluation.event_result import EventResult
 from container_component_src.evaluation.result import EvaluationResult
@@ -12,7 +10,7 @@ from container_component_src.report.alarms import AlarmKind, ShownAlarm
 from container_component_src.report.series import Line, Series, Window
 from container_component_src.report.signals import Signal
 from container_component_src.report.text import duration, fraction, scale_texts, short_number
-from container_component_src.report.traces import Figure, line, milliseconds, significant, threshold_lines
+from container_component_src.report.traces import Figure, line, milliseconds, significant, threshold_lines, with_gaps
 from container_component_src.telemetry.smoothing import NANOSECONDS_PER_SECOND
 from container_component_src.telemetry.timestamps import to_iso
 
@@ -154,7 +152,7 @@ def _columns(points: Line, start: int = 0, digits: int = 5) -> dict[str, list[fl
     """Return a line as `x` in milliseconds since the start and rounded `y`; null breaks the line."""
     return {
         "x": ((points.timestamps - start) // 1_000_000).tolist(),
-        "y": [None if np.isnan(value) else significant(value, digits) for value in points.values.tolist()],
+        "y": with_gaps(points.values.tolist(), digits),
     }
 
 

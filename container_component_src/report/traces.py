@@ -1,5 +1,7 @@
 """Parts of plotly.js figures that several plots share."""
 
+import math
+from collections.abc import Iterable
 from typing import Any
 
 from container_component_src.alarms.rule import AlarmRule
@@ -28,6 +30,11 @@ def milliseconds(timestamp: int) -> int:
 def significant(value: float, digits: int) -> float:
     """Return a number rounded to so many significant digits, which keeps the page small."""
     return float(f"{value:.{digits}g}")
+
+
+def with_gaps(values: Iterable[float], digits: int) -> list[float | None]:
+    """Return numbers rounded to so many significant digits; NaN becomes null, which breaks a line."""
+    return [None if math.isnan(value) else significant(value, digits) for value in values]
 
 
 def count_axis(title: str, largest: int) -> Figure:

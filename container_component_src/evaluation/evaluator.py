@@ -54,7 +54,7 @@ from container_component_src.telemetry.events import Event, row_bounds
 if TYPE_CHECKING:
     from container_component_src.evaluation.comparison import Comparison
 
-BASELINE_SAMPLE = 10_000  # evenly spaced training windows that the baselines are fitted on
+BASELINE_WINDOWS, BASELINE_ROWS = 10_000, 500_000  # training windows that baselines are fitted on, and rows to read
 QUANTILE_LEVELS = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999, 1.0)
 
 _log = logging.getLogger(__name__)
@@ -131,7 +131,7 @@ def _comparison(
 ) -> "Comparison":
     windowing = Windowing(window_steps, info.max_gap_ns)
     with ThreadPoolExecutor(1) as thread:  # rows are read while scikit-learn is imported, which is slow
-        sample = thread.submit(sample_windows, train.varying(), windowing, BASELINE_SAMPLE)
+        sample = thread.submit(sample_windows, train.varying(), windowing, BASELINE_WINDOWS, BASELINE_ROWS)
         from container_component_src.evaluation.comparison import Comparison  # noqa: PLC0415
 
         return Comparison(sample.result(), windowing, calibration, test, info)

@@ -8,11 +8,10 @@ from container_component_src.model.windows import Windowing
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.series import EvenSample
 
-READ_ROWS = 500_000  # of more rows, evenly spaced partitions are read
 SAMPLE_BYTES = 256 * 2**20  # maximum memory of the windows
 
 
-def sample_windows(dataset: Dataset, windowing: Windowing, most: int) -> Float32Array:
+def sample_windows(dataset: Dataset, windowing: Windowing, most: int, most_read: int) -> Float32Array:
     """Return evenly spaced windows of a dataset, or of every n-th partition of it, [windows, steps * channels].
 
     Like the windows that a model is trained on, they do not cross partitions.
@@ -21,11 +20,12 @@ def sample_windows(dataset: Dataset, windowing: Windowing, most: int) -> Float32
         dataset: Scaled dataset.
         windowing: Conversion of rows to windows.
         most: Maximum number of windows; there are fewer where they would need more than `SAMPLE_BYTES`.
+        most_read: Number of rows; of more, evenly spaced partitions are read.
 
     Raises:
         InputError: A value is missing or infinite; the message names its channel and partition.
     """
-    partitions = dataset.manifest.partitions[:: -(-dataset.manifest.rows // READ_ROWS)]
+    partitions = dataset.manifest.partitions[:: -(-dataset.manifest.rows // most_read)]
     window_bytes = windowing.steps * len(dataset.channels) * np.dtype(np.float32).itemsize
     most = max(1, min(most, SAMPLE_BYTES // window_bytes))
     evenly, windows = EvenSample(sum(partition.rows for partition in partitions), most), []

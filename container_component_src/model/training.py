@@ -46,7 +46,7 @@ from container_component_src.telemetry.dataset import Dataset
 
 _VARIANCE_FLOOR = 3e-3  # of a scaled channel; chosen by measurement, see docs/results.md
 MIN_ACTIVE_SHARE = 0.25  # of the latents; with fewer, the training logs a warning
-SAMPLE_WINDOWS = 20_000  # from which the network before the first step is taken
+SAMPLE_WINDOWS, SAMPLED_ROWS = 20_000, 5_000_000  # from which the network before the first step is taken
 SHUFFLE_BUFFER_BYTES = 256 * 2**20
 _LIBRARIES = ("torch", "lightning", "safetensors", "numpy")
 
@@ -101,7 +101,7 @@ def _initial(architecture: Architecture, train: Dataset, windowing: Windowing, a
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(arguments.seed)
         model = build(architecture, len(train.channels), arguments.beta)
-        model.initialize(torch.from_numpy(sample_windows(train, windowing, SAMPLE_WINDOWS)))
+        model.initialize(torch.from_numpy(sample_windows(train, windowing, SAMPLE_WINDOWS, SAMPLED_ROWS)))
     return model
 
 

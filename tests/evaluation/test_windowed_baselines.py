@@ -71,7 +71,7 @@ def test_rows_that_windows_share_count_in_each() -> None:
 def test_two_clusters_of_windows_are_found(tmp_path: Path) -> None:
     values = np.repeat([[0.0, 0.0], [8.0, 0.0]], 300, axis=0)
     train = write_dataset(tmp_path, values)
-    scorer = fit_windowed_baselines(sample_windows(train, Windowing(2), 1000), 0, 2)
+    scorer = fit_windowed_baselines(sample_windows(train, Windowing(2), 1000, 1000), 0, 2)
     windows = np.array([[0, 0, 0, 0], [8, 0, 8, 0], [8, 0, 0, 0], [0, 3, 0, 4]], dtype=np.float32)
     # A step down, which the training data does not have, and another channel are far from all centres.
     assert scores_of(scorer, windows, "windowed_kmeans") == pytest.approx([0, 0, 64, 25], abs=0.5)
@@ -82,7 +82,7 @@ def test_the_residual_is_the_reconstruction_error_of_the_components(tmp_path: Pa
     walk = np.cumsum(generator.normal(size=(500, 1)), axis=0)
     values = (walk @ [[1.0, -1.0]] + generator.normal(size=(500, 2))).astype(np.float32)
     train = write_dataset(tmp_path, values)
-    windows = sample_windows(train, Windowing(4), 1000)
+    windows = sample_windows(train, Windowing(4), 1000, 1000)
     pca = PCA(n_components=EXPLAINED_VARIANCE, svd_solver="full").fit(windows)
     expected = ((windows - pca.inverse_transform(pca.transform(windows))) ** 2).sum(axis=1)
     found = scores_of(fit_windowed_baselines(windows, 0, 4), windows, "windowed_pca")
@@ -92,13 +92,13 @@ def test_the_residual_is_the_reconstruction_error_of_the_components(tmp_path: Pa
 def test_windows_of_equal_channels_leave_a_residual(tmp_path: Path) -> None:
     """With one channel and one step, a component would explain everything, and every score would be 0."""
     train = write_dataset(tmp_path, np.arange(50.0)[:, np.newaxis], ["a"])
-    scorer = fit_windowed_baselines(sample_windows(train, Windowing(1), 1000), 0, 1)
+    scorer = fit_windowed_baselines(sample_windows(train, Windowing(1), 1000, 1000), 0, 1)
     assert scores_of(scorer, np.array([[24.5], [34.5]], dtype=np.float32), "windowed_pca").tolist() == [0, 100]
 
 
 def test_fewer_rows_than_clusters_are_enough(tmp_path: Path) -> None:
     train = write_dataset(tmp_path, np.array([[0.0, 1.0], [2.0, 0.0], [1.0, 5.0]]))
-    windows = sample_windows(train, Windowing(2), 1000)
+    windows = sample_windows(train, Windowing(2), 1000, 1000)
     scorer = fit_windowed_baselines(windows, 0, 2)
     assert all(np.isfinite(scores_of(scorer, windows, name)).all() for name in ("windowed_kmeans", "windowed_pca"))
 

@@ -21,19 +21,18 @@ def write(folder: Path, values: np.ndarray, bounds: list[int]) -> Dataset:
 
 @pytest.mark.parametrize("bounds", [[], [7, 8, 41], list(range(1, 100))])
 def test_sampled_rows_do_not_depend_on_the_partitions(tmp_path: Path, bounds: list[int]) -> None:
-    np.testing.assert_array_equal(sample_windows(write(tmp_path, VALUES, bounds), Windowing(), 30), VALUES[::4])
+    np.testing.assert_array_equal(sample_windows(write(tmp_path, VALUES, bounds), Windowing(), 30, 1000), VALUES[::4])
 
 
 def test_the_sample_takes_a_bounded_amount_of_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sampling, "SAMPLE_BYTES", 10 * 2 * 6 * 4)  # ten windows of two steps
-    sample = sample_windows(write(tmp_path, VALUES, [50]), Windowing(2, 10**9), 30)
+    sample = sample_windows(write(tmp_path, VALUES, [50]), Windowing(2, 10**9), 30, 1000)
     np.testing.assert_array_equal(sample[:, 6:], VALUES[::10])
     np.testing.assert_array_equal(sample[1:, :6], VALUES[[9, 19, 29, 39, 50, 59, 69, 79, 89]])  # 50 starts a partition
 
 
-def test_of_many_rows_evenly_spaced_partitions_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sampling, "READ_ROWS", 5)
+def test_of_many_rows_evenly_spaced_partitions_are_read(tmp_path: Path) -> None:
     values = VALUES[:9]
-    sample = sample_windows(write(tmp_path, values, [3, 6]), Windowing(2, 10**9), 9)
+    sample = sample_windows(write(tmp_path, values, [3, 6]), Windowing(2, 10**9), 9, 5)
     np.testing.assert_array_equal(sample[:, 6:], np.concatenate([values[:3], values[6:]]))
     np.testing.assert_array_equal(sample[3, :6], values[6])

@@ -134,7 +134,7 @@ def run(options: Options) -> int:
         click.echo(f"warning: {check.detail}; {check.fix}", err=True)
     if local := _local_paths(settings, given):
         message = f"no cluster can read {local}, which this machine has; give s3:// addresses in [paths], or to the run"
-        click.echo(f"warning: {message}", err=True)
+        click.echo(f"warning: {' '.join(message.split())}", err=True)  # a path may have line breaks
     return 0
 
 

@@ -55,6 +55,11 @@ def _explain(error: click.ClickException | PipelineError | OSError) -> tuple[int
     return code, f"{error}; check the path and its permissions"
 
 
+def warn(message: str) -> None:
+    """Show a warning on a line of stderr, as errors are shown."""
+    click.echo(f"warning: {_one_line(message)}", err=True)
+
+
 def _one_line(text: str) -> str:
     line = without_logins(" ".join(text.split()))
     return line if len(line) <= _LONGEST_MESSAGE else f"{line[:_LONGEST_MESSAGE]} …"

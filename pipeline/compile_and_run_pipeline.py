@@ -25,7 +25,7 @@ def not_installed(error: ModuleNotFoundError) -> str:
 try:
     import click
 
-    from container_component_src.command_line import run_command
+    from container_component_src.command_line import run_command, warn
     from container_component_src.errors import InputError
     from container_component_src.names import S3_PREFIXES
     from container_component_src.processes import PROJECT_ROOT
@@ -122,7 +122,7 @@ def run(options: Options) -> int:
     settings = with_tag(settings, image.tag)
     origin = origin_of(settings, options.config_file, PROJECT_ROOT, local=False)
     for warning in image.warnings if options.starts_a_run else ():
-        click.echo(f"warning: {warning}", err=True)
+        warn(warning)
     _check_payload_log(settings)
     if not options.compile_only:
         return run_on_platform(settings, given, origin, options, image)
@@ -131,10 +131,9 @@ def run(options: Options) -> int:
     compile_pipeline(settings, options.output, not options.no_cache, given, origin)
     click.echo(f"compiled: {options.output}")
     for check in check_registries(settings.images, settings.image.pull_policy):
-        click.echo(f"warning: {check.detail}; {check.fix}", err=True)
+        warn(f"{check.detail}; {check.fix}")
     if local := _local_paths(settings, given):
-        message = f"no cluster can read {local}, which this machine has; give s3:// addresses in [paths], or to the run"
-        click.echo(f"warning: {' '.join(message.split())}", err=True)  # a path may have line breaks
+        warn(f"no cluster can read {local}, which this machine has; give s3:// addresses in [paths], or to the run")
     return 0
 
 

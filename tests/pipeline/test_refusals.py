@@ -98,6 +98,11 @@ def test_any_configuration_compiles_or_is_refused(
     outcome("--config", str(config), "--output", str(tmp_path / "out.yaml"), *parameters)
 
 
+def test_a_warning_about_a_path_with_a_line_break_is_one_line(tmp_path: Path) -> None:
+    """As `outcome` asserts."""
+    assert outcome("--param", "archives_path=a\nb", "--output", str(tmp_path / "out.yaml"))[0] == 0
+
+
 def test_a_quantile_that_is_not_in_the_tail_is_refused_when_the_pipeline_is_compiled(tmp_path: Path) -> None:
     parameters = ("--param", "threshold_method=peaks_over_threshold", "--param", "alarm_quantile=0.95")
     code, line = outcome(*parameters, "--output", str(tmp_path / "out.yaml"))

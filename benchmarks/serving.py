@@ -51,9 +51,7 @@ CHANNELS, HIDDEN_DIMS, LATENT_DIM = 181, (500, 500), 8
 ROWS = 1000
 START_SECONDS = 120.0
 LOAD_CONNECTIONS = 4
-SOAK_SHARE = (
-    0.6  # of the maximum rate; with more, a machine that slows down for a while is measured, and not the server
-)
+SOAK_SHARE = 0.6  # of the maximum rate; with more, a machine that slows down for a while decides the p99
 WINDOWS = 10  # equal spans of the soak, of which the first and the last are compared
 
 

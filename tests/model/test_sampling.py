@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from container_component_src.model.sampling import sample_windows
 from container_component_src.model.windows import Windowing
 from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter
+from container_component_src.telemetry.manifest import Partition
 
 VALUES = np.random.default_rng(2).standard_normal((100, 6)).astype(np.float32)
 
@@ -36,3 +38,16 @@ def test_of_many_rows_evenly_spaced_partitions_are_read(tmp_path: Path) -> None:
     sample = sample_windows(write(tmp_path, values, [3, 6]), Windowing(2, 10**9), 9, 5)
     np.testing.assert_array_equal(sample[:, 6:], np.concatenate([values[:3], values[6:]]))
     np.testing.assert_array_equal(sample[3, :6], values[6])
+
+
+def test_each_partition_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = write(tmp_path, VALUES, [30, 60, 90])
+    read, of_partition = [], Dataset.read
+
+    def counted(dataset: Dataset, partition: Partition, *arguments: Any, **options: Any) -> Frame:
+        read.append(partition.file)
+        return of_partition(dataset, partition, *arguments, **options)
+
+    monkeypatch.setattr(Dataset, "read", counted)
+    sample_windows(dataset, Windowing(3), 30, 1000)
+    assert read == [partition.file for partition in dataset.manifest.partitions]

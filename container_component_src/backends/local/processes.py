@@ -19,6 +19,7 @@ LOOPBACK = "127.0.0.1"
 # Below those that systems choose for outgoing connections, which could take a port before its server listens.
 _PORTS = range(20_000, 32_768)
 STOP_GRACE = 5.0  # seconds between SIGTERM and SIGKILL
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @contextmanager
@@ -70,8 +71,8 @@ def start_process(
 
 
 def share_of_cores(processes: int) -> dict[str, str]:
-    """Return the variable that limits the threads of each of several processes; a single one looks for free cores."""
-    return {"OMP_NUM_THREADS": str(max(1, usable_cores() // processes))} if processes > 1 else {}
+    """Return the variables that limit the threads of each of several processes; a single one looks for free cores."""
+    return dict.fromkeys(_THREAD_VARIABLES, str(max(1, usable_cores() // processes))) if processes > 1 else {}
 
 
 def free_ports(count: int) -> list[int]:

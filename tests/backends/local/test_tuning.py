@@ -90,7 +90,7 @@ import os, tempfile
 from pathlib import Path
 bundle = Path(a.model_output_file)
 assert bundle.parent == Path(tempfile.gettempdir()) and bundle.parent.is_dir() and not bundle.exists()
-assert os.environ["OMP_NUM_THREADS"] == "3"
+assert os.environ["OMP_NUM_THREADS"] == os.environ["MKL_NUM_THREADS"] == "3"
 assert (a.train_df_path, a.val_df_path) == ({!r}, "s3://bucket/val"), a
 assert (a.seed, a.max_epochs) == (5, 2)
 print("val_loss=1")

@@ -19,7 +19,7 @@ from container_component_src.model.datamodule import RowSource, TensorSource
 from container_component_src.model.device_source import CopiedSource, DeviceSource
 from container_component_src.model.device_windows import windows_at
 from container_component_src.model.network import Network
-from container_component_src.model.scoring import RowScorer
+from container_component_src.model.row_scorer import RowScorer
 from container_component_src.steps.training import TrainingArguments
 
 CHANNELS, SIGNALS, NOISE = 181, 20, 0.3

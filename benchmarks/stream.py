@@ -29,7 +29,7 @@ from benchmarks.table import detail_table
 from container_component_src import storage
 from container_component_src.backends.local.processes import free_ports
 from container_component_src.backends.local.serving import running
-from container_component_src.model import scoring
+from container_component_src.model import row_scorer
 from container_component_src.model.bundle import Bundle
 from container_component_src.serving.client.consecutive import ScoringService
 from container_component_src.serving.client.model_client import ModelClient
@@ -142,7 +142,7 @@ def padding(bundle: Bundle, rows: int = 300) -> list[Detail]:
     values = np.random.default_rng(0).standard_normal((1, len(bundle.info.channels))).astype(np.float32)
     details = []
     for block in (1, 64):
-        with mock.patch.object(scoring, "rows_of_blocks", return_value=block):
+        with mock.patch.object(row_scorer, "rows_of_blocks", return_value=block):
             used = _processor()
             for _ in range(rows):
                 bundle.scorer.contributions(values)

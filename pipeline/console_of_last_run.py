@@ -12,6 +12,7 @@ from container_component_src.command_line import run_command
 from container_component_src.console.server import serve
 from container_component_src.errors import InputError
 from container_component_src.model.bundle import Bundle
+from container_component_src.model.frames import open_data
 from container_component_src.model.scoring import scored_frames
 from container_component_src.processes import PROJECT_ROOT
 from container_component_src.settings import load_settings
@@ -94,7 +95,7 @@ def write_test_set(test_df_path: str, bundle_uri: str, target: Path) -> None:
 
 def _payloads(bundle: Bundle, test_df_path: str) -> Iterator[Payload]:
     info = bundle.info
-    dataset = bundle.open_data(test_df_path)
+    dataset = open_data(info, test_df_path)
     for scored in scored_frames(bundle.scorer, info.smoother(), dataset, with_expected=True):
         timestamps, scaler = scored.frame.timestamps, info.scaler
         values, expected = (

@@ -42,8 +42,8 @@ from container_component_src.evaluation.scores import (
 )
 from container_component_src.evaluation.similarity import similar_events
 from container_component_src.evaluation.vus import median_event_rows, volume_of
-from container_component_src.model.bundle import Bundle
-from container_component_src.model.bundle_info import BundleInfo
+from container_component_src.model.bundle_info import BundleInfo, check_calibrated, open_info
+from container_component_src.model.frames import open_data
 from container_component_src.model.sampling import sample_windows
 from container_component_src.model.windows import Windowing
 from container_component_src.steps.evaluation import BASELINE_WINDOW_STEPS
@@ -53,6 +53,7 @@ from container_component_src.telemetry.events import Event, row_bounds
 
 if TYPE_CHECKING:
     from container_component_src.evaluation.comparison import Comparison
+    from container_component_src.model.bundle import Bundle
 
 BASELINE_WINDOWS, BASELINE_ROWS = 10_000, 500_000  # training windows that baselines are fitted on, and rows to read
 QUANTILE_LEVELS = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999, 1.0)
@@ -94,15 +95,16 @@ def evaluate(
         InputError: An input is missing or damaged, the model is not calibrated, channels or scaler of the data differ
             from the model's, or all rows have the same label.
     """
-    bundle = Bundle.load_calibrated(bundle_uri).for_many_rows()
-    train = bundle.open_data(train_uri) if train_uri else None
-    calibration, test = bundle.open_data(calibration_uri), bundle.open_data(test_uri)
+    info = open_info(bundle_uri)
+    check_calibrated(info, bundle_uri)
+    train = open_data(info, train_uri) if train_uri else None
+    calibration, test = open_data(info, calibration_uri), open_data(info, test_uri)
     if not test.manifest.labelled:
         raise InputError(f"{test_uri}: the test data has no labels", fix="name the test dataset of the split step")
     _log.info("scoring %d calibration and %d test rows", calibration.manifest.rows, test.manifest.rows)
-    info, moved = bundle.info, tuple(DepartureCount(bundle.info.scaler) for _ in range(2))
+    moved = tuple(DepartureCount(info.scaler) for _ in range(2))
     readers: tuple[list[FrameReader], ...] = tuple([count] for count in moved)
-    comparison = _comparison(train, calibration, test, info, baseline_window_steps) if train else None
+    bundle, comparison = _load(bundle_uri, train, calibration, test, info, baseline_window_steps)
     if comparison:
         readers[0].append(comparison.normal)
         readers[1].append(comparison.test)
@@ -126,19 +128,25 @@ def evaluate(
     )
 
 
-def _comparison(
-    train: Dataset, calibration: Dataset, test: Dataset, info: BundleInfo, window_steps: int
-) -> "Comparison":
-    windowing = Windowing(window_steps, info.max_gap_ns)
-    with ThreadPoolExecutor(1) as thread:  # rows are read while scikit-learn is imported, which is slow
-        sample = thread.submit(sample_windows, train.varying(), windowing, BASELINE_WINDOWS, BASELINE_ROWS)
-        from container_component_src.evaluation.comparison import Comparison  # noqa: PLC0415
+def _load(
+    bundle_uri: str, train: Dataset | None, calibration: Dataset, test: Dataset, info: BundleInfo, window_steps: int
+) -> tuple["Bundle", "Comparison | None"]:
+    """Load the model, and fit the baselines while its packages are imported."""
+    windowing, comparison = Windowing(window_steps, info.max_gap_ns), None
+    with ThreadPoolExecutor(1) as thread:
+        if train:
+            sample = thread.submit(sample_windows, train.varying(), windowing, BASELINE_WINDOWS, BASELINE_ROWS)
+            from container_component_src.evaluation.comparison import Comparison  # noqa: PLC0415
 
-        return Comparison(sample.result(), windowing, calibration, test, info)
+            comparison = thread.submit(lambda: Comparison(sample.result(), windowing, calibration, test, info))
+        from container_component_src.model.bundle import Bundle  # noqa: PLC0415
+
+        bundle = Bundle.load_calibrated(bundle_uri).for_many_rows()
+        return bundle, comparison.result() if comparison else None
 
 
 def _score_and_write(
-    bundle: Bundle,
+    bundle: "Bundle",
     calibration: Dataset,
     test: Dataset,
     contributions: EventContributions,

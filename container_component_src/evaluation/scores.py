@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -12,7 +12,6 @@ from container_component_src.evaluation.event_result import ChannelExcess
 from container_component_src.evaluation.expected import ExpectedValues
 from container_component_src.evaluation.result import SCORE_CHANNELS
 from container_component_src.evaluation.root_cause import Diagnosis
-from container_component_src.model.bundle import Bundle
 from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.model.excess import PeakChannels, excess
 from container_component_src.model.scoring import scored_frames
@@ -20,6 +19,9 @@ from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.events import Event, row_bounds
 from container_component_src.telemetry.series import EvenSample
+
+if TYPE_CHECKING:
+    from container_component_src.model.bundle import Bundle
 
 TOP_CHANNELS = 5  # of an alarm or an event
 SAMPLE_ROWS = 20_000  # evenly spaced calibration rows that the limit of each channel is taken from
@@ -108,7 +110,7 @@ class AlarmFinder:
         return [*self._closed, *closed(self._tracker.finish())], np.concatenate(self._rows)
 
 
-def score_calibration(bundle: Bundle, calibration: Dataset, readers: Iterable[FrameReader] = ()) -> CalibrationScores:
+def score_calibration(bundle: "Bundle", calibration: Dataset, readers: Iterable[FrameReader] = ()) -> CalibrationScores:
     """Score the calibration set, whose rows the readers read in the same pass."""
     evenly = EvenSample(calibration.manifest.rows, SAMPLE_ROWS)
     timestamps, smoothed, sample = [], [], []
@@ -123,7 +125,7 @@ def score_calibration(bundle: Bundle, calibration: Dataset, readers: Iterable[Fr
 
 
 def score_test(
-    bundle: Bundle,
+    bundle: "Bundle",
     test: Dataset,
     event_contributions: EventContributions,
     expected_values: ExpectedValues,

@@ -3,14 +3,17 @@
 They are fitted on a bounded sample of the training windows.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import repeat
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from container_component_src.arrays import Float32Array, IntArray
 from container_component_src.evaluation.scikit_learn import PCA, MiniBatchKMeans
+from container_component_src.limits import usable_cores
 
 CLUSTERS, BATCH_WINDOWS = 20, 512
 EXPLAINED_VARIANCE = 0.9  # share of the variance that the kept principal components explain
@@ -50,13 +53,19 @@ class WindowScorer:
         return vectors.reshape(len(vectors), self.steps, channels).transpose(2, 1, 0).reshape(channels, -1)
 
 
+def _fit_in_one_thread(estimator: MiniBatchKMeans | PCA, sample: Float32Array) -> None:
+    """Fit an estimator by many small steps, whose threads would wait for each other beside a busy process."""
+    with threadpool_limits(1, user_api="openmp"):  # of this thread alone
+        estimator.fit(sample)
+
+
 def squared_lengths(vectors: Float32Array) -> Float32Array:
     """Return the squared length of each vector, [vectors, coordinates]."""
     return np.asarray(np.einsum("ij,ij->i", vectors, vectors))
 
 
 def fit_windowed_baselines(sample: Float32Array, seed: int, window_steps: int) -> WindowScorer:
-    """Fit both baselines on the same training windows.
+    """Fit both baselines on the same training windows, side by side.
 
     - `windowed_kmeans`: squared distance to the nearest of 20 centres (Yairi, Kato & Hori 2001, "Fault Detection by
       Mining Association Rules from House-keeping Data"), fitted by mini-batches (Sculley 2010, "Web-Scale K-Means
@@ -72,9 +81,8 @@ def fit_windowed_baselines(sample: Float32Array, seed: int, window_steps: int) -
     """
     kmeans = MiniBatchKMeans(min(CLUSTERS, len(sample)), batch_size=BATCH_WINDOWS, random_state=seed)
     pca = PCA(min(MOST_COMPONENTS, *sample.shape), random_state=seed)
-    with threadpool_limits(1):  # many small products of matrices: beside a busy process, threads wait for each other
-        kmeans.fit(sample)
-        pca.fit(sample)
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(usable_cores()) as pool:
+        list(pool.map(_fit_in_one_thread, (kmeans, pca), repeat(sample)))
     explained = np.cumsum(pca.explained_variance_ratio_)
     kept = min(int(np.searchsorted(explained, EXPLAINED_VARIANCE)) + 1, sample.shape[1] - 1)  # something is left
     fitted = (kmeans.cluster_centers_, pca.mean_, pca.components_[:kept])

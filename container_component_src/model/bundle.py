@@ -1,7 +1,6 @@
 """The model bundle: a folder with the weights and a description of the model, without pickle."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import safetensors.torch
@@ -23,12 +22,10 @@ from container_component_src.model.forecaster import Forecaster
 from container_component_src.model.hardware import Threads, best_device
 from container_component_src.model.network import Network
 from container_component_src.model.reproducible import use_strict_products
-from container_component_src.model.scoring import BATCH_ROWS, RowScorer
+from container_component_src.model.row_scorer import BATCH_ROWS, RowScorer
 from container_component_src.model.vae import TimeStampVAE
 from container_component_src.steps.training import Detector
 from container_component_src.storage import Location
-from container_component_src.telemetry.columns import check_same_channels
-from container_component_src.telemetry.dataset import Dataset
 
 _FIX = "train again"
 
@@ -102,29 +99,6 @@ class Bundle:
         """Scorer of all channels with this model."""
         info = self.info
         return RowScorer.of(self.model, info.channels, info.constant_spreads, info.max_gap_ns)
-
-    def open_data(self, uri: str) -> Dataset:
-        """Open a dataset whose channels and scaler are the model's.
-
-        Raises:
-            InputError: There is no such dataset, or it has other channels or another scaler.
-        """
-        dataset = Dataset.open(uri)
-        self.check_channels(dataset.channels)
-        if dataset.manifest.scaler != self.info.scaler:
-            raise InputError(
-                f"{dataset.location.uri}: scaled differently from the model's training data",
-                fix="scale it with the model's scaler",
-            )
-        return dataset
-
-    def check_channels(self, channels: Sequence[str]) -> None:
-        """Check that data has the channels of the model in the same order.
-
-        Raises:
-            InputError: The channels differ; the message names the first difference.
-        """
-        check_same_channels("the data", channels, self.info.channels, "the model")
 
 
 def build(architecture: Architecture, channels: int, beta: float = 1.0) -> Network:

@@ -9,6 +9,7 @@ from container_component_src.alarms.calibration import calibrate_rule
 from container_component_src.errors import InputError
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.bundle_info import BundleInfo, Calibration
+from container_component_src.model.frames import open_data
 from container_component_src.model.scoring import scored_frames
 from container_component_src.steps.calibration import AlarmSettings, Calibrate
 from container_component_src.telemetry.dataset import Dataset
@@ -29,7 +30,7 @@ def calibrate(arguments: Calibrate, target: str) -> BundleInfo:
         InputError: The bundle or the data is missing or damaged, or they do not fit together.
     """
     bundle = Bundle.load(arguments.bundle_path).for_many_rows()
-    data = bundle.open_data(arguments.calibration_df_path)
+    data = open_data(bundle.info, arguments.calibration_df_path)
     if arguments.impute_missing and bundle.info.scaler is None:
         raise InputError(
             f"{arguments.bundle_path}: trained on values without scaling, so no channel has a centre to impute with",

@@ -2,13 +2,15 @@
 
 import numpy as np
 
-from container_component_src.arrays import Float32Array
+from container_component_src.arrays import Float32Array, IntArray
 from container_component_src.model.frames import read_frame
 from container_component_src.model.windows import Windowing
 from container_component_src.telemetry.dataset import Dataset
+from container_component_src.telemetry.manifest import Partition
 from container_component_src.telemetry.series import EvenSample
 
 SAMPLE_BYTES = 256 * 2**20  # maximum memory of the windows
+CHANNELS_AT_ONCE = 64  # to read: of their rows, few are kept
 
 
 def sample_windows(dataset: Dataset, windowing: Windowing, most: int, most_read: int) -> Float32Array:
@@ -30,7 +32,18 @@ def sample_windows(dataset: Dataset, windowing: Windowing, most: int, most_read:
     most = max(1, min(most, SAMPLE_BYTES // window_bytes))
     evenly, windows = EvenSample(sum(partition.rows for partition in partitions), most), []
     for partition in partitions:
-        frame = read_frame(dataset, partition, order="F")  # few rows are taken, so all are not transposed first
-        sampled = np.arange(len(frame))[evenly.of(len(frame))]
-        windows.append(windowing.of(frame.values, windowing.starts(frame.timestamps), sampled))
+        sampled = np.arange(partition.rows)[evenly.of(partition.rows)]
+        windows.append(_windows_of(dataset, partition, windowing, sampled))
     return np.concatenate(windows)
+
+
+def _windows_of(dataset: Dataset, partition: Partition, windowing: Windowing, rows: IntArray) -> Float32Array:
+    """Return the windows of some rows of a partition, [rows, steps * channels]."""
+    channels = dataset.channels
+    windows = np.empty((len(rows), windowing.steps, len(channels)), dtype=np.float32)
+    for first in range(0, len(channels), CHANNELS_AT_ONCE):
+        some = slice(first, first + CHANNELS_AT_ONCE)
+        frame = read_frame(dataset, partition, channels[some], order="F")
+        found = windowing.of(frame.values, windowing.starts(frame.timestamps), rows)
+        windows[:, :, some] = found.reshape(len(rows), windowing.steps, frame.values.shape[1])
+    return windows.reshape(len(rows), windowing.steps * len(channels))

@@ -4,7 +4,7 @@ import numpy as np
 
 from container_component_src.arrays import Float32Array, Timestamps
 from container_component_src.model.bundle_info import ChannelStatistics
-from container_component_src.model.scoring import MOST_DEPARTURE
+from container_component_src.model.row_scorer import MOST_DEPARTURE
 from container_component_src.telemetry.dataset import Dataset
 from container_component_src.telemetry.distribution import Distribution
 from container_component_src.telemetry.scaling import Moments

@@ -15,6 +15,7 @@ from container_component_src.evaluation.scores import CHANNEL_QUANTILE, AlarmFin
 from container_component_src.model.bundle import Bundle
 from container_component_src.model.bundle_info import BundleInfo
 from container_component_src.model.excess import excess, take_largest_shares
+from container_component_src.model.frames import open_data
 from container_component_src.steps.calibration import Smoothing
 from tests.evaluation.cases import CHANNELS, SECOND, normal_frame, write_case
 from tests.serving.bundles import CHANNELS as SERVED
@@ -80,7 +81,7 @@ def test_alarms_are_found_before_scores_are_rounded() -> None:
 def test_the_limit_of_a_channel_is_a_quantile_of_its_contributions(tmp_path: Path) -> None:
     case = write_case(tmp_path)
     bundle = Bundle.load(case.bundle)
-    scores = score_calibration(bundle, bundle.open_data(case.calibration))
+    scores = score_calibration(bundle, open_data(bundle.info, case.calibration))
     values = normal_frame(5, labelled=False).values.astype(np.float64)
     expected = 0.5 * (np.quantile(values**2, CHANNEL_QUANTILE, axis=0) + np.log(2 * np.pi))
     assert bundle.info.calibrated.settings.alarm_quantile != CHANNEL_QUANTILE

@@ -233,22 +233,3 @@ def test_failed_save_leaves_no_valid_bundle(tmp_path: Path, monkeypatch: pytest.
         other.save(location)
     with pytest.raises(InputError, match="SHA-256"):
         Bundle.load(location.uri)
-
-
-@pytest.mark.parametrize(
-    ("names", "message"),
-    [
-        (CHANNELS[:-1], "it lacks 'humidity'"),
-        ((*CHANNELS, "noise"), "it also has 'noise'"),
-        (("pressure", "heat", *CHANNELS[2:]), "it lacks 'temperature'"),
-        (
-            ("temperature", "pressure", *CHANNELS[2:]),
-            "the model: channel 0 is 'temperature' instead of 'pressure'",
-        ),
-    ],
-)
-def test_other_channels(names: tuple[str, ...], message: str) -> None:
-    bundle = make_bundle()
-    bundle.check_channels(list(CHANNELS))
-    with pytest.raises(InputError, match=message):
-        bundle.check_channels(names)

@@ -1,5 +1,5 @@
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -7,6 +7,7 @@ import pytest
 from container_component_src.model import sampling
 from container_component_src.model.sampling import sample_windows
 from container_component_src.model.windows import Windowing
+from container_component_src.telemetry.arrow import Order
 from container_component_src.telemetry.dataset import Dataset, Frame
 from container_component_src.telemetry.dataset_writer import DatasetWriter
 from container_component_src.telemetry.manifest import Partition
@@ -40,14 +41,16 @@ def test_of_many_rows_evenly_spaced_partitions_are_read(tmp_path: Path) -> None:
     np.testing.assert_array_equal(sample[3, :6], values[6])
 
 
-def test_each_partition_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_some_channels_are_read_at_a_time_and_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = write(tmp_path, VALUES, [30, 60, 90])
     read, of_partition = [], Dataset.read
 
-    def counted(dataset: Dataset, partition: Partition, *arguments: Any, **options: Any) -> Frame:
-        read.append(partition.file)
-        return of_partition(dataset, partition, *arguments, **options)
+    def counted(dataset: Dataset, partition: Partition, channels: Sequence[str], order: Order) -> Frame:
+        read.append((partition.file, "".join(channels)))
+        return of_partition(dataset, partition, channels, order)
 
+    expected = sample_windows(dataset, Windowing(3, 10**9), 30, 1000)
     monkeypatch.setattr(Dataset, "read", counted)
-    sample_windows(dataset, Windowing(3), 30, 1000)
-    assert read == [partition.file for partition in dataset.manifest.partitions]
+    monkeypatch.setattr(sampling, "CHANNELS_AT_ONCE", 4)
+    np.testing.assert_array_equal(sample_windows(dataset, Windowing(3, 10**9), 30, 1000), expected)
+    assert read == [(partition.file, names) for partition in dataset.manifest.partitions for names in ("abcd", "ef")]

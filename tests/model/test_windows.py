@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from container_component_src.model.datamodule import Shard, load_values
-from container_component_src.model.scoring import RowScorer, SeriesScorer
+from container_component_src.model.row_scorer import RowScorer
+from container_component_src.model.scoring import SeriesScorer
 from container_component_src.model.streaming import StreamingSource
 from container_component_src.model.vae import TimeStampVAE
 from container_component_src.model.windows import Windowing

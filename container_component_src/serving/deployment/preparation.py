@@ -1,6 +1,7 @@
 """The service of a bundle, as a backend can deploy it."""
 
 from container_component_src.model.bundle import Bundle
+from container_component_src.model.frames import check_channels
 from container_component_src.serving.deployment.service import Service, SmokeRequest
 from container_component_src.serving.deployment.smoke_test import sample_rows
 from container_component_src.steps.serving import Hosting
@@ -25,7 +26,7 @@ def make_service(
     bundle = Bundle.load_calibrated(bundle_uri)
     dataset = Dataset.open(test_df_path) if test_df_path else None
     if dataset is not None:
-        bundle.check_channels(dataset.channels)
+        check_channels(bundle.info, dataset.channels)
     rows = sample_rows(bundle.info, dataset)
     # The service scales engineering units, which keep fewer digits in float32 than the scaled values.
     scaled = bundle.info.scaler.transform(rows) if bundle.info.scaler else rows

@@ -9,12 +9,12 @@ from hypothesis.extra.numpy import arrays
 from torch import Tensor, nn
 
 from container_component_src.arrays import Float32Array
-from container_component_src.model import scoring
+from container_component_src.model import row_scorer
 from container_component_src.model.ensemble import Ensemble
 from container_component_src.model.forecaster import Forecaster
 from container_component_src.model.hardware import CPU
 from container_component_src.model.network import Network
-from container_component_src.model.scoring import RowScorer
+from container_component_src.model.row_scorer import RowScorer
 from container_component_src.model.vae import TimeStampVAE
 from tests.model.datasets import SECOND, make_values
 
@@ -31,7 +31,7 @@ def test_contributions_do_not_depend_on_batches(monkeypatch: pytest.MonkeyPatch)
     assert contributions.dtype == np.float32
     np.testing.assert_allclose(contributions, expected[0], rtol=1e-5)
     np.testing.assert_allclose(scorer.scores(values), expected[0].sum(axis=1), rtol=1e-5)
-    monkeypatch.setattr(scoring, "BATCH_ROWS", 7)
+    monkeypatch.setattr(row_scorer, "BATCH_ROWS", 7)
     for found, wanted in zip(scorer.contributions_and_reconstruction(values), expected, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
 
@@ -122,7 +122,7 @@ def test_outlier_raises_the_contribution_of_its_channel() -> None:
 def test_scores_do_not_depend_on_the_device(
     window_steps: int, spreads: dict[int, float], device: torch.device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scoring, "_DEVICE_BATCH_ROWS", 30)
+    monkeypatch.setattr(row_scorer, "_DEVICE_BATCH_ROWS", 30)
     torch.manual_seed(0)
     model = TimeStampVAE(5 - len(spreads), 2, (8, 4), window_steps=window_steps).eval()
     values = make_values(100, seed=1)

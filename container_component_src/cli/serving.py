@@ -3,6 +3,8 @@
 from contextlib import ExitStack
 from typing import Literal
 
+import click
+
 from container_component_src.steps.serving import Server
 
 
@@ -24,4 +26,4 @@ def serve(arguments: Server, role: Literal["predictor", "transformer", "combined
         load(options)  # KServe takes seconds to import; a damaged bundle is reported before that
         from container_component_src.serving.server import server
 
-        server.serve(options)
+        server.serve(options, click.get_current_context().args)

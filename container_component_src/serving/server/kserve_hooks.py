@@ -18,6 +18,7 @@ module only in a process that serves.
 import asyncio
 import faulthandler
 import time
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -39,6 +40,12 @@ KSERVE_APP = model_server.app  # until `install` replaces it
 FIXED_MODEL = "this server loads its one model when it starts"
 FINISH_SECONDS = GRACE_PERIOD * 5 // 6  # for requests; the rest of the grace period is for the end of the process
 _START_SECONDS = 300.0  # for a worker to import the libraries and load the bundle on a slow machine
+
+
+def unknown_options(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments of a command line that KServe does not know."""
+    unknown: list[str] = model_server.parser.parse_known_args(arguments)[1]
+    return unknown
 
 
 class SlowStartProcess(multiprocess_server.RESTServerProcess):

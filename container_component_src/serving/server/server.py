@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+from collections.abc import Sequence
 from contextlib import closing
 
 from kserve import PredictorConfig, context
@@ -55,14 +56,21 @@ def build_model(options: ServingOptions) -> AnomalyModel:
     return model
 
 
-def serve(options: ServingOptions) -> None:
+def serve(options: ServingOptions, passed_on: Sequence[str] = ()) -> None:
     """Serve until the process is told to stop; finish the requests in flight first.
+
+    Args:
+        options: Options of the server.
+        passed_on: Options of the command line that are KServe's. Those that it does not know are ignored with a
+            warning: a newer control plane may give them to its containers.
 
     Raises:
         InputError: The bundle is missing or damaged, or the model computes no numbers.
         StepError: The server cannot start.
     """
     model = build_model(options)
+    if unknown := kserve_hooks.unknown_options(passed_on):
+        logger.warning("ignored, as neither this server nor KServe has such an option: %s", " ".join(unknown))
     http_port = options.arguments.http_port
     grpc_port = options.arguments.grpc_port or (GRPC_PORT if http_port == HTTP_PORT else None)
     server = kserve_hooks.StoppableModelServer(

@@ -59,9 +59,10 @@ def test_a_port_in_use_is_refused(command: str, tmp_path: Path) -> None:
     make_bundle(tmp_path)
     with socket.create_server((LOOPBACK, 0)) as other:
         port = other.getsockname()[1]
-        result = serve(command, "--model-dir", str(tmp_path), "--http_port", str(port))
+        result = serve(command, "--model-dir", str(tmp_path), "--http_port", str(port), "--top-chanels", "3")
     assert result.returncode == 1
     assert f"port {port}: cannot listen there" in one_line(result)
+    assert "ignored, as neither this server nor KServe has such an option: --top-chanels 3" in result.stdout
 
 
 def test_a_grpc_port_in_use_is_refused(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from functools import cached_property
 from typing import Protocol
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from container_component_src.arrays import Float32Array, Float64Array, IntArray
 from container_component_src.evaluation.scikit_learn import IsolationForest
@@ -99,14 +98,13 @@ def fit_baselines(sample: Float32Array, seed: int, window_steps: int) -> list[Sc
     """
     rows = np.ascontiguousarray(sample[:, -(sample.shape[1] // window_steps) :])
     forest = IsolationForest(n_estimators=TREES, max_samples=min(TREE_ROWS, len(rows)), random_state=seed)
-    # All fits have the number of BLAS threads in common: it is one of the process.
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(usable_cores()) as pool:
-        of_rows: list[Future[Scorer]] = [
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        scorers: list[Future[Scorer]] = [
             pool.submit(_quadratic, rows),
             pool.submit(lambda: ForestScorer(forest.fit(rows))),
+            pool.submit(fit_windowed_baselines, sample, seed, window_steps),
         ]
-        of_windows = fit_windowed_baselines(sample, seed, window_steps)
-        return [*(scorer.result() for scorer in of_rows), of_windows]
+        return [scorer.result() for scorer in scorers]
 
 
 def _quadratic(rows: Float32Array) -> QuadraticScorer:

@@ -141,7 +141,7 @@ def _load(
             comparison = thread.submit(lambda: Comparison(sample.result(), windowing, calibration, test, info))
         from container_component_src.model.bundle import Bundle  # noqa: PLC0415
 
-        bundle = Bundle.load(bundle_uri).for_many_rows()
+        bundle = Bundle.of(info, bundle_uri).for_many_rows()
         return bundle, comparison.result() if comparison else None
 
 

@@ -14,7 +14,7 @@ from container_component_src.model.bundle_info import (
     Architecture,
     BundleInfo,
     check_calibrated,
-    read_info,
+    open_info,
 )
 from container_component_src.model.card import write_card
 from container_component_src.model.ensemble import Ensemble
@@ -59,9 +59,12 @@ class Bundle:
         Raises:
             InputError: There is no bundle, or a file is missing, damaged or of another bundle.
         """
-        location = storage.resolve(uri)
-        info = read_info(location)
-        file = location / WEIGHTS_NAME
+        return cls.of(open_info(uri), uri)
+
+    @classmethod
+    def of(cls, info: BundleInfo, uri: str) -> "Bundle":
+        """Read the weights of a bundle whose description is known; see `load`."""
+        file = storage.resolve(uri) / WEIGHTS_NAME
         weights = file.read_bytes(limit=None)
         if hashlib.sha256(weights).hexdigest() != info.weights_sha256:
             raise InputError(f"{file.uri}: not the weights that {INFO_NAME} describes (SHA-256 differs)", fix=_FIX)
